@@ -1,0 +1,8 @@
+/**
+ * What waiting and trying again mean here. A leaf: it imports nothing else of
+ * `shared/`.
+ *
+ * @module
+ */
+export * from "./backoff.ts";
+export * from "./clock.ts";
