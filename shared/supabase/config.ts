@@ -1,0 +1,80 @@
+/**
+ * The options of a pool of Supabase clients: those of every pool, and those
+ * that concern calls to the project.
+ *
+ * @module
+ */
+import type { SupabaseClient } from "@supabase/supabase-js";
+import * as z from "zod";
+import { MAX_TIMER_MS } from "../resilience/mod.ts";
+import { DEFAULT_POOL_CONFIG, parseConfig, type PoolConfig, poolConfigShape, whole } from "../pool/mod.ts";
+
+/**
+ * The query of a health check. It runs as the pool's own key (anonymous on a
+ * user pool) and counts as failed when `error` is set.
+ */
+// deno-lint-ignore no-explicit-any -- a query may be written against any schema
+export type HealthQuery = (client: SupabaseClient<any, any, any>) => PromiseLike<{ error: unknown }>;
+
+/** Options of a pool of Supabase clients. All times are in milliseconds. */
+export interface SupabasePoolConfig extends PoolConfig {
+  /** How often `withRetry` tries again, unless told otherwise. Default: 3. */
+  maxRetries: number;
+  /** How long one call to the project may take, its answer's body included. Default: 30,000. */
+  requestTimeoutMs: number;
+  /** So many calls of one lease run at once; more wait for their turn. Default: 6. */
+  callsPerLease: number;
+  /** The database schema that `from` and `rpc` speak to. Default: `public`. */
+  schema: string;
+  /** Headers added to every call. Default: none. */
+  headers: Readonly<Record<string, string>>;
+  /** What a health check asks the database. Default: one row of `templates`. */
+  healthQuery: HealthQuery;
+  /** Stands in for the global `fetch`, in tests say. Default: the global `fetch`. */
+  fetch: typeof fetch;
+}
+
+/** The value of each option that is not given. */
+export const DEFAULT_SUPABASE_POOL_CONFIG: Readonly<SupabasePoolConfig> = Object.freeze({
+  ...DEFAULT_POOL_CONFIG,
+  maxRetries: 3,
+  requestTimeoutMs: 30_000,
+  callsPerLease: 6,
+  schema: "public",
+  headers: Object.freeze({}),
+  healthQuery: (client) => client.from("templates").select("id").limit(1),
+  fetch: (input, init) => fetch(input, init),
+});
+
+const headerName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const headersError =
+  "must be an object of header names and printable values; apikey and authorization belong to the pool";
+
+const headers = z.record(z.string(), z.string(), { error: headersError }).refine(
+  (entries) =>
+    Object.entries(entries).every(([name, value]) =>
+      headerName.test(name) && !/[^\t\x20-\x7e\x80-\xff]/.test(value) && !/^(apikey|authorization)$/i.test(name)
+    ),
+  { error: headersError },
+);
+
+/** One schema to an option; a message says the allowed range. */
+export const supabasePoolConfigShape = {
+  ...poolConfigShape,
+  maxRetries: whole(0, 100),
+  requestTimeoutMs: whole(1, MAX_TIMER_MS),
+  callsPerLease: whole(1, 10_000),
+  schema: z.string({ error: "must be the name of a schema" }).min(1, { error: "must be the name of a schema" }),
+  headers,
+  healthQuery: z.custom<HealthQuery>((value) => typeof value === "function", { error: "must be a function" }),
+  fetch: z.custom<typeof fetch>((value) => typeof value === "function", { error: "must be a function" }),
+} satisfies Record<keyof SupabasePoolConfig, z.ZodType>;
+
+/**
+ * The whole configuration that `input` stands for.
+ *
+ * @throws {ConfigError} listing every unknown option and every bad value.
+ */
+export function parseSupabasePoolConfig(input: Partial<SupabasePoolConfig> = {}): Readonly<SupabasePoolConfig> {
+  return parseConfig(input, supabasePoolConfigShape, DEFAULT_SUPABASE_POOL_CONFIG);
+}
