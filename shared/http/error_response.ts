@@ -1,0 +1,80 @@
+/**
+ * Which answer an error becomes.
+ *
+ * @module
+ */
+import { PoolError } from "../pool/mod.ts";
+import { ServiceError } from "../services/mod.ts";
+import { redact } from "./log.ts";
+import { problem, type ProblemInit } from "./problem.ts";
+
+type Answer = Omit<ProblemInit, "code" | "headers"> & { readonly retryAfterSeconds?: number };
+
+const BUSY = { status: 503, title: "Service busy", retryAfterSeconds: 1 } as const;
+
+/**
+ * Errors whose cause is the moment, not the program: the same request may do
+ * better later. Every code that is not here is a fault of ours, answered 500.
+ */
+const BY_CODE: Readonly<Record<string, Answer>> = {
+  ACQUIRE_TIMEOUT: { ...BUSY, detail: "Connection acquire timeout: every connection stayed in use" },
+  QUEUE_FULL: { ...BUSY, detail: "Too many requests wait for a connection" },
+  POOL_CLOSED: { ...BUSY, title: "Service shutting down", detail: "This instance is shutting down" },
+  LEASE_REVOKED: { ...BUSY, title: "Service shutting down", detail: "This instance was shut down meanwhile" },
+  CIRCUIT_OPEN: { ...BUSY, title: "Service unavailable", detail: "Calls are suspended while the project recovers" },
+  ACQUIRE_ABORTED: { ...BUSY, detail: "Waiting for a connection was given up" },
+  CREATE_TIMEOUT: { ...BUSY, title: "Service unavailable", detail: "No connection could be made in time" },
+  REQUEST_TIMEOUT: { status: 504, title: "Upstream timeout", detail: "The project did not answer in time" },
+};
+
+/** The longest `Retry-After` given, in seconds: an hour. */
+const MAX_RETRY_AFTER_S = 3_600;
+
+function retryAfter(error: object, otherwise: number): string {
+  const ms = "retryAfterMs" in error ? Number(error.retryAfterMs) : NaN;
+  const seconds = Number.isFinite(ms) && ms >= 0 ? Math.ceil(ms / 1_000) : otherwise;
+  return String(Math.min(Math.max(seconds, 1), MAX_RETRY_AFTER_S));
+}
+
+/** What the caller is told of an error nobody foresaw: nothing of its insides. */
+function internal(code = "INTERNAL_ERROR"): Response {
+  return problem({ status: 500, code, title: "Internal server error", detail: "The server met an unexpected error" });
+}
+
+/**
+ * The answer to `error`, as a problem (RFC 9457) with a stable `code`:
+ *
+ * - a {@linkcode ServiceError} keeps its status, code, message and hint;
+ * - what a moment of load or a shutdown causes is 503 with `Retry-After`
+ *   (`ACQUIRE_TIMEOUT`, `QUEUE_FULL`, `POOL_CLOSED`, `CIRCUIT_OPEN`, …);
+ * - a call the project did not answer in time is 504 (`REQUEST_TIMEOUT`);
+ * - every other error of the pool is 500 with its code;
+ * - anything else is 500, `INTERNAL_ERROR`, with nothing of its insides.
+ *
+ * Never throws. `error` is not logged here.
+ */
+export function errorResponse(error: unknown): Response {
+  if (error instanceof ServiceError) return serviceProblem(error);
+  if (!(error instanceof PoolError)) return internal();
+  const answer = Object.hasOwn(BY_CODE, error.code) ? BY_CODE[error.code] : undefined;
+  if (answer === undefined) return internal(error.code);
+  const { retryAfterSeconds, ...init } = answer;
+  return problem({
+    ...init,
+    code: error.code,
+    headers: retryAfterSeconds === undefined ? undefined : { "Retry-After": retryAfter(error, retryAfterSeconds) },
+  });
+}
+
+/** The Data API's own error, as it may be shown: `details` stay here, they hold values of rows. */
+function serviceProblem({ status, code, message, hint }: ServiceError): Response {
+  const known = Number.isInteger(status) && status >= 400 && status <= 599;
+  return problem({
+    status: known ? status : 502,
+    code,
+    title: known && status < 500 ? "Request refused" : "Service unavailable",
+    detail: redact(message),
+    hint: hint ? redact(hint) : undefined,
+    headers: status === 503 || status === 429 ? { "Retry-After": "1" } : undefined,
+  });
+}

@@ -1,0 +1,137 @@
+/**
+ * `GET /<name>/health/pool`: how the pool of this isolate stands, in the form
+ * of draft-inadarei-api-health-check.
+ *
+ * @module
+ */
+import { type Clock, systemClock } from "../resilience/mod.ts";
+import type { PoolHealth } from "../supabase/mod.ts";
+import { createAuthenticate } from "./authenticate.ts";
+import { HealthProbe } from "./health_probe.ts";
+import { redact } from "./log.ts";
+import { problem } from "./problem.ts";
+import { lazyRuntime, type RequestPool, type Runtime, type RuntimeOptions } from "./runtime.ts";
+
+/** The media type of a health answer. */
+export const HEALTH_TYPE = "application/health+json";
+
+/** `pass`: well. `warn`: well, and at its limit. `fail`: callers are not served. */
+export type HealthStatus = "pass" | "warn" | "fail";
+
+/** Whether `pathname` is exactly `/<name>/health/pool`, where a function answers for its own isolate. */
+export function isHealthPath(pathname: string): boolean {
+  return /^\/[^/]+\/health\/pool$/.test(pathname);
+}
+
+/** One probe to a pool, whoever asks. */
+const probes = new WeakMap<object, HealthProbe>();
+
+function probeOf(pool: RequestPool<never>, clock: Clock): HealthProbe {
+  let probe = probes.get(pool);
+  if (probe === undefined) probes.set(pool, probe = new HealthProbe(() => pool.healthCheck(), clock));
+  return probe;
+}
+
+type Stats = PoolHealth["details"]["stats"];
+
+function counters(stats: Stats): Record<string, number> {
+  const { totalConnections, activeConnections, idleConnections, waitingForConnection } = stats;
+  const { totalAcquired, totalReleased, totalCreated, totalDestroyed } = stats;
+  return {
+    totalConnections,
+    activeConnections,
+    idleConnections,
+    waitingForConnection,
+    totalAcquired,
+    totalReleased,
+    totalCreated,
+    totalDestroyed,
+  };
+}
+
+/** The body: what anybody may see, and with `all` what the operator may. */
+function bodyOf(healthy: boolean, stats: Stats, test: PoolHealth["details"]["testQuery"], max: number, all: boolean) {
+  const full = stats.activeConnections >= max;
+  const waiting = stats.waitingForConnection > 0;
+  const status: HealthStatus = !healthy ? "fail" : full || waiting ? "warn" : "pass";
+  const query: HealthStatus = test.success ? "pass" : "fail";
+  const time = new Date().toISOString();
+  const error = test.error === undefined ? undefined : redact(test.error);
+  return {
+    status,
+    healthy,
+    details: {
+      stats: all ? stats : counters(stats),
+      testQuery: all ? { ...test, error } : { success: test.success },
+    },
+    checks: {
+      "pool:activeConnections": [{
+        componentType: "component",
+        observedValue: stats.activeConnections,
+        observedUnit: "connections",
+        status: full ? "warn" : "pass",
+        ...(all ? { time, output: full ? `all of maxConnections (${max}) are in use` : undefined } : {}),
+      }],
+      "pool:waitingForConnection": [{
+        componentType: "component",
+        observedValue: stats.waitingForConnection,
+        observedUnit: "requests",
+        status: waiting ? "warn" : "pass",
+        ...(all ? { time } : {}),
+      }],
+      "dataApi:responseTime": [{
+        componentType: "datastore",
+        status: query,
+        ...(all ? { observedValue: test.durationMs, observedUnit: "ms", time, output: error } : {}),
+      }],
+    },
+  };
+}
+
+/** Whether the request carries one of the project's secret keys in `apikey`. */
+async function isOperator(request: Request, { environment }: Runtime<never>): Promise<boolean> {
+  if (!request.headers.get("apikey") || Object.keys(environment.secretKeys).length === 0) return false;
+  const { auth } = await createAuthenticate({ auth: "secret:*", env: environment })(request);
+  return auth !== null;
+}
+
+/** Answers a health request from `runtime`. */
+export async function answerHealth(
+  request: Request,
+  runtime: Runtime<never>,
+  clock: Clock = systemClock,
+): Promise<Response> {
+  if (request.method !== "GET" && request.method !== "HEAD") {
+    return problem({
+      status: 405,
+      code: "METHOD_NOT_ALLOWED",
+      title: "Method not allowed",
+      detail: "The health of the pool is read with GET or HEAD",
+      headers: { Allow: "GET, HEAD" },
+    });
+  }
+  const pool = runtime.service.getConnectionPool();
+  const [health, all] = await Promise.all([probeOf(pool, clock).read(), isOperator(request, runtime)]);
+  const body = bodyOf(health.healthy, pool.getStats(), health.testQuery, pool.config.maxConnections, all);
+  return new Response(request.method === "HEAD" ? null : JSON.stringify(body), {
+    status: health.healthy ? 200 : 503,
+    headers: { "Content-Type": HEALTH_TYPE, "Cache-Control": "no-store" },
+  });
+}
+
+/**
+ * A route that tells how the pool of this isolate stands: 200, or 503 when a
+ * query to the project fails. Anybody sees `status` and the eight counters;
+ * errors, timings and the other counters need the project's secret key in
+ * `apikey`. One query runs at a time and its result serves for a second, so a
+ * flood of requests costs the project nothing.
+ *
+ * `withPooledSupabase` serves `/<name>/health/pool` in this way by itself;
+ * this is for a function that wants it elsewhere too.
+ */
+export function healthRoute<Database = unknown>(
+  options: RuntimeOptions<Database> = {},
+): (request: Request) => Promise<Response> {
+  const runtime = lazyRuntime(options);
+  return async (request) => await answerHealth(request, runtime() as Runtime<never>);
+}

@@ -1,0 +1,70 @@
+/**
+ * What this layer writes to the log: one JSON object per line, with no secret
+ * in it.
+ *
+ * @module
+ */
+
+/** Takes one line of the log. */
+export type LogSink = (line: string) => void;
+
+/** What looks like a credential, wherever it stands in a text. */
+const CREDENTIALS: readonly (readonly [RegExp, string])[] = [
+  [/\beyJ[\w-]*\.[\w-]+(\.[\w-]*)?/g, "[token]"],
+  [/\bsb_(secret|publishable)_[\w-]+/g, "[key]"],
+  [/\bBearer\s+[^\s"',;]+/gi, "Bearer [token]"],
+  [/:\/\/[^\s/@]*@/g, "://[credentials]@"],
+  [
+    /\b(password|passwd|pwd|secret|token|apikey|api_key|access_token|refresh_token)(["']?\s*[=:]\s*["']?)[^\s"'&,;]+/gi,
+    "$1$2[secret]",
+  ],
+];
+
+/** `text` without what looks like a credential, and without any of `secrets`. */
+export function redact(text: string, secrets: Iterable<string> = []): string {
+  let clean = text;
+  for (const secret of secrets) {
+    if (secret !== "") clean = clean.replaceAll(secret, "[secret]");
+  }
+  return CREDENTIALS.reduce((rest, [pattern, label]) => rest.replace(pattern, label), clean);
+}
+
+/** How deep a chain of causes is followed. */
+const MAX_CAUSES = 5;
+
+/**
+ * An error as members of a log line. Only name, code, message and stack: the
+ * `details` of a Postgres error carry the values of rows.
+ */
+function describe(error: unknown, clean: (text: string) => string, depth = 0): Record<string, unknown> {
+  if (!(error instanceof Error)) {
+    const fields = typeof error === "object" && error !== null ? error as Record<string, unknown> : {};
+    const message = "message" in fields ? String(fields["message"]) : `a ${typeof error} was thrown`;
+    return { name: typeof error, code: codeOf(fields, clean), message: clean(message) };
+  }
+  const { name, message, stack, cause } = error;
+  return {
+    name,
+    code: codeOf(error, clean),
+    message: clean(message),
+    stack: depth === 0 && stack !== undefined ? clean(stack) : undefined,
+    cause: cause === undefined || depth >= MAX_CAUSES ? undefined : describe(cause, clean, depth + 1),
+  };
+}
+
+function codeOf(error: object, clean: (text: string) => string): string | undefined {
+  return "code" in error && (typeof error.code === "string" || typeof error.code === "number")
+    ? clean(String(error.code))
+    : undefined;
+}
+
+/**
+ * Writes one line about `error`.
+ *
+ * @param event What happened, in stable words joined by `_`.
+ * @param secrets Values that must not show, beside what looks like a credential.
+ */
+export function logError(event: string, error: unknown, sink: LogSink, secrets: Iterable<string> = []): void {
+  const known = [...secrets];
+  sink(JSON.stringify({ level: "error", event, error: describe(error, (text) => redact(text, known)) }));
+}

@@ -1,0 +1,15 @@
+/**
+ * Requests in, answers out: credentials, pooled clients, the headers that tell
+ * how the pool stands, problem answers and health.
+ *
+ * @module
+ */
+export type { CorsOption } from "./cors.ts";
+export * from "./error_response.ts";
+export { HEALTH_TYPE, healthRoute, type HealthStatus, isHealthPath } from "./health.ts";
+export type { LogSink } from "./log.ts";
+export { type HeaderStats, poolHeaders, stampPoolHeaders } from "./pool_headers.ts";
+export * from "./problem.ts";
+export type { PooledContext } from "./request_scope.ts";
+export type { PoolSource, RequestPool, RuntimeOptions } from "./runtime.ts";
+export * from "./with_pooled_supabase.ts";

@@ -1,0 +1,62 @@
+/**
+ * Refused credentials, answered in the form of `@supabase/server`: its JSON,
+ * its header, its status.
+ *
+ * @module
+ */
+import { type AuthError, ErrorCodeHeader, type ErrorResponseConfig, Errors, InvalidJwtError } from "@supabase/server";
+import type { AuthFailureContext, AuthModeWithKey, Credentials } from "@supabase/server";
+import { decodeProtectedHeader } from "jose";
+
+/** The header that carries the code of a refusal. */
+export const ERROR_CODE_HEADER: string = ErrorCodeHeader;
+
+/** Why a token was refused, and what its sender can do. Never holds a claim's value. */
+export interface TokenFailure {
+  /** Completes "The JWT in the Authorization header failed verification: …". */
+  readonly reason: string;
+  /** What to do about it. */
+  readonly hint: string;
+  /** What was thrown, where something was. */
+  readonly cause?: unknown;
+}
+
+/** The answer to a request whose credentials are refused. */
+export function refusal(error: AuthError, errors: ErrorResponseConfig = {}): Response {
+  const { code, message } = error;
+  return Response.json(errors.detailed === false ? { code, message } : error.toJSON(), {
+    status: error.status,
+    headers: { [ERROR_CODE_HEADER]: code },
+  });
+}
+
+function apiKeyFormat(apikey: string | null): AuthFailureContext["received"]["apikey"] {
+  if (!apikey) return "absent";
+  if (apikey.startsWith("sb_publishable_")) return "publishable";
+  if (apikey.startsWith("sb_secret_")) return "secret";
+  return apikey.startsWith("eyJ") ? "legacy-jwt" : "unrecognized";
+}
+
+/** `alg` and `kid` of a token, as a refusal reports them. */
+function headerOf(token: string): Record<string, unknown> {
+  try {
+    const { alg, kid } = decodeProtectedHeader(token);
+    return { alg: alg ?? null, kid: kid ?? null };
+  } catch {
+    return { decodable: false };
+  }
+}
+
+/** The `INVALID_JWT` refusal of a bearer token. */
+export function invalidToken(
+  modes: readonly AuthModeWithKey[],
+  credentials: Credentials & { readonly token: string },
+  failure: TokenFailure,
+): AuthError {
+  return Errors[InvalidJwtError]({
+    authModes: modes,
+    received: { authorization: "bearer", apikey: apiKeyFormat(credentials.apikey) },
+    jwt: headerOf(credentials.token),
+    ...failure,
+  });
+}

@@ -1,0 +1,167 @@
+/**
+ * What one request holds of the pools, and when it lets go.
+ *
+ * @module
+ */
+import { type AuthMode, type AuthResult, Errors, type JWTClaims, type UserClaims } from "@supabase/server";
+import { MissingDefaultSecretKeyError } from "@supabase/server";
+import type { SupabaseClient } from "@supabase/supabase-js";
+import type { ClientPool, DeferredLease, Identity } from "../supabase/mod.ts";
+import type { RequestPool, Runtime } from "./runtime.ts";
+
+/**
+ * What a handler gets beside the request: the context of `withSupabase`, and
+ * the pools. Reading a member costs nothing until a call is made through it.
+ */
+export interface PooledContext<Database> {
+  /**
+   * A client that acts as the caller: as the user whose token was verified,
+   * otherwise anonymously. Its slot of the pool is taken at the first call and
+   * given back when the handler has answered.
+   */
+  readonly supabase: SupabaseClient<Database>;
+  /** A client that bypasses row-level security. Any use of it throws where no secret key is configured. */
+  readonly supabaseAdmin: SupabaseClient<Database>;
+  /** Who the user is, or `null` when the caller is no user. */
+  readonly userClaims: UserClaims | null;
+  /** The verified payload of the user's token, or `null` when the caller is no user. */
+  readonly jwtClaims: JWTClaims | null;
+  /** The auth mode that matched. */
+  readonly authMode: AuthMode;
+  /** The name of the API key that matched; `undefined` for `user` and `none`. */
+  readonly authKeyName: string | undefined;
+  /** The pool for callers, its leases bound to this caller and ended when the caller goes away: for services. */
+  readonly pool: ClientPool<Database>;
+  /** The same of the admin pool. Reading it throws where no secret key is configured. */
+  readonly adminPool: ClientPool<Database>;
+  /**
+   * Lets `promise` outlive the answer: `supabase` and `supabaseAdmin` stay
+   * usable until it settles, even when the caller goes away, and the runtime is
+   * asked to keep the isolate (`EdgeRuntime.waitUntil`, where there is one). A
+   * rejection is logged.
+   */
+  waitUntil(promise: PromiseLike<unknown>): void;
+}
+
+interface Background {
+  waitUntil(promise: Promise<unknown>): void;
+}
+
+/** The hosted runtime's own `waitUntil`. */
+function edgeRuntime(): Background | undefined {
+  const runtime: unknown = Reflect.get(globalThis, "EdgeRuntime");
+  const known = typeof runtime === "object" && runtime !== null && "waitUntil" in runtime &&
+    typeof runtime.waitUntil === "function";
+  return known ? runtime as Background : undefined;
+}
+
+/** Stands where the admin client would be, so that a handler may name it without using it. */
+function missingAdmin<Client extends object>(names: string[]): Client {
+  const refuse = (): never => {
+    throw Errors[MissingDefaultSecretKeyError](names);
+  };
+  return new Proxy<Client>({} as Client, { get: refuse, set: refuse, has: refuse });
+}
+
+/** The token's holder or nobody: never the project's secret key, whatever the mode was. */
+function identityOf({ authMode, token }: AuthResult): Identity {
+  return authMode === "user" && token ? { token } : "anonymous";
+}
+
+/** One request: its context, its signal, its leases. */
+export class RequestScope<Database> {
+  /** What the handler gets. */
+  readonly context: PooledContext<Database>;
+
+  readonly #request: Request;
+  readonly #abort = new AbortController();
+  readonly #leases: DeferredLease<Database>[] = [];
+  readonly #background = new Set<PromiseLike<unknown>>();
+  readonly #onRejection: (error: unknown) => void;
+  #answered = false;
+
+  /** @param onRejection Told of each rejection among what was given to `waitUntil`. */
+  constructor(request: Request, runtime: Runtime<Database>, auth: AuthResult, onRejection: (error: unknown) => void) {
+    this.#request = request;
+    this.#onRejection = onRejection;
+    this.context = this.#createContext(runtime, auth);
+    request.signal.addEventListener("abort", this.#callerGone, { once: true });
+    if (request.signal.aborted) this.#callerGone();
+  }
+
+  /** Whether the caller went away before the handler answered. */
+  get aborted(): boolean {
+    return this.#abort.signal.aborted;
+  }
+
+  /** Ends the leases, at once or when the last of the background work has settled. */
+  answered(): void {
+    this.#answered = true;
+    // Some runtimes abort a request's signal once its answer is sent; that says nothing about its caller.
+    this.#request.signal.removeEventListener("abort", this.#callerGone);
+    this.#endWhenIdle();
+  }
+
+  #createContext({ service, environment }: Runtime<Database>, auth: AuthResult): PooledContext<Database> {
+    const { userClaims, jwtClaims, authMode, keyName } = auth;
+    const identity = identityOf(auth);
+    const options = { signal: this.#abort.signal };
+    const defer = this.#defer.bind(this);
+    let supabase: SupabaseClient<Database> | undefined;
+    let supabaseAdmin: SupabaseClient<Database> | undefined;
+    return {
+      get supabase() {
+        return supabase ??= defer(service.getConnectionPool(), identity);
+      },
+      get supabaseAdmin() {
+        return supabaseAdmin ??= environment.secretKey === undefined
+          ? missingAdmin(Object.keys(environment.secretKeys))
+          : defer(service.getAdminPool(), "admin");
+      },
+      userClaims,
+      jwtClaims,
+      authMode,
+      authKeyName: keyName ?? undefined,
+      get pool() {
+        return service.getConnectionPool().as(identity, options);
+      },
+      get adminPool() {
+        if (environment.secretKey === undefined) throw Errors[MissingDefaultSecretKeyError]([]);
+        return service.getAdminPool().as("admin", options);
+      },
+      waitUntil: (promise) => this.#waitUntil(promise),
+    };
+  }
+
+  #defer(pool: RequestPool<Database>, identity: Identity): SupabaseClient<Database> {
+    const lease = pool.defer({ identity, signal: this.#abort.signal });
+    this.#leases.push(lease);
+    // First touched after the request was over: the view must be as dead as the others.
+    if (this.#answered && this.#background.size === 0) this.#end(lease);
+    return lease.client;
+  }
+
+  #waitUntil(promise: PromiseLike<unknown>): void {
+    this.#background.add(promise);
+    const settled = Promise.resolve(promise).then(() => {}, this.#onRejection).then(() => {
+      this.#background.delete(promise);
+      if (this.#answered) this.#endWhenIdle();
+    });
+    edgeRuntime()?.waitUntil(settled);
+  }
+
+  #endWhenIdle(): void {
+    if (this.#background.size === 0) { for (const lease of this.#leases.splice(0)) this.#end(lease); }
+  }
+
+  #end(lease: DeferredLease<Database>): void {
+    lease.end().catch(this.#onRejection);
+  }
+
+  /** Ends what runs for a caller who left, unless the handler wants the work done all the same. */
+  readonly #callerGone = (): void => {
+    if (this.#background.size > 0) return;
+    this.#abort.abort(this.#request.signal.reason);
+    this.#endWhenIdle();
+  };
+}

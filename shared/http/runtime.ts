@@ -1,0 +1,103 @@
+/**
+ * The environment and the pools of this isolate, made at the first request
+ * and not at import: a function that fails to start says nothing to anybody,
+ * one that answers 500 says why.
+ *
+ * @module
+ */
+import type { SupabaseEnv } from "@supabase/server";
+import { type Environment, readEnvironment, SupabaseService, type Variables } from "../services/mod.ts";
+import type { SupabaseConnectionPool, SupabasePoolConfig } from "../supabase/mod.ts";
+
+/** What a request uses of a pool. */
+export type RequestPool<Database> = Pick<
+  SupabaseConnectionPool<Database>,
+  "as" | "defer" | "getStats" | "healthCheck" | "config"
+>;
+
+/** The pools behind a handler; a `SupabaseService` is one. */
+export interface PoolSource<Database> {
+  /** The pool for callers, made with the publishable key. */
+  getConnectionPool(): RequestPool<Database>;
+  /** The pool for admin work, made with the secret key; throws where none is set. */
+  getAdminPool(): RequestPool<Database>;
+  /** Refuses new work at once, lets what runs finish, then cuts it. */
+  shutdown(): Promise<void>;
+}
+
+/** Where a handler's environment and pools come from. */
+export interface RuntimeOptions<Database> {
+  /** Values that win over the environment, as `withSupabase` takes them. Default: none. */
+  readonly env?: Partial<SupabaseEnv> | undefined;
+  /** Options of the pools that win over the environment. Default: none. */
+  readonly pool?: Partial<SupabasePoolConfig> | undefined;
+  /** Stands in for the environment variables, in tests say. Default: those of this process. */
+  readonly variables?: Variables | undefined;
+  /** Stands in for the pools. Default: those of this isolate, shared by every handler in it. */
+  readonly service?: PoolSource<Database> | undefined;
+}
+
+/** A checked environment and the pools made from it. */
+export interface Runtime<Database> {
+  readonly environment: Environment;
+  readonly service: PoolSource<Database>;
+}
+
+/** The options `env` of a handler, as the variables they stand for. */
+function asVariables({ url, publishableKeys, secretKeys, jwks }: Partial<SupabaseEnv>): Variables {
+  return {
+    ...(url === undefined ? {} : { SUPABASE_URL: url }),
+    ...(publishableKeys === undefined ? {} : { SUPABASE_PUBLISHABLE_KEYS: JSON.stringify(publishableKeys) }),
+    ...(secretKeys === undefined ? {} : { SUPABASE_SECRET_KEYS: JSON.stringify(secretKeys) }),
+    ...(jwks instanceof URL ? { SUPABASE_JWKS: "", SUPABASE_JWKS_URL: jwks.href } : {}),
+    ...(jwks && !(jwks instanceof URL) ? { SUPABASE_JWKS: JSON.stringify(jwks) } : {}),
+  };
+}
+
+/** Shuts the pools down when the runtime is about to end this isolate. */
+function shutdownOnUnload(service: PoolSource<never>): void {
+  globalThis.addEventListener("beforeunload", () => {
+    // What refuses new work happens before this returns; nobody is left to be told of a failure.
+    service.shutdown().catch(() => {});
+  }, { once: true });
+}
+
+function create<Database>({ env, pool, variables, service }: RuntimeOptions<Database>): Runtime<Database> {
+  const read = readEnvironment(env ? { ...(variables ?? Deno.env.toObject()), ...asVariables(env) } : variables);
+  const environment = pool ? Object.freeze({ ...read, pool: Object.freeze({ ...read.pool, ...pool }) }) : read;
+  if (service) return { environment, service };
+  const made = new SupabaseService<Database>(environment);
+  shutdownOnUnload(made as PoolSource<never>);
+  return { environment, service: made };
+}
+
+/** Remembers what `make` returned or threw: an isolate's environment does not change. */
+function once<T>(make: () => T): () => T {
+  let outcome: { readonly value: T } | { readonly error: unknown } | undefined;
+  return () => {
+    if (outcome === undefined) {
+      try {
+        outcome = { value: make() };
+      } catch (error) {
+        outcome = { error };
+      }
+    }
+    if ("error" in outcome) throw outcome.error;
+    return outcome.value;
+  };
+}
+
+const ofIsolate = once(() => create<unknown>({}));
+
+/**
+ * The runtime of a handler, made at the first call. Handlers without options
+ * of their own share the isolate's.
+ *
+ * @throws {ConfigError} from every call, when the environment is bad.
+ */
+export function lazyRuntime<Database>(options: RuntimeOptions<Database>): () => Runtime<Database> {
+  const { env, pool, variables, service } = options;
+  const own = env !== undefined || pool !== undefined || variables !== undefined || service !== undefined;
+  // The type of the rows is the handler's word alone; no pool depends on it.
+  return own ? once(() => create(options)) : ofIsolate as () => Runtime<Database>;
+}

@@ -1,0 +1,183 @@
+/**
+ * A request handler with a pooled client, in the shape of `withSupabase` of
+ * `@supabase/server`.
+ *
+ * @module
+ */
+import { type AuthModeWithKey, type ErrorResponseConfig, SupabaseServerError } from "@supabase/server";
+import { type Authenticate, createAuthenticate } from "./authenticate.ts";
+import { type CorsOption, createCors } from "./cors.ts";
+import { errorResponse } from "./error_response.ts";
+import { answerHealth, isHealthPath } from "./health.ts";
+import { logError, type LogSink } from "./log.ts";
+import { type HeaderStats, NO_POOL, stampPoolHeaders } from "./pool_headers.ts";
+import { problem } from "./problem.ts";
+import { refusal } from "./refusal.ts";
+import { type PooledContext, RequestScope } from "./request_scope.ts";
+import { lazyRuntime, type Runtime, type RuntimeOptions } from "./runtime.ts";
+
+/** Options of {@linkcode withPooledSupabase}: those of `withSupabase`, and the pool's. */
+export interface PooledSupabaseOptions<Database> extends RuntimeOptions<Database> {
+  /**
+   * The auth mode or modes to accept: `user`, `publishable`, `secret`, `none`,
+   * a named key (`publishable:web`) or any key of a kind (`secret:*`). They are
+   * tried in order and the first match wins; a bad token is refused and never
+   * taken for no token. Default: `user`.
+   */
+  readonly auth?: AuthModeWithKey | readonly AuthModeWithKey[];
+  /** Accepted `aud` values of a user's token. Default: any. */
+  readonly audience?: string | string[];
+  /** Accepted `iss` values of a user's token. Default: any. */
+  readonly issuer?: string | string[];
+  /** Accepted `role` values of a user's token. Default: `authenticated`. */
+  readonly roles?: readonly string[];
+  /** The secret of HS256 tokens. Default: the variable `JWT_SECRET`, or none. */
+  readonly jwtSecret?: string;
+  /** Default: the headers of supabase-js. */
+  readonly cors?: CorsOption;
+  /** How much a refusal of credentials tells. Default: everything but secrets. */
+  readonly errors?: ErrorResponseConfig;
+  /** Whether answers carry the `X-Pool-*` headers. Default: the variable `POOL_HEADERS`, or true. */
+  readonly poolHeaders?: boolean;
+  /** Whether `/<name>/health/pool` is answered here, before any credentials are looked at. Default: true. */
+  readonly health?: boolean;
+  /** Takes the log's lines, JSON each. Default: `console.error`. */
+  readonly log?: LogSink;
+}
+
+/** Answers a request. */
+export type PooledHandler<Database> = (
+  request: Request,
+  context: PooledContext<Database>,
+) => Response | Promise<Response>;
+
+/** A runtime and what this handler adds to it. */
+interface Prepared<Database> {
+  readonly runtime: Runtime<Database>;
+  readonly authenticate: Authenticate;
+  readonly secrets: readonly string[];
+}
+
+function prepare<Database>(
+  options: PooledSupabaseOptions<Database>,
+  runtime: Runtime<Database>,
+): Prepared<Database> {
+  const { auth = "user", audience, issuer, roles } = options;
+  const { environment } = runtime;
+  const jwtSecret = options.jwtSecret ?? environment.jwtSecret;
+  return {
+    runtime,
+    authenticate: createAuthenticate({ auth, audience, issuer, roles, jwtSecret, env: environment }),
+    secrets: [...Object.values(environment.secretKeys), ...(jwtSecret === undefined ? [] : [jwtSecret])],
+  };
+}
+
+/** The answer to a caller who is not there any more, with the status the web's servers log for it. */
+function callerGone(): Response {
+  return problem({ status: 499, code: "CLIENT_CLOSED_REQUEST", title: "Client closed request" });
+}
+
+/** The answer to what went wrong, in the form of whoever refused. */
+function failure(error: unknown): Response {
+  if (!(error instanceof SupabaseServerError)) return errorResponse(error);
+  return problem({
+    status: error.status,
+    code: error.code,
+    title: error.status < 500 ? "Request refused" : "Server configuration error",
+    detail: error.status < 500 ? error.message : "The server is not set up for this request; its log says more",
+  });
+}
+
+/**
+ * Wraps `handler` so that it runs with verified credentials and pooled clients:
+ *
+ * ```ts
+ * export default {
+ *   fetch: withPooledSupabase({ auth: "user" }, async (request, { supabase }) => {
+ *     const { data } = await supabase.from("categories").select();
+ *     return Response.json(data);
+ *   }),
+ * };
+ * ```
+ *
+ * Preflights, refused credentials and CORS headers are those of `withSupabase`.
+ * Every answer also tells how the pool stands (`X-Pool-*`, `Server-Timing`). An
+ * error the handler throws is answered by {@linkcode errorResponse} and, where
+ * it is a fault of ours, logged once. `/<name>/health/pool` tells how the pool
+ * of this isolate stands. The environment is read at the first request; while
+ * it is bad, every request is answered 500 and the log lists what is wrong.
+ *
+ * The returned function never throws and never rejects.
+ */
+// deno-lint-ignore no-explicit-any -- untyped rows, as SupabaseClient and withSupabase default to
+export function withPooledSupabase<Database = any>(
+  options: PooledSupabaseOptions<Database>,
+  handler: PooledHandler<Database>,
+): (request: Request) => Promise<Response> {
+  const { errors, health = true, log = console.error } = options;
+  const cors = createCors(options.cors);
+  const runtime = lazyRuntime(options);
+  let prepared: Prepared<Database> | undefined;
+  let told: unknown;
+
+  function report(event: string, error: unknown): void {
+    logError(event, error, log, prepared?.secrets);
+  }
+
+  async function answer(request: Request): Promise<Response> {
+    const { runtime: { service, environment }, authenticate } = prepared ??= prepare(options, runtime());
+    if (health && request.url.includes("/health/pool") && isHealthPath(new URL(request.url).pathname)) {
+      return await answerHealth(request, { service, environment } as Runtime<never>);
+    }
+    const { auth, error } = await authenticate(request);
+    if (error) return refusal(error, errors);
+    const scope = new RequestScope(request, { service, environment }, auth, (reason) => {
+      report("background_work_failed", reason);
+    });
+    try {
+      const response = await handler(request, scope.context);
+      if (!(response instanceof Response)) throw new TypeError("The handler returned no Response");
+      if (response.bodyUsed) throw new TypeError("The handler returned a Response whose body was read already");
+      return response;
+    } catch (error) {
+      if (scope.aborted) return callerGone();
+      throw error;
+    } finally {
+      scope.answered();
+    }
+  }
+
+  function failed(error: unknown): Response {
+    const response = failure(error);
+    // A bad environment fails every request in the same way: the log needs it once.
+    if (response.status === 500 && error !== told) report("request_failed", error);
+    if (prepared === undefined) told = error;
+    return response;
+  }
+
+  function stats(): HeaderStats {
+    try {
+      return prepared?.runtime.service.getConnectionPool().getStats() ?? NO_POOL;
+    } catch {
+      // The answer matters more than its headers.
+      return NO_POOL;
+    }
+  }
+
+  function stamp(response: Response, startedMs: number): Response {
+    const shown = options.poolHeaders ?? prepared?.runtime.environment.poolHeaders ?? true;
+    const stamped = cors.stamp(response);
+    if (!shown) return stamped;
+    return stampPoolHeaders(stamped, stats(), performance.now() - startedMs);
+  }
+
+  return async (request) => {
+    const startedMs = performance.now();
+    try {
+      const preflight = cors.preflight(request);
+      return stamp(preflight ?? await answer(request), startedMs);
+    } catch (error) {
+      return stamp(failed(error), startedMs);
+    }
+  };
+}
