@@ -1,3 +1,13 @@
+/**
+ * The pool core. It knows nothing of what it pools: see
+ * {@linkcode ResourceFactory}, which is all there is to extend.
+ *
+ * @module
+ */
 export * from "./config.ts";
 export * from "./errors.ts";
+export type { DestroyReason, ErrorSource, PoolEvents } from "./events.ts";
+export { Lease, type ReleaseOptions } from "./lease.ts";
 export * from "./resource_factory.ts";
+export { type AcquireOptions, type PoolRuntime, ResourcePool } from "./resource_pool.ts";
+export type { ConnectionPoolStats, PoolStats } from "./stats.ts";

@@ -1,0 +1,165 @@
+/**
+ * Tells which elements are due, with one timer for all of them.
+ *
+ * Elements are kept in buckets, one to a millisecond; the buckets are a binary
+ * heap, earliest on top:
+ *
+ * ```text
+ *   heap:    [t=5000]  [t=5001]  [t=9000]
+ *               |          |         |
+ *             w1<->w2      w3      w4<->w5<->w6
+ * ```
+ *
+ * Adding and removing an element is O(1) (a heap operation comes once to a
+ * bucket, not once to an element), and neither touches the timer unless the new
+ * element is due before all others. The timer is left to run when the element it
+ * was set for leaves: it then finds nothing due and sets itself anew, which
+ * under load costs far less than clearing and setting it at each turn.
+ *
+ * Contract: an element is in one queue at most, its `deadline` does not change
+ * while it is there, and the elements of one chunk are told in order of their
+ * deadline's millisecond, those of the same millisecond in order of arrival.
+ *
+ * @module
+ */
+import type { Clock, Timer } from "../resilience/mod.ts";
+
+/** So many elements are told in one turn of the event loop; the next ones wait for the next. */
+const CHUNK = 256;
+
+interface Bucket<N> {
+  readonly at: number;
+  head: N | undefined;
+  tail: N | undefined;
+}
+
+/** What an element of a {@linkcode DeadlineQueue} carries for it. */
+export interface DueNode<N> {
+  /** When it is due, in ms of the queue's clock; `Infinity` for never. */
+  readonly deadline: number;
+  dueNext: N | undefined;
+  duePrevious: N | undefined;
+  dueBucket: Bucket<N> | undefined;
+}
+
+/** A set of elements with deadlines, and the timer that calls them. */
+export class DeadlineQueue<N extends DueNode<N>> {
+  readonly #clock: Clock;
+  readonly #onDue: (node: N, now: number) => void;
+  readonly #buckets = new Map<number, Bucket<N>>();
+  readonly #heap: Bucket<N>[] = [];
+  #timer: Timer | undefined = undefined;
+  #timerAt = Infinity;
+
+  /** @param onDue Told of each element when its deadline has come, after it has left the queue. */
+  constructor(clock: Clock, onDue: (node: N, now: number) => void) {
+    this.#clock = clock;
+    this.#onDue = onDue;
+  }
+
+  /** Adds an element. One that is never due is not kept. */
+  add(node: N, now: number): void {
+    if (node.deadline === Infinity) return;
+    const at = Math.ceil(node.deadline);
+    let bucket = this.#buckets.get(at);
+    if (!bucket) {
+      bucket = { at, head: undefined, tail: undefined };
+      this.#buckets.set(at, bucket);
+      this.#push(bucket);
+      if (at < this.#timerAt) this.#arm(at, now);
+    }
+    node.dueBucket = bucket;
+    node.duePrevious = bucket.tail;
+    if (bucket.tail) bucket.tail.dueNext = node;
+    else bucket.head = node;
+    bucket.tail = node;
+  }
+
+  /** Takes an element out, if it is in. */
+  remove(node: N): void {
+    const bucket = node.dueBucket;
+    if (!bucket) return;
+    const { dueNext, duePrevious } = node;
+    if (duePrevious) duePrevious.dueNext = dueNext;
+    else bucket.head = dueNext;
+    if (dueNext) dueNext.duePrevious = duePrevious;
+    else bucket.tail = duePrevious;
+    node.dueBucket = undefined;
+    node.dueNext = undefined;
+    node.duePrevious = undefined;
+    if (!bucket.head) this.#dropEmpty();
+  }
+
+  /** Drops the timer. The queue is empty by then; it can be used again. */
+  stop(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#timerAt = Infinity;
+  }
+
+  /** Empty buckets leave the heap when they reach its top; in first-come order they are there already. */
+  #dropEmpty(): void {
+    for (let top = this.#heap[0]; top && !top.head; top = this.#heap[0]) {
+      this.#buckets.delete(top.at);
+      this.#pop();
+    }
+  }
+
+  #arm(at: number, now: number): void {
+    this.#timer?.cancel();
+    this.#timerAt = at;
+    this.#timer = this.#clock.setTimer(() => this.#fire(), at - now);
+  }
+
+  #fire(): void {
+    this.#timer = undefined;
+    this.#timerAt = Infinity;
+    const now = this.#clock.now();
+    let left = CHUNK;
+    for (let top = this.#heap[0]; top && top.at <= now && left > 0; top = this.#heap[0]) {
+      for (let node = top.head; node && left > 0; node = top.head) {
+        left--;
+        this.remove(node);
+        this.#onDue(node, now);
+      }
+    }
+    this.#dropEmpty();
+    const next = this.#heap[0];
+    if (next && next.at < this.#timerAt) this.#arm(next.at, now);
+  }
+
+  #push(bucket: Bucket<N>): void {
+    const heap = this.#heap;
+    let index = heap.length;
+    heap.push(bucket);
+    while (index > 0) {
+      const above = (index - 1) >> 1;
+      const parent = heap[above];
+      if (!parent || parent.at <= bucket.at) break;
+      heap[index] = parent;
+      index = above;
+    }
+    heap[index] = bucket;
+  }
+
+  #pop(): void {
+    const heap = this.#heap;
+    const last = heap.pop();
+    if (!last || heap.length === 0) return;
+    let index = 0;
+    for (;;) {
+      let below = 2 * index + 1;
+      let child = heap[below];
+      if (!child) break;
+      const right = heap[below + 1];
+      if (right && right.at < child.at) {
+        child = right;
+        below++;
+      }
+      if (child.at >= last.at) break;
+      heap[index] = child;
+      index = below;
+    }
+    heap[index] = last;
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * What a pool tells those who listen.
+ *
+ * @module
+ */
+import type { Lease } from "./lease.ts";
+
+/** Why a resource was closed. */
+export type DestroyReason =
+  /** Unused for `idleTimeoutMs`, above `minConnections`. */
+  | "idle"
+  /** Older than `maxLifetimeMs`. */
+  | "lifetime"
+  /** Lent `maxUses` times. */
+  | "uses"
+  /** It died, or `validate` or `reset` failed. */
+  | "invalid"
+  /** Its holder gave it back as broken. */
+  | "broken"
+  /** The pool was shut down. */
+  | "shutdown"
+  /** It arrived after its creation had been given up. */
+  | "late";
+
+/** Each event of a pool, and what its listeners are given. */
+export interface PoolEvents<T extends object> {
+  /** A resource was made. */
+  created: { readonly resource: T; readonly durationMs: number };
+  /** A resource was closed, or given up (`abandoned`) because its `destroy` hung. */
+  destroyed: { readonly resource: T; readonly reason: DestroyReason; readonly abandoned: boolean };
+  /** A resource was lent. `waitedMs` is 0 for one that was free. */
+  acquired: { readonly lease: Lease<T>; readonly waitedMs: number };
+  /** A resource was given back. */
+  released: { readonly lease: Lease<T>; readonly heldMs: number };
+  /** An acquire found nothing free and waits. */
+  waited: { readonly waiting: number };
+  /** An acquire reached its deadline. */
+  timedOut: { readonly waitedMs: number };
+  /** A lease is older than `leakThresholdMs`; told once. `stack` says where it was acquired, if that is captured. */
+  leaked: { readonly lease: Lease<T>; readonly heldMs: number; readonly stack: string | undefined };
+  /** A lease that was reported as leaked came back. */
+  returned: { readonly lease: Lease<T>; readonly heldMs: number };
+  /** The pool is shut down and empty. */
+  closed: { readonly abandoned: number };
+  /** A hook of the factory or a listener failed. Nothing is thrown where nobody listens. */
+  error: { readonly error: unknown; readonly source: ErrorSource };
+}
+
+/** Where an `error` event comes from. */
+export type ErrorSource = "create" | "validate" | "reset" | "destroy" | "invalidate" | "listener";
+
+type Listener<E> = (event: E) => void;
+
+/** Typed listeners; a subscription is a disposable. */
+export class EventHub<M extends { error: { error: unknown; source: ErrorSource } }> {
+  readonly #listeners = new Map<keyof M, Set<Listener<never>>>();
+
+  /**
+   * Calls `listener` at each event of that name, until the returned subscription
+   * is disposed of. A listener that throws is reported as an `error` event and
+   * disturbs nothing else.
+   */
+  on<K extends keyof M>(name: K, listener: Listener<M[K]>): Disposable {
+    // A wrapper of its own, so that the same function subscribed twice is two subscriptions.
+    const entry: Listener<M[K]> = (event) => listener(event);
+    let entries = this.#listeners.get(name);
+    if (!entries) this.#listeners.set(name, entries = new Set());
+    entries.add(entry);
+    return { [Symbol.dispose]: () => void entries.delete(entry) };
+  }
+
+  /** Whether anybody listens: an event that nobody hears need not be made. */
+  has(name: keyof M): boolean {
+    return (this.#listeners.get(name)?.size ?? 0) > 0;
+  }
+
+  /** Tells everybody who listens. Never throws. */
+  emit<K extends keyof M>(name: K, event: M[K]): void {
+    const entries = this.#listeners.get(name);
+    if (!entries || entries.size === 0) return;
+    for (const entry of [...entries]) {
+      try {
+        (entry as Listener<M[K]>)(event);
+      } catch (error) {
+        // A failing error listener has nobody left to tell.
+        if (name !== "error") this.emit("error", { error, source: "listener" } as M["error"]);
+      }
+    }
+  }
+
+  /** Forgets every listener. */
+  clear(): void {
+    this.#listeners.clear();
+  }
+}

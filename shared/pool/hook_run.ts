@@ -1,0 +1,76 @@
+/**
+ * One call of a factory's hook, bounded in time.
+ *
+ * @module
+ */
+import type { Clock, Timer } from "../resilience/mod.ts";
+
+/** How a hook ended. */
+export type Outcome<R> =
+  | { readonly ok: true; readonly value: R }
+  | { readonly ok: false; readonly error: unknown; readonly gaveUp: boolean };
+
+/** Something under way that can be waited for no longer. */
+export interface Abandonable {
+  /** Waits no longer. Does nothing once it has ended. */
+  giveUp(error: unknown): void;
+}
+
+/** Whether `value` has to be waited for. */
+export function isPromiseLike<R>(value: R | PromiseLike<R>): value is PromiseLike<R> {
+  return value !== null && typeof value === "object" && "then" in value && typeof value.then === "function";
+}
+
+/**
+ * Calls a hook and tells exactly once how it ended: at once, without a promise
+ * or a timer, where it returns its result directly; with a timeout otherwise.
+ * What a hook does after it was given up is ignored.
+ */
+export class HookRun<R> implements Abandonable {
+  #done: ((outcome: Outcome<R>) => void) | undefined;
+  #timer: Timer | undefined = undefined;
+
+  /** @param done Told once. It may be told before the constructor returns. */
+  constructor(
+    clock: Clock,
+    timeoutMs: number,
+    timeoutError: () => unknown,
+    call: () => R | PromiseLike<R>,
+    done: (outcome: Outcome<R>) => void,
+  ) {
+    this.#done = done;
+    let result: R | PromiseLike<R>;
+    try {
+      result = call();
+    } catch (error) {
+      this.#end({ ok: false, error, gaveUp: false });
+      return;
+    }
+    if (!isPromiseLike(result)) {
+      this.#end({ ok: true, value: result });
+      return;
+    }
+    this.#timer = clock.setTimer(() => this.giveUp(timeoutError()), timeoutMs);
+    result.then(
+      (value) => this.#end({ ok: true, value }),
+      (error) => this.#end({ ok: false, error, gaveUp: false }),
+    );
+  }
+
+  /** Whether it is still under way. */
+  get pending(): boolean {
+    return this.#done !== undefined;
+  }
+
+  giveUp(error: unknown): void {
+    this.#end({ ok: false, error, gaveUp: true });
+  }
+
+  #end(outcome: Outcome<R>): void {
+    const done = this.#done;
+    if (!done) return;
+    this.#done = undefined;
+    this.#timer?.cancel();
+    done(outcome);
+  }
+}

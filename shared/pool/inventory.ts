@@ -1,0 +1,378 @@
+/**
+ * The resources of a pool: making, keeping, checking and closing them.
+ *
+ * @module
+ */
+import { backoffDelayMs, classifyFailure, type Clock, type Timer } from "../resilience/mod.ts";
+import type { PoolConfig } from "./config.ts";
+import { CreateTimeoutError, HookTimeoutError, messageOf, PoolClosedError, ResourceInvalidError } from "./errors.ts";
+import type { DestroyReason, EventHub, PoolEvents } from "./events.ts";
+import { type Abandonable, HookRun, isPromiseLike, type Outcome } from "./hook_run.ts";
+import type { ResourceFactory } from "./resource_factory.ts";
+import { CLOSING, IDLE, RESETTING, Slot, VALIDATING } from "./slot.ts";
+
+/** The backoff of creation is at most so many times its base. */
+const MAX_BACKOFF_FACTOR = 20;
+
+/** Who is told what becomes of the resources. */
+export interface InventoryOwner<T extends object> {
+  /** A resource is ready: it is to be lent or {@linkcode Inventory.park}ed. */
+  offer(slot: Slot<T>, now: number): void;
+  /** Capacity was freed, or a backoff is over. */
+  changed(): void;
+  /** A creation failed in a way that trying again does not mend. */
+  refused(error: unknown): void;
+}
+
+/** A failed creation, for the errors of those who waited for it. */
+export interface CreationFailure {
+  readonly error: unknown;
+  readonly at: number;
+}
+
+/**
+ * All slots of a pool. A slot is taken from the first moment of its resource's
+ * creation until `destroy` has settled, so that `size` never exceeds
+ * `maxConnections`, whatever hangs.
+ */
+export class Inventory<T extends object> {
+  readonly #factory: ResourceFactory<T>;
+  readonly #config: Readonly<PoolConfig>;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #events: EventHub<PoolEvents<T>>;
+  readonly #owner: InventoryOwner<T>;
+
+  /** Every resource that is not closing. */
+  readonly live = new Set<Slot<T>>();
+  /** Free ones, the least recently used first: they are lent from the end and age out from the front. */
+  readonly #idle: Slot<T>[] = [];
+  /** Hooks under way, to be given up at a shutdown's deadline. */
+  readonly #runs = new Set<Abandonable>();
+  readonly #aborts = new Set<AbortController>();
+  #creating = 0;
+  #closing = 0;
+  #pending = 0;
+  #closed = false;
+  #failures = 0;
+  #retryAt = -Infinity;
+  #refillAt = -Infinity;
+  #wake: Timer | undefined = undefined;
+
+  created = 0;
+  destroyed = 0;
+  abandoned = 0;
+  lastFailure: CreationFailure | undefined = undefined;
+
+  constructor(
+    factory: ResourceFactory<T>,
+    config: Readonly<PoolConfig>,
+    clock: Clock,
+    random: () => number,
+    events: EventHub<PoolEvents<T>>,
+    owner: InventoryOwner<T>,
+  ) {
+    this.#factory = factory;
+    this.#config = config;
+    this.#clock = clock;
+    this.#random = random;
+    this.#events = events;
+    this.#owner = owner;
+  }
+
+  /** Slots taken: resources being made, living, and being closed. */
+  get size(): number {
+    return this.live.size + this.#creating + this.#closing;
+  }
+
+  get idle(): number {
+    return this.#idle.length;
+  }
+
+  get creating(): number {
+    return this.#creating;
+  }
+
+  get closing(): number {
+    return this.#closing;
+  }
+
+  /** Resources that are on their way to somebody who waits: being made, validated or reset. */
+  get pending(): number {
+    return this.#pending;
+  }
+
+  /** Takes a free resource that needs no validation out of the inventory: the most recently used. */
+  take(now: number): Slot<T> | undefined {
+    for (let slot = this.#idle.at(-1); slot; slot = this.#idle.at(-1)) {
+      const worn = this.#worn(slot, now);
+      if (!worn && this.#isStale(slot, now)) return undefined;
+      this.#idle.pop();
+      if (!worn) return slot;
+      this.close(slot, worn);
+    }
+    return undefined;
+  }
+
+  /** Keeps a resource that nobody waits for. */
+  park(slot: Slot<T>): void {
+    slot.state = IDLE;
+    this.#idle.push(slot);
+  }
+
+  /** Begins to validate a stale resource, or to make a new one. False when neither can be done now. */
+  supply(now: number): boolean {
+    const stale = this.#idle.pop();
+    if (stale) {
+      this.#validate(stale);
+      return true;
+    }
+    if (this.#closed || this.size >= this.#config.maxConnections || now < this.#retryAt) return false;
+    this.#create(now);
+    return true;
+  }
+
+  /** Takes a resource back from its holder. */
+  takeBack(slot: Slot<T>, destroy: boolean, now: number): void {
+    slot.usedAt = now;
+    slot.checkedAt = now;
+    const reason = destroy ? "broken" : slot.invalid ? "invalid" : this.#closed ? "shutdown" : this.#worn(slot, now);
+    if (reason) this.close(slot, reason);
+    else if (this.#factory.reset) this.#reset(slot);
+    else this.#owner.offer(slot, now);
+  }
+
+  /** Makes resources up to `minConnections`. */
+  refill(now: number): void {
+    while (
+      !this.#closed && now >= this.#refillAt && this.live.size + this.#creating < this.#config.minConnections &&
+      this.size < this.#config.maxConnections
+    ) this.#create(now);
+  }
+
+  /** Closes what is too old or surplus among the free resources, and says when to look again. */
+  sweep(now: number): number {
+    let next = Infinity;
+    for (const slot of [...this.#idle]) {
+      const worn = this.#worn(slot, now);
+      const surplus = this.live.size + this.#creating > this.#config.minConnections;
+      const idleUntil = slot.usedAt + this.#config.idleTimeoutMs;
+      if (worn || (surplus && now >= idleUntil)) {
+        const index = this.#idle.indexOf(slot);
+        if (index < 0) continue; // closing another one let it be lent
+        this.#idle.splice(index, 1);
+        this.close(slot, worn ?? "idle");
+      } else {
+        next = Math.min(next, slot.expiresAt, surplus ? idleUntil : Infinity);
+      }
+    }
+    return next;
+  }
+
+  /** Closes a resource that is in no list. Its slot stays taken until `destroy` settles or is given up. */
+  close(slot: Slot<T>, reason: DestroyReason): void {
+    slot.state = CLOSING;
+    this.live.delete(slot);
+    this.#closing++;
+    this.#destroy(slot.resource, reason, () => {
+      this.#closing--;
+      this.#owner.changed();
+    });
+  }
+
+  /** Makes nothing any more and closes what is free. */
+  shutdown(): void {
+    this.#closed = true;
+    this.#wake?.cancel();
+    this.#wake = undefined;
+    for (const controller of [...this.#aborts]) controller.abort(new PoolClosedError());
+    for (const slot of this.#idle.splice(0)) this.close(slot, "shutdown");
+  }
+
+  /** Waits for no hook any longer. */
+  giveUp(): void {
+    // Giving one up may begin another: a validation that is over makes room for a destroy.
+    for (const run of this.#runs) run.giveUp(new PoolClosedError());
+  }
+
+  #worn(slot: Slot<T>, now: number): DestroyReason | undefined {
+    if (now >= slot.expiresAt) return "lifetime";
+    return slot.uses >= this.#config.maxUses ? "uses" : undefined;
+  }
+
+  #isStale(slot: Slot<T>, now: number): boolean {
+    return this.#factory.validate !== undefined && now - slot.checkedAt >= this.#config.validateAfterIdleMs;
+  }
+
+  #create(now: number): void {
+    const { createTimeoutMs, destroyTimeoutMs } = this.#config;
+    const controller = new AbortController();
+    const birth: { slot?: Slot<T>; invalid?: { reason: unknown } } = {};
+    const invalidate = (reason?: unknown) => {
+      birth.invalid ??= { reason };
+      if (birth.slot) this.#invalidate(birth.slot, reason);
+    };
+    let made: T | PromiseLike<T> | undefined;
+    const call = () => made = this.#factory.create({ signal: controller.signal, invalidate });
+    const timeoutError = () => new CreateTimeoutError(createTimeoutMs);
+    this.#creating++;
+    this.#pending++;
+    this.#aborts.add(controller);
+
+    this.#run(createTimeoutMs, timeoutError, call, (outcome) => {
+      this.#pending--;
+      this.#aborts.delete(controller);
+      if (!outcome.ok && outcome.gaveUp && made !== undefined && isPromiseLike(made)) {
+        const late = made;
+        controller.abort(outcome.error);
+        // The resource may exist on the far side: the slot waits a while longer for what becomes of it.
+        this.#run(destroyTimeoutMs, timeoutError, () => late, (end) => {
+          if (!end.ok && end.gaveUp) late.then((resource) => this.#discard(resource, now), () => {});
+          this.#creating--;
+          if (end.ok) this.close(this.#born(end.value, now), "late");
+          this.#owner.changed();
+        });
+        this.#failed(outcome.error, true);
+        return;
+      }
+      this.#creating--;
+      if (!outcome.ok) {
+        this.#failed(outcome.error, classifyFailure(outcome.error) !== "permanent");
+        return;
+      }
+      const slot = birth.slot = this.#born(outcome.value, now);
+      if (this.#closed) this.close(slot, "shutdown");
+      else if (birth.invalid) {
+        this.close(slot, "invalid");
+        this.#failed(new ResourceInvalidError(birth.invalid.reason), true);
+      } else {
+        this.live.add(slot);
+        this.#failures = 0;
+        this.#retryAt = this.#refillAt = -Infinity;
+        this.lastFailure = undefined;
+        this.#owner.offer(slot, this.#clock.now());
+        // Others may have waited for the backoff that has just ended.
+        this.#owner.changed();
+      }
+    });
+  }
+
+  #born(resource: T, since: number): Slot<T> {
+    const now = this.#clock.now();
+    const { maxLifetimeMs, lifetimeJitter } = this.#config;
+    this.created++;
+    this.#events.emit("created", { resource, durationMs: now - since });
+    return new Slot(resource, now, now + maxLifetimeMs * (1 - lifetimeJitter * this.#random()));
+  }
+
+  /** A resource that came when its creation had been given up and its slot freed: nobody may have it. */
+  #discard(resource: T, since: number): void {
+    this.#born(resource, since);
+    this.#destroy(resource, "late", () => {});
+  }
+
+  #failed(error: unknown, transient: boolean): void {
+    if (this.#closed) return this.#owner.changed();
+    const now = this.#clock.now();
+    const baseMs = this.#config.retryDelayMs;
+    const delayMs = backoffDelayMs(this.#failures++, { baseMs, capMs: baseMs * MAX_BACKOFF_FACTOR }, this.#random);
+    this.lastFailure = { error, at: now };
+    // Nobody waits for a refill, so even a failure for good is tried again then: it may be mended outside.
+    this.#refillAt = now + delayMs;
+    if (transient) this.#retryAt = now + delayMs;
+    this.#armWake(now);
+    this.#events.emit("error", { error, source: "create" });
+    if (transient) this.#owner.changed();
+    else this.#owner.refused(error);
+  }
+
+  #armWake(now: number): void {
+    const at = Math.min(
+      this.#retryAt > now ? this.#retryAt : Infinity,
+      this.#refillAt > now ? this.#refillAt : Infinity,
+    );
+    this.#wake?.cancel();
+    this.#wake = at === Infinity ? undefined : this.#clock.setTimer(() => {
+      this.#wake = undefined;
+      this.#owner.changed();
+      if (!this.#wake && !this.#closed) this.#armWake(this.#clock.now());
+    }, at - now);
+  }
+
+  #validate(slot: Slot<T>): void {
+    slot.state = VALIDATING;
+    this.#prepare("validate", slot, this.#config.validateTimeoutMs, () => this.#factory.validate?.(slot.resource));
+  }
+
+  #reset(slot: Slot<T>): void {
+    slot.state = RESETTING;
+    this.#prepare("reset", slot, this.#config.resetTimeoutMs, () => this.#factory.reset?.(slot.resource));
+  }
+
+  /** Runs a hook that decides whether a resource can be lent, and acts on the answer. */
+  #prepare(
+    source: "validate" | "reset",
+    slot: Slot<T>,
+    timeoutMs: number,
+    call: () => unknown,
+  ): void {
+    this.#pending++;
+    this.#run(timeoutMs, () => new HookTimeoutError(source, timeoutMs), call, (outcome) => {
+      this.#pending--;
+      if (!outcome.ok) this.#events.emit("error", { error: outcome.error, source });
+      if (outcome.ok && outcome.value !== false && !slot.invalid) {
+        const now = this.#clock.now();
+        slot.checkedAt = now;
+        if (this.#closed) this.close(slot, "shutdown");
+        else this.#owner.offer(slot, now);
+        return;
+      }
+      this.close(slot, "invalid");
+      // Whoever waited for this one may have another made while it closes.
+      this.#owner.changed();
+    });
+  }
+
+  #invalidate(slot: Slot<T>, reason: unknown): void {
+    if (slot.invalid || slot.state.kind === "closing") return;
+    slot.invalid = true;
+    this.#events.emit("error", { error: new ResourceInvalidError(reason), source: "invalidate" });
+    if (slot.state.kind === "lent") slot.state.warn(new ResourceInvalidError(reason));
+    if (slot.state.kind === "idle") {
+      this.#idle.splice(this.#idle.indexOf(slot), 1);
+      this.close(slot, "invalid");
+    }
+  }
+
+  #destroy(resource: T, reason: DestroyReason, done: () => void): void {
+    const timeoutMs = this.#config.destroyTimeoutMs;
+    const call = () => this.#factory.destroy(resource);
+    this.#run(timeoutMs, () => new HookTimeoutError("destroy", timeoutMs), call, (outcome) => {
+      const abandoned = !outcome.ok && outcome.gaveUp;
+      if (abandoned) this.abandoned++;
+      else this.destroyed++;
+      if (!outcome.ok) this.#events.emit("error", { error: outcome.error, source: "destroy" });
+      this.#events.emit("destroyed", { resource, reason, abandoned });
+      done();
+    });
+  }
+
+  #run<R>(
+    timeoutMs: number,
+    timeoutError: () => unknown,
+    call: () => R | PromiseLike<R>,
+    done: (outcome: Outcome<R>) => void,
+  ): void {
+    const held: { run?: Abandonable } = {};
+    const run = new HookRun(this.#clock, timeoutMs, timeoutError, call, (outcome) => {
+      if (held.run) this.#runs.delete(held.run);
+      done(outcome);
+    });
+    if (run.pending) this.#runs.add(held.run = run);
+  }
+
+  /** What the errors of those who waited say of the last creation. */
+  describeFailure(): string {
+    return this.lastFailure ? `; last creation error: ${messageOf(this.lastFailure.error)}` : "";
+  }
+}

@@ -1,0 +1,415 @@
+/**
+ * A pool of anything that is dear to make and can be lent to one holder at a
+ * time.
+ *
+ * What belongs here: who gets a resource, when, and who waits. How a resource
+ * is made, checked and closed is the {@linkcode Inventory}'s business; what it
+ * is, the {@linkcode ResourceFactory}'s.
+ *
+ * @module
+ */
+import { type Clock, systemClock, type Timer } from "../resilience/mod.ts";
+import { parsePoolConfig, type PoolConfig } from "./config.ts";
+import { DeadlineQueue } from "./deadline_queue.ts";
+import {
+  AcquireAbortedError,
+  AcquireTimeoutError,
+  ConfigError,
+  CreateFailedError,
+  DoubleReleaseError,
+  ForeignReleaseError,
+  LeaseRevokedError,
+  PoolClosedError,
+  QueueFullError,
+  withoutStack,
+} from "./errors.ts";
+import { EventHub, type PoolEvents } from "./events.ts";
+import { Inventory } from "./inventory.ts";
+import { Lease, type LeaseOwner, type ReleaseOptions } from "./lease.ts";
+import type { ResourceFactory } from "./resource_factory.ts";
+import type { Slot } from "./slot.ts";
+import { type PoolStats, snapshot } from "./stats.ts";
+import { Sweeper } from "./sweeper.ts";
+import { Waiter } from "./waiter.ts";
+import { WaiterQueue } from "./waiter_queue.ts";
+
+/** Options of one acquire. */
+export interface AcquireOptions {
+  /** Ends the wait when it aborts. A lease that was granted is not touched by it. */
+  signal?: AbortSignal | undefined;
+  /**
+   * How long this acquire may wait, in ms; 0 for not at all, `Infinity` for
+   * ever. Default: the pool's `acquireTimeoutMs`.
+   */
+  timeoutMs?: number | undefined;
+}
+
+/** What a pool runs on; replaced in tests. */
+export interface PoolRuntime {
+  /** Default: the isolate's own time. */
+  clock?: Clock;
+  /** Yields numbers in `[0, 1)`, for jitter. Default: `Math.random`. */
+  random?: () => number;
+}
+
+/** A shutdown under way, or over. */
+interface Shutdown {
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+  timer: Timer | undefined;
+  finished: boolean;
+}
+
+/**
+ * A bounded pool of resources.
+ *
+ * ```ts
+ * const pool = new ResourcePool(factory, { maxConnections: 20 });
+ * await using lease = await pool.lease();
+ * await lease.resource.work();
+ * ```
+ *
+ * Acquires are served first come, first served. A free resource is handed out
+ * at once, the most recently used first; a resource that is given back goes to
+ * the one who waited longest before anything else can take it. Expiry is judged
+ * whenever the pool is used; its timers only make it prompt, and never keep an
+ * isolate alive.
+ */
+export class ResourcePool<T extends object> {
+  /** The options in force. */
+  readonly config: Readonly<PoolConfig>;
+
+  readonly #clock: Clock;
+  readonly #events = new EventHub<PoolEvents<T>>();
+  readonly #inventory: Inventory<T>;
+  readonly #owner: LeaseOwner<T>;
+  readonly #waiters = new WaiterQueue<Waiter<T>>();
+  readonly #deadlines: DeadlineQueue<Waiter<T>>;
+  /** Resources lent by `acquire`, which are given back by themselves. */
+  readonly #acquired = new WeakMap<T, Lease<T>>();
+  readonly #sweeper: Sweeper;
+
+  #lent = 0;
+  #totalAcquired = 0;
+  #totalReleased = 0;
+  #timeouts = 0;
+  #pumping = false;
+  #pumpAgain = false;
+  #shutdown: Shutdown | undefined = undefined;
+
+  /**
+   * Begins to make `minConnections` resources.
+   *
+   * @throws {ConfigError} listing every bad option.
+   */
+  constructor(factory: ResourceFactory<T>, config: Partial<PoolConfig> = {}, runtime: PoolRuntime = {}) {
+    this.config = parsePoolConfig(config);
+    this.#clock = runtime.clock ?? systemClock;
+    this.#owner = { giveBack: (lease, slot, destroy) => this.#giveBack(lease, slot, destroy) };
+    this.#deadlines = new DeadlineQueue(this.#clock, (waiter, now) => this.#expire(waiter, now));
+    this.#inventory = new Inventory(factory, this.config, this.#clock, runtime.random ?? Math.random, this.#events, {
+      offer: (slot, now) => this.#offer(slot, now),
+      changed: () => this.#changed(),
+      refused: (error) => this.#refused(error),
+    });
+    const sweepMs = Math.min(this.config.idleTimeoutMs, this.config.leakThresholdMs);
+    this.#sweeper = new Sweeper(this.#clock, sweepMs, (now) => this.#sweep(now));
+    this.#inventory.refill(this.#clock.now());
+  }
+
+  /**
+   * Lends a resource. The lease must be released; `await using` does it.
+   *
+   * @throws {AcquireTimeoutError} when none came free in time.
+   * @throws {QueueFullError} when `maxWaiters` wait already.
+   * @throws {AcquireAbortedError} when `signal` aborted.
+   * @throws {CreateFailedError} when a resource could not be made, for good.
+   * @throws {PoolClosedError} once `shutdown` was called.
+   * @throws {ConfigError} when `timeoutMs` is not a number of ms.
+   */
+  lease(options?: AcquireOptions): Promise<Lease<T>> {
+    const now = this.#clock.now();
+    if (!this.#shutdown && this.#waiters.size === 0 && !options?.signal?.aborted) {
+      const lease = this.#lendFree(now, this.#whereFrom());
+      if (lease) return Promise.resolve(lease);
+    }
+    return this.#wait(options, now);
+  }
+
+  /** Lends a resource if one is free now, and `undefined` otherwise. Never waits, makes or validates one. */
+  tryLease(): Lease<T> | undefined {
+    if (this.#shutdown || this.#waiters.size > 0) return undefined;
+    return this.#lendFree(this.#clock.now(), this.#whereFrom());
+  }
+
+  /**
+   * Lends a resource by itself, to be given back with {@linkcode release}.
+   * Prefer {@linkcode lease}: a resource does not know to whom it was lent, so a
+   * second `release` of it cannot be told from the next holder's.
+   *
+   * @throws what {@linkcode lease} throws.
+   */
+  async acquire(options?: AcquireOptions): Promise<T> {
+    const lease = await this.lease(options);
+    const { resource } = lease;
+    this.#acquired.set(resource, lease);
+    return resource;
+  }
+
+  /**
+   * Gives back what {@linkcode acquire} lent.
+   *
+   * @throws {DoubleReleaseError} when it is not lent at the moment.
+   * @throws {ForeignReleaseError} when it is none of this pool's.
+   */
+  release(resource: T, options?: ReleaseOptions): void {
+    const lease = this.#acquired.get(resource);
+    if (!lease) {
+      for (const slot of this.#inventory.live) if (slot.resource === resource) throw new DoubleReleaseError();
+      throw new ForeignReleaseError();
+    }
+    this.#acquired.delete(resource);
+    lease.release(options);
+  }
+
+  /** How the pool stands, as an immutable snapshot. */
+  getStats(): PoolStats {
+    const inventory = this.#inventory;
+    return snapshot({
+      totalConnections: inventory.size,
+      activeConnections: this.#lent,
+      idleConnections: inventory.idle,
+      waitingForConnection: this.#waiters.size,
+      totalAcquired: this.#totalAcquired,
+      totalReleased: this.#totalReleased,
+      totalCreated: inventory.created,
+      totalDestroyed: inventory.destroyed,
+      creatingConnections: inventory.creating,
+      closingConnections: inventory.closing,
+      totalAbandoned: inventory.abandoned,
+      totalTimeouts: this.#timeouts,
+      maxConnections: this.config.maxConnections,
+    });
+  }
+
+  /**
+   * Calls `listener` at each event of that name until the subscription is
+   * disposed of. What a listener throws is reported as an `error` event.
+   */
+  on<K extends keyof PoolEvents<T>>(name: K, listener: (event: PoolEvents<T>[K]) => void): Disposable {
+    return this.#events.on(name, listener);
+  }
+
+  /**
+   * Lends nothing any more, refuses those who wait, lets holders finish until
+   * the deadline and then takes back what they hold. All that can be done
+   * without waiting is done before this returns, as `beforeunload` needs it.
+   * Every further call returns the first one's promise.
+   *
+   * @param deadlineMs Default: the pool's `shutdownTimeoutMs`.
+   */
+  shutdown(deadlineMs: number = this.config.shutdownTimeoutMs): Promise<void> {
+    if (this.#shutdown) return this.#shutdown.promise;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#shutdown = { promise, resolve, timer: undefined, finished: false };
+    this.#deadlines.stop();
+    this.#sweeper.stop();
+    for (let waiter = this.#waiters.head; waiter; waiter = this.#waiters.head) {
+      this.#dismiss(waiter, withoutStack(() => new PoolClosedError()));
+    }
+    this.#inventory.shutdown();
+    if (this.#inventory.size === 0) this.#finish();
+    else if (deadlineMs <= 0) this.#cut();
+    else this.#shutdown.timer = this.#clock.setTimer(() => this.#cut(), deadlineMs);
+    return promise;
+  }
+
+  /** Where the pool's caller stands, if leases are to remember it. */
+  #whereFrom(): string | undefined {
+    return this.config.captureLeaseStacks ? new Error("acquired here").stack : undefined;
+  }
+
+  #lendFree(now: number, stack: string | undefined): Lease<T> | undefined {
+    this.#sweeper.poll(now);
+    const slot = this.#inventory.take(now);
+    return slot && this.#lend(slot, now, 0, stack);
+  }
+
+  #lend(slot: Slot<T>, now: number, waitedMs: number, stack: string | undefined): Lease<T> {
+    const lease = new Lease(this.#owner, slot, now, stack);
+    slot.state = lease;
+    slot.uses++;
+    this.#lent++;
+    this.#totalAcquired++;
+    this.#sweeper.watch(now, Infinity);
+    if (this.#events.has("acquired")) this.#events.emit("acquired", { lease, waitedMs });
+    return lease;
+  }
+
+  #wait(options: AcquireOptions | undefined, now: number): Promise<Lease<T>> {
+    const timeoutMs = options?.timeoutMs ?? this.config.acquireTimeoutMs;
+    if (!(timeoutMs >= 0)) {
+      const message = `is ${String(timeoutMs)}, must be a number of ms, 0 or more, or Infinity`;
+      return Promise.reject(new ConfigError([{ path: "timeoutMs", message }], "acquire options"));
+    }
+    const signal = options?.signal;
+    if (this.#shutdown) return Promise.reject(new PoolClosedError());
+    if (signal?.aborted) return Promise.reject(new AcquireAbortedError(signal.reason));
+
+    // One that may not wait is served from what is free or made at once, or refused below.
+    const waiter = new Waiter<T>(now, timeoutMs === 0 ? Infinity : now + timeoutMs, signal, this.#whereFrom());
+    this.#waiters.push(waiter);
+    this.#changed();
+    if (!waiter.waiting) return waiter.promise;
+    if (timeoutMs === 0) this.#expire(waiter, now);
+    else if (this.#waiters.size - this.#inventory.pending > this.config.maxWaiters) {
+      const most = this.config.maxWaiters;
+      this.#dismiss(waiter, new QueueFullError(`Too many requests wait (maxWaiters: ${most}): ${this.#describe(now)}`));
+    } else {
+      this.#deadlines.add(waiter, now);
+      waiter.watch(() => this.#dismiss(waiter, new AcquireAbortedError(signal?.reason)));
+      if (this.#events.has("waited")) this.#events.emit("waited", { waiting: this.#waiters.size });
+    }
+    return waiter.promise;
+  }
+
+  /** Lends a resource to the one who waited longest, or keeps it. The promise resolves after the slot is taken. */
+  #offer(slot: Slot<T>, now: number): void {
+    for (let waiter = this.#waiters.head; waiter; waiter = this.#waiters.head) {
+      // The timer may be late: after a freeze, a waiter may be past its deadline and still in line.
+      if (waiter.deadline <= now) {
+        this.#expire(waiter, now);
+        continue;
+      }
+      this.#leave(waiter);
+      waiter.resolve(this.#lend(slot, now, now - waiter.since, waiter.stack));
+      return;
+    }
+    this.#inventory.park(slot);
+    this.#sweeper.watch(now, slot.expiresAt);
+  }
+
+  /** Serves those who wait from what is free, and has made what they lack. */
+  #changed(): void {
+    // Hooks and listeners run inside and may come back here; the outer turn goes on for them.
+    this.#pumpAgain = true;
+    if (this.#pumping) return;
+    this.#pumping = true;
+    try {
+      while (this.#pumpAgain) {
+        this.#pumpAgain = false;
+        this.#pump(this.#clock.now());
+      }
+    } finally {
+      this.#pumping = false;
+    }
+    if (this.#shutdown && this.#inventory.size === 0) this.#finish();
+  }
+
+  #pump(now: number): void {
+    while (this.#waiters.size > 0) {
+      const slot = this.#inventory.take(now);
+      if (!slot) break;
+      this.#offer(slot, now);
+    }
+    while (this.#waiters.size > this.#inventory.pending && this.#inventory.supply(now));
+    this.#inventory.refill(now);
+  }
+
+  /** Nothing lent and nothing on its way could serve those who wait: all learn at once why. */
+  #refused(error: unknown): void {
+    const hopeless = this.#inventory.live.size === 0 && this.#inventory.pending === 0;
+    for (let waiter = this.#waiters.head; waiter; waiter = this.#waiters.head) {
+      this.#dismiss(waiter, new CreateFailedError(error));
+      if (!hopeless) break;
+    }
+    this.#changed();
+  }
+
+  #giveBack(lease: Lease<T>, slot: Slot<T>, destroy: boolean): void {
+    const now = this.#clock.now();
+    const heldMs = now - lease.acquiredAt;
+    this.#lent--;
+    this.#totalReleased++;
+    this.#inventory.takeBack(slot, destroy, now);
+    if (this.#events.has("released")) this.#events.emit("released", { lease, heldMs });
+    if (lease.leaked) this.#events.emit("returned", { lease, heldMs });
+    this.#sweeper.poll(now);
+  }
+
+  #leave(waiter: Waiter<T>): void {
+    this.#waiters.remove(waiter);
+    this.#deadlines.remove(waiter);
+  }
+
+  #dismiss(waiter: Waiter<T>, error: unknown): void {
+    if (!waiter.waiting) return;
+    this.#leave(waiter);
+    waiter.reject(error);
+  }
+
+  #expire(waiter: Waiter<T>, now: number): void {
+    const waitedMs = now - waiter.since;
+    const failure = this.#inventory.lastFailure;
+    const cause = failure && failure.at >= waiter.since ? { cause: failure.error } : undefined;
+    const message = `Connection acquire timeout: none came free in ${Math.round(waitedMs)} ms (${this.#describe(now)})`;
+    this.#timeouts++;
+    this.#dismiss(waiter, withoutStack(() => new AcquireTimeoutError(message, cause)));
+    if (this.#events.has("timedOut")) this.#events.emit("timedOut", { waitedMs });
+  }
+
+  #describe(now: number): string {
+    const { size, idle, creating } = this.#inventory;
+    let longest = 0;
+    for (const { state } of this.#inventory.live) {
+      if (state.kind === "lent") longest = Math.max(longest, now - state.acquiredAt);
+    }
+    return `total ${size}, active ${this.#lent}, idle ${idle}, creating ${creating}, waiting ${this.#waiters.size}, ` +
+      `limit ${this.config.maxConnections}; longest holder ${Math.round(longest)} ms` +
+      this.#inventory.describeFailure();
+  }
+
+  /** Reports leaks, closes what is too old or surplus, and says when to look again. */
+  #sweep(now: number): number | undefined {
+    let next = Infinity;
+    for (const { state } of this.#inventory.live) {
+      if (state.kind !== "lent" || state.leaked) continue;
+      const heldMs = now - state.acquiredAt;
+      if (heldMs < this.config.leakThresholdMs) {
+        next = Math.min(next, state.acquiredAt + this.config.leakThresholdMs);
+        continue;
+      }
+      state.leaked = true;
+      this.#events.emit("leaked", { lease: state, heldMs, stack: state.stack });
+    }
+    next = Math.min(next, this.#inventory.sweep(now));
+    this.#inventory.refill(now);
+    return this.#inventory.live.size > 0 ? next : undefined;
+  }
+
+  /** The shutdown's deadline has come. */
+  #cut(): void {
+    const now = this.#clock.now();
+    for (const slot of [...this.#inventory.live]) {
+      const { state } = slot;
+      if (state.kind !== "lent") continue;
+      state.revoke(new LeaseRevokedError());
+      this.#lent--;
+      this.#totalReleased++;
+      this.#inventory.takeBack(slot, false, now);
+    }
+    this.#inventory.giveUp();
+    this.#finish();
+  }
+
+  #finish(): void {
+    const shutdown = this.#shutdown;
+    if (!shutdown || shutdown.finished) return;
+    shutdown.finished = true;
+    shutdown.timer?.cancel();
+    this.#deadlines.stop();
+    shutdown.resolve();
+    this.#events.emit("closed", { abandoned: this.#inventory.abandoned });
+    this.#events.clear();
+  }
+}

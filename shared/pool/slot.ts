@@ -1,0 +1,46 @@
+/**
+ * A unit of capacity and the resource it holds.
+ *
+ * @module
+ */
+import type { Lease } from "./lease.ts";
+
+/** What a slot's resource is doing. Lent, the state is the lease itself. */
+export type SlotState<T extends object> =
+  | { readonly kind: "idle" }
+  | { readonly kind: "validating" }
+  | { readonly kind: "resetting" }
+  | { readonly kind: "closing" }
+  | Lease<T>;
+
+/** Free to be lent. */
+export const IDLE = Object.freeze({ kind: "idle" });
+/** `validate` is asked. */
+export const VALIDATING = Object.freeze({ kind: "validating" });
+/** `reset` is at work. */
+export const RESETTING = Object.freeze({ kind: "resetting" });
+/** `destroy` is at work; there is no way back. */
+export const CLOSING = Object.freeze({ kind: "closing" });
+
+/** A resource and what the pool knows of it. */
+export class Slot<T extends object> {
+  readonly resource: T;
+  /** From this instant on it is not lent any more, in ms of the pool's clock; drawn once, at birth. */
+  readonly expiresAt: number;
+  /** How often it was lent. */
+  uses = 0;
+  /** When it was last used, or made. */
+  usedAt: number;
+  /** When it was last known to work. */
+  checkedAt: number;
+  /** It died while it could not be closed (lent, validating, resetting); it is closed next. */
+  invalid = false;
+  state: SlotState<T> = IDLE;
+
+  constructor(resource: T, now: number, expiresAt: number) {
+    this.resource = resource;
+    this.expiresAt = expiresAt;
+    this.usedAt = now;
+    this.checkedAt = now;
+  }
+}

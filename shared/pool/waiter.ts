@@ -1,0 +1,73 @@
+/**
+ * One queued acquire.
+ *
+ * @module
+ */
+import type { DueNode } from "./deadline_queue.ts";
+import type { Lease } from "./lease.ts";
+
+/**
+ * A queued acquire: a promise of a lease, and its places in the two lists that
+ * hold it. The links belong to those lists; nothing else touches them.
+ */
+export class Waiter<T extends object> implements DueNode<Waiter<T>> {
+  /** Settles with the lease or the refusal. */
+  readonly promise: Promise<Lease<T>>;
+  /** When it began to wait, in ms of the pool's clock. */
+  readonly since: number;
+  /** When it must be over, in ms of the pool's clock; `Infinity` for never. */
+  readonly deadline: number;
+  /** Where it was called from, if the pool captures that. */
+  readonly stack: string | undefined;
+  /** Whether it still waits. */
+  waiting = true;
+
+  /** Links of the {@linkcode WaiterQueue}. */
+  next: Waiter<T> | undefined = undefined;
+  previous: Waiter<T> | undefined = undefined;
+  /** Links of the {@linkcode DeadlineQueue}. */
+  dueNext: Waiter<T> | undefined = undefined;
+  duePrevious: Waiter<T> | undefined = undefined;
+  dueBucket: DueNode<Waiter<T>>["dueBucket"] = undefined;
+
+  readonly #signal: AbortSignal | undefined;
+  #onAbort: (() => void) | undefined = undefined;
+  readonly #resolve: (lease: Lease<T>) => void;
+  readonly #reject: (error: unknown) => void;
+
+  constructor(since: number, deadline: number, signal: AbortSignal | undefined, stack: string | undefined) {
+    this.since = since;
+    this.deadline = deadline;
+    this.stack = stack;
+    this.#signal = signal;
+    const { promise, resolve, reject } = Promise.withResolvers<Lease<T>>();
+    this.promise = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  /** Calls `onAbort` when the caller's signal aborts while this still waits. */
+  watch(onAbort: () => void): void {
+    if (!this.#signal) return;
+    this.#onAbort = onAbort;
+    this.#signal.addEventListener("abort", onAbort, { once: true });
+  }
+
+  /** Ends the wait with a lease. */
+  resolve(lease: Lease<T>): void {
+    this.#settle();
+    this.#resolve(lease);
+  }
+
+  /** Ends the wait with a refusal. */
+  reject(error: unknown): void {
+    this.#settle();
+    this.#reject(error);
+  }
+
+  #settle(): void {
+    this.waiting = false;
+    if (this.#onAbort) this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.#onAbort = undefined;
+  }
+}
