@@ -1,0 +1,104 @@
+/**
+ * Pools that lend nothing and write down what was asked of them, for tests of
+ * the HTTP layer alone.
+ */
+import type { SupabaseClient } from "@supabase/supabase-js";
+import type { PoolStats } from "../../shared/pool/mod.ts";
+import type { PoolSource, RequestPool } from "../../shared/http/mod.ts";
+import {
+  type ClientLeaseOptions,
+  type ClientPool,
+  DEFAULT_SUPABASE_POOL_CONFIG,
+  type DeferredLease,
+  type Identity,
+  type PoolHealth,
+} from "../../shared/supabase/mod.ts";
+import type { Variables } from "../../shared/services/mod.ts";
+
+export const URL_OF_PROJECT = "https://project.supabase.co";
+export const JWT_SECRET = "a-shared-secret-of-more-than-32-bytes";
+
+export const VARIABLES: Variables = {
+  SUPABASE_URL: URL_OF_PROJECT,
+  SUPABASE_PUBLISHABLE_KEYS: '{"default":"sb_publishable_default","web":"sb_publishable_web"}',
+  SUPABASE_SECRET_KEYS: '{"default":"sb_secret_default","jobs":"sb_secret_jobs"}',
+  SUPABASE_JWKS: '{"keys":[]}',
+};
+
+/** A deferred lease and how it was asked for. */
+export class FakeLease implements DeferredLease<unknown> {
+  readonly client = {} as SupabaseClient<unknown>;
+  readonly options: ClientLeaseOptions;
+  ended = 0;
+
+  constructor(options: ClientLeaseOptions) {
+    this.options = options;
+  }
+
+  end(): Promise<void> {
+    this.ended++;
+    return Promise.resolve();
+  }
+}
+
+/** Counts what is asked of it. */
+export class FakePool implements RequestPool<unknown> {
+  readonly config = DEFAULT_SUPABASE_POOL_CONFIG;
+  readonly leases: FakeLease[] = [];
+  readonly bound: { identity: Identity; signal: AbortSignal | undefined }[] = [];
+  stats = {
+    totalConnections: 8,
+    activeConnections: 3,
+    idleConnections: 5,
+    waitingForConnection: 0,
+    totalAcquired: 40,
+    totalReleased: 37,
+    totalCreated: 9,
+    totalDestroyed: 1,
+    totalTimeouts: 2,
+  };
+  probes = 0;
+  health: () => Promise<{ healthy: boolean; testQuery: PoolHealth["details"]["testQuery"] }> = () =>
+    Promise.resolve({ healthy: true, testQuery: { success: true, durationMs: 3 } });
+
+  defer(options: ClientLeaseOptions = {}): DeferredLease<unknown> {
+    const lease = new FakeLease(options);
+    this.leases.push(lease);
+    return lease;
+  }
+
+  as(identity: Identity, options: { signal?: AbortSignal } = {}): ClientPool<unknown> {
+    this.bound.push({ identity, signal: options.signal });
+    return { config: this.config } as ClientPool<unknown>;
+  }
+
+  getStats(): PoolStats {
+    return this.stats as unknown as PoolStats;
+  }
+
+  async healthCheck(): Promise<PoolHealth> {
+    this.probes++;
+    const { healthy, testQuery } = await this.health();
+    return { healthy, details: { stats: this.getStats(), testQuery } };
+  }
+}
+
+/** Two fake pools. */
+export class FakePools implements PoolSource<unknown> {
+  readonly user = new FakePool();
+  readonly admin = new FakePool();
+  adminAsked = 0;
+
+  getConnectionPool(): FakePool {
+    return this.user;
+  }
+
+  getAdminPool(): FakePool {
+    this.adminAsked++;
+    return this.admin;
+  }
+
+  shutdown(): Promise<void> {
+    return Promise.resolve();
+  }
+}
