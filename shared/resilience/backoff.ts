@@ -22,7 +22,11 @@ export interface Backoff {
  *
  * @param random Yields numbers in `[0, 1)`. Default: `Math.random`.
  */
-export function backoffDelayMs(attempt: number, { baseMs, capMs }: Backoff, random: () => number = Math.random): number {
+export function backoffDelayMs(
+  attempt: number,
+  { baseMs, capMs }: Backoff,
+  random: () => number = Math.random,
+): number {
   const exponential = Math.min(baseMs * 2 ** Math.min(attempt, 52), capMs);
   return Math.min(exponential * (1 + random() / 2), capMs);
 }

@@ -11,16 +11,22 @@ export interface Timer {
   cancel(): void;
 }
 
+/** Options of {@linkcode Clock.setTimer}. */
+export interface TimerOptions {
+  /** Whether the timer keeps the process alive. Default: `false`. */
+  readonly keepAlive?: boolean;
+}
+
 /** A source of time. */
 export interface Clock {
   /** Milliseconds since an arbitrary origin; never goes back. */
   now(): number;
   /**
-   * Calls `callback` once, `delayMs` milliseconds from now. The timer never
-   * keeps an isolate alive: hosted isolates are retired when idle, and a pool
-   * must not be the reason that one is not.
+   * Calls `callback` once, `delayMs` milliseconds from now. The timer keeps no
+   * isolate alive unless asked to: hosted isolates are retired when idle, and a
+   * pool must not be the reason that one is not.
    */
-  setTimer(callback: () => void, delayMs: number): Timer;
+  setTimer(callback: () => void, delayMs: number, options?: TimerOptions): Timer;
 }
 
 /** The longest delay a timer holds (a signed 32-bit number of ms); longer ones fire at once. */
@@ -51,9 +57,9 @@ export function createSystemClock(): Clock {
       latest = now;
       return now;
     },
-    setTimer(callback: () => void, delayMs: number): Timer {
+    setTimer(callback: () => void, delayMs: number, { keepAlive = false }: TimerOptions = {}): Timer {
       const id = setTimeout(callback, Math.min(Math.max(delayMs, 0), MAX_TIMER_MS));
-      unref(id);
+      if (!keepAlive) unref(id);
       return { cancel: () => clearTimeout(id) };
     },
   };

@@ -6,3 +6,5 @@
  */
 export * from "./backoff.ts";
 export * from "./clock.ts";
+export * from "./failure.ts";
+export * from "./retry.ts";
