@@ -7,7 +7,6 @@
 import { type Clock, systemClock } from "../resilience/mod.ts";
 import type { PoolHealth } from "../supabase/mod.ts";
 import { createAuthenticate } from "./authenticate.ts";
-import { HealthProbe } from "./health_probe.ts";
 import { redact } from "./log.ts";
 import { problem } from "./problem.ts";
 import { lazyRuntime, type RequestPool, type Runtime, type RuntimeOptions } from "./runtime.ts";
@@ -23,13 +22,22 @@ export function isHealthPath(pathname: string): boolean {
   return /^\/[^/]+\/health\/pool$/.test(pathname);
 }
 
-/** One probe to a pool, whoever asks. */
-const probes = new WeakMap<object, HealthProbe>();
+/** How long an answer waits for the pool's query, in ms; monitors give up not much later. */
+export const HEALTH_TIMEOUT_MS = 5_000;
 
-function probeOf(pool: RequestPool<never>, clock: Clock): HealthProbe {
-  let probe = probes.get(pool);
-  if (probe === undefined) probes.set(pool, probe = new HealthProbe(() => pool.healthCheck(), clock));
-  return probe;
+/** The pool's own check, which runs once at a time and is kept for a second; one that hangs has failed. */
+async function check(pool: RequestPool<never>, clock: Clock): Promise<PoolHealth> {
+  const hung = Promise.withResolvers<PoolHealth>();
+  const timer = clock.setTimer(() => {
+    const error = `no answer within ${HEALTH_TIMEOUT_MS} ms`;
+    const testQuery = { success: false, durationMs: HEALTH_TIMEOUT_MS, error };
+    hung.resolve({ healthy: false, details: { stats: pool.getStats(), testQuery } });
+  }, HEALTH_TIMEOUT_MS);
+  try {
+    return await Promise.race([pool.healthCheck(), hung.promise]);
+  } finally {
+    timer.cancel();
+  }
 }
 
 type Stats = PoolHealth["details"]["stats"];
@@ -50,7 +58,7 @@ function counters(stats: Stats): Record<string, number> {
 }
 
 /** The body: what anybody may see, and with `all` what the operator may. */
-function bodyOf(healthy: boolean, stats: Stats, test: PoolHealth["details"]["testQuery"], max: number, all: boolean) {
+function bodyOf({ healthy, details: { stats, testQuery: test } }: PoolHealth, max: number, all: boolean) {
   const full = stats.activeConnections >= max;
   const waiting = stats.waitingForConnection > 0;
   const status: HealthStatus = !healthy ? "fail" : full || waiting ? "warn" : "pass";
@@ -111,8 +119,8 @@ export async function answerHealth(
     });
   }
   const pool = runtime.service.getConnectionPool();
-  const [health, all] = await Promise.all([probeOf(pool, clock).read(), isOperator(request, runtime)]);
-  const body = bodyOf(health.healthy, pool.getStats(), health.testQuery, pool.config.maxConnections, all);
+  const [health, all] = await Promise.all([check(pool, clock), isOperator(request, runtime)]);
+  const body = bodyOf(health, pool.config.maxConnections, all);
   return new Response(request.method === "HEAD" ? null : JSON.stringify(body), {
     status: health.healthy ? 200 : 503,
     headers: { "Content-Type": HEALTH_TYPE, "Cache-Control": "no-store" },

@@ -33,7 +33,7 @@ export function redact(text: string, secrets: Iterable<string> = []): string {
 const MAX_CAUSES = 5;
 
 /**
- * An error as members of a log line. Only name, code, message and stack: the
+ * An error as members of a log line. Only name, code, message, hint and stack: the
  * `details` of a Postgres error carry the values of rows.
  */
 function describe(error: unknown, clean: (text: string) => string, depth = 0): Record<string, unknown> {
@@ -47,6 +47,7 @@ function describe(error: unknown, clean: (text: string) => string, depth = 0): R
     name,
     code: codeOf(error, clean),
     message: clean(message),
+    hint: "hint" in error && typeof error.hint === "string" ? clean(error.hint) : undefined,
     stack: depth === 0 && stack !== undefined ? clean(stack) : undefined,
     cause: cause === undefined || depth >= MAX_CAUSES ? undefined : describe(cause, clean, depth + 1),
   };

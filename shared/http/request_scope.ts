@@ -78,6 +78,7 @@ export class RequestScope<Database> {
   readonly #leases: DeferredLease<Database>[] = [];
   readonly #background = new Set<PromiseLike<unknown>>();
   readonly #onRejection: (error: unknown) => void;
+  #caller: AbortSignal | undefined;
   #answered = false;
 
   /** @param onRejection Told of each rejection among what was given to `waitUntil`. */
@@ -85,28 +86,36 @@ export class RequestScope<Database> {
     this.#request = request;
     this.#onRejection = onRejection;
     this.context = this.#createContext(runtime, auth);
-    request.signal.addEventListener("abort", this.#callerGone, { once: true });
-    if (request.signal.aborted) this.#callerGone();
   }
 
   /** Whether the caller went away before the handler answered. */
   get aborted(): boolean {
-    return this.#abort.signal.aborted;
+    return this.#abort.signal.aborted || this.#request.signal.aborted;
   }
 
   /** Ends the leases, at once or when the last of the background work has settled. */
   answered(): void {
     this.#answered = true;
     // Some runtimes abort a request's signal once its answer is sent; that says nothing about its caller.
-    this.#request.signal.removeEventListener("abort", this.#callerGone);
+    this.#caller?.removeEventListener("abort", this.#callerGone);
     this.#endWhenIdle();
+  }
+
+  /** Aborts when the caller goes away. Most runtimes make a request's signal only when it is asked for. */
+  #signal(): AbortSignal {
+    if (this.#caller === undefined && !this.#answered) {
+      this.#caller = this.#request.signal;
+      this.#caller.addEventListener("abort", this.#callerGone, { once: true });
+      if (this.#caller.aborted) this.#callerGone();
+    }
+    return this.#abort.signal;
   }
 
   #createContext({ service, environment }: Runtime<Database>, auth: AuthResult): PooledContext<Database> {
     const { userClaims, jwtClaims, authMode, keyName } = auth;
     const identity = identityOf(auth);
-    const options = { signal: this.#abort.signal };
     const defer = this.#defer.bind(this);
+    const signal = this.#signal.bind(this);
     let supabase: SupabaseClient<Database> | undefined;
     let supabaseAdmin: SupabaseClient<Database> | undefined;
     return {
@@ -123,18 +132,18 @@ export class RequestScope<Database> {
       authMode,
       authKeyName: keyName ?? undefined,
       get pool() {
-        return service.getConnectionPool().as(identity, options);
+        return service.getConnectionPool().as(identity, { signal: signal() });
       },
       get adminPool() {
         if (environment.secretKey === undefined) throw Errors[MissingDefaultSecretKeyError]([]);
-        return service.getAdminPool().as("admin", options);
+        return service.getAdminPool().as("admin", { signal: signal() });
       },
       waitUntil: (promise) => this.#waitUntil(promise),
     };
   }
 
   #defer(pool: RequestPool<Database>, identity: Identity): SupabaseClient<Database> {
-    const lease = pool.defer({ identity, signal: this.#abort.signal });
+    const lease = pool.defer({ identity, signal: this.#signal() });
     this.#leases.push(lease);
     // First touched after the request was over: the view must be as dead as the others.
     if (this.#answered && this.#background.size === 0) this.#end(lease);
@@ -161,7 +170,8 @@ export class RequestScope<Database> {
   /** Ends what runs for a caller who left, unless the handler wants the work done all the same. */
   readonly #callerGone = (): void => {
     if (this.#background.size > 0) return;
-    this.#abort.abort(this.#request.signal.reason);
-    this.#endWhenIdle();
+    const reason: unknown = this.#caller?.reason;
+    this.#abort.abort(reason);
+    for (const lease of this.#leases.splice(0)) lease.abort(reason);
   };
 }

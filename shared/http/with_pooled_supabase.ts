@@ -5,6 +5,8 @@
  * @module
  */
 import { type AuthModeWithKey, type ErrorResponseConfig, SupabaseServerError } from "@supabase/server";
+import { ConfigError } from "../pool/mod.ts";
+import { MIN_JWT_SECRET_BYTES } from "../services/mod.ts";
 import { type Authenticate, createAuthenticate } from "./authenticate.ts";
 import { type CorsOption, createCors } from "./cors.ts";
 import { errorResponse } from "./error_response.ts";
@@ -29,9 +31,7 @@ export interface PooledSupabaseOptions<Database> extends RuntimeOptions<Database
   readonly audience?: string | string[];
   /** Accepted `iss` values of a user's token. Default: any. */
   readonly issuer?: string | string[];
-  /** Accepted `role` values of a user's token. Default: `authenticated`. */
-  readonly roles?: readonly string[];
-  /** The secret of HS256 tokens. Default: the variable `JWT_SECRET`, or none. */
+  /** The secret of HS256 tokens, 32 bytes or more. Default: the variable `JWT_SECRET`, or none. */
   readonly jwtSecret?: string;
   /** Default: the headers of supabase-js. */
   readonly cors?: CorsOption;
@@ -58,13 +58,23 @@ interface Prepared<Database> {
   readonly secrets: readonly string[];
 }
 
+/** An empty secret, say from a variable that is not set, would let anybody sign. */
+function checkJwtSecret(secret: string): void {
+  if (new TextEncoder().encode(secret).length >= MIN_JWT_SECRET_BYTES) return;
+  const message = `is shorter than ${MIN_JWT_SECRET_BYTES} bytes`;
+  throw new ConfigError([{ path: "jwtSecret", message }], "options of withPooledSupabase");
+}
+
 function prepare<Database>(
   options: PooledSupabaseOptions<Database>,
   runtime: Runtime<Database>,
 ): Prepared<Database> {
-  const { auth = "user", audience, issuer, roles } = options;
-  const { environment } = runtime;
+  const { auth = "user", audience, issuer } = options;
+  const { environment, service } = runtime;
+  if (options.jwtSecret !== undefined) checkJwtSecret(options.jwtSecret);
   const jwtSecret = options.jwtSecret ?? environment.jwtSecret;
+  // The pool refuses the token of any other role again, when it lends.
+  const roles = service.getConnectionPool().config.userRoles;
   return {
     runtime,
     authenticate: createAuthenticate({ auth, audience, issuer, roles, jwtSecret, env: environment }),
@@ -118,7 +128,7 @@ export function withPooledSupabase<Database = any>(
   const cors = createCors(options.cors);
   const runtime = lazyRuntime(options);
   let prepared: Prepared<Database> | undefined;
-  let told: unknown;
+  let told: { readonly error: unknown } | undefined;
 
   function report(event: string, error: unknown): void {
     logError(event, error, log, prepared?.secrets);
@@ -150,8 +160,8 @@ export function withPooledSupabase<Database = any>(
   function failed(error: unknown): Response {
     const response = failure(error);
     // A bad environment fails every request in the same way: the log needs it once.
-    if (response.status === 500 && error !== told) report("request_failed", error);
-    if (prepared === undefined) told = error;
+    if (response.status === 500 && (told === undefined || error !== told.error)) report("request_failed", error);
+    if (prepared === undefined) told = { error };
     return response;
   }
 

@@ -5,54 +5,36 @@
  */
 import type { SupabaseEnv } from "@supabase/server";
 import type { ConfigIssue } from "../pool/mod.ts";
+import { kindOfKey, type PoolKind } from "../supabase/mod.ts";
 
 /** Environment variables by name. An empty value counts as not set. */
 export type Variables = Readonly<Record<string, string | undefined>>;
 
-/** What an API key says about itself; never the key. */
-export type KeyKind = "publishable" | "secret" | "unknown";
-
 /** Where the keys of one kind are looked for; the first variable that holds one wins. */
 interface KeyVariables {
-  readonly kind: Exclude<KeyKind, "unknown">;
+  readonly kind: PoolKind;
+  /** How the kind is named in keys and messages. */
+  readonly name: string;
   readonly plural: string;
   readonly singular: string;
   readonly legacy: string;
 }
 
 const PUBLISHABLE: KeyVariables = {
-  kind: "publishable",
+  kind: "user",
+  name: "publishable",
   plural: "SUPABASE_PUBLISHABLE_KEYS",
   singular: "SUPABASE_PUBLISHABLE_KEY",
   legacy: "SUPABASE_ANON_KEY",
 };
 
 const SECRET: KeyVariables = {
-  kind: "secret",
+  kind: "admin",
+  name: "secret",
   plural: "SUPABASE_SECRET_KEYS",
   singular: "SUPABASE_SECRET_KEY",
   legacy: "SUPABASE_SERVICE_ROLE_KEY",
 };
-
-/** The `role` a legacy key (a JWT) carries. Its signature is not looked at: the key is our own. */
-function legacyRole(key: string): unknown {
-  const payload = key.split(".")[1];
-  if (!key.startsWith("eyJ") || payload === undefined) return undefined;
-  try {
-    const claims: unknown = JSON.parse(atob(payload.replaceAll("-", "+").replaceAll("_", "/")));
-    return typeof claims === "object" && claims !== null && "role" in claims ? claims.role : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Tells a publishable key from a secret one, by prefix or, for a legacy key, by its role. */
-export function kindOfKey(key: string): KeyKind {
-  const role = legacyRole(key);
-  if (key.startsWith("sb_secret_") || role === "service_role") return "secret";
-  if (key.startsWith("sb_publishable_") || role === "anon") return "publishable";
-  return "unknown";
-}
 
 /** The value of a variable; a blank one counts as not set. */
 export function valueOf(variables: Variables, name: string): string | undefined {
@@ -82,7 +64,7 @@ function readKeys(variables: Variables, names: KeyVariables, issues: ConfigIssue
   if (keys === undefined) {
     issues.push({
       path,
-      message: `is set, but is no JSON object of names and keys, such as {"default":"sb_${names.kind}_…"}`,
+      message: `is set, but is no JSON object of names and keys, such as {"default":"sb_${names.name}_…"}`,
     });
     return {};
   }
@@ -92,12 +74,12 @@ function readKeys(variables: Variables, names: KeyVariables, issues: ConfigIssue
     keys = only === undefined ? {} : { default: only };
   }
   for (const [name, key] of Object.entries(keys)) {
-    const kind = kindOfKey(key);
-    if (kind === "unknown" || kind === names.kind) continue;
+    if (kindOfKey(key) === names.kind) continue;
     issues.push({
       path,
-      message: `holds a ${kind} key (${name}) where a ${names.kind} key belongs: ` +
-        (kind === "secret" ? "used for callers it would bypass row-level security" : "it cannot do admin work"),
+      message: names.kind === "user"
+        ? `holds a secret key (${name}): used for callers it would bypass row-level security`
+        : `holds no secret key (${name}): one begins with sb_secret_ or is a legacy service_role key`,
     });
   }
   return Object.freeze(keys);

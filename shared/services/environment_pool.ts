@@ -10,7 +10,7 @@ import {
   type SupabasePoolConfig,
   supabasePoolConfigShape,
 } from "../supabase/mod.ts";
-import { kindOfKey, valueOf, type Variables } from "./environment_keys.ts";
+import { valueOf, type Variables } from "./environment_keys.ts";
 
 type Option = keyof SupabasePoolConfig;
 
@@ -42,7 +42,7 @@ const SWITCH: ReadonlyMap<string, boolean> = new Map([
 
 /** What a variable held, for a message: cut short, and not at all where it looks like a key. */
 function shown(raw: string): string {
-  if (kindOfKey(raw) !== "unknown" || /^(eyJ|sb_)|:\/\//.test(raw)) return "is set to something like a key or URL";
+  if (/^(eyJ|sb_)|:\/\//.test(raw)) return "is set to something like a key or URL";
   return raw.length > 40 ? `is a text of ${raw.length} characters` : `is ${JSON.stringify(raw)}`;
 }
 
@@ -53,6 +53,9 @@ function coerce(option: Option, raw: string): unknown {
       return SWITCH.get(raw.toLowerCase()) ?? raw;
     case "number":
       return /^([+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|Infinity)$/i.test(raw) ? Number(raw) : raw;
+    // The options that are lists.
+    case "object":
+      return raw.split(",").map((item) => item.trim());
     default:
       return raw;
   }

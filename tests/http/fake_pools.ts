@@ -35,15 +35,25 @@ export class FakeLease implements DeferredLease<unknown> {
     this.options = options;
   }
 
+  aborted = 0;
+
   end(): Promise<void> {
     this.ended++;
     return Promise.resolve();
+  }
+
+  abort(): void {
+    this.aborted++;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.end();
   }
 }
 
 /** Counts what is asked of it. */
 export class FakePool implements RequestPool<unknown> {
-  readonly config = DEFAULT_SUPABASE_POOL_CONFIG;
+  config = DEFAULT_SUPABASE_POOL_CONFIG;
   readonly leases: FakeLease[] = [];
   readonly bound: { identity: Identity; signal: AbortSignal | undefined }[] = [];
   stats = {

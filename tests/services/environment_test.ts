@@ -34,7 +34,11 @@ Deno.test("reads the keys, the JWKS and the URL as @supabase/server does", async
   const { SUPABASE_PUBLISHABLE_KEYS: _, ...withoutPlural } = GOOD;
   const rows: Record<string, Variables> = {
     "named keys": GOOD,
-    "single keys": { ...withoutPlural, SUPABASE_PUBLISHABLE_KEY: "sb_publishable_one", SUPABASE_SECRET_KEY: "x" },
+    "single keys": {
+      ...withoutPlural,
+      SUPABASE_PUBLISHABLE_KEY: "sb_publishable_one",
+      SUPABASE_SECRET_KEY: "sb_secret_x",
+    },
     "named keys win over a single one": { ...GOOD, SUPABASE_PUBLISHABLE_KEY: "sb_publishable_other" },
     "inline JWKS": { ...GOOD, SUPABASE_JWKS: '{"keys":[{"kty":"oct","kid":"a"}]}' },
     "inline JWKS as a bare array": { ...GOOD, SUPABASE_JWKS: '[{"kty":"oct","kid":"a"}]' },
@@ -136,6 +140,7 @@ Deno.test("each bad value is found", async (t) => {
     ["SUPABASE_PUBLISHABLE_KEYS", '{"default":"sb_secret_oops"}'],
     ["SUPABASE_PUBLISHABLE_KEYS", '{"default":"sb_secret_a"}'],
     ["SUPABASE_SECRET_KEYS", '{"default":"sb_publishable_oops"}'],
+    ["SUPABASE_SECRET_KEYS", '{"default":"opaque"}'],
     ["SUPABASE_JWKS", '{"keys":{}}'],
     ["SUPABASE_JWKS_URL", "http://elsewhere.test/jwks"],
     ["SUPABASE_PUBLIC_URL", "nowhere"],
@@ -163,7 +168,7 @@ Deno.test("a secret key in a publishable place is refused, legacy keys included"
     SUPABASE_SERVICE_ROLE_KEY: legacyKey("anon"),
   });
   assertStringIncludes(issues["SUPABASE_ANON_KEY"] ?? "", "bypass row-level security");
-  assertStringIncludes(issues["SUPABASE_SERVICE_ROLE_KEY"] ?? "", "publishable key");
+  assertStringIncludes(issues["SUPABASE_SERVICE_ROLE_KEY"] ?? "", "holds no secret key");
 });
 
 Deno.test("no message holds a key, a secret or a password", () => {
