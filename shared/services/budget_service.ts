@@ -1,0 +1,87 @@
+/**
+ * Budgets.
+ *
+ * @module
+ */
+import type { Budget, Database, TablesInsert } from "./database.ts";
+import { type Page, type PageRequest, readPage } from "./page.ts";
+import { PooledBaseService } from "./pooled_base_service.ts";
+import { notFound } from "./service_error.ts";
+
+/** What a budget may be made of. */
+export interface NewBudget {
+  /** 1 to 120 characters. */
+  readonly name: string;
+  /** ISO 4217, such as `EUR`. Default: `USD`. */
+  readonly currency?: string | undefined;
+}
+
+/**
+ * A user's budgets. Whose they are is decided by the pool: row-level security
+ * shows a caller's own only, and another's is as good as not there.
+ */
+export class PooledBudgetService extends PooledBaseService<Database> {
+  /** One page of the budgets, oldest first. */
+  listBudgets(page: PageRequest): Promise<Page<Budget>> {
+    return this.withIdempotentRetry((client) =>
+      readPage(
+        page,
+        (from, to) =>
+          client.from("budgets").select("*", { count: "exact" }).order("created_at").order("id").range(from, to),
+        (result) => this.handleError(result),
+      )
+    );
+  }
+
+  /** @throws {ServiceError} `NOT_FOUND` */
+  getBudget(id: string): Promise<Budget> {
+    return this.withIdempotentRetry(async (client) => {
+      const result = await client.from("budgets").select("*").eq("id", id).maybeSingle();
+      if (result.error) this.handleError(result);
+      return result.data ?? this.handleError(notFound("budget"));
+    });
+  }
+
+  /** Creates a budget that belongs to the caller. */
+  createBudget({ name, currency }: NewBudget): Promise<Budget> {
+    return this.withRetry(async (client) => {
+      const row: TablesInsert<"budgets"> = currency === undefined ? { name } : { name, currency };
+      const result = await client.from("budgets").insert(row).select("*").single();
+      if (result.error) this.handleError(result);
+      return result.data;
+    });
+  }
+
+  /**
+   * Sets what is given and leaves the rest.
+   *
+   * @throws {ServiceError} `NOT_FOUND`
+   */
+  updateBudget(id: string, { name, currency }: Partial<NewBudget>): Promise<Budget> {
+    const changes = { ...(name === undefined ? {} : { name }), ...(currency === undefined ? {} : { currency }) };
+    return this.withIdempotentRetry(async (client) => {
+      const result = await client.from("budgets").update(changes).eq("id", id).select("*").maybeSingle();
+      if (result.error) this.handleError(result);
+      return result.data ?? this.handleError(notFound("budget"));
+    });
+  }
+
+  /** @throws {ServiceError} `NOT_FOUND` */
+  renameBudget(id: string, name: string): Promise<Budget> {
+    return this.updateBudget(id, { name });
+  }
+
+  /**
+   * Deletes a budget and its categories. Not retried where it may have been
+   * done: a second attempt would find nothing and say so.
+   *
+   * @throws {ServiceError} `NOT_FOUND`
+   */
+  deleteBudget(id: string): Promise<void> {
+    return this.withRetry(async (client) => {
+      const result = await client.from("budgets").delete().eq("id", id).select("id").maybeSingle();
+      if (result.error) this.handleError(result);
+      if (result.data === null) this.handleError(notFound("budget"));
+    });
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * The database's types, in the shape `supabase gen types typescript` writes.
+ * A change of the migrations is a change here.
+ *
+ * @module
+ */
+
+/** Any JSON value. */
+export type Json = string | number | boolean | null | { [key: string]: Json | undefined } | Json[];
+
+/** The schema of the migrations; what `SupabaseClient<Database>` and the pools are typed with. */
+export type Database = {
+  __InternalSupabase: {
+    PostgrestVersion: "13.0.5";
+  };
+  public: {
+    Tables: {
+      budgets: {
+        Row: {
+          created_at: string;
+          currency: string;
+          id: string;
+          name: string;
+          updated_at: string;
+          user_id: string;
+        };
+        Insert: {
+          created_at?: string;
+          currency?: string;
+          id?: string;
+          name: string;
+          updated_at?: string;
+          user_id?: string;
+        };
+        Update: {
+          created_at?: string;
+          currency?: string;
+          id?: string;
+          name?: string;
+          updated_at?: string;
+          user_id?: string;
+        };
+        Relationships: [];
+      };
+      categories: {
+        Row: {
+          budget_id: string;
+          created_at: string;
+          id: string;
+          name: string;
+          position: number;
+          updated_at: string;
+          user_id: string;
+        };
+        Insert: {
+          budget_id: string;
+          created_at?: string;
+          id?: string;
+          name: string;
+          position?: number;
+          updated_at?: string;
+          user_id?: string;
+        };
+        Update: {
+          budget_id?: string;
+          created_at?: string;
+          id?: string;
+          name?: string;
+          position?: number;
+          updated_at?: string;
+          user_id?: string;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "categories_budget_id_user_id_fkey";
+            columns: ["budget_id", "user_id"];
+            isOneToOne: false;
+            referencedRelation: "budgets";
+            referencedColumns: ["id", "user_id"];
+          },
+        ];
+      };
+      templates: {
+        Row: {
+          categories: string[];
+          created_at: string;
+          description: string;
+          id: string;
+          name: string;
+          published: boolean;
+          updated_at: string;
+        };
+        Insert: {
+          categories?: string[];
+          created_at?: string;
+          description?: string;
+          id?: string;
+          name: string;
+          published?: boolean;
+          updated_at?: string;
+        };
+        Update: {
+          categories?: string[];
+          created_at?: string;
+          description?: string;
+          id?: string;
+          name?: string;
+          published?: boolean;
+          updated_at?: string;
+        };
+        Relationships: [];
+      };
+    };
+    Views: { [_ in never]: never };
+    Functions: {
+      reorder_categories: {
+        Args: { p_budget_id: string; p_category_ids: string[] };
+        Returns: {
+          budget_id: string;
+          created_at: string;
+          id: string;
+          name: string;
+          position: number;
+          updated_at: string;
+          user_id: string;
+        }[];
+      };
+    };
+    Enums: { [_ in never]: never };
+    CompositeTypes: { [_ in never]: never };
+  };
+};
+
+type PublicTables = Database["public"]["Tables"];
+
+/** A row of a table. */
+export type Tables<Name extends keyof PublicTables> = PublicTables[Name]["Row"];
+
+/** What a row of a table is made from. */
+export type TablesInsert<Name extends keyof PublicTables> = PublicTables[Name]["Insert"];
+
+/** What of a row of a table can be changed. */
+export type TablesUpdate<Name extends keyof PublicTables> = PublicTables[Name]["Update"];
+
+/** A user's budget. */
+export type Budget = Tables<"budgets">;
+
+/** A category of a budget. */
+export type Category = Tables<"categories">;
+
+/** A budget to start from. */
+export type Template = Tables<"templates">;

@@ -1,0 +1,23 @@
+/**
+ * Services: what is done with pooled clients, and the façade that owns the
+ * pools.
+ *
+ * @module
+ */
+export * from "./base_service.ts";
+export * from "./budget_service.ts";
+export * from "./category_service.ts";
+export * from "./database.ts";
+export * from "./environment.ts";
+export type { Page, PageRequest } from "./page.ts";
+export * from "./pooled_base_service.ts";
+export * from "./pooled_category_service.ts";
+export {
+  notFound,
+  ServiceError,
+  type ServiceErrorCode,
+  type ServiceErrorInit,
+  toServiceError,
+} from "./service_error.ts";
+export * from "./supabase_service.ts";
+export * from "./template_service.ts";

@@ -1,0 +1,33 @@
+/**
+ * Budgets to start from.
+ *
+ * @module
+ */
+import type { Database, Template } from "./database.ts";
+import { type Page, type PageRequest, readPage } from "./page.ts";
+import { PooledBaseService } from "./pooled_base_service.ts";
+import { notFound } from "./service_error.ts";
+
+/** The templates the caller may see: to everybody but staff, the published ones. */
+export class PooledTemplateService extends PooledBaseService<Database> {
+  /** One page of the templates, by name. */
+  listTemplates(page: PageRequest): Promise<Page<Template>> {
+    return this.withIdempotentRetry((client) =>
+      readPage(
+        page,
+        (from, to) =>
+          client.from("templates").select("*", { count: "exact" }).order("name").order("id").range(from, to),
+        (result) => this.handleError(result),
+      )
+    );
+  }
+
+  /** @throws {ServiceError} `NOT_FOUND` */
+  getTemplate(id: string): Promise<Template> {
+    return this.withIdempotentRetry(async (client) => {
+      const result = await client.from("templates").select("*").eq("id", id).maybeSingle();
+      if (result.error) this.handleError(result);
+      return result.data ?? this.handleError(notFound("template"));
+    });
+  }
+}
