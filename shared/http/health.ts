@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { messageOf } from "../pool/mod.ts";
 import { type Clock, systemClock } from "../resilience/mod.ts";
 import type { PoolHealth } from "../supabase/mod.ts";
 import { createAuthenticate } from "./authenticate.ts";
@@ -25,16 +26,22 @@ export function isHealthPath(pathname: string): boolean {
 /** How long an answer waits for the pool's query, in ms; monitors give up not much later. */
 export const HEALTH_TIMEOUT_MS = 5_000;
 
-/** The pool's own check, which runs once at a time and is kept for a second; one that hangs has failed. */
+/**
+ * The pool's own check, which runs once at a time and is kept for a second. One
+ * that hangs or throws has failed.
+ */
 async function check(pool: RequestPool<never>, clock: Clock): Promise<PoolHealth> {
-  const hung = Promise.withResolvers<PoolHealth>();
-  const timer = clock.setTimer(() => {
-    const error = `no answer within ${HEALTH_TIMEOUT_MS} ms`;
-    const testQuery = { success: false, durationMs: HEALTH_TIMEOUT_MS, error };
-    hung.resolve({ healthy: false, details: { stats: pool.getStats(), testQuery } });
-  }, HEALTH_TIMEOUT_MS);
+  const startedMs = clock.now();
+  const hung = Promise.withResolvers<never>();
+  const timer = clock.setTimer(
+    () => hung.reject(new Error(`no answer within ${HEALTH_TIMEOUT_MS} ms`)),
+    HEALTH_TIMEOUT_MS,
+  );
   try {
     return await Promise.race([pool.healthCheck(), hung.promise]);
+  } catch (error) {
+    const testQuery = { success: false, durationMs: clock.now() - startedMs, error: messageOf(error) };
+    return { healthy: false, details: { stats: pool.getStats(), testQuery } };
   } finally {
     timer.cancel();
   }

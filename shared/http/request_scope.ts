@@ -6,7 +6,7 @@
 import { type AuthMode, type AuthResult, Errors, type JWTClaims, type UserClaims } from "@supabase/server";
 import { MissingDefaultSecretKeyError } from "@supabase/server";
 import type { SupabaseClient } from "@supabase/supabase-js";
-import type { ClientPool, DeferredLease, Identity } from "../supabase/mod.ts";
+import { type ClientPool, type DeferredLease, type Identity, transportFailure } from "../supabase/mod.ts";
 import type { RequestPool, Runtime } from "./runtime.ts";
 
 /**
@@ -91,6 +91,15 @@ export class RequestScope<Database> {
   /** Whether the caller went away before the handler answered. */
   get aborted(): boolean {
     return this.#abort.signal.aborted || this.#request.signal.aborted;
+  }
+
+  /** What really failed where supabase-js has flattened what a call threw, or `error` itself. */
+  explain(error: unknown): unknown {
+    for (const { client } of this.#leases) {
+      const failure = transportFailure(client, error);
+      if (failure !== undefined) return failure;
+    }
+    return error;
   }
 
   /** Ends the leases, at once or when the last of the background work has settled. */

@@ -7,6 +7,7 @@
 import { type AuthModeWithKey, type ErrorResponseConfig, SupabaseServerError } from "@supabase/server";
 import { ConfigError } from "../pool/mod.ts";
 import { MIN_JWT_SECRET_BYTES } from "../services/mod.ts";
+import { IdentityError } from "../supabase/mod.ts";
 import { type Authenticate, createAuthenticate } from "./authenticate.ts";
 import { type CorsOption, createCors } from "./cors.ts";
 import { errorResponse } from "./error_response.ts";
@@ -151,7 +152,11 @@ export function withPooledSupabase<Database = any>(
       return response;
     } catch (error) {
       if (scope.aborted) return callerGone();
-      throw error;
+      const failure = scope.explain(error);
+      // A token may expire while its request runs; then it is refused as any expired one.
+      const again = failure instanceof IdentityError ? await authenticate(request) : undefined;
+      if (again?.error) return refusal(again.error, errors);
+      throw failure;
     } finally {
       scope.answered();
     }

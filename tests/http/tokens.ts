@@ -1,5 +1,5 @@
 /** Tokens as Supabase Auth signs them, and as nobody should. */
-import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from "jose";
+import { exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from "jose";
 import { JWT_SECRET } from "./fake_pools.ts";
 
 export const USER = {
@@ -38,13 +38,21 @@ export function unsignedToken(changes: Record<string, unknown> = {}, header: Rec
   return `${encode({ alg: "none", typ: "JWT", ...header })}.${encode(claims(changes))}.`;
 }
 
-/** A signing key of a project, and tokens signed with it. */
-export async function createProjectKey(kid = "key-1") {
+/** A signing key of a project. */
+export interface ProjectKey {
+  /** What the project publishes. */
+  readonly jwks: { keys: JWK[] };
+  /** A token signed with the key. */
+  sign(changes?: Record<string, unknown>, header?: Record<string, unknown>): Promise<string>;
+}
+
+/** Makes a signing key. */
+export async function createProjectKey(kid = "key-1"): Promise<ProjectKey> {
   const { publicKey, privateKey } = await generateKeyPair("ES256", { extractable: true });
   const jwk = { ...await exportJWK(publicKey), kid, alg: "ES256", use: "sig" };
   return {
     jwks: { keys: [jwk] },
-    sign: (changes: Record<string, unknown> = {}, header: Record<string, unknown> = {}): Promise<string> =>
+    sign: (changes = {}, header = {}) =>
       new SignJWT(claims(changes)).setProtectedHeader({ alg: "ES256", typ: "JWT", kid, ...header }).sign(privateKey),
   };
 }

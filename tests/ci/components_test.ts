@@ -1,0 +1,24 @@
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { component, COMPONENT_PACKAGES } from "../support/components.ts";
+
+Deno.test("a missing program leaves its tests out by name, and fails them where it is required", async () => {
+  const path = await Deno.makeTempDir();
+  try {
+    assertEquals(component("ps", { path, required: false }), {
+      ignore: true,
+      note: " (ps is missing: apt-get install procps)",
+    });
+    assertThrows(() => component("ps", { path, required: true }), Error, "apt-get install procps");
+    await Deno.writeTextFile(`${path}/ps`, "");
+    assertEquals(component("ps", { path: `:${path}`, required: false }).ignore, true);
+    await Deno.chmod(`${path}/ps`, 0o755);
+    assertEquals(component("ps", { path: `/nowhere:${path}`, required: true }), { ignore: false, note: "" });
+  } finally {
+    await Deno.remove(path, { recursive: true });
+  }
+});
+
+Deno.test("CI installs what the tests can use", async () => {
+  const script = await Deno.readTextFile(new URL("../../.ci/run", import.meta.url));
+  for (const name of COMPONENT_PACKAGES) assertStringIncludes(script, `\n  "${name}:`);
+});

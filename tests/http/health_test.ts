@@ -1,0 +1,161 @@
+import { assert, assertEquals, assertFalse, assertMatch } from "@std/assert";
+import { delay } from "@std/async";
+import { FakeTime } from "@std/testing/time";
+import { healthRoute, isHealthPath, withPooledSupabase } from "../../shared/http/mod.ts";
+import { FakePools, VARIABLES } from "./fake_pools.ts";
+
+const COUNTERS = {
+  totalConnections: 8,
+  activeConnections: 3,
+  idleConnections: 5,
+  waitingForConnection: 0,
+  totalAcquired: 40,
+  totalReleased: 37,
+  totalCreated: 9,
+  totalDestroyed: 1,
+};
+
+function setUp() {
+  const service = new FakePools();
+  const fetch = withPooledSupabase<unknown>(
+    { auth: "user", variables: VARIABLES, service, log: () => {} },
+    () => new Response("handler"),
+  );
+  const get = (init: RequestInit = {}, path = "/budgets/health/pool") =>
+    fetch(new Request(`https://x.test${path}`, init));
+  return { service, pool: service.user, get };
+}
+
+Deno.test("the path is exactly /<name>/health/pool", () => {
+  for (const path of ["/budgets/health/pool", "/health/health/pool"]) assert(isHealthPath(path), path);
+  for (
+    const path of [
+      "/health/pool",
+      "/a/b/health/pool",
+      "/budgets/health/pool/",
+      "/budgets/health/pools",
+      "//health/pool",
+    ]
+      .concat(["/budgets/x/health/pool", "/budgets/health", "/budgets/health%2Fpool"])
+  ) assertFalse(isHealthPath(path), path);
+});
+
+Deno.test("anybody sees the status and the eight counters, and nothing else", async () => {
+  const { get } = setUp();
+  const response = await get();
+  assertEquals(response.status, 200);
+  assertEquals(response.headers.get("Content-Type"), "application/health+json");
+  assertEquals(response.headers.get("Cache-Control"), "no-store");
+  assertEquals(response.headers.get("X-Pool-Total-Connections"), "8");
+  assertEquals(response.headers.get("Access-Control-Allow-Origin"), "*");
+  assertEquals(await response.json(), {
+    status: "pass",
+    healthy: true,
+    details: { stats: COUNTERS, testQuery: { success: true } },
+    checks: {
+      "pool:activeConnections": [
+        { componentType: "component", observedValue: 3, observedUnit: "connections", status: "pass" },
+      ],
+      "pool:waitingForConnection": [
+        { componentType: "component", observedValue: 0, observedUnit: "requests", status: "pass" },
+      ],
+      "dataApi:responseTime": [{ componentType: "datastore", status: "pass" }],
+    },
+  });
+});
+
+Deno.test("a failing query is 503, and its error is for the holder of the secret key only", async (t) => {
+  const { get, pool } = setUp();
+  pool.health = () =>
+    Promise.resolve({
+      healthy: false,
+      testQuery: { success: false, durationMs: 7, error: "no route to db.internal, key sb_secret_default" },
+    });
+  for (const apikey of [undefined, "sb_publishable_default", "wrong", "sb_secret_wrong"]) {
+    await t.step(`with ${apikey}`, async () => {
+      const response = await get({ headers: apikey === undefined ? {} : { apikey } });
+      const text = await response.text();
+      const body = JSON.parse(text);
+      assertEquals([response.status, body.status, body.healthy], [503, "fail", false]);
+      assertEquals(body.details, { stats: COUNTERS, testQuery: { success: false } });
+      assertFalse(/internal|durationMs|totalTimeouts|output/.test(text));
+    });
+  }
+  for (const apikey of ["sb_secret_default", "sb_secret_jobs"]) {
+    await t.step(`with ${apikey}`, async () => {
+      const response = await get({ headers: { apikey } });
+      const body = await response.json();
+      assertEquals(response.status, 503);
+      assertEquals(body.details.testQuery, {
+        success: false,
+        durationMs: 7,
+        error: "no route to db.internal, key [key]",
+      });
+      assertEquals(body.details.stats.totalTimeouts, 2);
+      assertEquals(body.checks["dataApi:responseTime"][0].output, "no route to db.internal, key [key]");
+      assertMatch(body.checks["dataApi:responseTime"][0].time, /^\d{4}-\d\d-\d\dT/);
+    });
+  }
+});
+
+Deno.test("a full pool and waiting requests are a warning, and still 200", async () => {
+  const { get, pool } = setUp();
+  pool.stats = { ...pool.stats, activeConnections: 10, waitingForConnection: 4 };
+  const response = await get();
+  const body = await response.json();
+  assertEquals([response.status, body.status, body.healthy], [200, "warn", true]);
+  assertEquals(body.checks["pool:activeConnections"][0].status, "warn");
+  assertEquals(body.checks["pool:waitingForConnection"][0].status, "warn");
+});
+
+Deno.test("GET and HEAD only", async () => {
+  const { get, pool } = setUp();
+  const head = await get({ method: "HEAD" });
+  assertEquals([head.status, await head.text()], [200, ""]);
+  assertEquals(head.headers.get("Content-Type"), "application/health+json");
+  assertEquals(pool.probes, 1);
+  for (const method of ["POST", "PUT", "DELETE", "PATCH"]) {
+    const response = await get({ method });
+    assertEquals([response.status, response.headers.get("Allow")], [405, "GET, HEAD"]);
+    assertEquals((await response.json()).code, "METHOD_NOT_ALLOWED");
+  }
+  assertEquals((await get({ method: "OPTIONS" })).status, 204);
+  assertEquals(pool.probes, 1);
+});
+
+Deno.test("other paths go to the handler, and so does this one where it is switched off", async () => {
+  const { get } = setUp();
+  assertEquals((await get({}, "/budgets/x/health/pool")).status, 401);
+  const off = withPooledSupabase<unknown>(
+    { auth: "none", health: false, variables: VARIABLES, service: new FakePools() },
+    () => new Response("handler"),
+  );
+  assertEquals(await (await off(new Request("https://x.test/f/health/pool"))).text(), "handler");
+});
+
+Deno.test("a check that hangs or throws is a failure", async () => {
+  const { get, pool } = setUp();
+  pool.health = () => Promise.reject(new Error("broken"));
+  const thrown = await get();
+  assertEquals(thrown.status, 503);
+  assertEquals((await thrown.json()).details.testQuery, { success: false });
+  const time = new FakeTime();
+  try {
+    pool.health = () => new Promise(() => {});
+    const answer = get();
+    await time.tickAsync(4_999);
+    assertEquals(await Promise.race([answer, Promise.resolve("waits")]), "waits");
+    await time.tickAsync(1);
+    assertEquals((await answer).status, 503);
+  } finally {
+    time.restore();
+  }
+});
+
+Deno.test("healthRoute answers on any path", async () => {
+  const service = new FakePools();
+  const route = healthRoute<unknown>({ variables: VARIABLES, service });
+  const response = await route(new Request("https://x.test/health/pool"));
+  assertEquals([response.status, (await response.json()).status], [200, "pass"]);
+  await delay(0);
+});

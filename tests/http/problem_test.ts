@@ -1,0 +1,127 @@
+import { assert, assertEquals, assertFalse, assertMatch } from "@std/assert";
+import { errorResponse, poolHeaders, problem, stampPoolHeaders } from "../../shared/http/mod.ts";
+import { logError, redact } from "../../shared/http/log.ts";
+import * as pool from "../../shared/pool/mod.ts";
+import { IdentityError, RequestTimeoutError, ViewRestrictedError } from "../../shared/supabase/mod.ts";
+
+Deno.test("a problem is what RFC 9457 says, with a code", async () => {
+  const response = problem({
+    status: 400,
+    code: "INVALID_INPUT",
+    title: "Bad request",
+    detail: "One field is bad",
+    errors: [{ path: "name", message: "is empty" }],
+    headers: { Allow: "GET" },
+  });
+  assertEquals(response.status, 400);
+  assertEquals(response.headers.get("Content-Type"), "application/problem+json");
+  assertEquals(response.headers.get("Cache-Control"), "no-store");
+  assertEquals(response.headers.get("Allow"), "GET");
+  assertEquals(await response.json(), {
+    type: "about:blank",
+    title: "Bad request",
+    status: 400,
+    code: "INVALID_INPUT",
+    detail: "One field is bad",
+    errors: [{ path: "name", message: "is empty" }],
+  });
+});
+
+Deno.test("what is not given is not in a problem", async () => {
+  assertEquals(await problem({ status: 404, code: "X", title: "T", type: "https://x.test/t" }).json(), {
+    type: "https://x.test/t",
+    title: "T",
+    status: 404,
+    code: "X",
+  });
+});
+
+Deno.test("the headers are the four counters", () => {
+  const stats = { totalConnections: 8, activeConnections: 3, idleConnections: 5, waitingForConnection: 1 };
+  assertEquals(poolHeaders(stats), {
+    "X-Pool-Total-Connections": "8",
+    "X-Pool-Active-Connections": "3",
+    "X-Pool-Idle-Connections": "5",
+    "X-Pool-Waiting-Requests": "1",
+  });
+  assertEquals(stampPoolHeaders(new Response(), stats, 12.345).headers.get("Server-Timing"), "pool;dur=12.3");
+});
+
+Deno.test("each error has its answer", async (t) => {
+  const rows: readonly (readonly [unknown, status: number, code: string, retryAfter: string | null])[] = [
+    [new pool.AcquireTimeoutError("Connection acquire timeout"), 503, "ACQUIRE_TIMEOUT", "1"],
+    [new pool.QueueFullError("full"), 503, "QUEUE_FULL", "1"],
+    [new pool.PoolClosedError(), 503, "POOL_CLOSED", "1"],
+    [new pool.LeaseRevokedError(), 503, "LEASE_REVOKED", "1"],
+    [new pool.AcquireAbortedError(new Error("x")), 503, "ACQUIRE_ABORTED", "1"],
+    [new pool.CreateTimeoutError(5), 503, "CREATE_TIMEOUT", "1"],
+    [new pool.PoolError("CIRCUIT_OPEN", "open"), 503, "CIRCUIT_OPEN", "1"],
+    [Object.assign(new pool.PoolError("CIRCUIT_OPEN", "open"), { retryAfterMs: 2_500 }), 503, "CIRCUIT_OPEN", "3"],
+    [Object.assign(new pool.PoolError("CIRCUIT_OPEN", "open"), { retryAfterMs: 1e12 }), 503, "CIRCUIT_OPEN", "3600"],
+    [Object.assign(new pool.PoolError("CIRCUIT_OPEN", "open"), { retryAfterMs: NaN }), 503, "CIRCUIT_OPEN", "1"],
+    [new RequestTimeoutError(5), 504, "REQUEST_TIMEOUT", null],
+    [new pool.CreateFailedError(new Error("x")), 500, "CREATE_FAILED", null],
+    [new pool.LeaseReleasedError(), 500, "LEASE_RELEASED", null],
+    [new pool.DoubleReleaseError(), 500, "DOUBLE_RELEASE", null],
+    [new pool.ConfigError([]), 500, "CONFIG_INVALID", null],
+    [new IdentityError("x"), 500, "IDENTITY_REFUSED", null],
+    [new ViewRestrictedError("a", "b"), 500, "VIEW_RESTRICTED", null],
+    [new pool.PoolError("toString", "x"), 500, "toString", null],
+    [new Error("x"), 500, "INTERNAL_ERROR", null],
+    [null, 500, "INTERNAL_ERROR", null],
+    [{ code: "ACQUIRE_TIMEOUT" }, 500, "INTERNAL_ERROR", null],
+  ];
+  for (const [error, status, code, retryAfter] of rows) {
+    await t.step(`${code} ${retryAfter}`, async () => {
+      const response = errorResponse(error);
+      const body = await response.json();
+      assertEquals([response.status, body.status, body.code], [status, status, code]);
+      assertEquals(response.headers.get("Retry-After"), retryAfter);
+      assert(typeof body.title === "string" && typeof body.detail === "string");
+    });
+  }
+});
+
+Deno.test("an answer says nothing of an error's insides", async () => {
+  const secret = "hunter2 at 10.0.0.1";
+  for (
+    const error of [
+      new Error(secret, { cause: new Error(secret) }),
+      new pool.AcquireTimeoutError(`Connection acquire timeout ${secret}`, { cause: new Error(secret) }),
+      new pool.CreateFailedError(new Error(secret)),
+      new pool.ConfigError([{ path: "x", message: secret }]),
+    ]
+  ) assertFalse((await errorResponse(error).text()).includes("hunter2"));
+});
+
+Deno.test("credentials are taken out of a text", async (t) => {
+  const rows: readonly (readonly [string, string])[] = [
+    ["key sb_secret_abc-DEF_1.", "key [key]."],
+    ["got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln!", "got [token]!"],
+    ["postgres://postgres:p4ss@db:5432/x", "postgres://[credentials]@db:5432/x"],
+    ["https://token@host/", "https://[credentials]@host/"],
+    ["Authorization: Bearer abc.def", "Authorization: Bearer [token]"],
+    ["password=hunter2&x=1", "password=[secret]&x=1"],
+    ['{"refresh_token":"v1.abc","a":1}', '{"refresh_token":"[secret]","a":1}'],
+    ["mail a@b.test about https://x.test/p", "mail a@b.test about https://x.test/p"],
+    ["Invalid token in expression", "Invalid token in expression"],
+  ];
+  for (const [text, clean] of rows) await t.step(text, () => assertEquals(redact(text), clean));
+  assertEquals(redact("a configured value", ["configured", ""]), "a [secret] value");
+});
+
+Deno.test("a log line is one JSON object, without the values of rows", () => {
+  const lines: string[] = [];
+  const cause = Object.assign(new Error("Bearer abc"), { code: "23505", details: "Key (name)=(Ada) exists" });
+  logError("request_failed", new Error("line\nbreak", { cause }), (line) => lines.push(line));
+  assertEquals(lines.length, 1);
+  const [line = ""] = lines;
+  assertFalse(line.includes("\n") || line.includes("Ada") || line.includes("abc"));
+  const { level, event, error } = JSON.parse(line);
+  assertEquals([level, event, error.message, error.cause.code], ["error", "request_failed", "line\nbreak", "23505"]);
+  assertMatch(error.stack, /problem_test/);
+  const loop = new Error("loop");
+  loop.cause = loop;
+  logError("request_failed", loop, (line) => lines.push(line));
+  assertEquals(lines.length, 2);
+});

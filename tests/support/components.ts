@@ -1,0 +1,57 @@
+/**
+ * Programs of the machine that some tests need and not every machine has.
+ *
+ * @module
+ */
+
+/** The Debian package of each program. */
+const PACKAGES = {
+  ps: "procps",
+  setpriv: "util-linux",
+  curl: "curl",
+} as const;
+
+/** The name of a program a test may need. */
+export type ComponentName = keyof typeof PACKAGES;
+
+/** The Debian packages the tests can use. */
+export const COMPONENT_PACKAGES: readonly string[] = [...new Set(Object.values(PACKAGES))];
+
+/** Whether a test that needs a component runs, and what to add to its name. */
+export interface Component {
+  /** Whether the program is missing. */
+  readonly ignore: boolean;
+  /** Empty, or how to install what is missing. */
+  readonly note: string;
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    const { isFile, mode } = Deno.statSync(path);
+    return isFile && (mode === null || (mode & 0o111) !== 0);
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Looks for a program:
+ *
+ * ```ts
+ * const ps = component("ps");
+ * Deno.test({ name: `leaves no process behind${ps.note}`, ignore: ps.ignore, fn });
+ * ```
+ *
+ * @throws {Error} when it is missing and `REQUIRE_COMPONENTS` is set, as in CI:
+ * a test nobody runs proves nothing.
+ */
+export function component(
+  name: ComponentName,
+  { path = Deno.env.get("PATH") ?? "", required = Deno.env.get("REQUIRE_COMPONENTS") === "1" } = {},
+): Component {
+  const folders = path.split(":").filter((folder) => folder !== "");
+  if (folders.some((folder) => isExecutable(`${folder}/${name}`))) return { ignore: false, note: "" };
+  const remedy = `apt-get install ${PACKAGES[name]}`;
+  if (required) throw new Error(`${name} is missing and REQUIRE_COMPONENTS is set: ${remedy}`);
+  return { ignore: true, note: ` (${name} is missing: ${remedy})` };
+}
