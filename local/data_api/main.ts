@@ -1,0 +1,45 @@
+/**
+ * The process that runs the Data API and Auth. The stack starts it.
+ *
+ * @module
+ */
+import { LOOPBACK } from "../ports.ts";
+import { say, takeToken, TOKEN_HEADER } from "../control.ts";
+import type { DataApiConfig } from "./generation.ts";
+import { DataApiService } from "./service.ts";
+
+/** The environment variable with a {@linkcode DataApiConfig} as JSON. */
+const CONFIG_VARIABLE = "DATA_API_CONFIG";
+
+// What the caller did wrong, the caller is told; and the details of database errors hold values of rows.
+const log = console.error;
+console.error = (...parts: unknown[]) => {
+  const error = parts.find((part) => part instanceof Error);
+  if (!error) return log(...parts);
+  if ("code" in error && typeof error.code === "string" && /^[0-9A-Z]{5}$/.test(error.code)) return;
+  log(`${error.name}: ${error.message}`);
+};
+
+const token = takeToken();
+const config: DataApiConfig = JSON.parse(Deno.env.get(CONFIG_VARIABLE) ?? "");
+Deno.env.delete(CONFIG_VARIABLE);
+const service = new DataApiService(config);
+
+globalThis.addEventListener("error", (event) => {
+  event.preventDefault();
+  service.recover();
+});
+globalThis.addEventListener("unhandledrejection", (event) => {
+  event.preventDefault();
+  service.recover();
+});
+
+Deno.serve({
+  hostname: LOOPBACK,
+  port: 0,
+  onListen: ({ port }) => say(token, { type: "ready", port }),
+  handler: (request) => {
+    if (request.headers.get(TOKEN_HEADER) !== token) return new Response(null, { status: 403 });
+    return service.fetch(request);
+  },
+});

@@ -1,0 +1,100 @@
+/**
+ * What runs a function in its process: loads it, gives it what the hosted
+ * runtime gives, serves it, and takes it down in order. The stack starts it.
+ *
+ * @module
+ */
+import { hideRuntimeEnvironment, say, takeToken, TOKEN_HEADER } from "../control.ts";
+import { COMMAND_HEADER, ENTRYPOINT_VARIABLE, ORIGIN_HEADER, RETIRE, VISIBLE_VARIABLE } from "./protocol.ts";
+
+const RETIRE_MS = 2_000;
+
+/** What a function's module exports. */
+interface FunctionModule {
+  readonly fetch: (request: Request) => Response | Promise<Response>;
+}
+
+function isFunctionModule(value: unknown): value is FunctionModule {
+  return typeof value === "object" && value !== null && "fetch" in value && typeof value.fetch === "function";
+}
+
+const token = takeToken();
+const entrypoint = Deno.env.get(ENTRYPOINT_VARIABLE) ?? "";
+hideRuntimeEnvironment(new Set((Deno.env.get(VISIBLE_VARIABLE) ?? "").split(",")));
+Deno.env.delete(ENTRYPOINT_VARIABLE);
+Deno.env.delete(VISIBLE_VARIABLE);
+
+const background = new Set<Promise<unknown>>();
+Object.assign(globalThis, {
+  EdgeRuntime: {
+    /** Lets `promise` finish after the answer has been sent. */
+    waitUntil<T>(promise: Promise<T>): Promise<T> {
+      const settled: Promise<unknown> = Promise.resolve(promise).catch(() => {}).finally(() =>
+        background.delete(settled)
+      );
+      background.add(settled);
+      return promise;
+    },
+  },
+});
+
+/** Says goodbye to the function, waits for its background work, and ends. */
+async function retire(): Promise<void> {
+  globalThis.dispatchEvent(new CustomEvent("beforeunload", { detail: { reason: "termination" } }));
+  const deadline = Date.now() + RETIRE_MS;
+  // What is waited for may start more of it.
+  while (background.size > 0 && Date.now() < deadline) {
+    await Promise.race([Promise.all(background), new Promise((resolve) => setTimeout(resolve, deadline - Date.now()))]);
+  }
+}
+
+/** The request as the function is to see it: at its public address, without what is between the stack and us. */
+function publicRequest(request: Request): Request {
+  const headers = new Headers(request.headers);
+  const origin = headers.get(ORIGIN_HEADER) ?? "";
+  for (const name of [TOKEN_HEADER, COMMAND_HEADER, ORIGIN_HEADER]) headers.delete(name);
+  const { pathname, search } = new URL(request.url);
+  return new Request(`${origin}${pathname}${search}`, {
+    method: request.method,
+    headers,
+    body: request.body,
+    signal: request.signal,
+    redirect: "manual",
+  });
+}
+
+function serve(module: FunctionModule): void {
+  Deno.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    onListen: ({ port }) => say(token, { type: "ready", port }),
+    onError: (error) => {
+      // The hosted runtime logs the error and answers 500 without it.
+      console.error(error);
+      return Response.json({ code: "InternalServerError", message: "The function threw; see its log." }, {
+        status: 500,
+      });
+    },
+    handler: async (request) => {
+      if (request.headers.get(TOKEN_HEADER) !== token) return new Response(null, { status: 403 });
+      if (request.headers.get(COMMAND_HEADER) === RETIRE) {
+        await retire();
+        return new Response(null, { status: 204 });
+      }
+      return await module.fetch(publicRequest(request));
+    },
+  });
+}
+
+try {
+  const { default: module }: { default?: unknown } = await import(entrypoint);
+  if (isFunctionModule(module)) serve(module);
+  else {
+    say(token, { type: "failed", error: "Its module does not export default { fetch }" });
+    Deno.exit(1);
+  }
+} catch (error) {
+  console.error(error);
+  say(token, { type: "failed", error: error instanceof Error ? `${error.name}: ${error.message}` : String(error) });
+  Deno.exit(1);
+}

@@ -1,0 +1,200 @@
+/**
+ * The one address of the stack, on loopback.
+ *
+ * @module
+ */
+import type { DataApi } from "../data_api/mod.ts";
+import { messageOf } from "../fault.ts";
+import { FunctionUnavailableError, type RunningFunction } from "../functions/isolate.ts";
+import type { Functions } from "../functions/mod.ts";
+import { ORIGIN_HEADER } from "../functions/protocol.ts";
+import { LOOPBACK, portFault } from "../ports.ts";
+import { problem } from "../problem.ts";
+import { allowOrigin, preflight } from "./cors.ts";
+import { exemptLoopback, forward } from "./proxy.ts";
+import { isOwnHost, type Route, routeOf } from "./route.ts";
+
+/** What lies behind the gateway. */
+export interface Backends {
+  /** The functions. */
+  readonly functions: Functions;
+  /** The Data API and Auth. */
+  readonly dataApi: DataApi;
+}
+
+const CRASH_NOTICE_MS = 250;
+const SHUTDOWN_MS = 5_000;
+
+/** The gateway. */
+export class Gateway {
+  readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  #backends: Backends | undefined;
+
+  /**
+   * Listens; answers 503 until it is {@linkcode connect | connected}.
+   *
+   * @param port The port; 0: one that is free.
+   * @throws {StackFault} `PORT_TAKEN` or `PORT_FORBIDDEN`.
+   */
+  constructor(port: number) {
+    exemptLoopback();
+    try {
+      this.#server = Deno.serve({
+        hostname: LOOPBACK,
+        port,
+        onListen: () => {},
+        onError: (error) =>
+          problem({ status: 502, code: "BAD_GATEWAY", title: "Bad gateway", detail: messageOf(error) }),
+        handler: (request, info) => this.#answer(request, info),
+      });
+    } catch (error) {
+      throw portFault(error, port, "--port");
+    }
+  }
+
+  /** The port it listens on. */
+  get port(): number {
+    return this.#server.addr.port;
+  }
+
+  /** Its address. */
+  get url(): string {
+    return `http://${LOOPBACK}:${this.port}`;
+  }
+
+  /** Opens the way to what lies behind. */
+  connect(backends: Backends): void {
+    this.#backends = backends;
+  }
+
+  /** Takes no more requests, and lets the ones under way finish (at most 5 s). */
+  async stop(): Promise<void> {
+    const timer = Promise.withResolvers<void>();
+    const id = setTimeout(timer.resolve, SHUTDOWN_MS);
+    await Promise.race([this.#server.shutdown(), timer.promise]);
+    clearTimeout(id);
+  }
+
+  async #answer(request: Request, info: Deno.ServeHandlerInfo<Deno.NetAddr>): Promise<Response> {
+    const url = new URL(request.url);
+    const host = request.headers.get("host") ?? url.host;
+    if (!isOwnHost(host, this.port)) {
+      return problem({
+        status: 421,
+        code: "HOST_REFUSED",
+        title: "Misdirected request",
+        detail: `The local stack answers to localhost:${this.port} and ${LOOPBACK}:${this.port} only.`,
+      });
+    }
+    const route = routeOf(url.pathname);
+    if (route.to === "nowhere") return this.#notFound(`There is nothing at ${url.pathname}.`);
+    if (!this.#backends) {
+      return problem({
+        status: 503,
+        code: "STARTING",
+        title: "Not ready",
+        detail: "The stack is starting.",
+        retryAfterS: 1,
+      });
+    }
+    if (request.headers.get("upgrade")?.toLowerCase() === "websocket") {
+      await request.body?.cancel();
+      return problem({
+        status: 501,
+        code: "WEBSOCKET_UNSUPPORTED",
+        title: "Not implemented",
+        detail: "The local gateway does not pass WebSockets on.",
+      });
+    }
+    try {
+      return route.to === "data"
+        ? await this.#toData(request, route.path + url.search, this.#backends.dataApi)
+        : await this.#toFunction(request, info, route, url.search, this.#backends.functions);
+    } catch (error) {
+      // Nobody is there to read it.
+      if (request.signal.aborted) return new Response(null, { status: 499 });
+      throw error;
+    }
+  }
+
+  async #toData(request: Request, path: string, dataApi: DataApi): Promise<Response> {
+    const answer = preflight(request);
+    if (answer) return answer;
+    const target = dataApi.target;
+    const unavailable = () =>
+      problem({
+        status: 503,
+        code: "DATA_API_UNAVAILABLE",
+        title: "Service unavailable",
+        detail: "The Data API is being started again.",
+        retryAfterS: 1,
+      });
+    if (!target) return unavailable();
+    try {
+      return allowOrigin(await forward(request, target, path, {}));
+    } catch (error) {
+      if (request.signal.aborted) throw error;
+      return unavailable();
+    }
+  }
+
+  async #toFunction(
+    request: Request,
+    info: Deno.ServeHandlerInfo<Deno.NetAddr>,
+    { name, path }: Extract<Route, { to: "function" }>,
+    search: string,
+    functions: Functions,
+  ): Promise<Response> {
+    const isolate = functions.get(name);
+    if (!isolate) return this.#notFound(`There is no function "${name}".`);
+    let running: RunningFunction;
+    try {
+      running = await isolate.acquire();
+    } catch (error) {
+      if (!(error instanceof FunctionUnavailableError)) throw error;
+      return problem({
+        status: 503,
+        code: error.code,
+        title: `The function "${name}" is unavailable`,
+        detail: error.message,
+        retryAfterS: 1,
+      });
+    }
+    running.inFlight++;
+    info.completed.catch(() => {}).finally(() => running.inFlight--);
+    try {
+      return await forward(request, running.child, path + search, { [ORIGIN_HEADER]: new URL(request.url).origin });
+    } catch (error) {
+      if (request.signal.aborted) throw error;
+      const ended = await Promise.race([
+        running.child.ended,
+        new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), CRASH_NOTICE_MS)),
+      ]);
+      return problem({
+        status: 503,
+        code: ended === undefined ? "FUNCTION_BROKE_OFF" : "FUNCTION_CRASHED",
+        title: `The function "${name}" ${ended === undefined ? "broke off" : "crashed"}`,
+        detail: ended || messageOf(error),
+        retryAfterS: 1,
+      });
+    }
+  }
+
+  #notFound(detail: string): Response {
+    const functions = this.#backends?.functions.names ?? [];
+    return problem({
+      status: 404,
+      code: "NOT_FOUND",
+      title: "Not found",
+      detail,
+      members: {
+        routes: [
+          ...functions.map((name) => `/functions/v1/${name}/`),
+          ...(functions.includes("health") ? ["/health/pool"] : []),
+          "/rest/v1/",
+          "/auth/v1/",
+        ],
+      },
+    });
+  }
+}
