@@ -35,6 +35,11 @@ export class Lease<T extends object> implements Disposable, AsyncDisposable {
   readonly stack: string | undefined;
   /** Whether it was reported as leaked. */
   leaked = false;
+  /**
+   * Called, once, where {@linkcode signal} aborts: for a holder that needs no
+   * signal of its own, since one costs more than the rest of a lease.
+   */
+  onLost: ((reason: unknown) => void) | undefined = undefined;
 
   readonly #owner: LeaseOwner<T>;
   readonly #resource: T;
@@ -105,8 +110,10 @@ export class Lease<T extends object> implements Disposable, AsyncDisposable {
 
   /** For the pool: tells the holder, through the signal, that the resource is no good any more. */
   warn(reason: unknown): void {
-    this.#reason ??= reason;
+    if (this.#reason !== undefined) return;
+    this.#reason = reason;
     this.#controller?.abort(reason);
+    this.onLost?.(reason);
   }
 
   /** For the pool: ends the lease without its holder. */

@@ -28,6 +28,8 @@ export interface SupabasePoolConfig extends PoolConfig {
   schema: string;
   /** Headers added to every call. Default: none. */
   headers: Readonly<Record<string, string>>;
+  /** The roles (`role` claim) a user's token may carry. Default: `authenticated`. */
+  userRoles: readonly string[];
   /** What a health check asks the database. Default: one row of `templates`. */
   healthQuery: HealthQuery;
   /** Stands in for the global `fetch`, in tests say. Default: the global `fetch`. */
@@ -35,13 +37,14 @@ export interface SupabasePoolConfig extends PoolConfig {
 }
 
 /** The value of each option that is not given. */
-export const DEFAULT_SUPABASE_POOL_CONFIG: Readonly<SupabasePoolConfig> = Object.freeze({
+export const DEFAULT_SUPABASE_POOL_CONFIG: Readonly<SupabasePoolConfig> = Object.freeze<SupabasePoolConfig>({
   ...DEFAULT_POOL_CONFIG,
   maxRetries: 3,
   requestTimeoutMs: 30_000,
   callsPerLease: 6,
   schema: "public",
   headers: Object.freeze({}),
+  userRoles: Object.freeze(["authenticated"]),
   healthQuery: (client) => client.from("templates").select("id").limit(1),
   fetch: (input, init) => fetch(input, init),
 });
@@ -49,6 +52,9 @@ export const DEFAULT_SUPABASE_POOL_CONFIG: Readonly<SupabasePoolConfig> = Object
 const headerName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const headersError =
   "must be an object of header names and printable values; apikey and authorization belong to the pool";
+
+const rolesError = "must be a list of roles that row-level security holds for";
+const RESERVED_ROLES = ["anon", "service_role", "supabase_admin", "postgres"];
 
 const headers = z.record(z.string(), z.string(), { error: headersError }).refine(
   (entries) =>
@@ -66,6 +72,9 @@ export const supabasePoolConfigShape = {
   callsPerLease: whole(1, 10_000),
   schema: z.string({ error: "must be the name of a schema" }).min(1, { error: "must be the name of a schema" }),
   headers,
+  userRoles: z.array(z.string({ error: rolesError }).min(1, { error: rolesError }), { error: rolesError })
+    .min(1, { error: rolesError })
+    .refine((roles) => !roles.some((role) => RESERVED_ROLES.includes(role)), { error: rolesError }),
   healthQuery: z.custom<HealthQuery>((value) => typeof value === "function", { error: "must be a function" }),
   fetch: z.custom<typeof fetch>((value) => typeof value === "function", { error: "must be a function" }),
 } satisfies Record<keyof SupabasePoolConfig, z.ZodType>;

@@ -1,0 +1,40 @@
+/**
+ * What a pool of Supabase clients refuses, by name.
+ *
+ * @module
+ */
+import { PoolError } from "../pool/mod.ts";
+
+/**
+ * The identity asked for cannot be given: the token is no user's, has expired,
+ * or the pool holds another kind of key.
+ */
+export class IdentityError extends PoolError {
+  constructor(message: string) {
+    super("IDENTITY_REFUSED", message);
+  }
+}
+
+/** What was asked of a view cannot be made safe on a client that others use too. */
+export class ViewRestrictedError extends PoolError {
+  constructor(what: string, instead: string) {
+    super("VIEW_RESTRICTED", `${what} is not possible on a pooled client: ${instead}`);
+  }
+}
+
+/** A call through a view took longer than `requestTimeoutMs`, its answer's body included. */
+export class RequestTimeoutError extends PoolError {
+  constructor(timeoutMs: number) {
+    super("REQUEST_TIMEOUT", `The call was not answered within ${timeoutMs} ms (requestTimeoutMs)`);
+  }
+}
+
+/** A view was to send its caller's credentials to an address outside its project. */
+export class ForeignAddressError extends PoolError {
+  constructor() {
+    super(
+      "FOREIGN_ADDRESS",
+      "A pooled client sends credentials to its own project only: use fetch for other addresses",
+    );
+  }
+}

@@ -1,0 +1,275 @@
+/**
+ * The pool of Supabase clients.
+ *
+ * @module
+ */
+import type { SupabaseClient } from "@supabase/supabase-js";
+import { type Clock, systemClock } from "../resilience/mod.ts";
+import {
+  ConfigError,
+  ForeignReleaseError,
+  type Lease,
+  LeaseReleasedError,
+  type PoolEvents,
+  type PoolRuntime,
+  type PoolStats,
+  type ReleaseOptions,
+  ResourcePool,
+} from "../pool/mod.ts";
+import type { ClientLease, ClientLeaseOptions, ClientPool, DeferredLease } from "./client_lease.ts";
+import type { SupabasePoolConfig } from "./config.ts";
+import { HealthProbe, type PoolHealth } from "./health.ts";
+import { credentialsFor, type Identity } from "./identity.ts";
+import { kindOfKey, type PoolKind } from "./keys.ts";
+import { deferLease } from "./deferred_lease.ts";
+import { LeaseCalls } from "./lease_calls.ts";
+import { type ClientParts, PooledClient, pooledClientFactory } from "./pooled_client.ts";
+import { Registry } from "./registry.ts";
+import { createView } from "./view.ts";
+
+/**
+ * A pool of Supabase clients for one project and one key.
+ *
+ * A Supabase client is no connection: what the pool gives is a bound on what is
+ * sent at once, isolation between callers, deadlines, and a view of what is in
+ * use. Each lease gets a *view* of a pooled client that carries its own caller's
+ * identity and dies with the lease.
+ *
+ * ```ts
+ * const pool = SupabaseConnectionPool.getInstance(url, publishableKey, { maxConnections: 20 });
+ * await using lease = await pool.lease({ identity: { token } });
+ * const { data, error } = await lease.client.from("budgets").select();
+ * ```
+ */
+export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Database> {
+  // deno-lint-ignore no-explicit-any -- one registry holds the pools of every schema
+  static readonly #registry = new Registry<SupabaseConnectionPool<any>>();
+
+  /** The options in force. */
+  readonly config: Readonly<SupabasePoolConfig>;
+  /** Whether clients of this pool act as callers (`user`) or past row-level security (`admin`), by the key. */
+  readonly kind: PoolKind;
+
+  readonly #url: string;
+  readonly #key: string;
+  readonly #clock: Clock;
+  readonly #pool: ResourcePool<PooledClient>;
+  readonly #probe: HealthProbe;
+  /** Leases of `acquire`, by their view. Ended ones stay, so that a second release is told from a foreign one. */
+  readonly #acquired = new WeakMap<object, ClientLease<Database>>();
+  #spare: ClientParts | undefined = undefined;
+  #closed = false;
+
+  private constructor(url: string, key: string, config: Readonly<SupabasePoolConfig>, runtime: PoolRuntime) {
+    this.config = config;
+    this.kind = kindOfKey(key);
+    this.#url = url;
+    this.#key = key;
+    this.#clock = runtime.clock ?? systemClock;
+    this.#pool = new ResourcePool(pooledClientFactory(url, key, config), coreOptions(config), runtime);
+    this.#probe = new HealthProbe(() => this.#askHealth(), () => this.#clock.now());
+  }
+
+  /**
+   * The pool for a project, key and client options (`schema`, `headers`). There
+   * is one for each; it is made when it is first asked for, and anew after a
+   * {@linkcode shutdown}.
+   *
+   * @param url The project's address, e.g. `https://abc.supabase.co`.
+   * @param key A publishable (or legacy anon) key for a user pool, a secret (or legacy service_role) key for an
+   * admin pool.
+   * @param config Without it, the pool that is there is returned as it is, or one with the defaults is made.
+   * @param runtime What a new pool runs on; for tests.
+   * @throws {ConfigError} listing every bad value, and the options that differ from those of the pool that is there.
+   */
+  static getInstance<Database = unknown>(
+    url: string,
+    key: string,
+    config?: Partial<SupabasePoolConfig>,
+    runtime: PoolRuntime = {},
+  ): SupabaseConnectionPool<Database> {
+    const address = checkAddress(url, key);
+    return this.#registry.get(address, key, config, (parsed) => new this(address, key, parsed, runtime));
+  }
+
+  /**
+   * Leases a client. It must be released; `await using` does it.
+   *
+   * @throws {IdentityError} when the pool cannot act for the identity.
+   * @throws {AcquireTimeoutError} when none came free in time.
+   * @throws {QueueFullError} when `maxWaiters` wait already.
+   * @throws {AcquireAbortedError} when `signal` aborted.
+   * @throws {PoolClosedError} once `shutdown` was called.
+   */
+  async lease(options: ClientLeaseOptions = {}): Promise<ClientLease<Database>> {
+    const calls = this.#calls(options);
+    const lease = await this.#pool.lease(options);
+    lease.onLost = (reason) => calls.end(reason);
+    return new HeldLease<Database>(lease, calls);
+  }
+
+  /**
+   * Leases a client by itself, to be given back with {@linkcode release}.
+   *
+   * @throws what {@linkcode lease} throws.
+   */
+  async acquire(options?: ClientLeaseOptions): Promise<SupabaseClient<Database>> {
+    const lease = await this.lease(options);
+    this.#acquired.set(lease.client, lease);
+    return lease.client;
+  }
+
+  /**
+   * Gives back what {@linkcode acquire} lent.
+   *
+   * @throws {DoubleReleaseError} when it was released already.
+   * @throws {ForeignReleaseError} when this pool did not lend it.
+   * @throws {LateReleaseError} when the pool, shut down, had taken it back.
+   */
+  release(client: SupabaseClient<Database>, options?: ReleaseOptions): void {
+    const lease = this.#acquired.get(client);
+    if (!lease) throw new ForeignReleaseError();
+    lease.release(options);
+  }
+
+  /**
+   * A client that can be used at once; its first call waits for a place in the
+   * pool. For a request's context, where most requests make a call and some none.
+   *
+   * @throws {IdentityError} when the pool cannot act for the identity.
+   */
+  defer(options: ClientLeaseOptions = {}): DeferredLease<Database> {
+    const { client, end, abort } = deferLease(
+      this.#parts(),
+      (take) => this.#calls(options, take),
+      (signal) => this.#pool.lease({ ...options, signal }),
+      options.signal,
+    );
+    return { client: client as unknown as SupabaseClient<Database>, end, abort, [Symbol.asyncDispose]: end };
+  }
+
+  /** This pool for one caller: what is leased from it acts for `identity`, and ends with `signal`. */
+  as(identity: Identity, { signal }: { signal?: AbortSignal | undefined } = {}): ClientPool<Database> {
+    const both = (own: AbortSignal | undefined) => signal && own ? AbortSignal.any([signal, own]) : own ?? signal;
+    return {
+      config: this.config,
+      lease: (options) => this.lease({ ...options, identity, signal: both(options?.signal) }),
+      getStats: () => this.getStats(),
+      healthCheck: () => this.healthCheck(),
+    };
+  }
+
+  /** How the pool stands, as an immutable snapshot. */
+  getStats(): PoolStats {
+    return this.#pool.getStats();
+  }
+
+  /**
+   * Asks the database `healthQuery`, outside the places that callers wait for.
+   * One question is under way at a time and its answer is kept for a second.
+   * Never rejects.
+   */
+  async healthCheck(): Promise<PoolHealth> {
+    const testQuery = await this.#probe.check();
+    return { healthy: testQuery.success && !this.#closed, details: { stats: this.getStats(), testQuery } };
+  }
+
+  /** Calls `listener` at each event of that name until the subscription is disposed of. */
+  on<K extends keyof PoolEvents<PooledClient>>(
+    name: K,
+    listener: (event: PoolEvents<PooledClient>[K]) => void,
+  ): Disposable {
+    return this.#pool.on(name, listener);
+  }
+
+  /**
+   * Lends nothing any more, refuses those who wait, lets holders finish until
+   * the deadline and then ends what they still do. The first part is done before
+   * this returns. Idempotent.
+   *
+   * @param deadlineMs Default: `shutdownTimeoutMs`.
+   */
+  shutdown(deadlineMs?: number): Promise<void> {
+    this.#closed = true;
+    SupabaseConnectionPool.#registry.delete(this);
+    return this.#pool.shutdown(deadlineMs);
+  }
+
+  #calls({ identity, signal }: ClientLeaseOptions, take?: () => Promise<void>): LeaseCalls {
+    const { requestTimeoutMs, callsPerLease, fetch, userRoles } = this.config;
+    return new LeaseCalls({
+      baseUrl: this.#url,
+      credentials: credentialsFor(identity, this.kind, this.#key, userRoles),
+      requestTimeoutMs,
+      callsPerLease,
+      fetch,
+      clock: this.#clock,
+      signal,
+      take,
+    });
+  }
+
+  /** What views are derived from where no pooled client is at hand. */
+  #parts(): ClientParts {
+    return this.#spare ??= PooledClient.partsOf(new PooledClient(this.#url, this.#key, this.config));
+  }
+
+  async #askHealth(): Promise<{ error: unknown }> {
+    const calls = this.#calls({});
+    try {
+      return await this.config.healthQuery(createView(this.#parts(), calls));
+    } finally {
+      calls.end();
+    }
+  }
+}
+
+/** A lease and what its client sends. */
+class HeldLease<Database> implements ClientLease<Database> {
+  readonly client: SupabaseClient<Database>;
+  readonly #lease: Lease<PooledClient>;
+  readonly #calls: LeaseCalls;
+
+  constructor(lease: Lease<PooledClient>, calls: LeaseCalls) {
+    this.#lease = lease;
+    this.#calls = calls;
+    this.client = createView(PooledClient.partsOf(lease.resource), calls) as unknown as SupabaseClient<Database>;
+  }
+
+  release(options?: ReleaseOptions): void {
+    this.#lease.release(options);
+    this.#calls.end(new LeaseReleasedError());
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#lease.active) this.release();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this[Symbol.dispose]();
+    return Promise.resolve();
+  }
+}
+
+/** The options of the core; the others concern calls. */
+function coreOptions(config: Readonly<SupabasePoolConfig>): Partial<SupabasePoolConfig> {
+  const { maxRetries: _1, requestTimeoutMs: _2, callsPerLease: _3, schema: _4, headers: _5, ...rest } = config;
+  const { userRoles: _6, healthQuery: _7, fetch: _8, ...core } = rest;
+  return core;
+}
+
+/** The address in its one form: no slash at its end. Neither it nor the key is shown in the error. */
+function checkAddress(url: string, key: string): string {
+  const issues = [];
+  const parsed = typeof url === "string" && URL.canParse(url) ? new URL(url) : undefined;
+  if (
+    !parsed || !/^https?:$/.test(parsed.protocol) || parsed.username || parsed.password || parsed.search || parsed.hash
+  ) {
+    issues.push({ path: "url", message: "must be the project's address: http(s)://host[:port], nothing secret in it" });
+  }
+  if (typeof key !== "string" || !/^[\x21-\x7e]+$/.test(key)) {
+    issues.push({ path: "key", message: "must be one of the project's API keys" });
+  }
+  if (!parsed || issues.length > 0) throw new ConfigError(issues, "Supabase pool");
+  return `${parsed.origin}${parsed.pathname}`.replace(/\/+$/, "");
+}

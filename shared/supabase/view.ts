@@ -1,0 +1,186 @@
+/**
+ * What the holder of a lease gets: a Supabase client of its own making, bound
+ * to one lease.
+ *
+ * @module
+ */
+import { AuthAdminApi, AuthClient, FunctionRegion, SupabaseClient } from "@supabase/supabase-js";
+import { ViewRestrictedError } from "./errors.ts";
+import type { LeaseCalls } from "./lease_calls.ts";
+import type { AnyClient, ClientParts, RestPart } from "./pooled_client.ts";
+
+const OWN_CLIENT = "make a client of your own with createClient for this caller";
+
+/** The calls behind each view. A view must not lead to them. */
+const callsOf = new WeakMap<object, LeaseCalls>();
+
+/**
+ * A view of a pooled client. Everything it hands out is made for it and sends
+ * through its lease's `fetch`; nothing reachable from it is shared with another
+ * lease, so that whatever a holder changes (headers, a token set on `functions`,
+ * a prototype's fields) dies with the lease.
+ */
+class View {
+  readonly #parts: ClientParts;
+  readonly #calls: LeaseCalls;
+  #rest: RestPart | undefined = undefined;
+  #functions: AnyClient["functions"] | undefined = undefined;
+  #storage: AnyClient["storage"] | undefined = undefined;
+  #auth: AnyClient["auth"] | undefined = undefined;
+
+  constructor(parts: ClientParts, calls: LeaseCalls) {
+    this.#parts = parts;
+    this.#calls = calls;
+    callsOf.set(this, calls);
+  }
+
+  from(...args: Parameters<AnyClient["from"]>): unknown {
+    return this.rest.from(...args);
+  }
+
+  rpc(...args: Parameters<AnyClient["rpc"]>): unknown {
+    return this.rest.rpc(...args);
+  }
+
+  schema(...args: Parameters<AnyClient["schema"]>): unknown {
+    return this.rest.schema(...args);
+  }
+
+  getOpenApiSpec(): unknown {
+    return this.rest.getOpenApiSpec();
+  }
+
+  get rest(): RestPart {
+    this.#calls.check();
+    return this.#rest ??= deriveRest(this.#parts.rest, this.#calls);
+  }
+
+  get functions(): AnyClient["functions"] {
+    this.#calls.check();
+    const { functions, functionsUrl, headers } = this.#parts;
+    const FunctionsClient = functions.constructor as FunctionsConstructor;
+    return this.#functions ??= new FunctionsClient(functionsUrl, {
+      headers: { ...headers },
+      customFetch: this.#calls.fetch,
+      region: FunctionRegion.Any,
+    });
+  }
+
+  get storage(): AnyClient["storage"] {
+    this.#calls.check();
+    const { storage, storageUrl, headers } = this.#parts;
+    const StorageClient = storage.constructor as StorageConstructor;
+    return this.#storage ??= new StorageClient(storageUrl, { ...headers }, this.#calls.fetch);
+  }
+
+  get auth(): AnyClient["auth"] {
+    this.#calls.check();
+    return this.#auth ??= restrictedAuth(this.#parts, this.#calls);
+  }
+
+  get realtime(): never {
+    throw new ViewRestrictedError("realtime", `a channel outlives its request; ${OWN_CLIENT}`);
+  }
+
+  channel(): never {
+    throw new ViewRestrictedError("channel()", `a channel outlives its request; ${OWN_CLIENT}`);
+  }
+
+  getChannels(): never[] {
+    return [];
+  }
+
+  removeChannel(): never {
+    throw new ViewRestrictedError("removeChannel()", "there are no channels on it");
+  }
+
+  removeAllChannels(): Promise<never[]> {
+    return Promise.resolve([]);
+  }
+
+  get supabaseUrl(): string {
+    return this.#parts.supabaseUrl;
+  }
+
+  get headers(): Record<string, string> {
+    return { ...this.#parts.headers };
+  }
+
+  get fetch(): typeof fetch {
+    return this.#calls.fetch;
+  }
+}
+
+// A view is a SupabaseClient to `instanceof`, without one behind it to be reached.
+Object.setPrototypeOf(View.prototype, SupabaseClient.prototype);
+Object.freeze(View.prototype);
+
+type StorageConstructor = new (
+  url: string,
+  headers: Record<string, string>,
+  customFetch: typeof fetch,
+) => AnyClient["storage"];
+
+type FunctionsConstructor = new (
+  url: string,
+  options: { headers: Record<string, string>; customFetch: typeof fetch; region: FunctionRegion },
+) => AnyClient["functions"];
+
+function deriveRest(shared: RestPart, calls: LeaseCalls): RestPart {
+  const rest: RestPart = Object.create(Object.getPrototypeOf(shared));
+  Object.assign(rest, shared);
+  rest.headers = new Headers(shared.headers);
+  // `from(table, { fetch })` and `schema()` wrap a fetch of their own: it is bound to the lease as well.
+  rest.wrapFetch = (inner) => (input, init) => calls.send(input, init, inner);
+  rest.baseFetch = calls.rawFetch;
+  rest.fetch = calls.fetch;
+  return rest;
+}
+
+/** What `auth` can do on a view: tell who the lease's user is, and administer on an admin lease. */
+function restrictedAuth(parts: ClientParts, calls: LeaseCalls): AnyClient["auth"] {
+  const { token, mayOverride } = calls.credentials;
+  const options = { url: parts.authUrl, headers: { ...parts.headers }, fetch: calls.fetch };
+  const client = new AuthClient({
+    ...options,
+    autoRefreshToken: false,
+    persistSession: false,
+    detectSessionInUrl: false,
+  });
+  const own = (jwt: string | undefined, what: string): string | undefined => {
+    if (jwt !== undefined && jwt !== token && !mayOverride) {
+      throw new ViewRestrictedError(`${what} of another token`, "the lease acts for its own caller only");
+    }
+    return jwt ?? token;
+  };
+  const allowed: Partial<AnyClient["auth"]> = {
+    getUser: async (jwt) => await client.getUser(own(jwt, "auth.getUser()")),
+    getClaims: async (jwt, rest) => await client.getClaims(own(jwt, "auth.getClaims()"), rest),
+    ...(mayOverride ? { admin: new AuthAdminApi(options) } : {}),
+  };
+  return new Proxy(Object.freeze(allowed) as AnyClient["auth"], {
+    get(target, name) {
+      if (typeof name === "symbol" || name === "then") return undefined;
+      if (Object.hasOwn(target, name)) return Reflect.get(target, name);
+      if (name === "admin") throw new ViewRestrictedError("auth.admin", "lease from a pool made with the secret key");
+      throw new ViewRestrictedError(`auth.${name}`, `a session would outlive its request; ${OWN_CLIENT}`);
+    },
+  });
+}
+
+/** A new view for the lease whose calls these are. */
+export function createView(parts: ClientParts, calls: LeaseCalls): AnyClient {
+  return new View(parts, calls) as unknown as AnyClient;
+}
+
+/**
+ * What a call through a view really threw. supabase-js flattens it to
+ * `{ message: "Name: text" }` with status 0, and its code and cause are lost;
+ * this gives the error itself back, where `client` is a view and `error` such an
+ * object, and `undefined` otherwise.
+ */
+export function transportFailure(client: unknown, error: unknown): unknown {
+  if (client === null || typeof client !== "object" || error === null || typeof error !== "object") return undefined;
+  const message: unknown = Reflect.get(error, "message");
+  return typeof message === "string" ? callsOf.get(client)?.failure(message) : undefined;
+}

@@ -1,0 +1,252 @@
+import {
+  assert,
+  assertEquals,
+  assertNotStrictEquals,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import {
+  AcquireTimeoutError,
+  ConfigError,
+  DoubleReleaseError,
+  ForeignReleaseError,
+  LeaseReleasedError,
+  LeaseRevokedError,
+  PoolClosedError,
+} from "../../shared/pool/mod.ts";
+import { SupabaseConnectionPool, type SupabasePoolConfig, transportFailure } from "../../shared/supabase/mod.ts";
+import { userToken } from "../support/fake_project.ts";
+import { PUBLISHABLE, rig, SECRET } from "./support.ts";
+
+Deno.test("acquire lends a client and release takes it back", async () => {
+  await using made = rig();
+  const { pool } = made;
+  const client = await pool.acquire();
+  const { data, error } = await client.from("table").select("*");
+  assertEquals([data, error], [[], null]);
+  assertEquals(pool.getStats().activeConnections, 1);
+  pool.release(client);
+  assertEquals(pool.getStats().activeConnections, 0);
+  assertEquals(pool.getStats().totalReleased, 1);
+});
+
+Deno.test("minConnections clients are there from the start", async () => {
+  await using made = rig({ minConnections: 3 });
+  const { totalConnections, idleConnections, totalCreated } = made.pool.getStats();
+  assertEquals([totalConnections, idleConnections, totalCreated], [3, 3, 3]);
+});
+
+Deno.test("a client released twice is refused, and the next holder keeps its own", async () => {
+  await using made = rig({ maxConnections: 1 });
+  const { pool } = made;
+  const first = await pool.acquire();
+  pool.release(first);
+  const second = await pool.acquire();
+  assertThrows(() => pool.release(first), DoubleReleaseError);
+  assertEquals(pool.getStats().activeConnections, 1);
+  assertEquals((await second.from("table").select()).error, null);
+  pool.release(second);
+});
+
+Deno.test("a client of another pool is refused", async () => {
+  await using made = rig();
+  await using other = rig();
+  const client = await made.pool.acquire();
+  assertThrows(() => other.pool.release(client), ForeignReleaseError);
+  assertEquals(made.pool.getStats().activeConnections, 1);
+  made.pool.release(client);
+});
+
+Deno.test("a hundred callers share ten clients", async () => {
+  await using made = rig({ maxConnections: 10 });
+  made.project.answer = async () => {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    return Response.json([]);
+  };
+  let most = 0;
+  await Promise.all(Array.from({ length: 100 }, async () => {
+    await using lease = await made.pool.lease();
+    most = Math.max(most, made.pool.getStats().activeConnections);
+    await lease.client.from("table").select();
+  }));
+  assertEquals(most, 10);
+  assert(made.project.load.most <= 10);
+  assertEquals(made.pool.getStats().totalCreated, 10);
+});
+
+Deno.test("an acquire that waits too long fails with the text of the specification", async () => {
+  await using made = rig({ maxConnections: 1, acquireTimeoutMs: 20 });
+  await using _held = await made.pool.lease();
+  await assertRejects(() => made.pool.acquire(), AcquireTimeoutError, "Connection acquire timeout");
+});
+
+Deno.test("a deferred client takes no place until its first call, and gives it back at its end", async () => {
+  await using made = rig({ maxConnections: 1 });
+  const deferred = made.pool.defer({ identity: { token: userToken("alice") } });
+  assertEquals(made.pool.getStats().totalAcquired, 0);
+  await Promise.all([deferred.client.from("a").select(), deferred.client.from("b").select()]);
+  assertEquals(made.pool.getStats().totalAcquired, 1);
+  assertEquals(made.pool.getStats().activeConnections, 1);
+  await deferred.end();
+  await deferred.end();
+  assertEquals(made.pool.getStats().activeConnections, 0);
+  assertThrows(() => deferred.client.from("a"), LeaseReleasedError);
+});
+
+Deno.test("a deferred client that is never used takes no place", async () => {
+  await using made = rig();
+  await made.pool.defer().end();
+  assertEquals(made.pool.getStats().totalAcquired, 0);
+});
+
+Deno.test("a deferred client's end waits for bodies that are still read", async () => {
+  await using made = rig({ maxConnections: 1 });
+  made.project.answer = () => new Response("0123456789");
+  const deferred = made.pool.defer();
+  const { fetch: bound } = deferred.client as unknown as { fetch: typeof fetch };
+  const response = await bound(`${made.project.url}/storage/v1/object/file`);
+  const ended = deferred.end();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  assertEquals(made.pool.getStats().activeConnections, 1);
+  assertEquals(await response.text(), "0123456789");
+  await ended;
+  assertEquals(made.pool.getStats().activeConnections, 0);
+});
+
+Deno.test("a deferred client fails as a lease does when no place comes free, and may try again", async () => {
+  await using made = rig({ maxConnections: 1, acquireTimeoutMs: 20 });
+  const holder = await made.pool.lease();
+  const deferred = made.pool.defer();
+  const { error } = await deferred.client.from("a").select();
+  const failure = transportFailure(deferred.client, error);
+  assert(failure instanceof AcquireTimeoutError);
+  holder.release();
+  assertEquals((await deferred.client.from("a").select()).error, null);
+  await deferred.end();
+});
+
+Deno.test("an aborted deferred client stops waiting and frees its place at once", async () => {
+  await using made = rig({ maxConnections: 1 });
+  const holder = await made.pool.lease();
+  const deferred = made.pool.defer();
+  const call = deferred.client.from("a").select().then((result) => result);
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  assertEquals(made.pool.getStats().waitingForConnection, 1);
+  deferred.abort(new Error("gone"));
+  assert((await call).error);
+  await deferred.end();
+  assertEquals(made.pool.getStats().waitingForConnection, 0);
+  holder.release();
+  assertEquals(made.pool.getStats().activeConnections, 0);
+});
+
+Deno.test("there is one pool for a project, key and client options", async () => {
+  await using made = rig({ maxConnections: 3 });
+  const { url } = made.project;
+  const get = SupabaseConnectionPool.getInstance;
+  assertStrictEquals(get.call(SupabaseConnectionPool, url, PUBLISHABLE), made.pool);
+  assertStrictEquals(get.call(SupabaseConnectionPool, `${url}/`, PUBLISHABLE, { maxConnections: 3 }), made.pool);
+  const others = [
+    SupabaseConnectionPool.getInstance(url, SECRET),
+    SupabaseConnectionPool.getInstance(url, PUBLISHABLE, { schema: "private" }),
+    SupabaseConnectionPool.getInstance(url, PUBLISHABLE, { headers: { "x-app": "1" } }),
+  ];
+  assertEquals(new Set([...others, made.pool]).size, 4);
+  for (const pool of others) await pool.shutdown(0);
+});
+
+Deno.test("a config that differs from that of the pool that is there is an error naming the options", async () => {
+  await using made = rig({ maxConnections: 3 });
+  const wanted = { maxConnections: 4, idleTimeoutMs: 1_000 };
+  const error = assertThrows(
+    () => SupabaseConnectionPool.getInstance(made.project.url, PUBLISHABLE, wanted),
+    ConfigError,
+  );
+  assertEquals(
+    error.issues.map(({ path }) => path).sort(),
+    ["idleTimeoutMs", "maxConnections", "minConnections"].slice(0, 2),
+  );
+});
+
+Deno.test("after a shutdown there is a new pool", async () => {
+  await using made = rig();
+  await made.pool.shutdown();
+  await assertRejects(() => made.pool.acquire(), PoolClosedError);
+  const next = SupabaseConnectionPool.getInstance(made.project.url, PUBLISHABLE, { maxConnections: 1 });
+  assertNotStrictEquals(next, made.pool);
+  await next.shutdown(0);
+});
+
+Deno.test("a shutdown's deadline ends the calls of those who still hold", async () => {
+  await using made = rig();
+  made.project.answer = () => new Promise(() => {});
+  const lease = await made.pool.lease();
+  const deferred = made.pool.defer();
+  const calls = [lease.client, deferred.client].map(async (client) => {
+    const { error } = await client.from("a").select();
+    return transportFailure(client, error);
+  });
+  while (made.project.requests.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+  await made.pool.shutdown(10);
+  for (const failure of await Promise.all(calls)) assert(failure instanceof LeaseRevokedError);
+});
+
+Deno.test("healthCheck asks the database something and says how the pool stands", async () => {
+  await using made = rig({ maxConnections: 1 });
+  await using _held = await made.pool.lease();
+  const health = await made.pool.healthCheck();
+  assertEquals(health.healthy, true);
+  assertEquals(health.details.testQuery.success, true);
+  assertEquals(health.details.stats.activeConnections, 1);
+  assertEquals(made.project.requests[0]?.path, "/rest/v1/templates?select=id&limit=1");
+});
+
+Deno.test("a flood of health checks costs one query, and leaves no answer stale for more than a second", async () => {
+  await using made = rig();
+  await Promise.all(Array.from({ length: 200 }, () => made.pool.healthCheck()));
+  await made.pool.healthCheck();
+  assertEquals(made.project.requests.length, 1);
+  await new Promise((resolve) => setTimeout(resolve, 1_050));
+  made.project.answer = () => Response.json({ message: "down" }, { status: 503 });
+  const health = await made.pool.healthCheck();
+  assertEquals([health.healthy, health.details.testQuery.error], [false, "down"]);
+});
+
+Deno.test("healthCheck reports whatever goes wrong and never rejects", async () => {
+  const throwing: SupabasePoolConfig["healthQuery"] = () => {
+    throw new Error("bad query");
+  };
+  await using made = rig({ healthQuery: throwing });
+  assertEquals((await made.pool.healthCheck()).details.testQuery.error, "bad query");
+  await using down = rig({ requestTimeoutMs: 30 });
+  down.project.answer = () => new Promise(() => {});
+  assertEquals((await down.pool.healthCheck()).healthy, false);
+  await using closed = rig();
+  await closed.pool.shutdown(0);
+  assertEquals((await closed.pool.healthCheck()).healthy, false);
+});
+
+for (
+  const [what, url, key] of [
+    ["no address", "project", PUBLISHABLE],
+    ["another protocol", "ftp://127.0.0.1", PUBLISHABLE],
+    ["a password in the address", "http://user:pass@127.0.0.1", PUBLISHABLE],
+    ["an empty key", "http://127.0.0.1", ""],
+    ["a key with a line break", "http://127.0.0.1", "sb_secret_a\nb"],
+  ] as const
+) {
+  Deno.test(`getInstance refuses ${what} by name, showing neither`, () => {
+    const error = assertThrows(() => SupabaseConnectionPool.getInstance(url, key), ConfigError);
+    assertEquals(/pass|sb_secret/.test(error.message), false);
+  });
+}
+
+Deno.test("bad options are listed together", () => {
+  const bad = { maxConnections: 0, requestTimeoutMs: -1, headers: { authorization: "x" }, userRoles: ["service_role"] };
+  const error = assertThrows(
+    () => SupabaseConnectionPool.getInstance("http://127.0.0.1", PUBLISHABLE, bad),
+    ConfigError,
+  );
+  assertEquals(error.issues.map(({ path }) => path), Object.keys(bad));
+});

@@ -1,0 +1,113 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { type Identity, IdentityError } from "../../shared/supabase/mod.ts";
+import { userToken } from "../support/fake_project.ts";
+import { PUBLISHABLE, rig, SECRET } from "./support.ts";
+
+const legacy = (role: string) => userToken("", { sub: undefined, role });
+
+Deno.test("an anonymous lease sends the publishable key and no bearer token", async () => {
+  await using made = rig();
+  await using lease = await made.pool.lease();
+  await lease.client.from("templates").select();
+  const [request] = made.project.requests;
+  assertEquals([request?.apikey, request?.authorization], [PUBLISHABLE, null]);
+});
+
+Deno.test("a legacy anon key is sent as the bearer token too", async () => {
+  const key = legacy("anon");
+  await using made = rig({}, key);
+  assertEquals(made.pool.kind, "user");
+  await using lease = await made.pool.lease({ identity: "anonymous" });
+  await lease.client.from("templates").select();
+  const [request] = made.project.requests;
+  assertEquals([request?.apikey, request?.authorization], [key, `Bearer ${key}`]);
+});
+
+Deno.test("a user's lease sends the publishable key and that user's token", async () => {
+  await using made = rig();
+  const token = userToken("alice");
+  await using lease = await made.pool.lease({ identity: { token } });
+  await lease.client.from("budgets").select();
+  const [request] = made.project.requests;
+  assertEquals([request?.apikey, request?.authorization], [PUBLISHABLE, `Bearer ${token}`]);
+});
+
+Deno.test("an admin pool acts as admin, and as nobody else", async () => {
+  await using made = rig({}, SECRET);
+  assertEquals(made.pool.kind, "admin");
+  await using lease = await made.pool.lease();
+  await lease.client.from("budgets").select();
+  assertEquals(made.project.requests[0]?.apikey, SECRET);
+  await assertRejects(() => made.pool.lease({ identity: { token: userToken("alice") } }), IdentityError);
+  await assertRejects(() => made.pool.lease({ identity: "anonymous" }), IdentityError);
+});
+
+Deno.test("a legacy service_role key makes an admin pool", async () => {
+  await using made = rig({}, legacy("service_role"));
+  assertEquals(made.pool.kind, "admin");
+});
+
+const past = Math.floor(Date.now() / 1_000) - 1;
+const refused: Record<string, unknown> = {
+  "admin on a user pool": "admin",
+  "an empty token": { token: "" },
+  "a token that is no text": { token: 7 },
+  "no token at all": {},
+  "null": null,
+  "a publishable key": { token: PUBLISHABLE },
+  "a secret key": { token: SECRET },
+  "a word": { token: "token" },
+  "a JWT whose payload is no JSON": { token: "a.b.c" },
+  "a JWT whose payload is a list": { token: `a.${btoa("[1]")}.c` },
+  "a JWT of four parts": { token: `${userToken("alice")}.x` },
+  "a legacy anon key": { token: legacy("anon") },
+  "a legacy service_role key": { token: legacy("service_role") },
+  "a service_role token with a sub": { token: userToken("alice", { role: "service_role" }) },
+  "a token without a role": { token: userToken("alice", { role: undefined }) },
+  "a token with an empty sub": { token: userToken("") },
+  "a token whose sub is a number": { token: userToken("x", { sub: 1 }) },
+  "an expired token": { token: userToken("alice", { exp: past }) },
+  "a token without exp": { token: userToken("alice", { exp: undefined }) },
+  "a token whose exp is text": { token: userToken("alice", { exp: "9999999999" }) },
+};
+for (const [what, identity] of Object.entries(refused)) {
+  Deno.test(`a user pool refuses ${what}, and takes no slot for it`, async () => {
+    await using made = rig();
+    const error = await assertRejects(() => made.pool.lease({ identity: identity as Identity }), IdentityError);
+    assertEquals(error.code, "IDENTITY_REFUSED");
+    assertEquals(made.pool.getStats().totalAcquired, 0);
+    const token: unknown = identity !== null && typeof identity === "object" ? Reflect.get(identity, "token") : "";
+    if (typeof token === "string" && token.length > 5) assertEquals(error.message.includes(token), false);
+  });
+}
+
+Deno.test("a configured role is a user's too", async () => {
+  await using made = rig({ userRoles: ["authenticated", "editor"] });
+  await using lease = await made.pool.lease({ identity: { token: userToken("alice", { role: "editor" }) } });
+  await lease.client.from("budgets").select();
+  assertEquals(made.project.requests.length, 1);
+});
+
+Deno.test("the pool of one caller acts for no other, whatever is asked of it", async () => {
+  await using made = rig();
+  const alice = userToken("alice");
+  const pool = made.pool.as({ token: alice });
+  await using lease = await pool.lease({ identity: { token: userToken("bob") } });
+  await lease.client.from("budgets").select();
+  assertEquals(made.project.requests[0]?.authorization, `Bearer ${alice}`);
+});
+
+Deno.test("the pool of one caller ends with its signal", async () => {
+  await using made = rig({ maxConnections: 1 });
+  const controller = new AbortController();
+  const pool = made.pool.as("anonymous", { signal: controller.signal });
+  await using held = await pool.lease();
+  made.project.answer = () => new Promise(() => {});
+  const call = held.client.from("templates").select();
+  const waiting = pool.lease({ signal: new AbortController().signal });
+  const answer = call.then((result) => result);
+  controller.abort(new Error("gone"));
+  await assertRejects(() => waiting, Error, "aborted by its caller");
+  assertEquals((await answer).error?.message, "Error: gone");
+  made.project.answer = () => Response.json([]);
+});

@@ -1,0 +1,295 @@
+import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { SupabaseClient } from "@supabase/supabase-js";
+import { LeaseReleasedError } from "../../shared/pool/mod.ts";
+import {
+  ForeignAddressError,
+  RequestTimeoutError,
+  transportFailure,
+  ViewRestrictedError,
+} from "../../shared/supabase/mod.ts";
+import { userToken } from "../support/fake_project.ts";
+import { PUBLISHABLE, rig, SECRET } from "./support.ts";
+
+const alice = userToken("alice");
+const bob = userToken("bob");
+
+Deno.test("a view is a SupabaseClient with no other client behind it", async () => {
+  await using made = rig();
+  await using lease = await made.pool.lease();
+  assertInstanceOf(lease.client, SupabaseClient);
+  for (let object: unknown = lease.client; object !== null; object = Object.getPrototypeOf(object)) {
+    for (const part of ["auth", "realtime", "supabaseKey", "settings"]) {
+      const own = Object.getOwnPropertyDescriptor(object, part);
+      assertEquals(own !== undefined && "value" in own, false, `${part} is to be reached`);
+    }
+  }
+});
+
+Deno.test("from, rpc and schema send as the lease's caller", async () => {
+  await using made = rig();
+  await using lease = await made.pool.lease({ identity: { token: alice } });
+  await lease.client.from("budgets").insert({ name: "x" });
+  await lease.client.rpc("total", { id: 1 });
+  await lease.client.schema("private").from("notes").select();
+  assertEquals(made.project.requests.map(({ method, path }) => `${method} ${path}`), [
+    "POST /rest/v1/budgets",
+    "POST /rest/v1/rpc/total",
+    "GET /rest/v1/notes?select=*",
+  ]);
+  assertEquals(made.project.requests[2]?.headers.get("accept-profile"), "private");
+  for (const { authorization } of made.project.requests) assertEquals(authorization, `Bearer ${alice}`);
+});
+
+Deno.test("functions, storage and a fetch of the caller's own send as the lease's caller", async () => {
+  await using made = rig();
+  await using lease = await made.pool.lease({ identity: { token: alice } });
+  made.project.answer = () => Response.json({});
+  let seen = 0;
+  const own: typeof fetch = (input, init) => (seen++, fetch(input, init));
+  await lease.client.functions.invoke("hello");
+  await lease.client.storage.from("files").list();
+  await lease.client.from("budgets", { fetch: own }).select();
+  assertEquals(seen, 1);
+  assertEquals(made.project.requests.map(({ authorization }) => authorization), Array(3).fill(`Bearer ${alice}`));
+});
+
+Deno.test("a token set by hand does not replace the lease's", async () => {
+  await using made = rig();
+  await using lease = await made.pool.lease({ identity: { token: alice } });
+  made.project.answer = () => Response.json({});
+  await lease.client.from("budgets").select().setHeader("Authorization", `Bearer ${bob}`).setHeader("apikey", SECRET);
+  await lease.client.functions.invoke("hello", { headers: { Authorization: `Bearer ${bob}` } });
+  for (const { authorization, apikey } of made.project.requests) {
+    assertEquals([authorization, apikey], [`Bearer ${alice}`, PUBLISHABLE]);
+  }
+});
+
+Deno.test("whatever a holder changes on its client, the next holder has nothing of it", async () => {
+  await using made = rig({ maxConnections: 1 });
+  {
+    await using lease = await made.pool.lease({ identity: { token: alice } });
+    // deno-lint-ignore no-explicit-any -- reaching where the types do not lead
+    const client = lease.client as any;
+    client.functions.setAuth(bob);
+    client.functions.headers["x-left"] = "functions";
+    client.storage.setHeader("x-left", "storage");
+    client.storage.headers["x-left"] = "storage";
+    client.rest.headers.set("x-left", "rest");
+    client.rest.url = "http://127.0.0.1:1/rest/v1";
+    client.headers["x-left"] = "headers";
+    for (const field of ["fetch", "rest", "headers", "functions", "storage", "auth", "from"]) {
+      try {
+        client[field] = () => "left";
+      } catch {
+        // a view refuses to be changed, which is as well
+      }
+    }
+    Object.getPrototypeOf(client.rest).left = "rest";
+    delete Object.getPrototypeOf(client.rest).left;
+  }
+  await using lease = await made.pool.lease({ identity: { token: bob } });
+  made.project.answer = () => Response.json({});
+  await lease.client.from("budgets").select();
+  await lease.client.functions.invoke("hello");
+  await lease.client.storage.from("files").list();
+  assertEquals(made.project.requests.length, 3);
+  for (const { headers, authorization } of made.project.requests) {
+    assertEquals(headers.get("x-left"), null);
+    assertEquals(authorization, `Bearer ${bob}`);
+  }
+});
+
+Deno.test("a builder made under one lease is refused after it, and never sends the next one's token", async () => {
+  await using made = rig({ maxConnections: 1 });
+  const first = await made.pool.lease({ identity: { token: alice } });
+  const kept = first.client.from("budgets").select();
+  const storage = first.client.storage.from("files");
+  const { fetch: bound } = first.client as unknown as { fetch: typeof fetch };
+  first.release();
+  await using second = await made.pool.lease({ identity: { token: bob } });
+  const { error, status } = await kept;
+  assertEquals(status, 0);
+  assertStringIncludes(error?.message ?? "", "LeaseReleasedError");
+  assertInstanceOf(transportFailure(first.client, error), LeaseReleasedError);
+  await assertRejects(() => bound(`${made.project.url}/rest/v1/budgets`), LeaseReleasedError);
+  assert((await storage.list()).error);
+  await second.client.from("budgets").select();
+  assertEquals(made.project.requests.map(({ authorization }) => authorization), [`Bearer ${bob}`]);
+});
+
+Deno.test("a client used after its release says so at once", async () => {
+  await using made = rig();
+  const { client, release } = await made.pool.lease().then((lease) => ({
+    client: lease.client,
+    release: () => lease.release(),
+  }));
+  release();
+  for (
+    const use of [
+      () => client.from("budgets"),
+      () => client.rpc("total"),
+      () => client.schema("private"),
+      () => client.functions,
+      () => client.storage,
+      () => client.auth,
+    ]
+  ) assertThrows(use, LeaseReleasedError);
+});
+
+Deno.test("a release ends the calls that are still under way", async () => {
+  await using made = rig();
+  const gone = Promise.withResolvers<void>();
+  made.project.answer = (request) => {
+    request.signal.addEventListener("abort", () => gone.resolve());
+    return new Promise(() => {});
+  };
+  const lease = await made.pool.lease();
+  const call = lease.client.from("budgets").select().then((result) => result);
+  while (made.project.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  lease.release();
+  const { error } = await call;
+  assertInstanceOf(transportFailure(lease.client, error), LeaseReleasedError);
+  await gone.promise;
+});
+
+Deno.test("what cannot be made safe is refused and says what to use instead", async () => {
+  await using made = rig();
+  await using lease = await made.pool.lease({ identity: { token: alice } });
+  const { client } = lease;
+  for (
+    const use of [
+      () => client.channel("room"),
+      () => client.realtime,
+      () => client.auth.signInWithPassword({ email: "a@b.c", password: "x" }),
+      () => client.auth.setSession({ access_token: bob, refresh_token: "x" }),
+      () => client.auth.signOut(),
+      () => client.auth.onAuthStateChange(() => {}),
+      () => client.auth.admin,
+    ]
+  ) {
+    const error = assertThrows(use, ViewRestrictedError);
+    assertEquals(error.code, "VIEW_RESTRICTED");
+    assert(/createClient|secret key/.test(error.message), error.message);
+  }
+  assertEquals(client.getChannels(), []);
+  await client.removeAllChannels();
+  assertEquals(made.project.requests.length, 0);
+});
+
+Deno.test("auth.getUser tells the lease's own user, and no other", async () => {
+  await using made = rig();
+  made.project.answer = () => Response.json({ id: "alice" });
+  await using lease = await made.pool.lease({ identity: { token: alice } });
+  const { data } = await lease.client.auth.getUser();
+  assertEquals(data.user?.id, "alice");
+  assertEquals(made.project.requests[0]?.authorization, `Bearer ${alice}`);
+  await assertRejects(() => lease.client.auth.getUser(bob), ViewRestrictedError);
+});
+
+Deno.test("auth.admin works on an admin lease", async () => {
+  await using made = rig({}, SECRET);
+  made.project.answer = () => Response.json({ id: "alice" });
+  await using lease = await made.pool.lease();
+  const { data } = await lease.client.auth.admin.getUserById("6f2c9e0a-0000-4000-8000-000000000000");
+  assertEquals(data.user?.id, "alice");
+  assertEquals(made.project.requests[0]?.apikey, SECRET);
+});
+
+Deno.test("credentials are never sent outside the project", async () => {
+  await using made = rig();
+  await using other = rig();
+  await using lease = await made.pool.lease({ identity: { token: alice } });
+  const { fetch: bound } = lease.client as unknown as { fetch: typeof fetch };
+  for (const url of [`${other.project.url}/rest/v1/x`, `${made.project.url}.example.org/`, "/rest/v1/x"]) {
+    await assertRejects(() => bound(url), ForeignAddressError);
+  }
+  assertEquals(other.project.requests.length, 0);
+});
+
+Deno.test("the client's own retry is off", async () => {
+  await using made = rig();
+  made.project.answer = () => new Response("busy", { status: 503 });
+  await using lease = await made.pool.lease();
+  const { status } = await lease.client.from("budgets").select();
+  assertEquals(status, 503);
+  assertEquals(made.project.requests.length, 1);
+});
+
+Deno.test("a call that is not answered in time fails by name, with its cause to be had", async () => {
+  await using made = rig({ requestTimeoutMs: 50 });
+  made.project.answer = () => new Promise(() => {});
+  await using lease = await made.pool.lease();
+  const { error } = await lease.client.from("budgets").select();
+  assertStringIncludes(error?.message ?? "", "not answered within 50 ms");
+  assertInstanceOf(transportFailure(lease.client, error), RequestTimeoutError);
+});
+
+Deno.test("the deadline covers the body", async () => {
+  await using made = rig({ requestTimeoutMs: 100 });
+  made.project.answer = () => new Response(new ReadableStream({ start: (c) => c.enqueue(new Uint8Array([91])) }));
+  await using lease = await made.pool.lease();
+  const { error } = await lease.client.from("budgets").select();
+  assertInstanceOf(transportFailure(lease.client, error), RequestTimeoutError);
+});
+
+Deno.test("a failure that is not a transport failure has none behind it", async () => {
+  await using made = rig();
+  made.project.answer = () => Response.json({ message: "no such table", code: "42P01" }, { status: 404 });
+  await using lease = await made.pool.lease();
+  const { error } = await lease.client.from("nothing").select();
+  assertEquals(transportFailure(lease.client, error), undefined);
+  assertEquals(transportFailure({}, error), undefined);
+  assertEquals(transportFailure(null, null), undefined);
+});
+
+Deno.test("one lease runs callsPerLease calls at once, the rest in turn", async () => {
+  await using made = rig({ callsPerLease: 6 });
+  made.project.answer = async () => {
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    return Response.json([]);
+  };
+  await using lease = await made.pool.lease();
+  const results = await Promise.all(Array.from({ length: 100 }, () => lease.client.from("budgets").select()));
+  assertEquals(results.filter(({ error }) => error).length, 0);
+  assertEquals(made.project.load.most, 6);
+});
+
+Deno.test("a call whose answer is read to its end makes room for the next, however it is read", async () => {
+  await using made = rig({ callsPerLease: 1, requestTimeoutMs: 5_000 });
+  made.project.answer = () => Response.json({ ok: true });
+  await using lease = await made.pool.lease();
+  const { fetch: bound } = lease.client as unknown as { fetch: typeof fetch };
+  const get = (init?: RequestInit) => bound(`${made.project.url}/rest/v1/x`, init);
+  assertEquals(await (await get()).json(), { ok: true });
+  assertEquals(await (await get()).text(), '{"ok":true}');
+  assertEquals((await (await get()).arrayBuffer()).byteLength, 11);
+  assertEquals((await (await get()).blob()).size, 11);
+  const streamed = await get();
+  let length = 0;
+  for await (const chunk of streamed.body ?? []) length += chunk.length;
+  assertEquals(length, 11);
+  await (await get()).body?.cancel();
+  assertEquals(await (await get()).clone().text(), '{"ok":true}');
+  await get({ method: "HEAD" });
+  made.project.answer = () => new Response(null, { status: 204 });
+  await get();
+  await get();
+});
+
+Deno.test("a call that waits its turn can be aborted, and gives its place up", async () => {
+  await using made = rig({ callsPerLease: 1 });
+  const hold = Promise.withResolvers<Response>();
+  made.project.answer = () => hold.promise;
+  await using lease = await made.pool.lease();
+  const first = lease.client.from("a").select().then((result) => result);
+  const controller = new AbortController();
+  const second = lease.client.from("b").select().abortSignal(controller.signal).then((result) => result);
+  const third = lease.client.from("c").select().then((result) => result);
+  controller.abort();
+  assertStringIncludes((await second).error?.message ?? "", "AbortError");
+  hold.resolve(Response.json([]));
+  made.project.answer = () => Response.json([]);
+  assertEquals((await first).error, null);
+  assertEquals((await third).error, null);
+  assertEquals(made.project.requests.map(({ path }) => path.slice(9, 10)), ["a", "c"]);
+});
