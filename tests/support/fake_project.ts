@@ -28,6 +28,7 @@ export interface FakeProject extends AsyncDisposable {
 export function startFakeProject(): FakeProject {
   const requests: Arrived[] = [];
   const load = { now: 0, most: 0 };
+  const over = Promise.withResolvers<void>();
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async (request) => {
     const { pathname, search } = new URL(request.url);
     requests.push({
@@ -39,7 +40,9 @@ export function startFakeProject(): FakeProject {
     });
     load.most = Math.max(load.most, ++load.now);
     try {
-      return await project.answer(request);
+      // An answer that a test holds for ever must not hold the server's end.
+      const closed = over.promise.then(() => new Response(null, { status: 503 }));
+      return await Promise.race([project.answer(request), closed]);
     } finally {
       load.now--;
     }
@@ -49,7 +52,10 @@ export function startFakeProject(): FakeProject {
     requests,
     load,
     answer: () => Response.json([]),
-    [Symbol.asyncDispose]: () => server.shutdown(),
+    async [Symbol.asyncDispose]() {
+      over.resolve();
+      await server.shutdown();
+    },
   };
   return project;
 }
