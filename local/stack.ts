@@ -173,7 +173,6 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const loadFunctions = async () => {
     parts.defer(() => functions.stop());
     const failures = await functions.start();
-    for (const [name, reason] of failures) log(name, reason);
     const loaded = functions.names.filter((name) => !failures.has(name));
     done(
       `Functions: ${loaded.join(", ") || "none"}${
@@ -190,7 +189,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   if (options.watch) {
     const reload = (names: string[]) => {
       for (const name of names) {
-        functions.reload(name).then(() => log(name, "loaded anew"), (error) => log(name, error.message));
+        // Why not, the function's own output says.
+        functions.reload(name).then(
+          () => log(name, "loaded anew"),
+          () => log(name, "could not be loaded; answers 503"),
+        );
       }
     };
     parts.use(await watchSources(project, configs, reload, (line) => log("watch", line)));

@@ -41,6 +41,7 @@ export function isoTimestamp(text: string): string {
 export class Generation {
   readonly #app: App;
   readonly #close: () => Promise<void>;
+  readonly #countTables: () => Promise<number>;
   readonly #lost = Promise.withResolvers<"lost">();
   #retired = false;
 
@@ -72,6 +73,7 @@ export class Generation {
     // done: it then takes on the caller's role, and the migrations' own grants stand.
     Object.assign(connection, { rlsState: "active" });
     this.#close = () => connection.close();
+    this.#countTables = async () => (await connection.introspect({ useCache: true })).tables.length;
     this.#app = new App({
       connection,
       api: { schemas: ["public"], max_rows: 1000 },
@@ -90,6 +92,16 @@ export class Generation {
   /** Whether a connection of it has broken. */
   get retired(): boolean {
     return this.#retired;
+  }
+
+  /**
+   * Reads the catalogue, and says whether it could be read. Without it every
+   * table is unknown, and requests are answered with 404.
+   */
+  async warm(): Promise<boolean> {
+    // Lite takes a catalogue that it could not read for an empty one. Ours never is: Auth has tables.
+    const count = await Promise.race([this.#countTables().catch(() => 0), this.#lost.promise]);
+    return count !== "lost" && count > 0 && !this.#retired;
   }
 
   /** Answers a request; `"lost"` if the connections are given up first. */

@@ -61,7 +61,8 @@ export class DataApi {
     this.#child = await DenoChild.start({
       name: "The Data API",
       entrypoint: fromFileUrl(new URL("./main.ts", import.meta.url)),
-      flags: ["--allow-all", "--no-check", ...(project.denoConfig ? [`--config=${project.denoConfig}`] : [])],
+      // Deno finds the configuration of this file's own project, which may not be the one being run.
+      flags: ["--allow-all", "--no-check"],
       env: { DATA_API_CONFIG: JSON.stringify(config), LITE_TELEMETRY: "0", DO_NOT_TRACK: "1" },
       cwd: project.root,
       onLine: log,

@@ -7,6 +7,9 @@
 import { type DataApiConfig, Generation } from "./generation.ts";
 
 const DRAIN_MS = 5_000;
+const WARM_MS = 5_000;
+// A server that shuts down says so in an answer to the statement, and closes the connection a moment later.
+const CLOSING_MS = 50;
 
 function isAuth(request: Request): boolean {
   return new URL(request.url).pathname.startsWith("/auth/");
@@ -28,6 +31,8 @@ export class DataApiService {
   readonly #config: DataApiConfig;
   readonly #database: { hostname: string; port: number };
   #generation: Generation | undefined;
+  #fresh: Generation | undefined;
+  #connecting: Promise<Generation | undefined> | undefined;
 
   /** Connects with the first request. */
   constructor(config: DataApiConfig) {
@@ -49,27 +54,39 @@ export class DataApiService {
     }
     if (answer === "lost") return unavailable(request, "PGRST001");
     // Lite answers 500 for a broken connection; only then do we know better.
-    if (answer.status >= 500 && (generation.retired || !(await this.#reachable()))) {
-      await answer.body?.cancel();
-      this.#retire(generation);
-      return unavailable(request, "PGRST001");
-    }
-    return answer;
+    if (answer.status < 500 || !(await this.#broken(generation))) return answer;
+    await answer.body?.cancel();
+    this.#retire(generation);
+    return unavailable(request, "PGRST001");
   }
 
   /** Takes an error that nobody caught: it comes from a broken connection, whose requests would wait for ever. */
   recover(): void {
+    this.#fresh?.abandon();
     if (this.#generation) this.#retire(this.#generation);
   }
 
-  async #connect(): Promise<Generation | undefined> {
-    if (!(await this.#reachable())) return undefined;
-    return this.#generation ??= this.#make();
+  async #broken(generation: Generation): Promise<boolean> {
+    if (!generation.retired) await new Promise((resolve) => setTimeout(resolve, CLOSING_MS));
+    return generation.retired || !(await this.#reachable());
   }
 
-  #make(): Generation {
+  #connect(): Promise<Generation | undefined> {
+    return this.#connecting ??= this.#make().finally(() => this.#connecting = undefined);
+  }
+
+  async #make(): Promise<Generation | undefined> {
+    if (!(await this.#reachable())) return undefined;
     const generation: Generation = new Generation(this.#config, () => this.#retire(generation));
-    return generation;
+    // Not in use yet, and nobody waits on it but us.
+    this.#fresh = generation;
+    const timer = setTimeout(() => generation.abandon(), WARM_MS);
+    const warm = await generation.warm();
+    clearTimeout(timer);
+    this.#fresh = undefined;
+    if (warm) return this.#generation = generation;
+    generation.abandon();
+    return undefined;
   }
 
   /** New requests go to a new generation; the old one's have a while, or none at all if the database has gone. */

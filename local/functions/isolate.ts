@@ -136,6 +136,8 @@ export class FunctionIsolate {
           "--allow-import",
           "--allow-write=/tmp",
           "--no-check",
+          // A signal that aborts only when the caller has gone.
+          "--unstable-no-legacy-abort",
           ...(project.denoConfig ? [`--config=${project.denoConfig}`] : []),
           ...(config.importMap ? [`--import-map=${config.importMap}`] : []),
         ],

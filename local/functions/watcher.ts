@@ -26,9 +26,10 @@ export function concerned(path: string, configs: readonly FunctionConfig[]): str
 
 /** What is watched: the functions' folders and what they share. */
 async function watchedPaths(project: Project, configs: readonly FunctionConfig[]): Promise<string[]> {
-  const paths = new Set([`${project.root}/shared`]);
+  const paths = new Set([`${project.root}/shared`, `${project.root}/functions`]);
   for (const { entrypoint, importMap } of configs) {
-    paths.add(folderOf(entrypoint));
+    const folder = folderOf(entrypoint);
+    if (!folder.startsWith(`${project.root}/functions/`)) paths.add(folder);
     if (importMap) paths.add(importMap);
   }
   const present = await Promise.all(

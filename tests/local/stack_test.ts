@@ -1,0 +1,317 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { createClient } from "@supabase/supabase-js";
+import { jwtVerify } from "jose";
+import { type Stack, startStack } from "../../local/mod.ts";
+import { processInfo } from "../../local/processes.ts";
+import { eventually, type Fixture, makeProject } from "./fixture.ts";
+
+async function withStack(
+  use: (stack: Stack, fixture: Fixture, lines: string[]) => Promise<void>,
+  env: Record<string, string> = {},
+): Promise<void> {
+  await using fixture = await makeProject();
+  const lines: string[] = [];
+  await using stack = await startStack({
+    root: fixture.root,
+    ephemeral: true,
+    watch: true,
+    env,
+    log: (source, line) => lines.push(`${source}: ${line}`),
+  });
+  await use(stack, fixture, lines);
+}
+
+/** The loopback ports on which our children listen. */
+async function listeners(): Promise<string[]> {
+  const { stdout } = await new Deno.Command("ss", { args: ["-ltnpH"] }).output();
+  const ports: string[] = [];
+  for (const line of new TextDecoder().decode(stdout).split("\n")) {
+    const [port, pid] = [/127\.0\.0\.1:(\d+)/.exec(line)?.[1], /pid=(\d+)/.exec(line)?.[1]];
+    if (port === undefined || pid === undefined) continue;
+    for (let info = await processInfo(Number(pid)); info && info.parent > 1; info = await processInfo(info.parent)) {
+      if (info.parent === Deno.pid) ports.push(port);
+    }
+  }
+  return ports;
+}
+
+const NO_SESSION = { auth: { persistSession: false, autoRefreshToken: false } };
+
+async function signUp(stack: Stack, name: string) {
+  const client = createClient(stack.url, stack.publishableKey, NO_SESSION);
+  const { data, error } = await client.auth.signUp({ email: `${name}@example.com`, password: "correct-horse-battery" });
+  assertEquals(error, null);
+  assert(data.session, "a session at once");
+  return { client, token: data.session.access_token, id: data.session.user.id };
+}
+
+Deno.test("the Data API and Auth, as supabase-js uses them", async (t) => {
+  await withStack(async (stack) => {
+    const [ann, ben] = [await signUp(stack, "ann"), await signUp(stack, "ben")];
+
+    await t.step("a token says who, which role, for whom and until when", async () => {
+      const { payload, protectedHeader } = await jwtVerify(ann.token, new TextEncoder().encode(stack.jwtSecret));
+      assertEquals(protectedHeader.alg, "HS256");
+      assertEquals([payload.sub, payload.role, payload.aud], [ann.id, "authenticated", "authenticated"]);
+      assert((payload.exp ?? 0) > Date.now() / 1000 + 600);
+    });
+
+    await t.step("rows of two users do not mix", async () => {
+      for (const { client } of [ann, ben]) {
+        const { error } = await client.from("notes").insert({ body: "mine" });
+        assertEquals(error, null);
+      }
+      const { data } = await ann.client.from("notes").select("user_id,created_at");
+      assertEquals(data?.map((row) => row.user_id), [ann.id]);
+      assertMatch(data?.[0]?.created_at ?? "", /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00$/);
+    });
+
+    await t.step("anonymous callers see what is granted to them, and no more", async () => {
+      const anonymous = createClient(stack.url, stack.publishableKey, NO_SESSION);
+      assertEquals((await anonymous.from("greetings").select()).data, [{ body: "hello" }]);
+      assertEquals((await anonymous.from("notes").select()).error?.code, "42501");
+      const { error } = await anonymous.from("greetings").insert({ body: "rude" });
+      assertEquals(error?.code, "42501");
+    });
+
+    await t.step("the secret key passes row-level security", async () => {
+      const admin = createClient(stack.url, stack.secretKey, NO_SESSION);
+      assertEquals((await admin.from("notes").select()).data?.length, 2);
+    });
+
+    await t.step("no key, or a wrong one, is refused", async () => {
+      for (const headers of [{}, { apikey: "sb_publishable_wrong" }] as Record<string, string>[]) {
+        const response = await fetch(`${stack.restUrl}/greetings`, { headers });
+        assertEquals(response.status, 401);
+        await response.body?.cancel();
+      }
+    });
+
+    await t.step("schemas that are not exposed cannot be asked for", async () => {
+      for (const [schema, table] of [["auth", "users"], ["supabase_migrations", "schema_migrations"]]) {
+        const response = await fetch(`${stack.restUrl}/${table}`, {
+          headers: { apikey: stack.secretKey, "accept-profile": schema ?? "" },
+        });
+        assertEquals([response.status, (await response.json()).code], [406, "PGRST106"]);
+      }
+    });
+
+    await t.step("a page of another origin may use it", async () => {
+      const response = await fetch(`${stack.restUrl}/greetings`, {
+        method: "OPTIONS",
+        headers: {
+          origin: "https://example.com",
+          "access-control-request-method": "GET",
+          "access-control-request-headers": "apikey",
+        },
+      });
+      assertEquals(response.headers.get("access-control-allow-origin"), "*");
+      assertEquals(response.headers.get("access-control-allow-headers"), "apikey");
+    });
+  });
+});
+
+Deno.test("the database goes away under load, and everything recovers by itself", async () => {
+  await withStack(async (stack) => {
+    const { client, token } = await signUp(stack, "ann");
+    const answers: { at: "before" | "down" | "after"; status: number; code: string }[] = [];
+    let at: "before" | "down" | "after" = "before";
+    let running = true;
+    const load = Array.from({ length: 20 }, async (_, index) => {
+      while (running) {
+        const began = at;
+        const path = index % 4 === 0 ? "/auth/v1/user" : "/rest/v1/notes?select=id";
+        const response = await fetch(stack.url + path, {
+          headers: { apikey: stack.publishableKey, authorization: `Bearer ${token}` },
+          signal: AbortSignal.timeout(10_000),
+        });
+        const body = await response.json();
+        answers.push({ at: began, status: response.status, code: body.code ?? "" });
+        if (response.status === 503) {
+          assertEquals(response.headers.get("retry-after"), "1");
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+      }
+    });
+    for (const end of ["kill", "stop"] as const) {
+      at = "before";
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      at = "down";
+      await stack.database[end]();
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      await stack.database.start();
+      await eventually(
+        async () => (await client.from("notes").select("id")).error === null,
+        "an answer after the start",
+      );
+      at = "after";
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+    running = false;
+    await Promise.all(load);
+    const statuses = (when: string) =>
+      new Set(answers.filter((answer) => answer.at === when).map(({ status }) => status));
+    assertEquals([...statuses("after")].sort(), [200]);
+    assertEquals([...statuses("down")].filter((status) => status !== 200 && status !== 503), []);
+    assert(statuses("down").has(503));
+    assertEquals([...statuses("before")].filter((status) => status !== 200 && status !== 503), []);
+  });
+});
+
+Deno.test("functions", async (t) => {
+  await withStack(async (stack, fixture, lines) => {
+    const probe = `${stack.url}/functions/v1/probe`;
+
+    await t.step("see their path and their public address, and nothing of the stack's own", async () => {
+      const response = await fetch(`${probe}/request?a=1`, { headers: { "x-mine": "yes" } });
+      const { url, headers } = await response.json();
+      assertEquals(url, `${stack.url}/probe/request?a=1`);
+      assertEquals(headers["x-mine"], "yes");
+      assertEquals(Object.keys(headers).filter((name) => name.startsWith("x-stack")), []);
+    });
+
+    await t.step("have the hosted environment, and no other", async () => {
+      const env: Record<string, string> = await (await fetch(`${probe}/env`)).json();
+      assertEquals(env.SUPABASE_URL, stack.url);
+      assertEquals(JSON.parse(env.SUPABASE_PUBLISHABLE_KEYS ?? ""), { default: stack.publishableKey });
+      assertEquals(JSON.parse(env.SUPABASE_SECRET_KEYS ?? ""), { default: stack.secretKey });
+      assertEquals([env.SUPABASE_DB_URL, env.JWT_SECRET, env.MINE], [stack.dbUrl, stack.jwtSecret, "yes"]);
+      assertEquals(Object.keys(env).filter((name) => /^STACK_|^HOME$|^LOCAL_STACK_TEST/.test(name)), []);
+      assert(!JSON.stringify(env).includes("supabase_admin"));
+    });
+
+    await t.step("stream both ways, and take big bodies", async () => {
+      const big = new Uint8Array(20_000_000).fill(7);
+      const echoed = new Uint8Array(await (await fetch(`${probe}/echo`, { method: "POST", body: big })).arrayBuffer());
+      assertEquals(echoed.length, big.length);
+      const { body } = await fetch(`${probe}/stream`);
+      assert(body);
+      const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+      assertEquals((await reader.read()).value, "0\n");
+      let rest = "";
+      for (let part = await reader.read(); !part.done; part = await reader.read()) rest += part.value;
+      assertEquals(rest, "1\n2\n");
+    });
+
+    await t.step("answer 150 callers at once", async () => {
+      const answers = await Promise.all(
+        Array.from({ length: 150 }, async (_, n) => {
+          const response = await fetch(`${probe}/echo`, { method: "POST", body: String(n) });
+          return await response.text();
+        }),
+      );
+      assertEquals(answers, Array.from({ length: 150 }, (_, n) => String(n)));
+    });
+
+    await t.step("notice that a caller has gone", async () => {
+      const controller = new AbortController();
+      const call = fetch(`${probe}/slow`, { signal: controller.signal }).catch(() => {});
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      controller.abort();
+      await call;
+      await eventually(async () => await (await fetch(`${probe}/aborted`)).json() === 1, "an aborted request");
+    });
+
+    await t.step("redirect the caller, not the gateway", async () => {
+      const response = await fetch(`${probe}/redirect`, { redirect: "manual" });
+      assertEquals([response.status, response.headers.get("location")], [302, "https://example.com/"]);
+    });
+
+    await t.step("may not write outside /tmp, and a thrown error is a 500 that says nothing", async () => {
+      const path = `${fixture.root}/forbidden`;
+      const response = await fetch(`${probe}/write?path=${encodeURIComponent(path.replace("/tmp/", "/tmp/../"))}`);
+      await response.body?.cancel();
+      const thrown = await fetch(`${probe}/throw`);
+      assertEquals(thrown.status, 500);
+      assert(!(await thrown.text()).includes("on purpose"));
+      await eventually(() => lines.some((line) => line.includes("thrown on purpose")), "the error in the log");
+      const forbidden = await fetch(`${probe}/write?path=/var/forbidden`);
+      assertEquals(forbidden.status, 500);
+      await forbidden.body?.cancel();
+    });
+
+    await t.step("crash alone: 503 with the reason, and the next request is answered", async () => {
+      const response = await fetch(`${probe}/crash`);
+      const body = await response.json();
+      assertEquals([response.status, body.code], [503, "FUNCTION_CRASHED"]);
+      assertStringIncludes(body.detail, "crashed on purpose");
+      assertEquals(response.headers.get("content-type"), "application/problem+json");
+      assertEquals(await (await fetch(probe)).text(), "version 1");
+    });
+
+    await t.step("are loaded anew when their sources change; what is under way is finished", async () => {
+      const slow = fetch(`${probe}/slow?ms=800`).then((response) => response.text());
+      await (await fetch(`${probe}/background`)).body?.cancel();
+      const source = await Deno.readTextFile(`${fixture.root}/functions/probe/index.ts`);
+      await fixture.write("functions/probe/index.ts", source.replace("version 1", "version 2"));
+      await eventually(async () => await (await fetch(probe)).text() === "version 2", "the new version");
+      assertEquals(await slow, "slow");
+      await eventually(() => lines.includes("probe: goodbye termination"), "beforeunload");
+      await eventually(() => lines.includes("probe: background done"), "the background work");
+    });
+
+    await t.step("that do not load say why, and load again once they are mended", async () => {
+      const source = await Deno.readTextFile(`${fixture.root}/functions/probe/index.ts`);
+      await fixture.write("functions/probe/index.ts", "import { nothing } from './nothing.ts'; nothing();");
+      await eventually(async () => {
+        const response = await fetch(probe);
+        const text = await response.text();
+        return response.status === 503 && text.includes("FUNCTION_LOAD_FAILED") && text.includes("nothing.ts");
+      }, "a 503 that names the module");
+      assertEquals(await (await fetch(`${stack.url}/functions/v1/health/pool`)).text(), "/health/pool");
+      await fixture.write("functions/probe/index.ts", source.replace("version 2", "version 3"));
+      await eventually(async () => await (await fetch(probe)).text() === "version 3", "the mended version");
+    });
+
+    await t.step("that never yield are replaced all the same", async () => {
+      assertEquals(await (await fetch(`${probe}/spin`)).text(), "spinning");
+      await stack.functions.reload("probe");
+      assertEquals(await (await fetch(probe)).text(), "version 3");
+    });
+  }, { MINE: "yes" });
+});
+
+Deno.test("the gateway", async (t) => {
+  await withStack(async (stack) => {
+    await t.step("lists what there is when a route is unknown", async () => {
+      for (const path of ["/", "/functions/v1/", "/functions/v1/nope/x", "/storage/v1/", "/rest/v2/notes"]) {
+        const response = await fetch(stack.url + path);
+        const body = await response.json();
+        assertEquals([response.status, body.code], [404, "NOT_FOUND"], path);
+        assert(body.routes.includes("/functions/v1/probe/") && body.routes.includes("/rest/v1/"));
+      }
+    });
+
+    await t.step("has /health/pool in short", async () => {
+      assertEquals(await (await fetch(`${stack.url}/health/pool`)).text(), "/health/pool");
+    });
+
+    await t.step("refuses other names for this machine", async () => {
+      const { hostname, port } = new URL(stack.url);
+      const raw = async (host: string) => {
+        using connection = await Deno.connect({ hostname, port: Number(port) });
+        await connection.write(
+          new TextEncoder().encode(`GET /health/pool HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`),
+        );
+        const buffer = new Uint8Array(1_000);
+        return new TextDecoder().decode(buffer.subarray(0, await connection.read(buffer) ?? 0)).split(" ")[1];
+      };
+      assertEquals(await raw(`rebound.example.com:${port}`), "421");
+      assertEquals(await raw(`127.0.0.1:1`), "421");
+      assertEquals(await raw(`localhost:${port}`), "200");
+    });
+
+    await t.step("is the only way in: a child's own port refuses strangers", async () => {
+      const ports = (await listeners()).filter((port) => port !== new URL(stack.url).port);
+      // Two functions and the Data API; Postgres does not speak HTTP.
+      assert(ports.length >= 3, `found ports ${ports.join(", ")}`);
+      for (const port of ports) {
+        const status = await fetch(`http://127.0.0.1:${port}/probe/env`).then(async (response) => {
+          await response.body?.cancel();
+          return response.status;
+        }, () => 403);
+        assert(status !== 200, `port ${port} answered`);
+      }
+    });
+  });
+});
