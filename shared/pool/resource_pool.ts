@@ -10,10 +10,8 @@
  */
 import { type Clock, systemClock, type Timer } from "../resilience/mod.ts";
 import { parsePoolConfig, type PoolConfig } from "./config.ts";
-import { DeadlineQueue } from "./deadline_queue.ts";
 import {
   AcquireAbortedError,
-  AcquireTimeoutError,
   ConfigError,
   CreateFailedError,
   DoubleReleaseError,
@@ -31,7 +29,7 @@ import type { Slot } from "./slot.ts";
 import { type PoolStats, snapshot } from "./stats.ts";
 import { Sweeper } from "./sweeper.ts";
 import { Waiter } from "./waiter.ts";
-import { WaiterQueue } from "./waiter_queue.ts";
+import { WaitingRoom } from "./waiting_room.ts";
 
 /** Options of one acquire. */
 export interface AcquireOptions {
@@ -83,8 +81,7 @@ export class ResourcePool<T extends object> {
   readonly #events = new EventHub<PoolEvents<T>>();
   readonly #inventory: Inventory<T>;
   readonly #owner: LeaseOwner<T>;
-  readonly #waiters = new WaiterQueue<Waiter<T>>();
-  readonly #deadlines: DeadlineQueue<Waiter<T>>;
+  readonly #waiters: WaitingRoom<T>;
   /** Resources lent by `acquire`, which are given back by themselves. */
   readonly #acquired = new WeakMap<T, Lease<T>>();
   readonly #sweeper: Sweeper;
@@ -92,7 +89,6 @@ export class ResourcePool<T extends object> {
   #lent = 0;
   #totalAcquired = 0;
   #totalReleased = 0;
-  #timeouts = 0;
   #pumping = false;
   #pumpAgain = false;
   #shutdown: Shutdown | undefined = undefined;
@@ -106,7 +102,13 @@ export class ResourcePool<T extends object> {
     this.config = parsePoolConfig(config);
     this.#clock = runtime.clock ?? systemClock;
     this.#owner = { giveBack: (lease, slot, destroy) => this.#giveBack(lease, slot, destroy) };
-    this.#deadlines = new DeadlineQueue(this.#clock, (waiter, now) => this.#expire(waiter, now));
+    this.#waiters = new WaitingRoom(this.#clock, {
+      describe: (now) => this.#describe(now),
+      lastFailure: () => this.#inventory.lastFailure,
+      timedOut: (waitedMs) => {
+        if (this.#events.has("timedOut")) this.#events.emit("timedOut", { waitedMs });
+      },
+    });
     this.#inventory = new Inventory(factory, this.config, this.#clock, runtime.random ?? Math.random, this.#events, {
       offer: (slot, now) => this.#offer(slot, now),
       changed: () => this.#changed(),
@@ -187,7 +189,7 @@ export class ResourcePool<T extends object> {
       creatingConnections: inventory.creating,
       closingConnections: inventory.closing,
       totalAbandoned: inventory.abandoned,
-      totalTimeouts: this.#timeouts,
+      totalTimeouts: this.#waiters.timeouts,
       maxConnections: this.config.maxConnections,
     });
   }
@@ -212,11 +214,9 @@ export class ResourcePool<T extends object> {
     if (this.#shutdown) return this.#shutdown.promise;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#shutdown = { promise, resolve, timer: undefined, finished: false };
-    this.#deadlines.stop();
+    this.#waiters.stop();
     this.#sweeper.stop();
-    for (let waiter = this.#waiters.head; waiter; waiter = this.#waiters.head) {
-      this.#dismiss(waiter, withoutStack(() => new PoolClosedError()));
-    }
+    while (this.#waiters.size > 0) this.#waiters.dismissFirst(withoutStack(() => new PoolClosedError()));
     this.#inventory.shutdown();
     if (this.#inventory.size === 0) this.#finish();
     else if (deadlineMs <= 0) this.#cut();
@@ -258,16 +258,18 @@ export class ResourcePool<T extends object> {
 
     // One that may not wait is served from what is free or made at once, or refused below.
     const waiter = new Waiter<T>(now, timeoutMs === 0 ? Infinity : now + timeoutMs, signal, this.#whereFrom());
-    this.#waiters.push(waiter);
+    this.#waiters.enter(waiter);
     this.#changed();
     if (!waiter.waiting) return waiter.promise;
-    if (timeoutMs === 0) this.#expire(waiter, now);
+    if (timeoutMs === 0) this.#waiters.expire(waiter, now);
     else if (this.#waiters.size - this.#inventory.pending > this.config.maxWaiters) {
       const most = this.config.maxWaiters;
-      this.#dismiss(waiter, new QueueFullError(`Too many requests wait (maxWaiters: ${most}): ${this.#describe(now)}`));
+      this.#waiters.dismiss(
+        waiter,
+        new QueueFullError(`Too many requests wait (maxWaiters: ${most}): ${this.#describe(now)}`),
+      );
     } else {
-      this.#deadlines.add(waiter, now);
-      waiter.watch(() => this.#dismiss(waiter, new AcquireAbortedError(signal?.reason)));
+      this.#waiters.keep(waiter, now);
       if (this.#events.has("waited")) this.#events.emit("waited", { waiting: this.#waiters.size });
     }
     return waiter.promise;
@@ -275,13 +277,8 @@ export class ResourcePool<T extends object> {
 
   /** Lends a resource to the one who waited longest, or keeps it. The promise resolves after the slot is taken. */
   #offer(slot: Slot<T>, now: number): void {
-    for (let waiter = this.#waiters.head; waiter; waiter = this.#waiters.head) {
-      // The timer may be late: after a freeze, a waiter may be past its deadline and still in line.
-      if (waiter.deadline <= now) {
-        this.#expire(waiter, now);
-        continue;
-      }
-      this.#leave(waiter);
+    const waiter = this.#waiters.next(now);
+    if (waiter) {
       waiter.resolve(this.#lend(slot, now, now - waiter.since, waiter.stack));
       return;
     }
@@ -319,10 +316,7 @@ export class ResourcePool<T extends object> {
   /** Nothing lent and nothing on its way could serve those who wait: all learn at once why. */
   #refused(error: unknown): void {
     const hopeless = this.#inventory.live.size === 0 && this.#inventory.pending === 0;
-    for (let waiter = this.#waiters.head; waiter; waiter = this.#waiters.head) {
-      this.#dismiss(waiter, new CreateFailedError(error));
-      if (!hopeless) break;
-    }
+    do this.#waiters.dismissFirst(new CreateFailedError(error)); while (hopeless && this.#waiters.size > 0);
     this.#changed();
   }
 
@@ -335,27 +329,6 @@ export class ResourcePool<T extends object> {
     if (this.#events.has("released")) this.#events.emit("released", { lease, heldMs });
     if (lease.leaked) this.#events.emit("returned", { lease, heldMs });
     this.#sweeper.poll(now);
-  }
-
-  #leave(waiter: Waiter<T>): void {
-    this.#waiters.remove(waiter);
-    this.#deadlines.remove(waiter);
-  }
-
-  #dismiss(waiter: Waiter<T>, error: unknown): void {
-    if (!waiter.waiting) return;
-    this.#leave(waiter);
-    waiter.reject(error);
-  }
-
-  #expire(waiter: Waiter<T>, now: number): void {
-    const waitedMs = now - waiter.since;
-    const failure = this.#inventory.lastFailure;
-    const cause = failure && failure.at >= waiter.since ? { cause: failure.error } : undefined;
-    const message = `Connection acquire timeout: none came free in ${Math.round(waitedMs)} ms (${this.#describe(now)})`;
-    this.#timeouts++;
-    this.#dismiss(waiter, withoutStack(() => new AcquireTimeoutError(message, cause)));
-    if (this.#events.has("timedOut")) this.#events.emit("timedOut", { waitedMs });
   }
 
   #describe(now: number): string {
@@ -407,7 +380,6 @@ export class ResourcePool<T extends object> {
     if (!shutdown || shutdown.finished) return;
     shutdown.finished = true;
     shutdown.timer?.cancel();
-    this.#deadlines.stop();
     shutdown.resolve();
     this.#events.emit("closed", { abandoned: this.#inventory.abandoned });
     this.#events.clear();

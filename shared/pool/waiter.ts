@@ -46,11 +46,12 @@ export class Waiter<T extends object> implements DueNode<Waiter<T>> {
     this.#reject = reject;
   }
 
-  /** Calls `onAbort` when the caller's signal aborts while this still waits. */
-  watch(onAbort: () => void): void {
-    if (!this.#signal) return;
-    this.#onAbort = onAbort;
-    this.#signal.addEventListener("abort", onAbort, { once: true });
+  /** Calls `onAbort` with the reason when the caller's signal aborts while this still waits. */
+  watch(onAbort: (reason: unknown) => void): void {
+    const signal = this.#signal;
+    if (!signal) return;
+    this.#onAbort = () => onAbort(signal.reason);
+    signal.addEventListener("abort", this.#onAbort, { once: true });
   }
 
   /** Ends the wait with a lease. */

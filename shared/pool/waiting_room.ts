@@ -1,0 +1,105 @@
+/**
+ * Those who wait for a resource: in which order, until when, and what they are
+ * told when it ends without one.
+ *
+ * @module
+ */
+import type { Clock } from "../resilience/mod.ts";
+import { DeadlineQueue } from "./deadline_queue.ts";
+import { AcquireAbortedError, AcquireTimeoutError, withoutStack } from "./errors.ts";
+import type { CreationFailure } from "./inventory.ts";
+import { Waiter } from "./waiter.ts";
+import { WaiterQueue } from "./waiter_queue.ts";
+
+/** What a waiting room knows of its pool. */
+export interface WaitingRoomOwner {
+  /** How the pool stands, in one line, for the errors of those who wait in vain. */
+  describe(now: number): string;
+  /** The last failed creation. */
+  lastFailure(): CreationFailure | undefined;
+  /** An acquire reached its deadline. */
+  timedOut(waitedMs: number): void;
+}
+
+/** The queue of waiters, with one timer for all their deadlines. */
+export class WaitingRoom<T extends object> {
+  readonly #owner: WaitingRoomOwner;
+  readonly #queue = new WaiterQueue<Waiter<T>>();
+  readonly #deadlines: DeadlineQueue<Waiter<T>>;
+  #timeouts = 0;
+
+  constructor(clock: Clock, owner: WaitingRoomOwner) {
+    this.#owner = owner;
+    this.#deadlines = new DeadlineQueue(clock, (waiter, now) => this.expire(waiter, now));
+  }
+
+  /** How many wait. */
+  get size(): number {
+    return this.#queue.size;
+  }
+
+  /** How many waited in vain, since the pool was made. */
+  get timeouts(): number {
+    return this.#timeouts;
+  }
+
+  /** Lines a waiter up, behind all others. */
+  enter(waiter: Waiter<T>): void {
+    this.#queue.push(waiter);
+  }
+
+  /** Sees to it that a waiter's wait ends at its deadline, or when its caller's signal aborts. */
+  keep(waiter: Waiter<T>, now: number): void {
+    this.#deadlines.add(waiter, now);
+    waiter.watch((reason) => this.dismiss(waiter, new AcquireAbortedError(reason)));
+  }
+
+  /**
+   * Takes the one who waited longest out of the line. Those past their deadline
+   * are told so and passed over: after a freeze the timer is late.
+   */
+  next(now: number): Waiter<T> | undefined {
+    for (let waiter = this.#queue.head; waiter; waiter = this.#queue.head) {
+      if (waiter.deadline > now) {
+        this.#leave(waiter);
+        return waiter;
+      }
+      this.expire(waiter, now);
+    }
+    return undefined;
+  }
+
+  /** Ends the wait of the one who waited longest. */
+  dismissFirst(error: unknown): void {
+    if (this.#queue.head) this.dismiss(this.#queue.head, error);
+  }
+
+  /** Ends a wait with an error. */
+  dismiss(waiter: Waiter<T>, error: unknown): void {
+    if (!waiter.waiting) return;
+    this.#leave(waiter);
+    waiter.reject(error);
+  }
+
+  /** Ends a wait that was too long. */
+  expire(waiter: Waiter<T>, now: number): void {
+    const waitedMs = now - waiter.since;
+    const failure = this.#owner.lastFailure();
+    const cause = failure && failure.at >= waiter.since ? { cause: failure.error } : undefined;
+    const stand = this.#owner.describe(now);
+    const message = `Connection acquire timeout: none came free in ${Math.round(waitedMs)} ms (${stand})`;
+    this.#timeouts++;
+    this.dismiss(waiter, withoutStack(() => new AcquireTimeoutError(message, cause)));
+    this.#owner.timedOut(waitedMs);
+  }
+
+  /** Drops the timer. */
+  stop(): void {
+    this.#deadlines.stop();
+  }
+
+  #leave(waiter: Waiter<T>): void {
+    this.#queue.remove(waiter);
+    this.#deadlines.remove(waiter);
+  }
+}
