@@ -3,16 +3,14 @@
  *
  * @module
  */
-import { backoffDelayMs, classifyFailure, type Clock, type Timer } from "../resilience/mod.ts";
+import { classifyFailure, type Clock } from "../resilience/mod.ts";
 import type { PoolConfig } from "./config.ts";
-import { CreateTimeoutError, HookTimeoutError, messageOf, PoolClosedError, ResourceInvalidError } from "./errors.ts";
+import { CreationBackoff, type CreationFailure } from "./creation_backoff.ts";
+import { CreateTimeoutError, HookTimeoutError, PoolClosedError, ResourceInvalidError } from "./errors.ts";
 import type { DestroyReason, EventHub, PoolEvents } from "./events.ts";
 import { type Abandonable, HookRun, isPromiseLike, type Outcome } from "./hook_run.ts";
 import type { ResourceFactory } from "./resource_factory.ts";
 import { CLOSING, IDLE, RESETTING, Slot, VALIDATING } from "./slot.ts";
-
-/** The backoff of creation is at most so many times its base. */
-const MAX_BACKOFF_FACTOR = 20;
 
 /** Who is told what becomes of the resources. */
 export interface InventoryOwner<T extends object> {
@@ -22,12 +20,6 @@ export interface InventoryOwner<T extends object> {
   changed(): void;
   /** A creation failed in a way that trying again does not mend. */
   refused(error: unknown): void;
-}
-
-/** A failed creation, for the errors of those who waited for it. */
-export interface CreationFailure {
-  readonly error: unknown;
-  readonly at: number;
 }
 
 /**
@@ -43,6 +35,7 @@ export class Inventory<T extends object> {
   readonly #events: EventHub<PoolEvents<T>>;
   readonly #owner: InventoryOwner<T>;
 
+  readonly #backoff: CreationBackoff;
   /** Every resource that is not closing. */
   readonly live = new Set<Slot<T>>();
   /** Free ones, the least recently used first: they are lent from the end and age out from the front. */
@@ -54,15 +47,11 @@ export class Inventory<T extends object> {
   #closing = 0;
   #pending = 0;
   #closed = false;
-  #failures = 0;
-  #retryAt = -Infinity;
-  #refillAt = -Infinity;
-  #wake: Timer | undefined = undefined;
 
+  /** Totals since the pool was made. */
   created = 0;
   destroyed = 0;
   abandoned = 0;
-  lastFailure: CreationFailure | undefined = undefined;
 
   constructor(
     factory: ResourceFactory<T>,
@@ -78,6 +67,7 @@ export class Inventory<T extends object> {
     this.#random = random;
     this.#events = events;
     this.#owner = owner;
+    this.#backoff = new CreationBackoff(clock, config.retryDelayMs, random, () => owner.changed());
   }
 
   /** Slots taken: resources being made, living, and being closed. */
@@ -85,14 +75,22 @@ export class Inventory<T extends object> {
     return this.live.size + this.#creating + this.#closing;
   }
 
+  /** Resources free to be lent. */
   get idle(): number {
     return this.#idle.length;
   }
 
+  /** Resources being made, those whose creation is overdue included. */
   get creating(): number {
     return this.#creating;
   }
 
+  /** The latest failed creation that no success has followed. */
+  get lastFailure(): CreationFailure | undefined {
+    return this.#backoff.last;
+  }
+
+  /** Resources being closed. */
   get closing(): number {
     return this.#closing;
   }
@@ -127,7 +125,7 @@ export class Inventory<T extends object> {
       this.#validate(stale);
       return true;
     }
-    if (this.#closed || this.size >= this.#config.maxConnections || now < this.#retryAt) return false;
+    if (this.#closed || this.size >= this.#config.maxConnections || !this.#backoff.mayRetry(now)) return false;
     this.#create(now);
     return true;
   }
@@ -145,7 +143,7 @@ export class Inventory<T extends object> {
   /** Makes resources up to `minConnections`. */
   refill(now: number): void {
     while (
-      !this.#closed && now >= this.#refillAt && this.live.size + this.#creating < this.#config.minConnections &&
+      !this.#closed && this.#backoff.mayRefill(now) && this.live.size + this.#creating < this.#config.minConnections &&
       this.size < this.#config.maxConnections
     ) this.#create(now);
   }
@@ -183,8 +181,7 @@ export class Inventory<T extends object> {
   /** Makes nothing any more and closes what is free. */
   shutdown(): void {
     this.#closed = true;
-    this.#wake?.cancel();
-    this.#wake = undefined;
+    this.#backoff.stop();
     for (const controller of [...this.#aborts]) controller.abort(new PoolClosedError());
     for (const slot of this.#idle.splice(0)) this.close(slot, "shutdown");
   }
@@ -247,9 +244,7 @@ export class Inventory<T extends object> {
         this.#failed(new ResourceInvalidError(birth.invalid.reason), true);
       } else {
         this.live.add(slot);
-        this.#failures = 0;
-        this.#retryAt = this.#refillAt = -Infinity;
-        this.lastFailure = undefined;
+        this.#backoff.succeeded();
         this.#owner.offer(slot, this.#clock.now());
         // Others may have waited for the backoff that has just ended.
         this.#owner.changed();
@@ -273,30 +268,10 @@ export class Inventory<T extends object> {
 
   #failed(error: unknown, transient: boolean): void {
     if (this.#closed) return this.#owner.changed();
-    const now = this.#clock.now();
-    const baseMs = this.#config.retryDelayMs;
-    const delayMs = backoffDelayMs(this.#failures++, { baseMs, capMs: baseMs * MAX_BACKOFF_FACTOR }, this.#random);
-    this.lastFailure = { error, at: now };
-    // Nobody waits for a refill, so even a failure for good is tried again then: it may be mended outside.
-    this.#refillAt = now + delayMs;
-    if (transient) this.#retryAt = now + delayMs;
-    this.#armWake(now);
+    this.#backoff.failed(error, transient, this.#clock.now());
     this.#events.emit("error", { error, source: "create" });
     if (transient) this.#owner.changed();
     else this.#owner.refused(error);
-  }
-
-  #armWake(now: number): void {
-    const at = Math.min(
-      this.#retryAt > now ? this.#retryAt : Infinity,
-      this.#refillAt > now ? this.#refillAt : Infinity,
-    );
-    this.#wake?.cancel();
-    this.#wake = at === Infinity ? undefined : this.#clock.setTimer(() => {
-      this.#wake = undefined;
-      this.#owner.changed();
-      if (!this.#wake && !this.#closed) this.#armWake(this.#clock.now());
-    }, at - now);
   }
 
   #validate(slot: Slot<T>): void {
@@ -369,10 +344,5 @@ export class Inventory<T extends object> {
       done(outcome);
     });
     if (run.pending) this.#runs.add(held.run = run);
-  }
-
-  /** What the errors of those who waited say of the last creation. */
-  describeFailure(): string {
-    return this.lastFailure ? `; last creation error: ${messageOf(this.lastFailure.error)}` : "";
   }
 }

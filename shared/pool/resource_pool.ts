@@ -17,6 +17,7 @@ import {
   DoubleReleaseError,
   ForeignReleaseError,
   LeaseRevokedError,
+  messageOf,
   PoolClosedError,
   QueueFullError,
   withoutStack,
@@ -332,14 +333,14 @@ export class ResourcePool<T extends object> {
   }
 
   #describe(now: number): string {
-    const { size, idle, creating } = this.#inventory;
+    const { size, idle, creating, lastFailure } = this.#inventory;
     let longest = 0;
     for (const { state } of this.#inventory.live) {
       if (state.kind === "lent") longest = Math.max(longest, now - state.acquiredAt);
     }
     return `total ${size}, active ${this.#lent}, idle ${idle}, creating ${creating}, waiting ${this.#waiters.size}, ` +
       `limit ${this.config.maxConnections}; longest holder ${Math.round(longest)} ms` +
-      this.#inventory.describeFailure();
+      (lastFailure ? `; last creation error: ${messageOf(lastFailure.error)}` : "");
   }
 
   /** Reports leaks, closes what is too old or surplus, and says when to look again. */

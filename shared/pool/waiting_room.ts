@@ -5,9 +5,9 @@
  * @module
  */
 import type { Clock } from "../resilience/mod.ts";
+import type { CreationFailure } from "./creation_backoff.ts";
 import { DeadlineQueue } from "./deadline_queue.ts";
 import { AcquireAbortedError, AcquireTimeoutError, withoutStack } from "./errors.ts";
-import type { CreationFailure } from "./inventory.ts";
 import { Waiter } from "./waiter.ts";
 import { WaiterQueue } from "./waiter_queue.ts";
 
