@@ -31,8 +31,8 @@ function fail(error: unknown): never {
   Deno.exit(error instanceof StackFault && error.code === "USAGE" ? 2 : 1);
 }
 
-async function start({ reset, port, databasePort, watch, quiet }: Arguments): Promise<Stack> {
-  const { state } = projectAt();
+async function start({ reset, port, databasePort, project, watch, quiet }: Arguments): Promise<Stack> {
+  const { root, state } = projectAt(project);
   requirePort(port, "--port");
   requirePort(databasePort, "--db-port");
   if (reset) {
@@ -41,6 +41,7 @@ async function start({ reset, port, databasePort, watch, quiet }: Arguments): Pr
     if (!quiet) print(deleted.length > 0 ? `Deleted ${deleted.join(", ")}` : "There was nothing to delete.");
   }
   return await startStack({
+    root,
     port,
     databasePort,
     watch,
@@ -71,7 +72,7 @@ async function main(): Promise<void> {
   const starting = start(args);
   const stack = await Promise.race([starting, asked.promise]);
   if (typeof stack !== "string") {
-    print(banner(stack, ".local/keys.json"));
+    print(banner(stack));
     const reason = await asked.promise;
     if (!args.quiet) print(`\nEnding (${reason}) …`);
   }

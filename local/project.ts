@@ -27,9 +27,20 @@ function exists(path: string): boolean {
   }
 }
 
-/** The project at `root`. Default: the one this file is part of. */
+/**
+ * The project at `root`. Default: the one this file is part of.
+ *
+ * @throws {StackFault} `CONFIG_INVALID` if there is no such folder.
+ */
 export function projectAt(root: string = fromFileUrl(new URL("..", import.meta.url))): Project {
-  const folder = Deno.realPathSync(root);
+  let folder: string;
+  try {
+    folder = Deno.realPathSync(root);
+  } catch (error) {
+    throw new StackFault("CONFIG_INVALID", `There is no folder ${root}: name the folder of a project.`, {
+      cause: error,
+    });
+  }
   const denoConfig = ["deno.json", "deno.jsonc"].map((name) => `${folder}/${name}`).find(exists);
   return { root: folder, state: `${folder}/.local`, supabase: `${folder}/supabase`, denoConfig };
 }

@@ -17,6 +17,8 @@ export interface Arguments {
   readonly databasePort: number;
   /** Load functions anew when their sources change. */
   readonly watch: boolean;
+  /** The project's folder; `undefined`: the one that the stack is part of. */
+  readonly project: string | undefined;
   /** Print neither progress nor what the parts print. */
   readonly quiet: boolean;
 }
@@ -29,6 +31,7 @@ Runs Postgres, the Data API, Auth and the project's functions on this machine.
   --port <port>      Port of the gateway; 0 takes one that is free (default 54321)
   --db-port <port>   Port of Postgres; 0 takes one that is free (default 54322)
   --reset            Start afresh: delete this project's local data and keys
+  --project <folder> Folder of the project (default: the one this is part of)
   --no-watch         Do not load functions anew when their sources change
   --quiet            Print neither progress nor logs
   --help             Print this
@@ -36,7 +39,7 @@ Runs Postgres, the Data API, Auth and the project's functions on this machine.
 Ctrl-C ends it; a second one does not wait.
 `;
 
-const FLAGS = ["--help", "--reset", "--port", "--db-port", "--no-watch", "--quiet"];
+const FLAGS = ["--help", "--reset", "--port", "--db-port", "--project", "--no-watch", "--quiet"];
 const MAX_PORT = 65_535;
 
 function distance(from: string, to: string): number {
@@ -68,17 +71,30 @@ function port(flag: string, value: string | undefined): number {
   return number;
 }
 
+function folder(value: string | undefined): string {
+  if (!value) throw new StackFault("USAGE", "--project takes a folder, as in --project ../shop; nothing follows it.");
+  return value;
+}
+
 /**
  * Reads the arguments of a command line.
  *
  * @throws {StackFault} `USAGE`.
  */
 export function parseArguments(args: readonly string[]): Arguments {
-  const result = { help: false, reset: false, port: 54321, databasePort: 54322, watch: true, quiet: false };
+  const result = {
+    help: false,
+    reset: false,
+    port: 54321,
+    databasePort: 54322,
+    watch: true,
+    quiet: false,
+    project: undefined as string | undefined,
+  };
   const rest = [...args];
   for (let argument = rest.shift(); argument !== undefined; argument = rest.shift()) {
     const [, flag = argument, inline] = /^(--[^=]+)=(.*)$/.exec(argument) ?? [];
-    const takesValue = flag === "--port" || flag === "--db-port";
+    const takesValue = flag === "--port" || flag === "--db-port" || flag === "--project";
     if (inline !== undefined && !takesValue && FLAGS.includes(flag)) {
       throw new StackFault("USAGE", `${flag} takes no value.`);
     }
@@ -86,6 +102,7 @@ export function parseArguments(args: readonly string[]): Arguments {
     else if (flag === "--reset") result.reset = true;
     else if (flag === "--port") result.port = port(flag, inline ?? rest.shift());
     else if (flag === "--db-port") result.databasePort = port(flag, inline ?? rest.shift());
+    else if (flag === "--project") result.project = folder(inline ?? rest.shift());
     else if (flag === "--no-watch") result.watch = false;
     else if (flag === "--quiet") result.quiet = true;
     else throw unknown(flag);

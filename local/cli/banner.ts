@@ -19,15 +19,15 @@ export function curlLines({ url, publishableKey }: Pick<Stack, "url" | "publisha
   ];
 }
 
-/** The addresses, the keys, the commands. The password of the database is in `keys.json` only. */
-export function banner(stack: Stack, keysFile: string): string {
+/** The addresses, the keys, the commands. The password of the database is in its file only. */
+export function banner(stack: Stack): string {
   const database = new URL(stack.dbUrl);
   const rows: [string, string][] = [
     ["Gateway", stack.url],
     ["Functions", stack.functions.names.map((name) => `${stack.url}/functions/v1/${name}`).join("\n") || "none"],
     ["Data API", stack.restUrl],
     ["Auth", stack.authUrl],
-    ["Postgres", `${database.host}${database.pathname}, user postgres, password in ${keysFile}`],
+    ["Postgres", `${database.host}${database.pathname}, user postgres, password in .local/keys.json`],
     ["Publishable key", stack.publishableKey],
     ["Secret key", stack.secretKey],
   ];

@@ -1,0 +1,40 @@
+import { assertEquals } from "@std/assert";
+import { isOwnHost, routeOf } from "../../local/gateway/route.ts";
+
+Deno.test("paths and where they go", () => {
+  const cases: [string, ReturnType<typeof routeOf>][] = [
+    ["/functions/v1/budgets", { to: "function", name: "budgets", path: "/budgets" }],
+    ["/functions/v1/budgets/1/x", { to: "function", name: "budgets", path: "/budgets/1/x" }],
+    ["/functions/v1/health/pool", { to: "function", name: "health", path: "/health/pool" }],
+    ["/health/pool", { to: "function", name: "health", path: "/health/pool" }],
+    ["/rest/v1/", { to: "data", path: "/rest/v1/" }],
+    ["/rest/v1", { to: "data", path: "/rest/v1" }],
+    ["/auth/v1/signup", { to: "data", path: "/auth/v1/signup" }],
+    ["/auth/v10/signup", { to: "nowhere" }],
+    ["/functions/v1/", { to: "nowhere" }],
+    ["/functions/v1//x", { to: "nowhere" }],
+    ["/_system/config", { to: "nowhere" }],
+    ["/health", { to: "nowhere" }],
+    ["/", { to: "nowhere" }],
+  ];
+  for (const [path, route] of cases) assertEquals(routeOf(path), route, path);
+});
+
+Deno.test("only our own names and port are ours", () => {
+  for (const host of ["localhost:54321", "LOCALHOST:54321", "127.0.0.1:54321", "[::1]:54321"]) {
+    assertEquals(isOwnHost(host, 54321), true, host);
+  }
+  for (
+    const host of [
+      "",
+      "localhost",
+      "localhost:1",
+      "localhost.evil.com:54321",
+      "evil.com:54321",
+      "127.0.0.1.nip.io:54321",
+    ]
+  ) {
+    assertEquals(isOwnHost(host, 54321), false, host);
+  }
+  assertEquals(isOwnHost("localhost", 80), true);
+});

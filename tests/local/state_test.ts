@@ -1,0 +1,83 @@
+import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import { launchers } from "../../local/cli/ancestors.ts";
+import { isoTimestamp } from "../../local/data_api/generation.ts";
+import { StackFault } from "../../local/fault.ts";
+import { loadKeys } from "../../local/keys.ts";
+import { lockProject } from "../../local/lock.ts";
+import { findCandidates } from "../../local/postgres/owner.ts";
+
+async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "local-stack-test-" });
+  try {
+    await use(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("keys are made once, kept, and readable by their owner only", () =>
+  inFolder(async (folder) => {
+    const path = `${folder}/keys.json`;
+    const keys = await loadKeys(path);
+    assertEquals(await loadKeys(path), keys);
+    assertEquals(((await Deno.stat(path)).mode ?? 0) & 0o777, 0o600);
+    assert(keys.publishableKey.startsWith("sb_publishable_") && keys.secretKey.startsWith("sb_secret_"));
+    assertEquals(new Set(Object.values(keys)).size, 6);
+    assertNotEquals((await loadKeys(`${folder}/others.json`)).jwtSecret, keys.jwtSecret);
+    await Deno.chmod(path, 0o644);
+    await loadKeys(path);
+    assertEquals(((await Deno.stat(path)).mode ?? 0) & 0o777, 0o600);
+  }));
+
+Deno.test("a damaged file of keys is one line with the remedy, and none of the keys", () =>
+  inFolder(async (folder) => {
+    const path = `${folder}/keys.json`;
+    for (const text of ["", "{", "null", '{"secretKey":"sb_secret_topsecrettopsecret"}']) {
+      await Deno.writeTextFile(path, text);
+      const fault = await assertRejects(() => loadKeys(path), StackFault, "--reset");
+      assertEquals([fault.code, fault.message.includes("topsecret")], ["DATA_DAMAGED", false]);
+    }
+  }));
+
+Deno.test("a project is locked once; the lock ends with its holder", () =>
+  inFolder(async (folder) => {
+    {
+      using _lock = await lockProject(folder);
+      const fault = await assertRejects(() => lockProject(folder), StackFault, `kill ${Deno.pid}`);
+      assertEquals(fault.code, "ALREADY_RUNNING");
+    }
+    (await lockProject(folder))[Symbol.dispose]();
+  }));
+
+Deno.test("the launchers above a process are found, up to the first that is none", async () => {
+  const table: Record<number, { parent: number; command: string }> = {
+    50: { parent: 40, command: "deno run -A local/dev.ts" },
+    40: { parent: 30, command: "/x/deno task dev" },
+    30: { parent: 20, command: "sh -c deno task dev" },
+    20: { parent: 10, command: "node /usr/bin/npx -y deno task dev" },
+    10: { parent: 1, command: "-bash" },
+  };
+  const chain = await launchers(50, (pid) => Promise.resolve(table[pid]));
+  assertEquals(chain.map(({ pid }) => pid), [40, 30, 20]);
+  assertEquals(await launchers(10, (pid) => Promise.resolve(table[pid])), []);
+});
+
+Deno.test("root lends Postgres to postgres or nobody, never to another root", () => {
+  const passwd = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65533::/:/bin/false\npostgres:x:101:104::/:/bin/sh\n";
+  assertEquals(findCandidates(passwd), [{ uid: 101, gid: 104 }, { uid: 65534, gid: 65533 }]);
+  assertEquals(findCandidates("postgres:x:0:0::/:/bin/sh\nnobody:*:-2:-2::/:/bin/false"), [
+    { uid: 4294967294, gid: 4294967294 },
+  ]);
+  assertEquals(findCandidates(""), []);
+});
+
+Deno.test("timestamps are written as PostgREST writes them", () => {
+  const cases: [string, string][] = [
+    ["2026-01-02 03:04:05.678+00", "2026-01-02T03:04:05.678+00:00"],
+    ["2026-01-02 03:04:05-03", "2026-01-02T03:04:05-03:00"],
+    ["2026-01-02 03:04:05+05:30", "2026-01-02T03:04:05+05:30"],
+    ["2026-01-02 03:04:05", "2026-01-02T03:04:05"],
+    ["infinity", "infinity"],
+  ];
+  for (const [from, to] of cases) assertEquals(isoTimestamp(from), to);
+});
