@@ -4,7 +4,7 @@
  * @module
  */
 import { PoolError } from "../pool/mod.ts";
-import { ServiceError } from "../services/mod.ts";
+import { ServiceError, toServiceError } from "../services/mod.ts";
 import { redact } from "./log.ts";
 import { problem, type ProblemInit } from "./problem.ts";
 
@@ -36,6 +36,12 @@ function retryAfter(error: object, otherwise: number): string {
   return String(Math.min(Math.max(seconds, 1), MAX_RETRY_AFTER_S));
 }
 
+/** Whether it is the `error` of a result of supabase-js: its four members, and no other error has them. */
+function isApiError(error: unknown): boolean {
+  return typeof error === "object" && error !== null &&
+    ["message", "code", "details", "hint"].every((member) => member in error) && !(error instanceof ServiceError);
+}
+
 /** What the caller is told of an error nobody foresaw: nothing of its insides. */
 function internal(code = "INTERNAL_ERROR"): Response {
   return problem({ status: 500, code, title: "Internal server error", detail: "The server met an unexpected error" });
@@ -44,7 +50,8 @@ function internal(code = "INTERNAL_ERROR"): Response {
 /**
  * The answer to `error`, as a problem (RFC 9457) with a stable `code`:
  *
- * - a {@linkcode ServiceError} keeps its status, code, message and hint;
+ * - a {@linkcode ServiceError} keeps its status, code, message and hint, and so
+ *   does an error of the Data API thrown as supabase-js returned it;
  * - what a moment of load or a shutdown causes is 503 with `Retry-After`
  *   (`ACQUIRE_TIMEOUT`, `QUEUE_FULL`, `POOL_CLOSED`, `CIRCUIT_OPEN`, …);
  * - a call the project did not answer in time is 504 (`REQUEST_TIMEOUT`);
@@ -55,6 +62,7 @@ function internal(code = "INTERNAL_ERROR"): Response {
  */
 export function errorResponse(error: unknown): Response {
   if (error instanceof ServiceError) return serviceProblem(error);
+  if (isApiError(error)) return errorResponse(toServiceError(error));
   if (!(error instanceof PoolError)) return internal();
   const answer = Object.hasOwn(BY_CODE, error.code) ? BY_CODE[error.code] : undefined;
   if (answer === undefined) return internal(error.code);

@@ -79,6 +79,7 @@ export class RequestScope<Database> {
   readonly #background = new Set<PromiseLike<unknown>>();
   readonly #onRejection: (error: unknown) => void;
   #caller: AbortSignal | undefined;
+  #waitedMs = 0;
   #answered = false;
 
   /** @param onRejection Told of each rejection among what was given to `waitUntil`. */
@@ -91,6 +92,11 @@ export class RequestScope<Database> {
   /** Whether the caller went away before the handler answered. */
   get aborted(): boolean {
     return this.#abort.signal.aborted || this.#request.signal.aborted;
+  }
+
+  /** How long this request has waited for places in the pools so far, in ms. */
+  get waitedMs(): number {
+    return this.#leases.reduce((sum, lease) => sum + lease.waitedMs, this.#waitedMs);
   }
 
   /** What really failed where supabase-js has flattened what a call threw, or `error` itself. */
@@ -125,6 +131,7 @@ export class RequestScope<Database> {
     const identity = identityOf(auth);
     const defer = this.#defer.bind(this);
     const signal = this.#signal.bind(this);
+    const timed = this.#timed.bind(this);
     let supabase: SupabaseClient<Database> | undefined;
     let supabaseAdmin: SupabaseClient<Database> | undefined;
     return {
@@ -141,11 +148,11 @@ export class RequestScope<Database> {
       authMode,
       authKeyName: keyName ?? undefined,
       get pool() {
-        return service.getConnectionPool().as(identity, { signal: signal() });
+        return timed(service.getConnectionPool().as(identity, { signal: signal() }));
       },
       get adminPool() {
         if (environment.secretKey === undefined) throw Errors[MissingDefaultSecretKeyError]([]);
-        return service.getAdminPool().as("admin", { signal: signal() });
+        return timed(service.getAdminPool().as("admin", { signal: signal() }));
       },
       waitUntil: (promise) => this.#waitUntil(promise),
     };
@@ -157,6 +164,23 @@ export class RequestScope<Database> {
     // First touched after the request was over: the view must be as dead as the others.
     if (this.#answered && this.#background.size === 0) this.#end(lease);
     return lease.client;
+  }
+
+  /** `pool`, its waits counted in. */
+  #timed(pool: ClientPool<Database>): ClientPool<Database> {
+    return {
+      config: pool.config,
+      getStats: () => pool.getStats(),
+      healthCheck: () => pool.healthCheck(),
+      lease: async (options) => {
+        const startMs = performance.now();
+        try {
+          return await pool.lease(options);
+        } finally {
+          this.#waitedMs += performance.now() - startMs;
+        }
+      },
+    };
   }
 
   #waitUntil(promise: PromiseLike<unknown>): void {

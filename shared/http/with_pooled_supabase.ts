@@ -52,6 +52,11 @@ export type PooledHandler<Database> = (
   context: PooledContext<Database>,
 ) => Response | Promise<Response>;
 
+/** How long a request waited for its places in the pools. */
+interface Timing {
+  waitedMs: number;
+}
+
 /** A runtime and what this handler adds to it. */
 interface Prepared<Database> {
   readonly runtime: Runtime<Database>;
@@ -112,7 +117,8 @@ function failure(error: unknown): Response {
  * ```
  *
  * Preflights, refused credentials and CORS headers are those of `withSupabase`.
- * Every answer also tells how the pool stands (`X-Pool-*`, `Server-Timing`). An
+ * Every answer also tells how the pool stands (`X-Pool-*`) and how long the
+ * request waited for it (`Server-Timing`). An
  * error the handler throws is answered by {@linkcode errorResponse} and, where
  * it is a fault of ours, logged once. `/<name>/health/pool` tells how the pool
  * of this isolate stands. The environment is read at the first request; while
@@ -135,7 +141,7 @@ export function withPooledSupabase<Database = any>(
     logError(event, error, log, prepared?.secrets);
   }
 
-  async function answer(request: Request): Promise<Response> {
+  async function answer(request: Request, timing: Timing): Promise<Response> {
     const { runtime: { service, environment }, authenticate } = prepared ??= prepare(options, runtime());
     if (health && request.url.includes("/health/pool") && isHealthPath(new URL(request.url).pathname)) {
       return await answerHealth(request, { service, environment } as Runtime<never>);
@@ -158,6 +164,7 @@ export function withPooledSupabase<Database = any>(
       if (again?.error) return refusal(again.error, errors);
       throw failure;
     } finally {
+      timing.waitedMs = scope.waitedMs;
       scope.answered();
     }
   }
@@ -179,20 +186,19 @@ export function withPooledSupabase<Database = any>(
     }
   }
 
-  function stamp(response: Response, startedMs: number): Response {
+  function stamp(response: Response, { waitedMs }: Timing): Response {
     const shown = options.poolHeaders ?? prepared?.runtime.environment.poolHeaders ?? true;
     const stamped = cors.stamp(response);
-    if (!shown) return stamped;
-    return stampPoolHeaders(stamped, stats(), performance.now() - startedMs);
+    return shown ? stampPoolHeaders(stamped, stats(), waitedMs) : stamped;
   }
 
   return async (request) => {
-    const startedMs = performance.now();
+    const timing: Timing = { waitedMs: 0 };
     try {
       const preflight = cors.preflight(request);
-      return stamp(preflight ?? await answer(request), startedMs);
+      return stamp(preflight ?? await answer(request, timing), timing);
     } catch (error) {
-      return stamp(failed(error), startedMs);
+      return stamp(failed(error), timing);
     }
   };
 }

@@ -41,6 +41,8 @@ export interface ClientLease<Database = unknown> extends Disposable, AsyncDispos
 export interface DeferredLease<Database = unknown> extends AsyncDisposable {
   /** The client. Its first call waits for a place, and may fail as a lease does. */
   readonly client: SupabaseClient<Database>;
+  /** How long the client's calls have waited for a place so far, in ms. */
+  readonly waitedMs: number;
   /**
    * Refuses further calls, waits until those under way have been answered and
    * their bodies read, and frees the place. Calling it again waits for the same.

@@ -13,6 +13,7 @@ export interface Deferred {
   readonly client: AnyClient;
   readonly end: () => Promise<void>;
   readonly abort: (reason?: unknown) => void;
+  readonly waitedMs: () => number;
 }
 
 /**
@@ -29,13 +30,19 @@ export function deferLease(
   const controller = new AbortController();
   let lease: Promise<Lease<PooledClient>> | undefined;
   let ended: Promise<void> | undefined;
+  let waitedMs = 0;
 
   const take = async () => {
     if (!lease) {
       const signal = callerSignal ? AbortSignal.any([callerSignal, controller.signal]) : controller.signal;
+      const startMs = performance.now();
+      const waited = () => waitedMs += performance.now() - startMs;
       lease = acquire(signal);
-      // A call that fails for want of a place leaves the next one free to try.
-      lease.catch(() => lease = undefined);
+      lease.then(waited, () => {
+        waited();
+        // A call that fails for want of a place leaves the next one free to try.
+        lease = undefined;
+      });
     }
     const taken = await lease;
     if (!taken.active) throw new LeaseRevokedError();
@@ -56,5 +63,5 @@ export function deferLease(
     calls.end(reason);
     end();
   };
-  return { client: createView(parts, calls), end, abort };
+  return { client: createView(parts, calls), end, abort, waitedMs: () => waitedMs };
 }

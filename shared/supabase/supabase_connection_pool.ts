@@ -139,13 +139,21 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
    * @throws {IdentityError} when the pool cannot act for the identity.
    */
   defer(options: ClientLeaseOptions = {}): DeferredLease<Database> {
-    const { client, end, abort } = deferLease(
+    const { client, end, abort, waitedMs } = deferLease(
       this.#parts(),
       (take) => this.#calls(options, take),
       (signal) => this.#pool.lease({ ...options, signal }),
       options.signal,
     );
-    return { client: client as unknown as SupabaseClient<Database>, end, abort, [Symbol.asyncDispose]: end };
+    return {
+      client: client as unknown as SupabaseClient<Database>,
+      get waitedMs() {
+        return waitedMs();
+      },
+      end,
+      abort,
+      [Symbol.asyncDispose]: end,
+    };
   }
 
   /** This pool for one caller: what is leased from it acts for `identity`, and ends with `signal`. */

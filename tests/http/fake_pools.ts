@@ -29,6 +29,7 @@ export const VARIABLES: Variables = {
 export class FakeLease implements DeferredLease<unknown> {
   readonly client = {} as SupabaseClient<unknown>;
   readonly options: ClientLeaseOptions;
+  readonly waitedMs = 4;
   ended = 0;
 
   constructor(options: ClientLeaseOptions) {
@@ -79,7 +80,12 @@ export class FakePool implements RequestPool<unknown> {
 
   as(identity: Identity, options: { signal?: AbortSignal } = {}): ClientPool<unknown> {
     this.bound.push({ identity, signal: options.signal });
-    return { config: this.config } as ClientPool<unknown>;
+    return {
+      config: this.config,
+      lease: () => Promise.reject(new Error("A fake lends nothing")),
+      getStats: () => this.getStats(),
+      healthCheck: () => this.healthCheck(),
+    };
   }
 
   getStats(): PoolStats {
