@@ -16,6 +16,14 @@ export interface NewBudget {
   readonly currency?: string | undefined;
 }
 
+/** What of a budget can be changed. */
+export interface BudgetChanges {
+  /** 1 to 120 characters. */
+  readonly name?: string | undefined;
+  /** ISO 4217, such as `EUR`. */
+  readonly currency?: string | undefined;
+}
+
 /**
  * A user's budgets. Whose they are is decided by the pool: row-level security
  * shows a caller's own only, and another's is as good as not there.
@@ -57,7 +65,7 @@ export class PooledBudgetService extends PooledBaseService<Database> {
    *
    * @throws {ServiceError} `NOT_FOUND`
    */
-  updateBudget(id: string, { name, currency }: Partial<NewBudget>): Promise<Budget> {
+  updateBudget(id: string, { name, currency }: BudgetChanges): Promise<Budget> {
     const changes = { ...(name === undefined ? {} : { name }), ...(currency === undefined ? {} : { currency }) };
     return this.withIdempotentRetry(async (client) => {
       const result = await client.from("budgets").update(changes).eq("id", id).select("*").maybeSingle();

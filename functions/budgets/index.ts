@@ -1,0 +1,3 @@
+import { createBudgetsHandler } from "./handler.ts";
+
+export default { fetch: createBudgetsHandler() };

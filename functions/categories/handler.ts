@@ -1,0 +1,95 @@
+/**
+ * The categories of a user's budgets:
+ *
+ *     GET    /categories?budget_id&limit&offset
+ *     POST   /categories          { budget_id, name }
+ *     PUT    /categories/order    { budget_id, category_ids }
+ *     GET    /categories/:id
+ *     PATCH  /categories/:id      { name }
+ *     DELETE /categories/:id
+ *
+ * @module
+ */
+import * as z from "zod";
+import {
+  created,
+  createRoutes,
+  type Database,
+  nameField,
+  onlyMethods,
+  pageFields,
+  PooledCategoryService,
+  privateJson,
+  readJson,
+  readParam,
+  readQuery,
+  type RuntimeOptions,
+  serveRoutes,
+  uuidField,
+  withPooledSupabase,
+} from "../../shared/mod.ts";
+
+/** A budget holds at most so many; the schema sees to it. */
+const MAX_CATEGORIES = 500;
+
+const listQuery = z.strictObject({ budget_id: uuidField, ...pageFields });
+const newCategory = z.strictObject({ budget_id: uuidField, name: nameField });
+const changes = z.strictObject({ name: nameField });
+const order = z.strictObject({
+  budget_id: uuidField,
+  category_ids: z.array(uuidField, { error: "must be a list of UUIDs" })
+    .max(MAX_CATEGORIES, { error: `must be a list of at most ${MAX_CATEGORIES} UUIDs` })
+    .refine((ids) => new Set(ids).size === ids.length, { error: "must hold each id once" }),
+});
+
+const routes = createRoutes<Database>("categories");
+
+routes.get("/", async (c) => {
+  const { budget_id, ...page } = readQuery(c.req.raw, listQuery);
+  return privateJson(await new PooledCategoryService(c.env.pooled.pool).pageCategories(budget_id, page));
+});
+
+routes.post("/", async (c) => {
+  const { budget_id, name } = await readJson(c.req.raw, newCategory);
+  return created(c.req.raw, await new PooledCategoryService(c.env.pooled.pool).createCategory(budget_id, name));
+});
+
+routes.all("/", onlyMethods("GET", "POST"));
+
+routes.put("/order", async (c) => {
+  const { budget_id, category_ids } = await readJson(c.req.raw, order);
+  const items = await new PooledCategoryService(c.env.pooled.pool).reorderCategories(budget_id, category_ids);
+  return privateJson({ items });
+});
+
+routes.all("/order", onlyMethods("PUT"));
+
+routes.get("/:id", async (c) => {
+  const id = readParam("id", c.req.param("id"), uuidField);
+  return privateJson(await new PooledCategoryService(c.env.pooled.pool).getCategory(id));
+});
+
+routes.patch("/:id", async (c) => {
+  const id = readParam("id", c.req.param("id"), uuidField);
+  const { name } = await readJson(c.req.raw, changes);
+  return privateJson(await new PooledCategoryService(c.env.pooled.pool).renameCategory(id, name));
+});
+
+routes.delete("/:id", async (c) => {
+  const id = readParam("id", c.req.param("id"), uuidField);
+  await new PooledCategoryService(c.env.pooled.pool).deleteCategory(id);
+  return c.body(null, 204);
+});
+
+routes.all("/:id", onlyMethods("GET", "PATCH", "DELETE"));
+
+/**
+ * The handler of this function.
+ *
+ * @param options Where the environment and the pools come from. Default: this isolate's.
+ */
+export function createCategoriesHandler(
+  options: RuntimeOptions<Database> = {},
+): (request: Request) => Promise<Response> {
+  return withPooledSupabase<Database>({ ...options, auth: "user" }, serveRoutes(routes));
+}

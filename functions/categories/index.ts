@@ -1,0 +1,3 @@
+import { createCategoriesHandler } from "./handler.ts";
+
+export default { fetch: createCategoriesHandler() };

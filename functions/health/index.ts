@@ -1,0 +1,3 @@
+import { createHealthHandler } from "./handler.ts";
+
+export default { fetch: createHealthHandler() };

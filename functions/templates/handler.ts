@@ -1,0 +1,51 @@
+/**
+ * Budgets to start from, for everybody who has a publishable key:
+ *
+ *     GET /templates?limit&offset
+ *     GET /templates/:id
+ *
+ * @module
+ */
+import * as z from "zod";
+import {
+  createRoutes,
+  type Database,
+  onlyMethods,
+  pageFields,
+  PooledTemplateService,
+  readParam,
+  readQuery,
+  type RuntimeOptions,
+  serveRoutes,
+  uuidField,
+  withPooledSupabase,
+} from "../../shared/mod.ts";
+
+const pageQuery = z.strictObject(pageFields);
+
+const routes = createRoutes<Database>("templates");
+
+routes.get("/", async (c) => {
+  const page = readQuery(c.req.raw, pageQuery);
+  return c.json(await new PooledTemplateService(c.env.pooled.pool).listTemplates(page));
+});
+
+routes.all("/", onlyMethods("GET"));
+
+routes.get("/:id", async (c) => {
+  const id = readParam("id", c.req.param("id"), uuidField);
+  return c.json(await new PooledTemplateService(c.env.pooled.pool).getTemplate(id));
+});
+
+routes.all("/:id", onlyMethods("GET"));
+
+/**
+ * The handler of this function.
+ *
+ * @param options Where the environment and the pools come from. Default: this isolate's.
+ */
+export function createTemplatesHandler(
+  options: RuntimeOptions<Database> = {},
+): (request: Request) => Promise<Response> {
+  return withPooledSupabase<Database>({ ...options, auth: "publishable" }, serveRoutes(routes));
+}

@@ -1,0 +1,3 @@
+import { createTemplatesHandler } from "./handler.ts";
+
+export default { fetch: createTemplatesHandler() };
