@@ -57,7 +57,7 @@ reader=$!
 exec 3<&-
 status=0
 while :; do
-  wait "$child"; status=$?
+  wait "$child" 2>/dev/null; status=$?
   kill -0 "$child" 2>/dev/null || break
 done
 kill -s KILL "$reader" 2>/dev/null
