@@ -2,6 +2,7 @@ import { assert, assertEquals, assertFalse, assertMatch } from "@std/assert";
 import { errorResponse, poolHeaders, problem, stampPoolHeaders } from "../../shared/http/mod.ts";
 import { logError, redact } from "../../shared/http/log.ts";
 import * as pool from "../../shared/pool/mod.ts";
+import { ServiceError } from "../../shared/services/mod.ts";
 import { IdentityError, RequestTimeoutError, ViewRestrictedError } from "../../shared/supabase/mod.ts";
 
 Deno.test("a problem is what RFC 9457 says, with a code", async () => {
@@ -78,6 +79,41 @@ Deno.test("each error has its answer", async (t) => {
       assertEquals([response.status, body.status, body.code], [status, status, code]);
       assertEquals(response.headers.get("Retry-After"), retryAfter);
       assert(typeof body.title === "string" && typeof body.detail === "string");
+    });
+  }
+});
+
+Deno.test("an error of the Data API keeps its status, code, message and hint, and nothing else", async (t) => {
+  const details = "Failing row contains (1, Ada's salary)";
+  const refused = { message: "duplicate key", code: "23505", details, hint: "Choose another name" };
+  const rows: Record<string, readonly [unknown, Record<string, unknown>]> = {
+    "thrown as supabase-js returned it": [
+      Object.assign(new Error(refused.message), refused),
+      { status: 409, code: "23505", detail: "duplicate key", hint: "Choose another name" },
+    ],
+    "thrown as a plain object": [refused, { status: 409, code: "23505", detail: "duplicate key" }],
+    "of a service": [
+      new ServiceError({ code: "NOT_FOUND", status: 404, message: "No such budget" }),
+      { status: 404, code: "NOT_FOUND", detail: "No such budget" },
+    ],
+    "with a status that is none": [
+      new ServiceError({ code: "X", status: 200, message: "odd" }),
+      { status: 502, code: "X" },
+    ],
+    "of the server": [
+      { message: "could not connect to 10.0.0.1", code: "PGRST000", details: null, hint: null },
+      { status: 503, code: "PGRST000" },
+    ],
+  };
+  for (const [name, [error, expected]] of Object.entries(rows)) {
+    await t.step(name, async () => {
+      const response = errorResponse(error);
+      const text = await response.text();
+      const body = JSON.parse(text);
+      assertEquals(response.status, expected["status"]);
+      for (const [member, value] of Object.entries(expected)) assertEquals(body[member], value, member);
+      assertFalse(/salary|10\.0\.0\.1/.test(text));
+      assertEquals(response.headers.has("Retry-After"), response.status === 503);
     });
   }
 });

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertFalse, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { delay } from "@std/async";
+import { FakeTime } from "@std/testing/time";
 import {
   type PooledContext,
   type PooledHandler,
@@ -7,7 +8,8 @@ import {
   withPooledSupabase,
 } from "../../shared/http/mod.ts";
 import { AcquireTimeoutError, PoolClosedError, QueueFullError } from "../../shared/pool/mod.ts";
-import { FakePools, VARIABLES } from "./fake_pools.ts";
+import { IdentityError } from "../../shared/supabase/mod.ts";
+import { FakePools, JWT_SECRET, VARIABLES } from "./fake_pools.ts";
 import { sharedSecretToken } from "./tokens.ts";
 
 type Options = PooledSupabaseOptions<unknown>;
@@ -62,7 +64,8 @@ Deno.test("every kind of answer is stamped", async (t) => {
   for (const [name, [handler, options, init, status]] of Object.entries(rows)) {
     await t.step(name, async () => {
       const { send } = setUp(handler, options);
-      await send();
+      // The pools are there from the first request on.
+      await (await send()).body?.cancel();
       const response = await send(init);
       assertEquals(response.status, status);
       assertStamped(response);
@@ -361,6 +364,21 @@ Deno.test("a signal that aborts after the answer says nothing about the caller",
   await fetch(new Request("https://x.test/f", { signal: late.signal }));
   late.abort();
   assertEquals(service.user.leases[0]?.options.signal?.aborted, false);
+});
+
+Deno.test("a token that expires while its request runs is refused as an expired one", async () => {
+  const time = new FakeTime();
+  try {
+    const token = await sharedSecretToken();
+    const { fetch, log } = setUp(() => {
+      time.tick(601_000);
+      throw new IdentityError("The token has expired");
+    }, { auth: "user", variables: { ...VARIABLES, JWT_SECRET } });
+    const response = await fetch(new Request("https://x.test/f", { headers: { Authorization: `Bearer ${token}` } }));
+    assertEquals([response.status, (await response.json()).code, log.length], [401, "INVALID_JWT", 0]);
+  } finally {
+    time.restore();
+  }
 });
 
 Deno.test("answers of a real server are stamped, WebSocket upgrades pass", async () => {

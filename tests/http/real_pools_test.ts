@@ -1,0 +1,253 @@
+/** The handler on real pools, against a stand-in for the project. */
+import { assert, assertEquals, assertFalse, assertGreaterOrEqual, assertThrows } from "@std/assert";
+import { delay } from "@std/async";
+import { type PooledContext, type PooledHandler, withPooledSupabase } from "../../shared/http/mod.ts";
+import { LeaseReleasedError } from "../../shared/pool/mod.ts";
+import { readEnvironment, SupabaseService, type Variables } from "../../shared/services/mod.ts";
+import { type FakeProject, startFakeProject } from "../support/fake_project.ts";
+import { JWT_SECRET } from "./fake_pools.ts";
+import { sharedSecretToken } from "./tokens.ts";
+
+interface Rig extends AsyncDisposable {
+  readonly project: FakeProject;
+  readonly service: SupabaseService;
+  readonly log: string[];
+  fetch(path: string, init?: RequestInit & { as?: string }): Promise<Response>;
+}
+
+function environment(url: string, more: Variables = {}): Variables {
+  return {
+    SUPABASE_URL: url,
+    SUPABASE_PUBLISHABLE_KEY: "sb_publishable_test",
+    SUPABASE_SECRET_KEY: "sb_secret_test",
+    SUPABASE_JWKS: '{"keys":[]}',
+    JWT_SECRET,
+    ...more,
+  };
+}
+
+/** A function that calls a project, both ended with the scope. */
+function setUp(handler: PooledHandler<unknown>, more: Variables = {}): Rig {
+  const project = startFakeProject();
+  const variables = environment(project.url, more);
+  const service = new SupabaseService<unknown>(readEnvironment(variables));
+  const log: string[] = [];
+  const handle = withPooledSupabase<unknown>(
+    { auth: ["user", "none"], variables, service, log: (line) => log.push(line) },
+    handler,
+  );
+  return {
+    project,
+    service,
+    log,
+    fetch: (path, { as, ...init } = {}) => {
+      const headers = new Headers(init.headers);
+      if (as !== undefined) headers.set("Authorization", `Bearer ${as}`);
+      return handle(new Request(`https://x.test${path}`, { ...init, headers }));
+    },
+    async [Symbol.asyncDispose]() {
+      await service.shutdown(0);
+      await project[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const list: PooledHandler<unknown> = async (_request, { supabase }) => {
+  const { data, error } = await supabase.from("budgets").select();
+  if (error) throw error;
+  return Response.json(data);
+};
+
+Deno.test("each request is sent as its own caller, however they interleave", async () => {
+  await using rig = setUp(async (request, context) => {
+    await delay(Math.random() * 5);
+    const name = new URL(request.url).pathname.slice(1);
+    const { error } = await context.supabase.from(name).select();
+    if (error) throw error;
+    return Response.json(name);
+  }, { POOL_MAX_CONNECTIONS: "4" });
+  const users = await Promise.all(Array.from({ length: 8 }, (_, i) => sharedSecretToken({ sub: `user-${i}` })));
+  const answers = await Promise.all(
+    Array.from({ length: 80 }, async (_, i) => {
+      const as = users[i % 9];
+      return await rig.fetch(`/table-${i % 9}`, as === undefined ? {} : { as });
+    }),
+  );
+  assert(answers.every(({ status }) => status === 200));
+  assertEquals(rig.project.requests.length, 80);
+  for (const { path, apikey, authorization } of rig.project.requests) {
+    const user = users[Number(/table-(\d)/.exec(path)?.[1])];
+    assertEquals([apikey, authorization], ["sb_publishable_test", user === undefined ? null : `Bearer ${user}`]);
+  }
+});
+
+Deno.test("a hundred requests at once never have more than maxConnections calls out", async () => {
+  await using rig = setUp(list, { POOL_MAX_CONNECTIONS: "10" });
+  rig.project.answer = async () => {
+    await delay(2);
+    return Response.json([]);
+  };
+  const answers = await Promise.all(Array.from({ length: 100 }, () => rig.fetch("/")));
+  assertEquals(answers.map(({ status }) => status), Array(100).fill(200));
+  assertEquals(rig.project.load.most, 10);
+  const waited = answers.map(({ headers }) =>
+    Number(/pool;dur=([\d.]+)/.exec(headers.get("Server-Timing") ?? "")?.[1])
+  );
+  assertGreaterOrEqual(Math.max(...waited), 10);
+  for (const { headers } of answers) {
+    assert(Number(headers.get("X-Pool-Total-Connections")) <= 10);
+    assert(Number(headers.get("X-Pool-Active-Connections")) <= 10);
+  }
+  await delay(5);
+  assertEquals(rig.service.getPoolStats().activeConnections, 0);
+});
+
+Deno.test("an acquire timeout is 503 with Retry-After, though supabase-js makes a text of it", async () => {
+  await using rig = setUp(list, { POOL_MAX_CONNECTIONS: "1", POOL_ACQUIRE_TIMEOUT_MS: "20" });
+  await using _held = await rig.service.getConnectionPool().lease();
+  const response = await rig.fetch("/");
+  const body = await response.json();
+  assertEquals([response.status, body.code, response.headers.get("Retry-After")], [503, "ACQUIRE_TIMEOUT", "1"]);
+  assertEquals(response.headers.get("X-Pool-Active-Connections"), "1");
+  assertGreaterOrEqual(Number(/dur=([\d.]+)/.exec(response.headers.get("Server-Timing") ?? "")?.[1]), 15);
+  assertEquals([rig.log.length, rig.project.requests.length], [0, 0]);
+});
+
+Deno.test("a full queue and a slow project have answers of their own", async () => {
+  await using full = setUp(list, { POOL_MAX_CONNECTIONS: "1", POOL_MAX_WAITERS: "0" });
+  await using _held = await full.service.getConnectionPool().lease();
+  assertEquals((await (await full.fetch("/")).json()).code, "QUEUE_FULL");
+  await using slow = setUp(list, { POOL_REQUEST_TIMEOUT_MS: "20" });
+  slow.project.answer = () => new Promise(() => {});
+  const response = await slow.fetch("/");
+  assertEquals([response.status, (await response.json()).code], [504, "REQUEST_TIMEOUT"]);
+});
+
+Deno.test("the project's refusal keeps its status, and its details stay here", async () => {
+  await using rig = setUp(list);
+  rig.project.answer = () =>
+    Response.json({ code: "22P02", message: "bad uuid", details: "row (Ada)", hint: null }, { status: 400 });
+  const response = await rig.fetch("/");
+  const text = await response.text();
+  assertEquals([response.status, JSON.parse(text).code, JSON.parse(text).detail], [400, "22P02", "bad uuid"]);
+  assertFalse(text.includes("Ada"));
+});
+
+Deno.test("when the caller leaves, its call is aborted and its place is free", async () => {
+  await using rig = setUp(list, { POOL_MAX_CONNECTIONS: "1" });
+  const arrived = Promise.withResolvers<Request>();
+  rig.project.answer = (request) => {
+    arrived.resolve(request);
+    return new Promise(() => {});
+  };
+  const caller = new AbortController();
+  const answer = rig.fetch("/", { signal: caller.signal });
+  await arrived.promise;
+  caller.abort();
+  assertEquals((await answer).status, 499);
+  rig.project.answer = () => Response.json([]);
+  assertEquals((await rig.fetch("/")).status, 200);
+  assertEquals(rig.log, []);
+});
+
+Deno.test("work given to waitUntil can use the client; a context kept longer cannot", async () => {
+  let kept: PooledContext<unknown> | undefined;
+  const release = Promise.withResolvers<void>();
+  const results: unknown[] = [];
+  await using rig = setUp((_request, context) => {
+    kept = context;
+    context.waitUntil((async () => {
+      await release.promise;
+      results.push(await context.supabase.from("log").delete());
+    })());
+    return new Response("at once");
+  });
+  rig.project.answer = () => new Response(null, { status: 204 });
+  const as = await sharedSecretToken();
+  const response = await rig.fetch("/", { as });
+  assertEquals([await response.text(), rig.project.requests.length], ["at once", 0]);
+  release.resolve();
+  while (results.length === 0) await delay(1);
+  await delay(1);
+  assertEquals(rig.project.requests.map(({ authorization }) => authorization), [`Bearer ${as}`]);
+  assertThrows(() => kept?.supabase.from("log").select(), LeaseReleasedError);
+  assertEquals(rig.project.requests.length, 1);
+});
+
+Deno.test("what a handler passes on is read to its end before the place is free", async () => {
+  await using rig = setUp(async (_request, { supabase }) => {
+    const { data, error } = await supabase.storage.from("files").download("big").asStream();
+    if (error) throw error;
+    return new Response(data);
+  }, { POOL_MAX_CONNECTIONS: "1" });
+  const part = Promise.withResolvers<void>();
+  rig.project.answer = () =>
+    new Response(
+      new ReadableStream<Uint8Array>({
+        async start(controller) {
+          controller.enqueue(new TextEncoder().encode("one "));
+          await part.promise;
+          controller.enqueue(new TextEncoder().encode("two"));
+          controller.close();
+        },
+      }),
+    );
+  const response = await rig.fetch("/");
+  assertEquals(response.status, 200);
+  assertEquals(rig.service.getPoolStats().activeConnections, 1);
+  part.resolve();
+  assertEquals(await response.text(), "one two");
+  await delay(1);
+  assertEquals(rig.service.getPoolStats().activeConnections, 0);
+});
+
+Deno.test("the admin client sends the secret key, and only the admin client", async () => {
+  await using rig = setUp(async (_request, { supabase, supabaseAdmin }) => {
+    await supabase.from("mine").select();
+    await supabaseAdmin.from("all").select();
+    return new Response();
+  });
+  await rig.fetch("/", { as: await sharedSecretToken() });
+  assertEquals(rig.project.requests.map(({ path, apikey }) => [path.split("?")[0], apikey]), [
+    ["/rest/v1/mine", "sb_publishable_test"],
+    ["/rest/v1/all", "sb_secret_test"],
+  ]);
+});
+
+Deno.test("the health of a real pool", async () => {
+  await using well = setUp(list);
+  const good = await well.fetch("/f/health/pool");
+  assertEquals([good.status, (await good.json()).status], [200, "pass"]);
+  await using ill = setUp(list);
+  ill.project.answer = () => Response.json({ code: "PGRST000", message: "no database at 10.0.0.1" }, { status: 503 });
+  const floods = await Promise.all(Array.from({ length: 50 }, () => ill.fetch("/f/health/pool")));
+  for (const response of floods) {
+    const text = await response.text();
+    assertEquals([response.status, JSON.parse(text).status], [503, "fail"]);
+    assertFalse(text.includes("10.0.0.1"));
+  }
+  assertEquals(ill.project.requests.length, 1);
+});
+
+Deno.test("at beforeunload the pools refuse at once and let what runs finish", async () => {
+  await using project = startFakeProject();
+  const started = Promise.withResolvers<void>();
+  const go = Promise.withResolvers<Response>();
+  project.answer = () => {
+    started.resolve();
+    return go.promise;
+  };
+  const handle = withPooledSupabase<unknown>(
+    { auth: "none", variables: environment(project.url), log: () => {} },
+    list,
+  );
+  const running = handle(new Request("https://x.test/f"));
+  await started.promise;
+  dispatchEvent(new Event("beforeunload"));
+  const refused = await handle(new Request("https://x.test/f"));
+  assertEquals([refused.status, (await refused.json()).code], [503, "POOL_CLOSED"]);
+  assertEquals(refused.headers.get("Retry-After"), "1");
+  go.resolve(Response.json(["done"]));
+  const answer = await running;
+  assertEquals([answer.status, await answer.json()], [200, ["done"]]);
+});
