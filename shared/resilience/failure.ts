@@ -84,10 +84,15 @@ function byStatus(link: Link): FailureKind | undefined {
   return BY_STATUS.get(status) ?? (status < 500 ? "permanent" : undefined);
 }
 
-function byText(link: Link): FailureKind | undefined {
-  const message = read(link, "message");
-  if (typeof message !== "string") return undefined;
-  return TEXT.find(([pattern]) => pattern.test(message))?.[1];
+/** The texts of a link. postgrest-js makes `details` of the causes of what `fetch` threw, and leaves the code empty. */
+function textsOf(link: Link): string[] {
+  const details = read(link, "code") === "" ? read(link, "details") : undefined;
+  return [read(link, "message"), details].filter((text) => typeof text === "string");
+}
+
+/** The rows are ordered, from what says much to what says little: the first that any text matches decides. */
+function byText(texts: readonly string[]): FailureKind | undefined {
+  return TEXT.find(([pattern]) => texts.some((text) => pattern.test(text)))?.[1];
 }
 
 /**
@@ -96,19 +101,21 @@ function byText(link: Link): FailureKind | undefined {
  * Takes whatever was thrown (with its causes), the error objects of
  * postgrest-js, auth-js, storage-js and functions-js, whole results
  * `{ data, error, status }`, and a `Response`. A code says more than a status,
- * and a status more than a text; of two codes the outer one decides.
+ * and a status more than a text; of two codes the outer one decides,
+ * of two texts the one that says more.
  *
  * Never throws. What is not known is `permanent`.
  */
 export function classifyFailure(failure: unknown): FailureKind {
   const links = chain(failure);
-  for (const judge of [byCode, byStatus, byText]) {
+  for (const judge of [byCode, byStatus]) {
     for (const link of links) {
       const kind = judge(link);
       if (kind !== undefined) return kind;
     }
   }
-  return typeof failure === "string" ? byText({ message: failure }) ?? "permanent" : "permanent";
+  const texts = typeof failure === "string" ? [failure] : links.flatMap(textsOf);
+  return byText(texts) ?? "permanent";
 }
 
 /** How long the far side asks to wait, from a `Retry-After` header (RFC 9110, 10.2.3), in ms. */

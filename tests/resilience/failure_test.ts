@@ -1,0 +1,146 @@
+import { assertEquals } from "@std/assert";
+import { classifyFailure, type FailureKind, retryAfterMs } from "../../shared/resilience/mod.ts";
+import { LIBRARY, NAMES, POSTGREST, SQLSTATE, STATUS, TEXT, TRANSPORT } from "../../shared/resilience/failure_table.ts";
+
+function coded(code: string, cause?: unknown): Error {
+  return Object.assign(new Error("failed", { cause }), { code });
+}
+
+const CASES: readonly (readonly [what: string, failure: unknown, kind: FailureKind])[] = [
+  // Codes
+  ["a deadlock", { code: "40P01", message: "deadlock detected", details: "", hint: "" }, "transient"],
+  ["a code of a listed class", { code: "08006", message: "" }, "ambiguous"],
+  ["a code of another class", { code: "23505", message: "connection reset" }, "permanent"],
+  ["an unlisted code of class 57", { code: "57P04" }, "permanent"],
+  ["a statement timeout, whatever its text", { code: "57014", message: "statement timed out" }, "permanent"],
+  ["PostgREST without a database", { code: "PGRST000", message: "" }, "transient"],
+  ["PostgREST with a bad token", { code: "PGRST301", message: "" }, "permanent"],
+  ["a broken pipe, which is no SQLSTATE", coded("EPIPE"), "ambiguous"],
+  ["an acquire timeout, not its cause", coded("ACQUIRE_TIMEOUT", coded("ECONNREFUSED")), "permanent"],
+  ["a cause's cause", new Error("a", { cause: new Error("b", { cause: coded("ECONNREFUSED") }) }), "transient"],
+  ["an unknown code around a known one", coded("MINE", coded("ECONNRESET")), "ambiguous"],
+  ["both addresses of localhost", new AggregateError([coded("ECONNREFUSED"), coded("ECONNREFUSED")]), "transient"],
+  // Results
+  [
+    "a result: the code over the status",
+    { data: null, error: { code: "53400", message: "" }, status: 503 },
+    "permanent",
+  ],
+  ["a result: the status", { data: null, error: { code: "", message: "<html>" }, status: 503 }, "transient"],
+  ["a result: the status 500", { data: null, error: { code: "", message: "oops" }, status: 500 }, "permanent"],
+  [
+    "a result: the text",
+    { data: null, error: { code: "", message: "TypeError: connection refused" }, status: 0 },
+    "transient",
+  ],
+  [
+    "a result: the cause that postgrest-js made a text of",
+    {
+      data: null,
+      error: { code: "", message: "TypeError: fetch failed", details: "Caused by: Error: client error (Connect)" },
+      status: 0,
+    },
+    "transient",
+  ],
+  [
+    "a result: details of the database are no text of ours",
+    { data: null, error: { code: "23514", message: "check", details: "(connection refused)" }, status: 400 },
+    "permanent",
+  ],
+  // Other clients
+  ["auth-js: too many requests", { name: "AuthApiError", status: 429, code: "over_request_rate_limit" }, "transient"],
+  ["storage-js: wrapped", { name: "StorageUnknownError", originalError: coded("ECONNRESET") }, "ambiguous"],
+  ["functions-js: a response", { name: "FunctionsHttpError", context: new Response("", { status: 503 }) }, "transient"],
+  ["a response", new Response("", { status: 404 }), "permanent"],
+  // DOM exceptions
+  ["an abort", new DOMException("gone", "AbortError"), "permanent"],
+  ["a timeout", new DOMException("slow", "TimeoutError"), "ambiguous"],
+  // Texts of Deno's fetch
+  [
+    "refused",
+    new TypeError("error sending request for url (http://127.0.0.1:1/): client error (Connect): tcp connect error"),
+    "transient",
+  ],
+  [
+    "no such host",
+    new TypeError("fetch failed", {
+      cause: new Error(
+        "client error (Connect): dns error: failed to lookup address information: Name or service not known",
+      ),
+    }),
+    "permanent",
+  ],
+  [
+    "no name server",
+    new TypeError("client error (Connect): dns error: Temporary failure in name resolution"),
+    "transient",
+  ],
+  ["a bad certificate", new TypeError("client error (Connect): invalid peer certificate: UnknownIssuer"), "permanent"],
+  [
+    "closed early",
+    new TypeError("client error (SendRequest): connection closed before message completed"),
+    "ambiguous",
+  ],
+  ["a body cut off", new TypeError("error reading a body from connection"), "ambiguous"],
+  ["a database that starts", new Error("the database system is starting up"), "transient"],
+  // What nobody knows
+  ["a fault of the program", new TypeError("Cannot read properties of undefined"), "permanent"],
+  ["a text", "connection refused", "transient"],
+  ["nothing", undefined, "permanent"],
+  ["null", null, "permanent"],
+  ["a number", 503, "permanent"],
+  ["a status that is no error", { status: 200 }, "permanent"],
+];
+
+for (const [what, failure, kind] of CASES) {
+  Deno.test(`classifyFailure: ${what} is ${kind}`, () => assertEquals(classifyFailure(failure), kind));
+}
+
+Deno.test("classifyFailure: each row of the table judges its own key", () => {
+  for (const [code, kind] of [...SQLSTATE, ...POSTGREST, ...TRANSPORT, ...LIBRARY]) {
+    const full = code.length === 2 ? `${code}9ZZ` : code;
+    assertEquals(classifyFailure({ code: full }), kind, code);
+  }
+  for (const [name, kind] of NAMES) assertEquals(classifyFailure({ name }), kind, name);
+  for (const [status, kind] of STATUS) assertEquals(classifyFailure({ status }), kind, String(status));
+});
+
+Deno.test("the table names each key once", () => {
+  const keys = [SQLSTATE, POSTGREST, TRANSPORT, LIBRARY, NAMES, STATUS, TEXT].flat().map(([key]) => String(key));
+  assertEquals(keys.filter((key, at) => keys.indexOf(key) !== at), []);
+});
+
+Deno.test("classifyFailure survives what is hostile: cycles, endless chains, throwing getters", () => {
+  const cycle = new Error("a");
+  cycle.cause = cycle;
+  assertEquals(classifyFailure(cycle), "permanent");
+
+  const endless = {
+    get cause(): unknown {
+      return Object.create(Object.getPrototypeOf(this), Object.getOwnPropertyDescriptors(this));
+    },
+  };
+  assertEquals(classifyFailure(endless), "permanent");
+
+  const throwing = {
+    get code(): never {
+      throw new Error("no");
+    },
+    status: 503,
+  };
+  assertEquals(classifyFailure(throwing), "transient");
+});
+
+Deno.test("retryAfterMs reads both forms of Retry-After, and an error's own word", () => {
+  const at = Date.UTC(2026, 0, 1);
+  const response = (value: string) => ({ context: new Response("", { headers: { "Retry-After": value } }) });
+  assertEquals(retryAfterMs(response("3"), at), 3_000);
+  assertEquals(retryAfterMs(response(new Date(at + 5_000).toUTCString()), at), 5_000);
+  assertEquals(retryAfterMs(response(new Date(at - 5_000).toUTCString()), at), 0);
+  for (const bad of ["soon", "-1", "1.5", "", "2026-01-01"]) {
+    assertEquals(retryAfterMs(response(bad), at), undefined, bad);
+  }
+  assertEquals(retryAfterMs(Object.assign(new Error(), { retryAfterMs: 250 })), 250);
+  assertEquals(retryAfterMs(Object.assign(new Error(), { retryAfterMs: NaN })), undefined);
+  assertEquals(retryAfterMs("503"), undefined);
+});

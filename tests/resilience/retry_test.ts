@@ -1,0 +1,224 @@
+import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { type Attempt, retry, type RetryEvent, RetryTimeoutError } from "../../shared/resilience/mod.ts";
+import { FakeClock, settle } from "../support/fake_clock.ts";
+
+const TRANSIENT = { code: "40001", message: "serialization failure" };
+const AMBIGUOUS = Object.assign(new Error("reset"), { code: "ECONNRESET" });
+const PERMANENT = { code: "23505", message: "duplicate" };
+
+/** Does one thing after the other, and counts. */
+function script<T>(...steps: (() => T | Promise<T>)[]) {
+  const attempts: Attempt[] = [];
+  const run = (attempt: Attempt): T | Promise<T> => {
+    attempts.push(attempt);
+    const step = steps[Math.min(attempts.length, steps.length) - 1];
+    if (!step) throw new Error("an empty script");
+    return step();
+  };
+  return { run, attempts };
+}
+
+function throwing(error: unknown): () => never {
+  return () => {
+    throw error;
+  };
+}
+
+Deno.test("retry: a success is returned at once, with no timer left", async () => {
+  const clock = new FakeClock();
+  const { run, attempts } = script(() => "done");
+  assertEquals(await retry(run, { clock }), "done");
+  assertEquals(attempts.length, 1);
+  assertEquals(clock.timers, 0);
+});
+
+Deno.test("retry: gaps double, jitter lengthens them by up to a half, maxDelayMs caps them", async () => {
+  for (const [random, gaps] of [[0, [100, 200, 400, 500]], [0.999_999, [150, 300, 500, 500]]] as const) {
+    const clock = new FakeClock();
+    const events: RetryEvent[] = [];
+    const { run, attempts } = script(throwing(TRANSIENT));
+    const done = retry(run, {
+      clock,
+      retries: 4,
+      delayMs: 100,
+      maxDelayMs: 500,
+      random: () => random,
+      onRetry: (event) => void events.push(event),
+    }).catch((error) => error);
+    await clock.advance(60_000);
+    assertStrictEquals(await done, TRANSIENT);
+    assertEquals(attempts.length, 5);
+    assertEquals(events.map(({ delayMs }) => Math.round(delayMs)), [...gaps]);
+    assertEquals(events.map(({ retry }) => retry), [1, 2, 3, 4]);
+    assertEquals(clock.timers, 0);
+  }
+});
+
+Deno.test("retry: a gap is waited for in full", async () => {
+  const clock = new FakeClock();
+  const { run, attempts } = script<string>(throwing(TRANSIENT), () => "done");
+  const done = retry(run, { clock, delayMs: 100, random: () => 0 });
+  await clock.advance(99);
+  assertEquals(attempts.length, 1);
+  await clock.advance(1);
+  assertEquals(await done, "done");
+});
+
+Deno.test("retry: three retries unless told otherwise, and none for retries 0", async () => {
+  for (const [options, expected] of [[{}, 4], [{ retries: 0 }, 1]] as const) {
+    const clock = new FakeClock();
+    const { run, attempts } = script(throwing(TRANSIENT));
+    const done = retry(run, { clock, ...options }).catch(() => {});
+    await clock.advance(60_000);
+    await done;
+    assertEquals(attempts.length, expected);
+  }
+});
+
+Deno.test("retry: what is permanent is thrown at once, as it was", async () => {
+  const { run, attempts } = script(throwing(PERMANENT));
+  const clock = new FakeClock();
+  assertStrictEquals(await retry(run, { clock }).catch((error) => error), PERMANENT);
+  assertEquals(attempts.length, 1);
+});
+
+Deno.test("retry: what is ambiguous is retried only when it is idempotent", async () => {
+  for (const [idempotent, expected] of [[false, 1], [true, 4]] as const) {
+    const clock = new FakeClock();
+    const { run, attempts } = script(throwing(AMBIGUOUS));
+    const done = retry(run, { clock, idempotent }).catch((error) => error);
+    await clock.advance(60_000);
+    assertStrictEquals(await done, AMBIGUOUS);
+    assertEquals(attempts.length, expected);
+  }
+});
+
+Deno.test("retry: a result with an error is a failure, and comes back as it is in the end", async () => {
+  const clock = new FakeClock();
+  const failed = { data: null, error: TRANSIENT, status: 500 };
+  const good = { data: [1], error: null, status: 200 };
+  const first = script<unknown>(() => failed, () => good);
+  const done = retry(first.run, { clock });
+  await clock.advance(1_000);
+  assertStrictEquals(await done, good);
+
+  const second = script(() => failed);
+  const last = retry(second.run, { clock, retries: 1 });
+  await clock.advance(1_000);
+  assertStrictEquals(await last, failed);
+  assertEquals(second.attempts.length, 2);
+
+  const permanent = script(() => ({ data: null, error: PERMANENT }));
+  await retry(permanent.run, { clock });
+  assertEquals(permanent.attempts.length, 1);
+});
+
+Deno.test("retry: a value with an error but no data is only a value", async () => {
+  const value = { error: TRANSIENT };
+  const { run, attempts } = script(() => value);
+  assertStrictEquals(await retry(run, { clock: new FakeClock() }), value);
+  assertEquals(attempts.length, 1);
+});
+
+Deno.test("retry: the last error keeps its causes", async () => {
+  const clock = new FakeClock();
+  const root = Object.assign(new Error("root"), { code: "ECONNREFUSED" });
+  const { run } = script(throwing(new Error("first", { cause: root })), throwing(new Error("second", { cause: root })));
+  const done = assertRejects(() => retry(run, { clock, retries: 1 }), Error, "second");
+  await clock.advance(1_000);
+  assertStrictEquals((await done).cause, root);
+});
+
+Deno.test("retry: never comes back before Retry-After, and not at all when that is past the deadline", async () => {
+  const clock = new FakeClock();
+  const busy = Object.assign(new Error("busy"), { status: 503, retryAfterMs: 5_000 });
+  const { run, attempts } = script<string>(throwing(busy), () => "done");
+  const done = retry(run, { clock });
+  await clock.advance(4_999);
+  assertEquals(attempts.length, 1);
+  await clock.advance(1);
+  assertEquals(await done, "done");
+
+  const late = script(throwing(busy));
+  assertStrictEquals(await retry(late.run, { clock, deadlineMs: 5_000 }).catch((error) => error), busy);
+  assertEquals(late.attempts.length, 1);
+});
+
+Deno.test("retry: an attempt that still runs at the deadline is aborted; the last failure is the cause", async () => {
+  const clock = new FakeClock();
+  const hanging = Promise.withResolvers<string>();
+  const { run, attempts } = script<string>(throwing(TRANSIENT), () => hanging.promise);
+  const done = assertRejects(() => retry(run, { clock, deadlineMs: 1_000 }), RetryTimeoutError, "1000 ms");
+  await clock.advance(999);
+  assertEquals(attempts.map(({ signal }) => signal.aborted), [false, false]);
+  await clock.advance(1);
+  const error = await done;
+  assertEquals(error.code, "RETRY_TIMEOUT");
+  assertStrictEquals(error.cause, TRANSIENT);
+  assert(attempts.every(({ signal }) => signal.aborted));
+  assertEquals(clock.timers, 0);
+  hanging.reject(new Error("nobody waits for this any more"));
+  await settle();
+});
+
+Deno.test("retry: the caller's signal ends an attempt and a delay with its reason", async () => {
+  const clock = new FakeClock();
+  for (const steps of [[() => new Promise<string>(() => {})], [throwing(TRANSIENT)]]) {
+    const controller = new AbortController();
+    const reason = new Error("gone");
+    const { run, attempts } = script<string>(...steps);
+    const done = retry(run, { clock, signal: controller.signal }).catch((error) => error);
+    await settle();
+    controller.abort(reason);
+    assertStrictEquals(await done, reason);
+    assertEquals(attempts.length, 1);
+    assertEquals(clock.timers, 0);
+  }
+});
+
+Deno.test("retry: a signal that has aborted already lets nothing begin", async () => {
+  const { run, attempts } = script(() => "done");
+  await assertRejects(() => retry(run, { signal: AbortSignal.abort(new Error("gone")) }), Error, "gone");
+  assertEquals(attempts.length, 0);
+});
+
+Deno.test("retry: an observer that throws changes nothing", async () => {
+  const clock = new FakeClock();
+  const { run } = script<string>(throwing(TRANSIENT), () => "done");
+  const done = retry(run, { clock, onRetry: throwing(new Error("observer")) });
+  await clock.advance(1_000);
+  assertEquals(await done, "done");
+});
+
+Deno.test("retry: an option out of range is an error that names it and what it held", async () => {
+  const bad = [{ retries: -1 }, { retries: 1.5 }, { retries: NaN }, { delayMs: -1 }, { deadlineMs: 0 }, {
+    maxDelayMs: Infinity,
+  }];
+  for (const options of bad) {
+    const [[name, value]] = Object.entries(options) as [[string, number]];
+    const { run, attempts } = script(() => "done");
+    await assertRejects(() => retry(run, options), RangeError, `${name} is ${value}`);
+    assertEquals(attempts.length, 0);
+  }
+});
+
+Deno.test("retry: a delay keeps the process alive", async () => {
+  const script = `
+    import { retry } from "${import.meta.resolve("../../shared/resilience/mod.ts")}";
+    let attempts = 0;
+    const done = await retry(() => { if (++attempts < 2) throw { code: "40001" }; return "done"; }, { delayMs: 1 });
+    console.log(done, attempts);
+  `;
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-config", "--no-lock", "--no-check", "-"],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  });
+  const child = command.spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(script));
+  await writer.close();
+  const { stdout, code } = await child.output();
+  assertEquals([new TextDecoder().decode(stdout).trim(), code], ["done 2", 0]);
+});
