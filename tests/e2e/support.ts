@@ -1,0 +1,114 @@
+/**
+ * The whole local stack, as a client of its functions sees it.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { type Stack, type StackOptions, startStack } from "../../local/mod.ts";
+
+/** A stack for all the tests of a file: it is up before the first and gone after the last. */
+export function useStack(options: StackOptions = {}): () => Stack {
+  let stack: Stack | undefined;
+  Deno.test.beforeAll(async () => {
+    stack = await startStack({ ephemeral: true, ...options });
+  });
+  Deno.test.afterAll(async () => {
+    await stack?.stop();
+  });
+  return () => {
+    if (!stack) throw new Error("the stack is not up");
+    return stack;
+  };
+}
+
+/** A user who has signed up. */
+export interface User {
+  readonly id: string;
+  readonly token: string;
+}
+
+/** Signs a new user up. */
+export async function signUp(stack: Stack, name: string): Promise<User> {
+  const response = await fetch(`${stack.authUrl}/signup`, {
+    method: "POST",
+    headers: { apikey: stack.publishableKey, "content-type": "application/json" },
+    body: JSON.stringify({ email: `${name}-${crypto.randomUUID()}@example.com`, password: "correct-horse-battery" }),
+  });
+  const { access_token, user } = await response.json();
+  assertEquals(response.status, 200);
+  return { id: user.id, token: access_token };
+}
+
+/** What is sent to a function. */
+export interface Call {
+  readonly method?: string;
+  readonly token?: string;
+  /** Default: the publishable key; `null` for none. */
+  readonly apikey?: string | null;
+  /** Sent as JSON, unless it is text. */
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+  readonly signal?: AbortSignal;
+}
+
+/** An answer, read to its end. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  // deno-lint-ignore no-explicit-any -- tests look into bodies of every shape
+  readonly body: any;
+}
+
+/** Calls a function through the gateway. */
+export async function call(stack: Stack, path: string, options: Call = {}): Promise<Answer> {
+  const { method = options.body === undefined ? "GET" : "POST", token, apikey = stack.publishableKey, body } = options;
+  const headers = new Headers(options.headers);
+  if (apikey !== null) headers.set("apikey", apikey);
+  if (token !== undefined) headers.set("authorization", `Bearer ${token}`);
+  if (body !== undefined && !headers.has("content-type")) headers.set("content-type", "application/json");
+  const response = await fetch(`${stack.url}/functions/v1${path}`, {
+    method,
+    headers,
+    ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
+    ...(options.signal ? { signal: options.signal } : {}),
+  });
+  const text = await response.text();
+  const json = /json/.test(response.headers.get("content-type") ?? "");
+  return { status: response.status, headers: response.headers, body: json ? JSON.parse(text) : text };
+}
+
+/** The four headers that every pooled answer has. */
+export const POOL_HEADERS = [
+  "x-pool-total-connections",
+  "x-pool-active-connections",
+  "x-pool-idle-connections",
+  "x-pool-waiting-requests",
+];
+
+/** The pool's headers as numbers: total, active, idle, waiting. */
+export function poolHeaders({ headers, status }: Answer): number[] {
+  return POOL_HEADERS.map((name) => {
+    const value = headers.get(name);
+    assert(value !== null && /^\d+$/.test(value), `${name} is ${value} on an answer with status ${status}`);
+    return Number(value);
+  });
+}
+
+/** Asserts that an answer is a problem (RFC 9457) with that status and code. */
+export function assertProblem(answer: Answer, status: number, code: string): void {
+  assertEquals([answer.status, answer.body.code], [status, code], JSON.stringify(answer.body));
+  assertEquals(answer.headers.get("content-type"), "application/problem+json");
+  assertEquals(answer.body.status, status);
+  assert(answer.body.title);
+  poolHeaders(answer);
+}
+
+/** Asks until `ready` says yes, or fails after `withinMs`. */
+export async function until(what: string, ready: () => Promise<boolean>, withinMs = 15_000): Promise<number> {
+  const start = performance.now();
+  while (performance.now() - start < withinMs) {
+    if (await ready()) return performance.now() - start;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`not within ${withinMs} ms: ${what}`);
+}
