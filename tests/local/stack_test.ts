@@ -21,18 +21,29 @@ async function withStack(
   await use(stack, fixture, lines);
 }
 
-/** The loopback ports on which our children listen. */
-async function listeners(): Promise<string[]> {
-  const { stdout } = await new Deno.Command("ss", { args: ["-ltnpH"] }).output();
-  const ports: string[] = [];
-  for (const line of new TextDecoder().decode(stdout).split("\n")) {
-    const [port, pid] = [/127\.0\.0\.1:(\d+)/.exec(line)?.[1], /pid=(\d+)/.exec(line)?.[1]];
-    if (port === undefined || pid === undefined) continue;
-    for (let info = await processInfo(Number(pid)); info && info.parent > 1; info = await processInfo(info.parent)) {
-      if (info.parent === Deno.pid) ports.push(port);
+/** The processes below this one, and what each was started with. */
+async function descendants(): Promise<Map<number, string>> {
+  const found = new Map<number, string>();
+  for await (const { name } of Deno.readDir("/proc")) {
+    const info = /^\d+$/.test(name) ? await processInfo(Number(name)) : undefined;
+    for (let up = info; up && up.parent > 1; up = await processInfo(up.parent)) {
+      if (up.parent === Deno.pid && info) found.set(Number(name), info.command);
     }
   }
-  return ports;
+  return found;
+}
+
+/** The loopback ports on which our children listen. */
+async function listeners(): Promise<string[]> {
+  const sockets = new Set<string>();
+  for (const pid of (await descendants()).keys()) {
+    for await (const { name } of Deno.readDir(`/proc/${pid}/fd`)) {
+      sockets.add(await Deno.readLink(`/proc/${pid}/fd/${name}`).catch(() => ""));
+    }
+  }
+  const rows = (await Deno.readTextFile("/proc/net/tcp")).split("\n").map((line) => line.trim().split(/\s+/));
+  return rows.filter((row) => row[3] === "0A" && sockets.has(`socket:[${row[9]}]`))
+    .map((row) => String(parseInt(row[1]?.split(":")[1] ?? "", 16)));
 }
 
 const NO_SESSION = { auth: { persistSession: false, autoRefreshToken: false } };
@@ -301,6 +312,9 @@ Deno.test("the gateway", async (t) => {
       assertEquals(await raw(`localhost:${port}`), "200");
     });
 
+    // What follows looks at /proc.
+    if (Deno.build.os !== "linux") return;
+
     await t.step("is the only way in: a child's own port refuses strangers", async () => {
       const ports = (await listeners()).filter((port) => port !== new URL(stack.url).port);
       // Two functions and the Data API; Postgres does not speak HTTP.
@@ -312,6 +326,23 @@ Deno.test("the gateway", async (t) => {
         }, () => 403);
         assert(status !== 200, `port ${port} answered`);
       }
+    });
+
+    await t.step("answers 503 when the Data API crashes, which is started again", async () => {
+      const read = () => fetch(`${stack.restUrl}/greetings`, { headers: { apikey: stack.publishableKey } });
+      assertEquals((await read()).status, 200);
+      const api = [...await descendants()].find(([, command]) => /^\S*deno .*data_api\/main\.ts$/.test(command));
+      assert(api, "the process of the Data API");
+      Deno.kill(api[0], "SIGKILL");
+      const seen = new Set<number>();
+      await eventually(async () => {
+        const response = await read();
+        const body = await response.json();
+        if (response.status === 503) assertEquals(body.code, "DATA_API_UNAVAILABLE");
+        seen.add(response.status);
+        return seen.has(503) && response.status === 200;
+      }, "an answer of the new one");
+      assertEquals([...seen].filter((status) => status !== 200 && status !== 503), []);
     });
   });
 });

@@ -1,9 +1,10 @@
-import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { launchers } from "../../local/cli/ancestors.ts";
 import { isoTimestamp } from "../../local/data_api/generation.ts";
 import { StackFault } from "../../local/fault.ts";
 import { loadKeys } from "../../local/keys.ts";
 import { lockProject } from "../../local/lock.ts";
+import { portFault, requirePort } from "../../local/ports.ts";
 import { findCandidates } from "../../local/postgres/owner.ts";
 
 async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
@@ -80,4 +81,16 @@ Deno.test("timestamps are written as PostgREST writes them", () => {
     ["infinity", "infinity"],
   ];
   for (const [from, to] of cases) assertEquals(isoTimestamp(from), to);
+});
+
+Deno.test("a port that cannot be had is one line with the remedy", () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const taken = assertThrows(() => requirePort(listener.addr.port, "--port"), StackFault, "--port <port>");
+  assertEquals(taken.code, "PORT_TAKEN");
+  const forbidden = portFault(new Deno.errors.PermissionDenied("no"), 80, "--db-port");
+  assertEquals([forbidden.code, forbidden.message], [
+    "PORT_FORBIDDEN",
+    "This user may not listen on port 80: choose one above 1023 with --db-port <port>.",
+  ]);
+  requirePort(0, "--port");
 });
