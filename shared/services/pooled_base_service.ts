@@ -87,8 +87,8 @@ export abstract class PooledBaseService<Database = any> {
   ): Promise<T> {
     const { lease, ...limits } = options;
     let transport: unknown;
-    const attempt = async (client: SupabaseClient<Database>): Promise<T> => {
-      const outcome = await operation(client);
+    const attempt = async (client: SupabaseClient<Database>, signal: AbortSignal): Promise<T> => {
+      const outcome = await untilAborted(operation(client), signal);
       const error = typeof outcome === "object" && outcome !== null ? Reflect.get(outcome, "error") : undefined;
       transport = transportFailure(client, error);
       return outcome;
@@ -97,7 +97,7 @@ export abstract class PooledBaseService<Database = any> {
       return await retry(
         ({ signal }) => {
           transport = undefined;
-          return this.withPooledClient(attempt, { ...lease, signal });
+          return this.withPooledClient((client) => attempt(client, signal), { ...lease, signal });
         },
         {
           ...limits,
@@ -136,4 +136,13 @@ export abstract class PooledBaseService<Database = any> {
   protected handleError(failure: unknown): never {
     throw toServiceError(failure);
   }
+}
+
+/** What `work` settles as, or the signal's reason: work that takes no notice of a signal must not keep its client. */
+function untilAborted<T>(work: PromiseLike<T> | T, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    Promise.resolve(work).then(resolve, reject);
+  });
 }

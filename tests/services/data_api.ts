@@ -1,0 +1,77 @@
+/**
+ * Answers as the Data API gives them, for services on a real pool.
+ *
+ * @module
+ */
+import { SupabaseConnectionPool, type SupabasePoolConfig } from "../../shared/supabase/mod.ts";
+import { type FakeProject, startFakeProject } from "../support/fake_project.ts";
+
+export const PUBLISHABLE_KEY = "sb_publishable_test";
+
+/** A request as a handler of the stand-in sees it. */
+export interface Call {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly body: unknown;
+  readonly prefer: string;
+}
+
+/** A project whose Data API is `answer`, and a pool for callers on it. */
+export interface DataApi extends AsyncDisposable {
+  readonly project: FakeProject;
+  readonly pool: SupabaseConnectionPool;
+  readonly calls: Call[];
+}
+
+/** An error of the Data API. */
+export function apiError(
+  status: number,
+  code: string,
+  message = "refused",
+  more: Record<string, unknown> = {},
+): Response {
+  return Response.json({ code, message, details: null, hint: null, ...more }, { status });
+}
+
+/** Rows with the total that `count=exact` asks for. */
+export function counted(rows: readonly unknown[], total: number): Response {
+  const range = rows.length === 0 ? "*" : `0-${rows.length - 1}`;
+  return Response.json(rows, { status: 206, headers: { "Content-Range": `${range}/${total}` } });
+}
+
+/** Starts a stand-in that answers each call with `answer`. */
+export function startDataApi(
+  answer: (call: Call, nth: number) => Response | Promise<Response>,
+  config: Partial<SupabasePoolConfig> = {},
+): DataApi {
+  const project = startFakeProject();
+  const calls: Call[] = [];
+  project.answer = async (request) => {
+    const { pathname, searchParams } = new URL(request.url);
+    const text = await request.text();
+    const call: Call = {
+      method: request.method,
+      path: pathname,
+      query: searchParams,
+      body: text === "" ? undefined : JSON.parse(text),
+      prefer: request.headers.get("Prefer") ?? "",
+    };
+    calls.push(call);
+    return await answer(call, calls.length);
+  };
+  const pool = SupabaseConnectionPool.getInstance(project.url, PUBLISHABLE_KEY, {
+    minConnections: 0,
+    retryDelayMs: 1,
+    ...config,
+  });
+  return {
+    project,
+    pool,
+    calls,
+    async [Symbol.asyncDispose]() {
+      await pool.shutdown(0);
+      await project[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -1,0 +1,207 @@
+import { assert, assertEquals, assertFalse, assertInstanceOf, assertRejects, assertStrictEquals } from "@std/assert";
+import { AcquireTimeoutError, LeaseReleasedError } from "../../shared/pool/mod.ts";
+import { RequestTimeoutError } from "../../shared/supabase/mod.ts";
+import {
+  type ClientOperation,
+  PooledBaseService,
+  ServiceError,
+  type WithRetryOptions,
+} from "../../shared/services/mod.ts";
+import { FakeClock, settle } from "../support/fake_clock.ts";
+import { apiError, startDataApi } from "./data_api.ts";
+
+/** Opens what services use themselves. */
+class TestService extends PooledBaseService {
+  // deno-lint-ignore no-explicit-any -- the rows of a test have no schema
+  run<T>(operation: ClientOperation<any, T>): Promise<T> {
+    return this.withPooledClient(operation);
+  }
+
+  retry<T>(
+    // deno-lint-ignore no-explicit-any -- the rows of a test have no schema
+    operation: ClientOperation<any, T>,
+    maxRetries?: number,
+    delayMs?: number,
+    options?: WithRetryOptions,
+  ): Promise<T> {
+    return this.withRetry(operation, maxRetries, delayMs, options);
+  }
+
+  fail(failure: unknown): never {
+    this.handleError(failure);
+  }
+}
+
+const UNAVAILABLE = () => apiError(503, "PGRST000", "no database");
+
+Deno.test("withPooledClient returns what the operation returns, its error included", async () => {
+  await using api = startDataApi((call) => call.path.endsWith("/good") ? Response.json([1]) : apiError(400, "22P02"));
+  const service = new TestService(api.pool);
+  assertEquals((await service.run((client) => client.from("good").select())).data, [1]);
+  assertEquals((await service.run((client) => client.from("bad").select())).error?.code, "22P02");
+  assertEquals(await service.run(() => 7), 7);
+});
+
+Deno.test("withPooledClient gives the client back whatever happens", async () => {
+  await using api = startDataApi(() => Response.json([]), { maxConnections: 1 });
+  const service = new TestService(api.pool);
+  const error = new Error("mine");
+  await service.run((client) => client.from("t").select());
+  assertStrictEquals(await service.run(() => Promise.reject(error)).catch((thrown) => thrown), error);
+  assertStrictEquals(
+    await service.run(() => {
+      throw error;
+    }).catch((thrown) => thrown),
+    error,
+  );
+  const { activeConnections, totalAcquired, totalReleased } = api.pool.getStats();
+  assertEquals([activeConnections, totalAcquired, totalReleased], [0, 3, 3]);
+});
+
+Deno.test("withPooledClient holds the client while it is used, and not longer", async () => {
+  await using api = startDataApi(() => Response.json([]), { maxConnections: 1, acquireTimeoutMs: 20 });
+  const service = new TestService(api.pool);
+  const held = Promise.withResolvers<void>();
+  const first = service.run(() => held.promise);
+  const error = await assertRejects(() => service.run(() => 1), AcquireTimeoutError, "Connection acquire timeout");
+  assertEquals(error.code, "ACQUIRE_TIMEOUT");
+  held.resolve();
+  await first;
+  assertEquals(await service.run(() => 1), 1);
+
+  let kept: unknown;
+  await service.run((client) => {
+    kept = client.from("t").select();
+  });
+  const { error: late } = await (kept as PromiseLike<{ error: { message: string } }>);
+  assert(late.message.startsWith("LeaseReleasedError"), late.message);
+  assertEquals(api.calls.length, 0);
+});
+
+Deno.test("withRetry tries again three times, leasing anew, and returns the last result", async () => {
+  await using api = startDataApi(UNAVAILABLE);
+  const service = new TestService(api.pool);
+  const result = await service.retry((client) => client.from("t").insert({}), undefined, 1);
+  assertEquals(result.error?.code, "PGRST000");
+  assertEquals(api.calls.length, 4);
+  const { activeConnections, totalAcquired } = api.pool.getStats();
+  assertEquals([activeConnections, totalAcquired], [0, 4]);
+});
+
+Deno.test("withRetry takes the pool's maxRetries unless told otherwise", async () => {
+  await using api = startDataApi(UNAVAILABLE, { maxRetries: 1 });
+  const service = new TestService(api.pool);
+  await service.retry((client) => client.from("t").select());
+  assertEquals(api.calls.length, 2);
+  await service.retry((client) => client.from("t").select(), 0);
+  assertEquals(api.calls.length, 3);
+});
+
+Deno.test("withRetry stops at the first success", async () => {
+  await using api = startDataApi((_call, nth) => nth < 3 ? UNAVAILABLE() : Response.json([nth]));
+  const result = await new TestService(api.pool).retry((client) => client.from("t").select());
+  assertEquals(result.data, [3]);
+});
+
+Deno.test("withRetry holds no client while it waits", async () => {
+  await using api = startDataApi((_call, nth) => nth < 2 ? UNAVAILABLE() : Response.json([]));
+  const clock = new FakeClock();
+  const waiting = Promise.withResolvers<void>();
+  const done = new TestService(api.pool).retry((client) => client.from("t").select(), 1, 1_000, {
+    clock,
+    random: () => 0,
+    onRetry: () => waiting.resolve(),
+  });
+  await waiting.promise;
+  assertEquals(api.pool.getStats().activeConnections, 0);
+  await settle();
+  await clock.advance(1_000);
+  assertEquals((await done).error, null);
+});
+
+Deno.test("withRetry does not repeat what is permanent, nor what may have been done", async () => {
+  for (
+    const [answer, idempotent, expected] of [
+      [() => apiError(409, "23505"), true, 1],
+      [() => apiError(502, ""), false, 1],
+      [() => apiError(502, ""), true, 4],
+    ] as const
+  ) {
+    await using api = startDataApi(answer);
+    await new TestService(api.pool).retry((client) => client.from("t").insert({}), 3, 1, { idempotent });
+    assertEquals(api.calls.length, expected);
+  }
+});
+
+Deno.test("withRetry knows a timeout that supabase-js made a text of", async () => {
+  await using api = startDataApi(() => new Promise<Response>(() => {}), { requestTimeoutMs: 20 });
+  const service = new TestService(api.pool);
+  const once = await service.retry((client) => client.from("t").insert({}), 1, 1);
+  assertEquals([once.status, api.calls.length], [0, 1]);
+  await service.retry((client) => client.from("t").upsert({}), 1, 1, { idempotent: true });
+  assertEquals(api.calls.length, 3);
+});
+
+Deno.test("withRetry is over at deadlineMs, ends what it sent and gives the client back", async () => {
+  await using api = startDataApi(() => new Promise<Response>(() => {}));
+  const service = new TestService(api.pool);
+  const error = await assertRejects(
+    () => service.retry((client) => client.from("t").select(), 3, 1, { deadlineMs: 30 }),
+    ServiceError,
+    "in time",
+  );
+  assertEquals([error.code, error.status], ["RETRY_TIMEOUT", 504]);
+  await settle();
+  assertEquals(api.pool.getStats().activeConnections, 0);
+});
+
+Deno.test("withRetry at deadlineMs takes the client from work that takes no notice", async () => {
+  await using api = startDataApi(() => Response.json([]));
+  const service = new TestService(api.pool);
+  await assertRejects(() => service.retry(() => new Promise(() => {}), 3, 1, { deadlineMs: 10 }), ServiceError);
+  await settle();
+  assertEquals(api.pool.getStats().activeConnections, 0);
+});
+
+Deno.test("withRetry ends with its caller's signal", async () => {
+  await using api = startDataApi(() => new Promise<Response>(() => {}));
+  const controller = new AbortController();
+  const reason = new Error("gone");
+  const done = new TestService(api.pool)
+    .retry((client) => client.from("t").select(), 3, 1, { lease: { signal: controller.signal } })
+    .catch((error) => error);
+  while (api.calls.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  controller.abort(reason);
+  assertStrictEquals(await done, reason);
+  await settle();
+  assertEquals(api.pool.getStats().activeConnections, 0);
+});
+
+Deno.test("handleError: what fetch threw is found again, not its text", async () => {
+  await using api = startDataApi(() => new Promise<Response>(() => {}), { requestTimeoutMs: 20 });
+  const service = new TestService(api.pool);
+  await assertRejects(
+    () =>
+      service.run(async (client) => {
+        const { error } = await client.from("t").select();
+        if (error) service.fail(error);
+      }),
+    RequestTimeoutError,
+  );
+  const error: unknown = await service.run(async (client) => {
+    api.pool.shutdown(0);
+    const result = await client.from("t").select();
+    service.fail(result);
+  }).catch((thrown) => thrown);
+  assertInstanceOf(error, Error);
+  assertFalse(error instanceof ServiceError, "an error of the pool keeps its own class");
+  assertFalse(error instanceof LeaseReleasedError);
+});
+
+Deno.test("getPoolStats and healthCheck are the pool's", async () => {
+  await using api = startDataApi(() => Response.json([]));
+  const service = new TestService(api.pool);
+  assertEquals(service.getPoolStats(), api.pool.getStats());
+  const health = await service.healthCheck();
+  assertEquals([health.healthy, health.details.testQuery.success], [true, true]);
+});

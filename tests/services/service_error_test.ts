@@ -1,0 +1,99 @@
+import { assert, assertEquals, assertInstanceOf, assertStrictEquals } from "@std/assert";
+import { AcquireTimeoutError } from "../../shared/pool/mod.ts";
+import { RetryTimeoutError } from "../../shared/resilience/mod.ts";
+import { notFound, ServiceError, toServiceError } from "../../shared/services/mod.ts";
+
+function serviceError(failure: unknown): ServiceError {
+  const error = toServiceError(failure);
+  assertInstanceOf(error, ServiceError);
+  return error;
+}
+
+const CASES: readonly (readonly [what: string, failure: unknown, status: number, code: string])[] = [
+  ["a result's status", { error: { code: "PGRST116", message: "m" }, status: 406 }, 406, "PGRST116"],
+  ["the code over the result's status", { error: { code: "23505", message: "m" }, status: 500 }, 409, "23505"],
+  ["an error without a status", { code: "42501", message: "m", details: null, hint: null }, 403, "42501"],
+  ["a status a function asked for", { error: { code: "PT418", message: "m" }, status: 400 }, 418, "PT418"],
+  ["a class", { code: "22003", message: "m" }, 400, "22003"],
+  ["a check", { code: "23514", message: "m" }, 400, "23514"],
+  ["a bad token", { error: { code: "PGRST301", message: "m" }, status: 401 }, 401, "PGRST301"],
+  ["too many requests", { error: { code: "", message: "m" }, status: 429 }, 429, "UPSTREAM_FAILED"],
+  ["no database", { error: { code: "PGRST000", message: "m" }, status: 503 }, 503, "PGRST000"],
+  ["a deadlock, after the last retry", { error: { code: "40P01", message: "m" }, status: 500 }, 503, "40P01"],
+  ["a slow statement", { error: { code: "57014", message: "m" }, status: 500 }, 504, "57014"],
+  ["a fault of the database", { error: { code: "XX000", message: "m" }, status: 500 }, 500, "XX000"],
+  ["a proxy's page", { error: { code: "", message: "<html>" }, status: 502 }, 502, "UPSTREAM_FAILED"],
+  [
+    "another Data API that cannot reach its database",
+    { error: { code: "SUP", message: "Error: connect ECONNREFUSED 10.0.0.1:5432" }, status: 500 },
+    503,
+    "UPSTREAM_UNAVAILABLE",
+  ],
+  [
+    "a refused connection",
+    { error: { code: "", message: "TypeError: connection refused" }, status: 0 },
+    503,
+    "UPSTREAM_UNAVAILABLE",
+  ],
+  [
+    "a broken connection",
+    { error: { code: "", message: "TypeError: connection reset" }, status: 0 },
+    502,
+    "UPSTREAM_FAILED",
+  ],
+  ["what nobody knows", undefined, 502, "UPSTREAM_FAILED"],
+  ["a text", "oops", 502, "UPSTREAM_FAILED"],
+];
+
+for (const [what, failure, status, code] of CASES) {
+  Deno.test(`toServiceError: ${what} is ${status} ${code}`, () => {
+    const error = serviceError(failure);
+    assertEquals([error.status, error.code], [status, code]);
+    assert(error.message !== "");
+  });
+}
+
+Deno.test("toServiceError: a refusal keeps message and hint; details, which hold values of rows, are left behind", () => {
+  const error = serviceError({
+    data: null,
+    error: {
+      code: "23505",
+      message: "duplicate key",
+      hint: "choose another",
+      details: "Key (name)=(my secret) already exists.",
+    },
+    status: 409,
+  });
+  assertEquals([error.message, error.hint], ["duplicate key", "choose another"]);
+  assert(!Deno.inspect(error).includes("my secret"));
+  assert(!JSON.stringify(error).includes("duplicate"), "neither does JSON show its cause");
+  assertEquals((error.cause as { code: string }).code, "23505");
+});
+
+Deno.test("toServiceError: of a failure of the server the insides stay in the cause", () => {
+  const error = serviceError({
+    error: { code: "XX000", message: "at 10.0.0.1", hint: "look at 10.0.0.1" },
+    status: 500,
+  });
+  assertEquals([error.message.includes("10.0.0.1"), error.hint], [false, undefined]);
+  assertEquals((error.cause as { message: string }).message, "at 10.0.0.1");
+});
+
+Deno.test("toServiceError: what was thrown keeps its causes", () => {
+  const thrown = new TypeError("fetch failed", { cause: new Error("connection refused") });
+  assertStrictEquals(serviceError(thrown).cause, thrown);
+  assertEquals(serviceError(thrown).status, 503);
+});
+
+Deno.test("toServiceError: errors that speak for themselves come back as they are", () => {
+  for (const own of [new AcquireTimeoutError("m"), notFound("budget"), new DOMException("gone", "AbortError")]) {
+    assertStrictEquals(toServiceError(own), own);
+  }
+});
+
+Deno.test("toServiceError: a retry that took too long is 504", () => {
+  const timeout = new RetryTimeoutError(10, 2);
+  const error = serviceError(timeout);
+  assertEquals([error.status, error.code], [504, "RETRY_TIMEOUT"]);
+  assertStrictEquals(error.cause, timeout);
+});
