@@ -118,10 +118,6 @@ export function readApiKeys(variables: Variables, issues: ConfigIssue[]): Keys {
       message: `is not set, nor is ${PUBLISHABLE.singular} or ${PUBLISHABLE.legacy}; calls for users need one of them`,
     });
   }
-  const secrets = new Set(Object.values(secretKeys));
-  if (Object.values(publishableKeys).some((key) => secrets.has(key))) {
-    issues.push({ path: PUBLISHABLE.plural, message: "holds a key that is also set as a secret key" });
-  }
   return { publishableKeys, secretKeys, publishableKey, secretKey: pickKey(secretKeys) };
 }
 

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
 import { importSPKI } from "jose";
 import { type PooledContext, type PooledSupabaseOptions, withPooledSupabase } from "../../shared/http/mod.ts";
+import { DEFAULT_USER_ROLES, userTokenFailure } from "../../shared/http/user_token.ts";
 import { FakePools, JWT_SECRET, VARIABLES } from "./fake_pools.ts";
 import { createProjectKey, sharedSecretToken, unsignedToken, USER } from "./tokens.ts";
 
@@ -157,6 +158,14 @@ Deno.test("what @supabase/server accepted must pass the same rules", async (t) =
   }
 });
 
+Deno.test("a token expires by the wall clock, whoever verified it, to the instant", () => {
+  const failure = (exp: unknown, nowMs: number) =>
+    userTokenFailure({ sub: "a", role: "authenticated", exp }, DEFAULT_USER_ROLES, nowMs);
+  assertEquals(failure(1_000, 999_999), undefined);
+  assertStringIncludes(failure(1_000, 1_000_000)?.reason ?? "", "expired");
+  for (const exp of [NaN, Infinity, "2000", null]) assertStringIncludes(failure(exp, 0)?.reason ?? "", '"exp"');
+});
+
 Deno.test("the pool's roles are the ones a user's token may carry", async () => {
   const service = new FakePools();
   service.user.config = { ...service.user.config, userRoles: ["member"] };
@@ -180,7 +189,10 @@ Deno.test("issuer and audience are checked where they are configured", async (t)
     [{ audience: "authenticated" }, { aud: undefined }, 401],
     [{ issuer: USER.iss }, { iss: undefined }, 401],
     [{ audience: "" }, {}, 401],
+    [{ audience: [] }, {}, 401],
+    [{ issuer: "" }, {}, 401],
     [{ issuer: [] }, {}, 401],
+    [{ issuer: [USER.iss, ""] }, {}, 401],
   ];
   for (const [options, changes, status] of rows) {
     await t.step(`${JSON.stringify(options)} ${JSON.stringify(Object.keys(changes))}`, async () => {

@@ -135,6 +135,7 @@ Deno.test("each bad value is found", async (t) => {
   const rows: readonly (readonly [string, string])[] = [
     ["SUPABASE_URL", "project.supabase.co"],
     ["SUPABASE_URL", "https://user:hunter2@project.supabase.co"],
+    ["SUPABASE_URL", "https://user@project.supabase.co"],
     ["SUPABASE_URL", "https://project.supabase.co/?apikey=x"],
     ["SUPABASE_PUBLISHABLE_KEYS", '{"default":""}'],
     ["SUPABASE_PUBLISHABLE_KEYS", '{"default":"sb_secret_oops"}'],
