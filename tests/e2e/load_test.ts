@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import postgres from "postgres";
-import { type Answer, assertProblem, call, poolHeaders, signUp, until, useStack } from "./support.ts";
+import { type Answer, assertProblem, call, signUp, until, useStack } from "./support.ts";
 
 const stack = useStack({ env: { POOL_MAX_CONNECTIONS: "10", POOL_ACQUIRE_TIMEOUT_MS: "1000" } });
 
