@@ -1,0 +1,160 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { createClient } from "@supabase/supabase-js";
+import {
+  CategoryService,
+  type Database,
+  PooledBudgetService,
+  PooledCategoryService,
+  PooledTemplateService,
+  ServiceError,
+} from "../../shared/services/mod.ts";
+import type { ClientPool } from "../../shared/supabase/mod.ts";
+import { apiError, type Call, counted, type DataApi, PUBLISHABLE_KEY, startDataApi } from "./data_api.ts";
+
+const ID = "123e4567-e89b-12d3-a456-426614174000";
+const BUDGET = { id: ID, name: "Home" };
+const CATEGORY = { id: ID, name: "Rent", position: 0 };
+
+function typed(api: DataApi): ClientPool<Database> {
+  return api.pool as unknown as ClientPool<Database>;
+}
+
+function summary({ method, path, query, body }: Call): unknown[] {
+  return [method, path, Object.fromEntries(query), body];
+}
+
+Deno.test("listBudgets asks for one page, in order, counted", async () => {
+  await using api = startDataApi(() => counted([BUDGET], 7));
+  const page = await new PooledBudgetService(typed(api)).listBudgets({ limit: 2, offset: 4 });
+  assertEquals(page as unknown, { items: [BUDGET], total: 7, limit: 2, offset: 4 });
+  const [call] = api.calls as [Call];
+  assertEquals(Object.fromEntries(call.query), {
+    select: "*",
+    order: "created_at.asc,id.asc",
+    offset: "4",
+    limit: "2",
+  });
+  assertEquals(call.prefer, "count=exact");
+});
+
+Deno.test("a page behind the end is empty and still knows the total", async () => {
+  await using api = startDataApi((_call, nth) =>
+    nth === 1 ? apiError(416, "PGRST103", "Requested range not satisfiable") : counted([BUDGET], 3)
+  );
+  const page = await new PooledBudgetService(typed(api)).listBudgets({ limit: 2, offset: 100 });
+  assertEquals(page as unknown, { items: [], total: 3, limit: 2, offset: 100 });
+});
+
+Deno.test("a page of nothing at all", async () => {
+  await using api = startDataApi(() => apiError(416, "PGRST103", "Requested range not satisfiable"));
+  const page = await new PooledBudgetService(typed(api)).listBudgets({ limit: 2, offset: 100 });
+  assertEquals([page.items, page.total], [[], 0]);
+});
+
+Deno.test("reads are retried, creations and deletions only where nothing can have been done", async () => {
+  await using api = startDataApi(() => apiError(502, ""), { maxRetries: 1 });
+  const budgets = new PooledBudgetService(typed(api));
+  const categories = new PooledCategoryService(typed(api));
+  const templates = new PooledTemplateService(typed(api));
+  const page = { limit: 1, offset: 0 };
+  const expected: readonly (readonly [work: () => Promise<unknown>, calls: number])[] = [
+    [() => budgets.listBudgets(page), 2],
+    [() => budgets.getBudget(ID), 2],
+    [() => budgets.createBudget({ name: "a" }), 1],
+    [() => budgets.renameBudget(ID, "a"), 2],
+    [() => budgets.deleteBudget(ID), 1],
+    [() => categories.listCategories(ID), 2],
+    [() => categories.pageCategories(ID, page), 2],
+    [() => categories.getCategory(ID), 2],
+    [() => categories.createCategory(ID, "a"), 1],
+    [() => categories.renameCategory(ID, "a"), 2],
+    [() => categories.reorderCategories(ID, [ID]), 2],
+    [() => categories.deleteCategory(ID), 1],
+    [() => templates.listTemplates(page), 2],
+    [() => templates.getTemplate(ID), 2],
+  ];
+  for (const [work, calls] of expected) {
+    const before = api.calls.length;
+    const error = await assertRejects(work, ServiceError);
+    assertEquals([error.status, api.calls.length - before], [502, calls], work.toString());
+  }
+  assertEquals(api.pool.getStats().activeConnections, 0);
+});
+
+Deno.test("a row that is not there, or is another's, is NOT_FOUND", async () => {
+  await using api = startDataApi(() => Response.json([]));
+  const budgets = new PooledBudgetService(typed(api));
+  const categories = new PooledCategoryService(typed(api));
+  for (
+    const [work, what] of [
+      [() => budgets.getBudget(ID), "budget"],
+      [() => budgets.renameBudget(ID, "a"), "budget"],
+      [() => budgets.deleteBudget(ID), "budget"],
+      [() => categories.getCategory(ID), "category"],
+      [() => categories.renameCategory(ID, "a"), "category"],
+      [() => categories.deleteCategory(ID), "category"],
+      [() => new PooledTemplateService(typed(api)).getTemplate(ID), "template"],
+    ] as const
+  ) {
+    const error = await assertRejects(work, ServiceError, `No such ${what}`);
+    assertEquals([error.code, error.status], ["NOT_FOUND", 404]);
+  }
+});
+
+Deno.test("a budget another has is none to add to or to order", async () => {
+  await using api = startDataApi(({ path }) =>
+    path.endsWith("/reorder_categories") ? apiError(404, "PT404") : apiError(409, "23503")
+  );
+  const categories = new PooledCategoryService(typed(api));
+  for (const work of [() => categories.createCategory(ID, "a"), () => categories.reorderCategories(ID, [])]) {
+    const error = await assertRejects(work, ServiceError, "No such budget");
+    assertEquals(error.status, 404);
+  }
+});
+
+Deno.test("what each write sends", async () => {
+  await using api = startDataApi(({ path }) =>
+    path.endsWith("/budgets") || path.endsWith("/categories")
+      ? new Response(JSON.stringify(BUDGET), { headers: { "Content-Type": "application/json" } })
+      : Response.json([CATEGORY])
+  );
+  const budgets = new PooledBudgetService(typed(api));
+  const categories = new PooledCategoryService(typed(api));
+  await budgets.createBudget({ name: "Home" });
+  await budgets.createBudget({ name: "Home", currency: "EUR" });
+  await categories.createCategory(ID, "Rent");
+  assertEquals(await categories.reorderCategories(ID, [ID]) as unknown, [CATEGORY]);
+  assertEquals(api.calls.map(summary), [
+    ["POST", "/rest/v1/budgets", { select: "*" }, { name: "Home" }],
+    ["POST", "/rest/v1/budgets", { select: "*" }, { name: "Home", currency: "EUR" }],
+    ["POST", "/rest/v1/categories", { select: "*" }, { budget_id: ID, name: "Rent" }],
+    ["POST", "/rest/v1/rpc/reorder_categories", {}, { p_budget_id: ID, p_category_ids: [ID] }],
+  ]);
+});
+
+Deno.test("listCategories: the old service and the pooled one ask and answer the same", async () => {
+  await using api = startDataApi(() => Response.json([CATEGORY]));
+  const client = createClient<Database>(api.project.url, PUBLISHABLE_KEY, {
+    auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
+  });
+  const old = await new CategoryService(client).listCategories(ID);
+  const pooled = await new PooledCategoryService(typed(api)).listCategories(ID);
+  assertEquals(old, pooled);
+  const [first, second] = api.calls.map(summary);
+  assertEquals(first, second);
+  assertEquals(first, [
+    "GET",
+    "/rest/v1/categories",
+    { select: "*", budget_id: `eq.${ID}`, order: "position.asc" },
+    undefined,
+  ]);
+});
+
+Deno.test("the old service throws a ServiceError too", async () => {
+  await using api = startDataApi(() => apiError(409, "23505"));
+  const client = createClient<Database>(api.project.url, PUBLISHABLE_KEY, {
+    auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
+  });
+  const error = await assertRejects(() => new CategoryService(client).createCategory(ID, "a"), ServiceError);
+  assertEquals([error.code, error.status], ["23505", 409]);
+});
