@@ -44,7 +44,7 @@ const CASES: readonly (readonly [what: string, failure: unknown, kind: FailureKi
   ],
   [
     "a result: details of the database are no text of ours",
-    { data: null, error: { code: "23514", message: "check", details: "(connection refused)" }, status: 400 },
+    { data: null, error: { code: "SUP", message: "check", details: "(connection refused)" }, status: 500 },
     "permanent",
   ],
   // Other clients

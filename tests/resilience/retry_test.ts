@@ -206,7 +206,7 @@ Deno.test("retry: a delay keeps the process alive", async () => {
   const script = `
     import { retry } from "${import.meta.resolve("../../shared/resilience/mod.ts")}";
     let attempts = 0;
-    const done = await retry(() => { if (++attempts < 2) throw { code: "40001" }; return "done"; }, { delayMs: 1 });
+    const done = await retry(() => { if (++attempts < 2) throw { code: "40001" }; return "done"; }, { delayMs: 100 });
     console.log(done, attempts);
   `;
   const command = new Deno.Command(Deno.execPath(), {

@@ -142,6 +142,18 @@ Deno.test("withRetry knows a timeout that supabase-js made a text of", async () 
   assertEquals(api.calls.length, 3);
 });
 
+Deno.test("withRetry judges what fetch threw, not the text supabase-js made of it", async () => {
+  let calls = 0;
+  await using api = startDataApi(() => Response.json([]), {
+    fetch: () => {
+      calls++;
+      return Promise.reject(Object.assign(new Error("words nobody knows"), { code: "ECONNREFUSED" }));
+    },
+  });
+  const result = await new TestService(api.pool).retry((client) => client.from("t").insert({}), 2, 1);
+  assertEquals([result.status, calls], [0, 3]);
+});
+
 Deno.test("withRetry is over at deadlineMs, ends what it sent and gives the client back", async () => {
   await using api = startDataApi(() => new Promise<Response>(() => {}));
   const service = new TestService(api.pool);
