@@ -37,18 +37,20 @@ export function poolHeaders(stats: HeaderStats): Record<string, string> {
 /** Adds `names` to `Access-Control-Expose-Headers`, keeping what is there: browsers hide what is not listed. */
 export function exposeHeaders(headers: Headers, names: readonly string[]): void {
   const listed = headers.get("Access-Control-Expose-Headers");
-  const known = new Set((listed ?? "").split(",").map((name) => name.trim().toLowerCase()));
+  if (!listed) return headers.set("Access-Control-Expose-Headers", names.join(", "));
+  const known = new Set(listed.split(",").map((name) => name.trim().toLowerCase()));
   const missing = names.filter((name) => !known.has(name.toLowerCase()));
-  if (missing.length === 0) return;
-  headers.set("Access-Control-Expose-Headers", [...(listed ? [listed] : []), ...missing].join(", "));
+  if (missing.length > 0) headers.set("Access-Control-Expose-Headers", [listed, ...missing].join(", "));
 }
 
 /** Sets the `pool` metric of `Server-Timing` and keeps every other one. */
 function setTiming(headers: Headers, durationMs: number): void {
-  const others = (headers.get("Server-Timing") ?? "").split(",")
-    .map((metric) => metric.trim())
+  const ours = `pool;dur=${Math.max(0, durationMs).toFixed(1)}`;
+  const listed = headers.get("Server-Timing");
+  if (!listed) return headers.set("Server-Timing", ours);
+  const others = listed.split(",").map((metric) => metric.trim())
     .filter((metric) => metric !== "" && !/^pool(\s*;|$)/.test(metric));
-  headers.set("Server-Timing", [...others, `pool;dur=${Math.max(0, durationMs).toFixed(1)}`].join(", "));
+  headers.set("Server-Timing", [...others, ours].join(", "));
 }
 
 /**
