@@ -25,14 +25,14 @@ const config: DataApiConfig = JSON.parse(Deno.env.get(CONFIG_VARIABLE) ?? "");
 Deno.env.delete(CONFIG_VARIABLE);
 const service = new DataApiService(config);
 
-globalThis.addEventListener("error", (event) => {
+/** What nobody caught: the driver's own, of a connection that broke under a write, or something to tell. */
+function recover(event: Event, error: unknown): void {
   event.preventDefault();
+  if (!String(error).includes("reading 'write'")) console.error(error);
   service.recover();
-});
-globalThis.addEventListener("unhandledrejection", (event) => {
-  event.preventDefault();
-  service.recover();
-});
+}
+globalThis.addEventListener("error", (event) => recover(event, event.error ?? event.message));
+globalThis.addEventListener("unhandledrejection", (event) => recover(event, event.reason));
 
 Deno.serve({
   hostname: LOOPBACK,

@@ -228,10 +228,10 @@ Deno.test("functions", async (t) => {
       assertEquals([response.status, response.headers.get("location")], [302, "https://example.com/"]);
     });
 
-    await t.step("may not write outside /tmp, and a thrown error is a 500 that says nothing", async () => {
-      const path = `${fixture.root}/forbidden`;
-      const response = await fetch(`${probe}/write?path=${encodeURIComponent(path.replace("/tmp/", "/tmp/../"))}`);
-      await response.body?.cancel();
+    await t.step("may write to /tmp only, and a thrown error is a 500 that says nothing", async () => {
+      const scratch = `${fixture.root}/written`;
+      const written = await fetch(`${probe}/write?path=${encodeURIComponent(scratch)}`);
+      assertEquals([written.status, await written.text()], [200, "written"]);
       const thrown = await fetch(`${probe}/throw`);
       assertEquals(thrown.status, 500);
       assert(!(await thrown.text()).includes("on purpose"));
@@ -324,7 +324,7 @@ Deno.test("the gateway", async (t) => {
           await response.body?.cancel();
           return response.status;
         }, () => 403);
-        assert(status !== 200, `port ${port} answered`);
+        assertEquals(status, 403, `port ${port}`);
       }
     });
 
