@@ -36,6 +36,15 @@ async function exists(folder: string): Promise<boolean> {
   }
 }
 
+/**
+ * What the older Deno needs to be told. Behind a private certificate authority
+ * one of these variables names it, and this Deno looks at neither by itself.
+ */
+function environment(): Record<string, string> {
+  const isPrivate = ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"].some((name) => Deno.env.get(name));
+  return isPrivate && !Deno.env.has("DENO_TLS_CA_STORE") ? { DENO_TLS_CA_STORE: "mozilla,system" } : {};
+}
+
 async function run(extra: string[]): Promise<number> {
   const { links } = await readJson<{ links: string[] }>("deno.json");
   const { imports } = await readJson<{ imports: Record<string, string> }>("import_map.json");
@@ -54,6 +63,7 @@ async function run(extra: string[]): Promise<number> {
         ...["--no-check", "--node-modules-dir=none", "--import-map", map, ...extra, ...folders],
       ],
       cwd: root,
+      env: environment(),
       stdin: "null",
     });
     return (await command.spawn().status).code;
