@@ -7,6 +7,7 @@
 import * as z from "zod";
 import { MAX_TIMER_MS } from "../resilience/mod.ts";
 import { ConfigError, type ConfigIssue } from "./errors.ts";
+import { checkLimits, type PoolLimits } from "./limits.ts";
 
 /** Options of a pool. All times are in milliseconds. */
 export interface PoolConfig {
@@ -14,6 +15,13 @@ export interface PoolConfig {
   maxConnections: number;
   /** So many are kept, however idle. Default: 2, or `maxConnections` where that is less. */
   minConnections: number;
+  /**
+   * So many of `maxConnections` are lent to the lane `admin` only, and that
+   * lane has only these. Default: 0, all lanes share.
+   */
+  reservedConnections: number;
+  /** How long a waiter waits for the advantage of one lane over the next to be made up for. Default: 2,000. */
+  agingMs: number;
   /** A resource above `minConnections` that was unused this long is closed. Default: 30,000. */
   idleTimeoutMs: number;
   /** How long an acquire waits before it fails. Default: 5,000. */
@@ -54,6 +62,8 @@ export interface PoolConfig {
 export const DEFAULT_POOL_CONFIG: Readonly<PoolConfig> = Object.freeze({
   maxConnections: 10,
   minConnections: 2,
+  reservedConnections: 0,
+  agingMs: 2_000,
   idleTimeoutMs: 30_000,
   acquireTimeoutMs: 5_000,
   maxWaiters: 1_000,
@@ -103,10 +113,16 @@ export function whole(min: number, max: number): z.ZodNumber {
 const ms = (min: number) => whole(min, MAX_TIMER_MS);
 const yesOrNo = z.boolean({ error: "must be true or false" });
 
-/** One schema to an option; a message says the allowed range. */
-export const poolConfigShape = {
+const limitsShape = {
   maxConnections: whole(1, 10_000),
   minConnections: whole(0, 10_000),
+  reservedConnections: whole(0, 10_000),
+} satisfies Record<keyof PoolLimits, z.ZodType>;
+
+/** One schema to an option; a message says the allowed range. */
+export const poolConfigShape = {
+  ...limitsShape,
+  agingMs: ms(1),
   idleTimeoutMs: ms(1),
   acquireTimeoutMs: ms(1),
   maxWaiters: whole(0, 10_000_000),
@@ -141,7 +157,7 @@ function shown(value: unknown): string {
  *
  * @throws {ConfigError} listing every unknown option and every bad value.
  */
-export function parseConfig<C extends { maxConnections: number; minConnections: number }>(
+export function parseConfig<C extends PoolLimits>(
   input: Partial<C>,
   shape: Record<keyof C & string, z.ZodType>,
   defaults: Readonly<C>,
@@ -160,14 +176,10 @@ export function parseConfig<C extends { maxConnections: number; minConnections: 
     else issues.push({ path, message: `is ${shown(value)}, ${result.error.issues[0]?.message ?? "not allowed"}` });
   }
   const config = { ...defaults, ...given } as C;
-  if (!("minConnections" in given)) config.minConnections = Math.min(defaults.minConnections, config.maxConnections);
-  if (issues.length === 0 && config.minConnections > config.maxConnections) {
-    issues.push({
-      path: "minConnections",
-      message: `is ${config.minConnections}, must be at most maxConnections (${config.maxConnections})`,
-    });
-  }
+  const minConnections = Math.min(defaults.minConnections, config.maxConnections);
+  if (!("minConnections" in given)) Object.assign(config, { minConnections });
   if (issues.length > 0) throw new ConfigError(issues);
+  checkLimits(config);
   return Object.freeze(config);
 }
 
@@ -178,4 +190,13 @@ export function parseConfig<C extends { maxConnections: number; minConnections: 
  */
 export function parsePoolConfig(input: Partial<PoolConfig> = {}): Readonly<PoolConfig> {
   return parseConfig(input, poolConfigShape, DEFAULT_POOL_CONFIG);
+}
+
+/**
+ * `input` on top of the limits in force.
+ *
+ * @throws {ConfigError} listing every unknown limit and every bad value.
+ */
+export function parseLimits(input: Partial<PoolLimits>, before: PoolLimits): PoolLimits {
+  return parseConfig<PoolLimits>(input, limitsShape, before);
 }

@@ -3,7 +3,9 @@
  *
  * @module
  */
+import type { Lane } from "./lane.ts";
 import type { Lease } from "./lease.ts";
+import type { PoolLimits } from "./limits.ts";
 
 /** Why a resource was closed. */
 export type DestroyReason =
@@ -17,6 +19,8 @@ export type DestroyReason =
   | "invalid"
   /** Its holder gave it back as broken. */
   | "broken"
+  /** `maxConnections` was lowered. */
+  | "shrunk"
   /** The pool was shut down. */
   | "shutdown"
   /** It arrived after its creation had been given up. */
@@ -33,13 +37,15 @@ export interface PoolEvents<T extends object> {
   /** A resource was given back. */
   released: { readonly lease: Lease<T>; readonly heldMs: number };
   /** An acquire found nothing free and waits. */
-  waited: { readonly waiting: number };
+  waited: { readonly waiting: number; readonly lane: Lane };
   /** An acquire reached its deadline. */
-  timedOut: { readonly waitedMs: number };
+  timedOut: { readonly waitedMs: number; readonly lane: Lane };
   /** A lease is older than `leakThresholdMs`; told once. `stack` says where it was acquired, if that is captured. */
   leaked: { readonly lease: Lease<T>; readonly heldMs: number; readonly stack: string | undefined };
   /** A lease that was reported as leaked came back. */
   returned: { readonly lease: Lease<T>; readonly heldMs: number };
+  /** The bounds of the pool's size were changed. */
+  resized: { readonly limits: PoolLimits; readonly before: PoolLimits };
   /** The pool is shut down and empty. */
   closed: { readonly abandoned: number };
   /** A hook of the factory or a listener failed. Nothing is thrown where nobody listens. */

@@ -9,6 +9,7 @@ import { CreationBackoff, type CreationFailure } from "./creation_backoff.ts";
 import { CreateTimeoutError, HookTimeoutError, PoolClosedError, ResourceInvalidError } from "./errors.ts";
 import type { DestroyReason, EventHub, PoolEvents } from "./events.ts";
 import { type Abandonable, HookRun, isPromiseLike, type Outcome } from "./hook_run.ts";
+import type { Ledger } from "./limits.ts";
 import type { ResourceFactory } from "./resource_factory.ts";
 import { CLOSING, IDLE, RESETTING, Slot, VALIDATING } from "./slot.ts";
 
@@ -30,6 +31,7 @@ export interface InventoryOwner<T extends object> {
 export class Inventory<T extends object> {
   readonly #factory: ResourceFactory<T>;
   readonly #config: Readonly<PoolConfig>;
+  readonly #ledger: Ledger;
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #events: EventHub<PoolEvents<T>>;
@@ -56,6 +58,7 @@ export class Inventory<T extends object> {
   constructor(
     factory: ResourceFactory<T>,
     config: Readonly<PoolConfig>,
+    ledger: Ledger,
     clock: Clock,
     random: () => number,
     events: EventHub<PoolEvents<T>>,
@@ -63,6 +66,7 @@ export class Inventory<T extends object> {
   ) {
     this.#factory = factory;
     this.#config = config;
+    this.#ledger = ledger;
     this.#clock = clock;
     this.#random = random;
     this.#events = events;
@@ -112,10 +116,19 @@ export class Inventory<T extends object> {
     return undefined;
   }
 
-  /** Keeps a resource that nobody waits for. */
+  /** Keeps a resource that nobody waits for, if there is room for it still. */
   park(slot: Slot<T>): void {
+    if (this.#oversized) return this.close(slot, "shrunk");
     slot.state = IDLE;
     this.#idle.push(slot);
+  }
+
+  /** Closes free resources, the least recently used first, until there are no more than may be. */
+  shrink(): void {
+    for (let slot = this.#idle[0]; slot && this.#oversized; slot = this.#idle[0]) {
+      this.#idle.shift();
+      this.close(slot, "shrunk");
+    }
   }
 
   /** Begins to validate a stale resource, or to make a new one. False when neither can be done now. */
@@ -125,7 +138,7 @@ export class Inventory<T extends object> {
       this.#validate(stale);
       return true;
     }
-    if (this.#closed || this.size >= this.#config.maxConnections || !this.#backoff.mayRetry(now)) return false;
+    if (this.#closed || this.size >= this.#ledger.limits.maxConnections || !this.#backoff.mayRetry(now)) return false;
     this.#create(now);
     return true;
   }
@@ -134,7 +147,7 @@ export class Inventory<T extends object> {
   takeBack(slot: Slot<T>, destroy: boolean, now: number): void {
     slot.usedAt = now;
     slot.checkedAt = now;
-    const reason = destroy ? "broken" : slot.invalid ? "invalid" : this.#closed ? "shutdown" : this.#worn(slot, now);
+    const reason = destroy ? "broken" : slot.invalid ? "invalid" : this.#unwanted ?? this.#worn(slot, now);
     if (reason) this.close(slot, reason);
     else if (this.#factory.reset) this.#reset(slot);
     else this.#owner.offer(slot, now);
@@ -143,8 +156,9 @@ export class Inventory<T extends object> {
   /** Makes resources up to `minConnections`. */
   refill(now: number): void {
     while (
-      !this.#closed && this.#backoff.mayRefill(now) && this.live.size + this.#creating < this.#config.minConnections &&
-      this.size < this.#config.maxConnections
+      !this.#closed && this.#backoff.mayRefill(now) &&
+      this.live.size + this.#creating < this.#ledger.limits.minConnections &&
+      this.size < this.#ledger.limits.maxConnections
     ) this.#create(now);
   }
 
@@ -153,7 +167,7 @@ export class Inventory<T extends object> {
     let next = Infinity;
     for (const slot of [...this.#idle]) {
       const worn = this.#worn(slot, now);
-      const surplus = this.live.size + this.#creating > this.#config.minConnections;
+      const surplus = this.live.size + this.#creating > this.#ledger.limits.minConnections;
       const idleUntil = slot.usedAt + this.#config.idleTimeoutMs;
       if (worn || (surplus && now >= idleUntil)) {
         const index = this.#idle.indexOf(slot);
@@ -190,6 +204,16 @@ export class Inventory<T extends object> {
   giveUp(): void {
     // Giving one up may begin another: a validation that is over makes room for a destroy.
     for (const run of this.#runs) run.giveUp(new PoolClosedError());
+  }
+
+  /** Whether there are more resources than there may be: those being closed count no more. */
+  get #oversized(): boolean {
+    return this.live.size + this.#creating > this.#ledger.limits.maxConnections;
+  }
+
+  get #unwanted(): DestroyReason | undefined {
+    if (this.#closed) return "shutdown";
+    return this.#oversized ? "shrunk" : undefined;
   }
 
   #worn(slot: Slot<T>, now: number): DestroyReason | undefined {

@@ -4,6 +4,7 @@
  * @module
  */
 import { DoubleReleaseError, LateReleaseError, LeaseReleasedError } from "./errors.ts";
+import type { Lane } from "./lane.ts";
 import type { Slot } from "./slot.ts";
 
 /** How a resource is given back. */
@@ -31,6 +32,8 @@ export class Lease<T extends object> implements Disposable, AsyncDisposable {
   readonly kind = "lent";
   /** When it began, in ms of the pool's clock. */
   readonly acquiredAt: number;
+  /** The lane it was acquired in. */
+  readonly lane: Lane;
   /** Where it was acquired, if the pool captures that. */
   readonly stack: string | undefined;
   /** Whether it was reported as leaked. */
@@ -48,10 +51,11 @@ export class Lease<T extends object> implements Disposable, AsyncDisposable {
   #controller: AbortController | undefined = undefined;
   #reason: unknown = undefined;
 
-  constructor(owner: LeaseOwner<T>, slot: Slot<T>, acquiredAt: number, stack: string | undefined) {
+  constructor(owner: LeaseOwner<T>, slot: Slot<T>, lane: Lane, acquiredAt: number, stack: string | undefined) {
     this.#owner = owner;
     this.#slot = slot;
     this.#resource = slot.resource;
+    this.lane = lane;
     this.acquiredAt = acquiredAt;
     this.stack = stack;
   }

@@ -9,7 +9,7 @@
  * @module
  */
 import { type Clock, systemClock, type Timer } from "../resilience/mod.ts";
-import { parsePoolConfig, type PoolConfig } from "./config.ts";
+import { parseLimits, parsePoolConfig, type PoolConfig } from "./config.ts";
 import {
   AcquireAbortedError,
   ConfigError,
@@ -24,7 +24,9 @@ import {
 } from "./errors.ts";
 import { EventHub, type PoolEvents } from "./events.ts";
 import { Inventory } from "./inventory.ts";
+import { isLane, type Lane, LANES } from "./lane.ts";
 import { Lease, type LeaseOwner, type ReleaseOptions } from "./lease.ts";
+import { Ledger, type PoolLimits } from "./limits.ts";
 import type { ResourceFactory } from "./resource_factory.ts";
 import type { Slot } from "./slot.ts";
 import { type PoolStats, snapshot } from "./stats.ts";
@@ -34,6 +36,8 @@ import { WaitingRoom } from "./waiting_room.ts";
 
 /** Options of one acquire. */
 export interface AcquireOptions {
+  /** Whom it is for; see {@linkcode Lane}. Default: `normal`. */
+  lane?: Lane | undefined;
   /** Ends the wait when it aborts. A lease that was granted is not touched by it. */
   signal?: AbortSignal | undefined;
   /**
@@ -75,7 +79,7 @@ interface Shutdown {
  * isolate alive.
  */
 export class ResourcePool<T extends object> {
-  /** The options in force. */
+  /** The options it was made with; `setLimits` may have changed the size since. */
   readonly config: Readonly<PoolConfig>;
 
   readonly #clock: Clock;
@@ -87,7 +91,7 @@ export class ResourcePool<T extends object> {
   readonly #acquired = new WeakMap<T, Lease<T>>();
   readonly #sweeper: Sweeper;
 
-  #lent = 0;
+  readonly #ledger: Ledger;
   #totalAcquired = 0;
   #totalReleased = 0;
   #pumping = false;
@@ -103,14 +107,17 @@ export class ResourcePool<T extends object> {
     this.config = parsePoolConfig(config);
     this.#clock = runtime.clock ?? systemClock;
     this.#owner = { giveBack: (lease, slot, destroy) => this.#giveBack(lease, slot, destroy) };
-    this.#waiters = new WaitingRoom(this.#clock, {
+    const { maxConnections, minConnections, reservedConnections } = this.config;
+    this.#ledger = new Ledger({ maxConnections, minConnections, reservedConnections });
+    this.#waiters = new WaitingRoom(this.#clock, this.config.agingMs, this.#ledger, {
       describe: (now) => this.#describe(now),
       lastFailure: () => this.#inventory.lastFailure,
-      timedOut: (waitedMs) => {
-        if (this.#events.has("timedOut")) this.#events.emit("timedOut", { waitedMs });
+      timedOut: (waitedMs, lane) => {
+        if (this.#events.has("timedOut")) this.#events.emit("timedOut", { waitedMs, lane });
       },
     });
-    this.#inventory = new Inventory(factory, this.config, this.#clock, runtime.random ?? Math.random, this.#events, {
+    const random = runtime.random ?? Math.random;
+    this.#inventory = new Inventory(factory, this.config, this.#ledger, this.#clock, random, this.#events, {
       offer: (slot, now) => this.#offer(slot, now),
       changed: () => this.#changed(),
       refused: (error) => this.#refused(error),
@@ -128,21 +135,20 @@ export class ResourcePool<T extends object> {
    * @throws {AcquireAbortedError} when `signal` aborted.
    * @throws {CreateFailedError} when a resource could not be made, for good.
    * @throws {PoolClosedError} once `shutdown` was called.
-   * @throws {ConfigError} when `timeoutMs` is not a number of ms.
+   * @throws {ConfigError} when `timeoutMs` is not a number of ms, or `lane` names none.
    */
   lease(options?: AcquireOptions): Promise<Lease<T>> {
     const now = this.#clock.now();
-    if (!this.#shutdown && this.#waiters.size === 0 && !options?.signal?.aborted) {
-      const lease = this.#lendFree(now, this.#whereFrom());
+    if (options === undefined || (isLane(options.lane ?? "normal") && !options.signal?.aborted)) {
+      const lease = this.#lendFree(options?.lane ?? "normal", now);
       if (lease) return Promise.resolve(lease);
     }
     return this.#wait(options, now);
   }
 
   /** Lends a resource if one is free now, and `undefined` otherwise. Never waits, makes or validates one. */
-  tryLease(): Lease<T> | undefined {
-    if (this.#shutdown || this.#waiters.size > 0) return undefined;
-    return this.#lendFree(this.#clock.now(), this.#whereFrom());
+  tryLease(lane: Lane = "normal"): Lease<T> | undefined {
+    return this.#lendFree(lane, this.#clock.now());
   }
 
   /**
@@ -180,7 +186,7 @@ export class ResourcePool<T extends object> {
     const inventory = this.#inventory;
     return snapshot({
       totalConnections: inventory.size,
-      activeConnections: this.#lent,
+      activeConnections: this.#ledger.lent,
       idleConnections: inventory.idle,
       waitingForConnection: this.#waiters.size,
       totalAcquired: this.#totalAcquired,
@@ -191,8 +197,28 @@ export class ResourcePool<T extends object> {
       closingConnections: inventory.closing,
       totalAbandoned: inventory.abandoned,
       totalTimeouts: this.#waiters.timeouts,
-      maxConnections: this.config.maxConnections,
+      maxConnections: this.#ledger.limits.maxConnections,
     });
+  }
+
+  /** How many resources there may be, and for whom. */
+  get limits(): PoolLimits {
+    return this.#ledger.limits;
+  }
+
+  /**
+   * Changes how many resources there may be. What is free beyond the new limit
+   * is closed at once, what is lent when it comes back; those who wait are served
+   * from what was added. A floor that is not given follows a lower limit.
+   *
+   * @throws {ConfigError} listing every bad value; nothing is changed then.
+   */
+  setLimits(limits: Partial<PoolLimits>): void {
+    const before = this.#ledger.limits;
+    this.#ledger.limits = parseLimits(limits, before);
+    this.#inventory.shrink();
+    if (this.#events.has("resized")) this.#events.emit("resized", { limits: this.#ledger.limits, before });
+    this.#changed();
   }
 
   /**
@@ -230,17 +256,19 @@ export class ResourcePool<T extends object> {
     return this.config.captureLeaseStacks ? new Error("acquired here").stack : undefined;
   }
 
-  #lendFree(now: number, stack: string | undefined): Lease<T> | undefined {
+  /** Whoever waits comes first, unless it is for want of what another lane still has. */
+  #lendFree(lane: Lane, now: number): Lease<T> | undefined {
+    if (this.#shutdown || this.#waiters.demand > 0 || this.#ledger.room(lane === "admin") <= 0) return undefined;
     this.#sweeper.poll(now);
     const slot = this.#inventory.take(now);
-    return slot && this.#lend(slot, now, 0, stack);
+    return slot && this.#lend(slot, lane, now, 0, this.#whereFrom());
   }
 
-  #lend(slot: Slot<T>, now: number, waitedMs: number, stack: string | undefined): Lease<T> {
-    const lease = new Lease(this.#owner, slot, now, stack);
+  #lend(slot: Slot<T>, lane: Lane, now: number, waitedMs: number, stack: string | undefined): Lease<T> {
+    const lease = new Lease(this.#owner, slot, lane, now, stack);
     slot.state = lease;
     slot.uses++;
-    this.#lent++;
+    this.#ledger.add(lane === "admin", 1);
     this.#totalAcquired++;
     this.#sweeper.watch(now, Infinity);
     if (this.#events.has("acquired")) this.#events.emit("acquired", { lease, waitedMs });
@@ -248,17 +276,20 @@ export class ResourcePool<T extends object> {
   }
 
   #wait(options: AcquireOptions | undefined, now: number): Promise<Lease<T>> {
-    const timeoutMs = options?.timeoutMs ?? this.config.acquireTimeoutMs;
+    const { timeoutMs = this.config.acquireTimeoutMs, lane = "normal" } = options ?? {};
+    const issues = [];
     if (!(timeoutMs >= 0)) {
-      const message = `is ${String(timeoutMs)}, must be a number of ms, 0 or more, or Infinity`;
-      return Promise.reject(new ConfigError([{ path: "timeoutMs", message }], "acquire options"));
+      issues.push({ path: "timeoutMs", message: `is ${String(timeoutMs)}, must be a number of ms from 0 to Infinity` });
     }
+    if (!isLane(lane)) issues.push({ path: "lane", message: `must be one of ${LANES.join(", ")}` });
+    if (issues.length > 0) return Promise.reject(new ConfigError(issues, "acquire options"));
     const signal = options?.signal;
     if (this.#shutdown) return Promise.reject(new PoolClosedError());
     if (signal?.aborted) return Promise.reject(new AcquireAbortedError(signal.reason));
 
     // One that may not wait is served from what is free or made at once, or refused below.
-    const waiter = new Waiter<T>(now, timeoutMs === 0 ? Infinity : now + timeoutMs, signal, this.#whereFrom());
+    const deadline = timeoutMs === 0 ? Infinity : now + timeoutMs;
+    const waiter = new Waiter<T>(lane, now, deadline, signal, this.#whereFrom());
     this.#waiters.enter(waiter);
     this.#changed();
     if (!waiter.waiting) return waiter.promise;
@@ -271,16 +302,16 @@ export class ResourcePool<T extends object> {
       );
     } else {
       this.#waiters.keep(waiter, now);
-      if (this.#events.has("waited")) this.#events.emit("waited", { waiting: this.#waiters.size });
+      if (this.#events.has("waited")) this.#events.emit("waited", { waiting: this.#waiters.size, lane });
     }
     return waiter.promise;
   }
 
-  /** Lends a resource to the one who waited longest, or keeps it. The promise resolves after the slot is taken. */
+  /** Lends a resource to the one who is next, or keeps it. The promise resolves after the slot is taken. */
   #offer(slot: Slot<T>, now: number): void {
     const waiter = this.#waiters.next(now);
     if (waiter) {
-      waiter.resolve(this.#lend(slot, now, now - waiter.since, waiter.stack));
+      waiter.resolve(this.#lend(slot, waiter.lane, now, now - waiter.since, waiter.stack));
       return;
     }
     this.#inventory.park(slot);
@@ -305,12 +336,12 @@ export class ResourcePool<T extends object> {
   }
 
   #pump(now: number): void {
-    while (this.#waiters.size > 0) {
+    while (this.#waiters.demand > 0) {
       const slot = this.#inventory.take(now);
       if (!slot) break;
       this.#offer(slot, now);
     }
-    while (this.#waiters.size > this.#inventory.pending && this.#inventory.supply(now));
+    while (this.#waiters.demand > this.#inventory.pending && this.#inventory.supply(now));
     this.#inventory.refill(now);
   }
 
@@ -324,9 +355,11 @@ export class ResourcePool<T extends object> {
   #giveBack(lease: Lease<T>, slot: Slot<T>, destroy: boolean): void {
     const now = this.#clock.now();
     const heldMs = now - lease.acquiredAt;
-    this.#lent--;
+    this.#ledger.add(lease.lane === "admin", -1);
     this.#totalReleased++;
     this.#inventory.takeBack(slot, destroy, now);
+    // Closed or reset, it serves nobody now, but its place in the account may let another one be lent.
+    if (slot.state.kind !== "lent" && this.#waiters.size > 0) this.#changed();
     if (this.#events.has("released")) this.#events.emit("released", { lease, heldMs });
     if (lease.leaked) this.#events.emit("returned", { lease, heldMs });
     this.#sweeper.poll(now);
@@ -338,8 +371,8 @@ export class ResourcePool<T extends object> {
     for (const { state } of this.#inventory.live) {
       if (state.kind === "lent") longest = Math.max(longest, now - state.acquiredAt);
     }
-    return `total ${size}, active ${this.#lent}, idle ${idle}, creating ${creating}, waiting ${this.#waiters.size}, ` +
-      `limit ${this.config.maxConnections}; longest holder ${Math.round(longest)} ms` +
+    return `total ${size}, active ${this.#ledger.lent}, idle ${idle}, creating ${creating}, waiting ${this.#waiters.size}, ` +
+      `limit ${this.#ledger.limits.maxConnections}; longest holder ${Math.round(longest)} ms` +
       (lastFailure ? `; last creation error: ${messageOf(lastFailure.error)}` : "");
   }
 
@@ -368,7 +401,7 @@ export class ResourcePool<T extends object> {
       const { state } = slot;
       if (state.kind !== "lent") continue;
       state.revoke(new LeaseRevokedError());
-      this.#lent--;
+      this.#ledger.add(state.lane === "admin", -1);
       this.#totalReleased++;
       this.#inventory.takeBack(slot, false, now);
     }

@@ -4,6 +4,7 @@
  * @module
  */
 import type { DueNode } from "./deadline_queue.ts";
+import type { Lane } from "./lane.ts";
 import type { Lease } from "./lease.ts";
 
 /**
@@ -13,6 +14,7 @@ import type { Lease } from "./lease.ts";
 export class Waiter<T extends object> implements DueNode<Waiter<T>> {
   /** Settles with the lease or the refusal. */
   readonly promise: Promise<Lease<T>>;
+  readonly lane: Lane;
   /** When it began to wait, in ms of the pool's clock. */
   readonly since: number;
   /** When it must be over, in ms of the pool's clock; `Infinity` for never. */
@@ -35,7 +37,14 @@ export class Waiter<T extends object> implements DueNode<Waiter<T>> {
   readonly #resolve: (lease: Lease<T>) => void;
   readonly #reject: (error: unknown) => void;
 
-  constructor(since: number, deadline: number, signal: AbortSignal | undefined, stack: string | undefined) {
+  constructor(
+    lane: Lane,
+    since: number,
+    deadline: number,
+    signal: AbortSignal | undefined,
+    stack: string | undefined,
+  ) {
+    this.lane = lane;
     this.since = since;
     this.deadline = deadline;
     this.stack = stack;

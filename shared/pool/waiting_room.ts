@@ -8,8 +8,9 @@ import type { Clock } from "../resilience/mod.ts";
 import type { CreationFailure } from "./creation_backoff.ts";
 import { DeadlineQueue } from "./deadline_queue.ts";
 import { AcquireAbortedError, AcquireTimeoutError, withoutStack } from "./errors.ts";
+import { type Lane, LaneQueues } from "./lane.ts";
+import type { Ledger } from "./limits.ts";
 import { Waiter } from "./waiter.ts";
-import { WaiterQueue } from "./waiter_queue.ts";
 
 /** What a waiting room knows of its pool. */
 export interface WaitingRoomOwner {
@@ -18,24 +19,33 @@ export interface WaitingRoomOwner {
   /** The last failed creation. */
   lastFailure(): CreationFailure | undefined;
   /** An acquire reached its deadline. */
-  timedOut(waitedMs: number): void;
+  timedOut(waitedMs: number, lane: Lane): void;
 }
 
 /** The queue of waiters, with one timer for all their deadlines. */
 export class WaitingRoom<T extends object> {
   readonly #owner: WaitingRoomOwner;
-  readonly #queue = new WaiterQueue<Waiter<T>>();
+  readonly #queues: LaneQueues<T>;
+  readonly #ledger: Ledger;
   readonly #deadlines: DeadlineQueue<Waiter<T>>;
   #timeouts = 0;
 
-  constructor(clock: Clock, owner: WaitingRoomOwner) {
+  constructor(clock: Clock, agingMs: number, ledger: Ledger, owner: WaitingRoomOwner) {
+    this.#queues = new LaneQueues(agingMs);
+    this.#ledger = ledger;
     this.#owner = owner;
     this.#deadlines = new DeadlineQueue(clock, (waiter, now) => this.expire(waiter, now));
   }
 
   /** How many wait. */
   get size(): number {
-    return this.#queue.size;
+    return this.#queues.size;
+  }
+
+  /** How many of those who wait could be lent something now, if there were resources enough. */
+  get demand(): number {
+    const admin = this.#queues.adminSize;
+    return this.#ledger.demand(admin, this.#queues.size - admin);
   }
 
   /** How many waited in vain, since the pool was made. */
@@ -43,9 +53,9 @@ export class WaitingRoom<T extends object> {
     return this.#timeouts;
   }
 
-  /** Lines a waiter up, behind all others. */
+  /** Lines a waiter up, behind all others of its lane. */
   enter(waiter: Waiter<T>): void {
-    this.#queue.push(waiter);
+    this.#queues.push(waiter);
   }
 
   /** Sees to it that a waiter's wait ends at its deadline, or when its caller's signal aborts. */
@@ -55,11 +65,12 @@ export class WaitingRoom<T extends object> {
   }
 
   /**
-   * Takes the one who waited longest out of the line. Those past their deadline
-   * are told so and passed over: after a freeze the timer is late.
+   * Takes the one who is to be served next out of the line; `undefined` when
+   * nobody who waits may be lent anything. Those past their deadline are told so
+   * and passed over: after a freeze the timer is late.
    */
   next(now: number): Waiter<T> | undefined {
-    for (let waiter = this.#queue.head; waiter; waiter = this.#queue.head) {
+    for (let waiter = this.#first(); waiter; waiter = this.#first()) {
       if (waiter.deadline > now) {
         this.#leave(waiter);
         return waiter;
@@ -69,9 +80,10 @@ export class WaitingRoom<T extends object> {
     return undefined;
   }
 
-  /** Ends the wait of the one who waited longest. */
+  /** Ends the wait of the one who would be served next. */
   dismissFirst(error: unknown): void {
-    if (this.#queue.head) this.dismiss(this.#queue.head, error);
+    const waiter = this.#first() ?? this.#queues.first();
+    if (waiter) this.dismiss(waiter, error);
   }
 
   /** Ends a wait with an error. */
@@ -90,7 +102,7 @@ export class WaitingRoom<T extends object> {
     const message = `Connection acquire timeout: none came free in ${Math.round(waitedMs)} ms (${stand})`;
     this.#timeouts++;
     this.dismiss(waiter, withoutStack(() => new AcquireTimeoutError(message, cause)));
-    this.#owner.timedOut(waitedMs);
+    this.#owner.timedOut(waitedMs, waiter.lane);
   }
 
   /** Drops the timer. */
@@ -98,8 +110,16 @@ export class WaitingRoom<T extends object> {
     this.#deadlines.stop();
   }
 
+  /** The next of those who may be lent something now. */
+  #first(): Waiter<T> | undefined {
+    const ledger = this.#ledger;
+    if (ledger.limits.reservedConnections === 0) return ledger.room(false) > 0 ? this.#queues.first() : undefined;
+    return (ledger.room(true) > 0 ? this.#queues.firstAdmin() : undefined) ??
+      (ledger.room(false) > 0 ? this.#queues.firstOther() : undefined);
+  }
+
   #leave(waiter: Waiter<T>): void {
-    this.#queue.remove(waiter);
+    this.#queues.remove(waiter);
     this.#deadlines.remove(waiter);
   }
 }

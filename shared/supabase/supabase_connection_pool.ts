@@ -11,6 +11,7 @@ import {
   type Lease,
   LeaseReleasedError,
   type PoolEvents,
+  type PoolLimits,
   type PoolRuntime,
   type PoolStats,
   type ReleaseOptions,
@@ -170,6 +171,20 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   /** How the pool stands, as an immutable snapshot. */
   getStats(): PoolStats {
     return this.#pool.getStats();
+  }
+
+  /** How many clients there may be, and for whom. */
+  get limits(): PoolLimits {
+    return this.#pool.limits;
+  }
+
+  /**
+   * Changes how many clients there may be; see `ResourcePool.setLimits`.
+   *
+   * @throws {ConfigError} listing every bad value; nothing is changed then.
+   */
+  setLimits(limits: Partial<PoolLimits>): void {
+    this.#pool.setLimits(limits);
   }
 
   /**
