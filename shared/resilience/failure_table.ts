@@ -47,7 +47,7 @@ export const SQLSTATE: readonly FailureRow<string>[] = [
 /** PostgREST's own codes. Source: PostgREST reference, "Errors". */
 export const POSTGREST: readonly FailureRow<string>[] = [
   ["PGRST000", "transient", "could not connect to the database"],
-  ["PGRST001", "transient", "could not connect to the database, internal error"],
+  ["PGRST001", "ambiguous", "the connection to the database failed, perhaps after the statement was sent"],
   ["PGRST002", "transient", "could not connect while building the schema cache"],
   ["PGRST003", "transient", "no connection of PostgREST's own pool became free in time"],
 ];
