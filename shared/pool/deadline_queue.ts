@@ -48,6 +48,8 @@ export class DeadlineQueue<N extends DueNode<N>> {
   readonly #onDue: (node: N, now: number) => void;
   readonly #buckets = new Map<number, Bucket<N>>();
   readonly #heap: Bucket<N>[] = [];
+  /** The bucket of the latest addition: the next one mostly belongs into it too. */
+  #recent: Bucket<N> | undefined = undefined;
   #timer: Timer | undefined = undefined;
   #timerAt = Infinity;
 
@@ -61,13 +63,7 @@ export class DeadlineQueue<N extends DueNode<N>> {
   add(node: N, now: number): void {
     if (node.deadline === Infinity) return;
     const at = Math.ceil(node.deadline);
-    let bucket = this.#buckets.get(at);
-    if (!bucket) {
-      bucket = { at, head: undefined, tail: undefined };
-      this.#buckets.set(at, bucket);
-      this.#push(bucket);
-      if (at < this.#timerAt) this.#arm(at, now);
-    }
+    const bucket = this.#recent?.at === at ? this.#recent : this.#bucketAt(at, now);
     node.dueBucket = bucket;
     node.duePrevious = bucket.tail;
     if (bucket.tail) bucket.tail.dueNext = node;
@@ -97,10 +93,23 @@ export class DeadlineQueue<N extends DueNode<N>> {
     this.#timerAt = Infinity;
   }
 
+  #bucketAt(at: number, now: number): Bucket<N> {
+    let bucket = this.#buckets.get(at);
+    if (!bucket) {
+      bucket = { at, head: undefined, tail: undefined };
+      this.#buckets.set(at, bucket);
+      this.#push(bucket);
+      if (at < this.#timerAt) this.#arm(at, now);
+    }
+    this.#recent = bucket;
+    return bucket;
+  }
+
   /** Empty buckets leave the heap when they reach its top; in first-come order they are there already. */
   #dropEmpty(): void {
     for (let top = this.#heap[0]; top && !top.head; top = this.#heap[0]) {
       this.#buckets.delete(top.at);
+      if (top === this.#recent) this.#recent = undefined;
       this.#pop();
     }
   }

@@ -60,6 +60,8 @@ type Listener<E> = (event: E) => void;
 /** Typed listeners; a subscription is a disposable. */
 export class EventHub<M extends { error: { error: unknown; source: ErrorSource } }> {
   readonly #listeners = new Map<keyof M, Set<Listener<never>>>();
+  /** Whether anybody listens to anything: mostly nobody does, and then an event costs one look. */
+  heard = false;
 
   /**
    * Calls `listener` at each event of that name, until the returned subscription
@@ -72,12 +74,18 @@ export class EventHub<M extends { error: { error: unknown; source: ErrorSource }
     let entries = this.#listeners.get(name);
     if (!entries) this.#listeners.set(name, entries = new Set());
     entries.add(entry);
-    return { [Symbol.dispose]: () => void entries.delete(entry) };
+    this.heard = true;
+    return {
+      [Symbol.dispose]: () => {
+        entries.delete(entry);
+        this.heard = this.#listeners.values().some((others) => others.size > 0);
+      },
+    };
   }
 
   /** Whether anybody listens: an event that nobody hears need not be made. */
   has(name: keyof M): boolean {
-    return (this.#listeners.get(name)?.size ?? 0) > 0;
+    return this.heard && (this.#listeners.get(name)?.size ?? 0) > 0;
   }
 
   /** Tells everybody who listens. Never throws. */
@@ -97,5 +105,6 @@ export class EventHub<M extends { error: { error: unknown; source: ErrorSource }
   /** Forgets every listener. */
   clear(): void {
     this.#listeners.clear();
+    this.heard = false;
   }
 }

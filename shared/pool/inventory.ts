@@ -106,10 +106,11 @@ export class Inventory<T extends object> {
 
   /** Takes a free resource that needs no validation out of the inventory: the most recently used. */
   take(now: number): Slot<T> | undefined {
-    for (let slot = this.#idle.at(-1); slot; slot = this.#idle.at(-1)) {
+    const idle = this.#idle;
+    for (let slot = idle[idle.length - 1]; slot; slot = idle[idle.length - 1]) {
       const worn = this.#worn(slot, now);
       if (!worn && this.#isStale(slot, now)) return undefined;
-      this.#idle.pop();
+      idle.pop();
       if (!worn) return slot;
       this.close(slot, worn);
     }
@@ -118,7 +119,12 @@ export class Inventory<T extends object> {
 
   /** Keeps a resource that nobody waits for, if there is room for it still. */
   park(slot: Slot<T>): void {
-    if (this.#oversized) return this.close(slot, "shrunk");
+    if (this.#oversized) this.close(slot, "shrunk");
+    else this.keep(slot);
+  }
+
+  /** Keeps a resource that nobody waits for. */
+  keep(slot: Slot<T>): void {
     slot.state = IDLE;
     this.#idle.push(slot);
   }
@@ -143,14 +149,18 @@ export class Inventory<T extends object> {
     return true;
   }
 
-  /** Takes a resource back from its holder. */
-  takeBack(slot: Slot<T>, destroy: boolean, now: number): void {
+  /**
+   * Takes a resource back from its holder. True when it can be lent again at
+   * once; otherwise it is closed or reset, and offered when it is ready.
+   */
+  takeBack(slot: Slot<T>, destroy: boolean, now: number): boolean {
     slot.usedAt = now;
     slot.checkedAt = now;
     const reason = destroy ? "broken" : slot.invalid ? "invalid" : this.#unwanted ?? this.#worn(slot, now);
     if (reason) this.close(slot, reason);
     else if (this.#factory.reset) this.#reset(slot);
-    else this.#owner.offer(slot, now);
+    else return true;
+    return false;
   }
 
   /** Makes resources up to `minConnections`. */
@@ -281,7 +291,7 @@ export class Inventory<T extends object> {
     const { maxLifetimeMs, lifetimeJitter } = this.#config;
     this.created++;
     this.#events.emit("created", { resource, durationMs: now - since });
-    return new Slot(resource, now, now + maxLifetimeMs * (1 - lifetimeJitter * this.#random()));
+    return new Slot(resource, now, now + Math.floor(maxLifetimeMs * (1 - lifetimeJitter * this.#random())));
   }
 
   /** A resource that came when its creation had been given up and its slot freed: nobody may have it. */

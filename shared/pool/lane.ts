@@ -68,6 +68,7 @@ export class LaneQueues<T extends object> {
 
   /** Who is next, all lanes sharing one account. */
   first(): Waiter<T> | undefined {
+    if (this.#admin.size === 0) return this.firstOther();
     return this.#sooner(this.#admin.head, this.firstOther());
   }
 
@@ -78,6 +79,7 @@ export class LaneQueues<T extends object> {
 
   /** Who is next in the other lanes. */
   firstOther(): Waiter<T> | undefined {
+    if (this.#normal.size === this.#size) return this.#normal.head; // most pools use one lane
     return this.#sooner(this.#sooner(this.#high.head, this.#normal.head), this.#low.head);
   }
 

@@ -19,6 +19,16 @@ export interface LeaseOwner<T extends object> {
   giveBack(lease: Lease<T>, slot: Slot<T>, destroy: boolean): void;
 }
 
+/** What few leases have; one object apart keeps the others small. */
+interface Rare {
+  stack?: string;
+  leaked?: boolean;
+  revoked?: boolean;
+  lost?: { readonly reason: unknown };
+  onLost?: ((reason: unknown) => void) | undefined;
+  controller?: AbortController;
+}
+
 /**
  * One holder's exclusive right to a resource, from its acquire to its release.
  *
@@ -28,36 +38,26 @@ export interface LeaseOwner<T extends object> {
  * ```
  */
 export class Lease<T extends object> implements Disposable, AsyncDisposable {
-  /** The state of the slot whose resource is lent. */
-  readonly kind = "lent";
-  /** When it began, in ms of the pool's clock. */
-  readonly acquiredAt: number;
   /** The lane it was acquired in. */
   readonly lane: Lane;
-  /** Where it was acquired, if the pool captures that. */
-  readonly stack: string | undefined;
-  /** Whether it was reported as leaked. */
-  leaked = false;
-  /**
-   * Called, once, where {@linkcode signal} aborts: for a holder that needs no
-   * signal of its own, since one costs more than the rest of a lease.
-   */
-  onLost: ((reason: unknown) => void) | undefined = undefined;
+  /** When it began, in ms of the pool's clock. */
+  readonly acquiredAt: number;
 
   readonly #owner: LeaseOwner<T>;
-  readonly #resource: T;
   #slot: Slot<T> | undefined;
-  #revoked = false;
-  #controller: AbortController | undefined = undefined;
-  #reason: unknown = undefined;
+  #rare: Rare | undefined;
 
   constructor(owner: LeaseOwner<T>, slot: Slot<T>, lane: Lane, acquiredAt: number, stack: string | undefined) {
-    this.#owner = owner;
-    this.#slot = slot;
-    this.#resource = slot.resource;
     this.lane = lane;
     this.acquiredAt = acquiredAt;
-    this.stack = stack;
+    this.#owner = owner;
+    this.#slot = slot;
+    this.#rare = stack === undefined ? undefined : { stack };
+  }
+
+  /** The state of the slot whose resource is lent. */
+  get kind(): "lent" {
+    return "lent";
   }
 
   /**
@@ -67,12 +67,22 @@ export class Lease<T extends object> implements Disposable, AsyncDisposable {
    */
   get resource(): T {
     if (!this.#slot) throw new LeaseReleasedError();
-    return this.#resource;
+    return this.#slot.resource;
   }
 
   /** Whether the lease still lasts. */
   get active(): boolean {
     return this.#slot !== undefined;
+  }
+
+  /** Where it was acquired, if the pool captures that. */
+  get stack(): string | undefined {
+    return this.#rare?.stack;
+  }
+
+  /** Whether it was reported as leaked. */
+  get leaked(): boolean {
+    return this.#rare !== undefined && this.#rare.leaked === true;
   }
 
   /**
@@ -81,11 +91,20 @@ export class Lease<T extends object> implements Disposable, AsyncDisposable {
    * deadline, with a `LeaseRevokedError`. Does not abort at release.
    */
   get signal(): AbortSignal {
-    if (!this.#controller) {
-      this.#controller = new AbortController();
-      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
+    const rare = this.#rare ??= {};
+    if (!rare.controller) {
+      rare.controller = new AbortController();
+      if (rare.lost) rare.controller.abort(rare.lost.reason);
     }
-    return this.#controller.signal;
+    return rare.controller.signal;
+  }
+
+  /**
+   * Called, once, where {@linkcode signal} aborts: for a holder that needs no
+   * signal of its own, since one costs more than the rest of a lease.
+   */
+  set onLost(listener: (reason: unknown) => void) {
+    (this.#rare ??= {}).onLost = listener;
   }
 
   /**
@@ -96,7 +115,7 @@ export class Lease<T extends object> implements Disposable, AsyncDisposable {
    */
   release(options?: ReleaseOptions): void {
     const slot = this.#slot;
-    if (!slot) throw this.#revoked ? new LateReleaseError() : new DoubleReleaseError();
+    if (!slot) throw this.#rare?.revoked ? new LateReleaseError() : new DoubleReleaseError();
     this.#slot = undefined;
     this.#owner.giveBack(this, slot, options?.destroy === true);
   }
@@ -112,18 +131,24 @@ export class Lease<T extends object> implements Disposable, AsyncDisposable {
     return Promise.resolve();
   }
 
-  /** For the pool: tells the holder, through the signal, that the resource is no good any more. */
+  /** For the pool: notes that it was reported. */
+  markLeaked(): void {
+    (this.#rare ??= {}).leaked = true;
+  }
+
+  /** For the pool: tells the holder that the resource is no good any more. */
   warn(reason: unknown): void {
-    if (this.#reason !== undefined) return;
-    this.#reason = reason;
-    this.#controller?.abort(reason);
-    this.onLost?.(reason);
+    const rare = this.#rare ??= {};
+    if (rare.lost) return;
+    rare.lost = { reason };
+    rare.controller?.abort(reason);
+    rare.onLost?.(reason);
   }
 
   /** For the pool: ends the lease without its holder. */
   revoke(reason: unknown): void {
     this.#slot = undefined;
-    this.#revoked = true;
+    (this.#rare ??= {}).revoked = true;
     this.warn(reason);
   }
 }

@@ -37,9 +37,13 @@ export class Ledger {
   #limits: PoolLimits;
   #admin = 0;
   #others = 0;
+  /** What is left of each account, kept up to date: it is asked at each lease. */
+  #adminRoom = 0;
+  #othersRoom = 0;
 
   constructor(limits: PoolLimits) {
     this.#limits = limits;
+    this.#settle();
   }
 
   /** The bounds in force. */
@@ -49,6 +53,7 @@ export class Ledger {
 
   set limits(limits: PoolLimits) {
     this.#limits = limits;
+    this.#settle();
   }
 
   /** How many resources are lent. */
@@ -60,21 +65,30 @@ export class Ledger {
   add(admin: boolean, change: 1 | -1): void {
     if (admin) this.#admin += change;
     else this.#others += change;
+    this.#settle();
   }
 
   /** How many more may be lent to the lane `admin`, or to the others. Below zero after the limits have shrunk. */
   room(admin: boolean): number {
-    const { maxConnections, reservedConnections } = this.#limits;
-    if (reservedConnections === 0) return maxConnections - this.#admin - this.#others;
-    return admin ? reservedConnections - this.#admin : maxConnections - reservedConnections - this.#others;
+    return admin ? this.#adminRoom : this.#othersRoom;
   }
 
   /** How many of those who wait could be lent something now, if there were resources enough. */
   demand(adminWaiting: number, othersWaiting: number): number {
     if (this.#limits.reservedConnections === 0) {
-      return Math.max(0, Math.min(adminWaiting + othersWaiting, this.room(false)));
+      return Math.max(0, Math.min(adminWaiting + othersWaiting, this.#othersRoom));
     }
-    return Math.max(0, Math.min(adminWaiting, this.room(true))) +
-      Math.max(0, Math.min(othersWaiting, this.room(false)));
+    return Math.max(0, Math.min(adminWaiting, this.#adminRoom)) +
+      Math.max(0, Math.min(othersWaiting, this.#othersRoom));
+  }
+
+  #settle(): void {
+    const { maxConnections, reservedConnections } = this.#limits;
+    if (reservedConnections === 0) {
+      this.#adminRoom = this.#othersRoom = maxConnections - this.#admin - this.#others;
+    } else {
+      this.#adminRoom = reservedConnections - this.#admin;
+      this.#othersRoom = maxConnections - reservedConnections - this.#others;
+    }
   }
 }

@@ -47,6 +47,9 @@ export interface AcquireOptions {
   timeoutMs?: number | undefined;
 }
 
+/** While something is lent, the pool looks at the clock at least so often, in ms. */
+const TICK_MS = 1_000;
+
 /** What a pool runs on; replaced in tests. */
 export interface PoolRuntime {
   /** Default: the isolate's own time. */
@@ -92,6 +95,8 @@ export class ResourcePool<T extends object> {
   readonly #sweeper: Sweeper;
 
   readonly #ledger: Ledger;
+  /** The latest reading of the clock. A reading costs about as much as all the rest of a lease. */
+  #now: number;
   #totalAcquired = 0;
   #totalReleased = 0;
   #pumping = false;
@@ -106,6 +111,7 @@ export class ResourcePool<T extends object> {
   constructor(factory: ResourceFactory<T>, config: Partial<PoolConfig> = {}, runtime: PoolRuntime = {}) {
     this.config = parsePoolConfig(config);
     this.#clock = runtime.clock ?? systemClock;
+    this.#now = this.#clock.now();
     this.#owner = { giveBack: (lease, slot, destroy) => this.#giveBack(lease, slot, destroy) };
     const { maxConnections, minConnections, reservedConnections } = this.config;
     this.#ledger = new Ledger({ maxConnections, minConnections, reservedConnections });
@@ -124,7 +130,7 @@ export class ResourcePool<T extends object> {
     });
     const sweepMs = Math.min(this.config.idleTimeoutMs, this.config.leakThresholdMs);
     this.#sweeper = new Sweeper(this.#clock, sweepMs, (now) => this.#sweep(now));
-    this.#inventory.refill(this.#clock.now());
+    this.#inventory.refill(this.#now);
   }
 
   /**
@@ -138,7 +144,7 @@ export class ResourcePool<T extends object> {
    * @throws {ConfigError} when `timeoutMs` is not a number of ms, or `lane` names none.
    */
   lease(options?: AcquireOptions): Promise<Lease<T>> {
-    const now = this.#clock.now();
+    const now = this.#now = this.#clock.now();
     if (options === undefined || (isLane(options.lane ?? "normal") && !options.signal?.aborted)) {
       const lease = this.#lendFree(options?.lane ?? "normal", now);
       if (lease) return Promise.resolve(lease);
@@ -148,7 +154,7 @@ export class ResourcePool<T extends object> {
 
   /** Lends a resource if one is free now, and `undefined` otherwise. Never waits, makes or validates one. */
   tryLease(lane: Lane = "normal"): Lease<T> | undefined {
-    return this.#lendFree(lane, this.#clock.now());
+    return this.#lendFree(lane, this.#now = this.#clock.now());
   }
 
   /**
@@ -258,7 +264,8 @@ export class ResourcePool<T extends object> {
 
   /** Whoever waits comes first, unless it is for want of what another lane still has. */
   #lendFree(lane: Lane, now: number): Lease<T> | undefined {
-    if (this.#shutdown || this.#waiters.demand > 0 || this.#ledger.room(lane === "admin") <= 0) return undefined;
+    if (this.#shutdown || this.#ledger.room(lane === "admin") <= 0) return undefined;
+    if (this.#waiters.size > 0 && this.#waiters.demand > 0) return undefined;
     this.#sweeper.poll(now);
     const slot = this.#inventory.take(now);
     return slot && this.#lend(slot, lane, now, 0, this.#whereFrom());
@@ -270,8 +277,8 @@ export class ResourcePool<T extends object> {
     slot.uses++;
     this.#ledger.add(lane === "admin", 1);
     this.#totalAcquired++;
-    this.#sweeper.watch(now, Infinity);
-    if (this.#events.has("acquired")) this.#events.emit("acquired", { lease, waitedMs });
+    this.#sweeper.watch(now, now + TICK_MS);
+    if (this.#events.heard) this.#events.emit("acquired", { lease, waitedMs });
     return lease;
   }
 
@@ -291,7 +298,8 @@ export class ResourcePool<T extends object> {
     const deadline = timeoutMs === 0 ? Infinity : now + timeoutMs;
     const waiter = new Waiter<T>(lane, now, deadline, signal, this.#whereFrom());
     this.#waiters.enter(waiter);
-    this.#changed();
+    // Where its lane has no room, nothing that could be made would serve it.
+    if (this.#ledger.room(lane === "admin") > 0) this.#changed();
     if (!waiter.waiting) return waiter.promise;
     if (timeoutMs === 0) this.#waiters.expire(waiter, now);
     else if (this.#waiters.size - this.#inventory.pending > this.config.maxWaiters) {
@@ -327,7 +335,7 @@ export class ResourcePool<T extends object> {
     try {
       while (this.#pumpAgain) {
         this.#pumpAgain = false;
-        this.#pump(this.#clock.now());
+        this.#pump(this.#now = this.#clock.now());
       }
     } finally {
       this.#pumping = false;
@@ -353,15 +361,21 @@ export class ResourcePool<T extends object> {
   }
 
   #giveBack(lease: Lease<T>, slot: Slot<T>, destroy: boolean): void {
-    const now = this.#clock.now();
-    const heldMs = now - lease.acquiredAt;
+    // Where it is only kept, a time too early does: it is judged by a new reading before it is lent.
+    if (this.#waiters.size > 0 || this.#events.heard || lease.leaked) this.#now = this.#clock.now();
+    const now = this.#now;
     this.#ledger.add(lease.lane === "admin", -1);
     this.#totalReleased++;
-    this.#inventory.takeBack(slot, destroy, now);
-    // Closed or reset, it serves nobody now, but its place in the account may let another one be lent.
-    if (slot.state.kind !== "lent" && this.#waiters.size > 0) this.#changed();
-    if (this.#events.has("released")) this.#events.emit("released", { lease, heldMs });
-    if (lease.leaked) this.#events.emit("returned", { lease, heldMs });
+    if (this.#waiters.size > 0) {
+      if (this.#inventory.takeBack(slot, destroy, now)) this.#offer(slot, now);
+      // It serves nobody now, but its place in the account may let another one be lent.
+      else this.#changed();
+    } else if (this.#inventory.takeBack(slot, destroy, now)) {
+      this.#inventory.keep(slot);
+      this.#sweeper.watch(now, slot.expiresAt);
+    }
+    if (this.#events.heard) this.#events.emit("released", { lease, heldMs: now - lease.acquiredAt });
+    if (lease.leaked) this.#events.emit("returned", { lease, heldMs: now - lease.acquiredAt });
     this.#sweeper.poll(now);
   }
 
@@ -378,7 +392,8 @@ export class ResourcePool<T extends object> {
 
   /** Reports leaks, closes what is too old or surplus, and says when to look again. */
   #sweep(now: number): number | undefined {
-    let next = Infinity;
+    this.#now = now;
+    let next = this.#ledger.lent > 0 ? now + TICK_MS : Infinity;
     for (const { state } of this.#inventory.live) {
       if (state.kind !== "lent" || state.leaked) continue;
       const heldMs = now - state.acquiredAt;
@@ -386,7 +401,7 @@ export class ResourcePool<T extends object> {
         next = Math.min(next, state.acquiredAt + this.config.leakThresholdMs);
         continue;
       }
-      state.leaked = true;
+      state.markLeaked();
       this.#events.emit("leaked", { lease: state, heldMs, stack: state.stack });
     }
     next = Math.min(next, this.#inventory.sweep(now));

@@ -19,6 +19,8 @@ export class Waiter<T extends object> implements DueNode<Waiter<T>> {
   readonly since: number;
   /** When it must be over, in ms of the pool's clock; `Infinity` for never. */
   readonly deadline: number;
+  /** The caller's signal. */
+  readonly signal: AbortSignal | undefined;
   /** Where it was called from, if the pool captures that. */
   readonly stack: string | undefined;
   /** Whether it still waits. */
@@ -32,7 +34,6 @@ export class Waiter<T extends object> implements DueNode<Waiter<T>> {
   duePrevious: Waiter<T> | undefined = undefined;
   dueBucket: DueNode<Waiter<T>>["dueBucket"] = undefined;
 
-  readonly #signal: AbortSignal | undefined;
   #onAbort: (() => void) | undefined = undefined;
   readonly #resolve: (lease: Lease<T>) => void;
   readonly #reject: (error: unknown) => void;
@@ -48,7 +49,7 @@ export class Waiter<T extends object> implements DueNode<Waiter<T>> {
     this.since = since;
     this.deadline = deadline;
     this.stack = stack;
-    this.#signal = signal;
+    this.signal = signal;
     const { promise, resolve, reject } = Promise.withResolvers<Lease<T>>();
     this.promise = promise;
     this.#resolve = resolve;
@@ -57,7 +58,7 @@ export class Waiter<T extends object> implements DueNode<Waiter<T>> {
 
   /** Calls `onAbort` with the reason when the caller's signal aborts while this still waits. */
   watch(onAbort: (reason: unknown) => void): void {
-    const signal = this.#signal;
+    const signal = this.signal;
     if (!signal) return;
     this.#onAbort = () => onAbort(signal.reason);
     signal.addEventListener("abort", this.#onAbort, { once: true });
@@ -77,7 +78,7 @@ export class Waiter<T extends object> implements DueNode<Waiter<T>> {
 
   #settle(): void {
     this.waiting = false;
-    if (this.#onAbort) this.#signal?.removeEventListener("abort", this.#onAbort);
+    if (this.#onAbort) this.signal?.removeEventListener("abort", this.#onAbort);
     this.#onAbort = undefined;
   }
 }

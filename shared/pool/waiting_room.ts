@@ -44,6 +44,7 @@ export class WaitingRoom<T extends object> {
 
   /** How many of those who wait could be lent something now, if there were resources enough. */
   get demand(): number {
+    if (this.#queues.size === 0) return 0;
     const admin = this.#queues.adminSize;
     return this.#ledger.demand(admin, this.#queues.size - admin);
   }
@@ -61,7 +62,7 @@ export class WaitingRoom<T extends object> {
   /** Sees to it that a waiter's wait ends at its deadline, or when its caller's signal aborts. */
   keep(waiter: Waiter<T>, now: number): void {
     this.#deadlines.add(waiter, now);
-    waiter.watch((reason) => this.dismiss(waiter, new AcquireAbortedError(reason)));
+    if (waiter.signal) waiter.watch((reason) => this.dismiss(waiter, new AcquireAbortedError(reason)));
   }
 
   /**

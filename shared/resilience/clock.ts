@@ -45,7 +45,8 @@ function unref(id: unknown): void {
  * difference is taken up into an offset: time here only moves forward.
  */
 export function createSystemClock(): Clock {
-  let offset = 0;
+  // Small whole numbers: an engine keeps them in place, where an instant of the calendar takes an object of its own.
+  let offset = -Date.now();
   let latest = 0;
   return {
     now(): number {
