@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { nearestName } from "../../shared/services/nearest_name.ts";
 import { StackFault } from "../fault.ts";
 
 /** What was asked for. */
@@ -42,23 +43,9 @@ Ctrl-C ends it; a second one does not wait.
 const FLAGS = ["--help", "--reset", "--port", "--db-port", "--project", "--no-watch", "--quiet"];
 const MAX_PORT = 65_535;
 
-function distance(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= from.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= to.length; j++) {
-      const swap = (row[j - 1] ?? 0) + (from[i - 1] === to[j - 1] ? 0 : 1);
-      next.push(Math.min(swap, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[to.length] ?? 0;
-}
-
 function unknown(argument: string): StackFault {
-  const known = FLAGS.map((flag) => ({ flag, far: distance(argument, flag) })).sort((a, b) => a.far - b.far);
-  const nearest = known[0];
-  const hint = nearest && nearest.far <= 4 ? `did you mean ${nearest.flag}?` : "--help lists the options.";
+  const nearest = nearestName(argument, FLAGS, 4);
+  const hint = nearest ? `did you mean ${nearest}?` : "--help lists the options.";
   return new StackFault("USAGE", `Unknown option ${argument}: ${hint}`);
 }
 

@@ -11,6 +11,7 @@ import {
   supabasePoolConfigShape,
 } from "../supabase/mod.ts";
 import { valueOf, type Variables } from "./environment_keys.ts";
+import { nearestName } from "./nearest_name.ts";
 
 type Option = keyof SupabasePoolConfig;
 
@@ -61,31 +62,6 @@ function coerce(option: Option, raw: string): unknown {
   }
 }
 
-/** How many single-character edits turn `a` into `b`. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
-}
-
-/** The known variable that `name` most likely stands for. */
-function nearest(name: string): string {
-  let best = "";
-  let least = Infinity;
-  for (const known of POOL_VARIABLES) {
-    const distance = editDistance(name.toUpperCase(), known);
-    if (distance < least) [best, least] = [known, distance];
-  }
-  return best;
-}
-
 /** What the `POOL_*` variables say. */
 export interface PoolVariables {
   /** The options that a preset or a variable sets; every other one keeps its default. */
@@ -103,7 +79,10 @@ export function readPoolVariables(variables: Variables, issues: ConfigIssue[]): 
   const found = issues.length;
   for (const name of Object.keys(variables)) {
     if (!name.startsWith("POOL_") || POOL_VARIABLES.includes(name)) continue;
-    issues.push({ path: name, message: `is no variable of the pool; did you mean ${nearest(name)}?` });
+    issues.push({
+      path: name,
+      message: `is no variable of the pool; did you mean ${nearestName(name.toUpperCase(), POOL_VARIABLES)}?`,
+    });
   }
 
   const pool: Record<string, unknown> = {};
