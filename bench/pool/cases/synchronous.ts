@@ -1,0 +1,81 @@
+/**
+ * Borrowing without waiting, and the clock: what takes a few ns.
+ *
+ * @module
+ */
+import { systemClock } from "../../../shared/resilience/mod.ts";
+import { openPool, type Thing } from "../contenders/mod.ts";
+import { collect } from "../heap.ts";
+import { type Case, type Entrant, SLOTS, TIMEOUT_MS } from "./case.ts";
+
+function timed(id: string, title: string, ops: number, loop: (ops: number) => number): Entrant {
+  return {
+    id,
+    title,
+    measure: () => {
+      collect();
+      loop(ops / 10);
+      const start = performance.now();
+      const sum = loop(ops);
+      const ns = (performance.now() - start) * 1e6 / ops;
+      // Were the sum not looked at, the compiler could leave out what it sums.
+      if (Number.isNaN(sum)) throw new Error(`${id} yielded no number`);
+      return { ns };
+    },
+  };
+}
+
+/** An array's pop and push, each in a function that is called: two by turns, so that the compiler cannot inline them. */
+function bareArray(): (ops: number) => number {
+  const free: Thing[] = Array.from({ length: SLOTS }, (_, id) => ({ id }));
+  const take = [() => free.pop(), () => free.pop()];
+  const put = [(thing: Thing) => void free.push(thing), (thing: Thing) => void free.push(thing)];
+  return (ops) => {
+    let sum = 0;
+    for (let op = 0; op < ops; op++) {
+      const thing = take[op & 1]?.();
+      if (!thing) return NaN;
+      sum += thing.id;
+      put[op & 1]?.(thing);
+    }
+    return sum;
+  };
+}
+
+function tryLease(): (ops: number) => number {
+  const pool = openPool({ slots: SLOTS, timeoutMs: TIMEOUT_MS });
+  return (ops) => {
+    let sum = 0;
+    for (let op = 0; op < ops; op++) {
+      const lease = pool.tryLease();
+      if (!lease) return NaN;
+      sum += lease.resource.id;
+      lease.release();
+    }
+    return sum;
+  };
+}
+
+function clock(now: () => number): (ops: number) => number {
+  return (ops) => {
+    let sum = 0;
+    for (let op = 0; op < ops; op++) sum += now();
+    return sum;
+  };
+}
+
+/** Borrowing without waiting, beside a bare array, and one reading of the clock. */
+export function synchronousCase(ops: number): Case {
+  return {
+    id: "sync",
+    title: "without waiting",
+    metrics: ["ns"],
+    entrants: [
+      timed("bare_array", "bare array: pop, push, two calls", ops, bareArray()),
+      timed("ours_try", "ours: tryLease, release", ops, tryLease()),
+      timed("clock_date", "Date.now()", ops, clock(() => Date.now())),
+      timed("clock_performance", "performance.now()", ops, clock(() => performance.now())),
+      timed("clock_ours", "the pool's clock", ops, clock(() => systemClock.now())),
+    ],
+  };
+}

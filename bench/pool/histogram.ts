@@ -1,0 +1,33 @@
+/**
+ * What a subscriber to a pool's events does with them: a histogram as
+ * Prometheus keeps it.
+ *
+ * @module
+ */
+
+/** Upper bounds, in ms. */
+const BOUNDS = [1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000];
+
+/** Counts of durations by their size. */
+export class Histogram {
+  readonly #counts = new Array<number>(BOUNDS.length + 1).fill(0);
+  /** How many were observed. */
+  count = 0;
+  /** Their sum, in ms. */
+  sum = 0;
+
+  /** Counts a duration in ms. */
+  observe(ms: number): void {
+    let index = 0;
+    while (index < BOUNDS.length && ms > (BOUNDS[index] ?? Infinity)) index++;
+    this.#counts[index] = (this.#counts[index] ?? 0) + 1;
+    this.count++;
+    this.sum += ms;
+  }
+
+  /** How many were at most `bound` ms, for each bound; the last is all. */
+  cumulative(): number[] {
+    let total = 0;
+    return this.#counts.map((count) => total += count);
+  }
+}

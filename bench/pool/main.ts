@@ -1,0 +1,70 @@
+/**
+ * `deno task bench:pool`: measures the pool core beside other pools and its
+ * floor, prints what was found, and writes it down.
+ *
+ * @module
+ */
+import { judge } from "./bars.ts";
+import { allCases, closeStands, openStands } from "./cases/mod.ts";
+import { environment } from "./environment.ts";
+import { Figures } from "./figures.ts";
+import { canCollect } from "./heap.ts";
+import { HELP, type Options, parseOptions, UsageError } from "./options.ts";
+import { plot } from "./plot.ts";
+import { report } from "./report.ts";
+import { gather, type Results } from "./results.ts";
+import { runRounds } from "./rounds.ts";
+
+const RESULTS = new URL("../results/", import.meta.url);
+
+async function measure({ quick, rounds, only }: Options): Promise<Results> {
+  const here = environment();
+  const stands = await openStands();
+  try {
+    const cases = allCases(stands, { scale: quick ? 0.25 : 1, slow: !quick })
+      .filter(({ id }) => only.length === 0 || only.includes(id));
+    const onRound = (round: number) => console.error(round === 0 ? "warming up" : `round ${round} of ${rounds}`);
+    const figures = new Figures(cases, await runRounds(cases, { rounds, onRound }), rounds);
+    return gather(figures, judge(figures), { environment: here, rounds, quick });
+  } finally {
+    await closeStands(stands);
+  }
+}
+
+/** Where the results of a run go, if anywhere: a partial run must not replace a whole one's. */
+function placeFor({ quick, only, out }: Options): ((name: string) => string | URL) | undefined {
+  if (out !== undefined) return (name) => `${out}/${name}`;
+  return quick || only.length > 0 ? undefined : (name) => new URL(name, RESULTS);
+}
+
+async function write(results: Results, options: Options): Promise<void> {
+  const place = placeFor(options);
+  if (!place) return;
+  await Deno.mkdir(place(""), { recursive: true });
+  await Deno.writeTextFile(place("pool.json"), `${JSON.stringify(results, undefined, 2)}\n`);
+  await Deno.writeTextFile(place("pool.svg"), plot(results));
+  console.log(`Written: pool.json and pool.svg in ${options.out ?? "bench/results"}`);
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const options = parseOptions(args);
+  if (options.help) {
+    console.log(HELP);
+    return 0;
+  }
+  if (!canCollect()) throw new UsageError("The collector cannot be called: run it with --v8-flags=--expose-gc.");
+  const results = await measure(options);
+  console.log(report(results));
+  await write(results, options);
+  return options.strict && results.bars.some(({ holds }) => holds === false) ? 1 : 0;
+}
+
+if (import.meta.main) {
+  try {
+    Deno.exitCode = await main(Deno.args);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(error.message);
+    Deno.exitCode = 2;
+  }
+}

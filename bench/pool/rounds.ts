@@ -1,0 +1,52 @@
+/**
+ * Interleaved rounds: in each, every entrant of every case is measured once, in
+ * an order drawn anew. What the machine does meanwhile then falls on all alike,
+ * and a ratio within a round is of two figures taken moments apart.
+ *
+ * @module
+ */
+import type { Case, Metric } from "./cases/mod.ts";
+import { shuffled } from "./statistics.ts";
+
+/** All figures, by case, entrant and metric; one to a round. */
+export class Samples {
+  readonly #series = new Map<string, number[]>();
+
+  /** Adds the figure of the next round. */
+  add(caseId: string, entrantId: string, metric: Metric, value: number): void {
+    const key = `${caseId}/${entrantId}/${metric}`;
+    const series = this.#series.get(key);
+    if (series) series.push(value);
+    else this.#series.set(key, [value]);
+  }
+
+  /** The figures of one entrant, first round first; empty if it was not measured. */
+  of(caseId: string, entrantId: string, metric: Metric): readonly number[] {
+    return this.#series.get(`${caseId}/${entrantId}/${metric}`) ?? [];
+  }
+}
+
+/** Options of {@linkcode runRounds}. */
+export interface RoundsOptions {
+  readonly rounds: number;
+  /** Told before each round; round 0 is not counted: it warms up. */
+  readonly onRound?: (round: number) => void;
+  /** Yields numbers in `[0, 1)`. Default: `Math.random`. */
+  readonly random?: () => number;
+}
+
+/** Measures all of `cases` in so many rounds, after one that is thrown away. */
+export async function runRounds(cases: readonly Case[], options: RoundsOptions): Promise<Samples> {
+  const samples = new Samples();
+  for (let round = 0; round <= options.rounds; round++) {
+    options.onRound?.(round);
+    for (const { id, metrics, entrants } of cases) {
+      for (const entrant of shuffled(entrants, options.random)) {
+        const measured = await entrant.measure();
+        if (round === 0) continue;
+        for (const metric of metrics) samples.add(id, entrant.id, metric, measured[metric] ?? NaN);
+      }
+    }
+  }
+  return samples;
+}
