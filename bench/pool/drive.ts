@@ -70,21 +70,11 @@ export async function probedCallers(
   await Promise.all(Array.from({ length: callers }, caller));
 }
 
-/** So many acquires at the same instant, each released as soon as it is granted. */
-export function crowd(session: Session, waiters: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let left = waiters;
-    const done = () => {
-      if (--left === 0) resolve();
-    };
-    if (session.kind === "run") {
-      for (let waiter = 0; waiter < waiters; waiter++) session.run(nothing).then(done, reject);
-      return;
-    }
-    const use = (lent: object) => {
-      session.release(lent);
-      done();
-    };
-    for (let waiter = 0; waiter < waiters; waiter++) session.acquire().then(use, reject);
-  });
+/** So many callers that come at the same instant, each of whom acquires and releases once. */
+export async function crowd(session: Session, waiters: number): Promise<void> {
+  const caller = session.kind === "run" ? () => session.run(nothing) : async () => {
+    const lent = await session.acquire();
+    session.release(lent);
+  };
+  await Promise.all(Array.from({ length: waiters }, caller));
 }
