@@ -26,6 +26,7 @@ export class CreationBackoff {
   readonly #random: () => number;
   readonly #wake: () => void;
   #failures = 0;
+  #pausedAt = -Infinity;
   #retryAt = -Infinity;
   #refillAt = -Infinity;
   #last: CreationFailure | undefined = undefined;
@@ -57,8 +58,17 @@ export class CreationBackoff {
     return now >= this.#refillAt;
   }
 
-  /** Begins a pause. */
-  failed(error: unknown, transient: boolean, now: number): void {
+  /**
+   * Begins a pause. Attempts that were under way together and fail together are
+   * one failure: they say no more about the far side than the first of them.
+   */
+  failed(error: unknown, transient: boolean, startedAt: number, now: number): void {
+    if (startedAt <= this.#pausedAt) {
+      this.#last = { error, at: now };
+      if (transient) this.#retryAt = Math.max(this.#retryAt, this.#refillAt);
+      return this.#arm(now);
+    }
+    this.#pausedAt = now;
     const backoff = { baseMs: this.#baseMs, capMs: this.#baseMs * MAX_FACTOR };
     const until = now + backoffDelayMs(this.#failures++, backoff, this.#random);
     this.#last = { error, at: now };
@@ -70,6 +80,7 @@ export class CreationBackoff {
   /** Ends every pause. */
   succeeded(): void {
     this.#failures = 0;
+    this.#pausedAt = -Infinity;
     this.#retryAt = this.#refillAt = -Infinity;
     this.#last = undefined;
   }

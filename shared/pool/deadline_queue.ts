@@ -27,6 +27,9 @@ import type { Clock, Timer } from "../resilience/mod.ts";
 /** So many elements are told in one turn of the event loop; the next ones wait for the next. */
 const CHUNK = 256;
 
+/** So many empty buckets are put up with, however few full ones there are. */
+const MAX_EMPTY = 64;
+
 interface Bucket<N> {
   readonly at: number;
   head: N | undefined;
@@ -48,6 +51,7 @@ export class DeadlineQueue<N extends DueNode<N>> {
   readonly #onDue: (node: N, now: number) => void;
   readonly #buckets = new Map<number, Bucket<N>>();
   readonly #heap: Bucket<N>[] = [];
+  #empty = 0;
   /** The bucket of the latest addition: the next one mostly belongs into it too. */
   #recent: Bucket<N> | undefined = undefined;
   #timer: Timer | undefined = undefined;
@@ -67,7 +71,10 @@ export class DeadlineQueue<N extends DueNode<N>> {
     node.dueBucket = bucket;
     node.duePrevious = bucket.tail;
     if (bucket.tail) bucket.tail.dueNext = node;
-    else bucket.head = node;
+    else {
+      bucket.head = node;
+      this.#empty--;
+    }
     bucket.tail = node;
   }
 
@@ -83,10 +90,13 @@ export class DeadlineQueue<N extends DueNode<N>> {
     node.dueBucket = undefined;
     node.dueNext = undefined;
     node.duePrevious = undefined;
-    if (!bucket.head) this.#dropEmpty();
+    if (bucket.head) return;
+    this.#empty++;
+    this.#dropEmpty();
+    if (this.#empty > MAX_EMPTY && this.#empty > this.#heap.length / 2) this.#compact();
   }
 
-  /** Drops the timer. The queue is empty by then; it can be used again. */
+  /** Drops the timer: nothing is told any more until an element is added that is due before all others. */
   stop(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
@@ -99,6 +109,7 @@ export class DeadlineQueue<N extends DueNode<N>> {
       bucket = { at, head: undefined, tail: undefined };
       this.#buckets.set(at, bucket);
       this.#push(bucket);
+      this.#empty++;
       if (at < this.#timerAt) this.#arm(at, now);
     }
     this.#recent = bucket;
@@ -111,6 +122,20 @@ export class DeadlineQueue<N extends DueNode<N>> {
       this.#buckets.delete(top.at);
       if (top === this.#recent) this.#recent = undefined;
       this.#pop();
+      this.#empty--;
+    }
+  }
+
+  /** Throws out empty buckets that an early one keeps from the top. */
+  #compact(): void {
+    const full = this.#heap.filter((bucket) => bucket.head);
+    this.#heap.length = 0;
+    this.#buckets.clear();
+    this.#recent = undefined;
+    this.#empty = 0;
+    for (const bucket of full) {
+      this.#buckets.set(bucket.at, bucket);
+      this.#push(bucket);
     }
   }
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-/** What {@linkcode PoolError} and its subclasses are named and identified by. */
+/** The codes of the errors of this folder; those built on it add their own. */
 export type PoolErrorCode =
   | "ACQUIRE_TIMEOUT"
   | "QUEUE_FULL"
@@ -87,7 +87,7 @@ export class HookTimeoutError extends PoolError {
   }
 }
 
-/** The resource died while it was lent; it is destroyed at release. */
+/** The resource said that it is no good any more. One that is lent is destroyed at release. */
 export class ResourceInvalidError extends PoolError {
   constructor(reason: unknown) {
     super("RESOURCE_INVALID", `The resource became invalid: ${messageOf(reason)}`, { cause: reason });

@@ -26,16 +26,19 @@ export type DestroyReason =
   /** It arrived after its creation had been given up. */
   | "late";
 
-/** Each event of a pool, and what its listeners are given. */
+/**
+ * Each event of a pool, and what its listeners are given. They are told once the
+ * pool has come to rest, in the order in which things happened.
+ */
 export interface PoolEvents<T extends object> {
   /** A resource was made. */
   created: { readonly resource: T; readonly durationMs: number };
   /** A resource was closed, or given up (`abandoned`) because its `destroy` hung. */
   destroyed: { readonly resource: T; readonly reason: DestroyReason; readonly abandoned: boolean };
   /** A resource was lent. `waitedMs` is 0 for one that was free. */
-  acquired: { readonly lease: Lease<T>; readonly waitedMs: number };
+  acquired: { readonly lease: Lease<T>; readonly resource: T; readonly waitedMs: number };
   /** A resource was given back. */
-  released: { readonly lease: Lease<T>; readonly heldMs: number };
+  released: { readonly lease: Lease<T>; readonly resource: T; readonly heldMs: number };
   /** An acquire found nothing free and waits. */
   waited: { readonly waiting: number; readonly lane: Lane };
   /** An acquire reached its deadline. */
@@ -60,6 +63,8 @@ type Listener<E> = (event: E) => void;
 /** Typed listeners; a subscription is a disposable. */
 export class EventHub<M extends { error: { error: unknown; source: ErrorSource } }> {
   readonly #listeners = new Map<keyof M, Set<Listener<never>>>();
+  /** What has happened and is not told yet. */
+  readonly #outbox: { readonly name: keyof M; readonly event: M[keyof M] }[] = [];
   /** Whether anybody listens to anything: mostly nobody does, and then an event costs one look. */
   heard = false;
 
@@ -88,11 +93,27 @@ export class EventHub<M extends { error: { error: unknown; source: ErrorSource }
     return this.heard && (this.#listeners.get(name)?.size ?? 0) > 0;
   }
 
-  /** Tells everybody who listens. Never throws. */
+  /**
+   * Tells everybody who listens, in a microtask: what a listener does to the
+   * pool must not happen while the pool is about to change. Never throws.
+   */
   emit<K extends keyof M>(name: K, event: M[K]): void {
-    const entries = this.#listeners.get(name);
-    if (!entries || entries.size === 0) return;
-    for (const entry of [...entries]) {
+    if (!this.has(name)) return;
+    this.#outbox.push({ name, event });
+    if (this.#outbox.length === 1) queueMicrotask(() => this.#deliver());
+  }
+
+  #deliver(): void {
+    // What is emitted meanwhile is told in the same turn, behind what came before it.
+    for (let next = 0; next < this.#outbox.length; next++) {
+      const sent = this.#outbox[next];
+      if (sent) this.#tell(sent.name, sent.event);
+    }
+    this.#outbox.length = 0;
+  }
+
+  #tell<K extends keyof M>(name: K, event: M[K]): void {
+    for (const entry of [...this.#listeners.get(name) ?? []]) {
       try {
         (entry as Listener<M[K]>)(event);
       } catch (error) {
@@ -100,11 +121,5 @@ export class EventHub<M extends { error: { error: unknown; source: ErrorSource }
         if (name !== "error") this.emit("error", { error, source: "listener" } as M["error"]);
       }
     }
-  }
-
-  /** Forgets every listener. */
-  clear(): void {
-    this.#listeners.clear();
-    this.heard = false;
   }
 }

@@ -39,22 +39,21 @@ export class HookRun<R> implements Abandonable {
     done: (outcome: Outcome<R>) => void,
   ) {
     this.#done = done;
-    let result: R | PromiseLike<R>;
     try {
-      result = call();
+      const result = call();
+      if (!isPromiseLike(result)) {
+        this.#end({ ok: true, value: result });
+        return;
+      }
+      this.#timer = clock.setTimer(() => this.giveUp(timeoutError()), timeoutMs);
+      result.then(
+        (value) => this.#end({ ok: true, value }),
+        (error) => this.#end({ ok: false, error, gaveUp: false }),
+      );
     } catch (error) {
+      // The hook threw, or what it returned did when it was asked whether it is a promise.
       this.#end({ ok: false, error, gaveUp: false });
-      return;
     }
-    if (!isPromiseLike(result)) {
-      this.#end({ ok: true, value: result });
-      return;
-    }
-    this.#timer = clock.setTimer(() => this.giveUp(timeoutError()), timeoutMs);
-    result.then(
-      (value) => this.#end({ ok: true, value }),
-      (error) => this.#end({ ok: false, error, gaveUp: false }),
-    );
   }
 
   /** Whether it is still under way. */
@@ -72,5 +71,35 @@ export class HookRun<R> implements Abandonable {
     this.#done = undefined;
     this.#timer?.cancel();
     done(outcome);
+  }
+}
+
+/** The hooks of one pool that are under way. */
+export class HookRunner {
+  readonly #clock: Clock;
+  readonly #runs = new Set<Abandonable>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** A {@linkcode HookRun} that {@linkcode giveUp} ends too. */
+  run<R>(
+    timeoutMs: number,
+    timeoutError: () => unknown,
+    call: () => R | PromiseLike<R>,
+    done: (outcome: Outcome<R>) => void,
+  ): void {
+    const held: { run?: Abandonable } = {};
+    const run = new HookRun(this.#clock, timeoutMs, timeoutError, call, (outcome) => {
+      if (held.run) this.#runs.delete(held.run);
+      done(outcome);
+    });
+    if (run.pending) this.#runs.add(held.run = run);
+  }
+
+  /** Waits for none of them any longer, nor for those that begin because of it. */
+  giveUp(error: unknown): void {
+    for (const run of this.#runs) run.giveUp(error);
   }
 }

@@ -5,13 +5,14 @@
  */
 import { classifyFailure, type Clock } from "../resilience/mod.ts";
 import type { PoolConfig } from "./config.ts";
+import { Creation } from "./creation.ts";
 import { CreationBackoff, type CreationFailure } from "./creation_backoff.ts";
-import { CreateTimeoutError, HookTimeoutError, PoolClosedError, ResourceInvalidError } from "./errors.ts";
+import { HookTimeoutError, PoolClosedError, ResourceInvalidError } from "./errors.ts";
 import type { DestroyReason, EventHub, PoolEvents } from "./events.ts";
-import { type Abandonable, HookRun, isPromiseLike, type Outcome } from "./hook_run.ts";
+import { HookRunner } from "./hook_run.ts";
 import type { Ledger } from "./limits.ts";
 import type { ResourceFactory } from "./resource_factory.ts";
-import { CLOSING, IDLE, RESETTING, Slot, VALIDATING } from "./slot.ts";
+import { CLOSING, IDLE, READY, RESETTING, Slot, VALIDATING } from "./slot.ts";
 
 /** Who is told what becomes of the resources. */
 export interface InventoryOwner<T extends object> {
@@ -42,12 +43,12 @@ export class Inventory<T extends object> {
   readonly live = new Set<Slot<T>>();
   /** Free ones, the least recently used first: they are lent from the end and age out from the front. */
   readonly #idle: Slot<T>[] = [];
-  /** Hooks under way, to be given up at a shutdown's deadline. */
-  readonly #runs = new Set<Abandonable>();
-  readonly #aborts = new Set<AbortController>();
-  #creating = 0;
+  readonly #hooks: HookRunner;
+  /** Creations under way, and those of them that are overdue and will serve nobody. */
+  readonly #creations = new Set<Creation<T>>();
+  #overdue = 0;
+  #validating = 0;
   #closing = 0;
-  #pending = 0;
   #closed = false;
 
   /** Totals since the pool was made. */
@@ -71,12 +72,13 @@ export class Inventory<T extends object> {
     this.#random = random;
     this.#events = events;
     this.#owner = owner;
+    this.#hooks = new HookRunner(clock);
     this.#backoff = new CreationBackoff(clock, config.retryDelayMs, random, () => owner.changed());
   }
 
   /** Slots taken: resources being made, living, and being closed. */
   get size(): number {
-    return this.live.size + this.#creating + this.#closing;
+    return this.live.size + this.#creations.size + this.#closing;
   }
 
   /** Resources free to be lent. */
@@ -86,7 +88,7 @@ export class Inventory<T extends object> {
 
   /** Resources being made, those whose creation is overdue included. */
   get creating(): number {
-    return this.#creating;
+    return this.#creations.size;
   }
 
   /** The latest failed creation that no success has followed. */
@@ -99,9 +101,9 @@ export class Inventory<T extends object> {
     return this.#closing;
   }
 
-  /** Resources that are on their way to somebody who waits: being made, validated or reset. */
+  /** Resources on their way to somebody who waits: being made or validated. One that is reset may never come. */
   get pending(): number {
-    return this.#pending;
+    return this.#creations.size - this.#overdue + this.#validating;
   }
 
   /** Takes a free resource that needs no validation out of the inventory: the most recently used. */
@@ -111,6 +113,7 @@ export class Inventory<T extends object> {
       const worn = this.#worn(slot, now);
       if (!worn && this.#isStale(slot, now)) return undefined;
       idle.pop();
+      slot.state = READY;
       if (!worn) return slot;
       this.close(slot, worn);
     }
@@ -137,16 +140,24 @@ export class Inventory<T extends object> {
     }
   }
 
-  /** Begins to validate a stale resource, or to make a new one. False when neither can be done now. */
-  supply(now: number): boolean {
-    const stale = this.#idle.pop();
-    if (stale) {
-      this.#validate(stale);
-      return true;
+  /**
+   * Sees to it that resources for `demand` waiters are on their way: free ones
+   * that must be validated first, then new ones. {@linkcode take} has found
+   * nothing that could be lent at once.
+   */
+  supply(demand: () => number, now: number): void {
+    while (demand() > this.#validating) {
+      const stale = this.#idle.pop();
+      if (!stale) break;
+      stale.state = READY;
+      const worn = this.#worn(stale, now);
+      if (worn) this.close(stale, worn);
+      else this.#validate(stale);
     }
-    if (this.#closed || this.size >= this.#ledger.limits.maxConnections || !this.#backoff.mayRetry(now)) return false;
-    this.#create(now);
-    return true;
+    while (
+      demand() > this.pending && !this.#closed && this.size < this.#ledger.limits.maxConnections &&
+      this.#backoff.mayRetry(now)
+    ) this.#create(now);
   }
 
   /**
@@ -154,6 +165,7 @@ export class Inventory<T extends object> {
    * once; otherwise it is closed or reset, and offered when it is ready.
    */
   takeBack(slot: Slot<T>, destroy: boolean, now: number): boolean {
+    slot.state = READY;
     slot.usedAt = now;
     slot.checkedAt = now;
     const reason = destroy ? "broken" : slot.invalid ? "invalid" : this.#unwanted ?? this.#worn(slot, now);
@@ -167,7 +179,7 @@ export class Inventory<T extends object> {
   refill(now: number): void {
     while (
       !this.#closed && this.#backoff.mayRefill(now) &&
-      this.live.size + this.#creating < this.#ledger.limits.minConnections &&
+      this.live.size + this.#creations.size < this.#ledger.limits.minConnections &&
       this.size < this.#ledger.limits.maxConnections
     ) this.#create(now);
   }
@@ -176,13 +188,12 @@ export class Inventory<T extends object> {
   sweep(now: number): number {
     let next = Infinity;
     for (const slot of [...this.#idle]) {
+      if (slot.state.kind !== "idle") continue; // closing another one let it be lent
       const worn = this.#worn(slot, now);
-      const surplus = this.live.size + this.#creating > this.#ledger.limits.minConnections;
+      const surplus = this.live.size + this.#creations.size > this.#ledger.limits.minConnections;
       const idleUntil = slot.usedAt + this.#config.idleTimeoutMs;
       if (worn || (surplus && now >= idleUntil)) {
-        const index = this.#idle.indexOf(slot);
-        if (index < 0) continue; // closing another one let it be lent
-        this.#idle.splice(index, 1);
+        this.#idle.splice(this.#idle.indexOf(slot), 1);
         this.close(slot, worn ?? "idle");
       } else {
         next = Math.min(next, slot.expiresAt, surplus ? idleUntil : Infinity);
@@ -206,19 +217,18 @@ export class Inventory<T extends object> {
   shutdown(): void {
     this.#closed = true;
     this.#backoff.stop();
-    for (const controller of [...this.#aborts]) controller.abort(new PoolClosedError());
-    for (const slot of this.#idle.splice(0)) this.close(slot, "shutdown");
+    for (const creation of [...this.#creations]) creation.abort(new PoolClosedError());
+    for (let slot = this.#idle.pop(); slot; slot = this.#idle.pop()) this.close(slot, "shutdown");
   }
 
   /** Waits for no hook any longer. */
   giveUp(): void {
-    // Giving one up may begin another: a validation that is over makes room for a destroy.
-    for (const run of this.#runs) run.giveUp(new PoolClosedError());
+    this.#hooks.giveUp(new PoolClosedError());
   }
 
   /** Whether there are more resources than there may be: those being closed count no more. */
   get #oversized(): boolean {
-    return this.live.size + this.#creating > this.#ledger.limits.maxConnections;
+    return this.live.size + this.#creations.size > this.#ledger.limits.maxConnections;
   }
 
   get #unwanted(): DestroyReason | undefined {
@@ -236,73 +246,69 @@ export class Inventory<T extends object> {
   }
 
   #create(now: number): void {
-    const { createTimeoutMs, destroyTimeoutMs } = this.#config;
-    const controller = new AbortController();
-    const birth: { slot?: Slot<T>; invalid?: { reason: unknown } } = {};
-    const invalidate = (reason?: unknown) => {
-      birth.invalid ??= { reason };
-      if (birth.slot) this.#invalidate(birth.slot, reason);
-    };
-    let made: T | PromiseLike<T> | undefined;
-    const call = () => made = this.#factory.create({ signal: controller.signal, invalidate });
-    const timeoutError = () => new CreateTimeoutError(createTimeoutMs);
-    this.#creating++;
-    this.#pending++;
-    this.#aborts.add(controller);
-
-    this.#run(createTimeoutMs, timeoutError, call, (outcome) => {
-      this.#pending--;
-      this.#aborts.delete(controller);
-      if (!outcome.ok && outcome.gaveUp && made !== undefined && isPromiseLike(made)) {
-        const late = made;
-        controller.abort(outcome.error);
-        // The resource may exist on the far side: the slot waits a while longer for what becomes of it.
-        this.#run(destroyTimeoutMs, timeoutError, () => late, (end) => {
-          if (!end.ok && end.gaveUp) late.then((resource) => this.#discard(resource, now), () => {});
-          this.#creating--;
-          if (end.ok) this.close(this.#born(end.value, now), "late");
-          this.#owner.changed();
-        });
-        this.#failed(outcome.error, true);
-        return;
-      }
-      this.#creating--;
-      if (!outcome.ok) {
-        this.#failed(outcome.error, classifyFailure(outcome.error) !== "permanent");
-        return;
-      }
-      const slot = birth.slot = this.#born(outcome.value, now);
-      if (this.#closed) this.close(slot, "shutdown");
-      else if (birth.invalid) {
-        this.close(slot, "invalid");
-        this.#failed(new ResourceInvalidError(birth.invalid.reason), true);
-      } else {
-        this.live.add(slot);
-        this.#backoff.succeeded();
-        this.#owner.offer(slot, this.#clock.now());
-        // Others may have waited for the backoff that has just ended.
+    const creation = new Creation<T>(now);
+    this.#creations.add(creation);
+    creation.begin(this.#factory, this.#hooks, this.#config, {
+      made: (_, resource) => this.#made(creation, resource),
+      failed: (_, error) => {
+        this.#creations.delete(creation);
+        this.#failed(creation, error, classifyFailure(error) !== "permanent");
+      },
+      overdue: (_, error) => {
+        this.#overdue++;
+        this.#failed(creation, error, true);
+      },
+      over: (_, late) => {
+        this.#overdue--;
+        this.#creations.delete(creation);
+        if (late) this.close(this.#born(late, creation), "late");
         this.#owner.changed();
-      }
+      },
+      late: (resource) => this.#discard(resource, creation),
     });
   }
 
-  #born(resource: T, since: number): Slot<T> {
-    const now = this.#clock.now();
+  #made(creation: Creation<T>, resource: T): void {
+    const slot = this.#born(resource, creation);
+    this.#creations.delete(creation);
+    this.live.add(slot);
+    if (creation.invalid) {
+      this.close(slot, "invalid");
+      return this.#failed(creation, new ResourceInvalidError(creation.invalid.reason), true);
+    }
+    creation.onInvalid = (reason) => this.#invalidate(slot, reason);
+    this.#backoff.succeeded();
+    if (this.#closed) this.close(slot, "shutdown");
+    else this.#owner.offer(slot, this.#clock.now());
+    // Others may have waited for the backoff that has just ended.
+    this.#owner.changed();
+  }
+
+  #born(resource: T, creation: Creation<T>): Slot<T> {
     const { maxLifetimeMs, lifetimeJitter } = this.#config;
+    const now = this.#tellCreated(resource, creation);
     this.created++;
-    this.#events.emit("created", { resource, durationMs: now - since });
     return new Slot(resource, now, now + Math.floor(maxLifetimeMs * (1 - lifetimeJitter * this.#random())));
   }
 
-  /** A resource that came when its creation had been given up and its slot freed: nobody may have it. */
-  #discard(resource: T, since: number): void {
-    this.#born(resource, since);
-    this.#destroy(resource, "late", () => {});
+  #tellCreated(resource: T, { startedAt }: Creation<T>): number {
+    const now = this.#clock.now();
+    this.#events.emit("created", { resource, durationMs: now - startedAt });
+    return now;
   }
 
-  #failed(error: unknown, transient: boolean): void {
+  /**
+   * A resource that came when its creation had been given up and its slot freed:
+   * nobody may have it. It is counted, as made and as closed, when it has gone.
+   */
+  #discard(resource: T, creation: Creation<T>): void {
+    this.#tellCreated(resource, creation);
+    this.#destroy(resource, "late", () => void this.created++);
+  }
+
+  #failed({ startedAt }: Creation<T>, error: unknown, transient: boolean): void {
     if (this.#closed) return this.#owner.changed();
-    this.#backoff.failed(error, transient, this.#clock.now());
+    this.#backoff.failed(error, transient, startedAt, this.#clock.now());
     this.#events.emit("error", { error, source: "create" });
     if (transient) this.#owner.changed();
     else this.#owner.refused(error);
@@ -310,12 +316,14 @@ export class Inventory<T extends object> {
 
   #validate(slot: Slot<T>): void {
     slot.state = VALIDATING;
-    this.#prepare("validate", slot, this.#config.validateTimeoutMs, () => this.#factory.validate?.(slot.resource));
+    this.#validating++;
+    const call = () => this.#factory.validate?.(slot.resource);
+    this.#prepare("validate", slot, this.#config.validateTimeoutMs, call, () => this.#validating--);
   }
 
   #reset(slot: Slot<T>): void {
     slot.state = RESETTING;
-    this.#prepare("reset", slot, this.#config.resetTimeoutMs, () => this.#factory.reset?.(slot.resource));
+    this.#prepare("reset", slot, this.#config.resetTimeoutMs, () => this.#factory.reset?.(slot.resource), () => {});
   }
 
   /** Runs a hook that decides whether a resource can be lent, and acts on the answer. */
@@ -324,20 +332,19 @@ export class Inventory<T extends object> {
     slot: Slot<T>,
     timeoutMs: number,
     call: () => unknown,
+    ended: () => void,
   ): void {
-    this.#pending++;
-    this.#run(timeoutMs, () => new HookTimeoutError(source, timeoutMs), call, (outcome) => {
-      this.#pending--;
+    this.#hooks.run(timeoutMs, () => new HookTimeoutError(source, timeoutMs), call, (outcome) => {
+      const now = this.#clock.now();
+      ended();
+      slot.state = READY;
       if (!outcome.ok) this.#events.emit("error", { error: outcome.error, source });
-      if (outcome.ok && outcome.value !== false && !slot.invalid) {
-        const now = this.#clock.now();
-        slot.checkedAt = now;
-        if (this.#closed) this.close(slot, "shutdown");
-        else this.#owner.offer(slot, now);
-        return;
-      }
-      this.close(slot, "invalid");
-      // Whoever waited for this one may have another made while it closes.
+      const passed = outcome.ok && outcome.value !== false && !slot.invalid;
+      if (passed) slot.checkedAt = now;
+      const reason = passed ? this.#unwanted ?? this.#worn(slot, now) : "invalid";
+      if (reason) this.close(slot, reason);
+      else this.#owner.offer(slot, now);
+      // Whoever waited for this one may have another one made while it closes.
       this.#owner.changed();
     });
   }
@@ -345,18 +352,22 @@ export class Inventory<T extends object> {
   #invalidate(slot: Slot<T>, reason: unknown): void {
     if (slot.invalid || slot.state.kind === "closing") return;
     slot.invalid = true;
-    this.#events.emit("error", { error: new ResourceInvalidError(reason), source: "invalidate" });
-    if (slot.state.kind === "lent") slot.state.warn(new ResourceInvalidError(reason));
-    if (slot.state.kind === "idle") {
+    const error = new ResourceInvalidError(reason);
+    this.#events.emit("error", { error, source: "invalidate" });
+    if (slot.state.kind === "lent") {
+      const thrown = slot.state.warn(error);
+      if (thrown) this.#events.emit("error", { error: thrown.error, source: "listener" });
+    } else if (slot.state.kind === "idle") {
       this.#idle.splice(this.#idle.indexOf(slot), 1);
       this.close(slot, "invalid");
+      this.#owner.changed();
     }
   }
 
   #destroy(resource: T, reason: DestroyReason, done: () => void): void {
     const timeoutMs = this.#config.destroyTimeoutMs;
     const call = () => this.#factory.destroy(resource);
-    this.#run(timeoutMs, () => new HookTimeoutError("destroy", timeoutMs), call, (outcome) => {
+    this.#hooks.run(timeoutMs, () => new HookTimeoutError("destroy", timeoutMs), call, (outcome) => {
       const abandoned = !outcome.ok && outcome.gaveUp;
       if (abandoned) this.abandoned++;
       else this.destroyed++;
@@ -364,19 +375,5 @@ export class Inventory<T extends object> {
       this.#events.emit("destroyed", { resource, reason, abandoned });
       done();
     });
-  }
-
-  #run<R>(
-    timeoutMs: number,
-    timeoutError: () => unknown,
-    call: () => R | PromiseLike<R>,
-    done: (outcome: Outcome<R>) => void,
-  ): void {
-    const held: { run?: Abandonable } = {};
-    const run = new HookRun(this.#clock, timeoutMs, timeoutError, call, (outcome) => {
-      if (held.run) this.#runs.delete(held.run);
-      done(outcome);
-    });
-    if (run.pending) this.#runs.add(held.run = run);
   }
 }

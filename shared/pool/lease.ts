@@ -136,19 +136,24 @@ export class Lease<T extends object> implements Disposable, AsyncDisposable {
     (this.#rare ??= {}).leaked = true;
   }
 
-  /** For the pool: tells the holder that the resource is no good any more. */
-  warn(reason: unknown): void {
+  /** For the pool: tells the holder that the resource is no good any more. Returns what its listener threw. */
+  warn(reason: unknown): { readonly error: unknown } | undefined {
     const rare = this.#rare ??= {};
-    if (rare.lost) return;
+    if (rare.lost) return undefined;
     rare.lost = { reason };
     rare.controller?.abort(reason);
-    rare.onLost?.(reason);
+    try {
+      rare.onLost?.(reason);
+    } catch (error) {
+      return { error };
+    }
+    return undefined;
   }
 
-  /** For the pool: ends the lease without its holder. */
-  revoke(reason: unknown): void {
+  /** For the pool: ends the lease without its holder. Returns what its listener threw. */
+  revoke(reason: unknown): { readonly error: unknown } | undefined {
     this.#slot = undefined;
     (this.#rare ??= {}).revoked = true;
-    this.warn(reason);
+    return this.warn(reason);
   }
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+export type { AcquireOptions } from "./acquire_options.ts";
 export * from "./config.ts";
 export * from "./errors.ts";
 export type { DestroyReason, ErrorSource, PoolEvents } from "./events.ts";
@@ -11,5 +12,5 @@ export type { Lane } from "./lane.ts";
 export { Lease, type ReleaseOptions } from "./lease.ts";
 export type { PoolLimits } from "./limits.ts";
 export * from "./resource_factory.ts";
-export { type AcquireOptions, type PoolRuntime, ResourcePool } from "./resource_pool.ts";
+export { type PoolRuntime, ResourcePool } from "./resource_pool.ts";
 export type { ConnectionPoolStats, PoolStats } from "./stats.ts";

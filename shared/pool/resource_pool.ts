@@ -9,12 +9,11 @@
  * @module
  */
 import { type Clock, systemClock, type Timer } from "../resilience/mod.ts";
+import { type AcquireOptions, BAD_LANE, badMs, isMs, refusalOf } from "./acquire_options.ts";
 import { parseLimits, parsePoolConfig, type PoolConfig } from "./config.ts";
 import {
-  AcquireAbortedError,
   ConfigError,
   CreateFailedError,
-  DoubleReleaseError,
   ForeignReleaseError,
   LeaseRevokedError,
   messageOf,
@@ -24,7 +23,7 @@ import {
 } from "./errors.ts";
 import { EventHub, type PoolEvents } from "./events.ts";
 import { Inventory } from "./inventory.ts";
-import { isLane, type Lane, LANES } from "./lane.ts";
+import { isLane, type Lane } from "./lane.ts";
 import { Lease, type LeaseOwner, type ReleaseOptions } from "./lease.ts";
 import { Ledger, type PoolLimits } from "./limits.ts";
 import type { ResourceFactory } from "./resource_factory.ts";
@@ -33,19 +32,6 @@ import { type PoolStats, snapshot } from "./stats.ts";
 import { Sweeper } from "./sweeper.ts";
 import { Waiter } from "./waiter.ts";
 import { WaitingRoom } from "./waiting_room.ts";
-
-/** Options of one acquire. */
-export interface AcquireOptions {
-  /** Whom it is for; see {@linkcode Lane}. Default: `normal`. */
-  lane?: Lane | undefined;
-  /** Ends the wait when it aborts. A lease that was granted is not touched by it. */
-  signal?: AbortSignal | undefined;
-  /**
-   * How long this acquire may wait, in ms; 0 for not at all, `Infinity` for
-   * ever. Default: the pool's `acquireTimeoutMs`.
-   */
-  timeoutMs?: number | undefined;
-}
 
 /** While something is lent, the pool looks at the clock at least so often, in ms. */
 const TICK_MS = 1_000;
@@ -145,15 +131,22 @@ export class ResourcePool<T extends object> {
    */
   lease(options?: AcquireOptions): Promise<Lease<T>> {
     const now = this.#now = this.#clock.now();
-    if (options === undefined || (isLane(options.lane ?? "normal") && !options.signal?.aborted)) {
-      const lease = this.#lendFree(options?.lane ?? "normal", now);
-      if (lease) return Promise.resolve(lease);
+    const lane = options?.lane ?? "normal";
+    if (options !== undefined) {
+      const refusal = refusalOf(options, lane);
+      if (refusal) return Promise.reject(refusal);
     }
-    return this.#wait(options, now);
+    const lease = this.#lendFree(lane, now);
+    return lease ? Promise.resolve(lease) : this.#wait(options, lane, now);
   }
 
-  /** Lends a resource if one is free now, and `undefined` otherwise. Never waits, makes or validates one. */
+  /**
+   * Lends a resource if one is free now, and `undefined` otherwise. Never waits, makes or validates one.
+   *
+   * @throws {ConfigError} when `lane` names none.
+   */
   tryLease(lane: Lane = "normal"): Lease<T> | undefined {
+    if (lane !== "normal" && !isLane(lane)) throw new ConfigError([BAD_LANE], "acquire options");
     return this.#lendFree(lane, this.#now = this.#clock.now());
   }
 
@@ -175,15 +168,12 @@ export class ResourcePool<T extends object> {
    * Gives back what {@linkcode acquire} lent.
    *
    * @throws {DoubleReleaseError} when it is not lent at the moment.
-   * @throws {ForeignReleaseError} when it is none of this pool's.
+   * @throws {ForeignReleaseError} when it was not acquired from this pool.
+   * @throws {LateReleaseError} when the pool, shut down, had taken it back.
    */
   release(resource: T, options?: ReleaseOptions): void {
     const lease = this.#acquired.get(resource);
-    if (!lease) {
-      for (const slot of this.#inventory.live) if (slot.resource === resource) throw new DoubleReleaseError();
-      throw new ForeignReleaseError();
-    }
-    this.#acquired.delete(resource);
+    if (!lease) throw new ForeignReleaseError();
     lease.release(options);
   }
 
@@ -242,14 +232,16 @@ export class ResourcePool<T extends object> {
    * Every further call returns the first one's promise.
    *
    * @param deadlineMs Default: the pool's `shutdownTimeoutMs`.
+   * @throws {ConfigError} when `deadlineMs` is not a number of ms; nothing is done then.
    */
   shutdown(deadlineMs: number = this.config.shutdownTimeoutMs): Promise<void> {
     if (this.#shutdown) return this.#shutdown.promise;
+    if (!isMs(deadlineMs)) return Promise.reject(new ConfigError([badMs("deadlineMs", deadlineMs)], "shutdown"));
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#shutdown = { promise, resolve, timer: undefined, finished: false };
     this.#waiters.stop();
     this.#sweeper.stop();
-    while (this.#waiters.size > 0) this.#waiters.dismissFirst(withoutStack(() => new PoolClosedError()));
+    this.#waiters.dismissAll(() => withoutStack(() => new PoolClosedError()));
     this.#inventory.shutdown();
     if (this.#inventory.size === 0) this.#finish();
     else if (deadlineMs <= 0) this.#cut();
@@ -262,13 +254,21 @@ export class ResourcePool<T extends object> {
     return this.config.captureLeaseStacks ? new Error("acquired here").stack : undefined;
   }
 
-  /** Whoever waits comes first, unless it is for want of what another lane still has. */
   #lendFree(lane: Lane, now: number): Lease<T> | undefined {
-    if (this.#shutdown || this.#ledger.room(lane === "admin") <= 0) return undefined;
-    if (this.#waiters.size > 0 && this.#waiters.demand > 0) return undefined;
     this.#sweeper.poll(now);
+    if (!this.#mayLend(lane)) return undefined;
     const slot = this.#inventory.take(now);
-    return slot && this.#lend(slot, lane, now, 0, this.#whereFrom());
+    if (!slot) return undefined;
+    // Closing those that were too old may have called a hook that used the pool.
+    if (this.#mayLend(lane) && !slot.invalid) return this.#lend(slot, lane, now, 0, this.#whereFrom());
+    this.#offer(slot, now);
+    return undefined;
+  }
+
+  /** Whoever waits comes first, unless it is for want of what another lane still has. */
+  #mayLend(lane: Lane): boolean {
+    if (this.#shutdown || this.#ledger.room(lane === "admin") <= 0) return false;
+    return this.#waiters.size === 0 || this.#waiters.demand === 0;
   }
 
   #lend(slot: Slot<T>, lane: Lane, now: number, waitedMs: number, stack: string | undefined): Lease<T> {
@@ -278,22 +278,13 @@ export class ResourcePool<T extends object> {
     this.#ledger.add(lane === "admin", 1);
     this.#totalAcquired++;
     this.#sweeper.watch(now, now + TICK_MS);
-    if (this.#events.heard) this.#events.emit("acquired", { lease, waitedMs });
+    if (this.#events.heard) this.#events.emit("acquired", { lease, resource: slot.resource, waitedMs });
     return lease;
   }
 
-  #wait(options: AcquireOptions | undefined, now: number): Promise<Lease<T>> {
-    const { timeoutMs = this.config.acquireTimeoutMs, lane = "normal" } = options ?? {};
-    const issues = [];
-    if (!(timeoutMs >= 0)) {
-      issues.push({ path: "timeoutMs", message: `is ${String(timeoutMs)}, must be a number of ms from 0 to Infinity` });
-    }
-    if (!isLane(lane)) issues.push({ path: "lane", message: `must be one of ${LANES.join(", ")}` });
-    if (issues.length > 0) return Promise.reject(new ConfigError(issues, "acquire options"));
-    const signal = options?.signal;
+  #wait(options: AcquireOptions | undefined, lane: Lane, now: number): Promise<Lease<T>> {
     if (this.#shutdown) return Promise.reject(new PoolClosedError());
-    if (signal?.aborted) return Promise.reject(new AcquireAbortedError(signal.reason));
-
+    const { signal, timeoutMs = this.config.acquireTimeoutMs } = options ?? {};
     // One that may not wait is served from what is free or made at once, or refused below.
     const deadline = timeoutMs === 0 ? Infinity : now + timeoutMs;
     const waiter = new Waiter<T>(lane, now, deadline, signal, this.#whereFrom());
@@ -317,6 +308,8 @@ export class ResourcePool<T extends object> {
 
   /** Lends a resource to the one who is next, or keeps it. The promise resolves after the slot is taken. */
   #offer(slot: Slot<T>, now: number): void {
+    if (slot.invalid) return this.#inventory.close(slot, "invalid");
+    if (this.#shutdown) return this.#inventory.close(slot, "shutdown");
     const waiter = this.#waiters.next(now);
     if (waiter) {
       waiter.resolve(this.#lend(slot, waiter.lane, now, now - waiter.since, waiter.stack));
@@ -349,34 +342,49 @@ export class ResourcePool<T extends object> {
       if (!slot) break;
       this.#offer(slot, now);
     }
-    while (this.#waiters.demand > this.#inventory.pending && this.#inventory.supply(now));
+    if (this.#waiters.size > 0) this.#inventory.supply(() => this.#waiters.demand, now);
     this.#inventory.refill(now);
   }
 
-  /** Nothing lent and nothing on its way could serve those who wait: all learn at once why. */
+  /** A creation failed for good. Where nothing else could serve those who wait, all learn at once why. */
   #refused(error: unknown): void {
     const hopeless = this.#inventory.live.size === 0 && this.#inventory.pending === 0;
-    do this.#waiters.dismissFirst(new CreateFailedError(error)); while (hopeless && this.#waiters.size > 0);
+    if (hopeless) this.#waiters.dismissAll(() => new CreateFailedError(error));
+    else this.#waiters.dismissNext(new CreateFailedError(error));
     this.#changed();
   }
 
   #giveBack(lease: Lease<T>, slot: Slot<T>, destroy: boolean): void {
     // Where it is only kept, a time too early does: it is judged by a new reading before it is lent.
-    if (this.#waiters.size > 0 || this.#events.heard || lease.leaked) this.#now = this.#clock.now();
+    if (this.#waiters.size > 0 || this.#events.heard) this.#now = this.#clock.now();
     const now = this.#now;
     this.#ledger.add(lease.lane === "admin", -1);
     this.#totalReleased++;
-    if (this.#waiters.size > 0) {
-      if (this.#inventory.takeBack(slot, destroy, now)) this.#offer(slot, now);
-      // It serves nobody now, but its place in the account may let another one be lent.
-      else this.#changed();
-    } else if (this.#inventory.takeBack(slot, destroy, now)) {
+    if (this.#events.heard) this.#tellReleased(lease, slot.resource, now);
+    if (!this.#inventory.takeBack(slot, destroy, now)) {
+      // It serves nobody now, but its place may be filled, and its room in the account let another one be lent.
+      this.#changed();
+    } else if (this.#waiters.size > 0) {
+      this.#offer(slot, now);
+    } else {
       this.#inventory.keep(slot);
       this.#sweeper.watch(now, slot.expiresAt);
     }
-    if (this.#events.heard) this.#events.emit("released", { lease, heldMs: now - lease.acquiredAt });
-    if (lease.leaked) this.#events.emit("returned", { lease, heldMs: now - lease.acquiredAt });
     this.#sweeper.poll(now);
+  }
+
+  #tellReleased(lease: Lease<T>, resource: T, now: number): void {
+    const heldMs = now - lease.acquiredAt;
+    // After a freeze no pass may have found it.
+    if (heldMs >= this.config.leakThresholdMs) this.#tellLeaked(lease, heldMs);
+    this.#events.emit("released", { lease, resource, heldMs });
+    if (lease.leaked) this.#events.emit("returned", { lease, heldMs });
+  }
+
+  #tellLeaked(lease: Lease<T>, heldMs: number): void {
+    if (lease.leaked) return;
+    lease.markLeaked();
+    this.#events.emit("leaked", { lease, heldMs, stack: lease.stack });
   }
 
   #describe(now: number): string {
@@ -401,8 +409,7 @@ export class ResourcePool<T extends object> {
         next = Math.min(next, state.acquiredAt + this.config.leakThresholdMs);
         continue;
       }
-      state.markLeaked();
-      this.#events.emit("leaked", { lease: state, heldMs, stack: state.stack });
+      this.#tellLeaked(state, heldMs);
     }
     next = Math.min(next, this.#inventory.sweep(now));
     this.#inventory.refill(now);
@@ -415,7 +422,8 @@ export class ResourcePool<T extends object> {
     for (const slot of [...this.#inventory.live]) {
       const { state } = slot;
       if (state.kind !== "lent") continue;
-      state.revoke(new LeaseRevokedError());
+      const thrown = state.revoke(new LeaseRevokedError());
+      if (thrown) this.#events.emit("error", { error: thrown.error, source: "listener" });
       this.#ledger.add(state.lane === "admin", -1);
       this.#totalReleased++;
       this.#inventory.takeBack(slot, false, now);
@@ -431,6 +439,5 @@ export class ResourcePool<T extends object> {
     shutdown.timer?.cancel();
     shutdown.resolve();
     this.#events.emit("closed", { abandoned: this.#inventory.abandoned });
-    this.#events.clear();
   }
 }

@@ -7,12 +7,15 @@ import type { Lease } from "./lease.ts";
 
 /** What a slot's resource is doing. Lent, the state is the lease itself. */
 export type SlotState<T extends object> =
+  | { readonly kind: "ready" }
   | { readonly kind: "idle" }
   | { readonly kind: "validating" }
   | { readonly kind: "resetting" }
   | { readonly kind: "closing" }
   | Lease<T>;
 
+/** Between two hands: whoever set this lends, keeps or closes it next. */
+export const READY = Object.freeze({ kind: "ready" });
 /** Free to be lent. */
 export const IDLE = Object.freeze({ kind: "idle" });
 /** `validate` is asked. */
@@ -35,7 +38,7 @@ export class Slot<T extends object> {
   checkedAt: number;
   /** It died while it could not be closed (lent, validating, resetting); it is closed next. */
   invalid = false;
-  state: SlotState<T> = IDLE;
+  state: SlotState<T> = READY;
 
   constructor(resource: T, now: number, expiresAt: number) {
     this.resource = resource;

@@ -49,7 +49,8 @@ export class Sweeper {
   #run(now: number): void {
     this.#at = Infinity;
     const next = this.#sweep(now);
-    if (next !== undefined && !this.#stopped) this.#plan(now, next);
+    // The pass itself may have made something that is watched already.
+    if (next !== undefined && !this.#stopped) this.#plan(now, Math.min(next, this.#at));
   }
 
   #plan(now: number, next: number): void {

@@ -64,19 +64,18 @@ export class Waiter<T extends object> implements DueNode<Waiter<T>> {
     signal.addEventListener("abort", this.#onAbort, { once: true });
   }
 
-  /** Ends the wait with a lease. */
+  /** Settles the promise with a lease, after the wait has ended. */
   resolve(lease: Lease<T>): void {
-    this.#settle();
     this.#resolve(lease);
   }
 
-  /** Ends the wait with a refusal. */
+  /** Settles the promise with a refusal, after the wait has ended. */
   reject(error: unknown): void {
-    this.#settle();
     this.#reject(error);
   }
 
-  #settle(): void {
+  /** Ends the wait: from now on neither its deadline nor its signal concerns it. */
+  end(): void {
     this.waiting = false;
     if (this.#onAbort) this.signal?.removeEventListener("abort", this.#onAbort);
     this.#onAbort = undefined;

@@ -61,6 +61,8 @@ export class WaitingRoom<T extends object> {
 
   /** Sees to it that a waiter's wait ends at its deadline, or when its caller's signal aborts. */
   keep(waiter: Waiter<T>, now: number): void {
+    // A hook may have aborted it while it lined up: then its signal tells nothing any more.
+    if (waiter.signal?.aborted) return this.dismiss(waiter, new AcquireAbortedError(waiter.signal.reason));
     this.#deadlines.add(waiter, now);
     if (waiter.signal) waiter.watch((reason) => this.dismiss(waiter, new AcquireAbortedError(reason)));
   }
@@ -81,10 +83,15 @@ export class WaitingRoom<T extends object> {
     return undefined;
   }
 
-  /** Ends the wait of the one who would be served next. */
-  dismissFirst(error: unknown): void {
-    const waiter = this.#first() ?? this.#queues.first();
+  /** Ends the wait of the one who would be served next; of nobody where nobody could be. */
+  dismissNext(error: unknown): void {
+    const waiter = this.#first();
     if (waiter) this.dismiss(waiter, error);
+  }
+
+  /** Ends the wait of all. */
+  dismissAll(makeError: () => unknown): void {
+    for (let waiter = this.#queues.first(); waiter; waiter = this.#queues.first()) this.dismiss(waiter, makeError());
   }
 
   /** Ends a wait with an error. */
@@ -120,6 +127,7 @@ export class WaitingRoom<T extends object> {
   }
 
   #leave(waiter: Waiter<T>): void {
+    waiter.end();
     this.#queues.remove(waiter);
     this.#deadlines.remove(waiter);
   }

@@ -246,11 +246,12 @@ Deno.test("bad limits are listed and change nothing", async () => {
   await pool.shutdown();
 });
 
-Deno.test("a resize is told, with the bounds before and after", () => {
+Deno.test("a resize is told, with the bounds before and after", async () => {
   const { pool } = testPool({ maxConnections: 3 });
   const told: unknown[] = [];
   pool.on("resized", (event) => told.push(event));
   pool.setLimits({ maxConnections: 5 });
+  await settle();
   assertEquals(told, [{
     limits: { maxConnections: 5, minConnections: 0, reservedConnections: 0 },
     before: { maxConnections: 3, minConnections: 0, reservedConnections: 0 },

@@ -63,6 +63,7 @@ Deno.test("a resource older than its lifetime is not lent again", async () => {
   await clock.advance(5_000);
   assertEquals(reasons(), [], "a lent one is left alone");
   lease.release();
+  await settle();
   assertEquals(reasons(), ["lifetime"]);
 });
 
@@ -226,6 +227,7 @@ Deno.test("a destroy that throws frees its slot and is called once", async () =>
 Deno.test("an idle resource that dies is replaced, never lent", async () => {
   const { pool, factory, reasons } = watchedPool({ minConnections: 1 });
   at(factory.contexts, 0).invalidate(new Error("socket closed"));
+  await settle();
   assertEquals(reasons(), ["invalid"]);
   assertEquals((await pool.lease()).resource.id, 1);
 });
@@ -238,8 +240,10 @@ Deno.test("a lent resource that dies tells its holder and is destroyed at releas
   invalidate(new Error("socket closed"));
   invalidate(new Error("again"));
   assertInstanceOf(early.reason, ResourceInvalidError);
+  await settle();
   assertEquals(reasons(), []);
   lease.release();
+  await settle();
   assertEquals(reasons(), ["invalid"]);
   invalidate(new Error("once more"));
   assertEquals(factory.destroyed.length, 1);
@@ -297,6 +301,7 @@ Deno.test("a lease held longer than leakThresholdMs is reported once, and again 
   assertStringIncludes(at(leaked, 0).stack ?? "", "lifecycle_test");
   assertEquals(returned.length, 0);
   lease.release();
+  await settle();
   assertEquals(returned.map(({ heldMs }) => heldMs), [359_999]);
 });
 
@@ -321,7 +326,7 @@ Deno.test("each event says what happened", async () => {
   const { pool, clock } = testPool({ maxConnections: 1 });
   const log: string[] = [];
   pool.on("created", ({ resource }) => log.push(`created ${resource.id}`));
-  pool.on("acquired", ({ lease, waitedMs }) => log.push(`acquired ${lease.resource.id} after ${waitedMs}`));
+  pool.on("acquired", ({ resource, waitedMs }) => log.push(`acquired ${resource.id} after ${waitedMs}`));
   pool.on("released", ({ heldMs }) => log.push(`released after ${heldMs}`));
   pool.on("waited", ({ waiting }) => log.push(`waited as ${waiting}`));
   pool.on("timedOut", ({ waitedMs }) => log.push(`timed out after ${waitedMs}`));
@@ -335,12 +340,13 @@ Deno.test("each event says what happened", async () => {
   await assertRejects(() => pool.lease({ timeoutMs: 0 }));
   second.release();
   await pool.shutdown();
+  await settle();
   assertEquals(log, [
     "created 0",
     "acquired 0 after 0",
     "waited as 1",
-    "acquired 0 after 100",
     "released after 100",
+    "acquired 0 after 100",
     "timed out after 0",
     "released after 0",
     "destroyed 0: shutdown",
@@ -363,6 +369,7 @@ Deno.test("a throwing listener is reported and changes nothing", async () => {
   lease.release();
   (await waiter).release({ destroy: true });
   assertEquals(counts(pool.getStats()), [0, 0, 0, 0]);
+  await settle();
   assertEquals(errors.filter(({ source }) => source === "listener").length, 7);
 });
 
@@ -389,6 +396,7 @@ Deno.test("a listener may use the pool it listens to", async () => {
     inner = pool.tryLease();
   });
   (await pool.lease()).release();
+  await settle();
   assert(inner?.active);
   inner.release();
   assertEquals(counts(pool.getStats()), [1, 0, 1, 0]);
