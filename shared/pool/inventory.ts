@@ -273,8 +273,10 @@ export class Inventory<T extends object> {
     this.#creations.delete(creation);
     this.live.add(slot);
     if (creation.invalid) {
+      // The pause begins first: closing it makes room for another one at once.
+      const failed = this.#pause(creation, new ResourceInvalidError(creation.invalid.reason), true);
       this.close(slot, "invalid");
-      return this.#failed(creation, new ResourceInvalidError(creation.invalid.reason), true);
+      return failed();
     }
     creation.onInvalid = (reason) => this.#invalidate(slot, reason);
     this.#backoff.succeeded();
@@ -306,12 +308,16 @@ export class Inventory<T extends object> {
     this.#destroy(resource, "late", () => void this.created++);
   }
 
-  #failed({ startedAt }: Creation<T>, error: unknown, transient: boolean): void {
-    if (this.#closed) return this.#owner.changed();
+  #failed(creation: Creation<T>, error: unknown, transient: boolean): void {
+    this.#pause(creation, error, transient)();
+  }
+
+  /** Begins the pause after a failure. What is returned tells of it. */
+  #pause({ startedAt }: Creation<T>, error: unknown, transient: boolean): () => void {
+    if (this.#closed) return () => this.#owner.changed();
     this.#backoff.failed(error, transient, startedAt, this.#clock.now());
     this.#events.emit("error", { error, source: "create" });
-    if (transient) this.#owner.changed();
-    else this.#owner.refused(error);
+    return transient ? () => this.#owner.changed() : () => this.#owner.refused(error);
   }
 
   #validate(slot: Slot<T>): void {

@@ -174,6 +174,21 @@ Deno.test("creations that fail together are one failure to the backoff", async (
   for (const waiter of waiters) (await waiter).release();
 });
 
+Deno.test("a resource that dies at birth is made anew after the pause, not before", async () => {
+  const { pool, factory, clock } = testPool({ retryDelayMs: 100 });
+  factory.onCreate = ({ invalidate }) => {
+    invalidate(new Error("died"));
+    return factory.make();
+  };
+  const waiter = pool.lease();
+  assertEquals(factory.attempts, 1);
+  factory.onCreate = () => factory.make();
+  await clock.advance(99);
+  assertEquals(factory.attempts, 1);
+  await clock.advance(1);
+  (await waiter).release();
+});
+
 Deno.test("a throwing onLost does not keep a shutdown from ending the other leases", async () => {
   const { pool } = testPool();
   const errors: PoolEvents<Thing>["error"][] = [];
