@@ -31,10 +31,18 @@ export class RequestTimeoutError extends PoolError {
 
 /** A view was to send its caller's credentials to an address outside its project. */
 export class ForeignAddressError extends PoolError {
-  constructor() {
+  /** @param what What led there: "this call", say. */
+  constructor(what: string) {
     super(
       "FOREIGN_ADDRESS",
-      "A pooled client sends credentials to its own project only: use fetch for other addresses",
+      `A pooled client sends credentials to its own project only, and ${what} leads elsewhere: use fetch for other addresses`,
     );
+  }
+}
+
+/** The answer to a call was a redirect that cannot be followed, or must not be. */
+export class RedirectError extends PoolError {
+  constructor(why: string) {
+    super("REDIRECT_REFUSED", `The redirect was not followed: ${why}`);
   }
 }

@@ -6,8 +6,9 @@
  */
 import type { Clock, Timer } from "../resilience/mod.ts";
 import { LeaseReleasedError } from "../pool/mod.ts";
-import { ForeignAddressError, RequestTimeoutError } from "./errors.ts";
+import { RequestTimeoutError } from "./errors.ts";
 import type { Credentials } from "./identity.ts";
+import { projectRequest, sendWithin } from "./project_request.ts";
 import { trackBody } from "./tracked_body.ts";
 
 /** What the calls of a lease run on. */
@@ -78,7 +79,8 @@ export class LeaseCalls {
    *
    * @throws {LeaseReleasedError} after the lease has ended, or when it ends meanwhile.
    * @throws {RequestTimeoutError} when it takes longer than `requestTimeoutMs`.
-   * @throws {ForeignAddressError} when it would leave the project.
+   * @throws {ForeignAddressError} when it, or a redirect, would leave the project.
+   * @throws {RedirectError} when it is redirected and that cannot be followed.
    */
   async send(input: RequestInfo | URL, init: RequestInit | undefined, send: typeof fetch): Promise<Response> {
     try {
@@ -113,13 +115,11 @@ export class LeaseCalls {
   async #send(input: RequestInfo | URL, init: RequestInit | undefined, send: typeof fetch): Promise<Response> {
     this.check();
     const { baseUrl, requestTimeoutMs, signal, take } = this.#options;
-    const request = input instanceof Request ? input : undefined;
-    const url = request ? request.url : String(input);
-    if (!url.startsWith(`${baseUrl}/`)) throw new ForeignAddressError();
+    const request = projectRequest(input, init, baseUrl);
 
     const call: Call = { controller: new AbortController(), start: undefined };
     const { controller } = call;
-    const links = [signal, init?.signal ?? request?.signal].filter((link) => link !== undefined && link !== null);
+    const links = [signal, request.signal].filter((link) => link !== undefined);
     for (const link of links) if (link.aborted) throw link.reason;
     const abort = () => controller.abort(links.find((link) => link.aborted)?.reason);
     for (const link of links) link.addEventListener("abort", abort);
@@ -144,9 +144,9 @@ export class LeaseCalls {
       await this.#turn(call);
       if (take) await race(take(), controller.signal);
       controller.signal.throwIfAborted();
-      const headers = this.#headers(init?.headers ?? request?.headers);
-      const response = await send(input, { ...init, headers, signal: controller.signal });
-      return trackBody(response, (init?.method ?? request?.method ?? "GET").toUpperCase(), done);
+      const headers = this.#headers(request.headers);
+      const { response } = await sendWithin(request, headers, controller.signal, baseUrl, send);
+      return trackBody(response, request.method, done);
     } catch (error) {
       done();
       throw controller.signal.aborted ? controller.signal.reason : error;

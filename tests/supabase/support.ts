@@ -12,6 +12,11 @@ export const PUBLISHABLE = "sb_publishable_test";
 /** A secret key, by its form. */
 export const SECRET = "sb_secret_test";
 
+/** The `fetch` that a client sends with; no part of its type. */
+export function fetchOf(client: object): typeof fetch {
+  return (client as { fetch: typeof fetch }).fetch;
+}
+
 /** A pool and the project it calls; both end with the scope. */
 export interface Rig extends AsyncDisposable {
   readonly project: FakeProject;
