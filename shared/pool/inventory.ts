@@ -50,6 +50,7 @@ export class Inventory<T extends object> {
   #validating = 0;
   #closing = 0;
   #closed = false;
+  #shrunk = false;
 
   /** Totals since the pool was made. */
   created = 0;
@@ -134,6 +135,7 @@ export class Inventory<T extends object> {
 
   /** Closes free resources, the least recently used first, until there are no more than may be. */
   shrink(): void {
+    this.#shrunk = true;
     for (let slot = this.#idle[0]; slot && this.#oversized; slot = this.#idle[0]) {
       this.#idle.shift();
       this.close(slot, "shrunk");
@@ -226,9 +228,10 @@ export class Inventory<T extends object> {
     this.#hooks.giveUp(new PoolClosedError());
   }
 
-  /** Whether there are more resources than there may be: those being closed count no more. */
+  /** Whether there are more resources than there may be, which only a lower limit brings about. */
   get #oversized(): boolean {
-    return this.live.size + this.#creations.size > this.#ledger.limits.maxConnections;
+    if (this.#shrunk) this.#shrunk = this.live.size + this.#creations.size > this.#ledger.limits.maxConnections;
+    return this.#shrunk;
   }
 
   get #unwanted(): DestroyReason | undefined {
