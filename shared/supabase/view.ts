@@ -4,12 +4,11 @@
  *
  * @module
  */
-import { AuthAdminApi, AuthClient, FunctionRegion, SupabaseClient } from "@supabase/supabase-js";
+import { FunctionRegion, SupabaseClient } from "@supabase/supabase-js";
+import { OWN_CLIENT, restrictedAuth } from "./auth_view.ts";
 import { ViewRestrictedError } from "./errors.ts";
 import type { LeaseCalls } from "./lease_calls.ts";
 import type { AnyClient, ClientParts, RestPart } from "./pooled_client.ts";
-
-const OWN_CLIENT = "make a client of your own with createClient for this caller";
 
 /** The calls behind each view. A view must not lead to them. */
 const callsOf = new WeakMap<object, LeaseCalls>();
@@ -135,37 +134,6 @@ function deriveRest(shared: RestPart, calls: LeaseCalls): RestPart {
   rest.baseFetch = calls.rawFetch;
   rest.fetch = calls.fetch;
   return rest;
-}
-
-/** What `auth` can do on a view: tell who the lease's user is, and administer on an admin lease. */
-function restrictedAuth(parts: ClientParts, calls: LeaseCalls): AnyClient["auth"] {
-  const { token, mayOverride } = calls.credentials;
-  const options = { url: parts.authUrl, headers: { ...parts.headers }, fetch: calls.fetch };
-  const client = new AuthClient({
-    ...options,
-    autoRefreshToken: false,
-    persistSession: false,
-    detectSessionInUrl: false,
-  });
-  const own = (jwt: string | undefined, what: string): string | undefined => {
-    if (jwt !== undefined && jwt !== token && !mayOverride) {
-      throw new ViewRestrictedError(`${what} of another token`, "the lease acts for its own caller only");
-    }
-    return jwt ?? token;
-  };
-  const allowed: Partial<AnyClient["auth"]> = {
-    getUser: async (jwt) => await client.getUser(own(jwt, "auth.getUser()")),
-    getClaims: async (jwt, rest) => await client.getClaims(own(jwt, "auth.getClaims()"), rest),
-    ...(mayOverride ? { admin: new AuthAdminApi(options) } : {}),
-  };
-  return new Proxy(Object.freeze(allowed) as AnyClient["auth"], {
-    get(target, name) {
-      if (typeof name === "symbol" || name === "then") return undefined;
-      if (Object.hasOwn(target, name)) return Reflect.get(target, name);
-      if (name === "admin") throw new ViewRestrictedError("auth.admin", "lease from a pool made with the secret key");
-      throw new ViewRestrictedError(`auth.${name}`, `a session would outlive its request; ${OWN_CLIENT}`);
-    },
-  });
 }
 
 /** A new view for the lease whose calls these are. */

@@ -171,25 +171,6 @@ Deno.test("what cannot be made safe is refused and says what to use instead", as
   assertEquals(made.project.requests.length, 0);
 });
 
-Deno.test("auth.getUser tells the lease's own user, and no other", async () => {
-  await using made = rig();
-  made.project.answer = () => Response.json({ id: "alice" });
-  await using lease = await made.pool.lease({ identity: { token: alice } });
-  const { data } = await lease.client.auth.getUser();
-  assertEquals(data.user?.id, "alice");
-  assertEquals(made.project.requests[0]?.authorization, `Bearer ${alice}`);
-  await assertRejects(() => lease.client.auth.getUser(bob), ViewRestrictedError);
-});
-
-Deno.test("auth.admin works on an admin lease", async () => {
-  await using made = rig({}, SECRET);
-  made.project.answer = () => Response.json({ id: "alice" });
-  await using lease = await made.pool.lease();
-  const { data } = await lease.client.auth.admin.getUserById("6f2c9e0a-0000-4000-8000-000000000000");
-  assertEquals(data.user?.id, "alice");
-  assertEquals(made.project.requests[0]?.apikey, SECRET);
-});
-
 Deno.test("the client's own retry is off", async () => {
   await using made = rig();
   made.project.answer = () => new Response("busy", { status: 503 });
