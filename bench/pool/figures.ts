@@ -14,12 +14,10 @@ export type Reader = (caseId: string, entrantId: string, metric?: Metric) => num
 export class Figures {
   readonly cases: readonly Case[];
   readonly #samples: Samples;
-  readonly #rounds: number;
 
-  constructor(cases: readonly Case[], samples: Samples, rounds: number) {
+  constructor(cases: readonly Case[], samples: Samples) {
     this.cases = cases;
     this.#samples = samples;
-    this.#rounds = rounds;
   }
 
   /** The figures of one entrant over all rounds. */
@@ -30,16 +28,19 @@ export class Figures {
   /**
    * The median over all rounds of an expression of one round's figures: figures
    * taken moments apart are put in relation before the median is taken. `NaN`
-   * if one of them was not measured.
+   * if one of them was not measured. The expression reads at least one figure.
    */
   perRound(expression: (at: Reader) => number): number {
     const values: number[] = [];
-    for (let round = 0; round < this.#rounds; round++) {
-      values.push(expression((caseId, entrantId, metric = "ns") => {
-        return this.#samples.of(caseId, entrantId, metric)[round] ?? NaN;
-      }));
+    for (let more = true; more;) {
+      const value = expression((caseId, entrantId, metric = "ns") => {
+        const figure = this.#samples.of(caseId, entrantId, metric)[values.length];
+        if (figure === undefined) more = false;
+        return figure ?? NaN;
+      });
+      if (more) values.push(value);
     }
-    return values.some(Number.isNaN) ? NaN : median(values);
+    return median(values);
   }
 
   /** How many times ours an entrant takes. */

@@ -5,7 +5,7 @@
  * @module
  */
 import { judge } from "./bars.ts";
-import { allCases, closeStands, openStands } from "./cases/mod.ts";
+import { allPhases, closeStands, openStands } from "./cases/mod.ts";
 import { environment } from "./environment.ts";
 import { Figures } from "./figures.ts";
 import { canCollect } from "./heap.ts";
@@ -13,18 +13,34 @@ import { HELP, type Options, parseOptions, UsageError } from "./options.ts";
 import { plot } from "./plot.ts";
 import { report } from "./report.ts";
 import { gather, type Results } from "./results.ts";
-import { runRounds } from "./rounds.ts";
+import { runRounds, Samples } from "./rounds.ts";
 
 const RESULTS = new URL("../results/", import.meta.url);
+
+/** Says on the terminal how far it is; nothing where there is no terminal. */
+function progress(total: number): () => void {
+  let round = 0;
+  const encoder = new TextEncoder();
+  return () => {
+    round++;
+    if (!Deno.stderr.isTerminal()) return;
+    Deno.stderr.writeSync(encoder.encode(`\r\x1b[Kround ${round} of ${total}${round === total ? "\n" : ""}`));
+  };
+}
 
 async function measure({ quick, rounds, only }: Options): Promise<Results> {
   const here = environment();
   const stands = await openStands();
   try {
-    const cases = allCases(stands, { scale: quick ? 0.25 : 1, slow: !quick })
-      .filter(({ id }) => only.length === 0 || only.includes(id));
-    const onRound = (round: number) => console.error(round === 0 ? "warming up" : `round ${round} of ${rounds}`);
-    const figures = new Figures(cases, await runRounds(cases, { rounds, onRound }), rounds);
+    const phases = allPhases(stands, !quick).map(({ cases, warmUps, share }) => ({
+      cases: cases.filter(({ id }) => only.length === 0 || only.includes(id)),
+      warmUps,
+      rounds: Math.ceil(rounds * share),
+    })).filter(({ cases }) => cases.length > 0);
+    const onRound = progress(phases.reduce((sum, phase) => sum + phase.warmUps + phase.rounds, 0));
+    const samples = new Samples();
+    for (const phase of phases) await runRounds(phase.cases, samples, { ...phase, onRound });
+    const figures = new Figures(phases.flatMap(({ cases }) => cases), samples);
     return gather(figures, judge(figures), { environment: here, rounds, quick });
   } finally {
     await closeStands(stands);

@@ -8,7 +8,7 @@
 export interface Options {
   /** Only explain. */
   readonly help: boolean;
-  /** Fewer operations and rounds; nothing that takes seconds. */
+  /** Fewer rounds, and nothing that takes seconds. */
   readonly quick: boolean;
   /** How many rounds are counted. */
   readonly rounds: number;
@@ -26,8 +26,9 @@ export const HELP = `Usage: deno task bench:pool [options]
 Measures the pool core beside other pools and beside the least a pool can
 cost, in interleaved rounds, and says which of its bars hold.
 
-  --quick          Fewer operations and rounds (under a minute instead of five)
-  --rounds <n>     How many rounds are counted (default 15; quick 5)
+  --quick          Fewer rounds, and nothing that takes seconds
+  --rounds <n>     How many rounds are counted (default 31, quick 9);
+                   of what takes long, a third of them
   --only <cases>   Measure only these, separated by commas: sync, one, callers,
                    crowd_10k, crowd_100k, bytes, expiry_10k, expiry_50k, retention
   --out <folder>   Where pool.json and pool.svg go (default bench/results for
@@ -51,7 +52,7 @@ export const CASE_IDS: readonly string[] = [
   "retention",
 ];
 
-const ROUNDS = { full: 15, quick: 5, most: 1_000 };
+const ROUNDS = { full: 31, quick: 9, most: 1_000 };
 
 /** An argument that is not understood. */
 export class UsageError extends Error {

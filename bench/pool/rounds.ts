@@ -28,25 +28,27 @@ export class Samples {
 
 /** Options of {@linkcode runRounds}. */
 export interface RoundsOptions {
+  /** How many rounds count. */
   readonly rounds: number;
-  /** Told before each round; round 0 is not counted: it warms up. */
-  readonly onRound?: (round: number) => void;
+  /** How many go before them. */
+  readonly warmUps: number;
+  /** Told before each round. */
+  readonly onRound?: () => void;
   /** Yields numbers in `[0, 1)`. Default: `Math.random`. */
   readonly random?: () => number;
 }
 
-/** Measures all of `cases` in so many rounds, after one that is thrown away. */
-export async function runRounds(cases: readonly Case[], options: RoundsOptions): Promise<Samples> {
-  const samples = new Samples();
-  for (let round = 0; round <= options.rounds; round++) {
-    options.onRound?.(round);
+/** Measures all of `cases` in so many rounds, and adds what was found to `samples`. */
+export async function runRounds(cases: readonly Case[], samples: Samples, options: RoundsOptions): Promise<void> {
+  const { rounds, warmUps, onRound, random } = options;
+  for (let round = -warmUps; round < rounds; round++) {
+    onRound?.();
     for (const { id, metrics, entrants } of cases) {
-      for (const entrant of shuffled(entrants, options.random)) {
+      for (const entrant of shuffled(entrants, random)) {
         const measured = await entrant.measure();
-        if (round === 0) continue;
+        if (round < 0) continue;
         for (const metric of metrics) samples.add(id, entrant.id, metric, measured[metric] ?? NaN);
       }
     }
   }
-  return samples;
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { collect, heapLive, heapUsed } from "../heap.ts";
+import { heapLive, heapUsed, tidy } from "../heap.ts";
 import { CALLERS, type Case, type Stand } from "./case.ts";
 
 /** So little is allocated between two readings of the heap that no collection comes between them. */
@@ -11,6 +11,9 @@ const WINDOW_BYTES = 400_000;
 
 /** The largest of the figures measured so far; a first guess at what an operation takes. */
 const GUESS_BYTES = 10_000;
+
+/** So many operations go first: code that is not optimised yet allocates more. */
+const WARM_UP = 20_000;
 
 async function bytesPerOp({ session, driver }: Stand, ops: number): Promise<number> {
   let first = NaN;
@@ -20,7 +23,7 @@ async function bytesPerOp({ session, driver }: Stand, ops: number): Promise<numb
       last = heapUsed();
       return;
     }
-    collect();
+    tidy();
     first = heapUsed();
   };
   await driver.probedCallers(session, { callers: CALLERS, skip: CALLERS * 5, ops, probe });
@@ -28,12 +31,12 @@ async function bytesPerOp({ session, driver }: Stand, ops: number): Promise<numb
 }
 
 /** Bytes per operation with {@linkcode CALLERS} callers. What is allocated outside V8's heap (the runtime's timers) is not seen. */
-export function bytesCase(stands: readonly Stand[], warmUp: number): Case {
+export function bytesCase(stands: readonly Stand[]): Case {
   const entrants = stands.map((stand) => ({
     id: stand.contender.id,
     title: stand.contender.title,
     measure: async () => {
-      await stand.driver.probedCallers(stand.session, { callers: CALLERS, skip: 1, ops: warmUp, probe: () => {} });
+      await stand.driver.probedCallers(stand.session, { callers: CALLERS, skip: 1, ops: WARM_UP, probe: () => {} });
       const rough = await bytesPerOp(stand, Math.ceil(WINDOW_BYTES / GUESS_BYTES));
       return { bytes: await bytesPerOp(stand, Math.max(CALLERS, Math.ceil(WINDOW_BYTES / Math.max(rough, 100)))) };
     },

@@ -53,8 +53,8 @@ export const oursWithSubscriber: Contender = {
       release: (lease) => lease.release(),
       close: async (held) => {
         held?.release();
-        if (waits.count !== uses.count) throw new Error(`${waits.count} acquired, ${uses.count} released`);
         await pool.shutdown(0);
+        if (waits.count !== uses.count) throw new Error(`${waits.count} acquired, ${uses.count} released`);
       },
     };
   },
