@@ -27,31 +27,37 @@ export function deferLease(
   acquire: (signal: AbortSignal) => Promise<Lease<PooledClient>>,
   callerSignal: AbortSignal | undefined,
 ): Deferred {
-  const controller = new AbortController();
   let lease: Promise<Lease<PooledClient>> | undefined;
+  /** Ends the wait for a place, while there is one. */
+  let waiting: AbortController | undefined;
   let ended: Promise<void> | undefined;
   let waitedMs = 0;
 
+  const acquirePlace = () => {
+    const controller = waiting = new AbortController();
+    const signal = callerSignal ? AbortSignal.any([callerSignal, controller.signal]) : controller.signal;
+    const startMs = performance.now();
+    const waited = () => {
+      waitedMs += performance.now() - startMs;
+      waiting = undefined;
+    };
+    const acquired = acquire(signal);
+    acquired.then(waited, () => {
+      waited();
+      // A call that fails for want of a place leaves the next one free to try.
+      lease = undefined;
+    });
+    return acquired;
+  };
   const take = async () => {
-    if (!lease) {
-      const signal = callerSignal ? AbortSignal.any([callerSignal, controller.signal]) : controller.signal;
-      const startMs = performance.now();
-      const waited = () => waitedMs += performance.now() - startMs;
-      lease = acquire(signal);
-      lease.then(waited, () => {
-        waited();
-        // A call that fails for want of a place leaves the next one free to try.
-        lease = undefined;
-      });
-    }
-    const taken = await lease;
+    const taken = await (lease ??= acquirePlace());
     if (!taken.active) throw new LeaseRevokedError();
     taken.onLost = (reason) => calls.end(reason);
   };
   const calls = callsWith(take);
 
   const free = async () => {
-    controller.abort();
+    waiting?.abort();
     try {
       (await lease)?.[Symbol.dispose]();
     } catch {

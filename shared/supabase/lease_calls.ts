@@ -4,9 +4,9 @@
  *
  * @module
  */
-import type { Clock, Timer } from "../resilience/mod.ts";
+import type { Clock } from "../resilience/mod.ts";
 import { LeaseReleasedError } from "../pool/mod.ts";
-import { RequestTimeoutError } from "./errors.ts";
+import { Call } from "./call.ts";
 import type { Credentials } from "./identity.ts";
 import { projectRequest, sendWithin } from "./project_request.ts";
 import { trackBody } from "./tracked_body.ts";
@@ -31,13 +31,6 @@ export interface CallOptions {
 /** How many failures are kept for {@linkcode LeaseCalls.failure}. */
 const KEPT_FAILURES = 8;
 
-/** One call under way. */
-interface Call {
-  readonly controller: AbortController;
-  /** The turn of a call that waits for one. */
-  start: (() => void) | undefined;
-}
-
 /**
  * A `fetch` bound to one lease. It sends that lease's credentials, whoever
  * awaits it and whenever; after the lease has ended it sends nothing.
@@ -45,11 +38,13 @@ interface Call {
 export class LeaseCalls {
   readonly #options: CallOptions;
   readonly #calls = new Set<Call>();
-  readonly #turns: Call[] = [];
+  /** Calls that wait for their turn, in order, and what starts each. */
+  readonly #turns = new Map<Call, () => void>();
   readonly #failures: unknown[] = [];
   #running = 0;
-  #ended: { readonly reason: unknown } | undefined = undefined;
-  #onQuiet: (() => void)[] = [];
+  #state: "open" | "finishing" | "ended" = "open";
+  #reason: unknown = undefined;
+  readonly #onQuiet: (() => void)[] = [];
 
   constructor(options: CallOptions) {
     this.#options = options;
@@ -67,7 +62,7 @@ export class LeaseCalls {
 
   /** Throws once the lease has ended. */
   check(): void {
-    if (this.#ended) throw this.#ended.reason;
+    if (this.#state !== "open") throw this.#why();
   }
 
   /** `fetch`, bound to the lease. A standalone function, as clients take it. */
@@ -99,57 +94,63 @@ export class LeaseCalls {
     return this.#failures.findLast((error) => error instanceof Error && `${error.name}: ${error.message}` === text);
   }
 
-  /** Ends every call under way and refuses those to come. */
-  end(reason: unknown = new LeaseReleasedError()): void {
-    if (this.#ended) return;
-    this.#ended = { reason };
-    for (const { controller } of [...this.#calls]) controller.abort(reason);
+  /**
+   * Ends every call under way and refuses those to come.
+   *
+   * @param reason What they fail with. Default: a `LeaseReleasedError`.
+   */
+  end(reason?: unknown): void {
+    if (this.#state === "ended") return;
+    this.#state = "ended";
+    if (reason !== undefined) this.#reason = reason;
+    for (const call of [...this.#calls]) call.cut(this.#why());
   }
 
-  /** Refuses calls to come, and resolves when those under way have been answered and read. */
+  /**
+   * Refuses calls to come, and resolves when those under way have been answered
+   * and read. An answer that nobody begins to read is soon given up.
+   * {@linkcode end} still cuts it short.
+   */
   async finish(): Promise<void> {
-    this.#ended ??= { reason: new LeaseReleasedError() };
-    if (this.#calls.size > 0) await new Promise<void>((resolve) => this.#onQuiet.push(resolve));
+    if (this.#state === "open") this.#state = "finishing";
+    if (this.#calls.size === 0) return;
+    for (const call of this.#calls) call.expireUnread();
+    await new Promise<void>((resolve) => this.#onQuiet.push(resolve));
+  }
+
+  /** Why calls are refused. Made when it is asked for: most leases end with nobody left to ask. */
+  #why(): unknown {
+    return this.#reason ??= new LeaseReleasedError();
   }
 
   async #send(input: RequestInfo | URL, init: RequestInit | undefined, send: typeof fetch): Promise<Response> {
     this.check();
-    const { baseUrl, requestTimeoutMs, signal, take } = this.#options;
+    const { baseUrl, requestTimeoutMs, signal, take, clock } = this.#options;
     const request = projectRequest(input, init, baseUrl);
-
-    const call: Call = { controller: new AbortController(), start: undefined };
-    const { controller } = call;
     const links = [signal, request.signal].filter((link) => link !== undefined);
     for (const link of links) if (link.aborted) throw link.reason;
-    const abort = () => controller.abort(links.find((link) => link.aborted)?.reason);
-    for (const link of links) link.addEventListener("abort", abort);
-    const timer: Timer = this.#options.clock.setTimer(
-      () => controller.abort(new RequestTimeoutError(requestTimeoutMs)),
-      requestTimeoutMs,
-    );
-    let open = true;
-    const done = () => {
-      if (!open) return;
-      open = false;
-      timer.cancel();
-      for (const link of links) link.removeEventListener("abort", abort);
-      this.#leave(call);
-    };
-    controller.signal.addEventListener("abort", () => {
-      this.#remember(controller.signal.reason);
-      done(); // what is left of its body is not read any more
+
+    const call = new Call({
+      links,
+      timeoutMs: requestTimeoutMs,
+      clock,
+      onOver: (over) => this.#leave(over),
+      onFailure: (error) => this.#remember(error),
     });
     this.#calls.add(call);
     try {
       await this.#turn(call);
-      if (take) await race(take(), controller.signal);
-      controller.signal.throwIfAborted();
+      if (take) await race(take(), call.signal);
+      call.signal.throwIfAborted();
       const headers = this.#headers(request.headers);
-      const { response } = await sendWithin(request, headers, controller.signal, baseUrl, send);
-      return trackBody(response, request.method, done);
+      const { response, ...origin } = await sendWithin(request, headers, call.signal, baseUrl, send);
+      call.answered();
+      const tracked = trackBody(response, request.method, origin, call);
+      if (this.#state !== "open") call.expireUnread();
+      return tracked;
     } catch (error) {
-      done();
-      throw controller.signal.aborted ? controller.signal.reason : error;
+      call.over();
+      throw call.signal.aborted ? call.signal.reason : error;
     }
   }
 
@@ -171,27 +172,28 @@ export class LeaseCalls {
 
   /** Waits until fewer than `callsPerLease` run. */
   async #turn(call: Call): Promise<void> {
-    if (this.#running >= this.#options.callsPerLease) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      call.start = resolve;
-      this.#turns.push(call);
-      await race(promise, call.controller.signal);
-    } else {
+    if (this.#running < this.#options.callsPerLease) {
       this.#running++;
+      return;
     }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#turns.set(call, resolve);
+    await race(promise, call.signal);
   }
 
   #leave(call: Call): void {
-    if (!this.#calls.delete(call)) return;
-    const place = this.#turns.indexOf(call);
-    if (place >= 0) {
-      this.#turns.splice(place, 1);
-    } else {
-      const next = this.#turns.shift();
-      if (next) next.start?.();
-      else this.#running--;
-    }
+    this.#calls.delete(call);
+    if (!this.#turns.delete(call)) this.#passOn();
     if (this.#calls.size === 0) { for (const resolve of this.#onQuiet.splice(0)) resolve(); }
+  }
+
+  /** Gives a turn that is over to the call that has waited longest. */
+  #passOn(): void {
+    for (const [next, start] of this.#turns) {
+      this.#turns.delete(next);
+      return start();
+    }
+    this.#running--;
   }
 }
 

@@ -9,7 +9,6 @@ import {
   ConfigError,
   ForeignReleaseError,
   type Lease,
-  LeaseReleasedError,
   type PoolEvents,
   type PoolLimits,
   type PoolRuntime,
@@ -261,7 +260,7 @@ class HeldLease<Database> implements ClientLease<Database> {
 
   release(options?: ReleaseOptions): void {
     this.#lease.release(options);
-    this.#calls.end(new LeaseReleasedError());
+    this.#calls.end();
   }
 
   [Symbol.dispose](): void {

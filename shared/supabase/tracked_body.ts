@@ -1,69 +1,211 @@
 /**
- * Tells when an answer's body has been read.
+ * Answers that tell when they have been read.
  *
  * @module
  */
 
-/** What reads a whole body. */
-const READERS = ["arrayBuffer", "blob", "bytes", "formData", "json", "text"] as const;
+/** What is told of an answer's body. */
+export interface BodyWatcher {
+  /** Aborts when the body is not to be read any more; whoever reads it gets the reason. */
+  readonly signal: AbortSignal;
+  /** Somebody reads it, or has taken the stream to read it later. */
+  begun(): void;
+  /** It was read to its end, or cancelled. */
+  over(): void;
+  /** It broke off. */
+  failed(error: unknown): void;
+}
+
+/** Where an answer came from. */
+export interface Origin {
+  readonly url: string;
+  readonly redirected: boolean;
+}
+
+type Bytes = Uint8Array<ArrayBuffer>;
+type Reading = "arrayBuffer" | "blob" | "bytes" | "formData" | "json" | "text";
 
 /** Statuses that never have a body (Fetch standard, "null body status"). */
 const WITHOUT_BODY = [101, 103, 204, 205, 304];
 
 /**
- * Calls `done` once the body of `response` has been read to its end, was
- * cancelled or failed; at once when there is none to read. The response itself
- * is returned, so that its `url`, `type` and identity stay what they are.
+ * `response`, watched. It is a response to everything that takes one, a server
+ * it is returned to included: whichever way its body is read, `watcher` is told.
+ * One without a body is returned as it is.
  */
-export function trackBody(response: Response, method: string, done: () => void): Response {
+export function trackBody(response: Response, method: string, origin: Origin, watcher: BodyWatcher): Response {
   if (method === "HEAD" || WITHOUT_BODY.includes(response.status) || response.body === null) {
-    done();
+    watcher.over();
     return response;
   }
-  const original = response.body;
-  for (const name of READERS) {
-    const read: unknown = Reflect.get(response, name);
-    if (typeof read !== "function") continue; // `bytes` is younger than the others
-    Object.defineProperty(response, name, {
-      configurable: true,
-      value: () => Promise.resolve(Reflect.apply(read, response, [])).finally(done),
-    });
-  }
-  let stream: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
-  Object.defineProperty(response, "body", {
-    configurable: true,
-    get: () => stream ??= trackStream(original, done),
-  });
-  const clone = response.clone;
-  Object.defineProperty(response, "clone", {
-    configurable: true,
-    value: () => trackBody(Reflect.apply(clone, response, []), method, done),
-  });
-  return response;
+  return new TrackedResponse(response, response.body, origin, watcher);
 }
 
-function trackStream(
-  source: ReadableStream<Uint8Array<ArrayBuffer>>,
-  done: () => void,
-): ReadableStream<Uint8Array<ArrayBuffer>> {
-  // Locked only when the stream is first read: looking at `body` must not use it up.
-  let reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> | undefined;
-  return new ReadableStream({
-    async pull(controller) {
-      reader ??= source.getReader();
-      try {
-        const chunk = await reader.read();
-        if (!chunk.done) return controller.enqueue(chunk.value);
+/** A response whose body is a watched stream, which its readers go around as long as they can. */
+class TrackedResponse extends Response {
+  readonly #original: Response;
+  readonly #origin: Origin;
+  readonly #watcher: BodyWatcher;
+  readonly #flow: Flow;
+  #readWhole = false;
+
+  constructor(original: Response, body: ReadableStream<Bytes>, origin: Origin, watcher: BodyWatcher) {
+    const flow = new Flow(body, watcher);
+    const { status, statusText, headers } = original;
+    // No response can be made with a status above 599; such an answer counts as 500 (RFC 9110, section 15).
+    super(flow.stream, { status: status > 599 ? 500 : status, statusText, headers });
+    this.#original = original;
+    this.#origin = origin;
+    this.#watcher = watcher;
+    this.#flow = flow;
+  }
+
+  override get url(): string {
+    return this.#origin.url;
+  }
+
+  override get redirected(): boolean {
+    return this.#origin.redirected;
+  }
+
+  override get type(): ResponseType {
+    return this.#original.type;
+  }
+
+  override get body(): ReadableStream<Bytes> | null {
+    this.#flow.begin();
+    return super.body;
+  }
+
+  override get bodyUsed(): boolean {
+    return this.#readWhole || super.bodyUsed;
+  }
+
+  override clone(): Response {
+    const copy = super.clone();
+    this.#flow.begin();
+    return describe(copy, this.#origin, this.#original.type);
+  }
+
+  override arrayBuffer(): Promise<ArrayBuffer> {
+    return this.#read("arrayBuffer", () => super.arrayBuffer());
+  }
+
+  override blob(): Promise<Blob> {
+    return this.#read("blob", () => super.blob());
+  }
+
+  override bytes(): Promise<Bytes> {
+    return this.#read("bytes", () => super.bytes());
+  }
+
+  override formData(): Promise<FormData> {
+    return this.#read("formData", () => super.formData());
+  }
+
+  override json(): Promise<unknown> {
+    return this.#read("json", () => super.json());
+  }
+
+  override text(): Promise<string> {
+    return this.#read("text", () => super.text());
+  }
+
+  /** The runtime reads its own streams at half the cost of one made here. */
+  #read<T>(name: Reading, slowly: () => Promise<T>): Promise<T> {
+    if (this.#readWhole || this.#flow.hasBegun) return slowly();
+    super.body?.getReader(); // locked, as the body of every response that is being read
+    this.#readWhole = true;
+    this.#flow.begin();
+    const { signal } = this.#watcher;
+    return new Promise<T>((resolve, reject) => {
+      const abort = () => reject(signal.reason);
+      if (signal.aborted) return abort();
+      signal.addEventListener("abort", abort, { once: true });
+      const settled = () => signal.removeEventListener("abort", abort);
+      (this.#original[name]() as Promise<unknown> as Promise<T>).then((value) => {
+        settled();
+        this.#watcher.over();
+        resolve(value);
+      }, (error) => {
+        settled();
+        this.#watcher.failed(error);
+        reject(error);
+      });
+    });
+  }
+}
+
+/** A body on its way through to its reader. */
+class Flow {
+  readonly stream: ReadableStream<Bytes>;
+  readonly #source: ReadableStream<Bytes>;
+  readonly #watcher: BodyWatcher;
+  #reader: ReadableStreamDefaultReader<Bytes> | undefined = undefined;
+  #begun = false;
+
+  constructor(source: ReadableStream<Bytes>, watcher: BodyWatcher) {
+    this.#source = source;
+    this.#watcher = watcher;
+    this.stream = new ReadableStream({
+      type: "bytes",
+      start: (controller) => {
+        watcher.signal.addEventListener("abort", () => {
+          controller.error(watcher.signal.reason);
+          this.#cancel(watcher.signal.reason).catch(() => {});
+        }, { once: true });
+      },
+      pull: (controller) => this.#pull(controller),
+      cancel: (reason) => {
+        watcher.over();
+        return this.#cancel(reason);
+      },
+    });
+  }
+
+  /** Whether somebody reads it, or may have taken the stream. */
+  get hasBegun(): boolean {
+    return this.#begun;
+  }
+
+  /** Notes that somebody does. */
+  begin(): void {
+    if (this.#begun) return;
+    this.#begun = true;
+    this.#watcher.begun();
+  }
+
+  async #pull(controller: ReadableByteStreamController): Promise<void> {
+    this.begin();
+    try {
+      this.#reader ??= this.#source.getReader();
+      let chunk = await this.#reader.read();
+      while (!chunk.done && chunk.value.byteLength === 0) chunk = await this.#reader.read();
+      if (chunk.done) {
         controller.close();
-        done();
-      } catch (error) {
-        controller.error(error);
-        done();
+        controller.byobRequest?.respond(0); // a reader with a buffer of its own gets it back
+        this.#watcher.over();
+      } else {
+        const { value } = chunk;
+        // The stream takes the whole buffer over: not one that others look into as well.
+        controller.enqueue(value.byteLength === value.buffer.byteLength ? value : value.slice());
       }
-    },
-    async cancel(reason) {
-      done();
-      await (reader ? reader.cancel(reason) : source.cancel(reason));
-    },
-  }, { highWaterMark: 0 });
+    } catch (error) {
+      controller.error(error);
+      this.#watcher.failed(error);
+    }
+  }
+
+  #cancel(reason: unknown): Promise<void> {
+    return this.#reader ? this.#reader.cancel(reason) : this.#source.cancel(reason);
+  }
+}
+
+/** A copy of an answer that says where the answer came from, as its own copies do. */
+function describe(copy: Response, { url, redirected }: Origin, type: ResponseType): Response {
+  const clone = () => describe(Response.prototype.clone.call(copy), { url, redirected }, type);
+  for (const [name, value] of Object.entries({ url, redirected, type, clone })) {
+    Object.defineProperty(copy, name, { configurable: true, value });
+  }
+  return copy;
 }

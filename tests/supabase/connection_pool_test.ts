@@ -11,12 +11,10 @@ import {
   ConfigError,
   DoubleReleaseError,
   ForeignReleaseError,
-  LeaseReleasedError,
   LeaseRevokedError,
   PoolClosedError,
 } from "../../shared/pool/mod.ts";
 import { SupabaseConnectionPool, type SupabasePoolConfig, transportFailure } from "../../shared/supabase/mod.ts";
-import { userToken } from "../support/fake_project.ts";
 import { PUBLISHABLE, rig, SECRET } from "./support.ts";
 
 Deno.test("acquire lends a client and release takes it back", async () => {
@@ -79,66 +77,6 @@ Deno.test("an acquire that waits too long fails with the text of the specificati
   await using made = rig({ maxConnections: 1, acquireTimeoutMs: 20 });
   await using _held = await made.pool.lease();
   await assertRejects(() => made.pool.acquire(), AcquireTimeoutError, "Connection acquire timeout");
-});
-
-Deno.test("a deferred client takes no place until its first call, and gives it back at its end", async () => {
-  await using made = rig({ maxConnections: 1 });
-  const deferred = made.pool.defer({ identity: { token: userToken("alice") } });
-  assertEquals(made.pool.getStats().totalAcquired, 0);
-  await Promise.all([deferred.client.from("a").select(), deferred.client.from("b").select()]);
-  assertEquals(made.pool.getStats().totalAcquired, 1);
-  assertEquals(made.pool.getStats().activeConnections, 1);
-  await deferred.end();
-  await deferred.end();
-  assertEquals(made.pool.getStats().activeConnections, 0);
-  assertThrows(() => deferred.client.from("a"), LeaseReleasedError);
-});
-
-Deno.test("a deferred client that is never used takes no place", async () => {
-  await using made = rig();
-  await made.pool.defer().end();
-  assertEquals(made.pool.getStats().totalAcquired, 0);
-});
-
-Deno.test("a deferred client's end waits for bodies that are still read", async () => {
-  await using made = rig({ maxConnections: 1 });
-  made.project.answer = () => new Response("0123456789");
-  const deferred = made.pool.defer();
-  const { fetch: bound } = deferred.client as unknown as { fetch: typeof fetch };
-  const response = await bound(`${made.project.url}/storage/v1/object/file`);
-  const ended = deferred.end();
-  await new Promise((resolve) => setTimeout(resolve, 5));
-  assertEquals(made.pool.getStats().activeConnections, 1);
-  assertEquals(await response.text(), "0123456789");
-  await ended;
-  assertEquals(made.pool.getStats().activeConnections, 0);
-});
-
-Deno.test("a deferred client fails as a lease does when no place comes free, and may try again", async () => {
-  await using made = rig({ maxConnections: 1, acquireTimeoutMs: 20 });
-  const holder = await made.pool.lease();
-  const deferred = made.pool.defer();
-  const { error } = await deferred.client.from("a").select();
-  const failure = transportFailure(deferred.client, error);
-  assert(failure instanceof AcquireTimeoutError);
-  holder.release();
-  assertEquals((await deferred.client.from("a").select()).error, null);
-  await deferred.end();
-});
-
-Deno.test("an aborted deferred client stops waiting and frees its place at once", async () => {
-  await using made = rig({ maxConnections: 1 });
-  const holder = await made.pool.lease();
-  const deferred = made.pool.defer();
-  const call = deferred.client.from("a").select().then((result) => result);
-  await new Promise((resolve) => setTimeout(resolve, 1));
-  assertEquals(made.pool.getStats().waitingForConnection, 1);
-  deferred.abort(new Error("gone"));
-  assert((await call).error);
-  await deferred.end();
-  assertEquals(made.pool.getStats().waitingForConnection, 0);
-  holder.release();
-  assertEquals(made.pool.getStats().activeConnections, 0);
 });
 
 Deno.test("there is one pool for a project, key and client options", async () => {

@@ -1,0 +1,334 @@
+import { assert, assertEquals, assertInstanceOf, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { LeaseReleasedError } from "../../shared/pool/mod.ts";
+import { UNREAD_GRACE_MS } from "../../shared/supabase/call.ts";
+import type { Credentials } from "../../shared/supabase/identity.ts";
+import { type CallOptions, LeaseCalls } from "../../shared/supabase/lease_calls.ts";
+import { RequestTimeoutError } from "../../shared/supabase/mod.ts";
+import { FakeClock, settle } from "../support/fake_clock.ts";
+
+const BASE = "http://project.test";
+const URL_OF_X = `${BASE}/x`;
+const ANONYMOUS: Credentials = { apikey: "key", authorization: undefined, token: undefined, mayOverride: false };
+
+/** Calls on a clock that stands still, answered by the test. */
+function calling(options: Partial<CallOptions> = {}) {
+  const clock = new FakeClock();
+  const sent: { headers: Headers; signal: AbortSignal | null; answer: (response: Response) => void }[] = [];
+  const stub: typeof fetch = (_input, init) => {
+    const { promise, resolve, reject } = Promise.withResolvers<Response>();
+    const signal = init?.signal ?? null;
+    signal?.addEventListener("abort", () => reject(signal.reason));
+    sent.push({ headers: new Headers(init?.headers), signal, answer: resolve });
+    return promise;
+  };
+  const calls = new LeaseCalls({
+    baseUrl: BASE,
+    credentials: ANONYMOUS,
+    requestTimeoutMs: 1_000,
+    callsPerLease: 6,
+    fetch: stub,
+    clock,
+    ...options,
+  });
+  return { calls, clock, sent };
+}
+
+/** A signal that counts who listens to it. */
+function counted() {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const count = { listeners: 0 };
+  const add = signal.addEventListener.bind(signal);
+  const remove = signal.removeEventListener.bind(signal);
+  signal.addEventListener = (...args: Parameters<typeof add>) => (count.listeners++, add(...args));
+  signal.removeEventListener = (...args: Parameters<typeof remove>) => (count.listeners--, remove(...args));
+  return { controller, signal, count };
+}
+
+/** Whether `promise` has settled. */
+async function settled(promise: Promise<unknown>): Promise<boolean> {
+  let over = false;
+  promise.then(() => over = true, () => over = true);
+  await settle();
+  return over;
+}
+
+Deno.test("a call leaves no timer and no listener, however it ends", async () => {
+  const caller = counted();
+  const own = counted();
+  const { calls, clock, sent } = calling({ signal: caller.signal });
+  const call = async (end: (response: Promise<Response>) => unknown) => {
+    const response = calls.fetch(URL_OF_X, { signal: own.signal });
+    await settle();
+    assertEquals([caller.count.listeners, own.count.listeners, clock.timers], [1, 1, 1]);
+    await end(response);
+    assertEquals([caller.count.listeners, own.count.listeners, clock.timers], [0, 0, 0]);
+  };
+  await call(async (response) => {
+    sent.at(-1)?.answer(new Response("x"));
+    assertEquals(await (await response).text(), "x");
+  });
+  await call(async (response) => {
+    sent.at(-1)?.answer(new Response(null, { status: 204 }));
+    await response;
+  });
+  await call(async (response) => {
+    sent.at(-1)?.answer(new Response("x"));
+    await (await response).body?.cancel();
+  });
+  await call(async (response) => {
+    await clock.advance(1_000);
+    await assertRejects(() => response, RequestTimeoutError);
+  });
+  await call(async (response) => {
+    calls.end();
+    await assertRejects(() => response, LeaseReleasedError);
+  });
+});
+
+Deno.test("an answer read while the lease finishes leaves no timer", async () => {
+  const { calls, clock, sent } = calling();
+  const call = calls.fetch(URL_OF_X);
+  await settle();
+  sent[0]?.answer(new Response("x"));
+  const response = await call;
+  const finished = calls.finish();
+  assertEquals(clock.timers, 2);
+  assertEquals(await response.text(), "x");
+  await finished;
+  assertEquals(clock.timers, 0);
+});
+
+Deno.test("the caller's signal, and the call's own, end it with their reason", async () => {
+  for (const which of ["caller", "own"] as const) {
+    const caller = new AbortController();
+    const own = new AbortController();
+    const { calls, sent } = calling({ signal: caller.signal });
+    const call = calls.fetch(URL_OF_X, { signal: own.signal });
+    await settle();
+    const reason = new Error("gone");
+    ({ caller, own })[which].abort(reason);
+    assertStrictEquals(await call.catch((error) => error), reason);
+    assertEquals(sent[0]?.signal?.aborted, true);
+  }
+});
+
+Deno.test("a call whose signal had aborted is not sent", async () => {
+  const gone = AbortSignal.abort(new Error("gone"));
+  const { calls, clock, sent } = calling();
+  await assertRejects(() => calls.fetch(URL_OF_X, { signal: gone }), Error, "gone");
+  await assertRejects(() => calls.fetch(new Request(URL_OF_X, { signal: gone })), Error, "gone");
+  const ofGone = calling({ signal: gone });
+  await assertRejects(() => ofGone.calls.fetch(URL_OF_X), Error, "gone");
+  assertEquals([sent.length, ofGone.sent.length, clock.timers], [0, 0, 0]);
+});
+
+Deno.test("a call that is cut while it takes its place is not sent, though it gets one", async () => {
+  const place = Promise.withResolvers<void>();
+  const { calls, sent } = calling({ take: () => place.promise });
+  const call = calls.fetch(URL_OF_X);
+  await settle();
+  place.resolve();
+  calls.end(new Error("gone"));
+  await assertRejects(() => call, Error, "gone");
+  await settle();
+  assertEquals(sent.length, 0);
+});
+
+Deno.test("a call that waits for its place or its turn leaves no listener behind", async () => {
+  const { calls, sent } = calling({ callsPerLease: 1, take: () => Promise.resolve() });
+  let listeners = 0;
+  const add = AbortSignal.prototype.addEventListener;
+  const remove = AbortSignal.prototype.removeEventListener;
+  const own = new Map<AbortSignal, number>();
+  const note = (signal: AbortSignal, by: number) => own.set(signal, (own.get(signal) ?? 0) + by);
+  AbortSignal.prototype.addEventListener = function (this: AbortSignal, ...args: unknown[]) {
+    note(this, 1);
+    return Reflect.apply(add, this, args);
+  };
+  AbortSignal.prototype.removeEventListener = function (this: AbortSignal, ...args: unknown[]) {
+    note(this, -1);
+    return Reflect.apply(remove, this, args);
+  };
+  try {
+    const first = calls.fetch(URL_OF_X);
+    const second = calls.fetch(URL_OF_X);
+    await settle();
+    sent[0]?.answer(new Response(null, { status: 204 }));
+    await first;
+    await settle();
+    sent[1]?.answer(new Response(null, { status: 204 }));
+    await second;
+    await settle();
+  } finally {
+    AbortSignal.prototype.addEventListener = add;
+    AbortSignal.prototype.removeEventListener = remove;
+  }
+  for (const { signal } of sent) if (signal) listeners += own.get(signal) ?? 0;
+  assertEquals(listeners, 2); // those of the stand-in itself, which keeps one for each
+});
+
+Deno.test("finish waits for the calls under way and their bodies, and refuses others meanwhile", async () => {
+  const { calls, sent } = calling();
+  const call = calls.fetch(URL_OF_X);
+  await settle();
+  const finished = calls.finish();
+  assertThrows(() => calls.check(), LeaseReleasedError);
+  await assertRejects(() => calls.fetch(URL_OF_X), LeaseReleasedError);
+  sent[0]?.answer(new Response("x"));
+  const response = await call;
+  assertEquals(await settled(finished), false);
+  assertEquals(await response.text(), "x");
+  await finished;
+});
+
+Deno.test("finish can be cut short", async () => {
+  const { calls, clock } = calling();
+  const call = calls.fetch(URL_OF_X);
+  await settle();
+  const finished = calls.finish();
+  assertThrows(() => calls.check(), LeaseReleasedError);
+  const reason = new Error("gone");
+  calls.end(reason);
+  assertStrictEquals(await call.catch((error) => error), reason);
+  await finished;
+  assertEquals(clock.timers, 0);
+});
+
+Deno.test("the first end decides why", async () => {
+  const { calls } = calling();
+  calls.end(new Error("first"));
+  calls.end(new Error("second"));
+  await assertRejects(() => calls.fetch(URL_OF_X), Error, "first");
+});
+
+Deno.test("an answer that nobody begins to read is given up soon after the lease was finished", async () => {
+  const { calls, clock, sent } = calling();
+  const call = calls.fetch(URL_OF_X);
+  await settle();
+  let cancelled: unknown;
+  sent[0]?.answer(new Response(new ReadableStream({ cancel: (reason) => void (cancelled = reason) })));
+  const response = await call;
+  await clock.advance(UNREAD_GRACE_MS);
+  const finished = calls.finish();
+  await clock.advance(UNREAD_GRACE_MS - 1);
+  assertEquals(await settled(finished), false);
+  await clock.advance(1);
+  await finished;
+  assertInstanceOf(cancelled, LeaseReleasedError);
+  await assertRejects(() => response.text(), LeaseReleasedError);
+  assertEquals(clock.timers, 0);
+});
+
+Deno.test("an answer that comes after finish and is never read is given up as well", async () => {
+  const { calls, clock, sent } = calling();
+  const call = calls.fetch(URL_OF_X);
+  await settle();
+  const finished = calls.finish();
+  await clock.advance(UNREAD_GRACE_MS * 2);
+  sent[0]?.answer(new Response("x"));
+  await call;
+  assertEquals(await settled(finished), false);
+  await clock.advance(UNREAD_GRACE_MS);
+  await finished;
+});
+
+Deno.test("an answer whose body somebody has taken is waited for", async () => {
+  const { calls, clock, sent } = calling({ requestTimeoutMs: 10_000 });
+  const call = calls.fetch(URL_OF_X);
+  await settle();
+  sent[0]?.answer(new Response("x"));
+  const { body } = await call;
+  const finished = calls.finish();
+  await clock.advance(UNREAD_GRACE_MS * 50);
+  assertEquals(await settled(finished), false);
+  assertEquals(await new Response(body).text(), "x");
+  await finished;
+});
+
+Deno.test("ends of one call count once: as many run as before", async () => {
+  const { calls, sent } = calling({ callsPerLease: 2 });
+  for (let round = 0; round < 3; round++) {
+    const call = calls.fetch(URL_OF_X);
+    await settle();
+    sent.at(-1)?.answer(new Response("x"));
+    const response = await call;
+    const copy = response.clone();
+    await Promise.all([response.text(), copy.text()]);
+    await response.body?.cancel().catch(() => {});
+  }
+  const before = sent.length;
+  const more = [1, 2, 3, 4].map(() => calls.fetch(URL_OF_X));
+  await settle();
+  assertEquals(sent.length - before, 2);
+  calls.end();
+  for (const call of more) await assertRejects(() => call, LeaseReleasedError);
+});
+
+Deno.test("a call that is cut makes room for the next at once", async () => {
+  const { calls, sent } = calling({ callsPerLease: 1 });
+  const own = new AbortController();
+  const first = calls.fetch(URL_OF_X, { signal: own.signal });
+  await settle();
+  sent[0]?.answer(new Response(new ReadableStream()));
+  const response = await first;
+  const second = calls.fetch(URL_OF_X);
+  await settle();
+  assertEquals(sent.length, 1);
+  own.abort(new Error("enough"));
+  await settle();
+  assertEquals(sent.length, 2);
+  await assertRejects(() => response.text(), Error, "enough");
+  sent[1]?.answer(new Response(null, { status: 204 }));
+  await second;
+});
+
+Deno.test("calls take their turn in the order in which they came", async () => {
+  const { calls, sent } = calling({ callsPerLease: 1 });
+  const order: number[] = [];
+  const all = [0, 1, 2, 3].map((n) => calls.fetch(URL_OF_X, { headers: { "x-n": `${n}` } }));
+  for (let n = 0; n < 4; n++) {
+    await settle();
+    order.push(Number(sent.at(-1)?.headers.get("x-n")));
+    assertEquals(sent.length, n + 1);
+    sent.at(-1)?.answer(new Response(null, { status: 204 }));
+    await all[n];
+  }
+  assertEquals(order, [0, 1, 2, 3]);
+});
+
+Deno.test("the holder's own authorization is sent by an admin's lease only", async () => {
+  const sentWith = async (credentials: Credentials) => {
+    const { calls, sent } = calling({ credentials });
+    const headers = { authorization: "Bearer own", apikey: "own", "x-own": "1" };
+    calls.fetch(URL_OF_X, { headers }).catch(() => {});
+    await settle();
+    calls.end();
+    const [call] = sent;
+    return [call?.headers.get("apikey"), call?.headers.get("authorization"), call?.headers.get("x-own")];
+  };
+  const bearer = "Bearer user";
+  assertEquals(await sentWith(ANONYMOUS), ["key", null, "1"]);
+  assertEquals(await sentWith({ ...ANONYMOUS, authorization: bearer }), ["key", bearer, "1"]);
+  assertEquals(await sentWith({ ...ANONYMOUS, mayOverride: true }), ["key", "Bearer own", "1"]);
+  assertEquals(await sentWith({ ...ANONYMOUS, authorization: bearer, mayOverride: true }), ["key", "Bearer own", "1"]);
+});
+
+Deno.test("the failures of late are remembered, and no more than those", async () => {
+  const { calls } = calling({ fetch: (input) => Promise.reject(new TypeError(String(input))) });
+  const text = (n: number) => `TypeError: ${BASE}/${n}`;
+  for (let n = 0; n < 20; n++) await assertRejects(() => calls.fetch(`${BASE}/${n}`), TypeError);
+  assert(calls.failure(text(19)));
+  assert(calls.failure(text(12)));
+  assertEquals(calls.failure(text(11)), undefined);
+});
+
+Deno.test("a body that breaks off has its cause remembered", async () => {
+  const { calls, sent } = calling();
+  const call = calls.fetch(URL_OF_X);
+  await settle();
+  const reset = new TypeError("connection reset");
+  sent[0]?.answer(new Response(new ReadableStream({ pull: (controller) => controller.error(reset) })));
+  await assertRejects(async () => await (await call).text(), TypeError);
+  assertStrictEquals(calls.failure("TypeError: connection reset"), reset);
+});

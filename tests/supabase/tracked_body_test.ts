@@ -1,0 +1,224 @@
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { type BodyWatcher, trackBody } from "../../shared/supabase/tracked_body.ts";
+
+const ORIGIN = { url: "http://project.test/x", redirected: true };
+
+/** A watcher that writes down what it is told. */
+function watcher() {
+  const told: string[] = [];
+  const controller = new AbortController();
+  const watching: BodyWatcher = {
+    signal: controller.signal,
+    begun: () => told.push("begun"),
+    over: () => told.push("over"),
+    failed: (error) => told.push(`failed: ${error instanceof Error ? error.message : error}`),
+  };
+  return { told, controller, watching };
+}
+
+function track(body: BodyInit | null, init?: ResponseInit, method = "GET") {
+  const { told, controller, watching } = watcher();
+  const response = trackBody(new Response(body, init), method, ORIGIN, watching);
+  return { response, told, cut: (reason: unknown) => controller.abort(reason) };
+}
+
+/** Chunks as a stream, and an error at its end if there is one. */
+function stream(chunks: Uint8Array<ArrayBuffer>[], error?: Error): ReadableStream<Uint8Array<ArrayBuffer>> {
+  return new ReadableStream({
+    pull(controller) {
+      const chunk = chunks.shift();
+      if (chunk) controller.enqueue(chunk);
+      else if (error) controller.error(error);
+      else controller.close();
+    },
+  }, { highWaterMark: 0 });
+}
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+async function collect(body: ReadableStream<Uint8Array<ArrayBuffer>> | null): Promise<string> {
+  let text = "";
+  for await (const chunk of body ?? []) text += new TextDecoder().decode(chunk);
+  return text;
+}
+
+Deno.test("an answer keeps its status, headers and address", () => {
+  const headers = new Headers([["x-a", "1"], ["set-cookie", "a=1"], ["set-cookie", "b=2"]]);
+  const { response } = track("x", { status: 418, statusText: "teapot", headers });
+  assert(response instanceof Response);
+  assertEquals([response.status, response.statusText, response.ok], [418, "teapot", false]);
+  assertEquals(response.headers.getSetCookie(), ["a=1", "b=2"]);
+  assertEquals([response.url, response.redirected, response.type], [ORIGIN.url, true, "default"]);
+  const copy = response.clone().clone();
+  assertEquals([copy.status, copy.url, copy.redirected, copy.headers.get("x-a")], [418, ORIGIN.url, true, "1"]);
+});
+
+Deno.test("every reader reads the body and says when it is over", async () => {
+  const readers: [string, (response: Response) => Promise<unknown>, unknown][] = [
+    ["text", (response) => response.text(), "[1]"],
+    ["json", (response) => response.json(), [1]],
+    ["bytes", (response) => response.bytes(), bytes("[1]")],
+    ["arrayBuffer", async (response) => new Uint8Array(await response.arrayBuffer()), bytes("[1]")],
+    ["blob", async (response) => (await response.blob()).type, "application/json"],
+    ["body", (response) => collect(response.body), "[1]"],
+  ];
+  for (const [name, read, expected] of readers) {
+    const { response, told } = track("[1]", { headers: { "content-type": "application/json" } });
+    assertEquals(response.bodyUsed, false);
+    assertEquals(await read(response).catch((error) => error), expected, name);
+    assertEquals([name, response.bodyUsed, told], [name, true, ["begun", "over"]]);
+  }
+  const form = track(new URLSearchParams({ a: "1" }));
+  assertEquals((await form.response.formData()).get("a"), "1");
+  assertEquals(form.told, ["begun", "over"]);
+});
+
+Deno.test("a body is read once, as of any response", async () => {
+  const { response } = track("hello");
+  await response.text();
+  await assertRejects(() => response.text(), TypeError);
+  await assertRejects(() => response.json(), TypeError);
+  assertThrows(() => response.clone(), TypeError);
+  assertEquals(response.body?.locked, true);
+  const locked = track("hello").response;
+  locked.body?.getReader();
+  await assertRejects(() => locked.text(), TypeError);
+});
+
+Deno.test("looking at a body, and giving it back, uses nothing up", async () => {
+  const { response, told } = track("hello");
+  assertStrictEquals(response.body, response.body);
+  assertEquals(told, ["begun"]);
+  response.body?.getReader().releaseLock();
+  assertEquals(response.bodyUsed, false);
+  assertEquals(await response.text(), "hello");
+  assertEquals(told, ["begun", "over"]);
+});
+
+Deno.test("a response and its clone both have the whole body, read in either order and way", async () => {
+  for (const touched of [false, true]) {
+    const first = track("hello");
+    if (touched) assert(first.response.body);
+    const copy = first.response.clone();
+    assertEquals(await copy.text(), "hello");
+    assertEquals(await collect(first.response.body), "hello");
+    assertEquals(first.told, ["begun", "over"]);
+    const second = track("hello");
+    const other = second.response.clone();
+    assertEquals(await second.response.text(), "hello");
+    assertEquals(await new Response(other.body).text(), "hello");
+  }
+});
+
+Deno.test("a reader with a buffer of its own is served, and let go at the end", async () => {
+  const { response, told } = track(stream([bytes("he"), bytes(""), bytes("llo")]));
+  const reader = response.body?.getReader({ mode: "byob" });
+  let text = "";
+  for (let round = 0; round < 10; round++) {
+    const chunk = await reader?.read(new Uint8Array(1));
+    if (!chunk || chunk.done) break;
+    text += new TextDecoder().decode(chunk.value);
+  }
+  assertEquals([text, told], ["hello", ["begun", "over"]]);
+});
+
+Deno.test("a chunk that shares its buffer leaves the others whole", async () => {
+  const shared = bytes("hello world");
+  const { response } = track(stream([shared.subarray(0, 6), shared.subarray(6)]));
+  assertEquals(await collect(response.body), "hello world");
+  assertEquals(shared.byteLength, 11);
+});
+
+Deno.test("what has no body is over at once, and stays the response it was", () => {
+  for (
+    const [status, method, body] of [[204, "GET", null], [304, "GET", null], [200, "HEAD", "x"], [
+      200,
+      "GET",
+      null,
+    ]] as const
+  ) {
+    const { told, watching } = watcher();
+    const original = new Response(body, { status });
+    assertStrictEquals(trackBody(original, method, ORIGIN, watching), original);
+    assertEquals(told, ["over"]);
+  }
+});
+
+Deno.test("a status that no response can be made with counts as a server's error", () => {
+  const original = new Response("x");
+  Object.defineProperty(original, "status", { value: 799 });
+  assertEquals(trackBody(original, "GET", ORIGIN, watcher().watching).status, 500);
+});
+
+Deno.test("a body that breaks off says so, to its reader and its watcher", async () => {
+  for (const read of [(response: Response) => response.text(), (response: Response) => collect(response.body)]) {
+    const { response, told } = track(stream([bytes("he")], new Error("reset")));
+    await assertRejects(() => read(response), Error, "reset");
+    assertEquals(told, ["begun", "failed: reset"]);
+  }
+});
+
+Deno.test("a cancelled body is over, and its source is told", async () => {
+  let reason: unknown;
+  const source = () => new ReadableStream<Uint8Array<ArrayBuffer>>({ cancel: (why) => void (reason = why) });
+  const { response, told } = track(source());
+  await response.body?.cancel("enough");
+  assertEquals([reason, told], ["enough", ["begun", "over"]]);
+  const begun = track(
+    new ReadableStream({ start: (c) => c.enqueue(bytes("x")), cancel: (why) => void (reason = why) }),
+  );
+  const reader = begun.response.body?.getReader();
+  await reader?.read();
+  await reader?.cancel("more");
+  assertEquals(reason, "more");
+});
+
+Deno.test("a body that is cut fails with the reason, even where its source never ends", async () => {
+  let cancelled = 0;
+  const endless = () => new ReadableStream<Uint8Array<ArrayBuffer>>({ cancel: () => void cancelled++ });
+  for (const read of [(response: Response) => response.text(), (response: Response) => collect(response.body)]) {
+    const { response, cut } = track(endless());
+    const reading = read(response);
+    await Promise.resolve();
+    cut(new Error("gone"));
+    await assertRejects(() => reading, Error, "gone");
+    const late = track(endless());
+    late.cut(new Error("gone"));
+    await assertRejects(() => read(late.response), Error, "gone");
+  }
+  assert(cancelled >= 3, `${cancelled} sources were told`);
+});
+
+Deno.test("a reader that is done leaves no listener", async () => {
+  const { told, controller, watching } = watcher();
+  let listeners = 0;
+  const { signal } = controller;
+  const add = signal.addEventListener.bind(signal);
+  const remove = signal.removeEventListener.bind(signal);
+  signal.addEventListener = (...args: Parameters<typeof add>) => (listeners++, add(...args));
+  signal.removeEventListener = (...args: Parameters<typeof remove>) => (listeners--, remove(...args));
+  const response = trackBody(new Response("x"), "GET", ORIGIN, watching);
+  const before = listeners;
+  await response.text();
+  assertEquals([listeners, told], [before, ["begun", "over"]]);
+});
+
+Deno.test("a server that is handed the answer reads it, and it is over", async () => {
+  const over = Promise.withResolvers<void>();
+  const told: string[] = [];
+  const watching: BodyWatcher = {
+    signal: new AbortController().signal,
+    begun: () => told.push("begun"),
+    over: () => over.resolve(),
+    failed: (error) => over.reject(error),
+  };
+  const server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    () => trackBody(new Response("x".repeat(200_000), { status: 201 }), "GET", ORIGIN, watching),
+  );
+  const answer = await fetch(`http://127.0.0.1:${server.addr.port}/`);
+  assertEquals([answer.status, (await answer.text()).length], [201, 200_000]);
+  await over.promise;
+  assertEquals(told, ["begun"]);
+  await server.shutdown();
+});
