@@ -24,10 +24,4 @@ export class Histogram {
     this.count++;
     this.sum += ms;
   }
-
-  /** How many were at most `bound` ms, for each bound; the last is all. */
-  cumulative(): number[] {
-    let total = 0;
-    return this.#counts.map((count) => total += count);
-  }
 }

@@ -2,6 +2,19 @@
  * `deno task bench:pool`: measures the pool core beside other pools and its
  * floor, prints what was found, and writes it down.
  *
+ * How it is measured, on a machine that does other work meanwhile:
+ *
+ * - Everything runs in one process, in interleaved rounds: see `rounds.ts`.
+ * - Each contender has its own copy of the loops that drive it, so that none is
+ *   slowed down by code compiled for all: see `drive.ts`.
+ * - Figures are medians; ratios are medians of the rounds' ratios.
+ * - Bytes allocated by an operation are read off V8's heap before and after so
+ *   few operations that no collection comes between: see `cases/memory.ts`.
+ * - A tick is the time between two turns of the event loop, told by
+ *   `setImmediate`: see `cases/expiry.ts`.
+ *
+ * Profiles: `deno run -A --cpu-prof --v8-flags=--expose-gc bench/pool/main.ts --only one`.
+ *
  * @module
  */
 import { judge } from "./bars.ts";

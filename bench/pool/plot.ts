@@ -9,7 +9,7 @@ import type { Metric } from "./cases/mod.ts";
 import { shown } from "./report.ts";
 import type { CaseResult, EntrantResult, Results } from "./results.ts";
 import type { Summary } from "./statistics.ts";
-import { document, element, type Markup } from "./svg.ts";
+import { element, type Markup, svgDocument } from "./svg.ts";
 
 const PANELS: readonly { readonly caseId: string; readonly metric: Metric; readonly title: string }[] = [
   { caseId: "one", metric: "ns", title: "One caller: ns per acquire and release" },
@@ -142,5 +142,5 @@ export function plot({ cases, environment, rounds }: Results): string {
     children.push(panel(title, lines, top));
     top += HEAD + lines.length * ROW + FOOT;
   }
-  return document(WIDTH, top, STYLE, children);
+  return svgDocument(WIDTH, top, STYLE, children);
 }

@@ -49,9 +49,12 @@ export function allPhases(stands: readonly Stand[], slow: boolean): Phase[] {
   const own = stands.filter(({ contender }) => contender.role === "ours" || contender.role === "floor");
   const quick = stands.filter(({ contender }) => contender.id !== "tarn");
   return [
-    { cases: [synchronousCase(), oneCallerCase(stands), manyCallersCase(stands)], warmUps: 10, share: 1 },
+    {
+      cases: [synchronousCase(), oneCallerCase(stands), manyCallersCase(stands), bytesCase(stands)],
+      warmUps: 10,
+      share: 1,
+    },
     { cases: [crowdCase(stands, 10_000, 2), crowdCase(slow ? stands : quick, 100_000, 1)], warmUps: 2, share: 1 / 3 },
-    { cases: [bytesCase(stands)], warmUps: 1, share: 1 / 3 },
     { cases: [expiryCase(stands, 10_000), expiryCase(slow ? stands : own, 50_000)], warmUps: 1, share: 1 / 3 },
     { cases: [retentionCase(own, 1_000_000)], warmUps: 1, share: 1 / 3 },
   ];

@@ -1,0 +1,28 @@
+import { assertEquals } from "@std/assert";
+import { median, quantile, shuffled, summarize } from "../../bench/pool/statistics.ts";
+
+Deno.test("quantiles lie between the values they fall between", () => {
+  assertEquals(median([3, 1, 2]), 2);
+  assertEquals(median([4, 1, 2, 3]), 2.5);
+  assertEquals(quantile([10, 20, 30, 40, 50], 0.25), 20);
+  assertEquals(quantile([0, 10], 0.75), 7.5);
+  assertEquals(quantile([7], 0.25), 7);
+  assertEquals(median([]), NaN);
+});
+
+Deno.test("a summary leaves its values as they are, and one wild value moves it little", () => {
+  const values = [5, 1, 4, 2, 1_000];
+  assertEquals(summarize(values), { median: 4, low: 2, high: 5, count: 5 });
+  assertEquals(values, [5, 1, 4, 2, 1_000]);
+});
+
+Deno.test("shuffling keeps every value and can yield every order", () => {
+  const orders = new Set<string>();
+  for (let first = 0; first < 3; first++) {
+    for (let second = 0; second < 2; second++) {
+      const draws = [first / 3, second / 2, 0];
+      orders.add(shuffled(["a", "b", "c"], () => draws.shift() ?? 0).join(""));
+    }
+  }
+  assertEquals([...orders].sort(), ["abc", "acb", "bac", "bca", "cab", "cba"]);
+});
