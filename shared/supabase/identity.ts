@@ -28,45 +28,78 @@ export interface Credentials {
   readonly mayOverride: boolean;
 }
 
+/** A JWT in its compact form (RFC 7515, section 7.1): three parts of base64url. Anything else has no place in a header. */
+const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
+
+/** The longest token, in characters; servers take hardly more than that as one header. */
+const MAX_TOKEN_LENGTH = 16_384;
+
 /**
- * What a lease for `identity` sends, on a pool of `kind` with `key`. Without an
- * identity it is the pool's own: anonymous, or admin on an admin pool.
- *
- * A user's token is required to name its user (`sub`), to be valid still
- * (`exp`, by the wall clock) and to carry one of `roles`: a legacy anon or
- * service_role key is a valid token too, but nobody's.
- *
- * @throws {IdentityError} when the pool cannot act for that identity.
+ * How many tokens' expiry is remembered. As many users as one isolate serves at
+ * a time, give or take: to read a token again costs some microseconds, so that
+ * forgetting one harms nobody, while each one kept may take some kilobytes.
  */
-export function credentialsFor(
-  identity: Identity | undefined,
-  kind: PoolKind,
-  key: string,
-  roles: readonly string[],
-): Credentials {
-  const own = isBearerKey(key) ? `Bearer ${key}` : undefined;
-  if (kind === "admin") {
-    if (identity !== undefined && identity !== "admin") {
+const REMEMBERED = 256;
+
+/** What leases of one pool send, by their identity. */
+export class Identities {
+  readonly #kind: PoolKind;
+  readonly #roles: readonly string[];
+  readonly #own: Credentials;
+  /** When each token expires (`exp`, in seconds), by the whole token: the oldest entry first. */
+  readonly #expiry = new Map<string, number>();
+
+  /** For a pool of `kind` with `key`, whose users carry one of `roles`. */
+  constructor(kind: PoolKind, key: string, roles: readonly string[]) {
+    this.#kind = kind;
+    this.#roles = roles;
+    const authorization = isBearerKey(key) ? `Bearer ${key}` : undefined;
+    this.#own = Object.freeze({ apikey: key, authorization, token: undefined, mayOverride: kind === "admin" });
+  }
+
+  /**
+   * What a lease for `identity` sends. Without an identity it is the pool's own:
+   * anonymous, or admin on an admin pool.
+   *
+   * A user's token is required to name its user (`sub`), to be valid still
+   * (`exp`, by the wall clock) and to carry one of the roles: a legacy anon or
+   * service_role key is a valid token too, but nobody's.
+   *
+   * @throws {IdentityError} when the pool cannot act for that identity.
+   */
+  credentialsFor(identity: Identity | undefined): Credentials {
+    if (this.#kind === "admin") {
+      if (identity === undefined || identity === "admin") return this.#own;
       throw new IdentityError("An admin pool acts as admin only: acquire for users from the user pool");
     }
-    return { apikey: key, authorization: own, token: undefined, mayOverride: true };
+    if (identity === undefined || identity === "anonymous") return this.#own;
+    if (identity === "admin") {
+      throw new IdentityError("A user pool cannot act as admin: acquire from a pool made with the secret key");
+    }
+    const token: unknown = identity === null ? undefined : identity.token;
+    if (typeof token !== "string" || token === "") {
+      throw new IdentityError('An identity must be "anonymous", "admin" or { token }, with a user\'s access token');
+    }
+    const exp = this.#expiry.get(token) ?? this.#remember(token, expiryOf(token, this.#roles));
+    if (exp * 1_000 <= Date.now()) throw new IdentityError("The token has expired: sign in again");
+    return { apikey: this.#own.apikey, authorization: `Bearer ${token}`, token, mayOverride: false };
   }
-  if (identity === "admin") {
-    throw new IdentityError("A user pool cannot act as admin: acquire from a pool made with the secret key");
+
+  #remember(token: string, exp: number): number {
+    if (this.#expiry.size >= REMEMBERED) {
+      for (const oldest of this.#expiry.keys()) {
+        this.#expiry.delete(oldest);
+        break;
+      }
+    }
+    this.#expiry.set(token, exp);
+    return exp;
   }
-  if (identity === undefined || identity === "anonymous") {
-    return { apikey: key, authorization: own, token: undefined, mayOverride: false };
-  }
-  const token: unknown = identity === null ? undefined : identity.token;
-  checkToken(token, roles);
-  return { apikey: key, authorization: `Bearer ${token}`, token, mayOverride: false };
 }
 
-function checkToken(token: unknown, roles: readonly string[]): asserts token is string {
-  if (typeof token !== "string" || token === "") {
-    throw new IdentityError('An identity must be "anonymous", "admin" or { token }, with a user\'s access token');
-  }
-  const claims = decodeClaims(token);
+/** When a user's token expires, in seconds; throws an `IdentityError` when it is none. */
+function expiryOf(token: string, roles: readonly string[]): number {
+  const claims = token.length <= MAX_TOKEN_LENGTH && COMPACT.test(token) ? decodeClaims(token) : undefined;
   if (!claims) throw new IdentityError("The token is no JWT: pass the access token of a signed-in user");
   if (typeof claims.sub !== "string" || claims.sub === "") {
     throw new IdentityError("The token names no user (sub): an API key is no user's token");
@@ -74,7 +107,8 @@ function checkToken(token: unknown, roles: readonly string[]): asserts token is 
   if (typeof claims.role !== "string" || !roles.includes(claims.role)) {
     throw new IdentityError(`The token's role is not a user's (userRoles: ${roles.join(", ")})`);
   }
-  if (typeof claims.exp !== "number" || claims.exp * 1_000 <= Date.now()) {
-    throw new IdentityError("The token has expired, or says nothing of when it expires: sign in again");
+  if (typeof claims.exp !== "number") {
+    throw new IdentityError("The token does not say when it expires (exp): sign in again");
   }
+  return claims.exp;
 }

@@ -19,7 +19,7 @@ import {
 import type { ClientLease, ClientLeaseOptions, ClientPool, DeferredLease } from "./client_lease.ts";
 import type { SupabasePoolConfig } from "./config.ts";
 import { HealthProbe, type PoolHealth } from "./health.ts";
-import { credentialsFor, type Identity } from "./identity.ts";
+import { Identities, type Identity } from "./identity.ts";
 import { kindOfKey, type PoolKind } from "./keys.ts";
 import { deferLease } from "./deferred_lease.ts";
 import { LeaseCalls } from "./lease_calls.ts";
@@ -52,6 +52,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
 
   readonly #url: string;
   readonly #key: string;
+  readonly #identities: Identities;
   readonly #clock: Clock;
   readonly #pool: ResourcePool<PooledClient>;
   readonly #probe: HealthProbe;
@@ -65,6 +66,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     this.kind = kindOfKey(key);
     this.#url = url;
     this.#key = key;
+    this.#identities = new Identities(this.kind, key, config.userRoles);
     this.#clock = runtime.clock ?? systemClock;
     this.#pool = new ResourcePool(pooledClientFactory(url, key, config), coreOptions(config), runtime);
     this.#probe = new HealthProbe(() => this.#askHealth(), () => this.#clock.now());
@@ -218,10 +220,10 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   }
 
   #calls({ identity, signal }: ClientLeaseOptions, take?: () => Promise<void>): LeaseCalls {
-    const { requestTimeoutMs, callsPerLease, fetch, userRoles } = this.config;
+    const { requestTimeoutMs, callsPerLease, fetch } = this.config;
     return new LeaseCalls({
       baseUrl: this.#url,
-      credentials: credentialsFor(identity, this.kind, this.#key, userRoles),
+      credentials: this.#identities.credentialsFor(identity),
       requestTimeoutMs,
       callsPerLease,
       fetch,

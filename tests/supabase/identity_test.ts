@@ -1,4 +1,6 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import { Identities } from "../../shared/supabase/identity.ts";
 import { type Identity, IdentityError } from "../../shared/supabase/mod.ts";
 import { userToken } from "../support/fake_project.ts";
 import { PUBLISHABLE, rig, SECRET } from "./support.ts";
@@ -60,6 +62,11 @@ const refused: Record<string, unknown> = {
   "a JWT whose payload is no JSON": { token: "a.b.c" },
   "a JWT whose payload is a list": { token: `a.${btoa("[1]")}.c` },
   "a JWT of four parts": { token: `${userToken("alice")}.x` },
+  "a token with a line break": { token: `${userToken("alice")}\nx` },
+  "a token with a letter outside base64url": { token: `${userToken("alice")}é` },
+  "a token with a blank before it": { token: ` ${userToken("alice")}` },
+  "a token whose payload is padded": { token: userToken("alice").replace(/\.(?=[^.]*$)/, "=.") },
+  "a token of many kilobytes": { token: userToken("alice", { more: "x".repeat(20_000) }) },
   "a legacy anon key": { token: legacy("anon") },
   "a legacy service_role key": { token: legacy("service_role") },
   "a service_role token with a sub": { token: userToken("alice", { role: "service_role" }) },
@@ -68,6 +75,7 @@ const refused: Record<string, unknown> = {
   "a token whose sub is a number": { token: userToken("x", { sub: 1 }) },
   "an expired token": { token: userToken("alice", { exp: past }) },
   "a token without exp": { token: userToken("alice", { exp: undefined }) },
+  "a token whose exp is infinite": { token: userToken("alice", { exp: -Infinity }) },
   "a token whose exp is text": { token: userToken("alice", { exp: "9999999999" }) },
 };
 for (const [what, identity] of Object.entries(refused)) {
@@ -110,4 +118,40 @@ Deno.test("the pool of one caller ends with its signal", async () => {
   await assertRejects(() => waiting, Error, "aborted by its caller");
   assertEquals((await answer).error?.message, "Error: gone");
   made.project.answer = () => Response.json([]);
+});
+
+Deno.test("a token that was remembered expires as any other", () => {
+  using time = new FakeTime();
+  const identities = new Identities("user", PUBLISHABLE, ["authenticated"]);
+  const token = userToken("alice");
+  for (let use = 0; use < 2; use++) assertEquals(identities.credentialsFor({ token }).authorization, `Bearer ${token}`);
+  time.tick(3_600_000);
+  for (let use = 0; use < 2; use++) assertThrows(() => identities.credentialsFor({ token }), IdentityError, "expired");
+});
+
+Deno.test("no token is taken for another, however many there are", () => {
+  const identities = new Identities("user", PUBLISHABLE, ["authenticated"]);
+  const good = Array.from({ length: 600 }, (_, n) => userToken(`user-${n}`));
+  for (let round = 0; round < 2; round++) {
+    for (const token of good) {
+      assertEquals(identities.credentialsFor({ token }).token, token);
+      // The same but for its end, or a part of it: nothing is known of those.
+      assertThrows(() => identities.credentialsFor({ token: `${token}.x` }), IdentityError);
+      assertThrows(() => identities.credentialsFor({ token: token.slice(0, token.lastIndexOf(".")) }), IdentityError);
+    }
+  }
+  const expired = userToken("alice", { exp: past });
+  for (let use = 0; use < 2; use++) {
+    assertThrows(() => identities.credentialsFor({ token: expired }), IdentityError, "expired");
+  }
+});
+
+Deno.test("a token refused by one pool is not remembered as good by it, nor by another", () => {
+  const editor = userToken("alice", { role: "editor" });
+  const editors = new Identities("user", PUBLISHABLE, ["editor"]);
+  const users = new Identities("user", PUBLISHABLE, ["authenticated"]);
+  assertEquals(editors.credentialsFor({ token: editor }).token, editor);
+  for (let use = 0; use < 2; use++) {
+    assertThrows(() => users.credentialsFor({ token: editor }), IdentityError, "role");
+  }
 });
