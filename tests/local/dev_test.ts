@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { makeProject } from "./fixture.ts";
+import { root } from "../support/components.ts";
 import { gone, Run } from "./run.ts";
 
 async function errorLine(run: Run, code: number): Promise<string> {
@@ -81,9 +82,10 @@ Deno.test("when what launched it is killed, it ends too", async () => {
   await gone(below);
 });
 
+const asRoot = root();
 Deno.test({
-  name: "as root, in a folder that nobody else can enter",
-  ignore: Deno.uid() !== 0,
+  name: `as root, in a folder that nobody else can enter${asRoot.note}`,
+  ignore: asRoot.ignore,
   async fn() {
     await using fixture = await makeProject();
     await Deno.chmod(fixture.root, 0o700);

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "../../local/paths.ts";
+import { component, root } from "../support/components.ts";
 import { makeProject } from "./fixture.ts";
 import { gone, Run } from "./run.ts";
 
@@ -17,12 +18,11 @@ async function copy(from: string, to: string): Promise<void> {
   assert(await run("cp", "-al", from, to) || await run("cp", "-a", from, to), `copying ${from}`);
 }
 
-const possible = Deno.uid() === 0 &&
-  (Deno.env.get("REQUIRE_COMPONENTS") === "1" || await run("setpriv", "--version"));
+const needs = root().ignore ? root() : component("setpriv");
 
 Deno.test({
-  name: "as an ordinary user, from a copy that only they can read",
-  ignore: !possible,
+  name: `as an ordinary user, from a copy that only they can read${needs.note}`,
+  ignore: needs.ignore,
   async fn() {
     await using fixture = await makeProject();
     const home = fixture.root.replace(/\/[^/]*$/, "");
@@ -30,7 +30,7 @@ Deno.test({
     await Deno.mkdir(clone);
     await Deno.copyFile(Deno.execPath(), `${home}/deno`);
     await Deno.chmod(`${home}/deno`, 0o755);
-    await run("cp", "-a", `${PROJECT}/local`, clone);
+    await run("cp", "-a", `${PROJECT}/local`, `${PROJECT}/shared`, clone);
     for (const file of ["deno.json", "import_map.json", "deno.lock"]) {
       await Deno.copyFile(`${PROJECT}/${file}`, `${clone}/${file}`);
     }

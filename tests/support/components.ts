@@ -55,3 +55,16 @@ export function component(
   if (required) throw new Error(`${name} is missing and REQUIRE_COMPONENTS is set: ${remedy}`);
   return { ignore: true, note: ` (${name} is missing: ${remedy})` };
 }
+
+/**
+ * What {@linkcode component} says of tests that change users, and so need root.
+ *
+ * @throws {Error} when this is not root and `REQUIRE_COMPONENTS` is set.
+ */
+export function root(
+  { uid = Deno.uid(), required = Deno.env.get("REQUIRE_COMPONENTS") === "1" } = {},
+): Component {
+  if (uid === 0) return { ignore: false, note: "" };
+  if (required) throw new Error("This is not root and REQUIRE_COMPONENTS is set: run the tests as root");
+  return { ignore: true, note: " (needs root: run the tests as root)" };
+}
