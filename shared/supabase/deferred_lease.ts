@@ -3,71 +3,89 @@
  *
  * @module
  */
+import type { SupabaseClient } from "@supabase/supabase-js";
 import { type Lease, LeaseRevokedError } from "../pool/mod.ts";
-import type { LeaseCalls } from "./lease_calls.ts";
-import type { AnyClient, ClientParts, PooledClient } from "./pooled_client.ts";
+import type { DeferredLease } from "./client_lease.ts";
+import type { Credentials } from "./identity.ts";
+import { type CallSettings, LeaseCalls } from "./lease_calls.ts";
+import type { ClientParts, PooledClient } from "./pooled_client.ts";
 import { createView } from "./view.ts";
 
-/** A client and the two ways to end it; see `DeferredLease`. */
-export interface Deferred {
-  readonly client: AnyClient;
-  readonly end: () => Promise<void>;
-  readonly abort: (reason?: unknown) => void;
-  readonly waitedMs: () => number;
-}
+/** Takes a place in the pool, or stops waiting for one when the signal aborts. */
+export type AcquirePlace = (signal: AbortSignal) => Promise<Lease<PooledClient>>;
 
-/**
- * @param callsWith Makes the calls of the lease, given what they do first.
- * @param acquire Takes a place in the pool, or stops waiting for one when the signal aborts.
- * @param callerSignal The caller's own signal.
- */
-export function deferLease(
-  parts: ClientParts,
-  callsWith: (take: () => Promise<void>) => LeaseCalls,
-  acquire: (signal: AbortSignal) => Promise<Lease<PooledClient>>,
-  callerSignal: AbortSignal | undefined,
-): Deferred {
-  let lease: Promise<Lease<PooledClient>> | undefined;
+/** See {@linkcode DeferredLease}. */
+export class DeferredClient<Database> implements DeferredLease<Database> {
+  readonly client: SupabaseClient<Database>;
+  readonly #calls: LeaseCalls;
+  readonly #acquire: AcquirePlace;
+  readonly #callerSignal: AbortSignal | undefined;
+  #lease: Promise<Lease<PooledClient>> | undefined = undefined;
   /** Ends the wait for a place, while there is one. */
-  let waiting: AbortController | undefined;
-  let ended: Promise<void> | undefined;
-  let waitedMs = 0;
+  #waiting: AbortController | undefined = undefined;
+  #ended: Promise<void> | undefined = undefined;
+  #waitedMs = 0;
 
-  const acquirePlace = () => {
-    const controller = waiting = new AbortController();
-    const signal = callerSignal ? AbortSignal.any([callerSignal, controller.signal]) : controller.signal;
+  /** @param callerSignal The caller's own signal: it ends the wait and every call. */
+  constructor(
+    parts: ClientParts,
+    settings: CallSettings,
+    credentials: Credentials,
+    acquire: AcquirePlace,
+    callerSignal: AbortSignal | undefined,
+  ) {
+    this.#acquire = acquire;
+    this.#callerSignal = callerSignal;
+    this.#calls = new LeaseCalls(settings, credentials, callerSignal, () => this.#take());
+    this.client = createView(parts, this.#calls) as unknown as SupabaseClient<Database>;
+  }
+
+  get waitedMs(): number {
+    return this.#waitedMs;
+  }
+
+  end(): Promise<void> {
+    return this.#ended ??= this.#finish();
+  }
+
+  abort(reason?: unknown): void {
+    this.#calls.end(reason);
+    this.end();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.end();
+  }
+
+  async #take(): Promise<void> {
+    const taken = await (this.#lease ??= this.#wait());
+    if (!taken.active) throw new LeaseRevokedError();
+    taken.onLost = (reason) => this.#calls.end(reason);
+  }
+
+  #wait(): Promise<Lease<PooledClient>> {
+    const { signal } = this.#waiting = new AbortController();
     const startMs = performance.now();
     const waited = () => {
-      waitedMs += performance.now() - startMs;
-      waiting = undefined;
+      this.#waitedMs += performance.now() - startMs;
+      this.#waiting = undefined;
     };
-    const acquired = acquire(signal);
+    const acquired = this.#acquire(this.#callerSignal ? AbortSignal.any([this.#callerSignal, signal]) : signal);
     acquired.then(waited, () => {
       waited();
       // A call that fails for want of a place leaves the next one free to try.
-      lease = undefined;
+      this.#lease = undefined;
     });
     return acquired;
-  };
-  const take = async () => {
-    const taken = await (lease ??= acquirePlace());
-    if (!taken.active) throw new LeaseRevokedError();
-    taken.onLost = (reason) => calls.end(reason);
-  };
-  const calls = callsWith(take);
+  }
 
-  const free = async () => {
-    waiting?.abort();
+  async #finish(): Promise<void> {
+    await this.#calls.finish();
+    this.#waiting?.abort();
     try {
-      (await lease)?.[Symbol.dispose]();
+      (await this.#lease)?.[Symbol.dispose]();
     } catch {
       // The calls that waited for the lease have been told why there is none.
     }
-  };
-  const end = () => ended ??= calls.finish().then(free);
-  const abort = (reason?: unknown) => {
-    calls.end(reason);
-    end();
-  };
-  return { client: createView(parts, calls), end, abort, waitedMs: () => waitedMs };
+  }
 }

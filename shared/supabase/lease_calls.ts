@@ -10,22 +10,18 @@ import { Call } from "./call.ts";
 import type { Credentials } from "./identity.ts";
 import { projectRequest, sendWithin } from "./project_request.ts";
 import { trackBody } from "./tracked_body.ts";
+import { Turns } from "./turns.ts";
 
-/** What the calls of a lease run on. */
-export interface CallOptions {
+/** What the calls of every lease of a pool run on. */
+export interface CallSettings {
   /** The project's address, without a slash at its end. */
   readonly baseUrl: string;
-  readonly credentials: Credentials;
   /** How long one call may take, its body included, in ms. */
   readonly requestTimeoutMs: number;
-  /** So many run at once. */
+  /** So many calls of one lease run at once. */
   readonly callsPerLease: number;
   readonly fetch: typeof fetch;
   readonly clock: Clock;
-  /** Ends every call when it aborts, as when the caller has gone away. */
-  readonly signal?: AbortSignal | undefined;
-  /** Takes the lease's slot, where it is taken at the first call. */
-  readonly take?: (() => Promise<void>) | undefined;
 }
 
 /** How many failures are kept for {@linkcode LeaseCalls.failure}. */
@@ -36,28 +32,39 @@ const KEPT_FAILURES = 8;
  * awaits it and whenever; after the lease has ended it sends nothing.
  */
 export class LeaseCalls {
-  readonly #options: CallOptions;
-  readonly #calls = new Set<Call>();
-  /** Calls that wait for their turn, in order, and what starts each. */
-  readonly #turns = new Map<Call, () => void>();
-  readonly #failures: unknown[] = [];
-  #running = 0;
+  /** What the calls send. */
+  readonly credentials: Credentials;
+  readonly #settings: CallSettings;
+  readonly #signal: AbortSignal | undefined;
+  readonly #take: (() => Promise<void>) | undefined;
   #state: "open" | "finishing" | "ended" = "open";
   #reason: unknown = undefined;
-  readonly #onQuiet: (() => void)[] = [];
+  #fetch: typeof fetch | undefined = undefined;
+  // Made when they are needed: many a lease makes no call.
+  #underWay: Set<Call> | undefined = undefined;
+  #turns: Turns | undefined = undefined;
+  #failures: unknown[] | undefined = undefined;
+  #onQuiet: (() => void)[] | undefined = undefined;
 
-  constructor(options: CallOptions) {
-    this.#options = options;
-  }
-
-  /** What the calls send. */
-  get credentials(): Credentials {
-    return this.#options.credentials;
+  /**
+   * @param signal Ends every call when it aborts, as when the caller has gone away.
+   * @param take Takes the lease's slot, where it is taken at the first call.
+   */
+  constructor(
+    settings: CallSettings,
+    credentials: Credentials,
+    signal?: AbortSignal | undefined,
+    take?: () => Promise<void>,
+  ) {
+    this.credentials = credentials;
+    this.#settings = settings;
+    this.#signal = signal;
+    this.#take = take;
   }
 
   /** The fetch that sends them, before anything is bound to the lease. */
   get rawFetch(): typeof fetch {
-    return this.#options.fetch;
+    return this.#settings.fetch;
   }
 
   /** Throws once the lease has ended. */
@@ -66,8 +73,9 @@ export class LeaseCalls {
   }
 
   /** `fetch`, bound to the lease. A standalone function, as clients take it. */
-  readonly fetch = (input: RequestInfo | URL, init?: RequestInit): Promise<Response> =>
-    this.send(input, init, this.#options.fetch);
+  get fetch(): typeof fetch {
+    return this.#fetch ??= (input, init) => this.send(input, init, this.#settings.fetch);
+  }
 
   /**
    * Sends one call through `send`.
@@ -91,7 +99,7 @@ export class LeaseCalls {
    * supabase-js keeps neither the error nor its code.
    */
   failure(text: string): unknown {
-    return this.#failures.findLast((error) => error instanceof Error && `${error.name}: ${error.message}` === text);
+    return this.#failures?.findLast((error) => error instanceof Error && `${error.name}: ${error.message}` === text);
   }
 
   /**
@@ -103,7 +111,8 @@ export class LeaseCalls {
     if (this.#state === "ended") return;
     this.#state = "ended";
     if (reason !== undefined) this.#reason = reason;
-    for (const call of [...this.#calls]) call.cut(this.#why());
+    if (!this.#underWay) return;
+    for (const call of [...this.#underWay]) call.cut(this.#why());
   }
 
   /**
@@ -113,9 +122,9 @@ export class LeaseCalls {
    */
   async finish(): Promise<void> {
     if (this.#state === "open") this.#state = "finishing";
-    if (this.#calls.size === 0) return;
-    for (const call of this.#calls) call.expireUnread();
-    await new Promise<void>((resolve) => this.#onQuiet.push(resolve));
+    if (!this.#underWay || this.#underWay.size === 0) return;
+    for (const call of this.#underWay) call.expireUnread();
+    await new Promise<void>((resolve) => (this.#onQuiet ??= []).push(resolve));
   }
 
   /** Why calls are refused. Made when it is asked for: most leases end with nobody left to ask. */
@@ -125,22 +134,24 @@ export class LeaseCalls {
 
   async #send(input: RequestInfo | URL, init: RequestInit | undefined, send: typeof fetch): Promise<Response> {
     this.check();
-    const { baseUrl, requestTimeoutMs, signal, take, clock } = this.#options;
+    const { baseUrl, requestTimeoutMs, callsPerLease, clock } = this.#settings;
     const request = projectRequest(input, init, baseUrl);
-    const links = [signal, request.signal].filter((link) => link !== undefined);
+    const links = [this.#signal, request.signal].filter((link) => link !== undefined);
     for (const link of links) if (link.aborted) throw link.reason;
 
+    const turns = this.#turns ??= new Turns(callsPerLease);
     const call = new Call({
       links,
       timeoutMs: requestTimeoutMs,
       clock,
-      onOver: (over) => this.#leave(over),
+      onOver: (over) => this.#leave(over, turns),
       onFailure: (error) => this.#remember(error),
     });
-    this.#calls.add(call);
+    (this.#underWay ??= new Set()).add(call);
     try {
-      await this.#turn(call);
-      if (take) await race(take(), call.signal);
+      const turn = turns.take(call);
+      if (turn) await race(turn, call.signal);
+      if (this.#take) await race(this.#take(), call.signal);
       call.signal.throwIfAborted();
       const headers = this.#headers(request.headers);
       const { response, ...origin } = await sendWithin(request, headers, call.signal, baseUrl, send);
@@ -155,14 +166,15 @@ export class LeaseCalls {
   }
 
   #remember(error: unknown): void {
-    if (this.#failures.at(-1) === error) return;
-    this.#failures.push(error);
-    if (this.#failures.length > KEPT_FAILURES) this.#failures.shift();
+    const failures = this.#failures ??= [];
+    if (failures.at(-1) === error) return;
+    failures.push(error);
+    if (failures.length > KEPT_FAILURES) failures.shift();
   }
 
   #headers(given: HeadersInit | undefined): Headers {
     const headers = new Headers(given);
-    const { apikey, authorization, mayOverride } = this.#options.credentials;
+    const { apikey, authorization, mayOverride } = this.credentials;
     headers.set("apikey", apikey);
     if (mayOverride && headers.has("authorization")) return headers;
     if (authorization) headers.set("authorization", authorization);
@@ -170,30 +182,10 @@ export class LeaseCalls {
     return headers;
   }
 
-  /** Waits until fewer than `callsPerLease` run. */
-  async #turn(call: Call): Promise<void> {
-    if (this.#running < this.#options.callsPerLease) {
-      this.#running++;
-      return;
-    }
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#turns.set(call, resolve);
-    await race(promise, call.signal);
-  }
-
-  #leave(call: Call): void {
-    this.#calls.delete(call);
-    if (!this.#turns.delete(call)) this.#passOn();
-    if (this.#calls.size === 0) { for (const resolve of this.#onQuiet.splice(0)) resolve(); }
-  }
-
-  /** Gives a turn that is over to the call that has waited longest. */
-  #passOn(): void {
-    for (const [next, start] of this.#turns) {
-      this.#turns.delete(next);
-      return start();
-    }
-    this.#running--;
+  #leave(call: Call, turns: Turns): void {
+    this.#underWay?.delete(call);
+    turns.leave(call);
+    if (this.#underWay?.size === 0) { for (const resolve of this.#onQuiet?.splice(0) ?? []) resolve(); }
   }
 }
 

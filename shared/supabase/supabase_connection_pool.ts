@@ -4,11 +4,12 @@
  * @module
  */
 import type { SupabaseClient } from "@supabase/supabase-js";
-import { type Clock, systemClock } from "../resilience/mod.ts";
+import { systemClock } from "../resilience/mod.ts";
 import {
   ConfigError,
   ForeignReleaseError,
   type Lease,
+  PoolClosedError,
   type PoolEvents,
   type PoolLimits,
   type PoolRuntime,
@@ -21,8 +22,8 @@ import type { SupabasePoolConfig } from "./config.ts";
 import { HealthProbe, type PoolHealth } from "./health.ts";
 import { Identities, type Identity } from "./identity.ts";
 import { kindOfKey, type PoolKind } from "./keys.ts";
-import { deferLease } from "./deferred_lease.ts";
-import { LeaseCalls } from "./lease_calls.ts";
+import { DeferredClient } from "./deferred_lease.ts";
+import { type CallSettings, LeaseCalls } from "./lease_calls.ts";
 import { type ClientParts, PooledClient, pooledClientFactory } from "./pooled_client.ts";
 import { Registry } from "./registry.ts";
 import { createView } from "./view.ts";
@@ -53,7 +54,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   readonly #url: string;
   readonly #key: string;
   readonly #identities: Identities;
-  readonly #clock: Clock;
+  readonly #settings: CallSettings;
   readonly #pool: ResourcePool<PooledClient>;
   readonly #probe: HealthProbe;
   /** Leases of `acquire`, by their view. Ended ones stay, so that a second release is told from a foreign one. */
@@ -67,9 +68,11 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     this.#url = url;
     this.#key = key;
     this.#identities = new Identities(this.kind, key, config.userRoles);
-    this.#clock = runtime.clock ?? systemClock;
+    const { requestTimeoutMs, callsPerLease, fetch } = config;
+    const clock = runtime.clock ?? systemClock;
+    this.#settings = { baseUrl: url, requestTimeoutMs, callsPerLease, fetch, clock };
     this.#pool = new ResourcePool(pooledClientFactory(url, key, config), coreOptions(config), runtime);
-    this.#probe = new HealthProbe(() => this.#askHealth(), () => this.#clock.now());
+    this.#probe = new HealthProbe(() => this.#askHealth(), () => clock.now());
   }
 
   /**
@@ -104,8 +107,11 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
    * @throws {PoolClosedError} once `shutdown` was called.
    */
   async lease(options: ClientLeaseOptions = {}): Promise<ClientLease<Database>> {
-    const calls = this.#calls(options);
+    const credentials = this.#identities.credentialsFor(options.identity);
     const lease = await this.#pool.lease(options);
+    // A shutdown may have taken it back since it was granted.
+    if (!lease.active) throw new PoolClosedError();
+    const calls = new LeaseCalls(this.#settings, credentials, options.signal);
     lease.onLost = (reason) => calls.end(reason);
     return new HeldLease<Database>(lease, calls);
   }
@@ -141,21 +147,13 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
    * @throws {IdentityError} when the pool cannot act for the identity.
    */
   defer(options: ClientLeaseOptions = {}): DeferredLease<Database> {
-    const { client, end, abort, waitedMs } = deferLease(
+    return new DeferredClient<Database>(
       this.#parts(),
-      (take) => this.#calls(options, take),
+      this.#settings,
+      this.#identities.credentialsFor(options.identity),
       (signal) => this.#pool.lease({ ...options, signal }),
       options.signal,
     );
-    return {
-      client: client as unknown as SupabaseClient<Database>,
-      get waitedMs() {
-        return waitedMs();
-      },
-      end,
-      abort,
-      [Symbol.asyncDispose]: end,
-    };
   }
 
   /** This pool for one caller: what is leased from it acts for `identity`, and ends with `signal`. */
@@ -219,27 +217,13 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     return this.#pool.shutdown(deadlineMs);
   }
 
-  #calls({ identity, signal }: ClientLeaseOptions, take?: () => Promise<void>): LeaseCalls {
-    const { requestTimeoutMs, callsPerLease, fetch } = this.config;
-    return new LeaseCalls({
-      baseUrl: this.#url,
-      credentials: this.#identities.credentialsFor(identity),
-      requestTimeoutMs,
-      callsPerLease,
-      fetch,
-      clock: this.#clock,
-      signal,
-      take,
-    });
-  }
-
   /** What views are derived from where no pooled client is at hand. */
   #parts(): ClientParts {
     return this.#spare ??= PooledClient.partsOf(new PooledClient(this.#url, this.#key, this.config));
   }
 
   async #askHealth(): Promise<{ error: unknown }> {
-    const calls = this.#calls({});
+    const calls = new LeaseCalls(this.#settings, this.#identities.credentialsFor(undefined));
     try {
       return await this.config.healthQuery(createView(this.#parts(), calls));
     } finally {

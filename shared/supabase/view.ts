@@ -10,14 +10,15 @@ import { ViewRestrictedError } from "./errors.ts";
 import type { LeaseCalls } from "./lease_calls.ts";
 import type { AnyClient, ClientParts, RestPart } from "./pooled_client.ts";
 
-/** The calls behind each view. A view must not lead to them. */
-const callsOf = new WeakMap<object, LeaseCalls>();
-
 /**
  * A view of a pooled client. Everything it hands out is made for it and sends
  * through its lease's `fetch`; nothing reachable from it is shared with another
  * lease, so that whatever a holder changes (headers, a token set on `functions`,
  * a prototype's fields) dies with the lease.
+ *
+ * Not covered: the module's own classes. `SupabaseClient`, `PostgrestClient` and
+ * their like are global, a view's parts inherit from them as every client's do,
+ * and code that changes their prototypes changes them for the whole isolate.
  */
 class View {
   readonly #parts: ClientParts;
@@ -30,7 +31,11 @@ class View {
   constructor(parts: ClientParts, calls: LeaseCalls) {
     this.#parts = parts;
     this.#calls = calls;
-    callsOf.set(this, calls);
+  }
+
+  /** What a call of `client` threw, if that is a view; see {@linkcode transportFailure}. */
+  static failureOf(client: object, message: string): unknown {
+    return #calls in client ? client.#calls.failure(message) : undefined;
   }
 
   from(...args: Parameters<AnyClient["from"]>): unknown {
@@ -110,9 +115,19 @@ class View {
   }
 }
 
+const { failureOf } = View;
+
 // A view is a SupabaseClient to `instanceof`, without one behind it to be reached.
 Object.setPrototypeOf(View.prototype, SupabaseClient.prototype);
-Object.freeze(View.prototype);
+
+// Whatever all views share is frozen: nothing that one holder leaves there reaches the next.
+for (const shared of [View, View.prototype]) {
+  for (const { value, get } of Object.values(Object.getOwnPropertyDescriptors(shared))) {
+    if (typeof value === "function") Object.freeze(value);
+    if (get) Object.freeze(get);
+  }
+  Object.freeze(shared);
+}
 
 type StorageConstructor = new (
   url: string,
@@ -131,7 +146,7 @@ function deriveRest(shared: RestPart, calls: LeaseCalls): RestPart {
   rest.headers = new Headers(shared.headers);
   // `from(table, { fetch })` and `schema()` wrap a fetch of their own: it is bound to the lease as well.
   rest.wrapFetch = (inner) => (input, init) => calls.send(input, init, inner);
-  rest.baseFetch = calls.rawFetch;
+  rest.baseFetch = (input, init) => calls.rawFetch(input, init);
   rest.fetch = calls.fetch;
   return rest;
 }
@@ -150,5 +165,5 @@ export function createView(parts: ClientParts, calls: LeaseCalls): AnyClient {
 export function transportFailure(client: unknown, error: unknown): unknown {
   if (client === null || typeof client !== "object" || error === null || typeof error !== "object") return undefined;
   const message: unknown = Reflect.get(error, "message");
-  return typeof message === "string" ? callsOf.get(client)?.failure(message) : undefined;
+  return typeof message === "string" ? failureOf(client, message) : undefined;
 }

@@ -130,6 +130,16 @@ Deno.test("a shutdown's deadline ends the calls of those who still hold", async 
   for (const failure of await Promise.all(calls)) assert(failure instanceof LeaseRevokedError);
 });
 
+Deno.test("a lease that a shutdown takes back before its holder has it is refused by name", async () => {
+  await using made = rig({ maxConnections: 1 });
+  const { pool } = made;
+  const granted = pool.lease();
+  const shut = pool.shutdown(0);
+  await assertRejects(() => granted, PoolClosedError);
+  await shut;
+  assertEquals(pool.getStats().activeConnections, 0);
+});
+
 Deno.test("healthCheck asks the database something and says how the pool stands", async () => {
   await using made = rig({ maxConnections: 1 });
   await using _held = await made.pool.lease();

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertInstanceOf, assertRejects, assertStrictEqua
 import { LeaseReleasedError } from "../../shared/pool/mod.ts";
 import { UNREAD_GRACE_MS } from "../../shared/supabase/call.ts";
 import type { Credentials } from "../../shared/supabase/identity.ts";
-import { type CallOptions, LeaseCalls } from "../../shared/supabase/lease_calls.ts";
+import { type CallSettings, LeaseCalls } from "../../shared/supabase/lease_calls.ts";
 import { RequestTimeoutError } from "../../shared/supabase/mod.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 
@@ -11,25 +11,27 @@ const URL_OF_X = `${BASE}/x`;
 const ANONYMOUS: Credentials = { apikey: "key", authorization: undefined, token: undefined, mayOverride: false };
 
 /** Calls on a clock that stands still, answered by the test. */
-function calling(options: Partial<CallOptions> = {}) {
+function calling(options: Partial<CallSettings> & {
+  credentials?: Credentials;
+  signal?: AbortSignal;
+  take?: () => Promise<void>;
+} = {}) {
+  const { credentials = ANONYMOUS, signal, take, ...settings } = options;
   const clock = new FakeClock();
   const sent: { headers: Headers; signal: AbortSignal | null; answer: (response: Response) => void }[] = [];
   const stub: typeof fetch = (_input, init) => {
     const { promise, resolve, reject } = Promise.withResolvers<Response>();
-    const signal = init?.signal ?? null;
-    signal?.addEventListener("abort", () => reject(signal.reason));
-    sent.push({ headers: new Headers(init?.headers), signal, answer: resolve });
+    const bound = init?.signal ?? null;
+    bound?.addEventListener("abort", () => reject(bound.reason));
+    sent.push({ headers: new Headers(init?.headers), signal: bound, answer: resolve });
     return promise;
   };
-  const calls = new LeaseCalls({
-    baseUrl: BASE,
-    credentials: ANONYMOUS,
-    requestTimeoutMs: 1_000,
-    callsPerLease: 6,
-    fetch: stub,
-    clock,
-    ...options,
-  });
+  const calls = new LeaseCalls(
+    { baseUrl: BASE, requestTimeoutMs: 1_000, callsPerLease: 6, fetch: stub, clock, ...settings },
+    credentials,
+    signal,
+    take,
+  );
   return { calls, clock, sent };
 }
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import { SupabaseClient } from "@supabase/supabase-js";
+import { createClient, SupabaseClient } from "@supabase/supabase-js";
 import { LeaseReleasedError } from "../../shared/pool/mod.ts";
 import { RequestTimeoutError, transportFailure, ViewRestrictedError } from "../../shared/supabase/mod.ts";
 import { userToken } from "../support/fake_project.ts";
@@ -92,6 +92,47 @@ Deno.test("whatever a holder changes on its client, the next holder has nothing 
     assertEquals(headers.get("x-left"), null);
     assertEquals(authorization, `Bearer ${bob}`);
   }
+});
+
+Deno.test("nothing that can be changed is shared by two views, but for the module's own classes", async () => {
+  await using made = rig({ maxConnections: 1 });
+  /** Every object that properties and prototypes of `client` lead to. */
+  const reach = (client: object): Set<object> => {
+    const seen = new Set<object>();
+    const visit = (value: unknown) => {
+      if (value === null || (typeof value !== "object" && typeof value !== "function") || seen.has(value)) return;
+      if (known.has(value)) return;
+      seen.add(value);
+      for (const [name, { get, value: held }] of Object.entries(Object.getOwnPropertyDescriptors(value))) {
+        visit(get);
+        visit(held);
+        if (value === client || Object.getPrototypeOf(client) === value) {
+          try {
+            visit(Reflect.get(client, name));
+          } catch {
+            // what a view refuses leads nowhere
+          }
+        }
+      }
+      visit(Object.getPrototypeOf(value));
+    };
+    visit(client);
+    return seen;
+  };
+  // The runtime's and the modules' own: from a client that no pool has anything to do with, and its answers.
+  const known = new Set<object>();
+  const { SupabaseClient: _, ...plain } = await import("@supabase/supabase-js");
+  const own = createClient("http://127.0.0.1:9", PUBLISHABLE, { auth: { autoRefreshToken: false } });
+  for (const object of [globalThis, plain, own]) {
+    for (const found of reach(object)) known.add(found);
+  }
+  const first = await made.pool.lease();
+  const one = reach(first.client);
+  first.release();
+  await using second = await made.pool.lease();
+  const shared = [...reach(second.client)].filter((object) => one.has(object) && !Object.isFrozen(object));
+  assertEquals(shared.map((object) => Deno.inspect(object, { depth: 1 })), []);
+  assert(one.size > 30, `only ${one.size} objects were looked at`);
 });
 
 Deno.test("a builder made under one lease is refused after it, and never sends the next one's token", async () => {
