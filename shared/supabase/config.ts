@@ -62,7 +62,10 @@ const headers = z.record(z.string(), z.string(), { error: headersError }).refine
       headerName.test(name) && !/[^\t\x20-\x7e\x80-\xff]/.test(value) && !/^(apikey|authorization)$/i.test(name)
     ),
   { error: headersError },
-);
+).refine((entries) => {
+  const names = Object.keys(entries);
+  return new Set(names.map((name) => name.toLowerCase())).size === names.length;
+}, { error: "must not name a header twice; upper and lower case are the same" }).readonly();
 
 /** One schema to an option; a message says the allowed range. */
 export const supabasePoolConfigShape = {
@@ -74,7 +77,7 @@ export const supabasePoolConfigShape = {
   headers,
   userRoles: z.array(z.string({ error: rolesError }).min(1, { error: rolesError }), { error: rolesError })
     .min(1, { error: rolesError })
-    .refine((roles) => !roles.some((role) => RESERVED_ROLES.includes(role)), { error: rolesError }),
+    .refine((roles) => !roles.some((role) => RESERVED_ROLES.includes(role)), { error: rolesError }).readonly(),
   healthQuery: z.custom<HealthQuery>((value) => typeof value === "function", { error: "must be a function" }),
   fetch: z.custom<typeof fetch>((value) => typeof value === "function", { error: "must be a function" }),
 } satisfies Record<keyof SupabasePoolConfig, z.ZodType>;

@@ -37,7 +37,7 @@ export class Registry<P extends Registered> {
     }
     if (config === undefined) return there;
     const issues = (Object.keys(wanted) as (keyof SupabasePoolConfig)[])
-      .filter((option) => !same(wanted[option], there.config[option]))
+      .filter((option) => !same(option, wanted, there.config))
       .map((option) => ({
         path: option,
         message: "differs from that of the pool that is there; shut that one down first, or ask without a config",
@@ -53,11 +53,21 @@ export class Registry<P extends Registered> {
 }
 
 function nameOf(url: string, key: string, { schema, headers }: Readonly<SupabasePoolConfig>): string {
+  // The order of headers and the case of their names mean nothing.
   const sorted = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]).sort();
   return JSON.stringify([url, key, schema, sorted]);
 }
 
-/** Options are numbers, texts, functions, or small plain data. */
-function same(a: unknown, b: unknown): boolean {
-  return Object.is(a, b) || (typeof a === "object" && typeof b === "object" && JSON.stringify(a) === JSON.stringify(b));
+/** Whether `option` means the same in two configurations under one name. */
+function same(
+  option: keyof SupabasePoolConfig,
+  one: Readonly<SupabasePoolConfig>,
+  other: Readonly<SupabasePoolConfig>,
+): boolean {
+  if (option === "headers") return true; // part of the name, in their one form
+  if (option === "userRoles") {
+    const roles = new Set(one.userRoles);
+    return new Set(other.userRoles).size === roles.size && other.userRoles.every((role) => roles.has(role));
+  }
+  return Object.is(one[option], other[option]);
 }

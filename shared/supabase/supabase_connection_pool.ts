@@ -72,7 +72,11 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     const clock = runtime.clock ?? systemClock;
     this.#settings = { baseUrl: url, requestTimeoutMs, callsPerLease, fetch, clock };
     this.#pool = new ResourcePool(pooledClientFactory(url, key, config), coreOptions(config), runtime);
-    this.#probe = new HealthProbe(() => this.#askHealth(), () => clock.now());
+    this.#probe = new HealthProbe(
+      (signal) => this.#askHealth(signal),
+      clock,
+      Math.min(config.acquireTimeoutMs, requestTimeoutMs),
+    );
   }
 
   /**
@@ -212,6 +216,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
    * @param deadlineMs Default: `shutdownTimeoutMs`.
    */
   shutdown(deadlineMs?: number): Promise<void> {
+    if (!this.#closed) this.#probe.stop(new PoolClosedError());
     this.#closed = true;
     SupabaseConnectionPool.#registry.delete(this);
     return this.#pool.shutdown(deadlineMs);
@@ -222,8 +227,8 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     return this.#spare ??= PooledClient.partsOf(new PooledClient(this.#url, this.#key, this.config));
   }
 
-  async #askHealth(): Promise<{ error: unknown }> {
-    const calls = new LeaseCalls(this.#settings, this.#identities.credentialsFor(undefined));
+  async #askHealth(signal: AbortSignal): Promise<{ error: unknown }> {
+    const calls = new LeaseCalls(this.#settings, this.#identities.credentialsFor(undefined), signal);
     try {
       return await this.config.healthQuery(createView(this.#parts(), calls));
     } finally {

@@ -180,6 +180,8 @@ for (
     ["no address", "project", PUBLISHABLE],
     ["another protocol", "ftp://127.0.0.1", PUBLISHABLE],
     ["a password in the address", "http://user:pass@127.0.0.1", PUBLISHABLE],
+    ["a query in the address", "http://127.0.0.1/?apikey=pass", PUBLISHABLE],
+    ["a fragment in the address", "http://127.0.0.1/#pass", PUBLISHABLE],
     ["an empty key", "http://127.0.0.1", ""],
     ["a key with a line break", "http://127.0.0.1", "sb_secret_a\nb"],
   ] as const

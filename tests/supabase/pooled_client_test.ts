@@ -1,0 +1,52 @@
+import { assertEquals } from "@std/assert";
+import { parseSupabasePoolConfig } from "../../shared/supabase/mod.ts";
+import { PooledClient } from "../../shared/supabase/pooled_client.ts";
+import { PUBLISHABLE } from "./support.ts";
+
+Deno.test("a pooled client leaves no timer, listens to nothing and keeps nothing", async () => {
+  const { setInterval, setTimeout, clearInterval } = globalThis;
+  const set: string[] = [];
+  const ids: number[] = [];
+  const asked: string[] = [];
+  globalThis.setInterval = ((...args: Parameters<typeof setInterval>) => {
+    set.push("interval");
+    const id = setInterval(...args);
+    ids.push(Number(id));
+    return id;
+  }) as typeof setInterval;
+  globalThis.setTimeout = ((...args: Parameters<typeof setTimeout>) => {
+    set.push("timeout");
+    return setTimeout(...args);
+  }) as typeof setTimeout;
+  try {
+    const fetch: typeof globalThis.fetch = (input) => (asked.push(String(input)), Promise.reject(new Error("no")));
+    const client = new PooledClient("http://127.0.0.1:9", PUBLISHABLE, parseSupabasePoolConfig({ fetch }));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assertEquals(PooledClient.partsOf(client).supabaseUrl, "http://127.0.0.1:9");
+  } finally {
+    Object.assign(globalThis, { setInterval, setTimeout });
+    for (const id of ids) clearInterval(id);
+  }
+  assertEquals([set, asked], [[], []]);
+});
+
+Deno.test("what views are derived from is still inside the client of this version", () => {
+  const headers = { "x-app": "1" };
+  const parts = PooledClient.partsOf(
+    new PooledClient("http://127.0.0.1:9/base", PUBLISHABLE, parseSupabasePoolConfig({ headers })),
+  );
+  assertEquals([parts.authUrl, parts.functionsUrl, parts.storageUrl], [
+    "http://127.0.0.1:9/base/auth/v1",
+    "http://127.0.0.1:9/base/functions/v1",
+    "http://127.0.0.1:9/base/storage/v1",
+  ]);
+  assertEquals(parts.headers["x-app"], "1");
+  assertEquals([typeof parts.rest.from, typeof parts.functions.invoke, typeof parts.storage.from], [
+    "function",
+    "function",
+    "function",
+  ]);
+  for (const field of ["wrapFetch", "baseFetch", "fetch", "headers"]) {
+    assertEquals(Object.hasOwn(parts.rest, field), true, field);
+  }
+});
