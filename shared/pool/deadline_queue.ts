@@ -24,8 +24,14 @@
  */
 import type { Clock, Timer } from "../resilience/mod.ts";
 
-/** So many elements are told in one turn of the event loop; the next ones wait for the next. */
-const CHUNK = 256;
+/** So many elements at most are told in one turn of the event loop; the next ones wait for the next. */
+const CHUNK = 2_048;
+
+/** No turn is longer than this, in ms: those who are told have work of their own to do in it. */
+const TURN_MS = 4;
+
+/** The clock is looked at once for so many elements. */
+const LOOK_EVERY = 64;
 
 /** So many empty buckets are put up with, however few full ones there are. */
 const MAX_EMPTY = 64;
@@ -153,6 +159,7 @@ export class DeadlineQueue<N extends DueNode<N>> {
     for (let top = this.#heap[0]; top && top.at <= now && left > 0; top = this.#heap[0]) {
       for (let node = top.head; node && left > 0; node = top.head) {
         left--;
+        if (left % LOOK_EVERY === 0 && this.#clock.now() - now >= TURN_MS) left = 0;
         this.remove(node);
         this.#onDue(node, now);
       }

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { DeadlineQueue, type DueNode } from "../../shared/pool/deadline_queue.ts";
+import type { Clock } from "../../shared/resilience/mod.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
 class Node implements DueNode<Node> {
@@ -71,25 +72,41 @@ Deno.test("DeadlineQueue forgets what is never due", async () => {
   assertEquals(told, []);
 });
 
-Deno.test("DeadlineQueue tells at most 256 elements in one turn", () => {
+/** A queue whose turns a test begins, on a clock that goes on by `stepMs` at each look. */
+function turns(stepMs: number): { add(): void; turn(): number } {
   let callback = () => {};
   let now = 0;
   let told = 0;
-  const queue = new DeadlineQueue<Node>({
-    now: () => now,
+  const clock: Clock = {
+    now: () => now += stepMs,
     setTimer: (call) => {
       callback = call;
       return { cancel() {} };
     },
-  }, () => told++);
-  for (let i = 0; i < 600; i++) queue.add(new Node(10), 0);
-  now = 10;
-  callback();
-  assertEquals(told, 256);
-  callback();
-  assertEquals(told, 512);
-  callback();
-  assertEquals(told, 600);
+  };
+  const queue = new DeadlineQueue<Node>(clock, () => told++);
+  return {
+    add: () => queue.add(new Node(10), 0),
+    turn: () => {
+      now = Math.max(now, 10);
+      const before = told;
+      callback();
+      return told - before;
+    },
+  };
+}
+
+Deno.test("DeadlineQueue tells at most 2,048 elements in one turn", () => {
+  const { add, turn } = turns(0);
+  for (let i = 0; i < 5_000; i++) add();
+  assertEquals([turn(), turn(), turn(), turn()], [2_048, 2_048, 904, 0]);
+});
+
+Deno.test("DeadlineQueue ends a turn that takes too long", () => {
+  const { add, turn } = turns(1);
+  for (let i = 0; i < 1_000; i++) add();
+  const first = turn();
+  assert(first > 64 && first <= 320, `${first} told`);
 });
 
 Deno.test("DeadlineQueue agrees with a sorted list over random deadlines and departures", async () => {
