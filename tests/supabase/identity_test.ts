@@ -146,6 +146,23 @@ Deno.test("no token is taken for another, however many there are", () => {
   }
 });
 
+Deno.test("only so many tokens are remembered", () => {
+  const identities = new Identities("user", PUBLISHABLE, ["authenticated"]);
+  const { set } = Map.prototype;
+  let largest = 0;
+  Map.prototype.set = function (this: Map<unknown, unknown>, ...entry) {
+    const map = Reflect.apply(set, this, entry);
+    if (typeof entry[1] === "number") largest = Math.max(largest, this.size);
+    return map;
+  };
+  try {
+    for (let n = 0; n < 1_000; n++) identities.credentialsFor({ token: userToken(`user-${n}`) });
+  } finally {
+    Map.prototype.set = set;
+  }
+  assertEquals(largest, 256);
+});
+
 Deno.test("a token refused by one pool is not remembered as good by it, nor by another", () => {
   const editor = userToken("alice", { role: "editor" });
   const editors = new Identities("user", PUBLISHABLE, ["editor"]);

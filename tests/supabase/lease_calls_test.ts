@@ -137,6 +137,25 @@ Deno.test("a call that is cut while it takes its place is not sent, though it ge
   assertEquals(sent.length, 0);
 });
 
+Deno.test("a call that is cut in the very moment in which it gets its place is not sent", async () => {
+  for (let turns = 0; turns < 12; turns++) {
+    const place = Promise.withResolvers<void>();
+    const late: boolean[] = [];
+    const fetch: typeof globalThis.fetch = (_input, init) => {
+      late.push(init?.signal?.aborted === true);
+      return Promise.resolve(new Response(null, { status: 204 }));
+    };
+    const { calls } = calling({ take: () => place.promise, fetch });
+    const call = calls.fetch(URL_OF_X).catch(() => {});
+    await settle();
+    place.resolve();
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    calls.end();
+    await call;
+    assertEquals(late.includes(true), false, `sent although cut after ${turns} turns`);
+  }
+});
+
 Deno.test("a call that waits for its place or its turn leaves no listener behind", async () => {
   const { calls, sent } = calling({ callsPerLease: 1, take: () => Promise.resolve() });
   let listeners = 0;
@@ -246,6 +265,35 @@ Deno.test("an answer whose body somebody has taken is waited for", async () => {
   assertEquals(await settled(finished), false);
   assertEquals(await new Response(body).text(), "x");
   await finished;
+});
+
+Deno.test("an answer that somebody begins to read within the grace is waited for", async () => {
+  const { calls, clock, sent } = calling({ requestTimeoutMs: 10_000 });
+  const call = calls.fetch(URL_OF_X);
+  await settle();
+  const rest = Promise.withResolvers<void>();
+  sent[0]?.answer(new Response(new ReadableStream({ pull: (c) => rest.promise.then(() => c.close()) })));
+  const response = await call;
+  const finished = calls.finish();
+  await clock.advance(UNREAD_GRACE_MS - 1);
+  const text = response.text();
+  await clock.advance(UNREAD_GRACE_MS * 50);
+  assertEquals(await settled(finished), false);
+  rest.resolve();
+  assertEquals(await text, "");
+  await finished;
+});
+
+Deno.test("a lease that is cut while an answer lies unread leaves no timer", async () => {
+  const { calls, clock, sent } = calling();
+  const call = calls.fetch(URL_OF_X);
+  await settle();
+  sent[0]?.answer(new Response("x"));
+  await call;
+  const finished = calls.finish();
+  calls.end();
+  await finished;
+  assertEquals(clock.timers, 0);
 });
 
 Deno.test("ends of one call count once: as many run as before", async () => {
