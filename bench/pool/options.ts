@@ -28,7 +28,7 @@ cost, in interleaved rounds, and says which of its bars hold.
 
   --quick          Fewer rounds, and nothing that takes seconds
   --rounds <n>     How many rounds are counted (default 31, quick 9);
-                   of what takes long, a third of them
+                   of what takes long, a quarter of them
   --only <cases>   Measure only these, separated by commas: sync, one, callers,
                    crowd_10k, crowd_100k, bytes, expiry_10k, expiry_50k, retention
   --out <folder>   Where pool.json and pool.svg go (default bench/results for

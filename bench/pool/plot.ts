@@ -131,7 +131,7 @@ export function plot({ cases, environment, rounds }: Results): string {
     element(
       "text",
       { x: 16, y: 50, class: "note" },
-      `Median and middle half of ${rounds} interleaved rounds; logarithmic. ` +
+      `Median and middle half of up to ${rounds} interleaved rounds; logarithmic. ` +
         `${cpu}, ${cores} cores, Deno ${deno}, ${at.slice(0, 10)}.`,
     ),
   ];

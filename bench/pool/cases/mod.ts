@@ -54,8 +54,8 @@ export function allPhases(stands: readonly Stand[], slow: boolean): Phase[] {
       warmUps: 10,
       share: 1,
     },
-    { cases: [crowdCase(stands, 10_000, 2), crowdCase(slow ? stands : quick, 100_000, 1)], warmUps: 2, share: 1 / 3 },
-    { cases: [expiryCase(stands, 10_000), expiryCase(slow ? stands : own, 50_000)], warmUps: 1, share: 1 / 3 },
-    { cases: [retentionCase(own, 1_000_000)], warmUps: 1, share: 1 / 3 },
+    { cases: [crowdCase(stands, 10_000, 2), crowdCase(slow ? stands : quick, 100_000, 1)], warmUps: 2, share: 1 / 4 },
+    { cases: [expiryCase(stands, 10_000), expiryCase(slow ? stands : own, 50_000)], warmUps: 1, share: 1 / 4 },
+    { cases: [retentionCase(own, 1_000_000)], warmUps: 1, share: 1 / 4 },
   ];
 }
