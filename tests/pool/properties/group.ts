@@ -1,0 +1,152 @@
+/**
+ * Runs random scripts, and says how to see a failure again.
+ *
+ * @module
+ */
+import { assert } from "@std/assert";
+import fc from "fast-check";
+import { finale } from "./finale.ts";
+import { type Invariant, InvariantError, INVARIANTS, Tally } from "./invariants.ts";
+import { look } from "./look.ts";
+import { scripts, setups, type Step, type Weights } from "./script.ts";
+import { type Setup, World } from "./world.ts";
+
+/** The seed of a run that asks for none: everybody sees the same one. */
+const SEED = 20_260_105;
+
+/** So many steps at most have the scripts that are made. */
+const MAX_STEPS = 120;
+
+/** Scripts with one emphasis, and the invariants they are to put to the test. */
+export interface Group {
+  readonly name: string;
+  readonly weights: Weights;
+  /** How many steps are run at least, all scripts together. */
+  readonly steps: number;
+  readonly invariants: readonly Invariant[];
+  /** Each of them is looked at so often at least. */
+  readonly looks: number;
+  /** Runs one script. Default: on one pool. */
+  readonly run?: (setup: Setup, script: Iterable<Step>, tally: Tally) => Promise<World>;
+}
+
+/** What a run is told by its environment. */
+function wishes(): { seed: number; path?: string; replayPath?: string; scale: number } {
+  const { PROPERTY_SEED, PROPERTY_PATH, PROPERTY_REPLAY, PROPERTY_SCALE } = Deno.env.toObject();
+  return {
+    seed: PROPERTY_SEED === "random" ? Math.trunc(Math.random() * 2 ** 31) : Number(PROPERTY_SEED ?? SEED),
+    ...(PROPERTY_PATH === undefined ? {} : { path: PROPERTY_PATH }),
+    ...(PROPERTY_REPLAY === undefined ? {} : { replayPath: PROPERTY_REPLAY }),
+    scale: Number(PROPERTY_SCALE ?? 1),
+  };
+}
+
+/**
+ * Runs one script, from the making of its pool to its close.
+ *
+ * @throws {FailedRun} when an invariant did not hold.
+ */
+export async function runScript(setup: Setup, script: Iterable<Step>, tally: Tally): Promise<World> {
+  const world = new World(setup, tally);
+  try {
+    await look(world);
+    await fc.asyncModelRun(() => ({ model: { world }, real: { world } }), script);
+    await finale(world);
+  } catch (error) {
+    throw new FailedRun(error, world.transcript.lines);
+  }
+  return world;
+}
+
+/**
+ * Runs one script twice, with listeners that do nothing and with such that
+ * always throw: nothing else may differ.
+ */
+export async function runBeside(setup: Setup, script: Iterable<Step>, tally: Tally): Promise<World> {
+  const calm = await runScript({ ...setup, listeners: "calm" }, script, tally);
+  const throwing = await runScript({ ...setup, listeners: "throwing" }, script, tally);
+  const [wanted, got] = [calm, throwing].map(({ transcript }) => transcript.lines);
+  const index = wanted?.findIndex((line, i) => line !== got?.[i]) ?? -1;
+  tally.add(24);
+  if (index < 0 && wanted?.length === got?.length) return throwing;
+  const error = new InvariantError(24, `"${got?.[index]}" instead of "${wanted?.[index]}"`);
+  throw new FailedRun(error, got?.slice(0, index + 1) ?? []);
+}
+
+/** An invariant that did not hold, and all that was done before. */
+class FailedRun extends Error {
+  readonly transcript: readonly string[];
+  readonly invariant: Invariant | undefined;
+
+  constructor(cause: unknown, transcript: readonly string[]) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
+    this.transcript = transcript;
+    this.invariant = cause instanceof InvariantError ? cause.invariant : undefined;
+  }
+}
+
+/** Leaves out of a script every step without which it fails all the same. */
+async function minimise(
+  run: typeof runScript,
+  setup: Setup,
+  script: Iterable<Step>,
+  failure: FailedRun,
+): Promise<FailedRun> {
+  let smallest = failure;
+  let steps = [...script];
+  for (let size = Math.ceil(steps.length / 2); size > 0; size = size === 1 ? 0 : Math.ceil(size / 2)) {
+    for (let start = 0; start < steps.length;) {
+      const fewer = steps.toSpliced(start, size);
+      const failed = await run(setup, fewer, new Tally()).then(() => undefined, (error: unknown) => error);
+      if (failed instanceof FailedRun && failed.invariant === failure.invariant) {
+        smallest = failed;
+        steps = fewer;
+      } else start += size;
+    }
+  }
+  return smallest;
+}
+
+/** What somebody needs to see a failure again, and to understand it. */
+async function report(group: Group, details: fc.RunDetails<[Setup, Iterable<Step>]>): Promise<string> {
+  const { counterexample, counterexamplePath, seed, errorInstance } = details;
+  if (!counterexample || !(errorInstance instanceof FailedRun)) return String(errorInstance);
+  const [setup, script] = counterexample;
+  const replay = /replayPath="([^"]*)"/.exec(String(script))?.[1] ?? "";
+  const { message, transcript } = await minimise(group.run ?? runScript, setup, script, errorInstance);
+  return [
+    message,
+    "\nThe smallest script found:",
+    `pool: ${Deno.inspect(setup, { breakLength: Infinity, compact: true })}`,
+    ...transcript,
+    "\nTo run it again:",
+    `PROPERTY_SEED=${seed} PROPERTY_PATH=${counterexamplePath} PROPERTY_REPLAY=${replay} ` +
+    `npx -y deno test -A tests/pool/properties/ --filter "${group.name}"`,
+  ].join("\n");
+}
+
+/** Defines the test of a group; each invariant is a step of it. */
+export function testGroup(group: Group): void {
+  Deno.test(`properties: ${group.name}`, async (t) => {
+    const { scale, replayPath, ...wished } = wishes();
+    const { run = runScript } = group;
+    const tally = new Tally();
+    const wanted = group.steps * scale;
+    let steps = 0;
+    const property = fc.asyncProperty(setups, scripts(group.weights, MAX_STEPS, replayPath), async (setup, script) => {
+      steps += (await run(setup, script, tally)).steps;
+    });
+    // Scripts are of any length: as many are run as it takes, each batch from a seed of its own.
+    for (let batch = 0; steps < wanted; batch++) {
+      const details = await fc.check(property, { ...wished, seed: wished.seed + batch, numRuns: 100 });
+      if (details.failed) throw new Error(await report(group, details));
+      if (wished.path !== undefined) return;
+    }
+    for (const number of group.invariants) {
+      await t.step(`invariant ${number}: ${INVARIANTS[number]}`, () => {
+        const looks = tally.of(number);
+        assert(looks >= group.looks, `looked at ${looks} times in ${steps} steps`);
+      });
+    }
+  });
+}

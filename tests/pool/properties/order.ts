@@ -1,0 +1,83 @@
+/**
+ * Who may be served before whom.
+ *
+ * @module
+ */
+import type { Lane } from "../../../shared/pool/mod.ts";
+import type { Acquire, Grant } from "./records.ts";
+import type { World } from "./world.ts";
+
+const RANKS: Record<Lane, number> = { admin: 0, high: 1, normal: 2, low: 3 };
+
+/** Looks at each grant since the last time, and at everybody it passed. */
+export function lookAtOrder(world: World): void {
+  const { grants, settled } = world.news;
+  number(world, grants);
+  const others = [...world.waiting, ...settled.filter(({ state }) => state === "granted")];
+  for (const grant of grants) {
+    for (const other of others) {
+      if (isPassed(grant, other) && isTold(world, grant, other)) compare(world, grant, other);
+    }
+  }
+}
+
+/** Finds out in which order the pool made its grants, and how much room there was before each. */
+function number(world: World, grants: Grant[]): void {
+  const { verdict, news, lent } = world;
+  if (world.heard) {
+    verdict.hold(10, news.told.length === grants.length, () => `${news.told.length} were lent, ${grants.length} came`);
+    for (const grant of grants) grant.order = world.lentBefore + 1 + news.told.indexOf(grant.item);
+  }
+  // Promises tell in the order in which they were settled; `tryLease` knows its number.
+  const known = new Set(grants.map(({ order }) => order));
+  let next = world.lentBefore + 1;
+  for (const grant of grants) {
+    while (known.has(next)) next++;
+    grant.order ??= next++;
+  }
+  world.lentBefore = world.stats.totalAcquired;
+
+  grants.sort((a, b) => (a.order ?? 0) - (b.order ?? 0));
+  const admins = grants.filter(({ acquire }) => acquire.lane === "admin").length;
+  let [admin, others] = [lent.admin - admins, lent.others - (grants.length - admins)];
+  for (const grant of grants) {
+    const room = grant.room = world.roomBeside(admin, others);
+    const { lane } = grant.acquire;
+    const free = lane === "admin" ? room.admin : room.others;
+    verdict.hold(21, free > 0, () => `lent to ${lane}, which has no room (${free})`);
+    if (lane === "admin") admin++;
+    else others++;
+  }
+}
+
+/** Whether somebody waited when something was lent to somebody else. */
+function isPassed(grant: Grant, other: Acquire): boolean {
+  if (other === grant.acquire || other.entered > grant.seq || other.deadline <= grant.at) return false;
+  return other.grant === undefined || (other.grant.order ?? 0) > (grant.order ?? 0);
+}
+
+/**
+ * Whether the order of two grants is known. To one who asked and was served in
+ * the same turn its promise says so later than to those who waited before.
+ */
+function isTold(world: World, grant: Grant, other: Acquire): boolean {
+  if (world.heard || !other.grant) return true;
+  return grant.acquire.turn < world.turn && other.turn < world.turn;
+}
+
+function compare(world: World, grant: Grant, other: Acquire): void {
+  const { acquire: served, room } = grant;
+  const { verdict } = world;
+  const cameFirst = other.seq < served.seq;
+  const said = () => `${served.name} (${served.lane}) was served before ${other.name} (${other.lane})`;
+  if (other.lane === served.lane) return verdict.hold(6, !cameFirst, said);
+
+  const eligible = (other.lane === "admin" ? room.admin : room.others) > 0;
+  const isHigher = RANKS[other.lane] < RANKS[served.lane];
+  if (cameFirst && isHigher) verdict.hold(7, !eligible, said);
+  if (room.separate && (other.lane === "admin") !== (served.lane === "admin")) return;
+
+  const { agingMs } = world.setup.config;
+  const ahead = other.since + RANKS[other.lane] * agingMs - (served.since + RANKS[served.lane] * agingMs);
+  verdict.hold(8, ahead > 0 || (ahead === 0 && !isHigher), () => `${said()}, who was ${-ahead} ms ahead`);
+}
