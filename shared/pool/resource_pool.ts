@@ -24,6 +24,7 @@ import {
 import { EventHub, type PoolEvents } from "./events.ts";
 import { Inventory } from "./inventory.ts";
 import { isLane, type Lane } from "./lane.ts";
+import { LeakWatch } from "./leak_watch.ts";
 import { Lease, type LeaseOwner, type ReleaseOptions } from "./lease.ts";
 import { Ledger, type PoolLimits } from "./limits.ts";
 import type { ResourceFactory } from "./resource_factory.ts";
@@ -79,6 +80,7 @@ export class ResourcePool<T extends object> {
   /** Resources lent by `acquire`, which are given back by themselves. */
   readonly #acquired = new WeakMap<T, Lease<T>>();
   readonly #sweeper: Sweeper;
+  readonly #leaks: LeakWatch<T>;
 
   readonly #ledger: Ledger;
   /** The latest reading of the clock. A reading costs about as much as all the rest of a lease. */
@@ -98,6 +100,7 @@ export class ResourcePool<T extends object> {
     this.config = parsePoolConfig(config);
     this.#clock = runtime.clock ?? systemClock;
     this.#now = this.#clock.now();
+    this.#leaks = new LeakWatch(this.#events, this.config.leakThresholdMs);
     this.#owner = { giveBack: (lease, slot, destroy) => this.#giveBack(lease, slot, destroy) };
     const { maxConnections, minConnections, reservedConnections } = this.config;
     this.#ledger = new Ledger({ maxConnections, minConnections, reservedConnections });
@@ -360,7 +363,7 @@ export class ResourcePool<T extends object> {
     const now = this.#now;
     this.#ledger.add(lease.lane === "admin", -1);
     this.#totalReleased++;
-    if (this.#events.heard) this.#tellReleased(lease, slot.resource, now);
+    if (this.#events.heard) this.#leaks.released(lease, slot.resource, now);
     if (!this.#inventory.takeBack(slot, destroy, now)) {
       // It serves nobody now, but its place may be filled, and its room in the account let another one be lent.
       this.#changed();
@@ -371,20 +374,6 @@ export class ResourcePool<T extends object> {
       this.#sweeper.watch(now, slot.expiresAt);
     }
     this.#sweeper.poll(now);
-  }
-
-  #tellReleased(lease: Lease<T>, resource: T, now: number): void {
-    const heldMs = now - lease.acquiredAt;
-    // After a freeze no pass may have found it.
-    if (heldMs >= this.config.leakThresholdMs) this.#tellLeaked(lease, heldMs);
-    this.#events.emit("released", { lease, resource, heldMs });
-    if (lease.leaked) this.#events.emit("returned", { lease, heldMs });
-  }
-
-  #tellLeaked(lease: Lease<T>, heldMs: number): void {
-    if (lease.leaked) return;
-    lease.markLeaked();
-    this.#events.emit("leaked", { lease, heldMs, stack: lease.stack });
   }
 
   #describe(now: number): string {
@@ -401,17 +390,8 @@ export class ResourcePool<T extends object> {
   /** Reports leaks, closes what is too old or surplus, and says when to look again. */
   #sweep(now: number): number | undefined {
     this.#now = now;
-    let next = this.#ledger.lent > 0 ? now + TICK_MS : Infinity;
-    for (const { state } of this.#inventory.live) {
-      if (state.kind !== "lent" || state.leaked) continue;
-      const heldMs = now - state.acquiredAt;
-      if (heldMs < this.config.leakThresholdMs) {
-        next = Math.min(next, state.acquiredAt + this.config.leakThresholdMs);
-        continue;
-      }
-      this.#tellLeaked(state, heldMs);
-    }
-    next = Math.min(next, this.#inventory.sweep(now));
+    const tick = this.#ledger.lent > 0 ? now + TICK_MS : Infinity;
+    const next = Math.min(tick, this.#leaks.look(this.#inventory.live, now), this.#inventory.sweep(now));
     this.#inventory.refill(now);
     return this.#inventory.live.size > 0 ? next : undefined;
   }
