@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { ask, finish, misuse, release, resize, setMode, shutdown } from "./deeds.ts";
+import { ask } from "./asking.ts";
+import { finish, misuse, release, resize, setMode, shutdown } from "./deeds.ts";
 import { advance, look } from "./look.ts";
 import type { World } from "./world.ts";
 

@@ -5,6 +5,7 @@
  */
 import fc from "fast-check";
 import type { Lane } from "../../../shared/pool/mod.ts";
+import { ask } from "./asking.ts";
 import * as deeds from "./deeds.ts";
 import { advance, freeze, look } from "./look.ts";
 import type { Ending, Hook } from "./records.ts";
@@ -90,13 +91,13 @@ const asks = fc.record({
   lane,
   timeoutMs,
   abortable: fc.boolean(),
-}).map((ask) => new Step(`${ask.how}(${JSON.stringify(ask)})`, always, (world) => deeds.ask(world, ask)));
+}).map((wish) => new Step(`${wish.how}(${JSON.stringify(wish)})`, always, (world) => ask(world, wish)));
 
 const tries = lane.map((lane) =>
   new Step(
     `tryLease(${lane})`,
     always,
-    (world) => deeds.ask(world, { how: "tryLease", lane, timeoutMs: 0, abortable: false }),
+    (world) => ask(world, { how: "tryLease", lane, timeoutMs: 0, abortable: false }),
   )
 );
 
