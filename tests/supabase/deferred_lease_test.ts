@@ -180,6 +180,18 @@ Deno.test("the caller's signal ends the wait of a deferred client, which leaves 
   await deferred.end();
 });
 
+Deno.test("the caller's signal ends the calls of a deferred client", async () => {
+  await using made = rig();
+  made.project.answer = () => new Promise(() => {});
+  const caller = new AbortController();
+  const deferred = made.pool.defer({ signal: caller.signal });
+  const call = deferred.client.from("a").select().then((result) => result);
+  while (made.project.requests.length === 0) await soon();
+  caller.abort(new Error("gone"));
+  assertEquals((await call).error?.message, "Error: gone");
+  await deferred.end();
+});
+
 Deno.test("the end of a deferred client whose call gave up leaves the queue", async () => {
   await using made = rig({ maxConnections: 1 });
   const holder = await made.pool.lease();
@@ -190,8 +202,10 @@ Deno.test("the end of a deferred client whose call gave up leaves the queue", as
   own.abort();
   assert((await call).error);
   assertEquals(made.pool.getStats().waitingForConnection, 1);
-  await deferred.end();
+  const ended = deferred.end();
+  await soon();
   assertEquals(made.pool.getStats().waitingForConnection, 0);
+  await ended;
   holder.release();
   assertEquals(made.pool.getStats().activeConnections, 0);
 });
