@@ -69,6 +69,11 @@ export class DeadlineQueue<N extends DueNode<N>> {
     this.#onDue = onDue;
   }
 
+  /** How many buckets there are, empty ones included: what the queue holds beside its elements. */
+  get buckets(): number {
+    return this.#heap.length;
+  }
+
   /** Adds an element. One that is never due is not kept. */
   add(node: N, now: number): void {
     if (node.deadline === Infinity) return;

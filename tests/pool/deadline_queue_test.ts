@@ -124,3 +124,13 @@ Deno.test("DeadlineQueue agrees with a sorted list over random deadlines and dep
   assertEquals(told.map(byMs), expected.map(byMs).sort((a, b) => a - b));
   assertEquals(clock.timers, 0);
 });
+
+Deno.test("DeadlineQueue keeps nothing of the many who leave behind an early one that stays", async () => {
+  const { clock, queue, told, add } = setUp();
+  for (const ms of [5, 70_000, 90_000]) add(ms);
+  for (let ms = 1_000; ms < 60_000; ms++) queue.remove(add(ms));
+  assert(queue.buckets < 200, `${queue.buckets} buckets for three elements`);
+  add(65_000);
+  await clock.advance(100_000);
+  assertEquals(told, [5, 65_000, 70_000, 90_000]);
+});
