@@ -74,12 +74,15 @@ Deno.test("every reader reads the body and says when it is over", async () => {
 });
 
 Deno.test("a body is read once, as of any response", async () => {
-  const { response } = track("hello");
-  await response.text();
-  await assertRejects(() => response.text(), TypeError);
-  await assertRejects(() => response.json(), TypeError);
-  assertThrows(() => response.clone(), TypeError);
-  assertEquals(response.body?.locked, true);
+  const afterReading = async (then: (response: Response) => void | Promise<void>) => {
+    const { response } = track("hello");
+    await response.text();
+    await then(response);
+  };
+  await afterReading(async (response) => void await assertRejects(() => response.text(), TypeError));
+  await afterReading(async (response) => void await assertRejects(() => response.json(), TypeError));
+  await afterReading((response) => void assertThrows(() => response.clone(), TypeError));
+  await afterReading((response) => assertEquals(response.body?.locked, true));
   const locked = track("hello").response;
   locked.body?.getReader();
   await assertRejects(() => locked.text(), TypeError);
