@@ -45,10 +45,12 @@ export interface DeferredLease<Database = unknown> extends AsyncDisposable {
   readonly waitedMs: number;
   /**
    * Refuses further calls, waits until those under way have been answered and
-   * their bodies read, and frees the place. Calling it again waits for the same.
+   * their bodies read, and frees the place. A body that nobody has begun to read
+   * (or taken, by `response.body`) is cancelled after 100 ms. Calling it again
+   * waits for the same; {@linkcode abort} cuts it short.
    */
   end(): Promise<void>;
-  /** Ends every call under way and frees the place at once. */
+  /** Ends every call under way and frees the place at once, after {@linkcode end} too. */
   abort(reason?: unknown): void;
 }
 
