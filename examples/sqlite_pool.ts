@@ -1,0 +1,97 @@
+/**
+ * Connections to a SQLite database (`node:sqlite`), pooled by the core that
+ * also pools Supabase clients: it knows of neither. A connection that broke is
+ * removed, closed and replaced; transactions nest by savepoints.
+ *
+ * ```ts
+ * await using pool = new SqlitePool("app.db");
+ * await pool.use((db) => db.transaction(() => db.run("insert into notes (text) values (?)", "hello")));
+ * ```
+ *
+ * @module
+ */
+import { DatabaseSync, type SQLInputValue, type SQLOutputValue } from "node:sqlite";
+import { type AcquireOptions, type PoolConfig, type ResourceFactory, ResourcePool } from "../shared/pool/mod.ts";
+
+/** How long a statement waits for another connection's lock, in ms. */
+export const BUSY_TIMEOUT_MS = 3_000;
+
+/** What SQLite says of a connection, or a file, that is no good any more (sqlite.org/rescode.html). */
+const BROKEN = /disk I\/O error|malformed|not a database|unable to open|database is not open/;
+
+/** One connection. */
+export class SqliteConnection {
+  readonly #db: DatabaseSync;
+  #depth = 0;
+
+  /** Opens the database at `path`. */
+  constructor(path: string) {
+    this.#db = new DatabaseSync(path);
+    this.#db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON`);
+  }
+
+  /** The rows a statement yields. */
+  all(sql: string, ...values: SQLInputValue[]): Record<string, SQLOutputValue>[] {
+    return this.#db.prepare(sql).all(...values);
+  }
+
+  /** Runs a statement; returns how many rows it changed. */
+  run(sql: string, ...values: SQLInputValue[]): number {
+    return Number(this.#db.prepare(sql).run(...values).changes);
+  }
+
+  /**
+   * Runs `work` in a transaction, or, inside one, in a savepoint: a throw undoes
+   * what `work` did and nothing else. `work` is synchronous, as SQLite is here.
+   */
+  transaction<R>(work: () => R): R {
+    const name = `level_${this.#depth}`;
+    this.#db.exec(this.#depth === 0 ? "BEGIN IMMEDIATE" : `SAVEPOINT ${name}`);
+    this.#depth++;
+    try {
+      const result = work();
+      this.#db.exec(this.#depth === 1 ? "COMMIT" : `RELEASE ${name}`);
+      return result;
+    } catch (error) {
+      // SQLite ends the transaction by itself after some errors; a broken connection cannot even be asked.
+      if (this.#db.isOpen && this.#db.isTransaction) {
+        this.#db.exec(this.#depth === 1 ? "ROLLBACK" : `ROLLBACK TO ${name}; RELEASE ${name}`);
+      }
+      throw error;
+    } finally {
+      this.#depth--;
+    }
+  }
+
+  /** Closes the connection. */
+  close(): void {
+    if (this.#db.isOpen) this.#db.close();
+  }
+}
+
+/** A pool of connections to one database. */
+export class SqlitePool extends ResourcePool<SqliteConnection> implements AsyncDisposable {
+  constructor(path: string, config?: Partial<PoolConfig>) {
+    const factory: ResourceFactory<SqliteConnection> = {
+      create: () => new SqliteConnection(path),
+      validate: (connection) => connection.all("SELECT 1").length === 1,
+      destroy: (connection) => connection.close(),
+    };
+    super(factory, config);
+  }
+
+  /** Lends a connection to `work`; one that broke is closed, and never lent again. */
+  async use<R>(work: (db: SqliteConnection) => R | PromiseLike<R>, options?: AcquireOptions): Promise<R> {
+    await using lease = await this.lease(options);
+    try {
+      return await work(lease.resource);
+    } catch (error) {
+      if (error instanceof Error && BROKEN.test(error.message)) lease.release({ destroy: true });
+      throw error;
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
+  }
+}
