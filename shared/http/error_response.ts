@@ -74,13 +74,19 @@ export function errorResponse(error: unknown): Response {
   });
 }
 
+function titleOf(status: number): string {
+  if (status < 500) return "Request refused";
+  if (status === 503) return "Service unavailable";
+  return status === 504 ? "Upstream timeout" : "Upstream failure";
+}
+
 /** The Data API's own error, as it may be shown: `details` stay here, they hold values of rows. */
 function serviceProblem({ status, code, message, hint }: ServiceError): Response {
   const known = Number.isInteger(status) && status >= 400 && status <= 599;
   return problem({
     status: known ? status : 502,
     code,
-    title: known && status < 500 ? "Request refused" : "Service unavailable",
+    title: titleOf(known ? status : 502),
     detail: redact(message),
     hint: hint ? redact(hint) : undefined,
     headers: status === 503 || status === 429 ? { "Retry-After": "1" } : undefined,

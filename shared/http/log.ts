@@ -59,13 +59,23 @@ function codeOf(error: object, clean: (text: string) => string): string | undefi
     : undefined;
 }
 
+/** What a line says beside the event and the error. */
+export interface LogEntry {
+  /** Default: `error`. */
+  readonly level?: "error" | "warn";
+  /** How many occurrences the line stands for. Default: not said. */
+  readonly count?: number;
+  /** Values that must not show, beside what looks like a credential. Default: none. */
+  readonly secrets?: Iterable<string>;
+}
+
 /**
  * Writes one line about `error`.
  *
  * @param event What happened, in stable words joined by `_`.
- * @param secrets Values that must not show, beside what looks like a credential.
  */
-export function logError(event: string, error: unknown, sink: LogSink, secrets: Iterable<string> = []): void {
+export function logError(event: string, error: unknown, sink: LogSink, entry: LogEntry = {}): void {
+  const { level = "error", count, secrets = [] } = entry;
   const known = [...secrets];
-  sink(JSON.stringify({ level: "error", event, error: describe(error, (text) => redact(text, known)) }));
+  sink(JSON.stringify({ level, event, count, error: describe(error, (text) => redact(text, known)) }));
 }

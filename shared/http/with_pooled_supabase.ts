@@ -11,8 +11,9 @@ import { IdentityError } from "../supabase/mod.ts";
 import { type Authenticate, createAuthenticate } from "./authenticate.ts";
 import { type CorsOption, createCors } from "./cors.ts";
 import { errorResponse } from "./error_response.ts";
+import { FailureLog } from "./failure_log.ts";
 import { answerHealth, isHealthPath } from "./health.ts";
-import { logError, type LogSink } from "./log.ts";
+import type { LogSink } from "./log.ts";
 import { type HeaderStats, NO_POOL, stampPoolHeaders } from "./pool_headers.ts";
 import { problem } from "./problem.ts";
 import { refusal } from "./refusal.ts";
@@ -120,7 +121,8 @@ function failure(error: unknown): Response {
  * Every answer also tells how the pool stands (`X-Pool-*`) and how long the
  * request waited for it (`Server-Timing`). An
  * error the handler throws is answered by {@linkcode errorResponse} and, where
- * it is a fault of ours, logged once. `/<name>/health/pool` tells how the pool
+ * the answer is 500 or more, logged with its causes; load and shutdown (503) at
+ * most once a second per code, with how many they were. `/<name>/health/pool` tells how the pool
  * of this isolate stands. The environment is read at the first request; while
  * it is bad, every request is answered 500 and the log lists what is wrong.
  *
@@ -134,11 +136,12 @@ export function withPooledSupabase<Database = any>(
   const { errors, health = true, log = console.error } = options;
   const cors = createCors(options.cors);
   const runtime = lazyRuntime(options);
+  const failures = new FailureLog(log);
   let prepared: Prepared<Database> | undefined;
   let told: { readonly error: unknown } | undefined;
 
-  function report(event: string, error: unknown): void {
-    logError(event, error, log, prepared?.secrets);
+  function secrets(): readonly string[] {
+    return prepared?.secrets ?? [];
   }
 
   async function answer(request: Request, timing: Timing): Promise<Response> {
@@ -149,7 +152,7 @@ export function withPooledSupabase<Database = any>(
     const { auth, error } = await authenticate(request);
     if (error) return refusal(error, errors);
     const scope = new RequestScope(request, { service, environment }, auth, (reason) => {
-      report("background_work_failed", reason);
+      failures.write("background_work_failed", reason, { secrets: secrets() });
     });
     try {
       const response = await handler(request, scope.context);
@@ -172,7 +175,7 @@ export function withPooledSupabase<Database = any>(
   function failed(error: unknown): Response {
     const response = failure(error);
     // A bad environment fails every request in the same way: the log needs it once.
-    if (response.status === 500 && (told === undefined || error !== told.error)) report("request_failed", error);
+    if (told === undefined || error !== told.error) failures.answered(response.status, error, secrets());
     if (prepared === undefined) told = { error };
     return response;
   }

@@ -98,11 +98,19 @@ Deno.test("an error of the Data API keeps its status, code, message and hint, an
     ],
     "with a status that is none": [
       new ServiceError({ code: "X", status: 200, message: "odd" }),
-      { status: 502, code: "X" },
+      { status: 502, code: "X", title: "Upstream failure" },
+    ],
+    "of a service that gave up waiting": [
+      new ServiceError({ code: "RETRY_TIMEOUT", status: 504, message: "too late" }),
+      { status: 504, code: "RETRY_TIMEOUT", title: "Upstream timeout" },
+    ],
+    "of a table that is not there": [
+      { message: "Could not find the table", code: "PGRST205", details: null, hint: null },
+      { status: 502, code: "PGRST205", title: "Upstream failure" },
     ],
     "of the server": [
       { message: "could not connect to 10.0.0.1", code: "PGRST000", details: null, hint: null },
-      { status: 503, code: "PGRST000" },
+      { status: 503, code: "PGRST000", title: "Service unavailable" },
     ],
   };
   for (const [name, [error, expected]] of Object.entries(rows)) {

@@ -110,7 +110,10 @@ Deno.test("an acquire timeout is 503 with Retry-After, though supabase-js makes 
   assertEquals([response.status, body.code, response.headers.get("Retry-After")], [503, "ACQUIRE_TIMEOUT", "1"]);
   assertEquals(response.headers.get("X-Pool-Active-Connections"), "1");
   assertGreaterOrEqual(Number(/dur=([\d.]+)/.exec(response.headers.get("Server-Timing") ?? "")?.[1]), 15);
-  assertEquals([rig.log.length, rig.project.requests.length], [0, 0]);
+  assertEquals(rig.log.map((line) => [JSON.parse(line).event, JSON.parse(line).error.code]), [
+    ["request_refused", "ACQUIRE_TIMEOUT"],
+  ]);
+  assertEquals(rig.project.requests.length, 0);
 });
 
 Deno.test("a full queue and a slow project have answers of their own", async () => {

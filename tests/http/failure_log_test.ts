@@ -1,0 +1,77 @@
+import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import { withPooledSupabase } from "../../shared/http/mod.ts";
+import { AcquireTimeoutError, QueueFullError } from "../../shared/pool/mod.ts";
+import { ServiceError } from "../../shared/services/mod.ts";
+import { RequestTimeoutError } from "../../shared/supabase/mod.ts";
+import { FakePools, VARIABLES } from "./fake_pools.ts";
+
+/** A handler that fails as it is told, and what it logged. */
+function setUp() {
+  const lines: string[] = [];
+  let next: unknown;
+  const handle = withPooledSupabase<unknown>(
+    { auth: "none", variables: VARIABLES, service: new FakePools(), log: (line) => lines.push(line) },
+    () => Promise.reject(next),
+  );
+  const fail = async (error: unknown): Promise<number> => {
+    next = error;
+    const response = await handle(new Request("https://x.test/f"));
+    await response.body?.cancel();
+    return response.status;
+  };
+  return { lines, fail };
+}
+
+Deno.test("a fault of the project is logged with its causes, and without what they hold", async (t) => {
+  const details = "Failing row contains (Ada)";
+  const missing = { message: "Could not find the table 'public.nots'", code: "PGRST205", details, hint: null };
+  const column = { message: "column nam does not exist, Bearer abc", code: "42703", details, hint: null };
+  const rows: Record<string, readonly [unknown, status: number, says: string]> = {
+    "a wrong table": [missing, 502, "public.nots"],
+    "a wrong column": [Object.assign(new Error(column.message), column), 502, "column nam"],
+    "of a service": [
+      new ServiceError({ code: "42703", status: 502, message: "failed", cause: column }),
+      502,
+      "column nam",
+    ],
+    "not reachable": [{ message: "no database", code: "PGRST000", details, hint: null }, 503, "no database"],
+    "a timeout": [new RequestTimeoutError(5), 504, "REQUEST_TIMEOUT"],
+  };
+  for (const [name, [error, status, says]] of Object.entries(rows)) {
+    await t.step(name, async () => {
+      const { lines, fail } = setUp();
+      assertEquals([await fail(error), await fail(error)], [status, status]);
+      assertEquals(lines.map((line) => JSON.parse(line).event), ["request_failed", "request_failed"]);
+      assertStringIncludes(lines[0] ?? "", says);
+      assertFalse(/Ada|abc/.test(lines.join()));
+    });
+  }
+});
+
+Deno.test("what the caller did wrong is not logged", async () => {
+  const { lines, fail } = setUp();
+  assertEquals(await fail({ message: "duplicate", code: "23505", details: "", hint: null }), 409);
+  assertEquals(lines, []);
+});
+
+Deno.test("a flood of refusals is one line a second per code, and none is uncounted", async () => {
+  using time = new FakeTime();
+  const { lines, fail } = setUp();
+  for (let i = 0; i < 100; i++) {
+    assertEquals(await fail(new AcquireTimeoutError("Connection acquire timeout")), 503);
+    assertEquals(await fail(new QueueFullError("full")), 503);
+  }
+  time.tick(999);
+  await fail(new QueueFullError("full"));
+  assertEquals(lines.length, 2);
+  time.tick(1);
+  await fail(new QueueFullError("full"));
+  const told = lines.map((line) => JSON.parse(line));
+  assert(told.every(({ level, event }) => level === "warn" && event === "request_refused"));
+  assertEquals(told.map(({ count, error }) => [error.code, count]), [
+    ["ACQUIRE_TIMEOUT", 1],
+    ["QUEUE_FULL", 1],
+    ["QUEUE_FULL", 101],
+  ]);
+});
