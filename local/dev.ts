@@ -58,6 +58,7 @@ async function main(): Promise<void> {
 
   const asked = Promise.withResolvers<string>();
   let ending = false;
+  let broken: StackFault | undefined;
   const end = (reason: string) => {
     // The guards take down what is left.
     if (ending) Deno.exit(130);
@@ -73,12 +74,14 @@ async function main(): Promise<void> {
   const stack = await Promise.race([starting, asked.promise]);
   if (typeof stack !== "string") {
     print(banner(stack));
-    const reason = await asked.promise;
-    if (!args.quiet) print(`\nEnding (${reason}) …`);
+    const reason = await Promise.race([asked.promise, stack.broken]);
+    if (reason instanceof StackFault) broken = reason;
+    else if (!args.quiet) print(`\nEnding (${reason}) …`);
   }
   Deno.unrefTimer(setTimeout(() => Deno.exit(1), FORCE_AFTER_MS));
   // One that is still starting is taken down once it has started, or has failed to.
   await starting.then((started) => started.stop(), () => {});
+  if (broken) fail(broken);
   Deno.exit(0);
 }
 

@@ -18,6 +18,7 @@ import { migrate, readMigrations, readSeed } from "./postgres/migrations.ts";
 import { projectPlace, temporaryPlace } from "./postgres/place.ts";
 import { prepareDatabase } from "./postgres/roles.ts";
 import { PostgresServer, SUPERUSER } from "./postgres/server.ts";
+import { supervise } from "./postgres/supervisor.ts";
 import { prepareState, type Project, projectAt } from "./project.ts";
 
 /** How to run a stack. */
@@ -78,6 +79,8 @@ export interface Stack extends AsyncDisposable {
     /** Loads one, or all, anew; rejects if its sources cannot be loaded. */
     reload(name?: string): Promise<void>;
   };
+  /** Resolves when the stack can no longer do its work; it is then still to be stopped. */
+  readonly broken: Promise<StackFault>;
   /** Ends everything, in order. A second call waits for the same. */
   stop(): Promise<void>;
 }
@@ -199,6 +202,9 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     parts.use(await watchSources(project, configs, reload, (line) => log("watch", line)));
   }
 
+  const { promise: broken, resolve: breakDown } = Promise.withResolvers<StackFault>();
+  parts.use(supervise(server, { log: (line) => log("postgres", line), onGivenUp: breakDown }));
+
   const running = parts.move();
   let stopping: Promise<void> | undefined;
   const stop = () => stopping ??= running.disposeAsync();
@@ -214,6 +220,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     warnings,
     database: { stop: () => server.stop(), kill: () => server.kill(), start: () => server.start() },
     functions: { names: functions.names, reload: (name) => functions.reload(name) },
+    broken,
     stop,
     [Symbol.asyncDispose]: stop,
   };

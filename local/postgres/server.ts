@@ -38,6 +38,10 @@ export class PostgresServer {
   #port: number;
   #child: GuardedChild | undefined;
   #doom: AsyncDisposable | undefined;
+  #wanted = false;
+  #starting: Promise<void> | undefined;
+  /** Called when it ends although nobody stopped it. */
+  onLost: (() => void) | undefined;
 
   private constructor(options: ServerOptions) {
     this.#options = options;
@@ -88,6 +92,11 @@ export class PostgresServer {
     return this.#child?.running ?? false;
   }
 
+  /** Whether it ended although nobody stopped it, and is not being started again. */
+  get lost(): boolean {
+    return this.#wanted && !this.running && this.#starting === undefined;
+  }
+
   /** The URL for logging in as `user`. */
   url(user: string, password: string): string {
     return `postgresql://${user}:${password}@${LOOPBACK}:${this.#port}/postgres`;
@@ -105,9 +114,21 @@ export class PostgresServer {
 
   /** Starts it and waits until it takes connections. One that runs goes on running. */
   async start(): Promise<void> {
+    this.#wanted = true;
+    await this.revive();
+  }
+
+  /** Starts it again, unless somebody has stopped it since. */
+  async revive(): Promise<void> {
+    if (!this.#wanted) return;
+    await (this.#starting ??= this.#start().finally(() => this.#starting = undefined));
+  }
+
+  async #start(): Promise<void> {
     if (this.#child?.running) return;
     const { place, fsync } = this.#options;
     await removeStaleServer(place.data);
+    if (!this.#wanted) return;
     const settings: Record<string, string | number> = {
       listen_addresses: LOOPBACK,
       port: this.#port,
@@ -132,8 +153,13 @@ export class PostgresServer {
     const timer = setTimeout(() => markLate("late"), START_TIMEOUT_MS);
     const outcome = await Promise.race([ready, late, child.exited]);
     clearTimeout(timer);
-    if (outcome === true) return;
+    if (outcome === true) {
+      child.exited.then(() => this.#wanted && this.onLost?.());
+      return;
+    }
     await child.stop();
+    // Stopped while it was starting.
+    if (!this.#wanted) return;
     throw this.#startFault(lines);
   }
 
@@ -154,6 +180,7 @@ export class PostgresServer {
   }
 
   async #end(signal: "INT" | "QUIT"): Promise<void> {
+    this.#wanted = false;
     const child = this.#child;
     if (!child?.running) return;
     child.signal(signal);

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { makeProject } from "./fixture.ts";
+import { eventually, makeProject } from "./fixture.ts";
 import { root } from "../support/components.ts";
 import { gone, Run } from "./run.ts";
 
@@ -34,6 +34,12 @@ Deno.test("a project keeps its data and keys, one stack at a time, until it is r
     const signUp = /^TOKEN=.*$/m.exec(first.output)?.[0] ?? "";
     const shell = new Deno.Command("sh", { args: ["-c", `${signUp}; echo "$TOKEN"`] });
     assertMatch(new TextDecoder().decode((await shell.output()).stdout), /^ey[\w-]+\.[\w-]+\.[\w-]+\n$/);
+
+    const [postmaster = ""] = (await Deno.readTextFile(`${fixture.root}/.local/postgres/data/postmaster.pid`)).split(
+      "\n",
+    );
+    Deno.kill(Number(postmaster), "SIGKILL");
+    await eventually(() => /ended unexpectedly.*\n\[postgres\] runs again\n/.test(first.output), "Postgres again");
 
     const below = await first.descendants();
     assert(below.length >= 8, `${below.length} processes`);
