@@ -37,13 +37,29 @@ function fieldsOf(error: z.ZodError, parent: readonly string[]): ProblemField[] 
   return [...fields.slice(0, MAX_LISTED), { path: "", message: `and ${more} more` }];
 }
 
+/** What must stand where something of another type stands, in the words of the other messages here. */
+const TYPE_TEXTS: Readonly<Record<string, string>> = {
+  object: "must be an object",
+  array: "must be a list",
+  string: "must be text",
+  number: "must be a number",
+  boolean: "must be true or false",
+};
+
+/** The text of an issue whose schema has none of its own; `undefined` leaves it to zod. */
+function textOf(issue: z.core.$ZodRawIssue): string | undefined {
+  return issue.code === "invalid_type" && Object.hasOwn(TYPE_TEXTS, issue.expected)
+    ? TYPE_TEXTS[issue.expected]
+    : undefined;
+}
+
 function check<Schema extends z.ZodType>(
   schema: Schema,
   value: unknown,
   part: string,
   parent: readonly string[] = [],
 ): z.output<Schema> {
-  const result = schema.safeParse(value);
+  const result = schema.safeParse(value, { error: textOf });
   if (result.success) return result.data;
   throw new RequestError({
     status: 400,

@@ -78,3 +78,12 @@ Deno.test("categories: order is a path of its own, with PUT only", async () => {
   assertEquals([response.status, response.headers.get("Allow")], [405, "PUT, OPTIONS"]);
   await response.body?.cancel();
 });
+
+Deno.test("categories: a body that is no object is told so", async () => {
+  await using categories = await startFunction(createCategoriesHandler);
+  for (const json of [[], [ID], "x", 1, null]) {
+    const response = await categories.ask("PUT", "/categories/order", { json });
+    const { status, errors } = await response.json() as Problem;
+    assertEquals([status, errors], [400, [{ path: "", message: "must be an object" }]]);
+  }
+});
