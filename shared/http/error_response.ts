@@ -7,6 +7,7 @@ import { PoolError } from "../pool/mod.ts";
 import { ServiceError, toServiceError } from "../services/mod.ts";
 import { redact } from "./log.ts";
 import { problem, type ProblemInit } from "./problem.ts";
+import { RequestError } from "./request_error.ts";
 
 type Answer = Omit<ProblemInit, "code" | "headers"> & { readonly retryAfterSeconds?: number };
 
@@ -50,6 +51,7 @@ function internal(code = "INTERNAL_ERROR"): Response {
 /**
  * The answer to `error`, as a problem (RFC 9457) with a stable `code`:
  *
+ * - a {@linkcode RequestError}, of `readJson` and its like, says its answer itself;
  * - a {@linkcode ServiceError} keeps its status, code, message and hint, and so
  *   does an error of the Data API thrown as supabase-js returned it;
  * - what a moment of load or a shutdown causes is 503 with `Retry-After`
@@ -61,6 +63,7 @@ function internal(code = "INTERNAL_ERROR"): Response {
  * Never throws. `error` is not logged here.
  */
 export function errorResponse(error: unknown): Response {
+  if (error instanceof RequestError) return error.toResponse();
   if (error instanceof ServiceError) return serviceProblem(error);
   if (isApiError(error)) return errorResponse(toServiceError(error));
   if (!(error instanceof PoolError)) return internal();

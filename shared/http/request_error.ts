@@ -5,7 +5,7 @@
  */
 import { problem, type ProblemInit } from "./problem.ts";
 
-/** The caller's request is at fault; it says how to answer. Thrown by what reads requests, caught by the routes. */
+/** The caller's request is at fault; it says how to answer. Thrown by what reads requests, answered by `errorResponse`. */
 export class RequestError extends Error {
   override readonly name = "RequestError";
   /** Stable across releases. */

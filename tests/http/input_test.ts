@@ -1,0 +1,73 @@
+import { assertEquals } from "@std/assert";
+import * as z from "zod";
+import {
+  type PooledHandler,
+  readJson,
+  readParam,
+  readQuery,
+  RequestError,
+  withPooledSupabase,
+} from "../../shared/http/mod.ts";
+import { FakePools, VARIABLES } from "./fake_pools.ts";
+
+/** What a plain handler, without routes, answers to a request, and how many lines it logs. */
+async function ask(handler: PooledHandler<unknown>, init: RequestInit = {}, path = "/f") {
+  const lines: string[] = [];
+  const handle = withPooledSupabase<unknown>(
+    { auth: "none", variables: VARIABLES, service: new FakePools(), log: (line) => lines.push(line) },
+    handler,
+  );
+  const response = await handle(new Request(`https://x.test${path}`, init));
+  const { code, errors } = await response.json();
+  return { status: response.status, headers: response.headers, code, errors, logged: lines.length };
+}
+
+function post(body: string, type = "application/json"): RequestInit {
+  return { method: "POST", body, headers: { "Content-Type": type } };
+}
+
+Deno.test("bad input is answered as what it is in a handler without routes", async (t) => {
+  const body = z.strictObject({ name: z.string({ error: "must be a name" }) });
+  const read: PooledHandler<unknown> = async (request) => Response.json(await readJson(request, body));
+  const query: PooledHandler<unknown> = (request) => Response.json(readQuery(request, z.strictObject({})));
+  const param: PooledHandler<unknown> = () => Response.json(readParam("id", "x", z.guid({ error: "must be a UUID" })));
+  const own: PooledHandler<unknown> = () => {
+    throw new RequestError({ status: 409, code: "TAKEN", title: "Taken", headers: { "X-Mine": "1" } });
+  };
+  const rows: Record<string, readonly [PooledHandler<unknown>, RequestInit, string, status: number, code: string]> = {
+    "a field": [read, post('{"name":1}'), "/f", 400, "VALIDATION_FAILED"],
+    "no JSON": [read, post("{"), "/f", 400, "MALFORMED_JSON"],
+    "a type": [read, post("{}", "text/plain"), "/f", 415, "UNSUPPORTED_MEDIA_TYPE"],
+    "a length": [read, post(`"${"x".repeat(70_000)}"`), "/f", 413, "BODY_TOO_LARGE"],
+    "a query": [query, {}, "/f?a=1", 400, "VALIDATION_FAILED"],
+    "a path": [param, {}, "/f", 400, "VALIDATION_FAILED"],
+    "one of the handler's own": [own, {}, "/f", 409, "TAKEN"],
+  };
+  for (const [name, [handler, init, path, status, code]] of Object.entries(rows)) {
+    await t.step(name, async () => {
+      const answer = await ask(handler, init, path);
+      assertEquals([answer.status, answer.code, answer.logged], [status, code, 0]);
+      assertEquals(answer.headers.get("X-Mine"), code === "TAKEN" ? "1" : null);
+      assertEquals(answer.headers.get("X-Pool-Total-Connections"), "8");
+    });
+  }
+});
+
+Deno.test("a value of another type is told what it must be, in the schema's words where it has some", async (t) => {
+  const rows: readonly (readonly [z.ZodType, unknown, message: string])[] = [
+    [z.strictObject({}), [], "must be an object"],
+    [z.object({}), "x", "must be an object"],
+    [z.array(z.string()), {}, "must be a list"],
+    [z.string(), 1, "must be text"],
+    [z.number(), "1", "must be a number"],
+    [z.boolean(), null, "must be true or false"],
+    [z.string({ error: "must be a name" }), 1, "must be a name"],
+  ];
+  for (const [schema, value, message] of rows) {
+    await t.step(message, async () => {
+      const read: PooledHandler<unknown> = async (request) => Response.json(await readJson(request, schema));
+      const { status, errors } = await ask(read, post(JSON.stringify(value)));
+      assertEquals([status, errors], [400, [{ path: "", message }]]);
+    });
+  }
+});
