@@ -1,0 +1,67 @@
+/**
+ * The calls of one lease, answered by a test.
+ *
+ * @module
+ */
+import type { Credentials } from "../../shared/supabase/identity.ts";
+import { type CallSettings, LeaseCalls } from "../../shared/supabase/lease_calls.ts";
+import { FakeClock, settle } from "../support/fake_clock.ts";
+
+/** The project's address. */
+export const BASE = "http://project.test";
+/** An address in it. */
+export const URL_OF_X = `${BASE}/x`;
+/** What an anonymous lease sends. */
+export const ANONYMOUS: Credentials = { apikey: "key", authorization: undefined, token: undefined, mayOverride: false };
+
+/** A call that was sent, and how to answer it. */
+export interface Sent {
+  readonly headers: Headers;
+  readonly signal: AbortSignal | null;
+  readonly answer: (response: Response) => void;
+}
+
+/** Calls on a clock that stands still, answered by the test. */
+export function calling(options: Partial<CallSettings> & {
+  credentials?: Credentials;
+  signal?: AbortSignal;
+  take?: () => Promise<void>;
+} = {}): { calls: LeaseCalls; clock: FakeClock; sent: Sent[] } {
+  const { credentials = ANONYMOUS, signal, take, ...settings } = options;
+  const clock = new FakeClock();
+  const sent: Sent[] = [];
+  const stub: typeof fetch = (_input, init) => {
+    const { promise, resolve, reject } = Promise.withResolvers<Response>();
+    const bound = init?.signal ?? null;
+    bound?.addEventListener("abort", () => reject(bound.reason));
+    sent.push({ headers: new Headers(init?.headers), signal: bound, answer: resolve });
+    return promise;
+  };
+  const calls = new LeaseCalls(
+    { baseUrl: BASE, requestTimeoutMs: 1_000, callsPerLease: 6, fetch: stub, clock, ...settings },
+    credentials,
+    signal,
+    take,
+  );
+  return { calls, clock, sent };
+}
+
+/** A signal that counts who listens to it. */
+export function counted(): { controller: AbortController; signal: AbortSignal; count: { listeners: number } } {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const count = { listeners: 0 };
+  const add = signal.addEventListener.bind(signal);
+  const remove = signal.removeEventListener.bind(signal);
+  signal.addEventListener = (...args: Parameters<typeof add>) => (count.listeners++, add(...args));
+  signal.removeEventListener = (...args: Parameters<typeof remove>) => (count.listeners--, remove(...args));
+  return { controller, signal, count };
+}
+
+/** Whether `promise` has settled. */
+export async function settled(promise: Promise<unknown>): Promise<boolean> {
+  let over = false;
+  promise.then(() => over = true, () => over = true);
+  await settle();
+  return over;
+}
