@@ -7,6 +7,7 @@ import { type AuthMode, type AuthResult, Errors, type JWTClaims, type UserClaims
 import { MissingDefaultSecretKeyError } from "@supabase/server";
 import type { SupabaseClient } from "@supabase/supabase-js";
 import { type ClientPool, type DeferredLease, type Identity, transportFailure } from "../supabase/mod.ts";
+import { HeldLeases } from "./held_leases.ts";
 import type { RequestPool, Runtime } from "./runtime.ts";
 
 /**
@@ -30,14 +31,20 @@ export interface PooledContext<Database> {
   readonly authMode: AuthMode;
   /** The name of the API key that matched; `undefined` for `user` and `none`. */
   readonly authKeyName: string | undefined;
-  /** The pool for callers, its leases bound to this caller and ended when the caller goes away: for services. */
+  /**
+   * The pool for callers, its leases bound to this caller and ended when the
+   * caller goes away: for services. A lease that is not given back when the
+   * handler has answered and its {@linkcode waitUntil} work is done is ended,
+   * with the calls under way in it, and logged as `lease_forgotten`: hold it
+   * with `await using`, and give work that goes on to `waitUntil`.
+   */
   readonly pool: ClientPool<Database>;
   /** The same of the admin pool. Reading it throws where no secret key is configured. */
   readonly adminPool: ClientPool<Database>;
   /**
-   * Lets `promise` outlive the answer: `supabase` and `supabaseAdmin` stay
-   * usable until it settles, even when the caller goes away, and the runtime is
-   * asked to keep the isolate (`EdgeRuntime.waitUntil`, where there is one). A
+   * Lets `promise` outlive the answer: `supabase`, `supabaseAdmin` and leases
+   * of the pools stay usable until it settles, even when the caller goes away,
+   * and the runtime is asked to keep the isolate (`EdgeRuntime.waitUntil`, where there is one). A
    * rejection is logged.
    */
   waitUntil(promise: PromiseLike<unknown>): void;
@@ -68,6 +75,14 @@ function identityOf({ authMode, token }: AuthResult): Identity {
   return authMode === "user" && token ? { token } : "anonymous";
 }
 
+/** What a request tells of its end. */
+export interface ScopeEvents {
+  /** Work given to `waitUntil` was rejected with `reason`. */
+  readonly rejected: (reason: unknown) => void;
+  /** The handler answered and left so many leases that it never gave back; they have been ended. */
+  readonly forgotten: (count: number) => void;
+}
+
 /** One request: its context, its signal, its leases. */
 export class RequestScope<Database> {
   /** What the handler gets. */
@@ -77,15 +92,21 @@ export class RequestScope<Database> {
   readonly #abort = new AbortController();
   readonly #leases: DeferredLease<Database>[] = [];
   readonly #background = new Set<PromiseLike<unknown>>();
-  readonly #onRejection: (error: unknown) => void;
+  readonly #held: HeldLeases<Database>;
+  readonly #events: ScopeEvents;
   #caller: AbortSignal | undefined;
   #waitedMs = 0;
   #answered = false;
+  #failed = false;
 
-  /** @param onRejection Told of each rejection among what was given to `waitUntil`. */
-  constructor(request: Request, runtime: Runtime<Database>, auth: AuthResult, onRejection: (error: unknown) => void) {
+  constructor(request: Request, runtime: Runtime<Database>, auth: AuthResult, events: ScopeEvents) {
     this.#request = request;
-    this.#onRejection = onRejection;
+    this.#events = events;
+    this.#held = new HeldLeases({
+      over: () => this.#over,
+      onWait: (waitedMs) => this.#waitedMs += waitedMs,
+      onLate: (count) => this.#tellForgotten(count),
+    });
     this.context = this.#createContext(runtime, auth);
   }
 
@@ -108,12 +129,23 @@ export class RequestScope<Database> {
     return error;
   }
 
-  /** Ends the leases, at once or when the last of the background work has settled. */
-  answered(): void {
+  /**
+   * Ends the leases, at once or when the last of the background work has settled.
+   *
+   * @param failed Whether the handler threw. Then work it no longer waits for, the rest of a `Promise.all` say, may
+   * rightly hold a lease still: it is ended all the same, and not told of.
+   */
+  answered({ failed }: { failed: boolean }): void {
     this.#answered = true;
+    this.#failed = failed;
     // Some runtimes abort a request's signal once its answer is sent; that says nothing about its caller.
     this.#caller?.removeEventListener("abort", this.#callerGone);
     this.#endWhenIdle();
+  }
+
+  /** Whether the handler has answered and no background work is left. */
+  get #over(): boolean {
+    return this.#answered && this.#background.size === 0;
   }
 
   /** Aborts when the caller goes away. Most runtimes make a request's signal only when it is asked for. */
@@ -131,7 +163,7 @@ export class RequestScope<Database> {
     const identity = identityOf(auth);
     const defer = this.#defer.bind(this);
     const signal = this.#signal.bind(this);
-    const timed = this.#timed.bind(this);
+    const held = this.#held;
     let supabase: SupabaseClient<Database> | undefined;
     let supabaseAdmin: SupabaseClient<Database> | undefined;
     return {
@@ -148,11 +180,11 @@ export class RequestScope<Database> {
       authMode,
       authKeyName: keyName ?? undefined,
       get pool() {
-        return timed(service.getConnectionPool().as(identity, { signal: signal() }));
+        return held.watch(service.getConnectionPool().as(identity, { signal: signal() }));
       },
       get adminPool() {
         if (environment.secretKey === undefined) throw Errors[MissingDefaultSecretKeyError]([]);
-        return timed(service.getAdminPool().as("admin", { signal: signal() }));
+        return held.watch(service.getAdminPool().as("admin", { signal: signal() }));
       },
       waitUntil: (promise) => this.#waitUntil(promise),
     };
@@ -162,42 +194,31 @@ export class RequestScope<Database> {
     const lease = pool.defer({ identity, signal: this.#signal() });
     this.#leases.push(lease);
     // First touched after the request was over: the view must be as dead as the others.
-    if (this.#answered && this.#background.size === 0) this.#end(lease);
+    if (this.#over) this.#end(lease);
     return lease.client;
-  }
-
-  /** `pool`, its waits counted in. */
-  #timed(pool: ClientPool<Database>): ClientPool<Database> {
-    return {
-      config: pool.config,
-      getStats: () => pool.getStats(),
-      healthCheck: () => pool.healthCheck(),
-      lease: async (options) => {
-        const startMs = performance.now();
-        try {
-          return await pool.lease(options);
-        } finally {
-          this.#waitedMs += performance.now() - startMs;
-        }
-      },
-    };
   }
 
   #waitUntil(promise: PromiseLike<unknown>): void {
     this.#background.add(promise);
-    const settled = Promise.resolve(promise).then(() => {}, this.#onRejection).then(() => {
+    const settled = Promise.resolve(promise).then(() => {}, this.#events.rejected).then(() => {
       this.#background.delete(promise);
-      if (this.#answered) this.#endWhenIdle();
+      this.#endWhenIdle();
     });
     edgeRuntime()?.waitUntil(settled);
   }
 
   #endWhenIdle(): void {
-    if (this.#background.size === 0) { for (const lease of this.#leases.splice(0)) this.#end(lease); }
+    if (!this.#over) return;
+    for (const lease of this.#leases.splice(0)) this.#end(lease);
+    this.#tellForgotten(this.#held.end());
+  }
+
+  #tellForgotten(count: number): void {
+    if (count > 0 && !this.#failed) this.#events.forgotten(count);
   }
 
   #end(lease: DeferredLease<Database>): void {
-    lease.end().catch(this.#onRejection);
+    lease.end().catch(this.#events.rejected);
   }
 
   /** Ends what runs for a caller who left, unless the handler wants the work done all the same. */

@@ -5,7 +5,7 @@
  * @module
  */
 import { type AuthModeWithKey, type ErrorResponseConfig, SupabaseServerError } from "@supabase/server";
-import { ConfigError } from "../pool/mod.ts";
+import { ConfigError, PoolError } from "../pool/mod.ts";
 import { MIN_JWT_SECRET_BYTES } from "../services/mod.ts";
 import { IdentityError } from "../supabase/mod.ts";
 import { type Authenticate, createAuthenticate } from "./authenticate.ts";
@@ -17,7 +17,7 @@ import type { LogSink } from "./log.ts";
 import { type HeaderStats, NO_POOL, stampPoolHeaders } from "./pool_headers.ts";
 import { problem } from "./problem.ts";
 import { refusal } from "./refusal.ts";
-import { type PooledContext, RequestScope } from "./request_scope.ts";
+import { type PooledContext, RequestScope, type ScopeEvents } from "./request_scope.ts";
 import { lazyRuntime, type Runtime, type RuntimeOptions } from "./runtime.ts";
 
 /** Options of {@linkcode withPooledSupabase}: those of `withSupabase`, and the pool's. */
@@ -94,6 +94,15 @@ function callerGone(): Response {
   return problem({ status: 499, code: "CLIENT_CLOSED_REQUEST", title: "Client closed request" });
 }
 
+/** What the log tells of a handler that kept leases. */
+function forgotten(count: number): PoolError {
+  return new PoolError(
+    "LEASE_FORGOTTEN",
+    `The handler answered without giving back ${count} lease(s) of its pools; they have been ended. Take a lease with ` +
+      "`await using`, and give work that goes on after the answer to ctx.waitUntil",
+  );
+}
+
 /** The answer to what went wrong, in the form of whoever refused. */
 function failure(error: unknown): Response {
   if (!(error instanceof SupabaseServerError)) return errorResponse(error);
@@ -144,6 +153,11 @@ export function withPooledSupabase<Database = any>(
     return prepared?.secrets ?? [];
   }
 
+  const events: ScopeEvents = {
+    rejected: (reason) => failures.write("background_work_failed", reason, { secrets: secrets() }),
+    forgotten: (count) => failures.seldom("lease_forgotten", forgotten(count)),
+  };
+
   async function answer(request: Request, timing: Timing): Promise<Response> {
     const { runtime: { service, environment }, authenticate } = prepared ??= prepare(options, runtime());
     if (health && request.url.includes("/health/pool") && isHealthPath(new URL(request.url).pathname)) {
@@ -151,13 +165,13 @@ export function withPooledSupabase<Database = any>(
     }
     const { auth, error } = await authenticate(request);
     if (error) return refusal(error, errors);
-    const scope = new RequestScope(request, { service, environment }, auth, (reason) => {
-      failures.write("background_work_failed", reason, { secrets: secrets() });
-    });
+    const scope = new RequestScope(request, { service, environment }, auth, events);
+    let failed = true;
     try {
       const response = await handler(request, scope.context);
       if (!(response instanceof Response)) throw new TypeError("The handler returned no Response");
       if (response.bodyUsed) throw new TypeError("The handler returned a Response whose body was read already");
+      failed = false;
       return response;
     } catch (error) {
       if (scope.aborted) return callerGone();
@@ -168,7 +182,7 @@ export function withPooledSupabase<Database = any>(
       throw failure;
     } finally {
       timing.waitedMs = scope.waitedMs;
-      scope.answered();
+      scope.answered({ failed });
     }
   }
 

@@ -1,0 +1,86 @@
+/**
+ * The leases a handler takes by itself, and those it forgets.
+ *
+ * @module
+ */
+import type { SupabaseClient } from "@supabase/supabase-js";
+import type { ReleaseOptions } from "../pool/mod.ts";
+import type { ClientLease, ClientPool } from "../supabase/mod.ts";
+
+/** A lease that tells when its holder gives it back. */
+class WatchedLease<Database> implements ClientLease<Database> {
+  readonly client: SupabaseClient<Database>;
+  readonly #lease: ClientLease<Database>;
+  readonly #onRelease: () => void;
+
+  constructor(lease: ClientLease<Database>, onRelease: () => void) {
+    this.client = lease.client;
+    this.#lease = lease;
+    this.#onRelease = onRelease;
+  }
+
+  release(options?: ReleaseOptions): void {
+    this.#onRelease();
+    this.#lease.release(options);
+  }
+
+  [Symbol.dispose](): void {
+    this.#onRelease();
+    this.#lease[Symbol.dispose]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#onRelease();
+    await this.#lease[Symbol.asyncDispose]();
+  }
+}
+
+/** What {@linkcode HeldLeases} asks and tells its request. */
+export interface HeldLeasesOptions {
+  /** Whether the request is over: answered, with no background work left. */
+  readonly over: () => boolean;
+  /** Told how long each `lease` waited, in ms. */
+  readonly onWait: (waitedMs: number) => void;
+  /** Told how many leases came when the request was over already, and were ended at once. */
+  readonly onLate: (count: number) => void;
+}
+
+/** The leases of one request that were not given back yet. */
+export class HeldLeases<Database> {
+  readonly #held = new Set<ClientLease<Database>>();
+  readonly #options: HeldLeasesOptions;
+
+  constructor(options: HeldLeasesOptions) {
+    this.#options = options;
+  }
+
+  /** `pool`, its leases watched. What is leased once the request is over is its holder's own. */
+  watch(pool: ClientPool<Database>): ClientPool<Database> {
+    const { over, onWait, onLate } = this.#options;
+    return {
+      config: pool.config,
+      getStats: () => pool.getStats(),
+      healthCheck: () => pool.healthCheck(),
+      lease: async (options) => {
+        if (over()) return await pool.lease(options);
+        const startMs = performance.now();
+        try {
+          const lease = await pool.lease(options);
+          const watched = new WatchedLease(lease, () => this.#held.delete(watched));
+          this.#held.add(watched);
+          if (over()) onLate(this.end());
+          return watched;
+        } finally {
+          onWait(performance.now() - startMs);
+        }
+      },
+    };
+  }
+
+  /** Ends every lease that is still held, with the calls under way in it, and says how many they were. */
+  end(): number {
+    const forgotten = [...this.#held];
+    for (const lease of forgotten) lease[Symbol.dispose]();
+    return forgotten.length;
+  }
+}

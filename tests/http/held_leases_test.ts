@@ -1,0 +1,135 @@
+/** What becomes of the leases that a handler takes by itself, on real pools. */
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { delay } from "@std/async";
+import { type PooledContext, type PooledHandler, withPooledSupabase } from "../../shared/http/mod.ts";
+import { DoubleReleaseError, LeaseReleasedError } from "../../shared/pool/mod.ts";
+import { readEnvironment, SupabaseService } from "../../shared/services/mod.ts";
+import type { ClientLease } from "../../shared/supabase/mod.ts";
+import { startFakeProject } from "../support/fake_project.ts";
+
+/** A function on a pool of two, each. */
+function setUp(handler: PooledHandler<unknown>) {
+  const project = startFakeProject();
+  const variables = {
+    SUPABASE_URL: project.url,
+    SUPABASE_PUBLISHABLE_KEY: "sb_publishable_test",
+    SUPABASE_SECRET_KEY: "sb_secret_test",
+    SUPABASE_JWKS: '{"keys":[]}',
+    POOL_MAX_CONNECTIONS: "2",
+    POOL_ACQUIRE_TIMEOUT_MS: "1000",
+  };
+  const service = new SupabaseService<unknown>(readEnvironment(variables));
+  const log: string[] = [];
+  const handle = withPooledSupabase<unknown>(
+    { auth: "none", variables, service, log: (line) => log.push(line) },
+    handler,
+  );
+  return {
+    project,
+    service,
+    /** Event, code and count of each line. */
+    logged: () =>
+      log.map((line) => JSON.parse(line)).map(({ event, error, count }) => [event, error.code, count] as const),
+    log,
+    send: async () => {
+      const response = await handle(new Request("https://x.test/f"));
+      await response.body?.cancel();
+      return response.status;
+    },
+    lent: () =>
+      service.getConnectionPool().getStats().activeConnections + service.getAdminPool().getStats().activeConnections,
+    async [Symbol.asyncDispose]() {
+      await service.shutdown(0);
+      await project[Symbol.asyncDispose]();
+    },
+  };
+}
+
+Deno.test("leases a handler forgets are ended with its answer, and told of in one line", async () => {
+  const kept: ClientLease<unknown>[] = [];
+  await using rig = setUp(async (_request, { pool, adminPool }) => {
+    kept.push(await pool.lease(), await adminPool.lease());
+    return new Response();
+  });
+  for (let i = 0; i < 5; i++) assertEquals([await rig.send(), rig.lent()], [200, 0]);
+  assertEquals(rig.logged(), [["lease_forgotten", "LEASE_FORGOTTEN", 1]]);
+  assertStringIncludes(rig.log[0] ?? "", "2 lease(s)");
+  assertEquals(kept.length, 10);
+  for (const { client } of kept) await assertRejects(async () => await client.from("x").select(), LeaseReleasedError);
+  assertEquals(rig.project.requests, []);
+});
+
+Deno.test("a lease that was given back, in whichever way, is not told of", async () => {
+  await using rig = setUp(async (_request, { pool }) => {
+    {
+      await using _one = await pool.lease();
+      using _two = await pool.lease();
+    }
+    const lease = await pool.lease();
+    lease.release();
+    await assertRejects(async () => await lease.release(), DoubleReleaseError);
+    return new Response();
+  });
+  assertEquals([await rig.send(), rig.lent(), rig.logged()], [200, 0, []]);
+});
+
+Deno.test("a lease held during waitUntil stays until the work is done", async () => {
+  const go = Promise.withResolvers<void>();
+  const done = Promise.withResolvers<unknown>();
+  await using rig = setUp((_request, { pool, waitUntil }) => {
+    waitUntil((async () => {
+      await using lease = await pool.lease();
+      await go.promise;
+      done.resolve((await lease.client.from("log").select()).error);
+    })());
+    waitUntil(pool.lease());
+    return new Response();
+  });
+  await rig.send();
+  await delay(1);
+  assertEquals([rig.lent(), rig.logged()], [2, []]);
+  go.resolve();
+  assertEquals(await done.promise, null);
+  await delay(1);
+  assertEquals([rig.lent(), rig.logged().length, rig.project.requests.length], [0, 1, 1]);
+});
+
+Deno.test("a lease that comes when its request is over is ended at once", async () => {
+  let late: Promise<ClientLease<unknown>> | undefined;
+  await using rig = setUp((_request, { pool }) => {
+    late = pool.lease();
+    return new Response();
+  });
+  const first = await rig.service.getConnectionPool().lease();
+  const second = await rig.service.getConnectionPool().lease();
+  await rig.send();
+  assertEquals(rig.logged(), []);
+  first.release();
+  second.release();
+  const lease = await late;
+  await assertRejects(async () => await lease?.client.from("x").select(), LeaseReleasedError);
+  assertEquals([rig.lent(), rig.logged().length], [0, 1]);
+});
+
+Deno.test("what a context that was kept leases later is its holder's own", async () => {
+  let kept: PooledContext<unknown> | undefined;
+  await using rig = setUp((_request, context) => {
+    kept = context;
+    return new Response();
+  });
+  await rig.send();
+  const lease = await kept?.pool.lease();
+  assert(lease);
+  assertEquals((await lease.client.from("x").select()).error, null);
+  lease.release();
+  assertEquals([rig.lent(), rig.logged()], [0, []]);
+});
+
+Deno.test("a handler that throws keeps no lease, and its own error is what is told", async () => {
+  await using rig = setUp(async (_request, { pool }) => {
+    await pool.lease();
+    throw new TypeError("boom");
+  });
+  assertEquals([await rig.send(), rig.lent()], [500, 0]);
+  assertEquals(rig.logged().map(([event]) => event), ["request_failed"]);
+});
