@@ -57,7 +57,8 @@ export class DenoChild {
     const serving = Promise.withResolvers<{ port: number } | { error: string }>();
     const child = new GuardedChild({
       command: [Deno.execPath(), "run", "--no-prompt", "--quiet", ...flags, entrypoint],
-      env: { ...runtimeEnvironment(), ...env, [TOKEN_VARIABLE]: token },
+      // What it says goes into logs and answers, where colours are noise.
+      env: { ...runtimeEnvironment(), NO_COLOR: "1", ...env, [TOKEN_VARIABLE]: token },
       cwd,
       onLine: (line, stream) => {
         const message = stream === "stdout" ? hear(token, line) : undefined;
