@@ -45,6 +45,7 @@ async function start({ reset, port, databasePort, project, watch, quiet }: Argum
     port,
     databasePort,
     watch,
+    warn: (line) => print(`Warning: ${line}`),
     ...(quiet ? {} : {
       log: (source, line) => print(`[${source}] ${line}`),
       progress: (step, elapsedMs) => print(`${(elapsedMs / 1000).toFixed(1).padStart(5)} s  ${step}`),

@@ -10,6 +10,7 @@ import { StackFault } from "./fault.ts";
 import { readFunctions } from "./functions/config.ts";
 import { hostedEnvironment, readSecrets } from "./functions/environment.ts";
 import { Functions } from "./functions/mod.ts";
+import { unservedFolders } from "./functions/unserved.ts";
 import { watchSources } from "./functions/watcher.ts";
 import { Gateway } from "./gateway/mod.ts";
 import { generateKeys, type Keys, loadKeys } from "./keys.ts";
@@ -39,6 +40,8 @@ export interface StackOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Gets what the parts print: which part, and one line. Default: nobody does. */
   readonly log?: (source: string, line: string) => void;
+  /** Told of each of {@linkcode Stack.warnings} as soon as it is known. Default: nobody is. */
+  readonly warn?: (line: string) => void;
   /** Told of each step that is done, and how long after the start, in ms. */
   readonly progress?: (step: string, elapsedMs: number) => void;
 }
@@ -61,7 +64,7 @@ export interface Stack extends AsyncDisposable {
   readonly dbUrl: string;
   /** The database as the role `authenticator`, which may only become `anon`, `authenticated` or `service_role`. */
   readonly authenticatorUrl: string;
-  /** What the database and the project's files no longer agree on, one line each, with the remedy. */
+  /** What in the project's files is left out, or no longer agrees with the database: one line each, with the remedy. */
   readonly warnings: readonly string[];
   /** The database alone: takes it away from under the rest, and brings it back on the same port. */
   readonly database: {
@@ -120,7 +123,20 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   }
   const keys = ephemeral ? generateKeys() : await loadKeys(`${project.state}/keys.json`);
   const configs = await readFunctions(project);
-  const { secrets, warnings } = await readSecrets(project);
+  const warnings: string[] = [];
+  const warn = (line: string) => {
+    if (warnings.includes(line)) return;
+    warnings.push(line);
+    options.warn?.(line);
+  };
+  const secrets = async () => {
+    const read = await readSecrets(project);
+    read.warnings.forEach(warn);
+    return read.secrets;
+  };
+  (await unservedFolders(project)).forEach(warn);
+  // One that cannot be read is said before anything is started.
+  await secrets();
   const gateway = new Gateway(options.port ?? 0);
   parts.defer(() => gateway.stop());
 
@@ -141,21 +157,21 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const functions = new Functions({
     project,
     configs,
-    env: {
+    env: async () => ({
       ...hostedEnvironment({ ...keys, url: gateway.url, databaseUrl: dbUrl }),
-      ...secrets,
+      ...await secrets(),
       ...options.env,
-    },
+    }),
     log,
   });
 
   const prepare = async () => {
     const fresh = await server.asSuperuser((sql) => prepareDatabase(sql, keys, authSchema));
     const report = await applyMigrations(server, project, keys);
-    warnings.push(...report.warnings);
     done(
       fresh || report.applied.length > 0 ? `Database: applied ${report.applied.join(", ") || "nothing"}` : "Database",
     );
+    report.warnings.forEach(warn);
   };
   const serveData = async () => {
     const dataApi = await DataApi.start({

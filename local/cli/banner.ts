@@ -5,18 +5,28 @@
  */
 import type { Stack } from "../stack.ts";
 
-/** Three commands to paste in order: sign up, create a budget, look at the pool. */
-export function curlLines({ url, publishableKey }: Pick<Stack, "url" | "publishableKey">): [string, string, string] {
+/** What commands are made of. */
+export type Commanded = Pick<Stack, "url" | "publishableKey"> & {
+  readonly functions: Pick<Stack["functions"], "names">;
+};
+
+/** What can be done at once, and the command to paste for it, in order: only what this project's functions can answer. */
+export function curlLines({ url, publishableKey, functions: { names } }: Commanded): [what: string, command: string][] {
   const json = `-H 'Content-Type: application/json'`;
   const key = `-H 'apikey: ${publishableKey}'`;
   // The address is new each time, so that a second paste signs up too.
   const account = `-d '{"email":"user-'$(date +%s)'@example.com","password":"correct-horse-battery"}'`;
   const token = `sed -n 's/.*"access_token":"\\([^"]*\\)".*/\\1/p'`;
-  return [
-    `TOKEN=$(curl -s ${url}/auth/v1/signup ${key} ${json} ${account} | ${token})`,
-    `curl -i ${url}/functions/v1/budgets ${key} -H "Authorization: Bearer $TOKEN" ${json} -d '{"name":"Household"}'`,
-    `curl -i ${url}/health/pool`,
+  const lines: [string, string, boolean][] = [
+    ["sign up", `TOKEN=$(curl -s ${url}/auth/v1/signup ${key} ${json} ${account} | ${token})`, true],
+    [
+      "create a budget",
+      `curl -i ${url}/functions/v1/budgets ${key} -H "Authorization: Bearer $TOKEN" ${json} -d '{"name":"Household"}'`,
+      names.includes("budgets"),
+    ],
+    ["look at the pool", `curl -i ${url}/health/pool`, names.includes("health")],
   ];
+  return lines.flatMap(([what, command, possible]) => possible ? [[what, command]] : []);
 }
 
 /** The addresses, the keys, the commands. The password of the database is in its file only. */
@@ -32,15 +42,15 @@ export function banner(stack: Stack): string {
     ["Secret key", stack.secretKey],
   ];
   const table = rows.map(([name, value]) => `  ${name.padEnd(17)}${value.replaceAll("\n", `\n${" ".repeat(19)}`)}`);
-  const warnings = stack.warnings.map((line) => `Warning: ${line}`);
+  const commands = curlLines(stack);
+  const what = commands.map(([what]) => what).join(", ");
   return [
     "",
     ...table,
     "",
-    "Sign up, create a budget, look at the pool:",
+    `${what.charAt(0).toUpperCase()}${what.slice(1)}:`,
     "",
-    ...curlLines(stack),
+    ...commands.map(([, command]) => command),
     "",
-    ...(warnings.length > 0 ? [...warnings, ""] : []),
   ].join("\n");
 }

@@ -24,6 +24,10 @@ function isTable(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+function fault(folder: string, detail: string): StackFault {
+  return new StackFault("CONFIG_INVALID", `${folder}/config.toml: ${detail}`);
+}
+
 /** A path of the config file is relative to the folder of that file. */
 function resolvePath(folder: string, path: string): string {
   if (path.startsWith("/")) return path;
@@ -36,28 +40,37 @@ function resolvePath(folder: string, path: string): string {
 }
 
 /**
+ * The tables of functions in `toml`, those that are switched off among them.
+ *
+ * @param folder The folder that the file lies in.
+ * @throws {StackFault} `CONFIG_INVALID`, with what is wrong and where.
+ */
+export function functionTables(toml: string, folder: string): Record<string, unknown> {
+  let config: unknown;
+  try {
+    config = parse(toml);
+  } catch (error) {
+    throw fault(folder, `${messageOf(error).split("\n")[0]}: correct the file, then start again.`);
+  }
+  const functions = isTable(config) ? config.functions ?? {} : {};
+  if (!isTable(functions)) throw fault(folder, "functions must be tables, as in [functions.hello].");
+  return functions;
+}
+
+/**
  * The functions that `toml` names and does not switch off, by name.
  *
  * @param folder The folder that the file lies in.
  * @throws {StackFault} `CONFIG_INVALID`, with what is wrong and where.
  */
 export function parseFunctions(toml: string, folder: string): FunctionConfig[] {
-  const fault = (detail: string) => new StackFault("CONFIG_INVALID", `${folder}/config.toml: ${detail}`);
-  let config: unknown;
-  try {
-    config = parse(toml);
-  } catch (error) {
-    throw fault(`${messageOf(error).split("\n")[0]}: correct the file, then start again.`);
-  }
-  const functions = isTable(config) ? config.functions ?? {} : {};
-  if (!isTable(functions)) throw fault("functions must be tables, as in [functions.hello].");
-  return Object.entries(functions).flatMap(([name, options]): FunctionConfig[] => {
-    if (!NAME.test(name)) throw fault(`"${name}" cannot name a function: use letters, digits, - and _.`);
-    if (!isTable(options)) throw fault(`functions.${name} must be a table, as in [functions.${name}].`);
+  return Object.entries(functionTables(toml, folder)).flatMap(([name, options]): FunctionConfig[] => {
+    if (!NAME.test(name)) throw fault(folder, `"${name}" cannot name a function: use letters, digits, - and _.`);
+    if (!isTable(options)) throw fault(folder, `functions.${name} must be a table, as in [functions.${name}].`);
     const path = (key: string, fallback: string | undefined): string | undefined => {
       const value = options[key] ?? fallback;
       if (value !== undefined && typeof value !== "string") {
-        throw fault(`functions.${name}.${key} must be a path in quotes.`);
+        throw fault(folder, `functions.${name}.${key} must be a path in quotes.`);
       }
       return value === undefined || value === "" ? undefined : resolvePath(folder, value);
     };

@@ -40,10 +40,33 @@ export function hostedEnvironment(backend: FunctionsBackend): Record<string, str
 /** Where a project keeps secrets for its functions, as the Supabase CLI does, and its own place. */
 const FILES = ["supabase/functions/.env", "functions/.env"];
 
+const NAME = /^[\w.-]+$/;
+
+/** The numbers of the lines in `text` that are neither blank, nor a comment, nor part of `NAME=value`. */
+export function strayLines(text: string): number[] {
+  const lines = text.replaceAll("\r\n", "\n").split("\n");
+  const stray: number[] = [];
+  for (let at = 0; at < lines.length; at++) {
+    const line = (lines[at] ?? "").trim();
+    if (line === "" || line.startsWith("#")) continue;
+    const [, name = "", value = ""] = /^(?:export\s+)?([^=]*)=\s*(.*)$/.exec(line) ?? [];
+    if (!NAME.test(name.trim())) {
+      stray.push(at + 1);
+      continue;
+    }
+    const quote = /^["'`]/.exec(value)?.[0];
+    if (quote === undefined || value.indexOf(quote, 1) > 0) continue;
+    // A quoted value may go over several lines; one whose quote is never closed ends with its line.
+    const last = lines.findIndex((later, index) => index > at && later.includes(quote));
+    if (last > 0) at = last;
+  }
+  return stray;
+}
+
 /**
  * The project's own secrets, from `supabase/functions/.env` and `functions/.env`.
  *
- * @returns The variables, and one line for each that the hosted platform would not take.
+ * @returns The variables, and one line for each that the hosted platform would not take, and for each line that is none.
  */
 export async function readSecrets(project: Project): Promise<{ secrets: Record<string, string>; warnings: string[] }> {
   const secrets: Record<string, string> = {};
@@ -56,8 +79,11 @@ export async function readSecrets(project: Project): Promise<{ secrets: Record<s
       if (error instanceof Deno.errors.NotFound) continue;
       throw error;
     }
+    for (const line of strayLines(text)) {
+      warnings.push(`${file}, line ${line} is not NAME=value and is left out: correct it, or begin it with #.`);
+    }
     for (const [name, value] of Object.entries(parseEnv(text))) {
-      if (value === undefined) continue;
+      if (value === undefined || !NAME.test(name)) continue;
       if (name.startsWith("SUPABASE_")) {
         warnings.push(
           `${file}: ${name} is left out, as names that begin with SUPABASE_ are the platform's: rename it.`,

@@ -23,8 +23,8 @@ export interface IsolateOptions {
   readonly project: Project;
   /** The function. */
   readonly config: FunctionConfig;
-  /** What it sees of an environment. */
-  readonly env: Readonly<Record<string, string>>;
+  /** What it sees of an environment, asked for at each start. */
+  readonly env: () => Promise<Readonly<Record<string, string>>>;
   /** Gets what it prints, and word of its crashes. */
   readonly log: (line: string) => void;
 }
@@ -122,8 +122,9 @@ export class FunctionIsolate {
   }
 
   async #start(): Promise<RunningFunction> {
-    const { config, project, env, log } = this.#options;
+    const { config, project, log } = this.#options;
     try {
+      const env = await this.#options.env();
       const child = await DenoChild.start({
         name: config.name,
         entrypoint: fromFileUrl(new URL("./bootstrap.ts", import.meta.url)),

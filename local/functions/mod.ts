@@ -14,8 +14,8 @@ export interface FunctionsOptions {
   readonly project: Project;
   /** The functions. */
   readonly configs: readonly FunctionConfig[];
-  /** What they see of an environment. */
-  readonly env: Readonly<Record<string, string>>;
+  /** What they see of an environment, asked for at each start of one. */
+  readonly env: () => Promise<Readonly<Record<string, string>>>;
   /** Gets what they print, with the name of which. */
   readonly log: (source: string, line: string) => void;
 }

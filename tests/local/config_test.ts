@@ -1,7 +1,10 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { StackFault } from "../../local/fault.ts";
 import { parseFunctions } from "../../local/functions/config.ts";
-import { concerned } from "../../local/functions/watcher.ts";
+import { unservedFolders } from "../../local/functions/unserved.ts";
+import { concerned, readAtStart } from "../../local/functions/watcher.ts";
+import { projectAt } from "../../local/project.ts";
+import { makeProject } from "./fixture.ts";
 
 Deno.test("functions are read as the Supabase CLI reads them", () => {
   const toml = `
@@ -41,9 +44,39 @@ Deno.test("a change concerns the function whose folder it is in, or all", () => 
     entrypoint: `/p/functions/${name}/index.ts`,
     importMap: undefined,
   }));
-  assertEquals(concerned("/p/functions/a/lib/x.ts", configs), ["a"]);
-  assertEquals(concerned("/p/functions/ab/x.ts", configs), ["a", "b"]);
-  assertEquals(concerned("/p/shared/pool/mod.ts", configs), ["a", "b"]);
-  assertEquals(concerned("/p/import_map.json", configs), ["a", "b"]);
-  assertEquals(concerned("/p/functions/a/.index.ts.swp", configs), []);
+  assertEquals(concerned("/p/functions/a/lib/x.ts", configs, "/p/supabase"), ["a"]);
+  assertEquals(concerned("/p/functions/ab/x.ts", configs, "/p/supabase"), ["a", "b"]);
+  assertEquals(concerned("/p/shared/pool/mod.ts", configs, "/p/supabase"), ["a", "b"]);
+  assertEquals(concerned("/p/import_map.json", configs, "/p/supabase"), ["a", "b"]);
+  assertEquals(concerned("/p/functions/a/.index.ts.swp", configs, "/p/supabase"), []);
+  assertEquals(concerned("/p/supabase/functions/.env", configs, "/p/supabase"), ["a", "b"]);
+  assertEquals(concerned("/p/supabase/.temp/state.json", configs, "/p/supabase"), []);
+});
+
+Deno.test("what is read only at the start is known by its path", () => {
+  const project = { root: "/p", supabase: "/p/supabase" };
+  const read = (path: string) => readAtStart(path, project);
+  assertEquals(read("/p/supabase/config.toml"), "supabase/config.toml");
+  assertEquals(read("/p/supabase/migrations/2026_a.sql"), "supabase/migrations/2026_a.sql");
+  for (const path of ["migrations/notes.md", "migrations/.2026_a.sql.swp", "functions/a/config.toml", "seed.sql"]) {
+    assertEquals(read(`/p/supabase/${path}`), undefined, path);
+  }
+});
+
+Deno.test("a folder with a function's module and no table in the config is named", async () => {
+  await using fixture = await makeProject();
+  const unserved = () => unservedFolders(projectAt(fixture.root));
+  assertEquals(await unserved(), []);
+  await fixture.write("functions/notes/index.ts", "");
+  await fixture.write("functions/_shared/index.ts", "");
+  await fixture.write("functions/library/helper.ts", "");
+  await fixture.write("supabase/functions/old/index.js", "");
+  const line = (path: string, name: string) =>
+    `${path} is not in supabase/config.toml and is not served: add [functions.${name}] there, then start again.`;
+  assertEquals(await unserved(), [line("functions/notes", "notes"), line("supabase/functions/old", "old")]);
+  await fixture.write(
+    "supabase/config.toml",
+    `[functions.probe]\n[functions.health]\n[functions.old]\nenabled = false\n[functions.n]\nentrypoint = "../functions/notes/index.ts"`,
+  );
+  assertEquals(await unserved(), []);
 });

@@ -52,7 +52,7 @@ Deno.test("a project keeps its data and keys, one stack at a time, until it is r
     await using again = new Run(fixture.root, []);
     const url = await again.ready();
     assertEquals(await Deno.readTextFile(keysFile), keys);
-    assertMatch(again.output, /Warning: supabase\/seed\.sql was changed .*--reset/);
+    assertMatch(again.output, /s {2}Database\nWarning: supabase\/seed\.sql was changed .*--reset[^]*Gateway/);
     const { publishableKey } = JSON.parse(keys);
     const greetings = await fetch(`${url}/rest/v1/greetings`, { headers: { apikey: publishableKey } });
     assertEquals(await greetings.json(), [{ body: "hello" }]);

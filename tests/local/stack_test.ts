@@ -3,7 +3,7 @@ import { createClient } from "@supabase/supabase-js";
 import { jwtVerify } from "jose";
 import { type Stack, startStack } from "../../local/mod.ts";
 import { processInfo } from "../../local/processes.ts";
-import { eventually, type Fixture, makeProject } from "./fixture.ts";
+import { eventually, type Fixture, makeProject, PROBE } from "./fixture.ts";
 
 async function withStack(
   use: (stack: Stack, fixture: Fixture, lines: string[]) => Promise<void>,
@@ -261,12 +261,52 @@ Deno.test("functions", async (t) => {
       await eventually(() => lines.includes("probe: background done"), "the background work");
     });
 
+    await t.step("are loaded anew with what .env holds now", async () => {
+      const token = async () => (await (await fetch(`${probe}/env`)).json()).TOKEN;
+      for (
+        const [file, value] of [["functions/.env", "one"], ["functions/.env", "two"], [
+          "supabase/functions/.env",
+          "three",
+        ]]
+      ) {
+        await fixture.write(file ?? "", `TOKEN=${value}\n`);
+        if (value === "three") await Deno.remove(`${fixture.root}/functions/.env`);
+        await eventually(async () => await token() === value, `TOKEN=${value}`);
+      }
+      await fixture.write("supabase/functions/.env", "MINE=no\nsesame\n");
+      await eventually(async () => await token() === undefined, "no TOKEN");
+      assertEquals((await (await fetch(`${probe}/env`)).json()).MINE, "yes");
+      assertEquals(stack.warnings.map((line) => line.replace(/ is .*/, "")), ["supabase/functions/.env, line 2"]);
+    });
+
+    await t.step("that only a new start would serve are named, and so is what it would read", async () => {
+      await fixture.write("functions/notes/index.ts", PROBE);
+      await fixture.write("supabase/migrations/20260202000000_more.sql", "select 1;");
+      await fixture.write(
+        "supabase/config.toml",
+        `${await Deno.readTextFile(`${fixture.root}/supabase/config.toml`)}\n`,
+      );
+      const expected = [
+        "functions/notes is not in supabase/config.toml and is not served",
+        "supabase/config.toml changed: start again to use it",
+        "supabase/migrations/20260202000000_more.sql changed: start again to use it",
+      ];
+      const said = () =>
+        lines.filter((line) => line.startsWith("watch: ")).map((line) =>
+          line.slice(7).replace(/ served: .*/, " served")
+        );
+      await eventually(() => expected.every((line) => said().includes(line)), "three lines");
+      await Deno.remove(`${fixture.root}/supabase/migrations/20260202000000_more.sql`);
+      await Deno.remove(`${fixture.root}/functions/notes`, { recursive: true });
+    });
+
     await t.step("that do not load say why, and load again once they are mended", async () => {
       const source = await Deno.readTextFile(`${fixture.root}/functions/probe/index.ts`);
       await fixture.write("functions/probe/index.ts", "import { nothing } from './nothing.ts'; nothing();");
       await eventually(async () => {
         const response = await fetch(probe);
         const text = await response.text();
+        assertEquals(text.includes("\\u001b"), false, text);
         return response.status === 503 && text.includes("FUNCTION_LOAD_FAILED") && text.includes("nothing.ts");
       }, "a 503 that names the module");
       assertEquals(await (await fetch(`${stack.url}/functions/v1/health/pool`)).text(), "/health/pool");
