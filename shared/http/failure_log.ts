@@ -50,7 +50,7 @@ export class FailureLog {
   }
 
   /** Writes a line for the first of many errors with the same code. */
-  seldom(event: string, error: PoolError, entry: LogEntry = {}): void {
+  seldom(event: string, error: Error & { readonly code: string }, entry: LogEntry = {}): void {
     const nowMs = this.#clock.now();
     const told = this.#told.get(error.code);
     if (told !== undefined && nowMs - told.atMs < QUIET_MS) {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type AuthModeWithKey, type ErrorResponseConfig, SupabaseServerError } from "@supabase/server";
+import { type AuthError, type AuthModeWithKey, type ErrorResponseConfig, SupabaseServerError } from "@supabase/server";
 import { ConfigError, PoolError } from "../pool/mod.ts";
 import { MIN_JWT_SECRET_BYTES } from "../services/mod.ts";
 import { IdentityError } from "../supabase/mod.ts";
@@ -128,12 +128,15 @@ function failure(error: unknown): Response {
  *
  * Preflights, refused credentials and CORS headers are those of `withSupabase`.
  * Every answer also tells how the pool stands (`X-Pool-*`) and how long the
- * request waited for it (`Server-Timing`). An
- * error the handler throws is answered by {@linkcode errorResponse} and, where
- * the answer is 500 or more, logged with its causes; load and shutdown (503) at
- * most once a second per code, with how many they were. `/<name>/health/pool` tells how the pool
- * of this isolate stands. The environment is read at the first request; while
- * it is bad, every request is answered 500 and the log lists what is wrong.
+ * request waited for it (`Server-Timing`). `/<name>/health/pool` tells how the
+ * pool of this isolate stands.
+ *
+ * An error the handler throws is answered by {@linkcode errorResponse} and,
+ * where the answer is 500 or more, logged with its causes. What any caller can
+ * repeat (load and shutdown, 503; credentials that cannot be checked) is logged
+ * at most once a second per code, with how many they were. The environment is
+ * read at the first request; while it is bad, every request is answered 500 and
+ * the log lists what is wrong.
  *
  * The returned function never throws and never rejects.
  */
@@ -158,13 +161,19 @@ export function withPooledSupabase<Database = any>(
     forgotten: (count) => failures.seldom("lease_forgotten", forgotten(count)),
   };
 
+  function refuse(error: AuthError): Response {
+    // Keys that are missing, a JWKS that cannot be fetched: not the caller's fault, and any caller can repeat it.
+    if (error.status >= 500) failures.seldom("request_failed", error, { secrets: secrets() });
+    return refusal(error, errors);
+  }
+
   async function answer(request: Request, timing: Timing): Promise<Response> {
     const { runtime: { service, environment }, authenticate } = prepared ??= prepare(options, runtime());
     if (health && request.url.includes("/health/pool") && isHealthPath(new URL(request.url).pathname)) {
       return await answerHealth(request, { service, environment } as Runtime<never>);
     }
     const { auth, error } = await authenticate(request);
-    if (error) return refusal(error, errors);
+    if (error) return refuse(error);
     const scope = new RequestScope(request, { service, environment }, auth, events);
     let failed = true;
     try {
@@ -178,7 +187,7 @@ export function withPooledSupabase<Database = any>(
       const failure = scope.explain(error);
       // A token may expire while its request runs; then it is refused as any expired one.
       const again = failure instanceof IdentityError ? await authenticate(request) : undefined;
-      if (again?.error) return refusal(again.error, errors);
+      if (again?.error) return refuse(again.error);
       throw failure;
     } finally {
       timing.waitedMs = scope.waitedMs;

@@ -75,3 +75,26 @@ Deno.test("a flood of refusals is one line a second per code, and none is uncoun
     ["QUEUE_FULL", 101],
   ]);
 });
+
+Deno.test("credentials that cannot be checked for a fault of ours are logged, once a second", async () => {
+  using time = new FakeTime();
+  const lines: string[] = [];
+  const handle = withPooledSupabase<unknown>(
+    { auth: "publishable:absent", variables: VARIABLES, service: new FakePools(), log: (line) => lines.push(line) },
+    () => new Response(),
+  );
+  const ask = async () => {
+    const response = await handle(new Request("https://x.test/f", { headers: { apikey: "sb_publishable_mine" } }));
+    await response.body?.cancel();
+    return response.status;
+  };
+  assertEquals([await ask(), await ask(), await ask()], [500, 500, 500]);
+  time.tick(1_000);
+  await ask();
+  const told = lines.map((line) => JSON.parse(line));
+  assertEquals(told.map(({ level, error, count }) => [level, error.code, count]), [
+    ["error", "NO_KEYS_CONFIGURED", 1],
+    ["error", "NO_KEYS_CONFIGURED", 3],
+  ]);
+  assertFalse(lines.join().includes("sb_publishable_mine"));
+});
