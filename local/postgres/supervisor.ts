@@ -37,7 +37,7 @@ export function supervise(server: Supervised, options: SupervisorOptions): Async
   let attempts = 0;
   let startedAt = -Infinity;
   let reviving: Promise<void> | undefined;
-  let reason = "it ended again and again";
+  let reason: string | undefined;
 
   const pause = (ms: number) =>
     new Promise<void>((resolve) => {
@@ -49,14 +49,19 @@ export function supervise(server: Supervised, options: SupervisorOptions): Async
     });
 
   const revive = async () => {
-    if (performance.now() - startedAt > steadyMs) attempts = 0;
+    if (performance.now() - startedAt > steadyMs) {
+      attempts = 0;
+      reason = undefined;
+    }
     for (;;) {
       const delayMs = delaysMs[attempts++];
       if (delayMs === undefined) {
         return onGivenUp(
           new StackFault(
             "POSTGRES_FAILED",
-            `Postgres ended and could not be kept running in ${delaysMs.length} attempts (${reason}): remedy that, then start again.`,
+            `Postgres ended, and ${delaysMs.length} attempts did not keep it running. ${
+              reason ?? "It ended again and again: look at what it says above, then start again."
+            }`,
           ),
         );
       }
@@ -68,8 +73,8 @@ export function supervise(server: Supervised, options: SupervisorOptions): Async
         return log("runs again");
       } catch (error) {
         if (closing.signal.aborted) return;
-        reason = messageOf(error).replace(/[:.][^:.]*\.?$/, "");
-        log(messageOf(error));
+        // The same reason again is no news.
+        if (reason !== messageOf(error)) log(reason = messageOf(error));
       }
     }
   };
