@@ -27,6 +27,8 @@ export function abort(world: World, entry: Acquire): void {
   const waits = entry.state === "waiting" ? 1 : 0;
   world.aborts += waits;
   entry.abort.abort(new Error(`${entry.name} went away`));
+  // Inside the pool one may have been served already and not know it.
+  if (world.nested > 0) return;
   const left = before.waitingForConnection - world.stats.waitingForConnection;
   world.verdict.hold(9, left === waits, () => `aborting ${entry.name} took ${left} out of the line, not ${waits}`);
   unchanged(world, 10, () => ({ ...before, waitingForConnection: before.waitingForConnection - waits }), "an abort");
@@ -123,15 +125,31 @@ export function resize(world: World, limits: PoolLimits): void {
 }
 
 /** What a listener, or a hook, does that nobody expects. */
-export type Mischief = "throws" | "tryLease" | "invalidates";
+export type Mischief = "throws" | "tryLease" | "invalidates" | "aborts" | "releases";
 
 function play(world: World, mischief: Mischief): void {
   if (mischief === "throws") throw new Error("a listener throws");
   world.nested++;
+  world.nestedIn = world.turn;
+  const [item, grant] = [world.live.at(-1), [...world.held].at(-1)];
+  const waiter = [...world.waiting].find((entry) => entry.abort);
   if (mischief === "tryLease") ask(world, { how: "tryLease", lane: "normal", timeoutMs: 0, abortable: false });
-  const item = world.live.at(-1);
   if (mischief === "invalidates" && item) invalidate(world, item);
+  if (mischief === "releases" && grant?.lease?.active) release(world, grant, {});
+  if (mischief === "aborts" && waiter) abort(world, waiter);
   world.nested--;
+}
+
+/** Has a holder give its resource back as soon as it learns that it has lost it. */
+export function letGo(world: World, grant: Grant): void {
+  const { lease, acquire } = grant;
+  if (!lease?.active) return;
+  world.transcript.did(`${acquire.name} releases when it is lost`);
+  lease.onLost = () => {
+    if (!lease.active) return;
+    world.nestedIn = world.turn;
+    release(world, grant, {});
+  };
 }
 
 /** Adds a listener that misbehaves, once. */

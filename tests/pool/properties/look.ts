@@ -55,6 +55,7 @@ export async function freeze(world: World, ms: number): Promise<void> {
   world.transcript.did(`clock.freeze(${ms})`);
   world.clock.freeze(ms);
   world.frozen = true;
+  world.wokeAt = world.now;
   await look(world);
 }
 
@@ -181,10 +182,12 @@ function lookAtFloor(world: World, size: number, idle: number): void {
     verdict.hold(19, size >= minConnections, () => `${size} are there, the floor is ${minConnections}`);
   }
   const patience = config.idleTimeoutMs + Math.min(config.idleTimeoutMs, config.leakThresholdMs);
+  // After a freeze it has the time of one more pass.
+  const awake = Math.max(world.surplusSince, world.wokeAt - config.idleTimeoutMs);
   for (const item of idleOnes(world)) {
-    const unused = now - Math.max(item.usedAt, item.checkedAt, world.surplusSince);
+    const unused = now - Math.max(item.usedAt, item.checkedAt, awake);
     verdict.hold(19, unused <= patience, () => `${item} is surplus and unused for ${unused} ms`);
-    const late = now - Math.max(item.expiresAt, item.usedAt, item.checkedAt);
+    const late = now - Math.max(item.expiresAt, item.usedAt, item.checkedAt, awake);
     verdict.hold(18, late <= patience, () => `${item} is kept ${late} ms after its end`);
   }
 }

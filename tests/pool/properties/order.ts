@@ -61,6 +61,8 @@ function isPassed(grant: Grant, other: Acquire): boolean {
  * the same turn its promise says so later than to those who waited before.
  */
 function isTold(world: World, grant: Grant, other: Acquire): boolean {
+  // It may have asked while a hook that its own call led to saw to others.
+  if (other.turn === world.turn && world.nestedIn === world.turn) return false;
   if (world.heard || !other.grant) return true;
   return grant.acquire.turn < world.turn && other.turn < world.turn;
 }
@@ -72,10 +74,13 @@ function compare(world: World, grant: Grant, other: Acquire): void {
   const said = () => `${served.name} (${served.lane}) was served before ${other.name} (${other.lane})`;
   if (other.lane === served.lane) return verdict.hold(6, !cameFirst, said);
 
+  // What a hook does in between may have made the room only after the grant.
+  const isSplit = room.separate && (other.lane === "admin") !== (served.lane === "admin");
+  if (isSplit && world.nestedIn === world.turn) return;
   const eligible = (other.lane === "admin" ? room.admin : room.others) > 0;
   const isHigher = RANKS[other.lane] < RANKS[served.lane];
   if (cameFirst && isHigher) verdict.hold(7, !eligible, said);
-  if (room.separate && (other.lane === "admin") !== (served.lane === "admin")) return;
+  if (isSplit) return;
 
   const { agingMs } = world.setup.config;
   const ahead = other.since + RANKS[other.lane] * agingMs - (served.since + RANKS[served.lane] * agingMs);

@@ -161,13 +161,18 @@ const invalidations = index.map((index) => {
 
 const listeners = fc.tuple(
   fc.constantFrom(...EVENTS),
-  fc.constantFrom<deeds.Mischief>("throws", "tryLease", "invalidates"),
+  fc.constantFrom<deeds.Mischief>("throws", "tryLease", "invalidates", "aborts", "releases"),
 ).map(([event, what]) => new Step(`at ${event} ${what}`, always, (world) => deeds.listen(world, event, what)));
 
 const traps = fc.tuple(
   fc.constantFrom<Hook>("create", "validate", "reset", "destroy", "destroy"),
-  fc.constantFrom<"tryLease" | "invalidates">("tryLease", "invalidates"),
+  fc.constantFrom<Exclude<deeds.Mischief, "throws">>("tryLease", "invalidates", "aborts", "releases"),
 ).map(([hook, what]) => new Step(`in ${hook} ${what}`, always, (world) => deeds.trap(world, hook, what)));
+
+const losses = index.map((index) => {
+  const { possible, act } = on(({ held }) => held, index, deeds.letGo);
+  return new Step(`letGo(${index})`, possible, act);
+});
 
 const limits = fc.record({ max: fc.integer({ min: 1, max: 5 }), min: fc.nat(5), reserved: fc.constantFrom(0, 0, 1, 2) })
   .map(({ max, min, reserved }) => ({
@@ -198,7 +203,7 @@ export function scripts(weights: Weights, maxCommands: number, replayPath?: stri
     hooks,
     finish: finishes,
     invalidate: invalidations,
-    listen: fc.oneof(listeners, traps),
+    listen: fc.oneof(listeners, traps, losses),
     resize: resizes,
     shutdown: shutdowns,
   };

@@ -74,6 +74,8 @@ export class World {
   };
   /** How deep inside the pool the script is. */
   nested = 0;
+  /** The latest turn in which it was. */
+  nestedIn = -1;
   /** What the next call of a hook does before anything else. */
   readonly traps = new Map<Hook, () => void>();
   /** Listeners that misbehave. */
@@ -95,6 +97,8 @@ export class World {
   lentBefore = 0;
   /** Time has passed and no timer has run. */
   frozen = false;
+  /** When the latest freeze ended. */
+  wokeAt = -Infinity;
   /** Since when there have been no more resources than the floor asks for. */
   surplusSince = 0;
   resizes = 0;
