@@ -19,6 +19,7 @@ export interface Ask {
 
 /** Asks for a resource. */
 export function ask(world: World, { how, lane, timeoutMs, abortable }: Ask): void {
+  world.askedIn = world.turn;
   const abort = abortable ? new AbortController() : undefined;
   const entry: Acquire = {
     name: `a${world.acquires++}`,

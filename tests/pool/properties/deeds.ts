@@ -156,7 +156,9 @@ export function letGo(world: World, grant: Grant): void {
 export function listen(world: World, event: AnyEvent, mischief: Mischief): void {
   if (!world.heard) return;
   world.transcript.did(`at the next ${event}, a listener: ${mischief}`);
-  const subscription = world.pool.on(event, () => {
+  const subscription = world.pool.on(event, (heard) => {
+    // What other listeners throw is none of its business.
+    if ("source" in heard && heard.source === "listener") return;
     subscription[Symbol.dispose]();
     world.subscriptions.delete(subscription);
     play(world, mischief);

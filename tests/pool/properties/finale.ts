@@ -5,7 +5,7 @@
  * @module
  */
 import { ask } from "./asking.ts";
-import { finish, misuse, release, resize, setMode, shutdown } from "./deeds.ts";
+import { finish, misuse, release, resize, setMode, shutdown, trap } from "./deeds.ts";
 import { advance, look } from "./look.ts";
 import type { World } from "./world.ts";
 
@@ -71,6 +71,8 @@ export async function finale(world: World): Promise<void> {
     await ended(world);
     world.verdict.hold(4, world.waiting.size === 0, () => `${world.waiting.size} are never served`);
     await probe(world);
+    // The end of one resource may be the end of another.
+    if (world.setup.seed % 2 === 0) trap(world, "destroy", "invalidates");
     shutdown(world, 100);
     await look(world);
   }

@@ -14,7 +14,7 @@ testGroup({
     hooks: 4,
     finish: 4,
     invalidate: 4,
-    listen: 0,
+    listen: 4,
     resize: 2,
     shutdown: 1,
   },

@@ -32,6 +32,7 @@ export async function look(world: World): Promise<void> {
   lookAtClose(world);
   for (const list of Object.values(world.news)) list.length = 0;
   world.turn++;
+  world.attempts = 0;
   world.verdict.pass();
 }
 
@@ -139,7 +140,13 @@ function lookAtSize(world: World): void {
   }
   const standing = total - stats.closingConnections;
   if (standing <= world.limits.minConnections) world.surplusSince = world.now;
-  if (world.frozen) return;
+  if (world.frozen) {
+    // Expiry is judged when the pool is used, whether a timer has run or not.
+    if (world.askedIn === world.turn && !world.shutdown && world.nestedIn < world.turn) {
+      lookAtIdle(world, world.surplusSince);
+    }
+    return;
+  }
   verdict.hold(14, stats.totalDestroyed === destroyed, () => `${stats.totalDestroyed} of ${destroyed} destroyed`);
 
   const live = world.live.length;
@@ -181,13 +188,18 @@ function lookAtFloor(world: World, size: number, idle: number): void {
   if (now >= world.pauses.refillBy && stats.totalConnections < maxConnections) {
     verdict.hold(19, size >= minConnections, () => `${size} are there, the floor is ${minConnections}`);
   }
-  const patience = config.idleTimeoutMs + Math.min(config.idleTimeoutMs, config.leakThresholdMs);
   // After a freeze it has the time of one more pass.
-  const awake = Math.max(world.surplusSince, world.wokeAt - config.idleTimeoutMs);
+  lookAtIdle(world, Math.max(world.surplusSince, world.wokeAt - config.idleTimeoutMs));
+}
+
+/** What is unused too long, or has ended: nothing that was so `since`. */
+function lookAtIdle(world: World, since: number): void {
+  const { verdict, now, setup: { config } } = world;
+  const patience = config.idleTimeoutMs + Math.min(config.idleTimeoutMs, config.leakThresholdMs);
   for (const item of idleOnes(world)) {
-    const unused = now - Math.max(item.usedAt, item.checkedAt, awake);
+    const unused = now - Math.max(item.usedAt, item.checkedAt, since);
     verdict.hold(19, unused <= patience, () => `${item} is surplus and unused for ${unused} ms`);
-    const late = now - Math.max(item.expiresAt, item.usedAt, item.checkedAt, awake);
+    const late = now - Math.max(item.expiresAt, item.usedAt, item.checkedAt, since);
     verdict.hold(18, late <= patience, () => `${item} is kept ${late} ms after its end`);
   }
 }

@@ -15,6 +15,9 @@ const ROUNDING_MS = 1;
 /** A pool that nobody listens to may take a resource for given back so much too early. */
 const TICK_MS = 1_000;
 
+/** More creations than this in one turn come of no script. */
+const MANY = 1_000;
+
 /** The events of a pool that a script can bring about more than once. */
 export const EVENTS = Object.freeze(
   ["created", "destroyed", "acquired", "released", "waited", "timedOut", "leaked", "returned", "error"] as const,
@@ -95,6 +98,10 @@ export class Watch implements Observer {
   /** The pool begins to make one: there must be a slot for it, and no pause. */
   #creating(): void {
     const world = this.#world;
+    const isEndless = ++world.attempts > MANY;
+    world.verdict.hold(13, !isEndless, () => `${MANY} attempts in one turn`);
+    // Or the run would never end.
+    if (isEndless) world.workshop.modes.create = "hangs";
     const { maxConnections, minConnections } = world.limits;
     const closing = world.underWay("destroy").filter(({ item }) => item?.slotless === false);
     const taken = world.live.length + world.underWay("create").length + closing.length;

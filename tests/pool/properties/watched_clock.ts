@@ -6,10 +6,15 @@
 import type { Timer } from "../../../shared/resilience/mod.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 
+/** More timers than this at one instant come of no script. */
+const MANY = 10_000;
+
 /** A {@linkcode FakeClock} whose timers can be run one instant at a time. */
 export class WatchedClock extends FakeClock {
   /** When the latest of the timers that have run was due. */
   ran = -Infinity;
+  #latest = -Infinity;
+  #runs = 0;
   readonly #due = new Set<{ readonly at: number }>();
 
   override setTimer(callback: () => void, delayMs: number): Timer {
@@ -18,6 +23,7 @@ export class WatchedClock extends FakeClock {
     const timer = super.setTimer(() => {
       this.#due.delete(entry);
       this.ran = Math.max(this.ran, entry.at);
+      this.#guard();
       callback();
     }, delayMs);
     return {
@@ -26,6 +32,13 @@ export class WatchedClock extends FakeClock {
         timer.cancel();
       },
     };
+  }
+
+  /** Ends a run in which timers set each other anew for ever, without time passing. */
+  #guard(): void {
+    if (this.now() !== this.#latest) this.#runs = 0;
+    this.#latest = this.now();
+    if (++this.#runs > MANY) throw new Error(`${MANY} timers have run at one instant`);
   }
 
   /** When the next timer is due; `Infinity` when none is set. */

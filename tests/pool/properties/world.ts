@@ -74,7 +74,11 @@ export class World {
   };
   /** How deep inside the pool the script is. */
   nested = 0;
-  /** The latest turn in which it was. */
+  /** The latest turn in which somebody asked for a resource. */
+  askedIn = -1;
+  /** How often the factory was asked in this turn. */
+  attempts = 0;
+  /** The latest turn in which the script was inside the pool. */
   nestedIn = -1;
   /** What the next call of a hook does before anything else. */
   readonly traps = new Map<Hook, () => void>();
