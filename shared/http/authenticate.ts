@@ -6,8 +6,12 @@
  */
 import { extractCredentials, verifyAuth } from "@supabase/server/core";
 import type { AuthError, AuthModeWithKey, AuthResult, JWTClaims, SupabaseEnv } from "@supabase/server";
+import { decodeProtectedHeader } from "jose";
+import { deepFreeze } from "./deep_freeze.ts";
+import { JwksSource, type KeySet } from "./jwks_source.ts";
 import { invalidToken } from "./refusal.ts";
-import { createSecretVerifier, type ExpectedClaims } from "./shared_secret.ts";
+import { createSecretVerifier, type ExpectedClaims, type SecretVerifier } from "./shared_secret.ts";
+import { TokenMemory, type VerifiedWith } from "./token_memory.ts";
 import { DEFAULT_USER_ROLES, toUserClaims, userTokenFailure } from "./user_token.ts";
 
 /** What a request's credentials are held against. */
@@ -20,6 +24,8 @@ export interface AuthenticateOptions extends ExpectedClaims {
   readonly jwtSecret?: string | undefined;
   /** The roles a user's token may carry. Default: `authenticated`. */
   readonly roles?: readonly string[] | undefined;
+  /** How long a verified token is remembered, in ms, 60,000 at most. Default: 0, not at all. */
+  readonly rememberTokensMs?: number | undefined;
   /** The wall clock, in ms since the epoch. Default: `Date.now`. */
   readonly now?: () => number;
 }
@@ -32,37 +38,64 @@ export type Verdict =
 /** Verifies the credentials of a request. Never throws. */
 export type Authenticate = (request: Request) => Promise<Verdict>;
 
+/** A verdict, and what the token was verified with: nothing, where that cannot be told. */
+interface Verified {
+  readonly verdict: Verdict;
+  readonly verifiedWith?: VerifiedWith | undefined;
+}
+
+/** The options' lists are the caller's own: what is checked is what was given when the handler was made. */
+function copy(expected: string | string[] | undefined): string | string[] | undefined {
+  return Array.isArray(expected) ? [...expected] : expected;
+}
+
+function kidOf(token: string): string | undefined {
+  try {
+    return decodeProtectedHeader(token).kid;
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Makes the check for one set of options. `@supabase/server` verifies
  * everything it can; HS256 tokens are verified against `jwtSecret`. Whoever
- * verified a user's token, it must then pass {@linkcode userTokenFailure}.
+ * verified a user's token, it must then pass {@linkcode userTokenFailure}, on
+ * every request, remembered or not. A user's claims are frozen: requests with
+ * the same token share them.
  */
 export function createAuthenticate(options: AuthenticateOptions): Authenticate {
-  const { env, roles = DEFAULT_USER_ROLES, jwtSecret, now = Date.now } = options;
+  const { env, roles = DEFAULT_USER_ROLES, jwtSecret, rememberTokensMs = 0, now = Date.now } = options;
   const modes: AuthModeWithKey[] = typeof options.auth === "string" ? [options.auth] : [...options.auth];
-  const { audience, issuer } = options;
+  const [audience, issuer] = [copy(options.audience), copy(options.issuer)];
   const expected = {
     ...(audience === undefined ? {} : { audience }),
     ...(issuer === undefined ? {} : { issuer }),
   };
   const userMode = modes.indexOf("user");
   const secret = jwtSecret === undefined ? undefined : createSecretVerifier(jwtSecret, env.jwks);
+  const memory = new TokenMemory({ rememberMs: userMode < 0 ? 0 : rememberTokensMs, now });
+  // Without a memory the library looks after the keys by itself.
+  const source = memory.on && env.jwks instanceof URL ? new JwksSource(env.jwks) : undefined;
 
-  async function withLibrary(request: Request, auth: AuthModeWithKey[]): Promise<Verdict> {
-    const { data, error } = await verifyAuth(request, { auth, env, ...expected });
+  const inline = env.jwks === null || env.jwks instanceof URL ? undefined : env.jwks;
+
+  async function withLibrary(request: Request, auth: AuthModeWithKey[], keys?: KeySet): Promise<Verdict> {
+    const { data, error } = await verifyAuth(request, { auth, env: keys ? { ...env, jwks: keys } : env, ...expected });
     return error === null ? { auth: data, error } : { auth: null, error };
   }
 
-  async function verify(request: Request, token: string | null): Promise<Verdict> {
-    if (secret === undefined || userMode < 0 || token === null || !secret.covers(token)) {
-      return await withLibrary(request, modes);
-    }
-    if (userMode > 0) {
-      // The modes named before `user` come first, as they would for any token.
-      const earlier = await withLibrary(request, modes.slice(0, userMode));
-      if (earlier.error === null) return earlier;
-    }
-    const { claims, failure } = await secret.verify(token, expected);
+  /** What the modes named before `user` make of the request: they come first, as they would for any token. */
+  async function earlierMatch(request: Request): Promise<Verdict | undefined> {
+    if (userMode <= 0) return undefined;
+    const earlier = await withLibrary(request, modes.slice(0, userMode));
+    return earlier.error === null ? earlier : undefined;
+  }
+
+  async function withSecret(verifier: SecretVerifier, request: Request, token: string): Promise<Verdict> {
+    const earlier = await earlierMatch(request);
+    if (earlier) return earlier;
+    const { claims, failure } = await verifier.verify(token, expected);
     if (failure) return refuse(request, token, failure);
     const jwtClaims = claims as JWTClaims;
     return {
@@ -71,16 +104,36 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     };
   }
 
+  async function verify(request: Request, token: string): Promise<Verified> {
+    if (secret?.covers(token)) return { verdict: await withSecret(secret, request, token), verifiedWith: secret };
+    // Where the keys cannot be fetched, the library tries by itself and says why it fails.
+    const keys = source ? await source.keysFor(kidOf(token)) : inline;
+    return { verdict: await withLibrary(request, modes, keys), verifiedWith: keys };
+  }
+
   function refuse(request: Request, token: string, failure: Parameters<typeof invalidToken>[2]): Verdict {
     const { apikey } = extractCredentials(request);
     return { auth: null, error: invalidToken(modes, { token, apikey }, failure) };
   }
 
+  const isCurrent = (by: VerifiedWith) => by === secret || by === (source ? source.fresh : inline);
+
+  async function recallOrVerify(request: Request, token: string): Promise<Verified> {
+    const auth = memory.on ? memory.recall(token, isCurrent) : undefined;
+    if (auth === undefined) return await verify(request, token);
+    return { verdict: await earlierMatch(request) ?? { auth, error: null } };
+  }
+
   return async (request) => {
     const { token } = extractCredentials(request);
-    const verdict = await verify(request, token);
-    if (verdict.auth === null || verdict.auth.authMode !== "user") return verdict;
-    const failure = userTokenFailure(verdict.auth.jwtClaims ?? {}, roles, now());
-    return failure ? refuse(request, verdict.auth.token ?? "", failure) : verdict;
+    if (token === null || userMode < 0) return await withLibrary(request, modes);
+    const { verdict, verifiedWith } = await recallOrVerify(request, token);
+    const { auth } = verdict;
+    if (auth?.authMode !== "user") return verdict;
+    const failure = userTokenFailure(auth.jwtClaims ?? {}, roles, now());
+    if (failure) return refuse(request, token, failure);
+    deepFreeze(auth);
+    if (memory.on && verifiedWith) memory.remember(token, verifiedWith, auth, Number(auth.jwtClaims?.exp) * 1_000);
+    return verdict;
   };
 }

@@ -6,7 +6,7 @@
  */
 import { type AuthError, type AuthModeWithKey, type ErrorResponseConfig, SupabaseServerError } from "@supabase/server";
 import { ConfigError, PoolError } from "../pool/mod.ts";
-import { MIN_JWT_SECRET_BYTES } from "../services/mod.ts";
+import { MIN_JWT_SECRET_BYTES, parseHandlerSettings } from "../services/mod.ts";
 import { IdentityError } from "../supabase/mod.ts";
 import { type Authenticate, createAuthenticate } from "./authenticate.ts";
 import { type CorsOption, createCors } from "./cors.ts";
@@ -35,6 +35,12 @@ export interface PooledSupabaseOptions<Database> extends RuntimeOptions<Database
   readonly issuer?: string | string[];
   /** The secret of HS256 tokens, 32 bytes or more. Default: the variable `JWT_SECRET`, or none. */
   readonly jwtSecret?: string;
+  /**
+   * How long a verified token of a user is remembered, in ms, 60,000 at most: never past its `exp`, and not past a
+   * change of the project's keys. 0 verifies each token each time. Default: the variable `POOL_REMEMBER_TOKENS_MS`,
+   * or 60,000.
+   */
+  readonly rememberTokensMs?: number;
   /** Default: the headers of supabase-js. */
   readonly cors?: CorsOption;
   /** How much a refusal of credentials tells. Default: everything but secrets. */
@@ -78,13 +84,14 @@ function prepare<Database>(
 ): Prepared<Database> {
   const { auth = "user", audience, issuer } = options;
   const { environment, service } = runtime;
+  const { rememberTokensMs } = parseHandlerSettings(options, environment.handler);
   if (options.jwtSecret !== undefined) checkJwtSecret(options.jwtSecret);
   const jwtSecret = options.jwtSecret ?? environment.jwtSecret;
   // The pool refuses the token of any other role again, when it lends.
   const roles = service.getConnectionPool().config.userRoles;
   return {
     runtime,
-    authenticate: createAuthenticate({ auth, audience, issuer, roles, jwtSecret, env: environment }),
+    authenticate: createAuthenticate({ auth, audience, issuer, roles, jwtSecret, env: environment, rememberTokensMs }),
     secrets: [...Object.values(environment.secretKeys), ...(jwtSecret === undefined ? [] : [jwtSecret])],
   };
 }

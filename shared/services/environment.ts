@@ -10,6 +10,7 @@ import { type Keys, readApiKeys, readJwks, valueOf, type Variables } from "./env
 import { type PoolVariables, readPoolVariables } from "./environment_pool.ts";
 
 export type { Keys, Variables } from "./environment_keys.ts";
+export { DEFAULT_HANDLER_SETTINGS, type HandlerSettings, parseHandlerSettings } from "./handler_settings.ts";
 export { POOL_VARIABLES, type PoolVariables } from "./environment_pool.ts";
 
 /** Shortest shared secret for HS256: RFC 7518, section 3.2, wants a key as long as the hash. */
@@ -61,8 +62,9 @@ function readJwtSecret(variables: Variables, issues: ConfigIssue[]): string | un
  * - the API keys and the JWKS, as `@supabase/server` names them, and the legacy
  *   `SUPABASE_ANON_KEY` and `SUPABASE_SERVICE_ROLE_KEY` where no newer key is set;
  * - `JWT_SECRET`, for tokens signed with HS256;
- * - `POOL_PRESET`, `POOL_HEADERS` and one `POOL_*` variable to each option of
- *   the pool, such as `POOL_MAX_CONNECTIONS` or `POOL_ACQUIRE_TIMEOUT_MS`.
+ * - `POOL_PRESET`, `POOL_HEADERS`, one `POOL_*` variable to each option of the
+ *   pool, such as `POOL_MAX_CONNECTIONS` or `POOL_ACQUIRE_TIMEOUT_MS`, and one to
+ *   each of the {@linkcode HandlerSettings}.
  *
  * @param variables Default: the variables of this process.
  * @throws {ConfigError} listing every bad variable, what it held (of a key or
@@ -74,7 +76,7 @@ export function readEnvironment(variables: Variables = Deno.env.toObject()): Env
   const keys = readApiKeys(variables, issues);
   const jwks = readJwks(variables, url, issues);
   const jwtSecret = readJwtSecret(variables, issues);
-  const { pool, poolHeaders } = readPoolVariables(variables, issues);
+  const { pool, poolHeaders, handler } = readPoolVariables(variables, issues);
   if (url === undefined || issues.length > 0) throw new ConfigError(issues, "environment");
-  return Object.freeze({ url: url.href.replace(/\/+$/, ""), ...keys, jwks, jwtSecret, pool, poolHeaders });
+  return Object.freeze({ url: url.href.replace(/\/+$/, ""), ...keys, jwks, jwtSecret, pool, poolHeaders, handler });
 }

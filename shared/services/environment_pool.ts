@@ -11,6 +11,12 @@ import {
   supabasePoolConfigShape,
 } from "../supabase/mod.ts";
 import { valueOf, type Variables } from "./environment_keys.ts";
+import {
+  DEFAULT_HANDLER_SETTINGS,
+  HANDLER_SETTINGS,
+  type HandlerSettings,
+  handlerSettingsShape,
+} from "./handler_settings.ts";
 import { nearestName } from "./nearest_name.ts";
 
 type Option = keyof SupabasePoolConfig;
@@ -29,8 +35,13 @@ const OPTIONS: ReadonlyMap<string, Option> = new Map(
     .map((option) => [variableOf(option), option]),
 );
 
-/** Every variable of the pool: one to each option that fits in one, `POOL_PRESET` and `POOL_HEADERS`. */
-export const POOL_VARIABLES: readonly string[] = Object.freeze([...OPTIONS.keys(), "POOL_PRESET", "POOL_HEADERS"]);
+/** Every variable of the pool: one to each option and setting that fits in one, `POOL_PRESET` and `POOL_HEADERS`. */
+export const POOL_VARIABLES: readonly string[] = Object.freeze([
+  ...OPTIONS.keys(),
+  ...HANDLER_SETTINGS.map(variableOf),
+  "POOL_PRESET",
+  "POOL_HEADERS",
+]);
 
 const SWITCH: ReadonlyMap<string, boolean> = new Map([
   ["on", true],
@@ -47,13 +58,18 @@ function shown(raw: string): string {
   return raw.length > 40 ? `is a text of ${raw.length} characters` : `is ${JSON.stringify(raw)}`;
 }
 
+/** The text as a number; left as it is where it does not read as one. */
+function toNumber(raw: string): unknown {
+  return /^([+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|Infinity)$/i.test(raw) ? Number(raw) : raw;
+}
+
 /** The text as the type the option has; left as it is where it does not read as one. */
 function coerce(option: Option, raw: string): unknown {
   switch (typeof DEFAULT_SUPABASE_POOL_CONFIG[option]) {
     case "boolean":
       return SWITCH.get(raw.toLowerCase()) ?? raw;
     case "number":
-      return /^([+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|Infinity)$/i.test(raw) ? Number(raw) : raw;
+      return toNumber(raw);
     // The options that are lists.
     case "object":
       return raw.split(",").map((item) => item.trim());
@@ -68,6 +84,21 @@ export interface PoolVariables {
   readonly pool: Readonly<Partial<SupabasePoolConfig>>;
   /** Whether answers carry the `X-Pool-*` headers. Default: true. */
   readonly poolHeaders: boolean;
+  /** How handlers treat their requests; what no variable sets has its default. */
+  readonly handler: Readonly<HandlerSettings>;
+}
+
+function readHandlerSettings(variables: Variables, issues: ConfigIssue[]): Readonly<HandlerSettings> {
+  const settings: Record<keyof HandlerSettings, number> = { ...DEFAULT_HANDLER_SETTINGS };
+  for (const setting of HANDLER_SETTINGS) {
+    const path = variableOf(setting);
+    const raw = valueOf(variables, path);
+    if (raw === undefined) continue;
+    const result = handlerSettingsShape[setting].safeParse(toNumber(raw));
+    if (result.success) settings[setting] = result.data;
+    else issues.push({ path, message: `${shown(raw)}, ${result.error.issues[0]?.message ?? "is not allowed"}` });
+  }
+  return Object.freeze(settings);
 }
 
 /**
@@ -109,8 +140,13 @@ export function readPoolVariables(variables: Variables, issues: ConfigIssue[]): 
     issues.push({ path: "POOL_HEADERS", message: `${shown(headers)}, must be on or off` });
   }
 
+  const handler = readHandlerSettings(variables, issues);
   if (issues.length === found) checkTogether(pool, variables, issues);
-  return { pool: Object.freeze(pool) as Readonly<Partial<SupabasePoolConfig>>, poolHeaders: poolHeaders ?? true };
+  return {
+    pool: Object.freeze(pool) as Readonly<Partial<SupabasePoolConfig>>,
+    poolHeaders: poolHeaders ?? true,
+    handler,
+  };
 }
 
 /** Options that are fine alone may not go together. */
