@@ -17,6 +17,7 @@ export type StackFaultCode =
   | "POSTGRES_FAILED"
   | "SERVICE_FAILED"
   | "STOPPED"
+  | "TOOL_MISSING"
   | "USAGE";
 
 /** A fault the person at the keyboard can remedy: its message is one line and says how. */

@@ -7,25 +7,13 @@
  *
  * @module
  */
-import { type LinkedPackage, withLinkedPackages } from "./import_map.ts";
-
-/** The version the hosted runtime is compatible with. */
-const VERSION = "2.1.4";
+import { certificateEnvironment, DENO_2_1, readLinkedPackages } from "./deno.ts";
+import { withLinkedPackages } from "./import_map.ts";
 
 /** What runs on the hosted runtime; the local stack and its tests do not. */
-const FOLDERS = ["pool", "resilience", "supabase", "services", "http", "functions"];
+const FOLDERS = ["pool", "resilience", "supabase", "services", "http", "functions", "isolation"];
 
 const root = new URL("../../", import.meta.url);
-
-async function readJson<T>(path: string | URL): Promise<T> {
-  return JSON.parse(await Deno.readTextFile(new URL(path, root)));
-}
-
-async function readPackage(path: string): Promise<LinkedPackage> {
-  const folder = new URL(`${path}/`, root);
-  const { name, exports } = await readJson<Pick<LinkedPackage, "name" | "exports">>(new URL("deno.json", folder));
-  return { name, exports, folder };
-}
 
 async function exists(folder: string): Promise<boolean> {
   try {
@@ -36,19 +24,11 @@ async function exists(folder: string): Promise<boolean> {
   }
 }
 
-/**
- * What the older Deno needs to be told. Behind a private certificate authority
- * one of these variables names it, and this Deno looks at neither by itself.
- */
-function environment(): Record<string, string> {
-  const isPrivate = ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"].some((name) => Deno.env.get(name));
-  return isPrivate && !Deno.env.has("DENO_TLS_CA_STORE") ? { DENO_TLS_CA_STORE: "mozilla,system" } : {};
-}
-
 async function run(extra: string[]): Promise<number> {
-  const { links } = await readJson<{ links: string[] }>("deno.json");
-  const { imports } = await readJson<{ imports: Record<string, string> }>("import_map.json");
-  const packages = await Promise.all(links.map(readPackage));
+  const { imports }: { imports: Record<string, string> } = JSON.parse(
+    await Deno.readTextFile(new URL("import_map.json", root)),
+  );
+  const packages = await readLinkedPackages(root);
 
   const folders: string[] = [];
   for (const name of FOLDERS) if (await exists(`tests/${name}`)) folders.push(`tests/${name}/`);
@@ -58,12 +38,12 @@ async function run(extra: string[]): Promise<number> {
     await Deno.writeTextFile(map, JSON.stringify({ imports: withLinkedPackages(imports, packages) }));
     const command = new Deno.Command("npx", {
       args: [
-        ...["-y", `deno@${VERSION}`, "test", "-A", "--parallel", "--no-lock", "--no-config"],
+        ...["-y", DENO_2_1, "test", "-A", "--parallel", "--no-lock", "--no-config"],
         // Types are checked by the newer compiler, with the options of deno.json.
         ...["--no-check", "--node-modules-dir=none", "--import-map", map, ...extra, ...folders],
       ],
       cwd: root,
-      env: environment(),
+      env: certificateEnvironment(),
       stdin: "null",
     });
     return (await command.spawn().status).code;

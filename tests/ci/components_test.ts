@@ -1,5 +1,7 @@
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { component, COMPONENT_PACKAGES, root } from "../support/components.ts";
+import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { DENO_2_1 } from "../../local/deno_2_1/deno.ts";
+import { SUPABASE_CLI } from "../../local/deploy/supabase_cli.ts";
+import { component, COMPONENT_PACKAGES, npmProgram, root } from "../support/components.ts";
 
 Deno.test("a missing program leaves its tests out by name, and fails them where it is required", async () => {
   const path = await Deno.makeTempDir();
@@ -21,6 +23,23 @@ Deno.test("a missing program leaves its tests out by name, and fails them where 
 Deno.test("CI installs what the tests can use", async () => {
   const script = await Deno.readTextFile(new URL("../../.ci/run", import.meta.url));
   for (const name of COMPONENT_PACKAGES) assertStringIncludes(script, `\n  "${name}:`);
+  for (const name of [SUPABASE_CLI, DENO_2_1]) assertStringIncludes(script, `npx -y ${name} --version`);
+});
+
+Deno.test("a program of npm's that is not there is left out by name, and not loaded", async () => {
+  const cache = await Deno.makeTempDir();
+  try {
+    // With an empty cache, and a registry that nobody answers for: what is found is what is there.
+    const env = { npm_config_cache: cache, npm_config_registry: "http://127.0.0.1:9/", npm_config_fetch_retries: "0" };
+    assertEquals(await npmProgram("deno@2.1.4", { env, required: false }), {
+      ignore: true,
+      note: " (deno@2.1.4 is missing: npx -y deno@2.1.4 --version)",
+    });
+    await assertRejects(() => npmProgram("deno@2.1.4", { env, required: true }), Error, "npx -y deno@2.1.4");
+    assertEquals(await npmProgram("npm", { required: false }), { ignore: false, note: "" });
+  } finally {
+    await Deno.remove(cache, { recursive: true });
+  }
 });
 
 Deno.test("a test that needs root is left out by name, or fails where nothing may be left out", () => {

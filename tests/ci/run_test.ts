@@ -33,6 +33,7 @@ async function run(answers: Answers): Promise<[code: number, lastLine: string | 
       "-y deno check .") ${check};;
       "-y deno task test") ${test};;
       "-y deno task test:2.1") ${hosted};;
+      "-y supabase@"*" --version" | "-y deno@"*" --version") true;;
       *) echo "unexpected: $*"; exit 99;;
       esac`,
     );

@@ -57,6 +57,29 @@ export function component(
 }
 
 /**
+ * What {@linkcode component} says of a program that is an npm package, such as
+ * `deno@2.1.4`: whether `npx` has it, for one that it had to load first could
+ * be a hundred megabytes that nobody asked for.
+ *
+ * @throws {Error} when it is missing and `REQUIRE_COMPONENTS` is set.
+ */
+export async function npmProgram(
+  name: string,
+  { env = {}, required = Deno.env.get("REQUIRE_COMPONENTS") === "1" }: {
+    readonly env?: Record<string, string>;
+    readonly required?: boolean;
+  } = {},
+): Promise<Component> {
+  const args = ["--no", "--", name, "--version"];
+  const npx = new Deno.Command("npx", { args, env, stdin: "null", stdout: "null", stderr: "null" });
+  const found = await npx.output().then(({ success }) => success, () => false);
+  if (found) return { ignore: false, note: "" };
+  const remedy = `npx -y ${name} --version`;
+  if (required) throw new Error(`${name} is missing and REQUIRE_COMPONENTS is set: ${remedy}`);
+  return { ignore: true, note: ` (${name} is missing: ${remedy})` };
+}
+
+/**
  * What {@linkcode component} says of tests that change users, and so need root.
  *
  * @throws {Error} when this is not root and `REQUIRE_COMPONENTS` is set.

@@ -1,0 +1,31 @@
+/**
+ * The Deno whose interfaces the hosted runtime offers, and what it has to be
+ * told that a newer one knows by itself.
+ *
+ * @module
+ */
+import type { LinkedPackage } from "./import_map.ts";
+
+/** The npm package of that Deno. */
+export const DENO_2_1 = "deno@2.1.4";
+
+/**
+ * What it needs in its environment beside ours. Behind a private certificate
+ * authority one of these variables names it, and this Deno looks at neither by
+ * itself.
+ */
+export function certificateEnvironment(): Record<string, string> {
+  const isPrivate = ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"].some((name) => Deno.env.get(name));
+  return isPrivate && !Deno.env.has("DENO_TLS_CA_STORE") ? { DENO_TLS_CA_STORE: "mozilla,system" } : {};
+}
+
+/** The packages that `links` in the `deno.json` of the project at `root` names; it knows no `links`. */
+export async function readLinkedPackages(root: URL): Promise<LinkedPackage[]> {
+  const readJson = async <T>(url: URL): Promise<T> => JSON.parse(await Deno.readTextFile(url));
+  const { links } = await readJson<{ links: string[] }>(new URL("deno.json", root));
+  return await Promise.all(links.map(async (path) => {
+    const folder = new URL(`${path}/`, root);
+    const { name, exports } = await readJson<Pick<LinkedPackage, "name" | "exports">>(new URL("deno.json", folder));
+    return { name, exports, folder };
+  }));
+}

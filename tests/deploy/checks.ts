@@ -1,0 +1,62 @@
+/**
+ * What can be wrong with an upload.
+ *
+ * @module
+ */
+import type { Upload } from "./management_api.ts";
+import { MARKER } from "./project_copy.ts";
+import type { UploadedTree } from "./tree.ts";
+
+/** Parts of `shared/` that a function uploads only if it asks for them by name. */
+export const OPTIONAL_PARTS = ["postgres", "cache", "fleet"];
+
+/** Paths below the uploaded function's folder. */
+function needed({ root, graph }: Pick<UploadedTree, "root" | "graph">): string[] {
+  return graph.files.filter((path) => path.startsWith(`${root}/`)).map((path) => path.slice(root.length + 1));
+}
+
+/** Whether one of the function's own modules imports that part. */
+function asksFor(part: string, { name, files }: Upload): boolean {
+  const decoder = new TextDecoder();
+  return [...files].some(([path, content]) =>
+    path.startsWith(`functions/${name}/`) && decoder.decode(content).includes(`/shared/${part}/`)
+  );
+}
+
+/** Each thing that is wrong with an upload, in one line. */
+export function uploadFaults(upload: Upload, tree: Pick<UploadedTree, "root" | "graph">): string[] {
+  const { name, metadata, files } = upload;
+  const paths = [...files.keys()];
+  const allowed = new RegExp(
+    String.raw`^(import_map\.json|(functions/${name}|shared)/([a-z][a-z0-9_]*/)*[a-z][a-z0-9_]*\.ts)$`,
+  );
+  const modules = needed(tree);
+  const unasked = OPTIONAL_PARTS.filter((part) => !asksFor(part, upload));
+  const decoder = new TextDecoder();
+  return [
+    ...tree.graph.faults.map(({ message }) => message),
+    ...paths.filter((path) => !allowed.test(path)).map((path) => `${path} does not belong into an upload`),
+    ...paths.filter((path) => path !== metadata.import_map_path && !modules.includes(path)).map((path) =>
+      `nothing imports ${path}`
+    ),
+    ...[...files].filter(([, content]) => decoder.decode(content).includes(MARKER)).map(([path]) =>
+      `${path} was to stay here`
+    ),
+    ...unasked.flatMap((part) =>
+      paths.filter((path) => path.startsWith(`shared/${part}/`)).map((path) =>
+        `${path}, and ${name} asks for no ${part}`
+      )
+    ),
+    ...(metadata.verify_jwt ? ["the platform would check credentials that are no JWTs"] : []),
+    ...(metadata.static_patterns?.length ? ["it has static files"] : []),
+  ];
+}
+
+/** How much was uploaded, for people. */
+export function uploadSize({ name, files }: Upload, { graph }: Pick<UploadedTree, "graph">): string {
+  const bytes = [...files.values()].reduce((sum, content) => sum + content.length, 0);
+  const packages = graph.packages.filter((specifier) => !specifier.startsWith("node:"));
+  return `${name.padEnd(12)}${String(files.size).padStart(4)} files ${(bytes / 1024).toFixed(1).padStart(7)} KiB  ${
+    packages.join(", ") || "no packages"
+  }`;
+}

@@ -1,0 +1,116 @@
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { StackFault } from "../../local/fault.ts";
+import { uploadFaults, uploadSize } from "./checks.ts";
+import type { Upload, UploadMetadata } from "./management_api.ts";
+import { MARKER } from "./project_copy.ts";
+import { unpack } from "./tree.ts";
+
+const SOUND: Record<string, string> = {
+  "import_map.json": `{"imports":{"jose":"npm:jose@6.2.17"}}`,
+  "functions/hello/index.ts": `
+import { greet } from "../../shared/greet.ts";
+import type { JWTPayload } from "jose";
+export default { fetch: () => new Response(greet({} as JWTPayload)) };
+`,
+  "shared/greet.ts": `export const greet = ({ sub }: { sub?: string | undefined }) => \`hello \${sub}\`;`,
+};
+
+/** An upload of {@linkcode SOUND}, changed; `null` takes a file out. */
+function upload(changes: Record<string, string | null> = {}, metadata: Partial<UploadMetadata> = {}): Upload {
+  const encoder = new TextEncoder();
+  const files = Object.entries({ ...SOUND, ...changes });
+  return {
+    name: "hello",
+    bundleOnly: false,
+    metadata: {
+      name: "hello",
+      entrypoint_path: "functions/hello/index.ts",
+      import_map_path: "import_map.json",
+      static_patterns: [],
+      verify_jwt: false,
+      ...metadata,
+    },
+    files: new Map(files.flatMap(([path, text]) => text === null ? [] : [[path, encoder.encode(text)]])),
+  };
+}
+
+async function faults(changes: Record<string, string | null> = {}, metadata: Partial<UploadMetadata> = {}) {
+  const made = upload(changes, metadata);
+  await using tree = await unpack(made);
+  return uploadFaults(made, tree);
+}
+
+Deno.test("an upload that holds what it needs, and no more, has no fault", async () => {
+  const sound = upload();
+  await using tree = await unpack(sound);
+  assertEquals(uploadFaults(sound, tree), []);
+  assertEquals(tree.graph.packages, ["npm:jose@6.2.17"]);
+  assertStringIncludes(uploadSize(sound, tree), "3 files");
+});
+
+Deno.test("what is missing is named: a module, an entry of the import map", async () => {
+  assertEquals(await faults({ "shared/greet.ts": null }), [
+    'functions/hello/index.ts:2 imports "../../shared/greet.ts": there is no shared/greet.ts',
+  ]);
+  const [unmapped, ...more] = await faults({ "import_map.json": `{"imports":{}}` });
+  assertStringIncludes(unmapped ?? "", 'functions/hello/index.ts:3 imports "jose": ');
+  assertStringIncludes(unmapped ?? "", "not in import map");
+  assertEquals(more, []);
+  await assertRejects(() => faults({ "functions/hello/index.ts": null }), StackFault, "functions/hello/index.ts");
+  await assertRejects(() => faults({ "import_map.json": "{" }), StackFault, "functions/hello/index.ts");
+});
+
+Deno.test("what is too much is named: files nobody imports, files of the machine", async () => {
+  assertEquals(await faults({ "shared/other.ts": "" }), ["nothing imports shared/other.ts"]);
+  for (
+    const path of [
+      ".env",
+      "functions/hello/.env",
+      "deno.lock",
+      "local/keys.ts",
+      "node_modules/a/index.js",
+      "functions/other/index.ts",
+    ]
+  ) {
+    assertEquals(await faults({ [path]: "" }), [
+      `${path} does not belong into an upload`,
+      `nothing imports ${path}`,
+    ]);
+  }
+  assertEquals(await faults({ "shared/greet.ts": `${SOUND["shared/greet.ts"]} // ${MARKER}` }), [
+    "shared/greet.ts was to stay here",
+  ]);
+});
+
+Deno.test("an optional part is uploaded only by functions that ask for it", async () => {
+  const cache = { "shared/cache/mod.ts": "export const cache = new Map();" };
+  const dragged = `export { cache } from "./cache/mod.ts"; ${SOUND["shared/greet.ts"]}`;
+  assertEquals(await faults({ ...cache, "shared/greet.ts": dragged }), [
+    "shared/cache/mod.ts, and hello asks for no cache",
+  ]);
+  const asking =
+    `import { cache } from "../../shared/cache/mod.ts"; export default { fetch: () => new Response(cache.get("a")) };`;
+  assertEquals(await faults({ ...cache, "shared/greet.ts": null, "functions/hello/index.ts": asking }), []);
+});
+
+Deno.test("functions check credentials themselves, and have no static files", async () => {
+  assertEquals(await faults({}, { verify_jwt: true, static_patterns: ["*"] }), [
+    "the platform would check credentials that are no JWTs",
+    "it has static files",
+  ]);
+});
+
+Deno.test("where JSR is out of reach its packages are taken from here, and nothing else changes", async () => {
+  const imports = { jose: "npm:jose@6.2.17", "@std/async": "jsr:@std/async@^1.0.15" };
+  const made = upload({
+    "import_map.json": JSON.stringify({ imports }),
+    "shared/greet.ts": `export { delay as greet } from "@std/async";`,
+  });
+  await using tree = await unpack(made);
+  const used: { imports: Record<string, string> } = JSON.parse(await Deno.readTextFile(tree.importMap));
+  assertEquals(used.imports, {
+    ...imports,
+    "@std/async": new URL("../../local/std/async/mod.ts", import.meta.url).href,
+  });
+  assertEquals(uploadFaults(made, tree), []);
+});

@@ -1,0 +1,67 @@
+/**
+ * Running `deno task deploy` against the stand-in.
+ *
+ * @module
+ */
+import type { ManagementApi } from "./management_api.ts";
+import { PROJECT } from "./project_copy.ts";
+
+/** How a run ended. */
+export interface DeployRun {
+  /** Its exit status. */
+  readonly code: number;
+  /** What it printed, on either stream. */
+  readonly output: string;
+}
+
+/** How to run it. */
+export interface DeployOptions {
+  /** What it talks to. */
+  readonly api: Pick<ManagementApi, "url" | "token">;
+  /** The command line. */
+  readonly args: readonly string[];
+  /** Variables to set; `undefined` for one that is not to be there. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+/** Our environment without what a developer has set for projects of their own. */
+function neutralEnvironment(): Record<string, string> {
+  return Object.fromEntries(Object.entries(Deno.env.toObject()).filter(([name]) => !name.startsWith("SUPABASE_")));
+}
+
+/** Runs the command to its end. */
+export async function runDeploy({ api, args, env = {} }: DeployOptions): Promise<DeployRun> {
+  const home = await Deno.makeTempDir({ prefix: "deploy-home-" });
+  try {
+    const profile = `${home}/profile.yaml`;
+    const address = { api_url: api.url, dashboard_url: api.url, project_host: "supabase.test" };
+    // JSON is YAML.
+    await Deno.writeTextFile(profile, JSON.stringify({ name: "stand-in", ...address }));
+    const variables = {
+      ...neutralEnvironment(),
+      NO_COLOR: "1",
+      // Neither what this machine's user is logged in with, nor what they let it report.
+      SUPABASE_HOME: home,
+      SUPABASE_NO_KEYRING: "1",
+      SUPABASE_NO_UPDATE_NOTIFIER: "1",
+      DO_NOT_TRACK: "1",
+      NO_PROXY: "127.0.0.1,localhost",
+      no_proxy: "127.0.0.1,localhost",
+      SUPABASE_ACCESS_TOKEN: api.token,
+      ...env,
+    };
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["task", "deploy", "--profile", profile, ...args],
+      cwd: PROJECT,
+      clearEnv: true,
+      env: Object.fromEntries(
+        Object.entries(variables).filter((entry): entry is [string, string] => entry[1] !== undefined),
+      ),
+      stdin: "null",
+    }).output();
+    const decoder = new TextDecoder();
+    return { code, output: decoder.decode(stdout) + decoder.decode(stderr) };
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+}

@@ -1,0 +1,142 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { SUPABASE_CLI } from "../../local/deploy/supabase_cli.ts";
+import { npmProgram } from "../support/components.ts";
+import { runDeploy } from "./command.ts";
+import { ManagementApi } from "./management_api.ts";
+import { copyProject } from "./project_copy.ts";
+
+/** Runs the command on a copy of the project that `change` has changed. */
+async function deploy(
+  args: string[],
+  { change = async () => {}, env = {} }: {
+    change?: (write: (path: string, text: string) => Promise<void>) => Promise<void>;
+    env?: Record<string, string | undefined>;
+  } = {},
+) {
+  await using api = new ManagementApi();
+  await using project = await copyProject();
+  await change(project.write);
+  const run = await runDeploy({ api, args: ["--workdir", project.root, ...args], env });
+  return { ...run, root: project.root, requests: api.requests, token: api.token };
+}
+
+Deno.test("--help explains, and needs neither project nor network", async () => {
+  const { code, output, requests } = await deploy(["--help", "--remote=x"], {
+    env: { SUPABASE_ACCESS_TOKEN: undefined },
+  });
+  assertEquals([code, requests], [0, []]);
+  for (const text of ["Usage: deno task deploy", "--remote=<ref>", "--yes", "SUPABASE_ACCESS_TOKEN"]) {
+    assertStringIncludes(output, text);
+  }
+});
+
+Deno.test("a function that is none is refused, with the name that was meant", async () => {
+  const { code, output, requests } = await deploy(["budget", "--yes", "--remote=abcdefghijklmnopqrst"]);
+  assertEquals([code, requests], [2, []]);
+  assertStringIncludes(output, 'Error: There is no function "budget": did you mean budgets?');
+});
+
+Deno.test("a function that is switched off, or is in no table, is refused with the remedy", async () => {
+  const off = "[functions.off]\nenabled = false\n[functions.on]\nentrypoint = '../functions/probe/index.ts'\n";
+  const change = (write: (path: string, text: string) => Promise<void>) => write("supabase/config.toml", off);
+  const switchedOff = await deploy(["off"], { change });
+  assertEquals([switchedOff.code, switchedOff.requests], [2, []]);
+  assertStringIncludes(switchedOff.output, "switches off off: take enabled = false out");
+  const strange = await deploy(["something-else"], { change });
+  assertEquals([strange.code, strange.requests], [2, []]);
+  assertStringIncludes(strange.output, "names off, on; a new one needs a table [functions.something-else] there");
+});
+
+Deno.test("imports that lead nowhere are named, with file and line, before anything is uploaded", async () => {
+  const { code, output, requests } = await deploy(["--yes", "--remote=abcdefghijklmnopqrst"], {
+    change: async (write) => {
+      await write(
+        "functions/health/handler.ts",
+        `import "./gone.ts";\nimport type { X } from "not-in-the-map";\nexport type { X };\n`,
+      );
+    },
+  });
+  assertEquals([code, requests], [1, []]);
+  assertStringIncludes(
+    output,
+    'Error: functions/health/handler.ts:1 imports "./gone.ts": there is no functions/health/gone.ts',
+  );
+  assertMatch(output, /Error: functions\/health\/handler\.ts:2 imports "not-in-the-map": .*not in import map/);
+  assertStringIncludes(output, "Nothing was deployed.");
+  assert(!output.includes("Deployed Functions"), output);
+});
+
+Deno.test("an entrypoint or import map that is not there is named", async () => {
+  const toml =
+    `[functions.a]\nentrypoint = "../functions/a/index.ts"\n[functions.b]\nentrypoint = "../functions/probe/index.ts"\nimport_map = "../map.json"\n`;
+  const { code, output, requests, root } = await deploy([], { change: (write) => write("supabase/config.toml", toml) });
+  assertEquals([code, requests], [1, []]);
+  assertStringIncludes(
+    output,
+    `The entrypoint of a, as supabase/config.toml has it: there is no file ${root}/functions/a/index.ts`,
+  );
+  assertStringIncludes(
+    output,
+    `The import_map of b, as supabase/config.toml has it: there is no file ${root}/map.json`,
+  );
+});
+
+Deno.test("a project without functions, a config that is none, an option without its value", async () => {
+  const none = await deploy([], { change: (write) => write("supabase/config.toml", "") });
+  assertEquals([none.code, none.requests], [1, []]);
+  assertStringIncludes(none.output, "names no function: nothing to deploy");
+  const broken = await deploy([], { change: (write) => write("supabase/config.toml", "[functions") });
+  assertEquals([broken.code, broken.requests], [1, []]);
+  assertStringIncludes(broken.output, "config.toml");
+  const option = await deploy(["--import-map"]);
+  assertEquals([option.code, option.requests], [2, []]);
+  assertStringIncludes(option.output, "--import-map takes a value");
+});
+
+Deno.test("without npx the remedy is named", async () => {
+  const { code, output, requests } = await deploy([], { env: { PATH: "/nowhere" } });
+  assertEquals([code, requests], [1, []]);
+  assertStringIncludes(output, "There is no npx");
+  assertStringIncludes(output, "https://nodejs.org");
+});
+
+const cli = await npmProgram(SUPABASE_CLI);
+const target = ["--remote=abcdefghijklmnopqrst", "health"];
+
+Deno.test({
+  name: `what the CLI refuses is its answer and its status, and nothing is deployed${cli.note}`,
+  ignore: cli.ignore,
+  async fn() {
+    const anonymous = await deploy(["--yes", ...target], { env: { SUPABASE_ACCESS_TOKEN: undefined } });
+    assertEquals([anonymous.code, anonymous.requests], [1, []]);
+    assertStringIncludes(anonymous.output, "Access token not provided");
+
+    const nowhere = await deploy(["--yes", "health"]);
+    assertEquals([nowhere.code, nowhere.requests], [1, []]);
+    assertStringIncludes(nowhere.output, "supabase link");
+
+    const unasked = await deploy(target);
+    assertEquals(unasked.code, 1, unasked.output);
+    assertEquals(unasked.requests.filter((request) => !request.startsWith("GET ")), []);
+    assertStringIncludes(unasked.output, "Re-run with --yes to confirm");
+
+    const stranger = `sbp_${"0".repeat(40)}`;
+    const refused = await deploy(["--yes", ...target], { env: { SUPABASE_ACCESS_TOKEN: stranger } });
+    assertEquals(refused.code, 1, refused.output);
+    assertStringIncludes(refused.output, "401");
+    assert(!refused.output.includes(stranger), refused.output);
+  },
+});
+
+Deno.test({
+  name: `a folder that no table names is told of, and the rest is deployed${cli.note}`,
+  ignore: cli.ignore,
+  async fn() {
+    const { code, output } = await deploy(["--yes", "--remote=abcdefghijklmnopqrst"], {
+      change: (write) => write("functions/notes/index.ts", "export default {};"),
+    });
+    assertEquals(code, 0, output);
+    assertStringIncludes(output, "Warning: functions/notes is not in supabase/config.toml and is not deployed");
+    assertMatch(output, /Deployed Functions on project abcdefghijklmnopqrst: .*budgets/);
+  },
+});

@@ -1,0 +1,103 @@
+/**
+ * A copy of this project to deploy from, with files in it that must not be
+ * uploaded and a function that tells of its surroundings.
+ *
+ * @module
+ */
+import { fromFileUrl } from "../../local/paths.ts";
+
+/** This project's folder. */
+export const PROJECT = fromFileUrl(new URL("../../", import.meta.url));
+
+/** Is in every file that must not be uploaded. */
+export const MARKER = "this must not leave the machine";
+
+const DECOYS = [
+  ".env",
+  ".env.local",
+  ".local/keys.json",
+  "bench/pool/notes.ts",
+  "deno.json",
+  "deno.lock",
+  "functions/.env",
+  "functions/budgets/.env",
+  "functions/budgets/.env.production",
+  "functions/budgets/draft.ts",
+  "functions/budgets/handler_test.ts",
+  "functions/budgets/notes.md",
+  "local/keys.ts",
+  "node_modules/zod/index.js",
+  "shared/http/unused.ts",
+  "supabase/functions/.env",
+  "tests/e2e/support.ts",
+];
+
+function decoy(path: string): string {
+  if (path.endsWith(".json")) return JSON.stringify({ note: MARKER });
+  return path.includes(".env") ? `NOTE="${MARKER}"\n` : `// ${MARKER}\n`;
+}
+
+/** The function that is in the copy only. The comment is one that a search for imports stumbles over. */
+const PROBE = `
+// It says 'import' and "from" here, and means nothing by it.
+import { systemClock } from "../../shared/resilience/mod.ts";
+
+export default {
+  async fetch(request: Request): Promise<Response> {
+    const url = new URL(request.url);
+    switch (url.pathname) {
+      case "/probe/environment":
+        return Response.json(Deno.env.toObject());
+      case "/probe/read":
+        return new Response(
+          await Deno.readTextFile(url.searchParams.get("path") ?? "").catch((error) => error.name),
+        );
+      case "/probe/run":
+        return new Response(String(new Deno.Command("true").output === undefined));
+      default:
+        return Response.json({ now: systemClock.now() });
+    }
+  },
+};
+`;
+
+const PROBE_CONFIG = `
+[functions.probe]
+verify_jwt = false
+entrypoint = "../functions/probe/index.ts"
+import_map = "../import_map.json"
+`;
+
+async function copy(from: string, to: string): Promise<void> {
+  if (!(await Deno.stat(from)).isDirectory) return await Deno.copyFile(from, to);
+  await Deno.mkdir(to, { recursive: true });
+  for await (const { name } of Deno.readDir(from)) await copy(`${from}/${name}`, `${to}/${name}`);
+}
+
+/** A project in a temporary folder. */
+export interface ProjectCopy extends AsyncDisposable {
+  /** Its folder. */
+  readonly root: string;
+  /** Writes one of its files. */
+  write(path: string, text: string): Promise<void>;
+}
+
+/** Copies what is deployed, and migrations. */
+export async function copyProject(): Promise<ProjectCopy> {
+  // With the links in its path resolved, as messages have it.
+  const root = await Deno.realPath(await Deno.makeTempDir({ prefix: "deploy-test-" }));
+  const write = async (path: string, text: string): Promise<void> => {
+    await Deno.mkdir(`${root}/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
+    await Deno.writeTextFile(`${root}/${path}`, text);
+  };
+  for (const path of ["functions", "shared", "import_map.json"]) await copy(`${PROJECT}/${path}`, `${root}/${path}`);
+  for (const path of ["migrations", "seed.sql"]) {
+    await Deno.mkdir(`${root}/supabase`, { recursive: true });
+    await copy(`${PROJECT}/supabase/${path}`, `${root}/supabase/${path}`);
+  }
+  const config = await Deno.readTextFile(`${PROJECT}/supabase/config.toml`);
+  await write("supabase/config.toml", `${config}\n${PROBE_CONFIG}`);
+  await write("functions/probe/index.ts", PROBE);
+  for (const path of DECOYS) await write(path, decoy(path));
+  return { root, write, [Symbol.asyncDispose]: () => Deno.remove(root, { recursive: true }) };
+}

@@ -1,0 +1,61 @@
+/**
+ * What was uploaded, as a folder.
+ *
+ * @module
+ */
+import { readLinkedPackages } from "../../local/deno_2_1/deno.ts";
+import { withLinkedPackages } from "../../local/deno_2_1/import_map.ts";
+import { type ModuleGraph, readModuleGraph } from "../../local/deploy/module_graph.ts";
+import type { Upload } from "./management_api.ts";
+
+/** One uploaded function and nothing else, in a folder of its own. */
+export interface UploadedTree extends AsyncDisposable {
+  /** The folder. */
+  readonly root: string;
+  /** Path of its module. */
+  readonly entrypoint: string;
+  /** Path of the import map to run it with. */
+  readonly importMap: string;
+  /** What it is made of. */
+  readonly graph: ModuleGraph;
+}
+
+/**
+ * The import map to use where JSR cannot be reached: the uploaded one, and
+ * only if the function imports from `jsr:`, a copy in which these entries, and
+ * no others, lead to the packages of `local/std`.
+ */
+async function reachable(uploaded: string, graph: ModuleGraph, folder: string): Promise<string> {
+  if (!graph.packages.some((specifier) => specifier.startsWith("jsr:"))) return uploaded;
+  const { imports, ...rest }: { imports: Record<string, string> } = JSON.parse(await Deno.readTextFile(uploaded));
+  const packages = await readLinkedPackages(new URL("../../", import.meta.url));
+  // In the folder of the one it stands for, since its paths are relative.
+  const path = `${folder}/import_map_without_jsr.json`;
+  await Deno.writeTextFile(path, JSON.stringify({ ...rest, imports: withLinkedPackages(imports, packages) }));
+  return path;
+}
+
+/** Unpacks an upload. */
+export async function unpack({ name, metadata, files }: Upload): Promise<UploadedTree> {
+  const root = await Deno.realPath(await Deno.makeTempDir({ prefix: `deployed-${name}-` }));
+  try {
+    for (const [path, content] of files) {
+      await Deno.mkdir(`${root}/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
+      await Deno.writeFile(`${root}/${path}`, content);
+    }
+    const entrypoint = `${root}/${metadata.entrypoint_path}`;
+    const uploaded = `${root}/${metadata.import_map_path ?? "import_map.json"}`;
+    const graph = await readModuleGraph({ entrypoint, importMap: uploaded, root });
+    const importMap = await reachable(uploaded, graph, uploaded.replace(/\/[^/]*$/, ""));
+    return {
+      root,
+      entrypoint,
+      importMap,
+      graph: importMap === uploaded ? graph : await readModuleGraph({ entrypoint, importMap, root }),
+      [Symbol.asyncDispose]: () => Deno.remove(root, { recursive: true }),
+    };
+  } catch (error) {
+    await Deno.remove(root, { recursive: true });
+    throw error;
+  }
+}

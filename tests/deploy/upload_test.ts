@@ -1,0 +1,53 @@
+import { assert, assertEquals } from "@std/assert";
+import { SUPABASE_CLI } from "../../local/deploy/supabase_cli.ts";
+import { readFunctions } from "../../local/functions/config.ts";
+import { projectAt } from "../../local/project.ts";
+import { npmProgram } from "../support/components.ts";
+import { uploadFaults, uploadSize } from "./checks.ts";
+import { runDeploy } from "./command.ts";
+import { ManagementApi } from "./management_api.ts";
+import { copyProject } from "./project_copy.ts";
+import { unpack } from "./tree.ts";
+
+const cli = await npmProgram(SUPABASE_CLI);
+
+Deno.test({
+  name: `what is deployed is complete, and nothing else leaves the machine${cli.note}`,
+  ignore: cli.ignore,
+  async fn() {
+    await using api = new ManagementApi();
+    await using project = await copyProject();
+    const run = await runDeploy({ api, args: ["--workdir", project.root, `--remote=${api.ref}`, "--yes"] });
+    assertEquals(run.code, 0, run.output);
+    assert(!run.output.includes("WARN"), run.output);
+
+    const names = (await readFunctions(projectAt(project.root))).map(({ name }) => name);
+    assertEquals([...api.deployed.keys()].sort(), names);
+    const sizes: string[] = [];
+    for (const upload of api.deployed.values()) {
+      await using tree = await unpack(upload);
+      assertEquals(uploadFaults(upload, tree), [], upload.name);
+      sizes.push(uploadSize(upload, tree));
+    }
+    console.log(sizes.join("\n"));
+
+    // Not everything in shared/ goes with everything: a function that needs one part of it gets that part.
+    const probe = [...api.deployed.get("probe")?.files.keys() ?? []];
+    assert(probe.includes("shared/resilience/mod.ts"));
+    assertEquals(probe.filter((path) => !/^(import_map\.json|functions\/probe|shared\/resilience)/.test(path)), []);
+  },
+});
+
+Deno.test({
+  name: `one function is deployed by its name, the others stay as they are${cli.note}`,
+  ignore: cli.ignore,
+  async fn() {
+    await using api = new ManagementApi();
+    await using project = await copyProject();
+    const args = ["--workdir", project.root, `--remote=${api.ref}`, "--yes", "health"];
+    const run = await runDeploy({ api, args });
+    assertEquals(run.code, 0, run.output);
+    assertEquals(api.uploads.map(({ name, bundleOnly }) => [name, bundleOnly]), [["health", false]]);
+    assertEquals([...api.deployed.keys()], ["health"]);
+  },
+});
