@@ -25,6 +25,7 @@ const BY_CODE: Readonly<Record<string, Answer>> = {
   CIRCUIT_OPEN: { ...BUSY, title: "Service unavailable", detail: "Calls are suspended while the project recovers" },
   ACQUIRE_ABORTED: { ...BUSY, detail: "Waiting for a connection was given up" },
   CREATE_TIMEOUT: { ...BUSY, title: "Service unavailable", detail: "No connection could be made in time" },
+  DEADLINE_EXCEEDED: { status: 504, title: "Upstream timeout", detail: "The request was not answered in time" },
   REQUEST_TIMEOUT: { status: 504, title: "Upstream timeout", detail: "The project did not answer in time" },
 };
 
@@ -56,7 +57,8 @@ function internal(code = "INTERNAL_ERROR"): Response {
  *   does an error of the Data API thrown as supabase-js returned it;
  * - what a moment of load or a shutdown causes is 503 with `Retry-After`
  *   (`ACQUIRE_TIMEOUT`, `QUEUE_FULL`, `POOL_CLOSED`, `CIRCUIT_OPEN`, …);
- * - a call the project did not answer in time is 504 (`REQUEST_TIMEOUT`);
+ * - a call the project did not answer in time is 504 (`REQUEST_TIMEOUT`), and so
+ *   is a request that did not meet its deadline (`DEADLINE_EXCEEDED`);
  * - every other error of the pool is 500 with its code;
  * - anything else is 500, `INTERNAL_ERROR`, with nothing of its insides.
  *

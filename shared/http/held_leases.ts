@@ -5,7 +5,7 @@
  */
 import type { SupabaseClient } from "@supabase/supabase-js";
 import type { ReleaseOptions } from "../pool/mod.ts";
-import type { ClientLease, ClientPool } from "../supabase/mod.ts";
+import type { ClientLease, ClientPool, ClientSession } from "../supabase/mod.ts";
 
 /** A lease that tells when its holder gives it back. */
 class WatchedLease<Database> implements ClientLease<Database> {
@@ -39,8 +39,6 @@ class WatchedLease<Database> implements ClientLease<Database> {
 export interface HeldLeasesOptions {
   /** Whether the request is over: answered, with no background work left. */
   readonly over: () => boolean;
-  /** Told how long each `lease` waited, in ms. */
-  readonly onWait: (waitedMs: number) => void;
   /** Told how many leases came when the request was over already, and were ended at once. */
   readonly onLate: (count: number) => void;
 }
@@ -54,25 +52,21 @@ export class HeldLeases<Database> {
     this.#options = options;
   }
 
-  /** `pool`, its leases watched. What is leased once the request is over is its holder's own. */
-  watch(pool: ClientPool<Database>): ClientPool<Database> {
-    const { over, onWait, onLate } = this.#options;
+  /** `session`, its leases watched. What is leased once the request is over is its holder's own. */
+  watch(session: ClientSession<Database>): ClientPool<Database> {
+    const { over, onLate } = this.#options;
     return {
-      config: pool.config,
-      getStats: () => pool.getStats(),
-      healthCheck: () => pool.healthCheck(),
+      config: session.config,
+      signal: session.signal,
+      getStats: () => session.getStats(),
+      healthCheck: () => session.healthCheck(),
       lease: async (options) => {
-        if (over()) return await pool.lease(options);
-        const startMs = performance.now();
-        try {
-          const lease = await pool.lease(options);
-          const watched = new WatchedLease(lease, () => this.#held.delete(watched));
-          this.#held.add(watched);
-          if (over()) onLate(this.end());
-          return watched;
-        } finally {
-          onWait(performance.now() - startMs);
-        }
+        if (over()) return await session.lease(options);
+        const lease = await session.lease(options);
+        const watched = new WatchedLease(lease, () => this.#held.delete(watched));
+        this.#held.add(watched);
+        if (over()) onLate(this.end());
+        return watched;
       },
     };
   }

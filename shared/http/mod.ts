@@ -4,7 +4,9 @@
  *
  * @module
  */
+export type { ClientOptions } from "./client_options.ts";
 export type { CorsOption } from "./cors.ts";
+export { DeadlineExceededError } from "./deadline.ts";
 export * from "./error_response.ts";
 export * from "./fields.ts";
 export { HEALTH_TYPE, healthRoute, type HealthStatus, isHealthPath } from "./health.ts";
@@ -13,7 +15,7 @@ export type { LogSink } from "./log.ts";
 export { type HeaderStats, poolHeaders, stampPoolHeaders } from "./pool_headers.ts";
 export * from "./problem.ts";
 export { RequestError } from "./request_error.ts";
-export type { PooledContext } from "./request_scope.ts";
+export type { LeaseDefaults, PooledContext, RequestClientPool } from "./pooled_context.ts";
 export * from "./routes.ts";
 export type { PoolSource, RequestPool, RuntimeOptions } from "./runtime.ts";
 export * from "./with_pooled_supabase.ts";

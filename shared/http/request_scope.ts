@@ -3,52 +3,21 @@
  *
  * @module
  */
-import { type AuthMode, type AuthResult, Errors, type JWTClaims, type UserClaims } from "@supabase/server";
+import { type AuthMode, type AuthResult, Errors } from "@supabase/server";
 import { MissingDefaultSecretKeyError } from "@supabase/server";
 import type { SupabaseClient } from "@supabase/supabase-js";
-import { type ClientPool, type DeferredLease, type Identity, transportFailure } from "../supabase/mod.ts";
+import type { AcquireOptions } from "../pool/mod.ts";
+import {
+  type ClientSession,
+  type DeferredLease,
+  type Identity,
+  type SessionOptions,
+  transportFailure,
+} from "../supabase/mod.ts";
+import type { Deadline } from "./deadline.ts";
 import { HeldLeases } from "./held_leases.ts";
+import type { LeaseDefaults, PooledContext, RequestClientPool } from "./pooled_context.ts";
 import type { RequestPool, Runtime } from "./runtime.ts";
-
-/**
- * What a handler gets beside the request: the context of `withSupabase`, and
- * the pools. Reading a member costs nothing until a call is made through it.
- */
-export interface PooledContext<Database> {
-  /**
-   * A client that acts as the caller: as the user whose token was verified,
-   * otherwise anonymously. Its slot of the pool is taken at the first call and
-   * given back when the handler has answered.
-   */
-  readonly supabase: SupabaseClient<Database>;
-  /** A client that bypasses row-level security. Any use of it throws where no secret key is configured. */
-  readonly supabaseAdmin: SupabaseClient<Database>;
-  /** Who the user is, or `null` when the caller is no user. */
-  readonly userClaims: UserClaims | null;
-  /** The verified payload of the user's token, or `null` when the caller is no user. */
-  readonly jwtClaims: JWTClaims | null;
-  /** The auth mode that matched. */
-  readonly authMode: AuthMode;
-  /** The name of the API key that matched; `undefined` for `user` and `none`. */
-  readonly authKeyName: string | undefined;
-  /**
-   * The pool for callers, its leases bound to this caller and ended when the
-   * caller goes away: for services. A lease that is not given back when the
-   * handler has answered and its {@linkcode waitUntil} work is done is ended,
-   * with the calls under way in it, and logged as `lease_forgotten`: hold it
-   * with `await using`, and give work that goes on to `waitUntil`.
-   */
-  readonly pool: ClientPool<Database>;
-  /** The same of the admin pool. Reading it throws where no secret key is configured. */
-  readonly adminPool: ClientPool<Database>;
-  /**
-   * Lets `promise` outlive the answer: `supabase`, `supabaseAdmin` and leases
-   * of the pools stay usable until it settles, even when the caller goes away,
-   * and the runtime is asked to keep the isolate (`EdgeRuntime.waitUntil`, where there is one). A
-   * rejection is logged.
-   */
-  waitUntil(promise: PromiseLike<unknown>): void;
-}
 
 interface Background {
   waitUntil(promise: Promise<unknown>): void;
@@ -70,6 +39,12 @@ function missingAdmin<Client extends object>(names: string[]): Client {
   return new Proxy<Client>({} as Client, { get: refuse, set: refuse, has: refuse });
 }
 
+/** Makes what it gives at the first call, for good. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
+}
+
 /** The token's holder or nobody: never the project's secret key, whatever the mode was. */
 function identityOf({ authMode, token }: AuthResult): Identity {
   return authMode === "user" && token ? { token } : "anonymous";
@@ -83,41 +58,67 @@ export interface ScopeEvents {
   readonly forgotten: (count: number) => void;
 }
 
+/** What a request brings along. */
+export interface ScopeOptions<Database> {
+  readonly request: Request;
+  readonly runtime: Runtime<Database>;
+  readonly auth: AuthResult;
+  readonly deadline: Deadline;
+  readonly events: ScopeEvents;
+  /** How it takes its places. */
+  readonly lease: LeaseDefaults;
+}
+
 /** One request: its context, its signal, its leases. */
 export class RequestScope<Database> {
   /** What the handler gets. */
   readonly context: PooledContext<Database>;
 
   readonly #request: Request;
+  readonly #deadline: Deadline;
+  readonly #lease: LeaseDefaults;
   readonly #abort = new AbortController();
+  readonly #sessions: ClientSession<Database>[] = [];
   readonly #leases: DeferredLease<Database>[] = [];
   readonly #background = new Set<PromiseLike<unknown>>();
   readonly #held: HeldLeases<Database>;
   readonly #events: ScopeEvents;
   #caller: AbortSignal | undefined;
-  #waitedMs = 0;
+  #callerLeft = false;
   #answered = false;
   #failed = false;
 
-  constructor(request: Request, runtime: Runtime<Database>, auth: AuthResult, events: ScopeEvents) {
+  constructor({ request, runtime, auth, deadline, events, lease }: ScopeOptions<Database>) {
     this.#request = request;
+    this.#deadline = deadline;
     this.#events = events;
+    this.#lease = lease;
     this.#held = new HeldLeases({
       over: () => this.#over,
-      onWait: (waitedMs) => this.#waitedMs += waitedMs,
       onLate: (count) => this.#tellForgotten(count),
     });
     this.context = this.#createContext(runtime, auth);
   }
 
   /** Whether the caller went away before the handler answered. */
-  get aborted(): boolean {
-    return this.#abort.signal.aborted || this.#request.signal.aborted;
+  get callerLeft(): boolean {
+    return this.#callerLeft || this.#request.signal.aborted;
   }
 
   /** How long this request has waited for places in the pools so far, in ms. */
   get waitedMs(): number {
-    return this.#leases.reduce((sum, lease) => sum + lease.waitedMs, this.#waitedMs);
+    return this.#sessions.reduce((sum, session) => sum + session.waitedMs, 0);
+  }
+
+  /**
+   * What `handler` answers.
+   *
+   * @throws {DeadlineExceededError} when it has not answered by the deadline; what it did on the pools is ended then.
+   */
+  async run(handler: (request: Request, context: PooledContext<Database>) => unknown): Promise<unknown> {
+    const answer = handler(this.#request, this.context);
+    if (!(answer instanceof Promise)) return await answer;
+    return await this.#deadline.race(answer, (reason) => this.#cut(reason));
   }
 
   /** What really failed where supabase-js has flattened what a call threw, or `error` itself. */
@@ -130,7 +131,9 @@ export class RequestScope<Database> {
   }
 
   /**
-   * Ends the leases, at once or when the last of the background work has settled.
+   * Ends the leases, at once or when the last of the background work has
+   * settled. The deadline goes on for bodies that are passed on to the caller,
+   * and not for background work.
    *
    * @param failed Whether the handler threw. Then work it no longer waits for, the rest of a `Promise.all` say, may
    * rightly hold a lease still: it is ended all the same, and not told of.
@@ -140,6 +143,7 @@ export class RequestScope<Database> {
     this.#failed = failed;
     // Some runtimes abort a request's signal once its answer is sent; that says nothing about its caller.
     this.#caller?.removeEventListener("abort", this.#callerGone);
+    if (this.#leases.length === 0 || !this.#over) this.#deadline.cancel();
     this.#endWhenIdle();
   }
 
@@ -160,41 +164,59 @@ export class RequestScope<Database> {
 
   #createContext({ service, environment }: Runtime<Database>, auth: AuthResult): PooledContext<Database> {
     const { userClaims, jwtClaims, authMode, keyName } = auth;
-    const identity = identityOf(auth);
-    const defer = this.#defer.bind(this);
-    const signal = this.#signal.bind(this);
-    const held = this.#held;
-    let supabase: SupabaseClient<Database> | undefined;
-    let supabaseAdmin: SupabaseClient<Database> | undefined;
+    const { publishableKeys, secretKeys, secretKey } = environment;
+    const keyOf = (mode: AuthMode, keys: Readonly<Record<string, string>>) =>
+      authMode === mode && keyName ? keys[keyName] : undefined;
+    const user = once(() => {
+      const apiKey = keyOf("publishable", publishableKeys);
+      return this.#open(service.getConnectionPool(), { identity: identityOf(auth), apiKey });
+    });
+    const admin = once(() =>
+      this.#open(service.getAdminPool(), { identity: "admin", apiKey: keyOf("secret", secretKeys) })
+    );
+    const supabase = once(() => this.#defer(user()));
+    const supabaseAdmin = once(() =>
+      secretKey === undefined ? missingAdmin<SupabaseClient<Database>>(Object.keys(secretKeys)) : this.#defer(admin())
+    );
+    const poolOf = (session: ClientSession<Database>): RequestClientPool<Database> => ({
+      ...this.#held.watch(session),
+      client: (options) => this.#defer(session, options),
+    });
+    const pool = once(() => poolOf(user()));
+    const adminPool = once(() => poolOf(admin()));
     return {
       get supabase() {
-        return supabase ??= defer(service.getConnectionPool(), identity);
+        return supabase();
       },
       get supabaseAdmin() {
-        return supabaseAdmin ??= environment.secretKey === undefined
-          ? missingAdmin(Object.keys(environment.secretKeys))
-          : defer(service.getAdminPool(), "admin");
+        return supabaseAdmin();
       },
       userClaims,
       jwtClaims,
       authMode,
       authKeyName: keyName ?? undefined,
       get pool() {
-        return held.watch(service.getConnectionPool().as(identity, { signal: signal() }));
+        return pool();
       },
       get adminPool() {
-        if (environment.secretKey === undefined) throw Errors[MissingDefaultSecretKeyError]([]);
-        return held.watch(service.getAdminPool().as("admin", { signal: signal() }));
+        if (secretKey === undefined) throw Errors[MissingDefaultSecretKeyError]([]);
+        return adminPool();
       },
       waitUntil: (promise) => this.#waitUntil(promise),
     };
   }
 
-  #defer(pool: RequestPool<Database>, identity: Identity): SupabaseClient<Database> {
-    const lease = pool.defer({ identity, signal: this.#signal() });
+  #open(pool: RequestPool<Database>, options: SessionOptions): ClientSession<Database> {
+    const session = pool.session({ ...this.#lease, ...options, signal: this.#signal() });
+    this.#sessions.push(session);
+    return session;
+  }
+
+  #defer(session: ClientSession<Database>, options?: AcquireOptions): SupabaseClient<Database> {
+    const lease = session.defer(options);
     this.#leases.push(lease);
     // First touched after the request was over: the view must be as dead as the others.
-    if (this.#over) this.#end(lease);
+    if (this.#over) lease.end().catch(this.#events.rejected);
     return lease.client;
   }
 
@@ -209,23 +231,26 @@ export class RequestScope<Database> {
 
   #endWhenIdle(): void {
     if (!this.#over) return;
-    for (const lease of this.#leases.splice(0)) this.#end(lease);
     this.#tellForgotten(this.#held.end());
+    if (this.#leases.length === 0) return;
+    Promise.all(this.#leases.map((lease) => lease.end()))
+      .catch(this.#events.rejected)
+      .finally(() => this.#deadline.cancel());
   }
 
   #tellForgotten(count: number): void {
     if (count > 0 && !this.#failed) this.#events.forgotten(count);
   }
 
-  #end(lease: DeferredLease<Database>): void {
-    lease.end().catch(this.#events.rejected);
-  }
-
-  /** Ends what runs for a caller who left, unless the handler wants the work done all the same. */
   readonly #callerGone = (): void => {
-    if (this.#background.size > 0) return;
-    const reason: unknown = this.#caller?.reason;
-    this.#abort.abort(reason);
-    for (const lease of this.#leases.splice(0)) lease.abort(reason);
+    this.#callerLeft = true;
+    this.#cut(this.#caller?.reason);
   };
+
+  /** Ends what runs for a caller who is not to be answered any more, unless the handler wants the work done all the same. */
+  #cut(reason: unknown): void {
+    if (this.#background.size > 0) return;
+    this.#abort.abort(reason);
+    for (const session of this.#sessions) session.abort(reason);
+  }
 }

@@ -6,7 +6,7 @@
 import { type Handler, Hono } from "hono";
 import { problem } from "./problem.ts";
 import { RequestError } from "./request_error.ts";
-import type { PooledContext } from "./request_scope.ts";
+import type { PooledContext } from "./pooled_context.ts";
 import type { PooledHandler } from "./with_pooled_supabase.ts";
 
 /** What a route finds in `c.env`. */

@@ -7,12 +7,13 @@
  */
 import type { SupabaseEnv } from "@supabase/server";
 import { type Environment, readEnvironment, SupabaseService, type Variables } from "../services/mod.ts";
+import { asPoolConfig, type ClientOptions } from "./client_options.ts";
 import type { SupabaseConnectionPool, SupabasePoolConfig } from "../supabase/mod.ts";
 
 /** What a request uses of a pool. */
 export type RequestPool<Database> = Pick<
   SupabaseConnectionPool<Database>,
-  "as" | "defer" | "getStats" | "healthCheck" | "config"
+  "session" | "getStats" | "healthCheck" | "config"
 >;
 
 /** The pools behind a handler; a `SupabaseService` is one. */
@@ -29,7 +30,12 @@ export interface PoolSource<Database> {
 export interface RuntimeOptions<Database> {
   /** Values that win over the environment, as `withSupabase` takes them. Default: none. */
   readonly env?: Partial<SupabaseEnv> | undefined;
-  /** Options of the pools that win over the environment. Default: none. */
+  /**
+   * Options of the clients, as `withSupabase` takes them: `db.schema`, `db.timeout`, `global.headers` and `global.fetch`
+   * win over the environment; see {@linkcode asPoolConfig} for the others. Default: none.
+   */
+  readonly supabaseOptions?: ClientOptions | undefined;
+  /** Options of the pools that win over `supabaseOptions` and the environment. Default: none. */
   readonly pool?: Partial<SupabasePoolConfig> | undefined;
   /** Stands in for the environment variables, in tests say. Default: those of this process. */
   readonly variables?: Variables | undefined;
@@ -62,7 +68,9 @@ function shutdownOnUnload(service: PoolSource<never>): void {
   }, { once: true });
 }
 
-function create<Database>({ env, pool, variables, service }: RuntimeOptions<Database>): Runtime<Database> {
+function create<Database>(options: RuntimeOptions<Database>): Runtime<Database> {
+  const { env, supabaseOptions, variables, service } = options;
+  const pool = supabaseOptions ? { ...asPoolConfig(supabaseOptions), ...options.pool } : options.pool;
   const read = readEnvironment(env ? { ...(variables ?? Deno.env.toObject()), ...asVariables(env) } : variables);
   const environment = pool ? Object.freeze({ ...read, pool: Object.freeze({ ...read.pool, ...pool }) }) : read;
   if (service) return { environment, service };
@@ -96,8 +104,8 @@ const ofIsolate = once(() => create<unknown>({}));
  * @throws {ConfigError} from every call, when the environment is bad.
  */
 export function lazyRuntime<Database>(options: RuntimeOptions<Database>): () => Runtime<Database> {
-  const { env, pool, variables, service } = options;
-  const own = env !== undefined || pool !== undefined || variables !== undefined || service !== undefined;
+  const own = [options.env, options.supabaseOptions, options.pool, options.variables, options.service]
+    .some((option) => option !== undefined);
   // The type of the rows is the handler's word alone; no pool depends on it.
   return own ? once(() => create(options)) : ofIsolate as () => Runtime<Database>;
 }

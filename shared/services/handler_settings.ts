@@ -5,6 +5,7 @@
  */
 import type * as z from "zod";
 import { ConfigError, type ConfigIssue, whole } from "../pool/mod.ts";
+import { MAX_TIMER_MS } from "../resilience/mod.ts";
 
 /** How a handler treats its requests. Times are in milliseconds. */
 export interface HandlerSettings {
@@ -14,16 +15,24 @@ export interface HandlerSettings {
    * Default and most: 60,000.
    */
   readonly rememberTokensMs: number;
+  /**
+   * How long a request may take until it is answered: waiting for a client,
+   * every attempt and every body in it. Default: 150,000, when the hosted
+   * gateway gives up.
+   */
+  readonly deadlineMs: number;
 }
 
 /** The value of each setting that is not given. */
 export const DEFAULT_HANDLER_SETTINGS: Readonly<HandlerSettings> = Object.freeze({
   rememberTokensMs: 60_000,
+  deadlineMs: 150_000,
 });
 
 /** One schema to a setting; a message says the allowed range. */
 export const handlerSettingsShape = {
   rememberTokensMs: whole(0, 60_000),
+  deadlineMs: whole(1, MAX_TIMER_MS),
 } satisfies Record<keyof HandlerSettings, z.ZodType>;
 
 /** The names of the settings. */

@@ -103,7 +103,7 @@ export abstract class PooledBaseService<Database = any> {
           ...limits,
           retries: maxRetries,
           delayMs,
-          signal: lease?.signal,
+          signal: either(lease?.signal, this.pool.signal),
           classify: (failure) => classifyFailure(transport ?? failure),
         },
       );
@@ -136,6 +136,10 @@ export abstract class PooledBaseService<Database = any> {
   protected handleError(failure: unknown): never {
     throw toServiceError(failure);
   }
+}
+
+function either(one: AbortSignal | undefined, other: AbortSignal | undefined): AbortSignal | undefined {
+  return one && other ? AbortSignal.any([one, other]) : one ?? other;
 }
 
 /** What `work` settles as, or the signal's reason: work that takes no notice of a signal must not keep its client. */

@@ -58,6 +58,8 @@ export interface DeferredLease<Database = unknown> extends AsyncDisposable {
 export interface ClientPool<Database = unknown> {
   /** The options in force. */
   readonly config: Readonly<SupabasePoolConfig>;
+  /** Ends what is done with the pool when it aborts, retries included: the caller has gone away, say. Default: none. */
+  readonly signal?: AbortSignal | undefined;
   /** Leases a client. */
   lease(options?: ClientLeaseOptions): Promise<ClientLease<Database>>;
   /** How the pool stands, as an immutable snapshot. */

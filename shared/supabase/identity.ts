@@ -4,7 +4,7 @@
  * @module
  */
 import { IdentityError } from "./errors.ts";
-import { decodeClaims, isBearerKey, type PoolKind } from "./keys.ts";
+import { decodeClaims, isBearerKey, kindOfKey, type PoolKind } from "./keys.ts";
 
 /**
  * On whose behalf a lease acts.
@@ -53,8 +53,7 @@ export class Identities {
   constructor(kind: PoolKind, key: string, roles: readonly string[]) {
     this.#kind = kind;
     this.#roles = roles;
-    const authorization = isBearerKey(key) ? `Bearer ${key}` : undefined;
-    this.#own = Object.freeze({ apikey: key, authorization, token: undefined, mayOverride: kind === "admin" });
+    this.#own = this.#ownWith(key);
   }
 
   /**
@@ -65,14 +64,16 @@ export class Identities {
    * (`exp`, by the wall clock) and to carry one of the roles: a legacy anon or
    * service_role key is a valid token too, but nobody's.
    *
-   * @throws {IdentityError} when the pool cannot act for that identity.
+   * @param apiKey Another API key of the pool's kind, sent in place of the pool's own.
+   * @throws {IdentityError} when the pool cannot act for that identity, or the key is of another kind.
    */
-  credentialsFor(identity: Identity | undefined): Credentials {
+  credentialsFor(identity: Identity | undefined, apiKey?: string): Credentials {
+    const own = apiKey === undefined || apiKey === this.#own.apikey ? this.#own : this.#ownWith(apiKey);
     if (this.#kind === "admin") {
-      if (identity === undefined || identity === "admin") return this.#own;
+      if (identity === undefined || identity === "admin") return own;
       throw new IdentityError("An admin pool acts as admin only: acquire for users from the user pool");
     }
-    if (identity === undefined || identity === "anonymous") return this.#own;
+    if (identity === undefined || identity === "anonymous") return own;
     if (identity === "admin") {
       throw new IdentityError("A user pool cannot act as admin: acquire from a pool made with the secret key");
     }
@@ -82,7 +83,19 @@ export class Identities {
     }
     const exp = this.#expiry.get(token) ?? this.#remember(token, expiryOf(token, this.#roles));
     if (exp * 1_000 <= Date.now()) throw new IdentityError("The token has expired: sign in again");
-    return { apikey: this.#own.apikey, authorization: `Bearer ${token}`, token, mayOverride: false };
+    return { apikey: own.apikey, authorization: `Bearer ${token}`, token, mayOverride: false };
+  }
+
+  #ownWith(key: string): Credentials {
+    if (kindOfKey(key) !== this.#kind) {
+      throw new IdentityError(
+        this.#kind === "admin"
+          ? "The API key is no secret key, as those of an admin pool are"
+          : "The API key is a secret key: callers' pools send none",
+      );
+    }
+    const authorization = isBearerKey(key) ? `Bearer ${key}` : undefined;
+    return Object.freeze({ apikey: key, authorization, token: undefined, mayOverride: this.#kind === "admin" });
   }
 
   #remember(token: string, exp: number): number {

@@ -24,6 +24,14 @@ export interface CallSettings {
   readonly clock: Clock;
 }
 
+/** What the calls of a lease share with those of others, and wait for. */
+export interface CallPlace {
+  /** Whose turn it is to run. Default: the lease's calls among themselves. */
+  readonly turns?: Turns;
+  /** Takes the lease's slot, where it is taken at the first call; `undefined` once it is held. Default: it is held. */
+  take?(): Promise<void> | undefined;
+}
+
 /** How many failures are kept for {@linkcode LeaseCalls.failure}. */
 const KEPT_FAILURES = 8;
 
@@ -36,30 +44,31 @@ export class LeaseCalls {
   readonly credentials: Credentials;
   readonly #settings: CallSettings;
   readonly #signal: AbortSignal | undefined;
-  readonly #take: (() => Promise<void>) | undefined;
+  readonly #place: CallPlace | undefined;
   #state: "open" | "finishing" | "ended" = "open";
   #reason: unknown = undefined;
   #fetch: typeof fetch | undefined = undefined;
   // Made when they are needed: many a lease makes no call.
   #underWay: Set<Call> | undefined = undefined;
-  #turns: Turns | undefined = undefined;
+  #turns: Turns | undefined;
   #failures: unknown[] | undefined = undefined;
   #onQuiet: (() => void)[] | undefined = undefined;
 
   /**
    * @param signal Ends every call when it aborts, as when the caller has gone away.
-   * @param take Takes the lease's slot, where it is taken at the first call.
+   * @param place Where they run. Default: in a slot of their own, held already.
    */
   constructor(
     settings: CallSettings,
     credentials: Credentials,
     signal?: AbortSignal | undefined,
-    take?: () => Promise<void>,
+    place?: CallPlace | undefined,
   ) {
     this.credentials = credentials;
     this.#settings = settings;
     this.#signal = signal;
-    this.#take = take;
+    this.#place = place;
+    this.#turns = place?.turns;
   }
 
   /** The fetch that sends them, before anything is bound to the lease. */
@@ -151,7 +160,8 @@ export class LeaseCalls {
     try {
       const turn = turns.take(call);
       if (turn) await race(turn, call.signal);
-      if (this.#take) await race(this.#take(), call.signal);
+      const taken = this.#place?.take?.();
+      if (taken) await race(taken, call.signal);
       call.signal.throwIfAborted();
       const headers = this.#headers(request.headers);
       const { response, ...origin } = await sendWithin(request, headers, call.signal, baseUrl, send);

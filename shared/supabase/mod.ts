@@ -9,5 +9,6 @@ export * from "./errors.ts";
 export type { PoolHealth } from "./health.ts";
 export type { Identity } from "./identity.ts";
 export { kindOfKey, type PoolKind } from "./keys.ts";
+export type { ClientSession, SessionOptions } from "./session.ts";
 export { SupabaseConnectionPool } from "./supabase_connection_pool.ts";
 export { transportFailure } from "./view.ts";

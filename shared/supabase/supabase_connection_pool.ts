@@ -22,10 +22,12 @@ import type { SupabasePoolConfig } from "./config.ts";
 import { HealthProbe, type PoolHealth } from "./health.ts";
 import { Identities, type Identity } from "./identity.ts";
 import { kindOfKey, type PoolKind } from "./keys.ts";
-import { DeferredClient } from "./deferred_lease.ts";
+import { type ClientMaterial, DeferredClient } from "./deferred_lease.ts";
 import { type CallSettings, LeaseCalls } from "./lease_calls.ts";
 import { type ClientParts, PooledClient, pooledClientFactory } from "./pooled_client.ts";
 import { Registry } from "./registry.ts";
+import { type ClientSession, PlaceSession, type SessionOptions } from "./session.ts";
+import { SharedPlace } from "./shared_place.ts";
 import { createView } from "./view.ts";
 
 /**
@@ -151,13 +153,17 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
    * @throws {IdentityError} when the pool cannot act for the identity.
    */
   defer(options: ClientLeaseOptions = {}): DeferredLease<Database> {
-    return new DeferredClient<Database>(
-      this.#parts(),
-      this.#settings,
-      this.#identities.credentialsFor(options.identity),
-      (signal) => this.#pool.lease({ ...options, signal }),
-      options.signal,
-    );
+    return new DeferredClient<Database>(this.#material(options.identity), this.#place(options.signal), options);
+  }
+
+  /**
+   * This pool for one request: see {@linkcode ClientSession}.
+   *
+   * @throws {IdentityError} when the pool cannot act for the identity, or the API key is not of its kind.
+   */
+  session(options: SessionOptions = {}): ClientSession<Database> {
+    const material = this.#material(options.identity, options.apiKey);
+    return new PlaceSession<Database>(this, this.#place(options.signal), material, options);
   }
 
   /** This pool for one caller: what is leased from it acts for `identity`, and ends with `signal`. */
@@ -220,6 +226,15 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     this.#closed = true;
     SupabaseConnectionPool.#registry.delete(this);
     return this.#pool.shutdown(deadlineMs);
+  }
+
+  #place(signal: AbortSignal | undefined): SharedPlace {
+    return new SharedPlace((options) => this.#pool.lease(options), this.config.callsPerLease, signal);
+  }
+
+  #material(identity: Identity | undefined, apiKey?: string): ClientMaterial {
+    const credentials = this.#identities.credentialsFor(identity, apiKey);
+    return { parts: this.#parts(), settings: this.#settings, credentials };
   }
 
   /** What views are derived from where no pooled client is at hand. */

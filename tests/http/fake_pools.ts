@@ -6,12 +6,11 @@ import type { SupabaseClient } from "@supabase/supabase-js";
 import type { PoolStats } from "../../shared/pool/mod.ts";
 import type { PoolSource, RequestPool } from "../../shared/http/mod.ts";
 import {
-  type ClientLeaseOptions,
-  type ClientPool,
+  type ClientSession,
   DEFAULT_SUPABASE_POOL_CONFIG,
   type DeferredLease,
-  type Identity,
   type PoolHealth,
+  type SessionOptions,
 } from "../../shared/supabase/mod.ts";
 import type { Variables } from "../../shared/services/mod.ts";
 
@@ -28,11 +27,11 @@ export const VARIABLES: Variables = {
 /** A deferred lease and how it was asked for. */
 export class FakeLease implements DeferredLease<unknown> {
   readonly client = {} as SupabaseClient<unknown>;
-  readonly options: ClientLeaseOptions;
+  readonly options: SessionOptions;
   readonly waitedMs = 4;
   ended = 0;
 
-  constructor(options: ClientLeaseOptions) {
+  constructor(options: SessionOptions) {
     this.options = options;
   }
 
@@ -56,7 +55,7 @@ export class FakeLease implements DeferredLease<unknown> {
 export class FakePool implements RequestPool<unknown> {
   config = DEFAULT_SUPABASE_POOL_CONFIG;
   readonly leases: FakeLease[] = [];
-  readonly bound: { identity: Identity; signal: AbortSignal | undefined }[] = [];
+  readonly bound: Pick<SessionOptions, "identity" | "apiKey" | "signal">[] = [];
   stats = {
     totalConnections: 8,
     activeConnections: 3,
@@ -72,17 +71,22 @@ export class FakePool implements RequestPool<unknown> {
   health: () => Promise<{ healthy: boolean; testQuery: PoolHealth["details"]["testQuery"] }> = () =>
     Promise.resolve({ healthy: true, testQuery: { success: true, durationMs: 3 } });
 
-  defer(options: ClientLeaseOptions = {}): DeferredLease<unknown> {
-    const lease = new FakeLease(options);
-    this.leases.push(lease);
-    return lease;
-  }
-
-  as(identity: Identity, options: { signal?: AbortSignal } = {}): ClientPool<unknown> {
-    this.bound.push({ identity, signal: options.signal });
+  session(options: SessionOptions = {}): ClientSession<unknown> {
+    const { identity, apiKey, signal } = options;
+    this.bound.push({ identity, apiKey, signal });
+    const leases: FakeLease[] = [];
     return {
       config: this.config,
+      signal,
+      waitedMs: 4,
+      defer: (more) => {
+        const lease = new FakeLease({ ...options, ...more });
+        leases.push(lease);
+        this.leases.push(lease);
+        return lease;
+      },
       lease: () => Promise.reject(new Error("A fake lends nothing")),
+      abort: () => leases.forEach((lease) => lease.abort()),
       getStats: () => this.getStats(),
       healthCheck: () => this.healthCheck(),
     };

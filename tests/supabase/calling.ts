@@ -41,7 +41,7 @@ export function calling(options: Partial<CallSettings> & {
     { baseUrl: BASE, requestTimeoutMs: 1_000, callsPerLease: 6, fetch: stub, clock, ...settings },
     credentials,
     signal,
-    take,
+    take && { take },
   );
   return { calls, clock, sent };
 }
