@@ -52,8 +52,6 @@ export default {
         return new Response(
           await Deno.readTextFile(url.searchParams.get("path") ?? "").catch((error) => error.name),
         );
-      case "/probe/run":
-        return new Response(String(new Deno.Command("true").output === undefined));
       default:
         return Response.json({ now: systemClock.now() });
     }
@@ -82,22 +80,32 @@ export interface ProjectCopy extends AsyncDisposable {
   write(path: string, text: string): Promise<void>;
 }
 
-/** Copies what is deployed, and migrations. */
-export async function copyProject(): Promise<ProjectCopy> {
+async function copyParts(parts: readonly string[]): Promise<ProjectCopy> {
   // With the links in its path resolved, as messages have it.
   const root = await Deno.realPath(await Deno.makeTempDir({ prefix: "deploy-test-" }));
-  const write = async (path: string, text: string): Promise<void> => {
-    await Deno.mkdir(`${root}/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
-    await Deno.writeTextFile(`${root}/${path}`, text);
+  await Deno.mkdir(`${root}/supabase`);
+  for (const part of parts) await copy(`${PROJECT}/${part}`, `${root}/${part}`);
+  return {
+    root,
+    write: async (path, text) => {
+      await Deno.mkdir(`${root}/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
+      await Deno.writeTextFile(`${root}/${path}`, text);
+    },
+    [Symbol.asyncDispose]: () => Deno.remove(root, { recursive: true }),
   };
-  for (const path of ["functions", "shared", "import_map.json"]) await copy(`${PROJECT}/${path}`, `${root}/${path}`);
-  for (const path of ["migrations", "seed.sql"]) {
-    await Deno.mkdir(`${root}/supabase`, { recursive: true });
-    await copy(`${PROJECT}/supabase/${path}`, `${root}/supabase/${path}`);
-  }
+}
+
+/** Copies what a deployment is made from. */
+export async function copyProject(): Promise<ProjectCopy> {
+  const project = await copyParts(["functions", "shared", "import_map.json", "supabase/config.toml"]);
   const config = await Deno.readTextFile(`${PROJECT}/supabase/config.toml`);
-  await write("supabase/config.toml", `${config}\n${PROBE_CONFIG}`);
-  await write("functions/probe/index.ts", PROBE);
-  for (const path of DECOYS) await write(path, decoy(path));
-  return { root, write, [Symbol.asyncDispose]: () => Deno.remove(root, { recursive: true }) };
+  await project.write("supabase/config.toml", `${config}\n${PROBE_CONFIG}`);
+  await project.write("functions/probe/index.ts", PROBE);
+  for (const path of DECOYS) await project.write(path, decoy(path));
+  return project;
+}
+
+/** Copies what the database is made from: a project without functions. */
+export function copyDatabase(): Promise<ProjectCopy> {
+  return copyParts(["supabase/migrations", "supabase/seed.sql"]);
 }
