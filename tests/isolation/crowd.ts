@@ -11,7 +11,7 @@ import type { PooledHandler } from "../../shared/http/mod.ts";
 import { SecretShownError, type SecretWatch } from "../support/secret_watch.ts";
 import type { Actor, Caller, Callers } from "./callers.ts";
 import { createDataApi, type DataApi } from "./data_api.ts";
-import { type Database, type Kept, work } from "./habits.ts";
+import { type Database, type Kept, type Task, work } from "./habits.ts";
 import { Random } from "./random.ts";
 
 /** What answers requests; made for a handler on a Data API. */
@@ -58,7 +58,10 @@ export class Crowd {
   readonly #fetch: (request: Request) => Promise<Response>;
   readonly #violations: string[] = [];
   readonly #statuses: Record<number, number> = {};
-  readonly #kept: Kept[] = [];
+  /** What requests have kept, and their numbers. */
+  readonly #kept: (readonly [kept: Kept, by: number])[] = [];
+  /** The requests that have been answered. */
+  readonly #answered = new Set<number>();
   readonly #used = { refused: 0, served: 0 };
   #rows = 0;
 
@@ -114,6 +117,7 @@ export class Crowd {
         signal: leaves.signal,
       }),
     );
+    this.#answered.add(n);
     const text = await response.text();
     clearTimeout(timer);
     this.#judge(n, caller, response, text);
@@ -148,13 +152,8 @@ export class Crowd {
         context,
         random,
         nextCall: () => `${n}.${calls++}`,
-        keep: (kept) =>
-          void (this.#kept[this.#kept.length < MAX_KEPT ? this.#kept.length : random.below(MAX_KEPT)] = kept),
-        find: () => {
-          const kept = this.#kept[random.below(this.#kept.length)];
-          if (kept === undefined) return undefined;
-          return { maker: kept.maker, use: (call) => this.#use(kept, call) };
-        },
+        keep: (kept) => this.#keep(kept, n, random),
+        find: () => this.#find(random),
         saw: (maker, owners) => this.#saw(`a handler of request ${n}`, maker, owners),
         failed: (error) => this.#failed(error),
       });
@@ -165,10 +164,21 @@ export class Crowd {
     }
   }
 
-  async #use(kept: Kept, call: string): Promise<string[]> {
+  #keep(kept: Kept, by: number, random: Random): void {
+    this.#kept[this.#kept.length < MAX_KEPT ? this.#kept.length : random.below(MAX_KEPT)] = [kept, by];
+  }
+
+  #find(random: Random): ReturnType<Task["find"]> {
+    const [kept, by] = this.#kept[random.below(this.#kept.length)] ?? [];
+    return kept && by !== undefined ? { maker: kept.maker, use: (call) => this.#use(kept, by, call) } : undefined;
+  }
+
+  async #use({ maker, outlives, use }: Kept, by: number, call: string): Promise<string[]> {
+    const tooLate = this.#answered.has(by) && !outlives;
     try {
-      const owners = await kept.use(call);
+      const owners = await use(call);
       this.#used.served++;
+      if (tooLate) this.#violations.push(`what request ${by} of ${maker} kept was used after its answer`);
       return owners;
     } catch (error) {
       this.#used.refused++;

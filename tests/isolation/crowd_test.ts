@@ -50,7 +50,7 @@ async function runPooled(requests: number, seed: number): Promise<Run> {
     return withPooledSupabase({ auth: ["user", "none"], variables: callers.variables, service, log }, handler);
   };
   try {
-    const outcome = await new Crowd({ seed, requests, atOnce: 150, callers, watch }, serve).run();
+    const outcome = await new Crowd({ seed, requests, atOnce: 120, callers, watch }, serve).run();
     const pools = service ? [service.getConnectionPool(), service.getAdminPool()] : [];
     const out = () => pools.reduce((sum, pool) => sum + pool.getStats().activeConnections, 0);
     // What was given to waitUntil goes on after the last answer, for as long as a call may take.

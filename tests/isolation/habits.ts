@@ -21,6 +21,8 @@ export type Client = SupabaseClient<Database>;
 export interface Kept {
   /** Who acted when it was made. Whoever uses it, it may act for nobody else. */
   readonly maker: Actor;
+  /** Whether it may act for its maker even after that request: a pool may, what was leased for the request may not. */
+  readonly outlives: boolean;
   /** Uses it, as the call of that name. Gives the owners of the rows that came. */
   readonly use: (call: string) => Promise<string[]>;
 }
@@ -35,7 +37,7 @@ export interface Task {
   /** Puts something where other requests find it. */
   readonly keep: (kept: Kept) => void;
   /** Takes something that a request, this one or another, has kept. */
-  readonly find: () => Kept | undefined;
+  readonly find: () => Omit<Kept, "outlives"> | undefined;
   /** Told what a handler saw and does not put into its answer. */
   readonly saw: (maker: Actor, owners: readonly string[]) => void;
   /** Told what was thrown where nobody waits for it. */
@@ -121,19 +123,20 @@ async function deface(client: Client, actor: Actor): Promise<void> {
 function keepOf(client: Client, pool: ClientPool<Database>, { actor, random, nextCall, keep }: Task): void {
   switch (random.pick({ client: 3, builder: 3, part: 2, pool: 1 })) {
     case "client":
-      return keep({ maker: actor, use: (call) => ask(client, actor, call) });
+      return keep({ maker: actor, outlives: false, use: (call) => ask(client, actor, call) });
     case "builder": {
       const builder = query(client, actor, nextCall());
-      return keep({ maker: actor, use: async () => ownersOf(await builder) });
+      return keep({ maker: actor, outlives: false, use: async () => ownersOf(await builder) });
     }
     case "part": {
       const { functions } = client;
       const use = async (call: string) => ownersOf(await functions.invoke(`whose?maker=${actor}&call=${call}`));
-      return keep({ maker: actor, use });
+      return keep({ maker: actor, outlives: false, use });
     }
     case "pool":
       return keep({
         maker: actor,
+        outlives: true,
         use: async (call) => {
           await using lease = await pool.lease();
           return await ask(lease.client, actor, call);
@@ -190,7 +193,8 @@ export async function work(task: Task): Promise<string[]> {
       await deface(supabase, actor);
       return await askElse(supabase, actor, nextCall(), random);
     case "lease": {
-      await using lease = await context.pool.lease();
+      // A pool is bound to its caller: nothing that is asked of it changes that.
+      await using lease = await context.pool.lease(random.chance(0.5) ? { identity: "anonymous" } : {});
       await deface(lease.client, actor);
       return await ask(lease.client, actor, nextCall());
     }
