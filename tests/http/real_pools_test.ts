@@ -3,54 +3,9 @@ import { assert, assertEquals, assertFalse, assertGreaterOrEqual, assertThrows }
 import { delay } from "@std/async";
 import { type PooledContext, type PooledHandler, withPooledSupabase } from "../../shared/http/mod.ts";
 import { LeaseReleasedError } from "../../shared/pool/mod.ts";
-import { readEnvironment, SupabaseService, type Variables } from "../../shared/services/mod.ts";
-import { type FakeProject, startFakeProject } from "../support/fake_project.ts";
-import { JWT_SECRET } from "./fake_pools.ts";
+import { startFakeProject } from "../support/fake_project.ts";
+import { environment, setUp } from "./real_rig.ts";
 import { sharedSecretToken } from "./tokens.ts";
-
-interface Rig extends AsyncDisposable {
-  readonly project: FakeProject;
-  readonly service: SupabaseService;
-  readonly log: string[];
-  fetch(path: string, init?: RequestInit & { as?: string }): Promise<Response>;
-}
-
-function environment(url: string, more: Variables = {}): Variables {
-  return {
-    SUPABASE_URL: url,
-    SUPABASE_PUBLISHABLE_KEY: "sb_publishable_test",
-    SUPABASE_SECRET_KEY: "sb_secret_test",
-    SUPABASE_JWKS: '{"keys":[]}',
-    JWT_SECRET,
-    ...more,
-  };
-}
-
-/** A function that calls a project, both ended with the scope. */
-function setUp(handler: PooledHandler<unknown>, more: Variables = {}): Rig {
-  const project = startFakeProject();
-  const variables = environment(project.url, more);
-  const service = new SupabaseService<unknown>(readEnvironment(variables));
-  const log: string[] = [];
-  const handle = withPooledSupabase<unknown>(
-    { auth: ["user", "none"], variables, service, log: (line) => log.push(line) },
-    handler,
-  );
-  return {
-    project,
-    service,
-    log,
-    fetch: (path, { as, ...init } = {}) => {
-      const headers = new Headers(init.headers);
-      if (as !== undefined) headers.set("Authorization", `Bearer ${as}`);
-      return handle(new Request(`https://x.test${path}`, { ...init, headers }));
-    },
-    async [Symbol.asyncDispose]() {
-      await service.shutdown(0);
-      await project[Symbol.asyncDispose]();
-    },
-  };
-}
 
 const list: PooledHandler<unknown> = async (_request, { supabase }) => {
   const { data, error } = await supabase.from("budgets").select();

@@ -1,0 +1,239 @@
+/** A request is over by its deadline, or when its caller leaves, whatever it does. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { delay } from "@std/async";
+import { type PooledHandler, type PooledSupabaseOptions, problem } from "../../shared/http/mod.ts";
+import { createRequestHandler } from "../../shared/http/request_handler.ts";
+import { PooledBaseService } from "../../shared/services/mod.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { FakePools, VARIABLES } from "./fake_pools.ts";
+import { type Rig, setUp } from "./real_rig.ts";
+
+class RetryingService extends PooledBaseService {
+  /** Tries for far longer than any deadline here. */
+  list(onAttempt: () => void, delayMs = 1): Promise<unknown> {
+    return this.withRetry(
+      (client) => {
+        onAttempt();
+        return client.from("a").select();
+      },
+      100,
+      delayMs,
+      { idempotent: true, maxDelayMs: 20_000 },
+    );
+  }
+}
+
+const list: PooledHandler<unknown> = async (_request, { supabase }) => {
+  const { data, error } = await supabase.from("a").select();
+  if (error) throw error;
+  return Response.json(data);
+};
+
+/** What a request was answered, and that it took its deadline and not much more. */
+async function answerOf(rig: Rig, deadlineMs: number): Promise<readonly [number, string]> {
+  const startMs = performance.now();
+  const response = await rig.fetch("/f");
+  const tookMs = performance.now() - startMs;
+  assert(tookMs >= deadlineMs - 2 && tookMs < deadlineMs + 5_000, `${tookMs} ms`);
+  return [response.status, (await response.json()).code];
+}
+
+const OVER = [504, "DEADLINE_EXCEEDED"] as const;
+const MS = 60;
+
+Deno.test("waiting for a place counts, and the queue is left", async () => {
+  await using rig = setUp(list, { POOL_MAX_CONNECTIONS: "1" }, { deadlineMs: MS });
+  await using _held = await rig.service.getConnectionPool().lease();
+  assertEquals(await answerOf(rig, MS), OVER);
+  assertEquals([rig.service.getPoolStats().waitingForConnection, rig.project.requests.length], [0, 0]);
+  assertEquals(rig.log.map((line) => JSON.parse(line).error.code), ["DEADLINE_EXCEEDED"]);
+});
+
+Deno.test("every attempt counts, and there is none after it", async () => {
+  let attempts = 0;
+  await using rig = setUp(
+    async (_request, { pool }) => Response.json(await new RetryingService(pool).list(() => attempts++)),
+    {},
+    { deadlineMs: MS },
+  );
+  rig.project.answer = () => problem({ status: 503, code: "PGRST000", title: "no database" });
+  assertEquals(await answerOf(rig, MS), OVER);
+  assert(attempts > 2, `${attempts}`);
+  const sent = rig.project.requests.length;
+  await delay(30);
+  assertEquals([rig.project.requests.length, rig.service.getPoolStats().activeConnections], [sent, 0]);
+});
+
+/** A body that begins and never ends, and whether somebody still wants it. */
+function endless() {
+  const state = { cancelled: false };
+  const body = () =>
+    new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(new TextEncoder().encode("[")),
+      cancel: () => void (state.cancelled = true),
+    });
+  return { state, body };
+}
+
+Deno.test("the body counts, and is not read any more", async () => {
+  const { state, body } = endless();
+  await using rig = setUp(list, { POOL_MAX_CONNECTIONS: "1" }, { deadlineMs: MS });
+  rig.project.answer = () => new Response(body());
+  assertEquals(await answerOf(rig, MS), OVER);
+  while (!state.cancelled) await delay(1);
+  assertEquals(rig.service.getPoolStats().activeConnections, 0);
+});
+
+Deno.test("a body that is passed on to the caller counts as well", async () => {
+  const { body } = endless();
+  await using rig = setUp(
+    async (_request, { supabase }) => {
+      const { data } = await supabase.storage.from("files").download("big").asStream();
+      return new Response(data);
+    },
+    { POOL_MAX_CONNECTIONS: "1" },
+    { deadlineMs: MS },
+  );
+  rig.project.answer = () => new Response(body());
+  const response = await rig.fetch("/f");
+  assertEquals([response.status, rig.service.getPoolStats().activeConnections], [200, 1]);
+  await assertRejects(() => response.text(), Error, "deadlineMs");
+  assertEquals(rig.service.getPoolStats().activeConnections, 0);
+});
+
+Deno.test("a handler that hangs elsewhere is answered for, and what it does later goes nowhere", async () => {
+  const go = Promise.withResolvers<void>();
+  const late = Promise.withResolvers<unknown>();
+  await using rig = setUp(
+    async (_request, { supabase }) => {
+      await go.promise;
+      late.resolve(await Promise.resolve().then(() => supabase.from("a").select()).catch((error) => ({ error })));
+      throw new Error("nobody hears of it");
+    },
+    {},
+    { deadlineMs: MS },
+  );
+  assertEquals(await answerOf(rig, MS), OVER);
+  go.resolve();
+  const { error } = await late.promise as { error: unknown };
+  assert(error);
+  await delay(1);
+  assertEquals([rig.project.requests.length, rig.log.length], [0, 1]);
+});
+
+Deno.test("work given to waitUntil may take longer", async () => {
+  const rows = Promise.withResolvers<unknown>();
+  await using rig = setUp(
+    (_request, { supabase, waitUntil }) => {
+      waitUntil((async () => {
+        await delay(40);
+        rows.resolve((await supabase.from("a").select()).data);
+      })());
+      return Promise.resolve(new Response());
+    },
+    {},
+    { deadlineMs: 15 },
+  );
+  assertEquals((await rig.fetch("/f")).status, 200);
+  assertEquals(await rows.promise, []);
+  assertEquals(rig.log, []);
+});
+
+Deno.test("the variable sets it, the option wins, and what is out of range is refused", async () => {
+  const hang: PooledHandler<unknown> = () => new Promise(() => {});
+  await using byVariable = setUp(hang, { POOL_DEADLINE_MS: "30" });
+  assertEquals(await answerOf(byVariable, 30), OVER);
+  await using byOption = setUp(hang, { POOL_DEADLINE_MS: "100000" }, { deadlineMs: 30 });
+  assertEquals(await answerOf(byOption, 30), OVER);
+  for (const deadlineMs of [0, -1, 1.5, NaN]) {
+    await using bad = setUp(hang, {}, { deadlineMs });
+    assertEquals((await (await bad.fetch("/f")).json()).code, "CONFIG_INVALID");
+  }
+});
+
+/** A handler on a clock that stands still. */
+function onFakeClock(handler: PooledHandler<unknown>, options: PooledSupabaseOptions<unknown> = {}) {
+  const clock = new FakeClock();
+  const service = new FakePools();
+  const handle = createRequestHandler<unknown>(
+    { auth: "none", variables: VARIABLES, service, log: () => {}, ...options },
+    clock,
+  );
+  return { clock, service, answer: () => handle(new Request("https://x.test/f"), handler) };
+}
+
+Deno.test("it leaves no timer behind: not of a request that is over, nor of one that needs none", async () => {
+  const rows: Record<string, PooledHandler<unknown>> = {
+    "at once": () => new Response(),
+    "later": (_request, { supabase }) => Promise.resolve(Response.json(typeof supabase)),
+    "an error": () => Promise.reject(new Error("no")),
+    "background work": (_request, { supabase, waitUntil }) => {
+      waitUntil(new Promise(() => {}));
+      return Promise.resolve(Response.json(typeof supabase));
+    },
+  };
+  for (const [name, handler] of Object.entries(rows)) {
+    const { clock, answer } = onFakeClock(handler);
+    await (await answer()).body?.cancel();
+    await delay(0);
+    assertEquals(clock.timers, 0, name);
+  }
+});
+
+Deno.test("the hosted gateway's 150 seconds, unless told otherwise", async () => {
+  const { clock, service, answer } = onFakeClock((_request, { supabase }) => new Promise(() => void supabase));
+  const pending = answer();
+  await clock.advance(149_999);
+  assertEquals([clock.timers, service.user.leases[0]?.aborted], [1, 0]);
+  await clock.advance(1);
+  assertEquals([(await pending).status, service.user.leases[0]?.aborted], [504, 1]);
+});
+
+Deno.test("a caller who leaves while waiting leaves the queue at once", async () => {
+  await using rig = setUp(list, { POOL_MAX_CONNECTIONS: "1" });
+  const holder = await rig.service.getConnectionPool().lease();
+  const caller = new AbortController();
+  const answer = rig.fetch("/f", { signal: caller.signal });
+  while (rig.service.getPoolStats().waitingForConnection === 0) await delay(1);
+  caller.abort();
+  assertEquals(rig.service.getPoolStats().waitingForConnection, 0);
+  assertEquals([(await answer).status, rig.project.requests.length], [499, 0]);
+  holder.release();
+  assertEquals(rig.service.getPoolStats().activeConnections, 0);
+});
+
+Deno.test("when the caller leaves, its places are free at once, though its handler hangs on to them", async () => {
+  const caller = new AbortController();
+  const leased = Promise.withResolvers<void>();
+  const go = Promise.withResolvers<void>();
+  await using rig = setUp(async (_request, { pool, supabase }) => {
+    const lease = await pool.lease();
+    await supabase.from("a").select();
+    leased.resolve();
+    await go.promise;
+    lease.release();
+    return new Response();
+  }, { POOL_MAX_CONNECTIONS: "1" });
+  const answer = rig.fetch("/f", { signal: caller.signal });
+  await leased.promise;
+  assertEquals(rig.service.getPoolStats().activeConnections, 1);
+  caller.abort();
+  assertEquals(rig.service.getPoolStats().activeConnections, 0);
+  go.resolve();
+  assertEquals([(await answer).status, rig.log], [200, []]);
+});
+
+Deno.test("when the caller of a retry leaves, its waiting ends with it", async () => {
+  const caller = new AbortController();
+  let attempts = 0;
+  await using rig = setUp(async (_request, { pool }) => {
+    return Response.json(await new RetryingService(pool).list(() => attempts++, 10_000));
+  });
+  rig.project.answer = () => problem({ status: 503, code: "PGRST000", title: "no database" });
+  const startMs = performance.now();
+  const soon = setTimeout(() => caller.abort(), 30);
+  assertEquals((await rig.fetch("/f", { signal: caller.signal })).status, 499);
+  clearTimeout(soon);
+  assert(performance.now() - startMs < 3_000, "no delay is waited for");
+  assertEquals([attempts, rig.service.getPoolStats().activeConnections], [1, 0]);
+});

@@ -1,0 +1,59 @@
+/**
+ * The handler on real pools, for tests.
+ *
+ * @module
+ */
+import { type PooledHandler, type PooledSupabaseOptions, withPooledSupabase } from "../../shared/http/mod.ts";
+import { readEnvironment, SupabaseService, type Variables } from "../../shared/services/mod.ts";
+import { type FakeProject, startFakeProject } from "../support/fake_project.ts";
+import { JWT_SECRET } from "./fake_pools.ts";
+
+/** A function on pools of its own; a stand-in for its project. Both end with the scope. */
+export interface Rig extends AsyncDisposable {
+  readonly project: FakeProject;
+  readonly service: SupabaseService;
+  readonly log: string[];
+  fetch(path: string, init?: RequestInit & { as?: string }): Promise<Response>;
+}
+
+/** The variables of a function whose project is at `url`. */
+export function environment(url: string, more: Variables = {}): Variables {
+  return {
+    SUPABASE_URL: url,
+    SUPABASE_PUBLISHABLE_KEY: "sb_publishable_test",
+    SUPABASE_SECRET_KEY: "sb_secret_test",
+    SUPABASE_JWKS: '{"keys":[]}',
+    JWT_SECRET,
+    ...more,
+  };
+}
+
+/** A function that calls a project, both ended with the scope. */
+export function setUp(
+  handler: PooledHandler<unknown>,
+  more: Variables = {},
+  options: PooledSupabaseOptions<unknown> = {},
+): Rig {
+  const project = startFakeProject();
+  const variables = environment(project.url, more);
+  const service = new SupabaseService<unknown>(readEnvironment(variables));
+  const log: string[] = [];
+  const handle = withPooledSupabase<unknown>(
+    { auth: ["user", "none"], variables, service, log: (line) => log.push(line), ...options },
+    handler,
+  );
+  return {
+    project,
+    service,
+    log,
+    fetch: (path, { as, ...init } = {}) => {
+      const headers = new Headers(init.headers);
+      if (as !== undefined) headers.set("Authorization", `Bearer ${as}`);
+      return handle(new Request(`https://x.test${path}`, { ...init, headers }));
+    },
+    async [Symbol.asyncDispose]() {
+      await service.shutdown(0);
+      await project[Symbol.asyncDispose]();
+    },
+  };
+}
