@@ -40,10 +40,17 @@ function formsOf(secret: string): Set<string> {
   return new Set(forms.filter(({ length }) => length >= MIN_LENGTH));
 }
 
+/** The two characters before `end`, as one number of 16 bits. */
+function pairAt(text: string, end: number): number {
+  return ((text.charCodeAt(end - 2) & 0xff) << 8) | (text.charCodeAt(end - 1) & 0xff);
+}
+
 /** Knows the secrets of a run, and looks for them and for all that looks like one. */
 export class SecretWatch {
   /** The known forms by their last characters, so that a text is gone through once, however many there are. */
   readonly #byEnd = new Map<string, [form: string, what: string][]>();
+  /** The pairs of characters that known forms end with: most of a text ends with none of them. */
+  readonly #pairs = new Uint8Array(1 << 16);
   readonly #known = new Set<string>();
   #texts = 0;
 
@@ -58,6 +65,7 @@ export class SecretWatch {
     this.#known.add(secret);
     for (const form of formsOf(secret)) {
       const end = form.slice(-MIN_LENGTH);
+      this.#pairs[pairAt(form, form.length)] = 1;
       const bucket = this.#byEnd.get(end);
       if (bucket) bucket.push([form, what]);
       else this.#byEnd.set(end, [[form, what]]);
@@ -68,6 +76,7 @@ export class SecretWatch {
   find(text: string): string | undefined {
     this.#texts++;
     for (let end = MIN_LENGTH; end <= text.length; end++) {
+      if (this.#pairs[pairAt(text, end)] === 0) continue;
       for (const [form, what] of this.#byEnd.get(text.slice(end - MIN_LENGTH, end)) ?? []) {
         if (text.endsWith(form, end)) return what;
       }
