@@ -66,6 +66,18 @@ Deno.test("imports that lead nowhere are named, with file and line, before anyth
   assert(!output.includes("Deployed Functions"), output);
 });
 
+Deno.test("what cannot be reached from here is told of, and does not keep from deploying", async () => {
+  const { code, output } = await deploy(["health"], {
+    change: (write) => write("functions/health/handler.ts", `import "https://127.0.0.1:9/module.ts";\n`),
+    // It comes as far as the CLI, which is not there.
+    env: { PATH: "/nowhere" },
+  });
+  assertEquals(code, 1);
+  assertMatch(output, /Warning: functions\/health\/handler\.ts:1 imports "https:\/\/127\.0\.0\.1:9\/module\.ts": .*\n/);
+  assert(!output.includes("Nothing was deployed."), output);
+  assertStringIncludes(output, "There is no npx");
+});
+
 Deno.test("an entrypoint or import map that is not there is named", async () => {
   const toml =
     `[functions.a]\nentrypoint = "../functions/a/index.ts"\n[functions.b]\nentrypoint = "../functions/probe/index.ts"\nimport_map = "../map.json"\n`;

@@ -100,7 +100,7 @@ export class ManagementApi implements AsyncDisposable {
       case `GET ${project}/functions`:
         return Response.json([...this.deployed.values()].map((upload) => this.#describe(upload)));
       default:
-        return refuse(404, "Not Found");
+        return this.#remove(request.method, url.pathname.replace(`${project}/functions/`, ""));
     }
   }
 
@@ -136,6 +136,11 @@ export class ManagementApi implements AsyncDisposable {
       this.deployed.set(slug, upload);
     }
     return Response.json({ functions: functions.map(({ slug }) => ({ slug })) });
+  }
+
+  #remove(method: string, name: string): Response {
+    if (method !== "DELETE" || !this.deployed.delete(name)) return refuse(404, "Not Found");
+    return new Response(null, { status: 200 });
   }
 
   /** Stops. */

@@ -51,3 +51,23 @@ Deno.test({
     assertEquals([...api.deployed.keys()], ["health"]);
   },
 });
+
+Deno.test({
+  name: `options are passed on to the CLI, those with a value too${cli.note}`,
+  ignore: cli.ignore,
+  async fn() {
+    await using api = new ManagementApi();
+    await using project = await copyProject();
+    const args = ["--workdir", project.root, `--remote=${api.ref}`, "--yes"];
+    const first = await runDeploy({ api, args: [...args, "probe"] });
+    assertEquals(first.code, 0, first.output);
+    await project.write("supabase/config.toml", `[functions.health]\nentrypoint = "../functions/health/index.ts"\n`);
+    // The table names no import map, and does not switch the platform's check off.
+    const options = ["--prune", "--jobs", "2", "--import-map", `${project.root}/import_map.json`, "--no-verify-jwt"];
+    const second = await runDeploy({ api, args: [...args, ...options] });
+    assertEquals(second.code, 0, second.output);
+    assertEquals([...api.deployed.keys()], ["health"]);
+    const { import_map_path, verify_jwt } = api.deployed.get("health")?.metadata ?? {};
+    assertEquals([import_map_path, verify_jwt], ["import_map.json", false]);
+  },
+});
