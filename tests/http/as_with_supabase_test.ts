@@ -39,7 +39,7 @@ async function describe(response: Response) {
   return { status: response.status, headers, exposed, body: text === "" ? null : JSON.parse(text) };
 }
 
-type Options = Pick<WithSupabaseConfig, "auth" | "cors" | "errors" | "audience" | "issuer" | "env">;
+type Options = Pick<WithSupabaseConfig, "auth" | "allow" | "cors" | "errors" | "audience" | "issuer" | "env">;
 
 const OPTIONS: Record<string, Options> = {
   "user": { auth: "user" },
@@ -61,6 +61,11 @@ const OPTIONS: Record<string, Options> = {
     auth: "user",
     cors: { headers: { "Access-Control-Allow-Origin": "https://app.test", "Access-Control-Expose-Headers": "X-Mine" } },
   },
+  "CORS, the older way": { auth: "user", cors: true },
+  "no CORS, the older way": { auth: "user", cors: false },
+  "CORS of one's own, the older way": { auth: "user", cors: { "Access-Control-Allow-Origin": "https://app.test" } },
+  "modes, the older way": { allow: ["secret", "user"] },
+  "modes, both ways": { allow: "none", auth: "user" },
   "audience and issuer": { auth: "user", audience: "authenticated", issuer: `${URL_OF_PROJECT}/auth/v1` },
   "another audience": { auth: "user", audience: ["elsewhere"] },
   "another issuer": { auth: ["user", "none"], issuer: "https://elsewhere.test" },

@@ -1,0 +1,161 @@
+/** What our handler's clients send to the project is what those of `withSupabase` send. */
+import { assert, assertEquals } from "@std/assert";
+import { delay } from "@std/async";
+import { type SupabaseContext, type SupabaseEnv, withSupabase, type WithSupabaseConfig } from "@supabase/server";
+import { type PooledSupabaseOptions, withPooledSupabase } from "../../shared/http/mod.ts";
+import { SupabaseConnectionPool } from "../../shared/supabase/mod.ts";
+import { type Arrived, startFakeProject } from "../support/fake_project.ts";
+import { createProjectKey } from "./tokens.ts";
+
+const key = await createProjectKey();
+const token = await key.sign();
+
+type Config = Pick<WithSupabaseConfig, "auth" | "allow" | "env" | "supabaseOptions">;
+
+type Context = Pick<SupabaseContext, "supabase" | "supabaseAdmin" | "authMode">;
+
+/** One call of each kind, as a caller and as admin. */
+async function callAll(_request: Request, { supabase, supabaseAdmin, authMode }: Context): Promise<Response> {
+  for (const client of [supabase, supabaseAdmin]) {
+    await client.from("a").select("id").eq("name", "x");
+    await client.from("a").insert({ name: "y" });
+    await client.rpc("f", { n: 1 });
+    await client.schema("other").from("b").select();
+    await client.functions.invoke("g", { body: { n: 1 } });
+    await client.storage.from("files").list();
+  }
+  // Of another's token a caller's client is not asked.
+  if (authMode === "user") await supabase.auth.getUser(token);
+  await supabaseAdmin.auth.getUser(token);
+  await supabaseAdmin.auth.admin.getUserById("11111111-1111-4111-8111-111111111111");
+  return new Response();
+}
+
+/** What each handler's clients sent: all of ours, and all of theirs. */
+async function sentBy(config: Config, headers: HeadersInit) {
+  await using project = startFakeProject();
+  const env: SupabaseEnv = {
+    url: project.url,
+    publishableKeys: { default: "sb_publishable_default", web: "sb_publishable_web" },
+    secretKeys: { default: "sb_secret_default", jobs: "sb_secret_jobs" },
+    jwks: key.jwks,
+    ...config.env,
+  };
+  const make = () => new Request("https://x.test/f", { headers });
+  const handlers = [
+    withPooledSupabase<unknown>({ ...config as PooledSupabaseOptions<unknown>, env, variables: {} }, callAll),
+    withSupabase({ ...config, env }, callAll),
+  ];
+  const [ours = [], theirs = []] = await Promise.all([
+    (await handlers[0]?.(make()), project.requests.splice(0).map(describe)),
+    (await handlers[1]?.(make()), project.requests.splice(0).map(describe)),
+  ]);
+  for (const known of [...Object.values(env.publishableKeys), ...Object.values(env.secretKeys)]) {
+    const { schema, headers: sent } = SupabaseConnectionPool.getInstance(env.url, known).config;
+    await SupabaseConnectionPool.getInstance(env.url, known, { schema, headers: sent }).shutdown(0);
+  }
+  return { ours, theirs };
+}
+
+/** A request without what differs on purpose: an API key of the newer kind is no token, and we do not send it as one. */
+function describe({ method, path, apikey, headers }: Arrived) {
+  const all = Object.fromEntries(headers);
+  for (const name of ["host", "connection", "user-agent", "accept-encoding"]) delete all[name];
+  if (all["authorization"] === `Bearer ${apikey}`) delete all["authorization"];
+  return { method, path, ...all };
+}
+
+const NONE = {};
+const USER = { Authorization: `Bearer ${token}` };
+const ROWS: Record<string, readonly [Config, HeadersInit]> = {
+  "a user": [{ auth: "user" }, USER],
+  "a user, by the default": [{}, USER],
+  "a user, by the older option": [{ allow: ["publishable", "user"] }, USER],
+  "a user whose project has no default key": [
+    { auth: "user", env: { publishableKeys: { web: "sb_publishable_web" }, secretKeys: { jobs: "sb_secret_jobs" } } },
+    USER,
+  ],
+  "the publishable key": [{ auth: "publishable" }, { apikey: "sb_publishable_default" }],
+  "a named publishable key": [{ auth: "publishable:web" }, { apikey: "sb_publishable_web" }],
+  "any publishable key": [{ auth: ["user", "publishable:*"] }, { apikey: "sb_publishable_web" }],
+  "a user beside a key that comes first": [{ auth: ["publishable:*", "user"] }, {
+    ...USER,
+    apikey: "sb_publishable_web",
+  }],
+  "the secret key": [{ auth: "secret" }, { apikey: "sb_secret_default" }],
+  "a named secret key": [{ auth: "secret:jobs" }, { apikey: "sb_secret_jobs" }],
+  "any secret key": [{ auth: ["secret:*", "none"] }, { apikey: "sb_secret_jobs" }],
+  "a key and a token nobody asked for": [{ auth: "secret:*" }, { ...USER, apikey: "sb_secret_jobs" }],
+  "nobody": [{ auth: "none" }, NONE],
+  "nobody, with a token": [{ auth: "none" }, USER],
+  "nobody, with the secret key": [{ auth: "none" }, { apikey: "sb_secret_default" }],
+  "a schema and headers of one's own": [
+    {
+      auth: "user",
+      supabaseOptions: {
+        db: { schema: "app" },
+        global: { headers: { "x-app": "mine", Authorization: "Bearer x", apikey: "y" } },
+      },
+    },
+    USER,
+  ],
+};
+
+for (const [name, [config, headers]] of Object.entries(ROWS)) {
+  Deno.test(`sends what withSupabase sends: ${name}`, async () => {
+    const { ours, theirs } = await sentBy(config, headers);
+    assertEquals(ours, theirs);
+    assert(ours.length >= 14, `${ours.length}`);
+  });
+}
+
+/** What a handler with these options answers; its clients send through `fetch`. */
+async function status(supabaseOptions: NonNullable<PooledSupabaseOptions<unknown>["supabaseOptions"]>, pool = {}) {
+  const log: string[] = [];
+  const env = { url: "https://nowhere.test", publishableKeys: { default: "sb_publishable_a" }, jwks: key.jwks };
+  const options = {
+    auth: "none",
+    env,
+    variables: {},
+    supabaseOptions,
+    pool,
+    log: (line: string) => log.push(line),
+  } as const;
+  const handle = withPooledSupabase<unknown>(options, async (_request, { supabase }) => {
+    const { data, error } = await supabase.from("a").select();
+    if (error) throw error;
+    return Response.json(data);
+  });
+  const response = await handle(new Request("https://x.test/f"));
+  await SupabaseConnectionPool.getInstance(env.url, "sb_publishable_a").shutdown(0);
+  return [response.status, (await response.json()).code, log.join()] as const;
+}
+
+Deno.test("fetch and timeout of supabaseOptions are the pool's; its own options win", async () => {
+  const sent: string[] = [];
+  const answer: typeof fetch = (input) => Promise.resolve(Response.json([sent.push(String(input))]));
+  assertEquals((await status({ global: { fetch: answer } }))[0], 200);
+  assertEquals(sent, ["https://nowhere.test/rest/v1/a?select=*"]);
+  const hang: typeof fetch = async (_input, init) => {
+    // A test ends when nothing is left to wait for, and the pool's own timers do not count.
+    await delay(1_000, init?.signal ? { signal: init.signal } : {});
+    return new Response();
+  };
+  assertEquals((await status({ db: { timeout: 15 }, global: { fetch: hang } })).slice(0, 2), [504, "REQUEST_TIMEOUT"]);
+  assertEquals((await status({ global: { fetch: hang } }, { fetch: answer }))[0], 200);
+});
+
+Deno.test("what has no meaning on a pooled client is left alone, what cannot be had is refused by name", async () => {
+  const answer: typeof fetch = () => Promise.resolve(Response.json([]));
+  const harmless = {
+    global: { fetch: answer },
+    accessToken: () => Promise.resolve("another's"),
+    auth: { persistSession: true, autoRefreshToken: true },
+    realtime: {},
+    db: { retry: true },
+  };
+  assertEquals((await status(harmless))[0], 200);
+  const [refused, code, log] = await status({ storage: { useNewHostname: true } });
+  assertEquals([refused, code], [500, "CONFIG_INVALID"]);
+  assert(log.includes("useNewHostname"));
+});
