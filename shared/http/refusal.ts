@@ -21,10 +21,25 @@ export interface TokenFailure {
   readonly cause?: unknown;
 }
 
-/** The answer to a request whose credentials are refused. */
-export function refusal(error: AuthError, errors: ErrorResponseConfig = {}): Response {
-  const { code, message } = error;
-  return Response.json(errors.detailed === false ? { code, message } : error.toJSON(), {
+/** The longest name of an authentication scheme, in characters. No registered one has more than 15. */
+const MAX_SCHEME_LENGTH = 20;
+
+/**
+ * `message` without what the request's `Authorization` header held.
+ * `@supabase/server` quotes the header's first word as the scheme, and where
+ * none was sent, or two headers were joined into one, that is a token.
+ */
+function withoutCredentials(message: string, request: Request): string {
+  const words = (request.headers.get("Authorization") ?? "").split(" ");
+  return words.filter(({ length }) => length > MAX_SCHEME_LENGTH)
+    .reduce((rest, word) => rest.replaceAll(word, "[credential]"), message);
+}
+
+/** The answer to `request`, whose credentials are refused. */
+export function refusal(error: AuthError, request: Request, errors: ErrorResponseConfig = {}): Response {
+  const { code } = error;
+  const message = withoutCredentials(error.message, request);
+  return Response.json(errors.detailed === false ? { code, message } : { ...error.toJSON(), message }, {
     status: error.status,
     headers: { [ERROR_CODE_HEADER]: code },
   });

@@ -77,10 +77,10 @@ export function createRequestHandler<Database>(
     forgotten: (count) => failures.seldom("lease_forgotten", forgotten(count)),
   };
 
-  function refuse(error: AuthError): Response {
+  function refuse(error: AuthError, request: Request): Response {
     // Keys that are missing, a JWKS that cannot be fetched: not the caller's fault, and any caller can repeat it.
     if (error.status >= 500) failures.seldom("request_failed", error, { secrets: secrets() });
-    return refusal(error, errors);
+    return refusal(error, request, errors);
   }
 
   async function answer(request: Request, handler: PooledHandler<Database>, timing: Timing): Promise<Response> {
@@ -90,7 +90,7 @@ export function createRequestHandler<Database>(
       return await answerHealth(request, { service, environment } as Runtime<never>);
     }
     const { auth, error } = await authenticate(request);
-    if (error) return refuse(error);
+    if (error) return refuse(error, request);
     const scope = new RequestScope({ request, runtime: { service, environment }, auth, deadline, events, lease });
     let failed = true;
     try {
@@ -104,7 +104,7 @@ export function createRequestHandler<Database>(
       const failure = scope.explain(error);
       // A token may expire while its request runs; then it is refused as any expired one.
       const again = failure instanceof IdentityError ? await authenticate(request) : undefined;
-      if (again?.error) return refuse(again.error);
+      if (again?.error) return refuse(again.error, request);
       throw failure;
     } finally {
       timing.waitedMs = scope.waitedMs;
