@@ -1,0 +1,209 @@
+/**
+ * Statements that are sent together and stand or fall together: whatever fails,
+ * nothing behind it runs, since one Sync ends them all (PostgreSQL,
+ * "Extended Query", pipelining).
+ *
+ * @module
+ */
+import {
+  type CommandCompleteMessage,
+  type DataRowMessage,
+  prepareValue,
+  type RowDescriptionMessage,
+  type Submittable,
+  type Wire,
+} from "./driver.ts";
+import { messageOf } from "../pool/mod.ts";
+import { StatementError } from "./errors.ts";
+import type { QueryResult, Row, Statement } from "./query_result.ts";
+import { NO_ROWS, type Prepared, RowReader, type StatementCache } from "./statement_cache.ts";
+
+/** SQLSTATE of a statement that the server has not, or no more. */
+const UNKNOWN_STATEMENT = "26000";
+/** A prepared statement whose table was changed is refused with SQLSTATE 0A000 by this function of the server. */
+const STALE_STATEMENT = "RevalidateCachedQuery";
+
+/** What is written on one connection under one Sync. */
+export interface Flight extends Submittable {
+  /** Writes it, once. */
+  write(wire: Wire): void;
+  /** What the server reported, if it failed. */
+  readonly failure: object | undefined;
+  /** It is over: the server is ready for what comes next. */
+  done(): void;
+  /** The connection broke. */
+  lost(error: Error): void;
+}
+
+/** One statement of a batch, on its way. */
+interface Step {
+  readonly prepared: Prepared | undefined;
+  reader: RowReader | undefined;
+  readonly rows: Row[];
+  tag: string | undefined;
+}
+
+/** Splits a command tag (PostgreSQL, "Message Formats", CommandComplete): `INSERT 0 1`, `SELECT 5`, `CREATE TABLE`. */
+function resultOf({ reader = NO_ROWS, rows, tag = "" }: Step): QueryResult {
+  const last = tag.slice(tag.lastIndexOf(" ") + 1);
+  const rowCount = /^\d+$/.test(last) ? Number(last) : null;
+  return { rows, rowCount, command: rowCount === null ? tag : tag.slice(0, tag.indexOf(" ")), fields: reader.columns };
+}
+
+/** The most values that a statement may have: the protocol counts them in 16 bits. */
+const MAX_VALUES = 65_535;
+
+/**
+ * Checks a statement and encodes its values.
+ *
+ * @throws {StatementError} for what the protocol could not carry: it would be read as something else.
+ */
+function encoded({ text, values = [] }: Statement): Required<Statement> {
+  if (typeof text !== "string" || text.includes("\0")) {
+    throw new StatementError("A statement must be a string without NUL characters");
+  }
+  if (!Array.isArray(values) || values.length > MAX_VALUES) {
+    throw new StatementError(`The values of a statement must be an array of at most ${MAX_VALUES} elements`);
+  }
+  try {
+    return { text, values: values.map(prepareValue) };
+  } catch (error) {
+    throw new StatementError(`A value of a statement has no form that can be sent: ${messageOf(error)}`);
+  }
+}
+
+/** Statements under one Sync. */
+export class Batch implements Flight {
+  /** Resolves to one result for each statement, or rejects with what the server reported, as the driver gives it. */
+  readonly promise: Promise<QueryResult[]>;
+  failure: object | undefined = undefined;
+  /** Which statement failed, once one has. */
+  failedAt = -1;
+
+  readonly #statements: readonly Required<Statement>[];
+  readonly #cache: StatementCache;
+  readonly #steps: Step[] = [];
+  /** Statements that the server is to confirm, in the order in which they were sent. */
+  readonly #parsing: Prepared[] = [];
+  readonly #resolve: (results: QueryResult[]) => void;
+  readonly #reject: (error: unknown) => void;
+  #at = 0;
+  #written = false;
+  /** A value that could not be read. */
+  #fault: { readonly error: unknown } | undefined = undefined;
+
+  /** @throws {StatementError} when a statement cannot be sent. Nothing is, then. */
+  constructor(statements: readonly Statement[], cache: StatementCache) {
+    this.#statements = statements.map(encoded);
+    this.#cache = cache;
+    const { promise, resolve, reject } = Promise.withResolvers<QueryResult[]>();
+    this.promise = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  write(wire: Wire): void {
+    if (this.#written) return;
+    this.#written = true;
+    wire.stream.cork();
+    for (const name of this.#cache.takeDoomed()) wire.close({ type: "S", name });
+    for (const statement of this.#statements) this.#send(wire, statement);
+    wire.sync();
+    wire.stream.uncork();
+  }
+
+  #send(wire: Wire, { text, values }: Required<Statement>): void {
+    const prepared = this.#prepare(wire, text);
+    const name = prepared?.name ?? "";
+    if (!prepared) wire.parse({ text, name });
+    wire.bind({ statement: name, values });
+    const step: Step = { prepared, reader: prepared?.reader, rows: [], tag: undefined };
+    if (!step.reader) wire.describe({ type: "P", name: "" });
+    wire.execute();
+    this.#steps.push(step);
+  }
+
+  #prepare(wire: Wire, text: string): Prepared | undefined {
+    if (!this.#cache.enabled) return undefined;
+    const known = this.#cache.find(text);
+    // One that another batch has just sent may never come to be.
+    if (known) return known.parsed || this.#parsing.includes(known) ? known : undefined;
+    const prepared = this.#cache.add(text);
+    this.#parsing.push(prepared);
+    wire.parse({ text, name: prepared.name });
+    return prepared;
+  }
+
+  submit(wire: Wire): void {
+    this.write(wire);
+  }
+
+  handleRowDescription({ fields }: RowDescriptionMessage): void {
+    const step = this.#steps[this.#at];
+    if (!step) return;
+    step.reader = new RowReader(fields);
+  }
+
+  handleDataRow({ fields }: DataRowMessage): void {
+    const step = this.#steps[this.#at];
+    if (!step || this.#fault) return;
+    try {
+      step.rows.push((step.reader ?? NO_ROWS).read(fields));
+    } catch (error) {
+      this.#fault = { error };
+    }
+  }
+
+  handleCommandComplete({ text }: CommandCompleteMessage): void {
+    const step = this.#steps[this.#at++];
+    if (!step) return;
+    step.tag = text;
+    step.reader ??= NO_ROWS;
+    if (step.prepared) {
+      step.prepared.parsed = true;
+      step.prepared.reader ??= step.reader;
+    }
+  }
+
+  handleEmptyQuery(): void {
+    this.handleCommandComplete({ text: "" });
+  }
+
+  handlePortalSuspended(): void {}
+
+  handleCopyInResponse(wire: Wire): void {
+    wire.sendCopyFail("COPY FROM STDIN is not supported here");
+    // The one that was sent with the batch was ignored in copy mode.
+    wire.sync();
+  }
+
+  handleCopyData(): void {}
+
+  handleError(error: unknown): void {
+    if (this.failure !== undefined) return;
+    this.failedAt = this.#at;
+    this.failure = typeof error === "object" && error !== null ? error : new Error(String(error));
+  }
+
+  handleReadyForQuery(): void {}
+
+  done(): void {
+    for (const prepared of this.#parsing) if (!prepared.parsed) this.#cache.forget(prepared);
+    if (this.failure) {
+      if (this.stale) this.#cache.clear();
+      this.#reject(this.#fault?.error ?? this.failure);
+    } else if (this.#fault) this.#reject(this.#fault.error);
+    else this.#resolve(this.#steps.map(resultOf));
+  }
+
+  /** Whether it failed because a prepared statement is no longer what it was. Nothing of that statement ran. */
+  get stale(): boolean {
+    if (!this.failure || !this.#cache.enabled) return false;
+    return Reflect.get(this.failure, "code") === UNKNOWN_STATEMENT ||
+      Reflect.get(this.failure, "routine") === STALE_STATEMENT;
+  }
+
+  lost(error: Error): void {
+    this.#reject(error);
+  }
+}

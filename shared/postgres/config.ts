@@ -1,0 +1,193 @@
+/**
+ * The options of a {@linkcode PostgresConnectionManager}: what each means, its
+ * default beside it.
+ *
+ * @module
+ */
+import * as z from "zod";
+import { DEFAULT_POOL_CONFIG, parseConfig, type PoolConfig, poolConfigShape, whole } from "../pool/mod.ts";
+import { MAX_TIMER_MS } from "../resilience/mod.ts";
+
+/** How a server proves that it is the right one, and we that we are. */
+export interface TlsOptions {
+  /** Certificates of the authorities to trust, as PEM. Default: those of the system. */
+  readonly ca?: string | undefined;
+  /** Our certificate, as PEM. */
+  readonly cert?: string | undefined;
+  /** Its private key, as PEM. */
+  readonly key?: string | undefined;
+  /**
+   * Whether a server that cannot prove its name is refused. Default: true.
+   * Without it, anybody on the way can read and change everything.
+   */
+  readonly rejectUnauthorized?: boolean | undefined;
+}
+
+/**
+ * What stands between us and Postgres. `transaction`: a pooler (Supavisor,
+ * PgBouncer) that lends a server's connection for one transaction at a time, so
+ * that nothing can be prepared or set for longer. `session`: nothing, or a pooler that lends it
+ * for as long as ours lasts. `auto`: found out.
+ */
+export type PoolMode = "auto" | "session" | "transaction";
+
+/** Options of direct Postgres. All times are in milliseconds. */
+export interface PostgresConfig extends Omit<PoolConfig, "createTimeoutMs"> {
+  /** How long an idle connection may take to show that it still works. Default: 1,000. */
+  validateTimeoutMs: number;
+  /** Default: `localhost`. */
+  host: string;
+  /** Default: 5432. */
+  port: number;
+  /** Default: `news_db`. */
+  database: string;
+  /** The role to log in as. Default: `postgres`. */
+  user: string;
+  /** Its password. Never shown. Default: none. */
+  password: string;
+  /** Whether to use TLS, and how. `true` verifies the server with the authorities of the system. Default: false. */
+  ssl: boolean | TlsOptions;
+  /** What `pg_stat_activity` shows. Default: `supabase-connection-pool`. */
+  applicationName: string;
+  /** Whether the system looks after silent connections (TCP keep-alive). Default: true. */
+  keepAlive: boolean;
+  /** How long a connection is silent before it does. Default: 0, the system's. */
+  keepAliveDelayMs: number;
+  /** How long connecting may take, authentication included. Default: 2,000. */
+  connectionTimeoutMs: number;
+  /** How often `executeQueryWithRetry` and `executeTransactionWithRetry` try again. Default: 3. */
+  maxRetries: number;
+  /** The delay before the first of these retries; it doubles with each. Default: 1,000. */
+  retryDelayMs: number;
+  /** How long a statement may take before it is cancelled; `Infinity` for as long as it needs. Default: 30,000. */
+  queryTimeoutMs: number;
+  /** How long a cancelled statement, or a rollback, may go on before its connection is cut. Default: 1,000. */
+  cancelTimeoutMs: number;
+  /** How often the connection is checked by itself; 0 for never. Default: 60,000. */
+  healthCheckIntervalMs: number;
+  /** What stands between us and Postgres. Default: `auto`. */
+  poolMode: PoolMode;
+  /** How many prepared statements a connection keeps; 0 for none. Default: 100. */
+  maxPreparedStatements: number;
+  /** A login role that may act for callers however strong it is; see `as`. Default: none. */
+  trustedLogin: string | undefined;
+}
+
+const { createTimeoutMs: _core, ...coreDefaults } = DEFAULT_POOL_CONFIG;
+
+/** The value of each option that is not given. */
+export const DEFAULT_POSTGRES_CONFIG: Readonly<PostgresConfig> = Object.freeze({
+  ...coreDefaults,
+  host: "localhost",
+  port: 5432,
+  database: "news_db",
+  user: "postgres",
+  password: "",
+  ssl: false,
+  applicationName: "supabase-connection-pool",
+  keepAlive: true,
+  keepAliveDelayMs: 0,
+  maxConnections: 20,
+  minConnections: 5,
+  idleTimeoutMs: 30_000,
+  connectionTimeoutMs: 2_000,
+  acquireTimeoutMs: 30_000,
+  validateTimeoutMs: 1_000,
+  maxRetries: 3,
+  retryDelayMs: 1_000,
+  queryTimeoutMs: 30_000,
+  cancelTimeoutMs: 1_000,
+  healthCheckIntervalMs: 60_000,
+  poolMode: "auto",
+  maxPreparedStatements: 100,
+  trustedLogin: undefined,
+});
+
+/** Sizes and timeouts for common situations. */
+export const POSTGRES_PRESETS = Object.freeze({
+  /** For a machine somebody works on. */
+  development: Object.freeze({
+    maxConnections: 20,
+    idleTimeoutMs: 30_000,
+    connectionTimeoutMs: 2_000,
+    healthCheckIntervalMs: 60_000,
+  }),
+  /** For a server with a database of its own. */
+  production: Object.freeze({
+    maxConnections: 100,
+    idleTimeoutMs: 30_000,
+    connectionTimeoutMs: 3_000,
+    healthCheckIntervalMs: 30_000,
+  }),
+  /** For an edge function: each of many isolates holds a pool, and most live for seconds. */
+  edge: Object.freeze({
+    maxConnections: 4,
+    minConnections: 0,
+    idleTimeoutMs: 10_000,
+    connectionTimeoutMs: 3_000,
+    acquireTimeoutMs: 5_000,
+    healthCheckIntervalMs: 0,
+  }),
+});
+
+/** The name of one of the {@linkcode POSTGRES_PRESETS}. */
+export type PostgresPresetName = keyof typeof POSTGRES_PRESETS;
+
+const ms = (min: number) => whole(min, MAX_TIMER_MS);
+const text = (error: string) =>
+  z.string({ error }).min(1, { error }).refine((value) => !value.includes("\0"), { error });
+const yesOrNo = z.boolean({ error: "must be true or false" });
+const pem = z.string().includes("-----BEGIN ").optional();
+
+const tls = z.union([
+  z.boolean(),
+  z.strictObject({ ca: pem, cert: pem, key: pem, rejectUnauthorized: yesOrNo.optional() }),
+], {
+  error: "must be true, false or { ca, cert, key, rejectUnauthorized } with certificates and key as PEM",
+});
+
+const queryTimeoutError = `must be Infinity or a whole number from 1 to ${MAX_TIMER_MS}`;
+const { createTimeoutMs: _shape, ...coreShape } = poolConfigShape;
+
+/** One schema to an option; a message says the allowed range. */
+export const postgresConfigShape = {
+  ...coreShape,
+  host: text("must be a host name or address"),
+  port: whole(1, 65_535),
+  database: text("must be the name of a database"),
+  user: text("must be the name of a role"),
+  password: z.string({ error: "must be a string" }),
+  ssl: tls,
+  applicationName: z.string({ error: "must be a string of at most 63 characters" })
+    .max(63, { error: "must be a string of at most 63 characters" })
+    .refine((value) => !value.includes("\0"), { error: "must hold no NUL" }),
+  keepAlive: yesOrNo,
+  keepAliveDelayMs: ms(0),
+  connectionTimeoutMs: ms(1),
+  maxRetries: whole(0, 100),
+  retryDelayMs: ms(1),
+  queryTimeoutMs: z.union([z.literal(Infinity), ms(1)], { error: queryTimeoutError }),
+  cancelTimeoutMs: ms(1),
+  healthCheckIntervalMs: ms(0),
+  poolMode: z.enum(["auto", "session", "transaction"], { error: "must be auto, session or transaction" }),
+  maxPreparedStatements: whole(0, 10_000),
+  trustedLogin: text("must be the name of a role"),
+} satisfies Record<keyof PostgresConfig, z.ZodType>;
+
+/**
+ * The whole configuration that `input` stands for.
+ *
+ * @throws {ConfigError} listing every unknown option and every bad value; no text that was given is shown.
+ */
+export function parsePostgresConfig(input: Partial<PostgresConfig> = {}): Readonly<PostgresConfig> {
+  return parseConfig<PostgresConfig>(input, postgresConfigShape, DEFAULT_POSTGRES_CONFIG);
+}
+
+/** The pause before connecting again after a failure, in ms; it doubles up to 20 times this. */
+const RECONNECT_MS = 40;
+
+/** The options of the pool below: what concerns connections and statements is left out. */
+export function poolOptions(config: Readonly<PostgresConfig>): Partial<PoolConfig> {
+  const options = Object.entries(config).filter(([name]) => name in coreShape);
+  return { ...Object.fromEntries(options), createTimeoutMs: config.connectionTimeoutMs, retryDelayMs: RECONNECT_MS };
+}

@@ -1,0 +1,210 @@
+/**
+ * Queries and transactions on a pool of connections, for one caller or for
+ * nobody in particular.
+ *
+ * @module
+ */
+import { type AcquireOptions, ConfigError, type Lease, PoolClosedError, type ResourcePool } from "../pool/mod.ts";
+import { retryTransaction } from "./attempts.ts";
+import type { ActingCaller } from "./caller.ts";
+import { checkLoginRole } from "./login_role.ts";
+import type { ListedStatement, QueryOptions, TransactionOptions } from "./query_options.ts";
+import type { QueryResult, Row, Statement } from "./query_result.ts";
+import type { Session } from "./session.ts";
+import { mayLeaveState } from "./session_state.ts";
+import { type Bounds, type RunnerSettings, StatementRunner } from "./statement_runner.ts";
+import { runTogether, type TogetherOutcome } from "./together.ts";
+import { Transaction } from "./transaction.ts";
+import { type BeginOptions, beginStatements } from "./transaction_options.ts";
+import { type TransactionOutcome, TransactionScope } from "./transaction_scope.ts";
+
+/** What a transaction runs: a function, or statements that are sent together. */
+export type TransactionWork<T> = (transaction: Transaction) => PromiseLike<T> | T;
+
+/** Queries and transactions. */
+export interface PostgresQueries {
+  /** Runs one statement, in a transaction of its own. */
+  query<R extends object = Row>(
+    text: string,
+    values?: readonly unknown[],
+    options?: QueryOptions,
+  ): Promise<QueryResult<R>>;
+  /** Runs statements that stand or fall together, in one round trip: one result for each. */
+  transaction(statements: readonly ListedStatement[], options?: TransactionOptions): Promise<QueryResult[]>;
+  /** Runs a function in a transaction: what it throws rolls back. */
+  transaction<T>(work: TransactionWork<T>, options?: TransactionOptions): Promise<T>;
+}
+
+/** Who looks after the figures of an executor. */
+export interface ExecutorOwner {
+  /** A transaction has ended. */
+  ended(outcome: TransactionOutcome, durationMs: number): void;
+  /** Something that nobody else learns of. */
+  report(error: Error): void;
+  /** The wall clock, in ms since 1970. */
+  readonly nowEpochMs: () => number;
+}
+
+/** What an executor runs on. */
+export interface ExecutorParts {
+  readonly pool: ResourcePool<Session>;
+  readonly runner: RunnerSettings;
+  readonly queryTimeoutMs: number;
+  readonly trustedLogin: string | undefined;
+  readonly owner: ExecutorOwner;
+}
+
+/** Takes a connection from the pool. */
+export async function leaseSession(pool: ResourcePool<Session>, options: QueryOptions): Promise<Lease<Session>> {
+  const { lane, signal, acquireTimeoutMs: timeoutMs } = options;
+  const acquire: AcquireOptions = { lane, signal, timeoutMs };
+  const lease = await pool.lease(acquire);
+  // A shutdown may have taken it back since it was granted.
+  if (!lease.active) throw new PoolClosedError();
+  return lease;
+}
+
+/** The milliseconds that an option asks for. */
+function timeoutOf(value: number | undefined, otherwise: number): number {
+  if (value === undefined) return otherwise;
+  if (typeof value === "number" && value > 0) return value;
+  throw new ConfigError([{ path: "timeoutMs", message: `is ${value}, must be a number of ms above 0` }], "options");
+}
+
+/** Runs queries and transactions, each on a connection of its own. */
+export class Executor implements PostgresQueries {
+  readonly #parts: ExecutorParts;
+  readonly #caller: ActingCaller | undefined;
+
+  /** @param caller Whom to act for; nobody in particular without it. */
+  constructor(parts: ExecutorParts, caller: ActingCaller | undefined = undefined) {
+    this.#parts = parts;
+    this.#caller = caller;
+  }
+
+  async query<R extends object = Row>(
+    text: string,
+    values: readonly unknown[] = [],
+    options: QueryOptions = {},
+  ): Promise<QueryResult<R>> {
+    const bounds = this.#bounds(options);
+    if (this.#caller) {
+      const [result] = await this.#together([{ text, values }], {}, bounds, options);
+      return result as QueryResult<R>;
+    }
+    using lease = await leaseSession(this.#parts.pool, options);
+    return await runPlain(lease.resource, this.#parts.runner, { text, values }, bounds) as QueryResult<R>;
+  }
+
+  transaction(statements: readonly ListedStatement[], options?: TransactionOptions): Promise<QueryResult[]>;
+  transaction<T>(work: TransactionWork<T>, options?: TransactionOptions): Promise<T>;
+  async transaction<T>(
+    work: TransactionWork<T> | readonly ListedStatement[],
+    options: TransactionOptions = {},
+  ): Promise<T | QueryResult[]> {
+    const { retries = 0, signal } = options;
+    const once = typeof work === "function" ? () => this.#transaction(work, options) : () => this.#list(work, options);
+    return await retryTransaction<T | QueryResult[]>(once, { retries, signal, clock: this.#parts.runner.clock });
+  }
+
+  /** Runs a function in a transaction on a connection that is held already. */
+  async transactionOn<T>(session: Session, work: TransactionWork<T>, options: TransactionOptions): Promise<T> {
+    const { runner: settings, queryTimeoutMs, owner } = this.#parts;
+    const begin = [...beginStatements(options), ...await this.#become(session)];
+    const started = settings.clock.now();
+    using scope = new TransactionScope(new StatementRunner(session, settings), begin, {
+      signal: options.signal,
+      timeoutMs: timeoutOf(options.timeoutMs, Infinity),
+      queryTimeoutMs,
+      report: (error) => owner.report(error),
+    });
+    this.#mark(session);
+    try {
+      return await new Transaction(scope, 0).perform(work);
+    } finally {
+      owner.ended(scope.outcome ?? "rolledBack", settings.clock.now() - started);
+    }
+  }
+
+  async #transaction<T>(work: TransactionWork<T>, options: TransactionOptions): Promise<T> {
+    using lease = await leaseSession(this.#parts.pool, options);
+    return await this.transactionOn(lease.resource, work, options);
+  }
+
+  #list(list: readonly ListedStatement[], options: TransactionOptions): Promise<QueryResult[]> {
+    const statements = list.map(({ query, values = [] }) => ({ text: query, values }));
+    const bounds = { signal: options.signal, timeoutMs: timeoutOf(options.timeoutMs, this.#parts.queryTimeoutMs) };
+    return this.#together(statements, options, bounds, options);
+  }
+
+  /** Begin, statements and COMMIT in one round trip, and what clears the connection right behind them. */
+  async #together(
+    statements: readonly Statement[],
+    begin: BeginOptions,
+    bounds: Bounds,
+    options: QueryOptions,
+  ): Promise<QueryResult[]> {
+    const { pool, runner: settings, owner } = this.#parts;
+    const lease = await leaseSession(pool, options);
+    const { resource: session } = lease;
+    let cleared: Promise<void> | undefined;
+    try {
+      const started = settings.clock.now();
+      const runner = new StatementRunner(session, settings);
+      const before = [...beginStatements(begin), ...await this.#become(session)];
+      this.#mark(session);
+      session.dirty ||= statements.some(({ text }) => mayLeaveState(text));
+      let end: TogetherOutcome;
+      do {
+        const running = runTogether(runner, before, statements, bounds);
+        // It goes out with the rest, so that the connection is free as soon as the answer is there.
+        if (session.dirty) cleared = session.reset();
+        end = await running;
+        if (end.stale) await runner.withinOrCut(cleared ?? session.reset(), settings.cancelTimeoutMs);
+      } while (end.stale && !session.death && !bounds.signal?.aborted);
+      owner.ended(end.outcome, settings.clock.now() - started);
+      if (cleared) cleared = runner.withinOrCut(cleared, settings.cancelTimeoutMs);
+      if (end.outcome !== "committed") throw end.error;
+      return end.results;
+    } finally {
+      // Whoever waits for the result need not wait for that.
+      if (cleared) void cleared.finally(() => lease[Symbol.dispose]());
+      else lease[Symbol.dispose]();
+    }
+  }
+
+  /** Notes for whom a session is used: what callers leave behind is never judged by its text. */
+  #mark(session: Session): void {
+    if (this.#caller) session.dirty = true;
+    else session.used = true;
+  }
+
+  /** What makes a session the caller's. */
+  async #become(session: Session): Promise<Statement[]> {
+    const { trustedLogin, owner } = this.#parts;
+    if (!this.#caller) return [];
+    const become = this.#caller.become(owner.nowEpochMs());
+    if (session.used) await session.reset();
+    await checkLoginRole(session, trustedLogin);
+    return [become];
+  }
+
+  #bounds({ signal, timeoutMs }: QueryOptions): Bounds {
+    return { signal, timeoutMs: timeoutOf(timeoutMs, this.#parts.queryTimeoutMs) };
+  }
+}
+
+/** Runs a statement for nobody in particular, in a transaction of its own. */
+export async function runPlain(
+  session: Session,
+  settings: RunnerSettings,
+  statement: Statement,
+  bounds: Bounds,
+): Promise<QueryResult> {
+  bounds.signal?.throwIfAborted();
+  session.used = true;
+  session.dirty ||= mayLeaveState(statement.text);
+  const [result] = await new StatementRunner(session, settings).follow(session.run([statement]), bounds);
+  if (!result) throw new Error("a statement was answered without a result");
+  return result;
+}

@@ -1,0 +1,37 @@
+/**
+ * What queries and transactions may ask for.
+ *
+ * @module
+ */
+import type { Lane } from "../pool/mod.ts";
+import type { BeginOptions } from "./transaction_options.ts";
+
+/** Options of a query. */
+export interface QueryOptions {
+  /** Gives up: the wait ends, a running statement is cancelled at the server. */
+  readonly signal?: AbortSignal | undefined;
+  /** How long the statement may take, in ms; `Infinity` for as long as it needs. Default: the manager's `queryTimeoutMs`. */
+  readonly timeoutMs?: number | undefined;
+  /** Whom it is for; see the lanes of the pool. Default: `normal`. */
+  readonly lane?: Lane | undefined;
+  /** How long to wait for a connection, in ms. Default: the manager's `acquireTimeoutMs`. */
+  readonly acquireTimeoutMs?: number | undefined;
+}
+
+/** Options of a transaction. */
+export interface TransactionOptions extends BeginOptions, QueryOptions {
+  /** How long the whole transaction may take, in ms; then it is rolled back. Default: `Infinity`. */
+  readonly timeoutMs?: number | undefined;
+  /**
+   * How often the whole of it is run again after a serialization failure or a
+   * deadlock (40001, 40P01). It was rolled back then; what its function did
+   * elsewhere was not. Default: 0.
+   */
+  readonly retries?: number | undefined;
+}
+
+/** One statement of a list. */
+export interface ListedStatement {
+  readonly query: string;
+  readonly values?: readonly unknown[] | undefined;
+}

@@ -1,0 +1,31 @@
+/**
+ * What a statement yields.
+ *
+ * @module
+ */
+
+/** A row, by the names of its columns. */
+export type Row = Record<string, unknown>;
+
+/** A column of a result. */
+export interface Column {
+  readonly name: string;
+  /** The oid of its type. */
+  readonly dataTypeID: number;
+}
+
+/** What a statement yields. */
+export interface QueryResult<R extends object = Row> {
+  readonly rows: R[];
+  /** How many rows it returned or changed; `null` for a statement that counts none. */
+  readonly rowCount: number | null;
+  /** The first word of its command tag, e.g. `SELECT` or `INSERT`. */
+  readonly command: string;
+  readonly fields: readonly Column[];
+}
+
+/** A statement and the values of its `$1`, `$2`, …. */
+export interface Statement {
+  readonly text: string;
+  readonly values?: readonly unknown[];
+}

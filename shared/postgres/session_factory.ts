@@ -1,0 +1,80 @@
+/**
+ * How the pool makes, checks, cleans and closes connections.
+ *
+ * @module
+ */
+import type { CreateContext, ResourceFactory } from "../pool/mod.ts";
+import { requestCancel } from "./cancel.ts";
+import type { PostgresConfig } from "./config.ts";
+import type { ConnectGate } from "./connect_gate.ts";
+import type { DriverOptions } from "./driver.ts";
+import type { PoolerDetector } from "./pooler.ts";
+import { Session } from "./session.ts";
+
+/** The options of the driver. Everything is said: what is not, the driver would take from `PG*` variables. */
+export function driverOptions(config: Readonly<PostgresConfig>): DriverOptions {
+  const { host, port, database, user, password, ssl, applicationName, keepAlive, keepAliveDelayMs } = config;
+  return {
+    host,
+    port,
+    database,
+    user,
+    // A function: an empty one would be looked up elsewhere, and the driver shows none in what it prints.
+    password: () => password,
+    ssl: typeof ssl === "boolean" ? ssl : { ...ssl },
+    application_name: applicationName,
+    keepAlive,
+    keepAliveInitialDelayMillis: keepAliveDelayMs,
+  };
+}
+
+/** Makes the connections of one pool. */
+export class SessionFactory implements ResourceFactory<Session> {
+  readonly #options: DriverOptions;
+  readonly #maxPreparedStatements: number;
+  readonly #gate: ConnectGate;
+  readonly #pooler: PoolerDetector;
+
+  constructor(config: Readonly<PostgresConfig>, gate: ConnectGate, pooler: PoolerDetector) {
+    this.#options = driverOptions(config);
+    this.#maxPreparedStatements = config.maxPreparedStatements;
+    this.#gate = gate;
+    this.#pooler = pooler;
+  }
+
+  create({ signal, invalidate }: CreateContext): Promise<Session> {
+    return this.#gate.pass(async () => {
+      const session = await Session.open(this.#options, signal, invalidate);
+      const giveUp = () => session.destroy(signal.reason);
+      signal.addEventListener("abort", giveUp, { once: true });
+      try {
+        if (await this.#pooler.isOwned(session)) session.own(this.#maxPreparedStatements);
+        return session;
+      } catch (error) {
+        session.destroy(new Error("it could not be looked at"));
+        throw error;
+      } finally {
+        signal.removeEventListener("abort", giveUp);
+      }
+    });
+  }
+
+  async validate(session: Session): Promise<boolean> {
+    if (session.death) return false;
+    await session.run([{ text: "SELECT 1" }]);
+    return session.status === "idle";
+  }
+
+  reset(session: Session): void | Promise<void> {
+    if (session.dirty || session.status !== "idle" || session.busy) return session.reset();
+  }
+
+  async destroy(session: Session): Promise<void> {
+    const { backend } = session;
+    if (session.busy && backend && session.owned) {
+      // The server would go on with it, unattended, until it next looks at the socket.
+      await requestCancel(this.#options, backend).passedOn;
+    }
+    await session.close();
+  }
+}

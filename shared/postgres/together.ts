@@ -1,0 +1,56 @@
+/**
+ * A whole transaction in one round trip.
+ *
+ * @module
+ */
+import { CommitOutcomeUnknownError, TransactionRolledBackError } from "./errors.ts";
+import type { QueryResult, Statement } from "./query_result.ts";
+import type { Bounds, StatementRunner } from "./statement_runner.ts";
+import type { TransactionOutcome } from "./transaction_scope.ts";
+
+/** What became of it. */
+export interface TogetherOutcome {
+  readonly outcome: TransactionOutcome;
+  /** One for each of the statements, if it was committed. */
+  readonly results: QueryResult[];
+  readonly error: unknown;
+  /** Whether it failed because a prepared statement was no longer what it had been: it may be sent again. */
+  readonly stale: boolean;
+}
+
+const COMMIT: Statement = { text: "COMMIT" };
+
+/**
+ * Sends what begins a transaction, its statements and COMMIT under one Sync:
+ * whatever fails, nothing behind it runs, COMMIT included. It is left to the
+ * caller to roll back what was not committed.
+ */
+export async function runTogether(
+  runner: StatementRunner,
+  begin: readonly Statement[],
+  statements: readonly Statement[],
+  bounds: Bounds,
+): Promise<TogetherOutcome> {
+  const all = [...begin, ...statements, COMMIT];
+  const running = runner.session.start(all);
+  let results: QueryResult[];
+  try {
+    results = await runner.follow(running.results, bounds);
+  } catch (error) {
+    const { failedAt, stale } = running;
+    // An error of the server says how far it came. Only a COMMIT that nobody answered leaves a doubt.
+    const refused = failedAt >= 0 && (failedAt < all.length - 1 || !runner.session.death);
+    if (refused || !sent(error)) return { outcome: "rolledBack", results: [], error, stale };
+    return { outcome: "unknown", results: [], error: new CommitOutcomeUnknownError(error), stale: false };
+  }
+  if (results.at(-1)?.command !== COMMIT.text) {
+    return { outcome: "rolledBack", results: [], error: new TransactionRolledBackError(undefined), stale: false };
+  }
+  return { outcome: "committed", results: results.slice(begin.length, -1), error: undefined, stale: false };
+}
+
+/** Whether anything was sent before it failed so. */
+function sent(error: unknown): boolean {
+  const code: unknown = typeof error === "object" && error !== null ? Reflect.get(error, "code") : undefined;
+  return code !== "CONNECTION_BROKEN" && code !== "STATEMENT_INVALID";
+}

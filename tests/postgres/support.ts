@@ -1,0 +1,78 @@
+/**
+ * A Postgres of a test's own, with the roles of a Supabase project.
+ *
+ * @module
+ */
+import postgres from "postgres";
+import { generateKeys } from "../../local/keys.ts";
+import { type LocalPostgres, startPostgres } from "../../local/mod.ts";
+import { prepareDatabase } from "../../local/postgres/roles.ts";
+import { type PostgresConfig, PostgresConnectionManager } from "../../shared/postgres/mod.ts";
+
+/** Who logs in. */
+export type Login = "superuser" | "authenticator" | "postgres";
+
+/** A server, and managers that end with it. */
+export class TestDatabase implements AsyncDisposable {
+  readonly server: LocalPostgres;
+  readonly #passwords: Readonly<Record<Exclude<Login, "superuser">, string>>;
+  readonly #managers: PostgresConnectionManager[] = [];
+
+  private constructor(server: LocalPostgres, passwords: Record<Exclude<Login, "superuser">, string>) {
+    this.server = server;
+    this.#passwords = passwords;
+  }
+
+  /** Starts a server. */
+  static async start(): Promise<TestDatabase> {
+    const server = await startPostgres();
+    const keys = generateKeys();
+    const sql = postgres(server.url, { max: 1, onnotice: () => {} });
+    const tables = "create schema auth; create table auth.users (id uuid primary key);";
+    await prepareDatabase(sql, keys, () => Promise.resolve(tables));
+    await sql.end();
+    return new TestDatabase(server, { authenticator: keys.authenticatorPassword, postgres: keys.databasePassword });
+  }
+
+  /** How to log in. */
+  options(login: Login = "superuser"): Partial<PostgresConfig> & { host: string; port: number; password: string } {
+    const { hostname, port, username, password } = new URL(this.server.url);
+    const own = login === "superuser"
+      ? { user: username, password }
+      : { user: login, password: this.#passwords[login] };
+    return { host: hostname, port: Number(port), database: "postgres", ...own };
+  }
+
+  /** A small manager, to which nothing happens by itself. */
+  manager(config: Partial<PostgresConfig> = {}, login: Login = "superuser"): PostgresConnectionManager {
+    const quiet = { minConnections: 0, maxConnections: 4, healthCheckIntervalMs: 0 };
+    const manager = new PostgresConnectionManager({ ...this.options(login), ...quiet, ...config });
+    this.#managers.push(manager);
+    return manager;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#managers.map((manager) => manager.shutdown(0)));
+    await this.server[Symbol.asyncDispose]();
+  }
+}
+
+/** What was thrown, which must be of that class. */
+export async function thrownBy<E extends Error>(
+  work: () => Promise<unknown>,
+  // deno-lint-ignore no-explicit-any -- any constructor will do
+  kind: abstract new (...args: any[]) => E,
+): Promise<E> {
+  try {
+    await work();
+  } catch (error) {
+    if (error instanceof kind) return error;
+    throw error;
+  }
+  throw new Error(`nothing was thrown where a ${kind.name} was expected`);
+}
+
+/** The claims of a user. */
+export function claimsOf(sub: string, claims: Record<string, unknown> = {}): { claims: Record<string, unknown> } {
+  return { claims: { sub, role: "authenticated", exp: Math.floor(Date.now() / 1_000) + 3_600, ...claims } };
+}

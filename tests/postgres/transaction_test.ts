@@ -1,0 +1,331 @@
+import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import { ConfigError } from "../../shared/pool/mod.ts";
+import {
+  NestedTransactionOpenError,
+  PostgresConnectionManager,
+  PostgresError,
+  Transaction,
+  TransactionEndedError,
+  TransactionRolledBackError,
+  TransactionTimeoutError,
+} from "../../shared/postgres/mod.ts";
+import { TestDatabase, thrownBy } from "./support.ts";
+
+/** The numbers in the table `number`, in order. */
+async function numbers(manager: PostgresConnectionManager): Promise<unknown[]> {
+  const { rows } = await manager.query("select n from number order by n");
+  return rows.map(({ n }) => n);
+}
+
+const insert = (transaction: Transaction, n: number) => transaction.query("insert into number values ($1)", [n]);
+
+Deno.test("transactions", async (t) => {
+  await using database = await TestDatabase.start();
+  const manager = database.manager();
+  await manager.query("create table number (n int primary key)");
+  const empty = () => manager.query("truncate number");
+
+  await t.step("a function that returns commits, and its result is the transaction's", async () => {
+    assertEquals(await manager.transaction(async (tx) => (await insert(tx, 1)).rowCount), 1);
+    assertEquals(await numbers(manager), [1]);
+    await empty();
+  });
+
+  await t.step("what a function throws is thrown, and everything is rolled back", async () => {
+    const error = new Error("mine");
+    const thrown = await thrownBy(() =>
+      manager.transaction(async (tx) => {
+        await insert(tx, 1);
+        throw error;
+      }), Error);
+    assertStrictEquals(thrown, error);
+    assertEquals(await numbers(manager), []);
+  });
+
+  await t.step("a statement that fails rolls back what came before it", async () => {
+    const error = await thrownBy(() =>
+      manager.transaction(async (tx) => {
+        await insert(tx, 1);
+        await insert(tx, 1);
+      }), PostgresError);
+    assertEquals(error.code, "23505");
+    assertEquals(await numbers(manager), []);
+  });
+
+  await t.step("an error that is kept back does not look like a commit", async () => {
+    const error = await thrownBy(() =>
+      manager.transaction(async (tx) => {
+        await insert(tx, 1);
+        await insert(tx, 1).catch(() => {});
+        return "fine";
+      }), TransactionRolledBackError);
+    assertEquals((error.cause as PostgresError).code, "23505");
+    assertEquals(await numbers(manager), []);
+  });
+
+  await t.step("nested ones are savepoints, to any depth: each undoes what is its own", async () => {
+    await manager.transaction(async (tx) => {
+      await insert(tx, 1);
+      await tx.transaction(async (second) => {
+        await insert(second, 2);
+        await second.transaction((third) => insert(third, 3));
+        await thrownBy(() =>
+          second.transaction(async (third) => {
+            await insert(third, 4);
+            await third.transaction((fourth) => insert(fourth, 5));
+            await insert(third, 4);
+          }), PostgresError);
+        await insert(second, 6);
+      });
+      await thrownBy(() =>
+        tx.transaction(async (second) => {
+          await insert(second, 7);
+          throw new RangeError("undone");
+        }), RangeError);
+      await insert(tx, 8);
+    });
+    assertEquals(await numbers(manager), [1, 2, 3, 6, 8]);
+    await empty();
+  });
+
+  await t.step("an error kept back in a nested one undoes that, and is named", async () => {
+    await manager.transaction(async (tx) => {
+      await insert(tx, 1);
+      await thrownBy(() =>
+        tx.transaction(async (nested) => {
+          await insert(nested, 2);
+          await insert(nested, 2).catch(() => {});
+        }), TransactionRolledBackError);
+      await insert(tx, 3);
+    });
+    assertEquals(await numbers(manager), [1, 3]);
+    await empty();
+  });
+
+  await t.step("the outer one waits while a nested one is open", async () => {
+    await manager.transaction(async (tx) => {
+      await tx.transaction(async (nested) => {
+        await thrownBy(() => insert(tx, 1), NestedTransactionOpenError);
+        await thrownBy(() => tx.commit(), NestedTransactionOpenError);
+        await thrownBy(() => tx.transaction(() => {}), NestedTransactionOpenError);
+        await insert(nested, 2);
+      });
+      await insert(tx, 3);
+    });
+    assertEquals(await numbers(manager), [2, 3]);
+    await empty();
+  });
+
+  await t.step("one that nobody waited for cannot come too late", async () => {
+    let late: Promise<unknown> = Promise.resolve();
+    await thrownBy(() =>
+      manager.transaction(async (tx) => {
+        await insert(tx, 1);
+        late = tx.transaction(async (nested) => {
+          await nested.query("select pg_sleep(0.05)");
+          await insert(nested, 2);
+        }).catch((error) => error);
+      }), NestedTransactionOpenError);
+    assert(await late instanceof Error);
+    assertEquals(await numbers(manager), []);
+  });
+
+  await t.step("commit and rollback by hand end it, and nothing runs in it after that", async () => {
+    const result = await manager.transaction(async (tx) => {
+      await insert(tx, 1);
+      await tx.commit();
+      assertEquals(tx.ended, true);
+      assertEquals(await numbers(manager), [1]);
+      await thrownBy(() => insert(tx, 2), TransactionEndedError);
+      await thrownBy(() => tx.commit(), TransactionEndedError);
+      await thrownBy(() => tx.rollback(), TransactionEndedError);
+      return "committed";
+    });
+    assertEquals(result, "committed");
+    assertEquals(
+      await manager.transaction(async (tx) => {
+        await insert(tx, 2);
+        await tx.transaction(async (nested) => {
+          await insert(nested, 3);
+          await nested.rollback();
+        });
+        assertEquals((await tx.query("select count(*)::int as n from number")).rows, [{ n: 2 }]);
+        await tx.rollback();
+        return "rolled back";
+      }),
+      "rolled back",
+    );
+    assertEquals(await numbers(manager), [1]);
+    await empty();
+  });
+
+  await t.step("what is thrown after a commit by hand undoes nothing", async () => {
+    await thrownBy(() =>
+      manager.transaction(async (tx) => {
+        await insert(tx, 1);
+        await tx.commit();
+        throw new RangeError("late");
+      }), RangeError);
+    assertEquals(await numbers(manager), [1]);
+    await empty();
+  });
+
+  await t.step("one without a statement sends nothing", async () => {
+    const before = manager.getStats().transactions.committed;
+    assertEquals(await manager.transaction(() => 5), 5);
+    await manager.transaction((tx) => tx.transaction(() => {}));
+    assertEquals(manager.getStats().transactions.committed, before + 2);
+  });
+
+  await t.step("isolation, access mode and limits are those asked for, and end with it", async () => {
+    const settings = ["transaction_isolation", "transaction_read_only", "transaction_deferrable", "statement_timeout"];
+    settings.push("idle_in_transaction_session_timeout");
+    const shown = settings.map((name) => `current_setting('${name}') as ${name}`).join(", ");
+    const inside = await manager.transaction(async (tx) => (await tx.query(`select ${shown}`)).rows[0], {
+      isolationLevel: "serializable",
+      readOnly: true,
+      deferrable: true,
+      statementTimeoutMs: 1_234,
+      idleInTransactionSessionTimeoutMs: 5_000,
+    });
+    assertEquals(inside, {
+      transaction_isolation: "serializable",
+      transaction_read_only: "on",
+      transaction_deferrable: "on",
+      statement_timeout: "1234ms",
+      idle_in_transaction_session_timeout: "5s",
+    });
+    assertEquals((await manager.query(`select ${shown}`)).rows[0], {
+      transaction_isolation: "read committed",
+      transaction_read_only: "off",
+      transaction_deferrable: "off",
+      statement_timeout: "0",
+      idle_in_transaction_session_timeout: "0",
+    });
+  });
+
+  await t.step("bad options are listed, and nothing runs", async () => {
+    const error = await thrownBy(() =>
+      manager.transaction((tx) => insert(tx, 1), {
+        isolationLevel: "read committed; drop table number" as "serializable",
+        statementTimeoutMs: -1,
+        idleInTransactionSessionTimeoutMs: 0.5,
+      }), ConfigError);
+    assertEquals(error.issues.map(({ path }) => path), [
+      "isolationLevel",
+      "statementTimeoutMs",
+      "idleInTransactionSessionTimeoutMs",
+    ]);
+    assertEquals(await numbers(manager), []);
+  });
+
+  await t.step("the server's statement_timeout ends a statement, and the transaction with it", async () => {
+    const error = await thrownBy(() =>
+      manager.transaction(async (tx) => {
+        await insert(tx, 1);
+        await tx.query("select pg_sleep(10)");
+      }, { statementTimeoutMs: 20 }), PostgresError);
+    assertEquals(error.code, "57014");
+    assertEquals(await numbers(manager), []);
+  });
+
+  await t.step("a list stands or falls together, with one result for each", async () => {
+    const results = await manager.transaction([
+      { query: "insert into number values ($1), ($2)", values: [1, 2] },
+      { query: "select n from number order by n" },
+      { query: "delete from number where n = $1 returning n", values: [1] },
+    ]);
+    assertEquals(results.map(({ command, rowCount, rows }) => [command, rowCount, rows]), [
+      ["INSERT", 2, []],
+      ["SELECT", 2, [{ n: 1 }, { n: 2 }]],
+      ["DELETE", 1, [{ n: 1 }]],
+    ]);
+    await thrownBy(() =>
+      manager.transaction([
+        { query: "insert into number values (3)" },
+        { query: "insert into number values (2)" },
+        { query: "insert into number values (4)" },
+      ]), PostgresError);
+    assertEquals(await numbers(manager), [2]);
+    assertEquals(await manager.transaction([]), []);
+    await empty();
+  });
+
+  await t.step("a constraint that is checked at COMMIT fails there, and nothing stays", async () => {
+    await manager.query("create table child (n int references number (n) deferrable initially deferred)");
+    for (
+      const work of [
+        () => manager.transaction((tx) => tx.query("insert into child values (99)")),
+        () => manager.transaction([{ query: "insert into child values (99)" }]),
+      ]
+    ) assertEquals((await thrownBy(work, PostgresError)).code, "23503");
+    assertEquals((await manager.query("select from child")).rowCount, 0);
+    await manager.query("drop table child");
+  });
+
+  await t.step("two that conflict both succeed when they may be run again, and not otherwise", async () => {
+    await manager.query("create table account (id int primary key, cents int)");
+    await manager.query("insert into account values (1, 0)");
+    let runs = 0;
+    const deposit = (retries: number) =>
+      manager.transaction(async (tx) => {
+        runs++;
+        const { rows } = await tx.query<{ cents: number }>("select cents from account where id = 1");
+        await tx.query("select pg_sleep(0.02)");
+        await tx.query("update account set cents = $1 where id = 1", [(rows[0]?.cents ?? NaN) + 1]);
+      }, { isolationLevel: "serializable", retries });
+    await Promise.all([deposit(20), deposit(20), deposit(20), deposit(20)]);
+    assertEquals((await manager.query("select cents from account")).rows, [{ cents: 4 }]);
+    assert(runs > 4, `they did not conflict: ${runs} runs`);
+    const outcomes = await Promise.allSettled([deposit(0), deposit(0), deposit(0)]);
+    const refused = outcomes.filter((outcome) => outcome.status === "rejected").map(({ reason }) => reason.code);
+    assert(refused.length > 0 && refused.every((code) => code === "40001"), String(refused));
+  });
+
+  await t.step("a deadlock is found, and the loser runs again", async () => {
+    await manager.query("insert into account values (2, 0), (3, 0)");
+    await manager.query("alter role supabase_admin set deadlock_timeout = '20ms'");
+    const other = database.manager();
+    const swap = (first: number, second: number) =>
+      other.transaction(async (tx) => {
+        await tx.query("update account set cents = cents + 1 where id = $1", [first]);
+        await tx.query("select pg_sleep(0.03)");
+        await tx.query("update account set cents = cents + 1 where id = $1", [second]);
+      }, { retries: 5 });
+    await Promise.all([swap(2, 3), swap(3, 2)]);
+    assertEquals((await manager.query("select cents from account where id > 1")).rows, [{ cents: 2 }, { cents: 2 }]);
+    assert(other.getStats().transactions.rolledBack > 0, "there was no deadlock");
+  });
+
+  await t.step("one that is too slow is rolled back, whatever its function waits for", async () => {
+    const { promise: never } = Promise.withResolvers<never>();
+    const started = performance.now();
+    await thrownBy(() =>
+      manager.transaction(async (tx) => {
+        await insert(tx, 1);
+        await never;
+      }, { timeoutMs: 50 }), TransactionTimeoutError);
+    await thrownBy(() =>
+      manager.transaction(async (tx) => {
+        await insert(tx, 1);
+        await tx.query("select pg_sleep(10)");
+      }, { timeoutMs: 50 }), TransactionTimeoutError);
+    assert(performance.now() - started < 3_000);
+    assertEquals(await numbers(manager), []);
+    const { rows } = await manager.query(
+      "select from pg_stat_activity where query like '%pg_sleep(10)%' and state = 'active' and pid <> pg_backend_pid()",
+    );
+    assertEquals(rows.length, 0);
+  });
+
+  await t.step("how long they took is counted", async () => {
+    const before = manager.getStats().transactions;
+    await manager.transaction((tx) => tx.query("select pg_sleep(0.03)"));
+    const after = manager.getStats().transactions;
+    assertEquals(after.committed, before.committed + 1);
+    assert(after.totalMs - before.totalMs >= 25);
+    assert(after.longestMs >= 25);
+  });
+
+  assertEquals(manager.getStats().activeConnections, 0);
+});
