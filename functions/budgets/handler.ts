@@ -10,13 +10,12 @@
  * @module
  */
 import * as z from "zod";
+import { createRoutes, onlyMethods, serveRoutes } from "../../shared/http/hono.ts";
 import {
   created,
-  createRoutes,
   currencyField,
   type Database,
   nameField,
-  onlyMethods,
   pageFields,
   PooledBudgetService,
   privateJson,
@@ -24,7 +23,6 @@ import {
   readParam,
   readQuery,
   type RuntimeOptions,
-  serveRoutes,
   uuidField,
   withPooledSupabase,
 } from "../../shared/mod.ts";

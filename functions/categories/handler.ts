@@ -11,12 +11,11 @@
  * @module
  */
 import * as z from "zod";
+import { createRoutes, onlyMethods, serveRoutes } from "../../shared/http/hono.ts";
 import {
   created,
-  createRoutes,
   type Database,
   nameField,
-  onlyMethods,
   pageFields,
   PooledCategoryService,
   privateJson,
@@ -24,7 +23,6 @@ import {
   readParam,
   readQuery,
   type RuntimeOptions,
-  serveRoutes,
   uuidField,
   withPooledSupabase,
 } from "../../shared/mod.ts";

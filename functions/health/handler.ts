@@ -5,14 +5,8 @@
  *
  * @module
  */
-import {
-  createRoutes,
-  type Database,
-  healthRoute,
-  type RuntimeOptions,
-  serveRoutes,
-  withPooledSupabase,
-} from "../../shared/mod.ts";
+import { createRoutes, serveRoutes } from "../../shared/http/hono.ts";
+import { type Database, healthRoute, type RuntimeOptions, withPooledSupabase } from "../../shared/mod.ts";
 
 /**
  * The handler of this function.

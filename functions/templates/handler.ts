@@ -7,16 +7,14 @@
  * @module
  */
 import * as z from "zod";
+import { createRoutes, onlyMethods, serveRoutes } from "../../shared/http/hono.ts";
 import {
-  createRoutes,
   type Database,
-  onlyMethods,
   pageFields,
   PooledTemplateService,
   readParam,
   readQuery,
   type RuntimeOptions,
-  serveRoutes,
   uuidField,
   withPooledSupabase,
 } from "../../shared/mod.ts";

@@ -39,7 +39,7 @@ function retryAfter(error: object, otherwise: number): string {
 }
 
 /** Whether it is the `error` of a result of supabase-js: its four members, and no other error has them. */
-function isApiError(error: unknown): boolean {
+export function isApiError(error: unknown): boolean {
   return typeof error === "object" && error !== null &&
     ["message", "code", "details", "hint"].every((member) => member in error) && !(error instanceof ServiceError);
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+export * from "./answers.ts";
 export type { ClientOptions } from "./client_options.ts";
 export type { CorsOption } from "./cors.ts";
 export { DeadlineExceededError } from "./deadline.ts";
@@ -16,6 +17,5 @@ export { type HeaderStats, poolHeaders, stampPoolHeaders } from "./pool_headers.
 export * from "./problem.ts";
 export { RequestError } from "./request_error.ts";
 export type { LeaseDefaults, PooledContext, RequestClientPool } from "./pooled_context.ts";
-export * from "./routes.ts";
 export type { PoolSource, RequestPool, RuntimeOptions } from "./runtime.ts";
 export * from "./with_pooled_supabase.ts";

@@ -7,7 +7,7 @@ import { type Handler, Hono } from "hono";
 import { problem } from "./problem.ts";
 import { RequestError } from "./request_error.ts";
 import type { PooledContext } from "./pooled_context.ts";
-import type { PooledHandler } from "./with_pooled_supabase.ts";
+import type { PooledHandler } from "./handler_options.ts";
 
 /** What a route finds in `c.env`. */
 export interface RouteBindings<Database> {
@@ -56,26 +56,4 @@ export function onlyMethods(...methods: readonly string[]): Handler {
 /** The handler that answers with `routes`. */
 export function serveRoutes<Database>(routes: Routes<Database>): PooledHandler<Database> {
   return (request, pooled) => routes.fetch(request, { pooled });
-}
-
-/**
- * 201 with the new row and where it is. The address is relative (RFC 9110,
- * 10.2.2): a function does not see the path it is reached by from outside.
- */
-export function created(request: Request, row: { readonly id: string }): Response {
-  const { pathname } = new URL(request.url);
-  const last = pathname.slice(pathname.lastIndexOf("/") + 1);
-  return Response.json(row, {
-    status: 201,
-    headers: {
-      Location: last === "" ? row.id : `${last}/${row.id}`,
-      "Cache-Control": "no-store",
-      "Access-Control-Expose-Headers": "Location",
-    },
-  });
-}
-
-/** 200 with what is one caller's own: no cache may keep it. */
-export function privateJson(body: unknown): Response {
-  return Response.json(body, { headers: { "Cache-Control": "no-store" } });
 }

@@ -1,0 +1,8 @@
+/**
+ * What uses Hono, for functions with many routes. An entry point of its own: a
+ * function with one route need not load it.
+ *
+ * @module
+ */
+export * from "./hono_middleware.ts";
+export * from "./routes.ts";

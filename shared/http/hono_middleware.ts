@@ -1,0 +1,77 @@
+/**
+ * Pooled clients for the routes of a Hono app.
+ *
+ * @module
+ */
+import { SupabaseServerError } from "@supabase/server";
+import type { MiddlewareHandler } from "hono";
+import { PoolError } from "../pool/mod.ts";
+import { ServiceError } from "../services/mod.ts";
+import { isApiError } from "./error_response.ts";
+import type { PooledSupabaseOptions } from "./handler_options.ts";
+import type { PooledContext } from "./pooled_context.ts";
+import { RequestError } from "./request_error.ts";
+import { createRequestHandler } from "./request_handler.ts";
+
+/** What a route finds in `c.var`. */
+export interface PooledVariables<Database> {
+  /** The context of the request, under the name that the adapter of `@supabase/server` gives it. */
+  supabaseContext: PooledContext<Database>;
+}
+
+/** The environment of an app whose routes use pooled clients: `new Hono<PooledEnv<Database>>()`. */
+// deno-lint-ignore no-explicit-any -- untyped rows, as SupabaseClient and withSupabase default to
+export interface PooledEnv<Database = any> {
+  Variables: PooledVariables<Database>;
+}
+
+/** Options of {@linkcode pooledSupabase}: those of `withPooledSupabase`, but CORS, for which Hono has `cors()`. */
+export type PooledMiddlewareOptions<Database> = Omit<PooledSupabaseOptions<Database>, "cors">;
+
+/** Whether an error has an answer of its own here, better than a plain 500. */
+function hasAnswer(error: unknown): boolean {
+  const ours = [PoolError, ServiceError, RequestError, SupabaseServerError];
+  return ours.some((type) => error instanceof type) || isApiError(error);
+}
+
+/**
+ * `withPooledSupabase` as a middleware of Hono, for functions with many routes:
+ *
+ * ```ts
+ * const app = new Hono<PooledEnv<Database>>().basePath("/notes");
+ * app.use("*", pooledSupabase({ auth: "user" }));
+ * app.get("/", async (c) => {
+ *   const { data, error } = await c.var.supabaseContext.supabase.from("notes").select();
+ *   if (error) throw error;
+ *   return c.json(data);
+ * });
+ * export default { fetch: app.fetch };
+ * ```
+ *
+ * Credentials, the place in the pool, the deadline, the headers and
+ * `/<name>/health/pool` are those of `withPooledSupabase`. A route whose
+ * context was set by an earlier middleware keeps it, so that single routes may
+ * ask for other credentials. Errors that this library has an answer for (its
+ * own, the Data API's, `RequestError`) become that answer, unless `onError` of
+ * the app gave them a status other than 500; all others are Hono's.
+ */
+// deno-lint-ignore no-explicit-any -- untyped rows, as SupabaseClient and withSupabase default to
+export function pooledSupabase<Database = any>(
+  options: PooledMiddlewareOptions<Database> = {},
+): MiddlewareHandler<PooledEnv<Database>> {
+  const handle = createRequestHandler<Database>({ ...options, cors: "disabled" });
+  return async (c, next) => {
+    if (c.var.supabaseContext) return await next();
+    const answer = await handle(c.req.raw, async (_request, context) => {
+      c.set("supabaseContext", context);
+      await next();
+      const unheard = c.req.raw.signal.aborted; // the caller left: whatever was thrown came of it
+      if (c.error && c.res.status === 500 && (unheard || hasAnswer(c.error))) throw c.error;
+      return c.res;
+    });
+    if (answer === c.res) return;
+    // Hono keeps the headers of the answer that was there, unless there was none.
+    c.res = undefined;
+    c.res = answer;
+  };
+}

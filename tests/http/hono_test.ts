@@ -1,0 +1,181 @@
+/** The middleware of Hono does what `withPooledSupabase` does. */
+import { assert, assertEquals, assertFalse } from "@std/assert";
+import { delay } from "@std/async";
+import { Hono } from "hono";
+import { type PooledEnv, type PooledMiddlewareOptions, pooledSupabase } from "../../shared/http/hono.ts";
+import { type PooledHandler, RequestError, withPooledSupabase } from "../../shared/http/mod.ts";
+import { AcquireTimeoutError } from "../../shared/pool/mod.ts";
+import { PooledBaseService, readEnvironment, SupabaseService } from "../../shared/services/mod.ts";
+import { startFakeProject } from "../support/fake_project.ts";
+import { FakePools, JWT_SECRET, VARIABLES } from "./fake_pools.ts";
+import { environment } from "./real_rig.ts";
+import { sharedSecretToken } from "./tokens.ts";
+
+type App = Hono<PooledEnv<unknown>>;
+
+/** An app behind the middleware, on fakes. */
+function onFakes(routes: (app: App) => void, options: PooledMiddlewareOptions<unknown> = {}) {
+  const service = new FakePools();
+  const log: string[] = [];
+  const app: App = new Hono();
+  const all = { variables: { ...VARIABLES, JWT_SECRET }, service, log: (line: string) => log.push(line), ...options };
+  app.use("*", pooledSupabase<unknown>(all));
+  routes(app);
+  return { app, service, log, options: all };
+}
+
+async function describe(response: Response) {
+  response.headers.delete("Server-Timing");
+  return { status: response.status, headers: Object.fromEntries(response.headers), body: await response.text() };
+}
+
+Deno.test("answers and refusals are those of withPooledSupabase", async (t) => {
+  const good = await sharedSecretToken();
+  const handlers: Record<string, PooledHandler<unknown>> = {
+    "a plain answer": (_request, { userClaims, authMode, authKeyName }) =>
+      Response.json({ userClaims, authMode, authKeyName: authKeyName ?? null }),
+    "headers of its own": (_request, { supabase }) =>
+      new Response(typeof supabase, { headers: { "X-Mine": "1", "Access-Control-Expose-Headers": "X-Mine" } }),
+    "a redirect, whose headers are immutable": () => Response.redirect("https://y.test/", 303),
+    "no content": () => new Response(null, { status: 204 }),
+    "an acquire timeout": () => Promise.reject(new AcquireTimeoutError("Connection acquire timeout")),
+    "an error of the Data API": () =>
+      Promise.reject(Object.assign(new Error("no"), { code: "22P02", details: "row (Ada)", hint: null })),
+    "the same, not an Error": () => Promise.reject({ code: "22P02", message: "no", details: "row (Ada)", hint: null }),
+    "bad input": () => Promise.reject(new RequestError({ status: 415, code: "UNSUPPORTED", title: "Unsupported" })),
+  };
+  for (const [name, handler] of Object.entries(handlers)) {
+    const { app, options } = onFakes((app) => app.get("/f", (c) => handler(c.req.raw, c.var.supabaseContext)), {
+      auth: ["user", "publishable:*"],
+    });
+    const plain = withPooledSupabase<unknown>({ ...options, cors: "disabled" }, handler);
+    for (
+      const headers of [{}, { Authorization: `Bearer ${good}` }, { apikey: "sb_publishable_web" }, { apikey: "x" }]
+    ) {
+      await t.step(`${name}, ${Object.keys(headers)}`, async () => {
+        const make = () => new Request("https://x.test/f", { headers });
+        const [ours, theirs] = [await describe(await app.fetch(make())), await describe(await plain(make()))];
+        assertEquals(ours, theirs);
+      });
+    }
+  }
+});
+
+Deno.test("a route that is refused does not run, and takes nothing", async () => {
+  let ran = 0;
+  const { app, service } = onFakes((app) =>
+    app.get("/f", (c) => {
+      ran++;
+      return c.json(typeof c.var.supabaseContext.supabase);
+    })
+  );
+  assertEquals((await app.request("/f")).status, 401);
+  assertEquals([ran, service.user.leases.length], [0, 0]);
+});
+
+Deno.test("the leases end with the answer", async () => {
+  const { app, service } = onFakes((app) => app.get("/f", (c) => c.json(typeof c.var.supabaseContext.supabase)), {
+    auth: "none",
+  });
+  await app.request("/f");
+  assertEquals(service.user.leases.map(({ ended }) => ended), [1]);
+});
+
+Deno.test("an earlier middleware's context is kept: a route may ask for other credentials", async () => {
+  const { service, options } = onFakes(() => {});
+  const app: App = new Hono();
+  app.use("/public", pooledSupabase<unknown>({ ...options, auth: "none" }));
+  app.use("*", pooledSupabase<unknown>({ ...options, auth: "user" }));
+  app.get("/public", (c) => c.json([c.var.supabaseContext.authMode, typeof c.var.supabaseContext.supabase]));
+  app.get("/mine", (c) => c.json(c.var.supabaseContext.authMode));
+  assertEquals(await (await app.request("/public")).json(), ["none", "object"]);
+  assertEquals((await app.request("/mine")).status, 401);
+  assertEquals(service.user.leases.length, 1);
+});
+
+Deno.test("the errors of others are Hono's, and what onError makes of ours stays, unless it is a plain 500", async () => {
+  const routes = (app: App) => {
+    app.get("/teapot", () => {
+      // What makes an HTTPException to Hono.
+      throw Object.assign(new Error(), { getResponse: () => new Response("short and stout", { status: 418 }) });
+    });
+    app.get("/bug", () => {
+      throw new TypeError("password=hunter2");
+    });
+    app.get("/busy", () => {
+      throw new AcquireTimeoutError("Connection acquire timeout");
+    });
+  };
+  const plain = onFakes(routes, { auth: "none" });
+  assertEquals(await (await plain.app.request("/teapot")).text(), "short and stout");
+  plain.app.onError((error, c) => c.text(error.name, error instanceof AcquireTimeoutError ? 429 : 500));
+  const bug = await plain.app.request("/bug");
+  assertEquals([bug.status, await bug.text()], [500, "TypeError"]);
+  assertEquals(bug.headers.get("X-Pool-Total-Connections"), "8");
+  assertEquals((await plain.app.request("/busy")).status, 429);
+  assertEquals((await plain.app.request("/nowhere")).status, 404);
+  assertEquals(plain.log, []);
+  plain.app.onError((_error, c) => c.text("oops", 500));
+  const busy = await plain.app.request("/busy");
+  assertEquals([busy.status, (await busy.json()).code, busy.headers.get("Retry-After")], [503, "ACQUIRE_TIMEOUT", "1"]);
+  assertEquals(plain.log.length, 1);
+});
+
+Deno.test("each function's health is answered before any credentials are looked at", async () => {
+  const { app } = onFakes(() => {}, { auth: "user" });
+  const health = await app.request("/f/health/pool");
+  assertEquals([health.status, (await health.json()).status], [200, "pass"]);
+  assertFalse((await onFakes(() => {}, { health: false }).app.request("/f/health/pool")).status === 200);
+});
+
+class ItemService extends PooledBaseService {
+  list(depth = 2): Promise<unknown> {
+    return this.withPooledClient(async (client) => {
+      if (depth > 0) return await new ItemService(this.pool).list(depth - 1);
+      const { data, error } = await client.from("items").select();
+      if (error) this.handleError(error);
+      return data;
+    });
+  }
+}
+
+Deno.test("on real pools: one place per request, its deadline, and the caller who leaves", async () => {
+  await using project = startFakeProject();
+  const variables = environment(project.url, { POOL_MAX_CONNECTIONS: "1" });
+  const service = new SupabaseService<unknown>(readEnvironment(variables));
+  const log: string[] = [];
+  const app: App = new Hono();
+  const options = { variables, service, deadlineMs: 50, log: (line: string) => log.push(line) };
+  app.use("*", pooledSupabase<unknown>({ ...options, auth: "user" }));
+  app.get("/items", async (c) => c.json(await new ItemService(c.var.supabaseContext.pool).list()));
+  const headers = { Authorization: `Bearer ${await sharedSecretToken()}` };
+  const answers = await Promise.all(Array.from({ length: 8 }, () => app.request("/items", { headers })));
+  assertEquals(answers.map(({ status }) => status), Array(8).fill(200));
+  assertEquals([project.requests.length, project.load.most], [8, 1]);
+
+  project.answer = () => new Promise(() => {});
+  const late = await app.request("/items", { headers });
+  assertEquals([late.status, (await late.json()).code], [504, "DEADLINE_EXCEEDED"]);
+  await delay(1); // the route goes on for a while, and changes nothing
+  assertEquals(service.getPoolStats().activeConnections, 0);
+
+  const caller = new AbortController();
+  const gone = app.request("/items", { headers, signal: caller.signal });
+  while (project.requests.length < 10) await delay(1);
+  caller.abort();
+  assertEquals([(await gone).status, service.getPoolStats().activeConnections], [499, 0]);
+  assert(log.every((line) => JSON.parse(line).error.code === "DEADLINE_EXCEEDED"), log.join("\n"));
+  await service.shutdown(0);
+});
+
+Deno.test("who uses no Hono loads none", async () => {
+  const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", new URL("../../shared/mod.ts", import.meta.url).pathname],
+    stderr: "null",
+  }).output();
+  assertEquals(code, 0);
+  const { modules } = JSON.parse(new TextDecoder().decode(stdout));
+  const loaded: string[] = modules.map(({ specifier }: { specifier: string }) => specifier);
+  assert(loaded.some((specifier) => specifier.includes("npm:/jose@")), "the list names what is loaded");
+  assertEquals(loaded.filter((specifier) => /npm:\/hono@/.test(specifier)), []);
+});
