@@ -1,0 +1,286 @@
+import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import {
+  CallerError,
+  LoginRoleError,
+  PostgresConnectionManager,
+  PostgresError,
+  type PostgresQueries,
+} from "../../shared/postgres/mod.ts";
+import { claimsOf, TestDatabase, thrownBy } from "./support.ts";
+
+const ALICE = "7a1d6f3e-0c4b-4e52-9f0a-1b6b1c2d3e04";
+const BOB = "0b4d3a77-54b7-4f0b-8d0d-6f6a7c1e2f05";
+
+const SCHEMA = [
+  "create table note (id int generated always as identity, owner uuid not null default auth.uid(), text text)",
+  "alter table note enable row level security",
+  "create policy own on note to authenticated using (owner = auth.uid()) with check (owner = auth.uid())",
+  // A later one may be refused at COMMIT.
+  "create table parent (id int primary key)",
+  "create table late (parent int references parent deferrable initially deferred, owner uuid default auth.uid())",
+  "create table open (n int, who text default current_user)",
+  "grant all on all tables in schema public to anon, authenticated",
+  "revoke all on note from anon",
+];
+
+/** What a session shows of what may have outlived a transaction. */
+const LEFTOVERS = `select current_user = session_user as own_role,
+  coalesce(current_setting('request.jwt.claims', true), '') as claims,
+  coalesce(current_setting('my.setting', true), '') as setting,
+  current_setting('work_mem') as work_mem,
+  (select count(*)::int from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()) as locks,
+  (select count(*)::int from pg_listening_channels()) as channels,
+  (select count(*)::int from pg_cursors where is_holdable) as cursors,
+  (select count(*)::int from pg_prepared_statements where from_sql) as prepared,
+  (select count(*)::int from pg_class where relnamespace = pg_my_temp_schema()) as temporary,
+  pg_current_xact_id_if_assigned() is null as no_transaction`;
+
+const CLEAN = {
+  own_role: true,
+  claims: "",
+  setting: "",
+  work_mem: "4MB",
+  locks: 0,
+  channels: 0,
+  cursors: 0,
+  prepared: 0,
+  temporary: 0,
+  no_transaction: true,
+};
+
+Deno.test("acting as the caller", async (t) => {
+  await using database = await TestDatabase.start();
+  const admin = database.manager();
+  for (const text of SCHEMA) await admin.query(text);
+  const manager = database.manager({ maxConnections: 1 }, "authenticator");
+  const alice = manager.as(claimsOf(ALICE));
+  const bob = manager.as(claimsOf(BOB));
+  const anonymous = manager.as("anonymous");
+  const leftovers = async () => (await manager.query(LEFTOVERS)).rows[0];
+
+  await t.step("row-level security judges by the caller, in queries, lists and transactions", async () => {
+    await alice.query("insert into note (text) values ('one')");
+    await alice.transaction([{ query: "insert into note (text) values ($1)", values: ["two"] }]);
+    await alice.transaction(async (tx) => {
+      await tx.query("insert into note (text) values ('three')");
+      await tx.transaction((nested) => nested.query("insert into note (text) values ('four')"));
+    });
+    await bob.query("insert into note (text) values ('of bob')");
+    const texts = async (queries: PostgresQueries) =>
+      (await queries.query("select text from note order by id")).rows.map(({ text }) => text);
+    assertEquals(await texts(alice), ["one", "two", "three", "four"]);
+    assertEquals(await texts(bob), ["of bob"]);
+    const stolen = await thrownBy(
+      () => bob.query("insert into note (owner, text) values ($1, 'x')", [ALICE]),
+      PostgresError,
+    );
+    assertEquals(stolen.code, "42501");
+    assertEquals((await bob.query("delete from note where owner = $1", [ALICE])).rowCount, 0);
+    assertEquals((await thrownBy(() => texts(anonymous), PostgresError)).code, "42501");
+  });
+
+  await t.step("role and claims are the caller's, and gone right after", async () => {
+    const who = "select current_user as role, session_user as login, auth.uid() as uid, auth.role() as claimed";
+    assertEquals((await alice.query(who)).rows, [
+      { role: "authenticated", login: "authenticator", uid: ALICE, claimed: "authenticated" },
+    ]);
+    assertEquals((await anonymous.query(who)).rows, [
+      { role: "anon", login: "authenticator", uid: null, claimed: "anon" },
+    ]);
+    assertEquals(await leftovers(), CLEAN);
+    assertEquals((await thrownBy(() => manager.query("select from note"), PostgresError)).code, "42501");
+  });
+
+  await t.step("two callers at once on one connection do not mix", async () => {
+    const uid = async (queries: PostgresQueries) => (await queries.query("select auth.uid() as uid")).rows[0]?.["uid"];
+    const got = await Promise.all(
+      Array.from({ length: 50 }, (_, n) => uid(n % 3 === 0 ? anonymous : n % 3 === 1 ? alice : bob)),
+    );
+    assertEquals(got, Array.from({ length: 50 }, (_, n) => n % 3 === 0 ? null : n % 3 === 1 ? ALICE : BOB));
+  });
+
+  for (
+    const text of [
+      "select set_config('my.setting', 'left', false)",
+      "set work_mem = '8MB'",
+      "select pg_advisory_lock(42)",
+      "listen channel",
+      "prepare stmt as select 1",
+      "declare held cursor with hold for select 1",
+      "create temporary table temporary (n int)",
+      "set role anon",
+      "reset role",
+      "begin",
+      "commit",
+      "rollback",
+      "do $$ begin perform set_config('my.setting', 'left', false); perform pg_advisory_lock(7); execute 'listen c' ; execute 'prepare p as select 1'; end $$",
+    ]
+  ) {
+    await t.step(`nothing outlives ${JSON.stringify(text.slice(0, 60))}`, async () => {
+      const temporary = "grant temporary on database postgres to authenticated";
+      if (text.includes("temporary")) await admin.query(temporary);
+      for (const work of [() => alice.query(text), () => alice.transaction((tx) => tx.query(text))]) {
+        await work().catch((error) => assert(error instanceof PostgresError, String(error)));
+        assertEquals(await leftovers(), CLEAN);
+        assertEquals((await bob.query("select auth.uid() as uid")).rows, [{ uid: BOB }]);
+      }
+    });
+  }
+
+  await t.step("a role that is taken off leaves no rights", async () => {
+    for (const text of ["reset role", "set session authorization default"]) {
+      const error = await thrownBy(() =>
+        alice.transaction(async (tx) => {
+          await tx.query(text);
+          await tx.query("select * from note");
+        }), PostgresError);
+      assertEquals(error.code, "42501", text);
+    }
+  });
+
+  await t.step("whatever fails on the way, the statement does not run or does not stay", async () => {
+    const insert = "insert into open (n) values (1)";
+    const count = async () => (await admin.query("select count(*)::int as n from open")).rows[0]?.["n"];
+    // BEGIN: the server refuses it while another transaction's mode is set.
+    await assertRejects(() => alice.transaction([{ query: insert }], { isolationLevel: "nonsense" as "serializable" }));
+    // The role: taken from the login.
+    await admin.query("revoke authenticated from authenticator");
+    assertEquals((await thrownBy(() => alice.query(insert), PostgresError)).code, "42501");
+    assertEquals(
+      (await thrownBy(() => alice.transaction((tx) => tx.query(insert)), PostgresError)).code,
+      "42501",
+    );
+    assertEquals(await count(), 0);
+    await admin.query("grant authenticated to authenticator");
+    // The statement itself.
+    assertEquals(
+      (await thrownBy(() => alice.query("with x as (insert into open (n) values (1)) select 1 / 0"), PostgresError))
+        .code,
+      "22012",
+    );
+    // COMMIT.
+    assertEquals(
+      (await thrownBy(() => alice.query("insert into late (parent) values (1)"), PostgresError)).code,
+      "23503",
+    );
+    assertEquals((await admin.query("select from late")).rowCount, 0);
+    assertEquals(await count(), 0);
+    assertEquals(await leftovers(), CLEAN);
+    await alice.query(insert);
+    assertEquals((await admin.query("select who from open")).rows, [{ who: "authenticated" }]);
+  });
+
+  await t.step("claims that are not a user's are refused before anything is sent", async () => {
+    const bad: Record<string, Record<string, unknown>> = {
+      "role": { role: "service_role" },
+      "role ": { role: "postgres" },
+      "sub": { sub: "" },
+      "exp": { exp: "tomorrow" },
+    };
+    for (const [claim, claims] of Object.entries(bad)) {
+      const error = assertThrows(() => manager.as(claimsOf(ALICE, claims)), CallerError);
+      assertStringIncludes(error.message, claim.trim());
+    }
+    const expired = manager.as(claimsOf(ALICE, { exp: Math.floor(Date.now() / 1_000) - 1 }));
+    assertStringIncludes((await thrownBy(() => expired.query("select 1"), CallerError)).message, "expired");
+  });
+
+  await t.step("a login role that could do more is refused, unless it is named", async () => {
+    const refusal = async (config: Record<string, string>, login: "superuser" | "postgres") => {
+      const strong = database.manager(config, login);
+      return await thrownBy(() => strong.as("anonymous").query("select 1"), LoginRoleError);
+    };
+    assertStringIncludes((await refusal({}, "superuser")).message, "superuser");
+    assertStringIncludes((await refusal({}, "postgres")).message, "bypasses row-level security");
+    assertStringIncludes((await refusal({ trustedLogin: "somebody" }, "postgres")).message, "trustedLogin");
+    const trusted = database.manager({ trustedLogin: "postgres" }, "postgres");
+    assertEquals((await trusted.as("anonymous").query("select current_user as role")).rows, [{ role: "anon" }]);
+
+    const weak = async (change: string, undo: string, expected: string) => {
+      await admin.query(change);
+      const own = database.manager({}, "authenticator");
+      const error = await thrownBy(() => own.as("anonymous").query("select 1"), LoginRoleError);
+      assertStringIncludes(error.message, expected);
+      await admin.query(undo);
+    };
+    await weak("alter role authenticator createrole", "alter role authenticator nocreaterole", "may make roles");
+    await weak(
+      "grant anon to authenticator with inherit true",
+      "grant anon to authenticator with inherit false",
+      "inherits",
+    );
+    await weak("grant select on note to authenticator", "revoke select on note from authenticator", "rights on tables");
+    await weak("alter table open owner to authenticator", "alter table open owner to supabase_admin", "owns objects");
+  });
+
+  await t.step("a single statement is one round trip", async () => {
+    await using counted = await countedConnection(database);
+    const own = counted.manager;
+    await own.as("anonymous").query("select 1");
+    await own.as("anonymous").query("select 1");
+    counted.reset();
+    await own.as("anonymous").query("select 1");
+    assertEquals(counted.turns(), 1);
+    counted.reset();
+    await own.as("anonymous").transaction([{ query: "select 1" }, { query: "select 2" }, { query: "select 3" }]);
+    assertEquals(counted.turns(), 1);
+    counted.reset();
+    await own.as("anonymous").transaction(async (tx) => {
+      await tx.query("select 1");
+      await tx.query("select 2");
+      await tx.query("select 3");
+    });
+    assertEquals(counted.turns(), 4);
+  });
+});
+
+/** A manager behind a relay that counts how often the sender changed from us to the server. */
+async function countedConnection(database: TestDatabase) {
+  const { host, port } = database.options();
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  let turns = 0;
+  let ours = false;
+  const relays: Promise<void>[] = [];
+  const accept = (async () => {
+    for await (const near of listener) {
+      const far = await Deno.connect({ hostname: host, port });
+      const copy = async (from: Deno.Conn, to: Deno.Conn, sending: boolean) => {
+        const buffer = new Uint8Array(65_536);
+        for (let n = await from.read(buffer); n !== null; n = await from.read(buffer)) {
+          if (sending && !ours) turns++;
+          ours = sending;
+          for (let at = 0; at < n;) at += await to.write(buffer.subarray(at, n));
+        }
+        await to.closeWrite();
+      };
+      relays.push(
+        Promise.allSettled([copy(near, far, true), copy(far, near, false)]).then(() => {
+          near.close();
+          far.close();
+        }),
+      );
+    }
+  })();
+  const manager = new PostgresConnectionManager({
+    ...database.options("authenticator"),
+    host: "127.0.0.1",
+    port: (listener.addr as Deno.NetAddr).port,
+    minConnections: 0,
+    maxConnections: 1,
+    healthCheckIntervalMs: 0,
+  });
+  return {
+    manager,
+    turns: () => turns,
+    reset: () => {
+      turns = 0;
+      ours = false;
+    },
+    async [Symbol.asyncDispose]() {
+      await manager.shutdown(0);
+      listener.close();
+      await accept;
+      await Promise.all(relays);
+    },
+  };
+}

@@ -1,0 +1,96 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { ConnectGate } from "../../shared/postgres/connect_gate.ts";
+import { FakeClock, settle } from "../support/fake_clock.ts";
+
+interface Attempt {
+  readonly succeed: () => void;
+  readonly fail: (code: string) => void;
+}
+
+function setUp() {
+  const clock = new FakeClock();
+  const gate = new ConnectGate(clock, () => 0);
+  const attempts: Attempt[] = [];
+  const outcomes: string[] = [];
+  const pass = (name: string) => {
+    const connect = () => {
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      const fail = (code: string) => reject(Object.assign(new Error(code), { code }));
+      attempts.push({ succeed: resolve, fail });
+      return promise;
+    };
+    return gate.pass(connect).then(
+      () => outcomes.push(`${name} ok`),
+      (error) => outcomes.push(`${name} ${error.code}`),
+    );
+  };
+  return { clock, gate, attempts, outcomes, pass };
+}
+
+Deno.test("connect gate: while all is well, everybody passes at once", () => {
+  const { attempts, pass } = setUp();
+  for (const name of ["a", "b", "c"]) void pass(name);
+  assertEquals(attempts.length, 3);
+});
+
+Deno.test("connect gate: after a failure one attempt is made at a time, and its failure is everybody's", async () => {
+  const { attempts, outcomes, pass } = setUp();
+  const first = pass("first");
+  attempts[0]?.fail("ECONNREFUSED");
+  await first;
+  const all = Promise.all(["a", "b", "c"].map(pass));
+  await settle();
+  assertEquals(attempts.length, 2);
+  attempts[1]?.fail("57P03");
+  await all;
+  assertEquals(outcomes.toSorted(), ["a 57P03", "b 57P03", "c 57P03", "first ECONNREFUSED"]);
+  assertEquals(attempts.length, 2);
+});
+
+Deno.test("connect gate: once the one attempt succeeds, everybody passes", async () => {
+  const { attempts, outcomes, pass } = setUp();
+  const first = pass("first");
+  attempts[0]?.fail("53300");
+  await first;
+  void pass("probe");
+  void pass("a");
+  void pass("b");
+  await settle();
+  assertEquals(attempts.length, 2);
+  attempts[1]?.succeed();
+  await settle();
+  assertEquals(attempts.length, 4);
+  for (const { succeed } of attempts) succeed();
+  await settle();
+  assertEquals(outcomes.toSorted(), ["a ok", "b ok", "first 53300", "probe ok"]);
+});
+
+Deno.test("connect gate: after a wrong password the server is left alone, for longer each time", async () => {
+  const { clock, gate, attempts, outcomes, pass } = setUp();
+  for (const pauseMs of [1_000, 2_000, 4_000]) {
+    const asked = attempts.length;
+    const trying = pass("try");
+    await settle();
+    attempts[asked]?.fail("28P01");
+    await trying;
+    await clock.advance(pauseMs - 1);
+    await assertRejects(() => gate.pass(() => Promise.reject(new Error("asked"))), Error, "28P01");
+    assertEquals(attempts.length, asked + 1);
+    await clock.advance(1);
+  }
+  const mended = pass("mended");
+  await settle();
+  attempts.at(-1)?.succeed();
+  await mended;
+  assertEquals(outcomes.at(-1), "mended ok");
+  // It begins anew.
+  const wrong = pass("wrong");
+  attempts.at(-1)?.fail("28P01");
+  await wrong;
+  await clock.advance(1_000);
+  void pass("next");
+  await settle();
+  attempts.at(-1)?.succeed();
+  await settle();
+  assertEquals(outcomes.at(-1), "next ok");
+});

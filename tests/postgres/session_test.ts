@@ -1,0 +1,310 @@
+import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
+import { Deadlines } from "../../shared/postgres/deadlines.ts";
+import {
+  ConnectionBrokenError,
+  ConnectionLostError,
+  parsePostgresConfig,
+  PostgresError,
+  StatementError,
+} from "../../shared/postgres/mod.ts";
+import { driverOptions } from "../../shared/postgres/session_factory.ts";
+import { Session } from "../../shared/postgres/session.ts";
+import { StatementRunner } from "../../shared/postgres/statement_runner.ts";
+import { runTogether } from "../../shared/postgres/together.ts";
+import { systemClock } from "../../shared/resilience/mod.ts";
+import { TestDatabase, thrownBy } from "./support.ts";
+
+interface Opened extends AsyncDisposable {
+  readonly session: Session;
+  readonly deaths: Error[];
+}
+
+async function open(database: TestDatabase, maxPreparedStatements = 100): Promise<Opened> {
+  const deaths: Error[] = [];
+  const options = driverOptions(parsePostgresConfig(database.options()));
+  const session = await Session.open(options, new AbortController().signal, (reason) => deaths.push(reason));
+  session.own(maxPreparedStatements);
+  return { session, deaths, [Symbol.asyncDispose]: () => session.close() };
+}
+
+async function rows(session: Session, text: string, values: unknown[] = []): Promise<unknown[]> {
+  const [result] = await session.run([{ text, values }]);
+  return result?.rows ?? [];
+}
+
+const PREPARED = "select count(*)::int as n from pg_prepared_statements";
+
+Deno.test("one connection", async (t) => {
+  await using database = await TestDatabase.start();
+  await using opened = await open(database);
+  const { session } = opened;
+  await session.run([{ text: "create table step (n int)" }]);
+
+  await t.step("each step of what is sent together fails in turn: nothing behind it runs, nothing stays", async () => {
+    const runner = new StatementRunner(session, {
+      clock: systemClock,
+      deadlines: new Deadlines(systemClock),
+      cancelTimeoutMs: 1_000,
+      requestCancel: () => ({ passedOn: Promise.resolve(true), giveUp: () => {} }),
+    });
+    const begin = [
+      { text: "begin" },
+      { text: "select set_config('request.jwt.claims', '{}', true)" },
+      { text: "select set_config('role', 'anon', true), nextval('behind')" },
+    ];
+    const statements = [{ text: "reset role" }, { text: "insert into step values (1)" }];
+    await session.run([{ text: "create sequence behind" }, { text: "grant all on sequence behind to public" }]);
+    for (let failing = 0; failing < begin.length + statements.length; failing++) {
+      for (const broken of ["select 1 / 0", "syntax error", "select $1::int"]) {
+        const fail = (list: { text: string }[], from: number) =>
+          list.map((statement, index) => from + index === failing ? { text: broken } : statement);
+        const end = await runTogether(runner, fail(begin, 0), fail(statements, begin.length), { timeoutMs: Infinity });
+        assertEquals(end.outcome, "rolledBack");
+        assertInstanceOf(end.error, Error);
+        await session.reset();
+        assertEquals(session.status, "idle");
+        assertEquals(await rows(session, "select n from step"), [], `${broken} at ${failing}`);
+        const [seen] = await rows(session, "select is_called from behind");
+        // Nothing behind the failing step ran, not even what a rollback does not undo.
+        assertEquals(seen, { is_called: failing > 2 }, `${broken} at ${failing}`);
+        await session.run([{ text: "alter sequence behind restart" }]);
+      }
+    }
+    const end = await runTogether(runner, begin, statements, { timeoutMs: Infinity });
+    assertEquals([end.outcome, end.results.map(({ command }) => command)], ["committed", ["RESET", "INSERT"]]);
+  });
+
+  await t.step("what is sent at once is answered in order, each for itself", async () => {
+    const answers = await Promise.allSettled([
+      rows(session, "select 1 as n"),
+      rows(session, "select 1 / 0"),
+      rows(session, "select $1::int as n", [3]),
+      rows(session, "nonsense"),
+      rows(session, "select 5 as n"),
+    ]);
+    assertEquals(
+      answers.map((answer) => answer.status === "fulfilled" ? answer.value : answer.reason.code),
+      [[{ n: 1 }], "22012", [{ n: 3 }], "42601", [{ n: 5 }]],
+    );
+  });
+
+  await t.step("one that fails is prepared again, and leaves nothing prepared at the server", async () => {
+    await using other = await open(database);
+    for (let time = 0; time < 20; time++) {
+      await thrownBy(() => other.session.run([{ text: "select 1 / $1::int", values: [0] }]), PostgresError);
+      await thrownBy(() => other.session.run([{ text: `select ${time} from nowhere` }]), PostgresError);
+    }
+    assertEquals(await rows(other.session, "select 1 / $1::int as n", [1]), [{ n: 1 }]);
+    assertEquals(await rows(other.session, PREPARED), [{ n: 2 }]);
+  });
+
+  await t.step("no more statements stay prepared than may", async () => {
+    await using other = await open(database, 3);
+    for (let n = 0; n < 10; n++) assertEquals(await rows(other.session, `select ${n} as n`), [{ n }]);
+    const [{ n }] = await rows(other.session, PREPARED) as [{ n: number }];
+    // One that has just been given up is closed together with what is sent next.
+    assert(n <= 4, `${n} are prepared`);
+    assertEquals(other.session.statements.size, 3);
+    await using none = await open(database, 0);
+    for (let n = 0; n < 3; n++) assertEquals(await rows(none.session, "select $1::int as n", [n]), [{ n }]);
+    assertEquals(await rows(none.session, PREPARED), [{ n: 0 }]);
+  });
+
+  await t.step("a statement survives a change of its table, and the loss of its preparation", async () => {
+    await session.run([{ text: "create table changing (n int)" }]);
+    const read = () => rows(session, "select * from changing");
+    assertEquals([await read(), await read()], [[], []]);
+    await session.run([{ text: "alter table changing add column m int default 7" }]);
+    await session.run([{ text: "insert into changing values (1)" }]);
+    assertEquals(await read(), [{ n: 1, m: 7 }]);
+    await session.run([{ text: "deallocate all" }]);
+    assertEquals(await read(), [{ n: 1, m: 7 }]);
+    assertEquals(await read(), [{ n: 1, m: 7 }]);
+    // In a transaction it cannot be sent again: the transaction has failed.
+    await session.run([{ text: "begin" }]);
+    await session.run([{ text: "alter table changing drop column m" }]);
+    assertEquals((await thrownBy(read, PostgresError)).code, "0A000");
+    await session.run([{ text: "rollback" }]);
+    assertEquals(await read(), [{ n: 1, m: 7 }]);
+  });
+
+  await t.step("values come back as they were sent", async () => {
+    const at = new Date("2026-02-03T04:05:06.789Z");
+    const values = [
+      1.5,
+      true,
+      null,
+      undefined,
+      "ü \"'\\",
+      at,
+      [1, null, 3],
+      { a: [1, "x"] },
+      new Uint8Array([0, 255]),
+      9007199254740993n,
+    ];
+    const types = ["float8", "bool", "int", "text", "text", "timestamptz", "int[]", "jsonb", "bytea", "int8"];
+    const text = `select ${types.map((type, index) => `$${index + 1}::${type} as v${index}`).join(", ")}`;
+    const [row] = await rows(session, text, values) as [Record<string, unknown>];
+    const { v8: bytes, ...rest } = row;
+    assertEquals([...bytes as Uint8Array], [0, 255]);
+    assertEquals(Object.values(rest), [
+      1.5,
+      true,
+      null,
+      null,
+      "ü \"'\\",
+      at,
+      [1, null, 3],
+      { a: [1, "x"] },
+      "9007199254740993",
+    ]);
+    assertEquals(
+      await rows(session, "select '0044-03-15 00:00:00+00 BC'::timestamptz as ides, 'infinity'::timestamptz as never"),
+      [
+        { ides: new Date("-000043-03-15T00:00:00Z"), never: Infinity },
+      ],
+    );
+  });
+
+  await t.step("a column's name is only a name", async () => {
+    const [row] = await rows(session, `select 1 as "__proto__", 2 as "constructor", 3 as n`) as [
+      Record<string, unknown>,
+    ];
+    assertEquals(Object.entries(row), [["__proto__", 1], ["constructor", 2], ["n", 3]]);
+    assertEquals(Object.getPrototypeOf(row), Object.prototype);
+  });
+
+  await t.step("results say what was done", async () => {
+    const commands = [
+      "create table done (n int)",
+      "insert into done values (1), (2)",
+      "update done set n = 3",
+      "delete from done",
+      "drop table done",
+      "",
+    ];
+    const results = await session.run(commands.map((text) => ({ text })));
+    assertEquals(results.map(({ command, rowCount }) => [command, rowCount]), [
+      ["CREATE TABLE", null],
+      ["INSERT", 2],
+      ["UPDATE", 2],
+      ["DELETE", 2],
+      ["DROP TABLE", null],
+      ["", null],
+    ]);
+    const [{ fields } = { fields: [] }] = await session.run([{ text: "select 1 as a, 'x'::text as b where false" }]);
+    assertEquals(fields, [{ name: "a", dataTypeID: 23 }, { name: "b", dataTypeID: 25 }]);
+  });
+
+  await t.step("what the protocol could not carry is never sent", async () => {
+    const circular: Record<string, unknown> = {};
+    circular["self"] = circular;
+    const bad = [
+      { text: "select 1\0; drop table step" },
+      { text: 5 as unknown as string },
+      { text: "select $1::json", values: [circular] },
+      { text: "select 1", values: new Array(65_536).fill(1) },
+      { text: "select 1", values: "ab" as unknown as unknown[] },
+    ];
+    for (const statement of bad) {
+      await thrownBy(() => session.run([{ text: "insert into step values (2)" }, statement]), StatementError);
+    }
+    assertEquals(await rows(session, "select n from step where n = 2"), []);
+    const most = Array.from({ length: 65_535 }, (_, n) => n);
+    assertEquals(await rows(session, `select cardinality(array[${most.map((n) => `$${n + 1}`)}]) as n`, most), [{
+      n: 65_535,
+    }]);
+  });
+
+  await t.step("two statements in one text are refused", async () => {
+    const error = await thrownBy(() => session.run([{ text: "select 1; drop table step" }]), PostgresError);
+    assertEquals(error.code, "42601");
+  });
+
+  await t.step("COPY is refused in both directions, and the connection goes on", async () => {
+    const error = await thrownBy(() => session.run([{ text: "copy step from stdin" }]), PostgresError);
+    assertEquals(error.code, "57014");
+    assertEquals(await rows(session, "select 1 as n"), [{ n: 1 }]);
+    await session.run([{ text: "copy step to stdout" }]);
+    assertEquals(await rows(session, "select 2 as n"), [{ n: 2 }]);
+  });
+
+  await t.step("errors carry no values of rows", async () => {
+    await session.run([{ text: "create table secret (code text primary key check (code <> 'hunter3'))" }]);
+    await session.run([{ text: "insert into secret values ('hunter2')" }]);
+    const attempts = [
+      ["insert into secret values ($1)", "hunter2", "23505"],
+      ["insert into secret values ($1)", "hunter3", "23514"],
+      ["select $1::text::int", "hunter2", "22P02"],
+      ["select $1::text::date", "hunter2", "22007"],
+      ["select $1::text::json", "hunter2", "22P02"],
+    ] as const;
+    for (const [text, value, code] of attempts) {
+      const error = await thrownBy(() => session.run([{ text, values: [value] }]), PostgresError);
+      assertEquals(error.code, code);
+      const all = Deno.inspect(error, { depth: 9 }) + JSON.stringify(error) + error.stack;
+      assert(!all.includes("hunter"), all);
+    }
+    const error = await thrownBy(() => session.run([{ text: "insert into secret values ('hunter2')" }]), PostgresError);
+    assertEquals([error.table, error.constraint, error.severity], ["secret", "secret_pkey", "ERROR"]);
+  });
+
+  await t.step(
+    "what was running when the connection broke is of unknown effect; what comes later was not sent",
+    async () => {
+      await using victim = await open(database);
+      const { backend } = victim.session;
+      const running = [rows(victim.session, "select pg_sleep(10)"), rows(victim.session, "select 2")];
+      const settled = Promise.allSettled(running);
+      await session.run([{ text: "select pg_terminate_backend($1)", values: [backend?.processId] }]);
+      const [first, second] = await settled;
+      assertEquals(first?.status === "rejected" && first.reason.code, "57P01");
+      assert(second?.status === "rejected" && second.reason instanceof ConnectionLostError);
+      assertEquals(
+        (await thrownBy(() => rows(victim.session, "select 1"), ConnectionBrokenError)).code,
+        "CONNECTION_BROKEN",
+      );
+      assertEquals(victim.deaths.length, 1);
+    },
+  );
+
+  await t.step("one that dies while idle says so, with the server's reason", async () => {
+    await using victim = await open(database);
+    const died = Promise.withResolvers<void>();
+    const timer = setInterval(() => victim.deaths.length > 0 && died.resolve(), 5);
+    await session.run([{ text: "select pg_terminate_backend($1)", values: [victim.session.backend?.processId] }]);
+    await died.promise;
+    clearInterval(timer);
+    assertEquals(victim.deaths.map((error) => (error as PostgresError).code), ["57P01"]);
+    await victim.session.reset();
+  });
+
+  await t.step("a login that is refused says why, without the password", async () => {
+    const attempt = (options: Record<string, unknown>) => {
+      const config = parsePostgresConfig({ ...database.options(), ...options });
+      return Session.open(driverOptions(config), new AbortController().signal, () => {});
+    };
+    const wrong = await thrownBy(() => attempt({ password: "hunter2" }), PostgresError);
+    assertEquals(wrong.code, "28P01");
+    assert(!Deno.inspect(wrong, { depth: 9 }).includes("hunter2"));
+    assertEquals((await thrownBy(() => attempt({ database: "nowhere" }), PostgresError)).code, "3D000");
+    const { code } = await thrownBy(() => attempt({ port: 1 }), Error) as PostgresError;
+    assertEquals(code, "ECONNREFUSED");
+    assertStringIncludes((await thrownBy(() => attempt({ ssl: true }), Error)).message, "SSL");
+  });
+
+  await t.step("a connection that is not answered is given up", async () => {
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const accepted = listener.accept();
+    const { port } = listener.addr as Deno.NetAddr;
+    const options = driverOptions(parsePostgresConfig({ ...database.options(), port }));
+    const error = new Error("given up");
+    const opening = Session.open(options, AbortSignal.timeout(20), () => {});
+    await thrownBy(() => opening.catch((reason) => Promise.reject(Object.assign(error, { reason }))), Error);
+    assertEquals((error as Error & { reason?: DOMException }).reason?.name, "TimeoutError");
+    using near = await accepted;
+    // Ours is closed: the far side reads to the end.
+    const buffer = new Uint8Array(1_024);
+    for (let n: number | null = 0; n !== null;) n = await near.read(buffer).catch(() => null);
+  });
+});
