@@ -3,6 +3,7 @@
  */
 import { type Database, type RuntimeOptions, SupabaseService } from "../../shared/mod.ts";
 import { type FakeProject, startFakeProject } from "../support/fake_project.ts";
+import { watched, watchOf } from "../support/http.ts";
 import { JWT_SECRET } from "../http/fake_pools.ts";
 import { sharedSecretToken } from "../http/tokens.ts";
 
@@ -46,7 +47,7 @@ export async function startFunction(
     SUPABASE_JWKS: '{"keys":[]}',
     JWT_SECRET,
   };
-  const handler = create({ variables, service });
+  const handler = watched(create({ variables, service }), watchOf(variables));
   const user = { Authorization: `Bearer ${await sharedSecretToken()}`, apikey: KEYS.publishableKey };
   return {
     project,

@@ -1,7 +1,7 @@
 /** Our handler and `withSupabase` answer the same requests in the same way. */
 import { assertEquals } from "@std/assert";
 import { withSupabase, type WithSupabaseConfig } from "@supabase/server";
-import { withPooledSupabase } from "../../shared/http/mod.ts";
+import { withPooledSupabase } from "../support/http.ts";
 import { FakePools, URL_OF_PROJECT } from "./fake_pools.ts";
 import { createProjectKey, sharedSecretToken, unsignedToken } from "./tokens.ts";
 

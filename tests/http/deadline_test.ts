@@ -1,7 +1,7 @@
 /** A request is over by its deadline, or when its caller leaves, whatever it does. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { delay } from "@std/async";
-import { type PooledHandler, type PooledSupabaseOptions, problem } from "../../shared/http/mod.ts";
+import { type PooledHandler, type PooledSupabaseOptions, problem } from "../support/http.ts";
 import { createRequestHandler } from "../../shared/http/request_handler.ts";
 import { PooledBaseService } from "../../shared/services/mod.ts";
 import { FakeClock } from "../support/fake_clock.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { withPooledSupabase } from "../../shared/http/mod.ts";
+import { withPooledSupabase } from "../support/http.ts";
 import { AcquireTimeoutError, QueueFullError } from "../../shared/pool/mod.ts";
 import { ServiceError } from "../../shared/services/mod.ts";
 import { RequestTimeoutError } from "../../shared/supabase/mod.ts";

@@ -4,7 +4,7 @@
  */
 import type { SupabaseClient } from "@supabase/supabase-js";
 import type { PoolStats } from "../../shared/pool/mod.ts";
-import type { PoolSource, RequestPool } from "../../shared/http/mod.ts";
+import type { PoolSource, RequestPool } from "../support/http.ts";
 import {
   type ClientSession,
   DEFAULT_SUPABASE_POOL_CONFIG,

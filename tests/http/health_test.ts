@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertFalse, assertMatch } from "@std/assert";
 import { delay } from "@std/async";
 import { FakeTime } from "@std/testing/time";
-import { healthRoute, isHealthPath, withPooledSupabase } from "../../shared/http/mod.ts";
+import { healthRoute, isHealthPath, withPooledSupabase } from "../support/http.ts";
 import { FakePools, VARIABLES } from "./fake_pools.ts";
 
 const COUNTERS = {

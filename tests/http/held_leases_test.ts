@@ -1,7 +1,7 @@
 /** What becomes of the leases that a handler takes by itself, on real pools. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async";
-import { type PooledContext, type PooledHandler, withPooledSupabase } from "../../shared/http/mod.ts";
+import { type PooledContext, type PooledHandler, withPooledSupabase } from "../support/http.ts";
 import { DoubleReleaseError, LeaseReleasedError } from "../../shared/pool/mod.ts";
 import { readEnvironment, SupabaseService } from "../../shared/services/mod.ts";
 import type { ClientLease } from "../../shared/supabase/mod.ts";

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertFalse } from "@std/assert";
 import { delay } from "@std/async";
 import { Hono } from "hono";
 import { type PooledEnv, type PooledMiddlewareOptions, pooledSupabase } from "../../shared/http/hono.ts";
-import { type PooledHandler, RequestError, withPooledSupabase } from "../../shared/http/mod.ts";
+import { type PooledHandler, RequestError, withPooledSupabase } from "../support/http.ts";
 import { AcquireTimeoutError } from "../../shared/pool/mod.ts";
 import { PooledBaseService, readEnvironment, SupabaseService } from "../../shared/services/mod.ts";
 import { startFakeProject } from "../support/fake_project.ts";

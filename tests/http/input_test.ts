@@ -7,7 +7,7 @@ import {
   readQuery,
   RequestError,
   withPooledSupabase,
-} from "../../shared/http/mod.ts";
+} from "../support/http.ts";
 import { FakePools, VARIABLES } from "./fake_pools.ts";
 
 /** What a plain handler, without routes, answers to a request, and how many lines it logs. */

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertFalse, assertMatch } from "@std/assert";
-import { errorResponse, poolHeaders, problem, stampPoolHeaders } from "../../shared/http/mod.ts";
+import { errorResponse, poolHeaders, problem, stampPoolHeaders } from "../support/http.ts";
 import { logError, redact } from "../../shared/http/log.ts";
 import * as pool from "../../shared/pool/mod.ts";
 import { ServiceError } from "../../shared/services/mod.ts";

@@ -1,7 +1,7 @@
 /** The handler on real pools, against a stand-in for the project. */
 import { assert, assertEquals, assertFalse, assertGreaterOrEqual, assertThrows } from "@std/assert";
 import { delay } from "@std/async";
-import { type PooledContext, type PooledHandler, withPooledSupabase } from "../../shared/http/mod.ts";
+import { type PooledContext, type PooledHandler, withPooledSupabase } from "../support/http.ts";
 import { LeaseReleasedError } from "../../shared/pool/mod.ts";
 import { startFakeProject } from "../support/fake_project.ts";
 import { environment, setUp } from "./real_rig.ts";

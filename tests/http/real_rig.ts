@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type PooledHandler, type PooledSupabaseOptions, withPooledSupabase } from "../../shared/http/mod.ts";
+import { type PooledHandler, type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";
 import { readEnvironment, SupabaseService, type Variables } from "../../shared/services/mod.ts";
 import { type FakeProject, startFakeProject } from "../support/fake_project.ts";
 import { JWT_SECRET } from "./fake_pools.ts";

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { type AuthenticateOptions, createAuthenticate } from "../../shared/http/authenticate.ts";
 import { deepFreeze } from "../../shared/http/deep_freeze.ts";
 import { JWKS_MAX_AGE_MS } from "../../shared/http/jwks_source.ts";
-import { type PooledContext, type PooledSupabaseOptions, withPooledSupabase } from "../../shared/http/mod.ts";
+import { type PooledContext, type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";
 import { FakePools, JWT_SECRET, URL_OF_PROJECT, VARIABLES } from "./fake_pools.ts";
 import { createProjectKey, type ProjectKey, sharedSecretToken } from "./tokens.ts";
 

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertGreaterOrEqual } from "@std/assert";
 import { delay } from "@std/async";
 import type { SupabaseClient } from "@supabase/supabase-js";
 import { PooledBaseService } from "../../shared/services/mod.ts";
-import type { PooledHandler } from "../../shared/http/mod.ts";
+import type { PooledHandler } from "../support/http.ts";
 import { setUp } from "./real_rig.ts";
 import { sharedSecretToken } from "./tokens.ts";
 

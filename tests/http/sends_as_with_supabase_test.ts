@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { delay } from "@std/async";
 import { type SupabaseContext, type SupabaseEnv, withSupabase, type WithSupabaseConfig } from "@supabase/server";
-import { type PooledSupabaseOptions, withPooledSupabase } from "../../shared/http/mod.ts";
+import { type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";
 import { SupabaseConnectionPool } from "../../shared/supabase/mod.ts";
 import { type Arrived, startFakeProject } from "../support/fake_project.ts";
 import { createProjectKey } from "./tokens.ts";

@@ -1,7 +1,7 @@
 /** Whose token makes its bearer a user, and whose does not. */
 import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
 import { importSPKI } from "jose";
-import { type PooledContext, type PooledSupabaseOptions, withPooledSupabase } from "../../shared/http/mod.ts";
+import { type PooledContext, type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";
 import { DEFAULT_USER_ROLES, userTokenFailure } from "../../shared/http/user_token.ts";
 import { FakePools, JWT_SECRET, VARIABLES } from "./fake_pools.ts";
 import { createProjectKey, sharedSecretToken, unsignedToken, USER } from "./tokens.ts";

@@ -6,7 +6,7 @@ import {
   type PooledHandler,
   type PooledSupabaseOptions,
   withPooledSupabase,
-} from "../../shared/http/mod.ts";
+} from "../support/http.ts";
 import { AcquireTimeoutError, PoolClosedError, QueueFullError } from "../../shared/pool/mod.ts";
 import { IdentityError } from "../../shared/supabase/mod.ts";
 import { FakePools, JWT_SECRET, VARIABLES } from "./fake_pools.ts";

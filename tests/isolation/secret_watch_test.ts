@@ -1,6 +1,8 @@
 /** The search for secrets finds what is planted. */
-import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { problem, withPooledSupabase } from "../support/http.ts";
 import { SecretShownError, SecretWatch } from "../support/secret_watch.ts";
+import { FakePools } from "../http/fake_pools.ts";
 import { createProjectKey } from "../http/tokens.ts";
 
 const PASSWORD = "correct/horse+battery=staple";
@@ -77,4 +79,63 @@ Deno.test("what is harmless is let through", () => {
     ]
   ) assertEquals(watch.find(text), undefined, text);
   assert(watch.texts >= 7);
+});
+
+const KEY = "sb_secret_of_this_project";
+const VARIABLES = {
+  SUPABASE_URL: "http://project.test",
+  SUPABASE_PUBLISHABLE_KEYS: '{"default":"sb_publishable_of_this_project"}',
+  SUPABASE_SECRET_KEYS: JSON.stringify({ default: KEY }),
+  SUPABASE_JWKS: '{"keys":[]}',
+};
+
+/** What a test's request gives when the handler answers with `response`. */
+async function answered(response: (request: Request) => Response): Promise<Response> {
+  const handle = withPooledSupabase({ auth: "none", variables: VARIABLES, service: new FakePools() }, response);
+  return await handle(new Request("http://functions.test/f", { headers: { authorization: `Bearer ${token}` } }));
+}
+
+Deno.test("a test whose handler shows a secret to its caller fails", async () => {
+  const leaks: Record<string, (request: Request) => Response> = {
+    "the caller's token in a header": ({ headers }) =>
+      new Response("", { headers: { "x-debug": headers.get("authorization") ?? "" } }),
+    "the caller's token in a problem": ({ headers }) =>
+      problem({ status: 400, code: "BAD", title: `not ${headers.get("authorization")?.slice(7)}` }),
+    "a key of the environment": () => Response.json({ env: VARIABLES.SUPABASE_SECRET_KEYS }),
+    "half a token": () => Response.json({ payload }),
+  };
+  for (const [what, leak] of Object.entries(leaks)) {
+    await assertRejects(() => answered(leak), SecretShownError, "", what);
+  }
+  assertEquals(await (await answered(() => Response.json({ ok: true }))).json(), { ok: true });
+});
+
+Deno.test("a test whose handler logs a secret fails, though nobody waits for the log", async () => {
+  const lines: string[] = [];
+  const heard = Promise.withResolvers<unknown>();
+  const hear = (event: ErrorEvent) => {
+    event.preventDefault();
+    heard.resolve(event.error);
+  };
+  globalThis.addEventListener("error", hear);
+  try {
+    const handle = withPooledSupabase(
+      { auth: "none", variables: VARIABLES, service: new FakePools(), log: (line) => lines.push(line) },
+      // Not a form that is taken out of every line: what is known of it here, only a watch can know.
+      () => Promise.reject(new Error(btoa(KEY))),
+    );
+    assertEquals((await handle(new Request("http://functions.test/f"))).status, 500);
+    assertInstanceOf(await heard.promise, SecretShownError);
+    assertEquals(lines.length, 1);
+  } finally {
+    globalThis.removeEventListener("error", hear);
+  }
+});
+
+Deno.test("every test of the HTTP layer is watched", async () => {
+  const folder = new URL("../http/", import.meta.url);
+  for await (const { name } of Deno.readDir(folder)) {
+    const direct = /from "\.\.\/\.\.\/shared\/(http\/)?mod\.ts"/.test(await Deno.readTextFile(new URL(name, folder)));
+    assert(!direct, `tests/http/${name}: import from ../support/http.ts, which searches answers and logs for secrets`);
+  }
 });
