@@ -19,18 +19,19 @@
  * Contract: an element is in one queue at most, its `deadline` does not change
  * while it is there, and the elements of one chunk are told in order of their
  * deadline's millisecond, those of the same millisecond in order of arrival.
+ * An element that is told may be added again with a new deadline.
  *
  * @module
  */
 import type { Clock, Timer } from "../resilience/mod.ts";
 
-/** So many elements at most are told in one turn of the event loop; the next ones wait for the next. */
+/** So much work at most is done in one turn of the event loop; the rest waits for the next. */
 const CHUNK = 2_048;
 
 /** No turn is longer than this, in ms: those who are told have work of their own to do in it. */
 const TURN_MS = 4;
 
-/** The clock is looked at once for so many elements. */
+/** The clock is looked at once for so much work. */
 const LOOK_EVERY = 64;
 
 /** So many empty buckets are put up with, however few full ones there are. */
@@ -54,7 +55,7 @@ export interface DueNode<N> {
 /** A set of elements with deadlines, and the timer that calls them. */
 export class DeadlineQueue<N extends DueNode<N>> {
   readonly #clock: Clock;
-  readonly #onDue: (node: N, now: number) => void;
+  readonly #onDue: (node: N, now: number) => number;
   readonly #buckets = new Map<number, Bucket<N>>();
   readonly #heap: Bucket<N>[] = [];
   #empty = 0;
@@ -62,9 +63,13 @@ export class DeadlineQueue<N extends DueNode<N>> {
   #recent: Bucket<N> | undefined = undefined;
   #timer: Timer | undefined = undefined;
   #timerAt = Infinity;
+  #telling = false;
 
-  /** @param onDue Told of each element when its deadline has come, after it has left the queue. */
-  constructor(clock: Clock, onDue: (node: N, now: number) => void) {
+  /**
+   * @param onDue Told of each element when its deadline has come, after it has left the queue. It says how much work
+   * that was, 1 or more, for the length of a turn.
+   */
+  constructor(clock: Clock, onDue: (node: N, now: number) => number) {
     this.#clock = clock;
     this.#onDue = onDue;
   }
@@ -121,7 +126,7 @@ export class DeadlineQueue<N extends DueNode<N>> {
       this.#buckets.set(at, bucket);
       this.#push(bucket);
       this.#empty++;
-      if (at < this.#timerAt) this.#arm(at, now);
+      if (at < this.#timerAt && !this.#telling) this.#arm(at, now);
     }
     this.#recent = bucket;
     return bucket;
@@ -160,18 +165,33 @@ export class DeadlineQueue<N extends DueNode<N>> {
     this.#timer = undefined;
     this.#timerAt = Infinity;
     const now = this.#clock.now();
-    let left = CHUNK;
-    for (let top = this.#heap[0]; top && top.at <= now && left > 0; top = this.#heap[0]) {
-      for (let node = top.head; node && left > 0; node = top.head) {
-        left--;
-        if (left % LOOK_EVERY === 0 && this.#clock.now() - now >= TURN_MS) left = 0;
-        this.remove(node);
-        this.#onDue(node, now);
-      }
+    this.#telling = true;
+    try {
+      this.#tell(now);
+    } finally {
+      this.#telling = false;
+      this.#dropEmpty();
+      const next = this.#heap[0];
+      if (next && next.at < this.#timerAt) this.#arm(next.at, now);
     }
-    this.#dropEmpty();
-    const next = this.#heap[0];
-    if (next && next.at < this.#timerAt) this.#arm(next.at, now);
+  }
+
+  #tell(now: number): void {
+    let lookAt = LOOK_EVERY;
+    for (let told = 0; told < CHUNK;) {
+      const bucket = this.#heap[0];
+      if (!bucket || bucket.at > now) return;
+      const node = bucket.head;
+      if (!node) {
+        this.#dropEmpty();
+        continue;
+      }
+      this.remove(node);
+      told += this.#onDue(node, now);
+      if (told < lookAt) continue;
+      if (this.#clock.now() - now >= TURN_MS) return;
+      lookAt = told + LOOK_EVERY;
+    }
   }
 
   #push(bucket: Bucket<N>): void {

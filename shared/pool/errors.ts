@@ -155,11 +155,11 @@ export function messageOf(error: unknown): string {
 }
 
 /**
- * Makes an error without a stack trace. The trace of an error made in a timer
+ * Makes errors without a stack trace. The trace of an error made in a timer
  * shows the pool, never its caller, and would cost far more than the error:
  * ten thousand acquires that expire at once must not stall the isolate.
  */
-export function withoutStack<E extends Error>(make: () => E): E {
+export function withoutStack<R>(make: () => R): R {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 0;
   try {

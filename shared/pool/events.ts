@@ -62,9 +62,12 @@ type Listener<E> = (event: E) => void;
 
 /** Typed listeners; a subscription is a disposable. */
 export class EventHub<M extends { error: { error: unknown; source: ErrorSource } }> {
-  readonly #listeners = new Map<keyof M, Set<Listener<never>>>();
-  /** What has happened and is not told yet. */
-  readonly #outbox: { readonly name: keyof M; readonly event: M[keyof M] }[] = [];
+  /** A list is never changed but replaced, so that it may be gone through while listeners come and go. */
+  readonly #listeners = new Map<keyof M, readonly Listener<never>[]>();
+  /** What has happened and is not told yet: names and events, by turns in two lists. */
+  readonly #names: (keyof M)[] = [];
+  readonly #outbox: M[keyof M][] = [];
+  readonly #deliver = (): void => this.#tellAll();
   /** Whether anybody listens to anything: mostly nobody does, and then an event costs one look. */
   heard = false;
 
@@ -76,21 +79,21 @@ export class EventHub<M extends { error: { error: unknown; source: ErrorSource }
   on<K extends keyof M>(name: K, listener: Listener<M[K]>): Disposable {
     // A wrapper of its own, so that the same function subscribed twice is two subscriptions.
     const entry: Listener<M[K]> = (event) => listener(event);
-    let entries = this.#listeners.get(name);
-    if (!entries) this.#listeners.set(name, entries = new Set());
-    entries.add(entry);
+    this.#listeners.set(name, [...this.#listeners.get(name) ?? [], entry]);
     this.heard = true;
     return {
       [Symbol.dispose]: () => {
-        entries.delete(entry);
-        this.heard = this.#listeners.values().some((others) => others.size > 0);
+        const others = this.#listeners.get(name)?.filter((other) => other !== entry) ?? [];
+        if (others.length > 0) this.#listeners.set(name, others);
+        else this.#listeners.delete(name);
+        this.heard = this.#listeners.size > 0;
       },
     };
   }
 
   /** Whether anybody listens: an event that nobody hears need not be made. */
   has(name: keyof M): boolean {
-    return this.heard && (this.#listeners.get(name)?.size ?? 0) > 0;
+    return this.heard && this.#listeners.has(name);
   }
 
   /**
@@ -99,27 +102,28 @@ export class EventHub<M extends { error: { error: unknown; source: ErrorSource }
    */
   emit<K extends keyof M>(name: K, event: M[K]): void {
     if (!this.has(name)) return;
-    this.#outbox.push({ name, event });
-    if (this.#outbox.length === 1) queueMicrotask(() => this.#deliver());
+    this.#names.push(name);
+    if (this.#outbox.push(event) === 1) queueMicrotask(this.#deliver);
   }
 
-  #deliver(): void {
+  #tellAll(): void {
+    const names = this.#names;
+    const outbox = this.#outbox;
     // What is emitted meanwhile is told in the same turn, behind what came before it.
-    for (let next = 0; next < this.#outbox.length; next++) {
-      const sent = this.#outbox[next];
-      if (sent) this.#tell(sent.name, sent.event);
+    for (let next = 0; next < outbox.length; next++) {
+      const listeners = this.#listeners.get(names[next] as keyof M);
+      if (listeners) { for (const listener of listeners) this.#tell(listener, names[next], outbox[next] as never); }
     }
-    this.#outbox.length = 0;
+    names.length = 0;
+    outbox.length = 0;
   }
 
-  #tell<K extends keyof M>(name: K, event: M[K]): void {
-    for (const entry of [...this.#listeners.get(name) ?? []]) {
-      try {
-        (entry as Listener<M[K]>)(event);
-      } catch (error) {
-        // A failing error listener has nobody left to tell.
-        if (name !== "error") this.emit("error", { error, source: "listener" } as M["error"]);
-      }
+  #tell(listener: Listener<never>, name: keyof M | undefined, event: never): void {
+    try {
+      listener(event);
+    } catch (error) {
+      // A failing error listener has nobody left to tell.
+      if (name !== "error") this.emit("error", { error, source: "listener" } as M["error"]);
     }
   }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Waiter } from "./waiter.ts";
+import type { DeadlineEntry } from "./waiter_deadlines.ts";
 import { WaiterQueue } from "./waiter_queue.ts";
 
 /**
@@ -22,8 +23,29 @@ export function isLane(value: unknown): value is Lane {
   return LANES.includes(value as Lane);
 }
 
+/** How many `agingMs` a lane is behind `high`. */
+const HANDICAPS: Readonly<Record<Lane, number>> = Object.freeze({ admin: -1, high: 0, normal: 1, low: 2 });
+
+/** Those who wait in one lane. */
+export class Line<T extends object> extends WaiterQueue<Waiter<T>> {
+  readonly lane: Lane;
+  /** Whether it is the lane `admin`. */
+  readonly admin: boolean;
+  /** So much later than they did its waiters seem to have come, in ms. */
+  readonly handicapMs: number;
+  /** The place among the deadlines of all its usual waiters. */
+  due: DeadlineEntry<T> | undefined = undefined;
+
+  constructor(lane: Lane, agingMs: number) {
+    super();
+    this.lane = lane;
+    this.admin = lane === "admin";
+    this.handicapMs = HANDICAPS[lane] * agingMs;
+  }
+}
+
 /**
- * The queues of all lanes.
+ * The lines of all lanes.
  *
  * Within a lane it is first come, first served. Between lanes, each step down
  * costs `agingMs` of waiting: the next to be served is the one whose arrival
@@ -32,16 +54,18 @@ export function isLane(value: unknown): value is Lane {
  * `admin` one more than three), and is served once those before it are,
  * whatever arrives later. Where `admin` has its own account, it takes no part.
  */
-export class LaneQueues<T extends object> {
-  readonly #agingMs: number;
-  readonly #admin = new WaiterQueue<Waiter<T>>();
-  readonly #high = new WaiterQueue<Waiter<T>>();
-  readonly #normal = new WaiterQueue<Waiter<T>>();
-  readonly #low = new WaiterQueue<Waiter<T>>();
+export class Lines<T extends object> {
+  readonly #admin: Line<T>;
+  readonly #high: Line<T>;
+  readonly #normal: Line<T>;
+  readonly #low: Line<T>;
   #size = 0;
 
   constructor(agingMs: number) {
-    this.#agingMs = agingMs;
+    this.#admin = new Line("admin", agingMs);
+    this.#high = new Line("high", agingMs);
+    this.#normal = new Line("normal", agingMs);
+    this.#low = new Line("low", agingMs);
   }
 
   /** How many wait. */
@@ -54,55 +78,8 @@ export class LaneQueues<T extends object> {
     return this.#admin.size;
   }
 
-  /** Lines a waiter up in its lane. */
-  push(waiter: Waiter<T>): void {
-    this.#size++;
-    this.#queueOf(waiter.lane).push(waiter);
-  }
-
-  /** Takes a waiter out of its lane. */
-  remove(waiter: Waiter<T>): void {
-    this.#size--;
-    this.#queueOf(waiter.lane).remove(waiter);
-  }
-
-  /** Who is next, all lanes sharing one account. */
-  first(): Waiter<T> | undefined {
-    if (this.#admin.size === 0) return this.firstOther();
-    return this.#sooner(this.#admin.head, this.firstOther());
-  }
-
-  /** Who is next in the lane `admin`. */
-  firstAdmin(): Waiter<T> | undefined {
-    return this.#admin.head;
-  }
-
-  /** Who is next in the other lanes. */
-  firstOther(): Waiter<T> | undefined {
-    if (this.#normal.size === this.#size) return this.#normal.head; // most pools use one lane
-    return this.#sooner(this.#sooner(this.#high.head, this.#normal.head), this.#low.head);
-  }
-
-  /** Of two waiters of different lanes, the one to be served first; the former when they tie. */
-  #sooner(a: Waiter<T> | undefined, b: Waiter<T> | undefined): Waiter<T> | undefined {
-    if (!a || !b) return a ?? b;
-    return b.since + this.#handicap(b.lane) < a.since + this.#handicap(a.lane) ? b : a;
-  }
-
-  #handicap(lane: Lane): number {
-    switch (lane) {
-      case "admin":
-        return -this.#agingMs;
-      case "high":
-        return 0;
-      case "normal":
-        return this.#agingMs;
-      case "low":
-        return 2 * this.#agingMs;
-    }
-  }
-
-  #queueOf(lane: Lane): WaiterQueue<Waiter<T>> {
+  /** The line of a lane. */
+  of(lane: Lane): Line<T> {
     switch (lane) {
       case "admin":
         return this.#admin;
@@ -114,4 +91,38 @@ export class LaneQueues<T extends object> {
         return this.#low;
     }
   }
+
+  /** Lines a waiter up. */
+  push(waiter: Waiter<T>): void {
+    this.#size++;
+    waiter.line.push(waiter);
+  }
+
+  /** Takes a waiter out of its line. */
+  remove(waiter: Waiter<T>): void {
+    this.#size--;
+    waiter.line.remove(waiter);
+  }
+
+  /** Who is next, all lanes sharing one account. */
+  first(): Waiter<T> | undefined {
+    if (this.#normal.size === this.#size) return this.#normal.head; // most pools use one lane
+    return sooner(this.#admin.head, this.firstOther());
+  }
+
+  /** Who is next in the lane `admin`. */
+  firstAdmin(): Waiter<T> | undefined {
+    return this.#admin.head;
+  }
+
+  /** Who is next in the other lanes. */
+  firstOther(): Waiter<T> | undefined {
+    return sooner(sooner(this.#high.head, this.#normal.head), this.#low.head);
+  }
+}
+
+/** Of two waiters of different lanes, the one to be served first; the former when they tie. */
+function sooner<T extends object>(a: Waiter<T> | undefined, b: Waiter<T> | undefined): Waiter<T> | undefined {
+  if (!a || !b) return a ?? b;
+  return b.since + b.line.handicapMs < a.since + a.line.handicapMs ? b : a;
 }

@@ -43,14 +43,12 @@ export class Lease<T extends object> implements Disposable, AsyncDisposable {
   /** When it began, in ms of the pool's clock. */
   readonly acquiredAt: number;
 
-  readonly #owner: LeaseOwner<T>;
   #slot: Slot<T> | undefined;
   #rare: Rare | undefined;
 
-  constructor(owner: LeaseOwner<T>, slot: Slot<T>, lane: Lane, acquiredAt: number, stack: string | undefined) {
+  constructor(slot: Slot<T>, lane: Lane, acquiredAt: number, stack: string | undefined) {
     this.lane = lane;
     this.acquiredAt = acquiredAt;
-    this.#owner = owner;
     this.#slot = slot;
     this.#rare = stack === undefined ? undefined : { stack };
   }
@@ -117,7 +115,7 @@ export class Lease<T extends object> implements Disposable, AsyncDisposable {
     const slot = this.#slot;
     if (!slot) throw this.#rare?.revoked ? new LateReleaseError() : new DoubleReleaseError();
     this.#slot = undefined;
-    this.#owner.giveBack(this, slot, options?.destroy === true);
+    slot.owner.giveBack(this, slot, options?.destroy === true);
   }
 
   /** {@linkcode release}, unless the lease has ended. */

@@ -37,13 +37,12 @@ export class Ledger {
   #limits: PoolLimits;
   #admin = 0;
   #others = 0;
-  /** What is left of each account, kept up to date: it is asked at each lease. */
-  #adminRoom = 0;
-  #othersRoom = 0;
+  /** The limits of the two accounts, taken apart: they are asked at each lease. */
+  #reserved = 0;
+  #unreserved = 0;
 
   constructor(limits: PoolLimits) {
-    this.#limits = limits;
-    this.#settle();
+    this.limits = this.#limits = limits;
   }
 
   /** The bounds in force. */
@@ -53,7 +52,13 @@ export class Ledger {
 
   set limits(limits: PoolLimits) {
     this.#limits = limits;
-    this.#settle();
+    this.#reserved = limits.reservedConnections;
+    this.#unreserved = limits.maxConnections - limits.reservedConnections;
+  }
+
+  /** Whether the lane `admin` has an account of its own. */
+  get separate(): boolean {
+    return this.#reserved > 0;
   }
 
   /** How many resources are lent. */
@@ -65,30 +70,18 @@ export class Ledger {
   add(admin: boolean, change: 1 | -1): void {
     if (admin) this.#admin += change;
     else this.#others += change;
-    this.#settle();
   }
 
   /** How many more may be lent to the lane `admin`, or to the others. Below zero after the limits have shrunk. */
   room(admin: boolean): number {
-    return admin ? this.#adminRoom : this.#othersRoom;
+    if (this.#reserved === 0) return this.#unreserved - this.#admin - this.#others;
+    return admin ? this.#reserved - this.#admin : this.#unreserved - this.#others;
   }
 
   /** How many of those who wait could be lent something now, if there were resources enough. */
   demand(adminWaiting: number, othersWaiting: number): number {
-    if (this.#limits.reservedConnections === 0) {
-      return Math.max(0, Math.min(adminWaiting + othersWaiting, this.#othersRoom));
-    }
-    return Math.max(0, Math.min(adminWaiting, this.#adminRoom)) +
-      Math.max(0, Math.min(othersWaiting, this.#othersRoom));
-  }
-
-  #settle(): void {
-    const { maxConnections, reservedConnections } = this.#limits;
-    if (reservedConnections === 0) {
-      this.#adminRoom = this.#othersRoom = maxConnections - this.#admin - this.#others;
-    } else {
-      this.#adminRoom = reservedConnections - this.#admin;
-      this.#othersRoom = maxConnections - reservedConnections - this.#others;
-    }
+    if (this.#reserved === 0) return Math.max(0, Math.min(adminWaiting + othersWaiting, this.room(false)));
+    return Math.max(0, Math.min(adminWaiting, this.room(true))) +
+      Math.max(0, Math.min(othersWaiting, this.room(false)));
   }
 }

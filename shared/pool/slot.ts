@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Lease } from "./lease.ts";
+import type { Lease, LeaseOwner } from "./lease.ts";
 
 /** What a slot's resource is doing. Lent, the state is the lease itself. */
 export type SlotState<T extends object> =
@@ -28,22 +28,25 @@ export const CLOSING = Object.freeze({ kind: "closing" });
 /** A resource and what the pool knows of it. */
 export class Slot<T extends object> {
   readonly resource: T;
+  /** Whom its leases are given back to. */
+  readonly owner: LeaseOwner<T>;
   /** From this instant on it is not lent any more, in ms of the pool's clock; drawn once, at birth. */
   readonly expiresAt: number;
   /** How often it was lent. */
   uses = 0;
   /** When it was last used, or made. */
   usedAt: number;
-  /** When it was last known to work. */
-  checkedAt: number;
+  /** Until then it may be lent as it is, in ms of the pool's clock; from then on it is looked at first. */
+  freshUntil: number;
   /** It died while it could not be closed (lent, validating, resetting); it is closed next. */
   invalid = false;
   state: SlotState<T> = READY;
 
-  constructor(resource: T, now: number, expiresAt: number) {
+  constructor(resource: T, owner: LeaseOwner<T>, now: number, expiresAt: number) {
     this.resource = resource;
+    this.owner = owner;
     this.expiresAt = expiresAt;
+    this.freshUntil = expiresAt;
     this.usedAt = now;
-    this.checkedAt = now;
   }
 }

@@ -9,14 +9,20 @@
  * served cost the same with ten elements as with a hundred thousand, and
  * allocate nothing. (`Array.shift` moves every element behind it.)
  *
- * Contract: an element is in one queue at most; {@linkcode WaiterQueue.remove}
- * takes an element of this queue.
+ * A finger rests on the oldest of those elements that are marked `usual`. When
+ * that one leaves, the finger moves on to the next; it never moves back, so that
+ * it passes each element once.
+ *
+ * Contract: an element is in one queue at most, its `usual` does not change
+ * while it is there; {@linkcode WaiterQueue.remove} takes an element of this queue.
  *
  * @module
  */
 
 /** What an element of a {@linkcode WaiterQueue} carries for it. */
 export interface QueueNode<N> {
+  /** Whether {@linkcode WaiterQueue.firstUsual} counts it. */
+  readonly usual: boolean;
   next: N | undefined;
   previous: N | undefined;
 }
@@ -25,6 +31,7 @@ export interface QueueNode<N> {
 export class WaiterQueue<N extends QueueNode<N>> {
   #head: N | undefined = undefined;
   #tail: N | undefined = undefined;
+  #firstUsual: N | undefined = undefined;
   #size = 0;
 
   /** How many elements there are. */
@@ -37,8 +44,14 @@ export class WaiterQueue<N extends QueueNode<N>> {
     return this.#head;
   }
 
+  /** The oldest of the elements that are marked so. */
+  get firstUsual(): N | undefined {
+    return this.#firstUsual;
+  }
+
   /** Adds an element behind all others. */
   push(node: N): void {
+    if (node.usual) this.#firstUsual ??= node;
     node.previous = this.#tail;
     if (this.#tail) this.#tail.next = node;
     else this.#head = node;
@@ -56,6 +69,11 @@ export class WaiterQueue<N extends QueueNode<N>> {
   /** Takes `node`, an element of this queue, out of it. */
   remove(node: N): void {
     const { next, previous } = node;
+    if (node === this.#firstUsual) {
+      let other = next;
+      while (other && !other.usual) other = other.next;
+      this.#firstUsual = other;
+    }
     if (previous) previous.next = next;
     else this.#head = next;
     if (next) next.previous = previous;

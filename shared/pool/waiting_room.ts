@@ -5,12 +5,13 @@
  * @module
  */
 import type { Clock } from "../resilience/mod.ts";
+import type { PoolConfig } from "./config.ts";
 import type { CreationFailure } from "./creation_backoff.ts";
-import { DeadlineQueue } from "./deadline_queue.ts";
 import { AcquireAbortedError, AcquireTimeoutError, withoutStack } from "./errors.ts";
-import { type Lane, LaneQueues } from "./lane.ts";
+import { type Lane, Lines } from "./lane.ts";
 import type { Ledger } from "./limits.ts";
-import { Waiter } from "./waiter.ts";
+import { type RareWaiterParts, Waiter } from "./waiter.ts";
+import { WaiterDeadlines } from "./waiter_deadlines.ts";
 
 /** What a waiting room knows of its pool. */
 export interface WaitingRoomOwner {
@@ -22,31 +23,33 @@ export interface WaitingRoomOwner {
   timedOut(waitedMs: number, lane: Lane): void;
 }
 
-/** The queue of waiters, with one timer for all their deadlines. */
+/** All who wait. */
 export class WaitingRoom<T extends object> {
   readonly #owner: WaitingRoomOwner;
-  readonly #queues: LaneQueues<T>;
+  readonly #lines: Lines<T>;
   readonly #ledger: Ledger;
-  readonly #deadlines: DeadlineQueue<Waiter<T>>;
+  readonly #deadlines: WaiterDeadlines<T>;
+  readonly #timeoutMs: number;
   #timeouts = 0;
 
-  constructor(clock: Clock, agingMs: number, ledger: Ledger, owner: WaitingRoomOwner) {
-    this.#queues = new LaneQueues(agingMs);
+  constructor(clock: Clock, config: Readonly<PoolConfig>, ledger: Ledger, owner: WaitingRoomOwner) {
+    this.#timeoutMs = config.acquireTimeoutMs;
+    this.#lines = new Lines(config.agingMs);
     this.#ledger = ledger;
     this.#owner = owner;
-    this.#deadlines = new DeadlineQueue(clock, (waiter, now) => this.expire(waiter, now));
+    this.#deadlines = new WaiterDeadlines(clock, (waiters, now) => this.#expire(waiters, now));
   }
 
   /** How many wait. */
   get size(): number {
-    return this.#queues.size;
+    return this.#lines.size;
   }
 
   /** How many of those who wait could be lent something now, if there were resources enough. */
   get demand(): number {
-    if (this.#queues.size === 0) return 0;
-    const admin = this.#queues.adminSize;
-    return this.#ledger.demand(admin, this.#queues.size - admin);
+    if (this.#lines.size === 0) return 0;
+    const admin = this.#lines.adminSize;
+    return this.#ledger.demand(admin, this.#lines.size - admin);
   }
 
   /** How many waited in vain, since the pool was made. */
@@ -54,17 +57,35 @@ export class WaitingRoom<T extends object> {
     return this.#timeouts;
   }
 
-  /** Lines a waiter up, behind all others of its lane. */
+  /**
+   * Makes a waiter, who has yet to {@linkcode enter}.
+   *
+   * @param timeoutMs How long it may wait; `undefined` for as long as is usual.
+   */
+  waiter(
+    lane: Lane,
+    now: number,
+    timeoutMs: number | undefined,
+    rare: RareWaiterParts<T> | undefined,
+  ): Waiter<T> {
+    const usual = timeoutMs === undefined || timeoutMs === this.#timeoutMs;
+    // One that may not wait is served from what is free or made at once, or refused.
+    const deadline = usual ? now + this.#timeoutMs : timeoutMs === 0 ? Infinity : now + timeoutMs;
+    return new Waiter(this.#lines.of(lane), now, deadline, usual, rare);
+  }
+
+  /** Lines a waiter up, behind all others of its lane. Its wait has no end until it is {@linkcode keep}t. */
   enter(waiter: Waiter<T>): void {
-    this.#queues.push(waiter);
+    this.#lines.push(waiter);
   }
 
   /** Sees to it that a waiter's wait ends at its deadline, or when its caller's signal aborts. */
   keep(waiter: Waiter<T>, now: number): void {
+    const signal = waiter.rare?.signal;
     // A hook may have aborted it while it lined up: then its signal tells nothing any more.
-    if (waiter.signal?.aborted) return this.dismiss(waiter, new AcquireAbortedError(waiter.signal.reason));
+    if (signal?.aborted) return this.dismiss(waiter, new AcquireAbortedError(signal.reason));
     this.#deadlines.add(waiter, now);
-    if (waiter.signal) waiter.watch((reason) => this.dismiss(waiter, new AcquireAbortedError(reason)));
+    if (signal) waiter.watch((reason) => this.dismiss(waiter, new AcquireAbortedError(reason)));
   }
 
   /**
@@ -91,7 +112,7 @@ export class WaitingRoom<T extends object> {
 
   /** Ends the wait of all. */
   dismissAll(makeError: () => unknown): void {
-    for (let waiter = this.#queues.first(); waiter; waiter = this.#queues.first()) this.dismiss(waiter, makeError());
+    for (let waiter = this.#lines.first(); waiter; waiter = this.#lines.first()) this.dismiss(waiter, makeError());
   }
 
   /** Ends a wait with an error. */
@@ -103,14 +124,7 @@ export class WaitingRoom<T extends object> {
 
   /** Ends a wait that was too long. */
   expire(waiter: Waiter<T>, now: number): void {
-    const waitedMs = now - waiter.since;
-    const failure = this.#owner.lastFailure();
-    const cause = failure && failure.at >= waiter.since ? { cause: failure.error } : undefined;
-    const stand = this.#owner.describe(now);
-    const message = `Connection acquire timeout: none came free in ${Math.round(waitedMs)} ms (${stand})`;
-    this.#timeouts++;
-    this.dismiss(waiter, withoutStack(() => new AcquireTimeoutError(message, cause)));
-    this.#owner.timedOut(waitedMs, waiter.lane);
+    this.#expire([waiter], now);
   }
 
   /** Drops the timer. */
@@ -118,17 +132,33 @@ export class WaitingRoom<T extends object> {
     this.#deadlines.stop();
   }
 
+  /** Ends waits that were too long. All are told how the pool stood when it began. */
+  #expire(waiters: readonly Waiter<T>[], now: number): void {
+    const failure = this.#owner.lastFailure();
+    const stand = this.#owner.describe(now);
+    withoutStack(() => {
+      for (const waiter of waiters) {
+        const waitedMs = now - waiter.since;
+        const message = `Connection acquire timeout: none came free in ${Math.round(waitedMs)} ms (${stand})`;
+        const cause = failure && failure.at >= waiter.since ? { cause: failure.error } : undefined;
+        this.#timeouts++;
+        this.dismiss(waiter, new AcquireTimeoutError(message, cause));
+        this.#owner.timedOut(waitedMs, waiter.line.lane);
+      }
+    });
+  }
+
   /** The next of those who may be lent something now. */
   #first(): Waiter<T> | undefined {
     const ledger = this.#ledger;
-    if (ledger.limits.reservedConnections === 0) return ledger.room(false) > 0 ? this.#queues.first() : undefined;
-    return (ledger.room(true) > 0 ? this.#queues.firstAdmin() : undefined) ??
-      (ledger.room(false) > 0 ? this.#queues.firstOther() : undefined);
+    if (!ledger.separate) return ledger.room(false) > 0 ? this.#lines.first() : undefined;
+    return (ledger.room(true) > 0 ? this.#lines.firstAdmin() : undefined) ??
+      (ledger.room(false) > 0 ? this.#lines.firstOther() : undefined);
   }
 
   #leave(waiter: Waiter<T>): void {
     waiter.end();
-    this.#queues.remove(waiter);
+    this.#lines.remove(waiter);
     this.#deadlines.remove(waiter);
   }
 }

@@ -22,6 +22,7 @@ function setUp(): {
   const queue = new DeadlineQueue<Node>(clock, (node, now) => {
     assert(node.deadline <= now, "told before its time");
     told.push(node.deadline - start);
+    return 1;
   });
   const add = (afterMs: number) => {
     const node = new Node(clock.now() + afterMs);
@@ -84,7 +85,10 @@ function turns(stepMs: number): { add(): void; turn(): number } {
       return { cancel() {} };
     },
   };
-  const queue = new DeadlineQueue<Node>(clock, () => told++);
+  const queue = new DeadlineQueue<Node>(clock, () => {
+    told++;
+    return 1;
+  });
   return {
     add: () => queue.add(new Node(10), 0),
     turn: () => {

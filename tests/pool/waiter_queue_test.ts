@@ -4,7 +4,11 @@ import { type QueueNode, WaiterQueue } from "../../shared/pool/waiter_queue.ts";
 class Node implements QueueNode<Node> {
   next: Node | undefined = undefined;
   previous: Node | undefined = undefined;
-  constructor(readonly name: string) {}
+  /** Small letters are usual. */
+  readonly usual: boolean;
+  constructor(readonly name: string) {
+    this.usual = name === name.toLowerCase();
+  }
 }
 
 function drain(queue: WaiterQueue<Node>): string {
@@ -45,4 +49,32 @@ Deno.test("WaiterQueue takes an element back that had left", () => {
   queue.remove(first);
   queue.push(first);
   assertEquals(drain(queue), "ba");
+});
+
+for (
+  const [all, out, first] of [
+    ["ab", "", "a"],
+    ["AbC", "", "b"],
+    ["AbCd", "b", "d"],
+    ["AbCd", "d", "b"],
+    ["aBCd", "Ba", "d"],
+    ["AB", "", undefined],
+    ["aB", "a", undefined],
+    ["a", "a", undefined],
+  ] as const
+) {
+  Deno.test(`WaiterQueue's first usual element of ${all} without "${out}" is ${first ?? "none"}`, () => {
+    const { queue, nodes } = filled(all);
+    for (const node of nodes) if (out.includes(node.name)) queue.remove(node);
+    assertEquals(queue.firstUsual?.name, first);
+  });
+}
+
+Deno.test("WaiterQueue finds a usual element that comes after it had none", () => {
+  const { queue, nodes: [first] } = filled("aB");
+  if (first) queue.remove(first);
+  queue.push(new Node("C"));
+  queue.push(new Node("d"));
+  queue.push(new Node("e"));
+  assertEquals(queue.firstUsual?.name, "d");
 });

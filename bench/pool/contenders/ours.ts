@@ -35,7 +35,7 @@ export const ours: Contender = {
   },
 };
 
-/** The same with a metrics subscriber: a counter and a histogram on `acquired` and on `released`. */
+/** The same with a metrics subscriber: a counter and a histogram of the time waited, and of the time held. */
 export const oursWithSubscriber: Contender = {
   id: "ours_subscriber",
   title: "ours, with a metrics subscriber",
@@ -45,8 +45,7 @@ export const oursWithSubscriber: Contender = {
     const pool = openPool(options);
     const waits = new Histogram();
     const uses = new Histogram();
-    pool.on("acquired", ({ waitedMs }) => waits.observe(waitedMs));
-    pool.on("released", ({ heldMs }) => uses.observe(heldMs));
+    pool.record({ waitTime: (ms) => waits.observe(ms), useTime: (ms) => uses.observe(ms) });
     return {
       kind: "lend",
       acquire: () => pool.lease(),

@@ -1,0 +1,68 @@
+/**
+ * Times for metrics, at the least cost.
+ *
+ * @module
+ */
+
+/**
+ * Takes the times of every lease, for histograms. Unlike a listener of events
+ * it is called on the spot, without an event being made: its methods are to
+ * note a number and return. What they throw is reported as an `error` event.
+ */
+export interface PoolRecorder {
+  /** A lease was granted after `waitedMs`; 0 where a resource was free. */
+  waitTime?(waitedMs: number): void;
+  /** A lease ended after `heldMs`. */
+  useTime?(heldMs: number): void;
+}
+
+/** The recorders of one pool. */
+export class Recorders {
+  #all: readonly PoolRecorder[] = [];
+  readonly #failed: (error: unknown) => void;
+
+  /** Whether there is any: a time that nobody records need not be measured. */
+  active = false;
+
+  constructor(failed: (error: unknown) => void) {
+    this.#failed = failed;
+  }
+
+  /** Adds a recorder until the returned subscription is disposed of. */
+  add(recorder: PoolRecorder): Disposable {
+    // A wrapper of its own, so that the same recorder added twice is two subscriptions.
+    const entry: PoolRecorder = {
+      waitTime: (ms) => recorder.waitTime?.(ms),
+      useTime: (ms) => recorder.useTime?.(ms),
+    };
+    this.#set([...this.#all, entry]);
+    return { [Symbol.dispose]: () => this.#set(this.#all.filter((other) => other !== entry)) };
+  }
+
+  /** A lease was granted. */
+  waited(ms: number): void {
+    for (const recorder of this.#all) {
+      try {
+        recorder.waitTime?.(ms);
+      } catch (error) {
+        this.#failed(error);
+      }
+    }
+  }
+
+  /** A lease ended. */
+  used(ms: number): void {
+    for (const recorder of this.#all) {
+      try {
+        recorder.useTime?.(ms);
+      } catch (error) {
+        this.#failed(error);
+      }
+    }
+  }
+
+  #set(all: readonly PoolRecorder[]): void {
+    this.#all = all;
+    this.active = all.length > 0;
+  }
+}
