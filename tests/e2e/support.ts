@@ -5,15 +5,38 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { type Stack, type StackOptions, startStack } from "../../local/mod.ts";
+import { SecretWatch } from "../support/secret_watch.ts";
 
-/** A stack for all the tests of a file: it is up before the first and gone after the last. */
+/** Knows the secrets of this file's stack and of its users. */
+const watch = new SecretWatch();
+
+/** What every user signs up with. */
+const PASSWORD = "correct-horse-battery";
+
+function knowSecrets({ secretKey, publishableKey, jwtSecret, dbUrl, authenticatorUrl }: Stack): void {
+  for (const [what, secret] of Object.entries({ secretKey, publishableKey, jwtSecret, dbUrl, authenticatorUrl })) {
+    watch.know(what, secret);
+  }
+  for (const url of [dbUrl, authenticatorUrl]) watch.know("a database password", new URL(url).password);
+  watch.know("a user's password", PASSWORD);
+}
+
+/**
+ * A stack for all the tests of a file: it is up before the first and gone after
+ * the last. Everything it prints, and every answer to {@linkcode call}, is
+ * searched for its secrets and its users'.
+ */
 export function useStack(options: StackOptions = {}): () => Stack {
   let stack: Stack | undefined;
+  const printed: string[] = [];
   Deno.test.beforeAll(async () => {
-    stack = await startStack({ ephemeral: true, ...options });
+    const log = (source: string, line: string) => void printed.push(`${source}: ${line}`);
+    stack = await startStack({ ephemeral: true, log, ...options });
+    knowSecrets(stack);
   });
   Deno.test.afterAll(async () => {
     await stack?.stop();
+    for (const line of printed) watch.inspect("what the stack printed", line);
   });
   return () => {
     if (!stack) throw new Error("the stack is not up");
@@ -32,10 +55,12 @@ export async function signUp(stack: Stack, name: string): Promise<User> {
   const response = await fetch(`${stack.authUrl}/signup`, {
     method: "POST",
     headers: { apikey: stack.publishableKey, "content-type": "application/json" },
-    body: JSON.stringify({ email: `${name}-${crypto.randomUUID()}@example.com`, password: "correct-horse-battery" }),
+    body: JSON.stringify({ email: `${name}-${crypto.randomUUID()}@example.com`, password: PASSWORD }),
   });
-  const { access_token, user } = await response.json();
+  const { access_token, refresh_token, user } = await response.json();
   assertEquals(response.status, 200);
+  watch.know("a user's token", access_token);
+  watch.know("a user's refresh token", refresh_token);
   return { id: user.id, token: access_token };
 }
 
@@ -73,6 +98,8 @@ export async function call(stack: Stack, path: string, options: Call = {}): Prom
     ...(options.signal ? { signal: options.signal } : {}),
   });
   const text = await response.text();
+  watch.inspectHeaders(path, response);
+  watch.inspect(`${path}, an answer of ${response.status}`, text);
   const json = /json/.test(response.headers.get("content-type") ?? "");
   return { status: response.status, headers: response.headers, body: json ? JSON.parse(text) : text };
 }
