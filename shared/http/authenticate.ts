@@ -36,7 +36,11 @@ export type Verdict =
   | { readonly auth: null; readonly error: AuthError };
 
 /** Verifies the credentials of a request. Never throws. */
-export type Authenticate = (request: Request) => Promise<Verdict>;
+export interface Authenticate {
+  (request: Request): Promise<Verdict>;
+  /** Forgets every remembered token, where memory is short. */
+  forget(): void;
+}
 
 /** A verdict, and what the token was verified with: nothing, where that cannot be told. */
 interface Verified {
@@ -124,7 +128,7 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     return { verdict: await earlierMatch(request) ?? { auth, error: null } };
   }
 
-  return async (request) => {
+  async function authenticate(request: Request): Promise<Verdict> {
     const { token } = extractCredentials(request);
     if (token === null || userMode < 0) return await withLibrary(request, modes);
     const { verdict, verifiedWith } = await recallOrVerify(request, token);
@@ -135,5 +139,7 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     deepFreeze(auth);
     if (memory.on && verifiedWith) memory.remember(token, verifiedWith, auth, Number(auth.jwtClaims?.exp) * 1_000);
     return verdict;
-  };
+  }
+
+  return Object.assign(authenticate, { forget: () => memory.forget() });
 }

@@ -94,10 +94,13 @@ export function prepare<Database>(
   const jwtSecret = options.jwtSecret ?? environment.jwtSecret;
   // The pool refuses the token of any other role again, when it lends.
   const roles = service.getConnectionPool().config.userRoles;
+  const rules = { auth, audience, issuer, roles, jwtSecret, env: environment, rememberTokensMs };
+  const authenticate = createAuthenticate(rules);
+  runtime.life?.onMemoryLow(() => authenticate.forget());
   return {
     runtime,
     deadlineMs,
-    authenticate: createAuthenticate({ auth, audience, issuer, roles, jwtSecret, env: environment, rememberTokensMs }),
+    authenticate,
     secrets: [...Object.values(environment.secretKeys), ...(jwtSecret === undefined ? [] : [jwtSecret])],
   };
 }

@@ -63,7 +63,7 @@ export function createRequestHandler<Database>(
 ): HandleRequest<Database> {
   const { errors, health = true, log = console.error, lease = {} } = options;
   const cors = createCors(options.cors);
-  const runtime = lazyRuntime(options);
+  const ofHandler = lazyRuntime(options);
   const failures = new FailureLog(log, clock);
   let prepared: Prepared<Database> | undefined;
   let told: { readonly error: unknown } | undefined;
@@ -84,14 +84,18 @@ export function createRequestHandler<Database>(
   }
 
   async function answer(request: Request, handler: PooledHandler<Database>, timing: Timing): Promise<Response> {
-    const { runtime: { service, environment }, authenticate, deadlineMs } = prepared ??= prepare(options, runtime());
+    const { runtime, authenticate, deadlineMs } = prepared ??= prepare(options, ofHandler());
     const deadline = new Deadline(clock, deadlineMs);
     if (health && request.url.includes("/health/pool") && isHealthPath(new URL(request.url).pathname)) {
-      return await answerHealth(request, { service, environment } as Runtime<never>);
+      return await answerHealth(request, runtime as Runtime<never>);
     }
+    const onOver = runtime.life?.enter() ?? (() => {});
     const { auth, error } = await authenticate(request);
-    if (error) return refuse(error, request);
-    const scope = new RequestScope({ request, runtime: { service, environment }, auth, deadline, events, lease });
+    if (error) {
+      onOver();
+      return refuse(error, request);
+    }
+    const scope = new RequestScope({ request, runtime, auth, deadline, events, lease, onOver });
     let failed = true;
     try {
       const response = await scope.run(handler);

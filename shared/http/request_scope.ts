@@ -67,6 +67,8 @@ export interface ScopeOptions<Database> {
   readonly events: ScopeEvents;
   /** How it takes its places. */
   readonly lease: LeaseDefaults;
+  /** Told when nothing of it is left: answered, every body read, background work done. May be told twice. */
+  readonly onOver: () => void;
 }
 
 /** One request: its context, its signal, its leases. */
@@ -83,16 +85,18 @@ export class RequestScope<Database> {
   readonly #background = new Set<PromiseLike<unknown>>();
   readonly #held: HeldLeases<Database>;
   readonly #events: ScopeEvents;
+  readonly #onOver: () => void;
   #caller: AbortSignal | undefined;
   #callerLeft = false;
   #answered = false;
   #failed = false;
 
-  constructor({ request, runtime, auth, deadline, events, lease }: ScopeOptions<Database>) {
+  constructor({ request, runtime, auth, deadline, events, lease, onOver }: ScopeOptions<Database>) {
     this.#request = request;
     this.#deadline = deadline;
     this.#events = events;
     this.#lease = lease;
+    this.#onOver = onOver;
     this.#held = new HeldLeases({
       over: () => this.#over,
       onLate: (count) => this.#tellForgotten(count),
@@ -232,10 +236,13 @@ export class RequestScope<Database> {
   #endWhenIdle(): void {
     if (!this.#over) return;
     this.#tellForgotten(this.#held.end());
-    if (this.#leases.length === 0) return;
+    if (this.#leases.length === 0) return this.#onOver();
     Promise.all(this.#leases.map((lease) => lease.end()))
       .catch(this.#events.rejected)
-      .finally(() => this.#deadline.cancel());
+      .finally(() => {
+        this.#deadline.cancel();
+        this.#onOver();
+      });
   }
 
   #tellForgotten(count: number): void {

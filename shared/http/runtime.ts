@@ -8,6 +8,7 @@
 import type { SupabaseEnv } from "@supabase/server";
 import { type Environment, readEnvironment, SupabaseService, type Variables } from "../services/mod.ts";
 import { asPoolConfig, type ClientOptions } from "./client_options.ts";
+import { type IsolateLife, lifeOfIsolate } from "./isolate_life.ts";
 import type { SupabaseConnectionPool, SupabasePoolConfig } from "../supabase/mod.ts";
 
 /** What a request uses of a pool. */
@@ -47,6 +48,8 @@ export interface RuntimeOptions<Database> {
 export interface Runtime<Database> {
   readonly environment: Environment;
   readonly service: PoolSource<Database>;
+  /** The isolate's end, where the pools are this handler's own. */
+  readonly life?: IsolateLife;
 }
 
 /** The options `env` of a handler, as the variables they stand for. */
@@ -60,14 +63,6 @@ function asVariables({ url, publishableKeys, secretKeys, jwks }: Partial<Supabas
   };
 }
 
-/** Shuts the pools down when the runtime is about to end this isolate. */
-function shutdownOnUnload(service: PoolSource<never>): void {
-  globalThis.addEventListener("beforeunload", () => {
-    // What refuses new work happens before this returns; nobody is left to be told of a failure.
-    service.shutdown().catch(() => {});
-  }, { once: true });
-}
-
 function create<Database>(options: RuntimeOptions<Database>): Runtime<Database> {
   const { env, supabaseOptions, variables, service } = options;
   const pool = supabaseOptions ? { ...asPoolConfig(supabaseOptions), ...options.pool } : options.pool;
@@ -75,8 +70,10 @@ function create<Database>(options: RuntimeOptions<Database>): Runtime<Database> 
   const environment = pool ? Object.freeze({ ...read, pool: Object.freeze({ ...read.pool, ...pool }) }) : read;
   if (service) return { environment, service };
   const made = new SupabaseService<Database>(environment);
-  shutdownOnUnload(made as PoolSource<never>);
-  return { environment, service: made };
+  const life = lifeOfIsolate();
+  const { shutdownTimeoutMs } = made.getConnectionPool().config;
+  life.own({ shutdown: (deadlineMs) => made.shutdown(deadlineMs), drainMs: shutdownTimeoutMs });
+  return { environment, service: made, life };
 }
 
 /** Remembers what `make` returned or threw: an isolate's environment does not change. */

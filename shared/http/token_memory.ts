@@ -90,4 +90,9 @@ export class TokenMemory {
     }
     this.#tokens.set(token, { auth, verifiedWith, fromMs, untilMs });
   }
+
+  /** Forgets every token. */
+  forget(): void {
+    this.#tokens.clear();
+  }
 }

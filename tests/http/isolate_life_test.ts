@@ -1,0 +1,105 @@
+/** What each sign of an isolate's end does to its requests and pools. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { IsolateLife } from "../../shared/http/isolate_life.ts";
+import { PoolClosedError } from "../../shared/pool/mod.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+
+/** A life that a test ends; `shut` is the deadline of each shutdown. */
+function setUp(...drainMs: number[]) {
+  const clock = new FakeClock();
+  const target = new EventTarget();
+  const life = new IsolateLife(clock, target);
+  const shut: (number | undefined)[] = [];
+  for (const ms of drainMs.length === 0 ? [5_000] : drainMs) {
+    life.own({ drainMs: ms, shutdown: (deadlineMs) => Promise.resolve(void shut.push(deadlineMs)) });
+  }
+  return {
+    clock,
+    life,
+    shut,
+    unload: (reason: string | null) =>
+      target.dispatchEvent(new CustomEvent("beforeunload", { cancelable: true, detail: { reason } })),
+    drain: () => target.dispatchEvent(new Event("drain")),
+    plain: () => target.dispatchEvent(new Event("beforeunload")),
+  };
+}
+
+const ENDS: Record<string, (life: ReturnType<typeof setUp>) => void> = {
+  "cpu": ({ unload }) => void unload("cpu"),
+  "wall_clock": ({ unload }) => void unload("wall_clock"),
+  "termination": ({ unload }) => void unload("termination"),
+  "a reason nobody knows": ({ unload }) => void unload("boredom"),
+  "no reason": ({ unload }) => void unload(null),
+  "plain Deno": ({ plain }) => void plain(),
+  "drain": ({ drain }) => void drain(),
+};
+
+for (const [name, end] of Object.entries(ENDS)) {
+  Deno.test(`${name}: nobody new, those under way go on, then the pools are shut down`, () => {
+    const made = setUp();
+    const [first, second] = [made.life.enter(), made.life.enter()];
+    end(made);
+    assertThrows(() => made.life.enter(), PoolClosedError);
+    assertEquals([made.shut, made.clock.timers], [[], 1]);
+    first();
+    first(); // told twice, it counts once
+    assertEquals(made.shut, []);
+    second();
+    assertEquals([made.shut, made.clock.timers, made.life.over], [[undefined], 0, true]);
+    end(made);
+    assertEquals([made.shut, made.clock.timers], [[undefined], 0]);
+  });
+
+  Deno.test(`${name}: at once where nothing is under way`, () => {
+    const made = setUp();
+    made.life.enter()();
+    end(made);
+    assertEquals([made.shut, made.clock.timers], [[undefined], 0]);
+    assertThrows(() => made.life.enter(), PoolClosedError);
+  });
+
+  Deno.test(`${name}: what takes too long is cut`, async () => {
+    const made = setUp(100, 300);
+    const over = made.life.enter();
+    end(made);
+    await made.clock.advance(299);
+    assertEquals(made.shut, []);
+    await made.clock.advance(1);
+    assertEquals(made.shut, [0, 0]);
+    over();
+    assertEquals([made.shut, made.clock.timers], [[0, 0], 0]);
+  });
+}
+
+Deno.test("early_drop: there is nothing to wait for, before or after other signs", () => {
+  const idle = setUp();
+  idle.unload("early_drop");
+  assertEquals([idle.shut, idle.life.over], [[0], true]);
+  const draining = setUp();
+  draining.life.enter();
+  draining.drain();
+  draining.unload("early_drop");
+  assertEquals([draining.shut, draining.clock.timers], [[0], 0]);
+});
+
+Deno.test("memory: the isolate lives on, without what it can spare", () => {
+  const { life, unload, shut, clock } = setUp();
+  let dropped = 0;
+  life.onMemoryLow(() => dropped++);
+  const over = life.enter();
+  unload("memory");
+  life.enter()();
+  over();
+  assertEquals([dropped, shut, clock.timers, life.over], [1, [], 0, false]);
+  unload("wall_clock");
+  assertEquals([dropped, shut], [1, [undefined]]);
+});
+
+Deno.test("a shutdown that fails disturbs neither the others nor the isolate", async () => {
+  const { life, drain, shut } = setUp();
+  life.own({ drainMs: 1, shutdown: () => Promise.reject(new Error("no")) });
+  life.own({ drainMs: 1, shutdown: (deadlineMs) => Promise.resolve(void shut.push(deadlineMs)) });
+  drain();
+  await Promise.resolve();
+  assertEquals(shut, [undefined, undefined]);
+});
