@@ -26,7 +26,7 @@
 import type { Clock, Timer } from "../resilience/mod.ts";
 
 /** So much work at most is done in one turn of the event loop; the rest waits for the next. */
-const CHUNK = 2_048;
+const CHUNK = 4_096;
 
 /** No turn is longer than this, in ms: those who are told have work of their own to do in it. */
 const TURN_MS = 4;

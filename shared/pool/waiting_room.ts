@@ -7,7 +7,7 @@
 import type { Clock } from "../resilience/mod.ts";
 import type { PoolConfig } from "./config.ts";
 import type { CreationFailure } from "./creation_backoff.ts";
-import { AcquireAbortedError, AcquireTimeoutError, withoutStack } from "./errors.ts";
+import { AcquireAbortedError, acquireTimeout, withoutStack } from "./errors.ts";
 import { type Lane, Lines } from "./lane.ts";
 import type { Ledger } from "./limits.ts";
 import { type RareWaiterParts, Waiter } from "./waiter.ts";
@@ -142,7 +142,7 @@ export class WaitingRoom<T extends object> {
         const message = `Connection acquire timeout: none came free in ${Math.round(waitedMs)} ms (${stand})`;
         const cause = failure && failure.at >= waiter.since ? { cause: failure.error } : undefined;
         this.#timeouts++;
-        this.dismiss(waiter, new AcquireTimeoutError(message, cause));
+        this.dismiss(waiter, acquireTimeout(message, cause));
         this.#owner.timedOut(waitedMs, waiter.line.lane);
       }
     });

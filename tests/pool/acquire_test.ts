@@ -5,6 +5,7 @@ import {
   ConfigError,
   type Lease,
   PoolClosedError,
+  PoolError,
   QueueFullError,
 } from "../../shared/pool/mod.ts";
 import { settle } from "../support/fake_clock.ts";
@@ -285,4 +286,19 @@ Deno.test("a pool that is shut down lends nothing, tried either way", async () =
   await assertRejects(() => pool.lease(), PoolClosedError);
   await assertRejects(() => pool.acquire(), PoolClosedError);
   assertEquals(pool.tryLease(), undefined);
+});
+
+Deno.test("the error of an expired acquire is what its constructor makes", async () => {
+  const { pool, clock } = testPool({ maxConnections: 1, acquireTimeoutMs: 100 });
+  const lease = await pool.lease();
+  const expired = pool.lease().then(() => undefined, (error: unknown) => error);
+  await clock.advance(100);
+  const error = await expired;
+  const made = new AcquireTimeoutError("text");
+  assert(error instanceof AcquireTimeoutError && error instanceof PoolError && error instanceof Error);
+  assertEquals([error.name, error.code], [made.name, made.code]);
+  assertEquals(Object.keys(error), Object.keys(made));
+  assertEquals(Object.prototype.toString.call(error), "[object Error]");
+  lease.release();
+  await pool.shutdown(0);
 });
