@@ -1,0 +1,188 @@
+/**
+ * Who may act as whom, point by point, judged by what reaches the Data API.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import { readEnvironment, SupabaseService, type Variables } from "../../shared/services/mod.ts";
+import { type PooledHandler, type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";
+import { JWT_SECRET } from "../http/fake_pools.ts";
+import { createProjectKey, sharedSecretToken, USER } from "../http/tokens.ts";
+import { PROJECT, PUBLISHABLE, SECRET } from "./callers.ts";
+import type { Client, Database } from "./habits.ts";
+
+const key = await createProjectKey();
+const legacyKey = async (role: string) =>
+  await sharedSecretToken({ sub: undefined, role, aud: undefined, exp: 4_000_000_000 });
+
+const VARIABLES: Variables = {
+  SUPABASE_URL: PROJECT,
+  SUPABASE_PUBLISHABLE_KEY: PUBLISHABLE,
+  SUPABASE_SECRET_KEY: SECRET,
+  SUPABASE_JWKS: JSON.stringify(key.jwks),
+  JWT_SECRET,
+};
+
+/** What came with a call to the project. */
+type Arrived = readonly [apikey: string | null, authorization: string | null];
+
+interface Rig extends AsyncDisposable {
+  readonly arrived: Arrived[];
+  /** Sends a request with that bearer token, and gives the status of its answer. */
+  ask(token: string): Promise<number>;
+}
+
+/** A function whose project is a list of what arrived there. */
+function setUp(
+  handler: PooledHandler<Database>,
+  options: PooledSupabaseOptions<Database> = {},
+  more: Variables = {},
+): Rig {
+  const variables = { ...VARIABLES, ...more };
+  const arrived: Arrived[] = [];
+  const answer: typeof fetch = (_input, init) => {
+    const headers = new Headers(init?.headers);
+    arrived.push([headers.get("apikey"), headers.get("authorization")]);
+    return Promise.resolve(Response.json([]));
+  };
+  const service = new SupabaseService<Database>({ ...readEnvironment(variables), pool: { fetch: answer } });
+  const handle = withPooledSupabase<Database>({ auth: "user", variables, service, log: () => {}, ...options }, handler);
+  return {
+    arrived,
+    ask: async (token) =>
+      (await handle(new Request("http://functions.test/f", { headers: { authorization: `Bearer ${token}` } }))).status,
+    [Symbol.asyncDispose]: () => service.shutdown(0),
+  };
+}
+
+const list: PooledHandler<Database> = async (_request, { supabase }) =>
+  Response.json(await supabase.from("items").select());
+const asUser = (token: string): Arrived => [PUBLISHABLE, `Bearer ${token}`];
+
+for (const role of ["anon", "service_role"]) {
+  Deno.test(`a legacy ${role} key offered as a user's token reaches nothing`, async () => {
+    await using rig = setUp(list, { auth: ["user", "none"] });
+    assertEquals([await rig.ask(await legacyKey(role)), rig.arrived], [401, []]);
+    const good = await sharedSecretToken();
+    assertEquals([await rig.ask(good), rig.arrived], [200, [asUser(good)]]);
+  });
+}
+
+Deno.test("a service_role token offered to a user's view is never sent, however it is offered", async () => {
+  const serviceRole = await legacyKey("service_role");
+  const authorization = `Bearer ${serviceRole}`;
+  type Inside = Client & { fetch: typeof fetch; rest: { headers: Headers }; headers: Record<string, string> };
+  const offers: Record<string, (client: Inside) => unknown> = {
+    "a query's header": (client) => client.from("items").select().setHeader("authorization", authorization),
+    "a query's apikey": (client) => client.from("items").select().setHeader("apikey", serviceRole),
+    "the query client's headers": (client) => {
+      client.rest.headers.set("authorization", authorization);
+      client.rest.headers.set("apikey", serviceRole);
+      return client.from("items").select();
+    },
+    "the client's headers": (client) => {
+      client.headers["authorization"] = authorization;
+      return client.from("items").select();
+    },
+    "functions.setAuth": (client) => {
+      const { functions } = client;
+      functions.setAuth(serviceRole);
+      return functions.invoke("report");
+    },
+    "a function's header": (client) =>
+      client.functions.invoke("report", { headers: { authorization, apikey: SECRET } }),
+    "storage.setHeader": (client) =>
+      client.storage.setHeader("authorization", authorization).setHeader("apikey", SECRET).from("files").list(),
+    "the view's own fetch": (client) =>
+      client.fetch(`${PROJECT}/rest/v1/items`, { headers: { authorization, apikey: SECRET } }),
+    "a Request of its own": (client) =>
+      client.fetch(new Request(`${PROJECT}/rest/v1/items`, { headers: { authorization } })),
+    "a fetch of its own": (client) => {
+      const own: typeof fetch = (input, init) => {
+        assert(!new Headers(init?.headers).get("authorization")?.includes(serviceRole));
+        return client.fetch(input, { ...init, headers: { authorization } });
+      };
+      return client.from("items", { fetch: own }).select();
+    },
+  };
+  for (const [what, offer] of Object.entries(offers)) {
+    await using rig = setUp(async (_request, { supabase, pool }) => {
+      await offer(supabase as unknown as Inside);
+      await using lease = await pool.lease({ identity: { token: serviceRole } });
+      await offer(lease.client as unknown as Inside);
+      return new Response();
+    });
+    const token = await key.sign();
+    assertEquals(await rig.ask(token), 200, what);
+    assertEquals(rig.arrived, Array(rig.arrived.length).fill(asUser(token)), what);
+    assert(rig.arrived.length >= 2, what);
+  }
+});
+
+Deno.test("a remembered token reaches nothing from the instant it expires", async () => {
+  using time = new FakeTime(1_800_000_000_000);
+  await using rig = setUp(list);
+  for (const sign of [key.sign, sharedSecretToken]) {
+    rig.arrived.length = 0;
+    const exp = Math.floor(Date.now() / 1_000) + 20;
+    const token = await sign({ exp });
+    assertEquals(await rig.ask(token), 200);
+    time.tick(19_999 - Date.now() % 1_000);
+    assertEquals([await rig.ask(token), rig.arrived], [200, [asUser(token), asUser(token)]]);
+    time.tick(exp * 1_000 - Date.now());
+    assertEquals([await rig.ask(token), rig.arrived.length], [401, 2]);
+  }
+});
+
+Deno.test("claims that a handler tries to change are those of the token in the next request", async () => {
+  for (const rememberTokensMs of [60_000, 0]) {
+    const seen: unknown[] = [];
+    await using rig = setUp(async (_request, { supabase, jwtClaims, userClaims }) => {
+      seen.push(
+        structuredClone([userClaims?.id, jwtClaims?.sub, jwtClaims?.role, jwtClaims?.exp, userClaims?.appMetadata]),
+      );
+      for (
+        const [claims, name] of [[jwtClaims, "sub"], [jwtClaims, "role"], [jwtClaims, "exp"], [
+          userClaims,
+          "id",
+        ]] as const
+      ) {
+        Reflect.set(claims ?? {}, name, "service_role");
+      }
+      Reflect.set(Object(userClaims?.appMetadata), "provider", "admin");
+      Reflect.set(Object(jwtClaims?.["app_metadata"]), "admin", true);
+      return Response.json(await supabase.from("items").select());
+    }, { rememberTokensMs });
+    const exp = Math.floor(Date.now() / 1_000) + 600;
+    const token = await key.sign({ exp });
+    for (let time = 0; time < 3; time++) assertEquals(await rig.ask(token), 200);
+    assertEquals(seen, Array(3).fill([USER.sub, USER.sub, "authenticated", exp, USER.app_metadata]));
+    assertEquals(rig.arrived, Array(3).fill(asUser(token)));
+  }
+});
+
+Deno.test("when the project changes its key, the old one's tokens reach nothing, remembered or not", async () => {
+  using time = new FakeTime(1_800_000_000_000);
+  const next = await createProjectKey("key-2");
+  let jwks = key.jwks;
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () => Response.json(jwks));
+  try {
+    for (const rememberTokensMs of [60_000, 0]) {
+      jwks = key.jwks;
+      const address = `http://127.0.0.1:${server.addr.port}/${rememberTokensMs}/jwks.json`;
+      const more = { SUPABASE_JWKS: "", SUPABASE_JWKS_URL: address };
+      await using rig = setUp(list, { rememberTokensMs }, more);
+      const exp = Math.floor(Date.now() / 1_000) + 3_600;
+      const [before, after] = await Promise.all([key.sign({ exp }), next.sign({ exp })]);
+      assertEquals([await rig.ask(before), await rig.ask(after)], [200, 401]);
+      jwks = next.jwks;
+      // Ten minutes is as long as fetched keys are used.
+      time.tick(600_000);
+      assertEquals([await rig.ask(before), await rig.ask(after)], [401, 200]);
+      assertEquals(rig.arrived, [asUser(before), asUser(after)]);
+    }
+  } finally {
+    await server.shutdown();
+  }
+});
