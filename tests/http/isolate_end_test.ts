@@ -1,7 +1,7 @@
 /** Requests of an isolate that is about to end. */
 import { assertEquals } from "@std/assert";
 import { delay } from "@std/async";
-import { type PooledHandler, withPooledSupabase } from "../../shared/http/mod.ts";
+import { type PooledHandler, withPooledSupabase } from "../support/http.ts";
 import { type FakeProject, startFakeProject } from "../support/fake_project.ts";
 import { watchTimers } from "../support/timers.ts";
 import { environment } from "./real_rig.ts";
