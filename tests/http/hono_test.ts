@@ -6,6 +6,7 @@ import { type PooledEnv, type PooledMiddlewareOptions, pooledSupabase } from "..
 import { type PooledHandler, RequestError, withPooledSupabase } from "../support/http.ts";
 import { AcquireTimeoutError } from "../../shared/pool/mod.ts";
 import { PooledBaseService, readEnvironment, SupabaseService } from "../../shared/services/mod.ts";
+import { denoArgs } from "../support/deno_process.ts";
 import { startFakeProject } from "../support/fake_project.ts";
 import { FakePools, JWT_SECRET, VARIABLES } from "./fake_pools.ts";
 import { environment } from "./real_rig.ts";
@@ -170,7 +171,7 @@ Deno.test("on real pools: one place per request, its deadline, and the caller wh
 
 Deno.test("who uses no Hono loads none", async () => {
   const { code, stdout } = await new Deno.Command(Deno.execPath(), {
-    args: ["info", "--json", new URL("../../shared/mod.ts", import.meta.url).pathname],
+    args: ["info", "--json", ...denoArgs(), new URL("../../shared/mod.ts", import.meta.url).pathname],
     stderr: "null",
   }).output();
   assertEquals(code, 0);

@@ -1,9 +1,7 @@
 /** What our handler's clients send to the project is what those of `withSupabase` send. */
 import { assert, assertEquals } from "@std/assert";
-import { delay } from "@std/async";
 import { type SupabaseContext, type SupabaseEnv, withSupabase, type WithSupabaseConfig } from "@supabase/server";
 import { type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";
-import { SupabaseConnectionPool } from "../../shared/supabase/mod.ts";
 import { type Arrived, startFakeProject } from "../support/fake_project.ts";
 import { createProjectKey } from "./tokens.ts";
 
@@ -31,6 +29,11 @@ async function callAll(_request: Request, { supabase, supabaseAdmin, authMode }:
   return new Response();
 }
 
+/** Shuts the pools of all handlers down, as the end of their isolate does. */
+function endPools(): void {
+  dispatchEvent(new CustomEvent("beforeunload", { detail: { reason: "early_drop" } }));
+}
+
 /** What each handler's clients sent: all of ours, and all of theirs. */
 async function sentBy(config: Config, headers: HeadersInit) {
   await using project = startFakeProject();
@@ -50,10 +53,7 @@ async function sentBy(config: Config, headers: HeadersInit) {
     (await handlers[0]?.(make()), project.requests.splice(0).map(describe)),
     (await handlers[1]?.(make()), project.requests.splice(0).map(describe)),
   ]);
-  for (const known of [...Object.values(env.publishableKeys), ...Object.values(env.secretKeys)]) {
-    const { schema, headers: sent } = SupabaseConnectionPool.getInstance(env.url, known).config;
-    await SupabaseConnectionPool.getInstance(env.url, known, { schema, headers: sent }).shutdown(0);
-  }
+  endPools();
   return { ours, theirs };
 }
 
@@ -127,7 +127,7 @@ async function status(supabaseOptions: NonNullable<PooledSupabaseOptions<unknown
     return Response.json(data);
   });
   const response = await handle(new Request("https://x.test/f"));
-  await SupabaseConnectionPool.getInstance(env.url, "sb_publishable_a").shutdown(0);
+  endPools();
   return [response.status, (await response.json()).code, log.join()] as const;
 }
 
@@ -136,11 +136,15 @@ Deno.test("fetch and timeout of supabaseOptions are the pool's; its own options 
   const answer: typeof fetch = (input) => Promise.resolve(Response.json([sent.push(String(input))]));
   assertEquals((await status({ global: { fetch: answer } }))[0], 200);
   assertEquals(sent, ["https://nowhere.test/rest/v1/a?select=*"]);
-  const hang: typeof fetch = async (_input, init) => {
-    // A test ends when nothing is left to wait for, and the pool's own timers do not count.
-    await delay(1_000, init?.signal ? { signal: init.signal } : {});
-    return new Response();
-  };
+  const hang: typeof fetch = (_input, init) =>
+    new Promise((_, reject) => {
+      // A test ends when nothing is left to wait for, and the pool's own timers do not count.
+      const alive = setInterval(() => {}, 1_000);
+      init?.signal?.addEventListener("abort", () => {
+        clearInterval(alive);
+        reject(init?.signal?.reason);
+      });
+    });
   assertEquals((await status({ db: { timeout: 15 }, global: { fetch: hang } })).slice(0, 2), [504, "REQUEST_TIMEOUT"]);
   assertEquals((await status({ global: { fetch: hang } }, { fetch: answer }))[0], 200);
 });

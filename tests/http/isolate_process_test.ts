@@ -1,0 +1,64 @@
+/** Isolates as processes: what keeps one alive, and what a frozen one does when it thaws. */
+import { assert, assertEquals } from "@std/assert";
+import { delay } from "@std/async";
+import { startDeno } from "../support/deno_process.ts";
+import { startFakeProject } from "../support/fake_project.ts";
+import { environment } from "./real_rig.ts";
+
+const script = (name: string) => new URL(`./isolates/${name}.ts`, import.meta.url);
+
+Deno.test("nothing keeps an isolate alive: neither the pools nor who waits for them", async () => {
+  await using isolate = startDeno(script("idle"));
+  assertEquals([await isolate.line(), await isolate.line()], ["200", "over"]);
+  // Its own timers go on for 30 seconds and more.
+  let code: number | undefined;
+  isolate.code.then((ended) => code = ended);
+  for (let ms = 0; code === undefined && ms < 5_000; ms += 10) await delay(10);
+  assertEquals(code, 0);
+});
+
+Deno.test("frozen and thawed: what expired meanwhile has expired, what was under way ends, the rest goes on", async () => {
+  await using project = startFakeProject();
+  project.answer = async (request) => {
+    if (new URL(request.url).pathname.endsWith("/slow")) return await new Promise(() => {});
+    await delay(20);
+    return Response.json([]);
+  };
+  const variables = environment(project.url, {
+    POOL_MIN_CONNECTIONS: "0",
+    POOL_IDLE_TIMEOUT_MS: "700",
+    POOL_REQUEST_TIMEOUT_MS: "700",
+    JWT_SECRET: "",
+  });
+  await using isolate = startDeno(script("server"), variables as Record<string, string>);
+  const address = `http://127.0.0.1:${await isolate.line()}`;
+  const send = async (path: string) => {
+    const response = await fetch(address + path);
+    await response.body?.cancel();
+    return [response.status, Number(response.headers.get("X-Pool-Total-Connections"))] as const;
+  };
+
+  const before = await Promise.all([1, 2, 3].map(() => send("/rows")));
+  assertEquals(before.map(([status]) => status), [200, 200, 200]);
+  assertEquals(Math.max(...before.map(([, total]) => total)), 3);
+
+  const slow = send("/slow");
+  while (!project.requests.some(({ path }) => path.includes("/slow"))) await delay(1);
+  Deno.kill(isolate.pid, "SIGSTOP");
+  await delay(1_000);
+  const arrived = project.requests.length;
+  const frozen = send("/rows"); // sent to a frozen isolate: it is answered after the thaw
+  await delay(50);
+  assertEquals(project.requests.length, arrived);
+  Deno.kill(isolate.pid, "SIGCONT");
+  const thawedMs = performance.now();
+
+  assertEquals((await slow)[0], 504);
+  const [status, total] = await frozen;
+  assertEquals(status, 200);
+  assert(total <= 2, `${total} clients, where those that were idle have expired`);
+  assert(performance.now() - thawedMs < 5_000, "the time it was frozen counts");
+
+  Deno.kill(isolate.pid, "SIGUSR1");
+  assertEquals([await isolate.line(), await isolate.code], ["drained", 0]);
+});

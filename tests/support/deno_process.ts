@@ -1,0 +1,66 @@
+/**
+ * Scripts of this project in a Deno of their own.
+ *
+ * @module
+ */
+
+const IMPORT_MAP = new URL("../../import_map.json", import.meta.url).pathname;
+
+/**
+ * The arguments that `deno run`, `deno info` and their like need to find this
+ * project's packages. An older Deno can read neither its configuration nor its lock file.
+ */
+export function denoArgs(version: string = Deno.version.deno): string[] {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  if (major > 2 || minor >= 3) return [];
+  return ["--no-config", "--no-lock", "--node-modules-dir=none", "--import-map", IMPORT_MAP];
+}
+
+/** A script that runs, and ends with the scope at the latest. */
+export interface DenoProcess extends AsyncDisposable {
+  readonly pid: number;
+  /** Its exit code, once it has ended. */
+  readonly code: Promise<number>;
+  /** The next line it prints; `undefined` when it has ended. */
+  line(): Promise<string | undefined>;
+}
+
+/** Starts a script of this project. What it says on its standard error goes to ours. */
+export function startDeno(script: URL, env: Record<string, string> = {}): DenoProcess {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", ...denoArgs(), script.pathname],
+    env: { ...env, NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const code = child.status.then((status) => status.code);
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let read = "";
+  return {
+    pid: child.pid,
+    code,
+    async line() {
+      for (;;) {
+        const end = read.indexOf("\n");
+        if (end >= 0) {
+          const line = read.slice(0, end);
+          read = read.slice(end + 1);
+          return line;
+        }
+        const { done, value } = await reader.read();
+        if (done) return undefined;
+        read += value;
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      try {
+        child.kill("SIGKILL");
+      } catch {
+        // It has ended by itself.
+      }
+      await code;
+      await reader.cancel();
+    },
+  };
+}
