@@ -35,7 +35,7 @@ export class Sweeper {
 
   /** Sees to it that a pass comes at `due`, and at the interval's end at the latest. */
   watch(now: number, due: number): void {
-    if ((this.#at === Infinity || due < this.#at) && !this.#stopped) this.#plan(now, due);
+    if (due < this.#at && !this.#stopped) this.#plan(now, due);
   }
 
   /** Makes no pass any more. */
