@@ -22,7 +22,7 @@ import { Lease } from "./lease.ts";
 import { Ledger, type PoolLimits } from "./limits.ts";
 import type { Recorders } from "./recorders.ts";
 import type { ResourceFactory } from "./resource_factory.ts";
-import type { Slot } from "./slot.ts";
+import { READY, type Slot } from "./slot.ts";
 import { type PoolStats, snapshot } from "./stats.ts";
 import { Sweeper } from "./sweeper.ts";
 import type { Waiter } from "./waiter.ts";
@@ -158,6 +158,7 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
       // It serves nobody now, but its place may be filled, and its room in the account let another one be lent.
       this.changed();
     } else if (waited) {
+      slot.state = READY;
       this.offer(slot, now);
     } else {
       this.#inventory.keep(slot);
