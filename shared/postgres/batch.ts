@@ -8,6 +8,7 @@
 import {
   type CommandCompleteMessage,
   type DataRowMessage,
+  message,
   prepareValue,
   type RowDescriptionMessage,
   type Submittable,
@@ -23,10 +24,10 @@ const UNKNOWN_STATEMENT = "26000";
 /** A prepared statement whose table was changed is refused with SQLSTATE 0A000 by this function of the server. */
 const STALE_STATEMENT = "RevalidateCachedQuery";
 
-/** What is written on one connection under one Sync. */
+/** What is sent on one connection under one Sync. */
 export interface Flight extends Submittable {
-  /** Writes it, once. */
-  write(wire: Wire): void;
+  /** The bytes that are to be sent, added to `out`. Called once. */
+  encode(out: Uint8Array[]): void;
   /** What the server reported, if it failed. */
   readonly failure: object | undefined;
   /** It is over: the server is ready for what comes next. */
@@ -50,6 +51,12 @@ function resultOf({ reader = NO_ROWS, rows, tag = "" }: Step): QueryResult {
   return { rows, rowCount, command: rowCount === null ? tag : tag.slice(0, tag.indexOf(" ")), fields: reader.columns };
 }
 
+/** A statement whose values are ready to be sent. */
+interface Encoded {
+  readonly text: string;
+  readonly values: unknown[];
+}
+
 /** The most values that a statement may have: the protocol counts them in 16 bits. */
 const MAX_VALUES = 65_535;
 
@@ -58,7 +65,7 @@ const MAX_VALUES = 65_535;
  *
  * @throws {StatementError} for what the protocol could not carry: it would be read as something else.
  */
-function encoded({ text, values = [] }: Statement): Required<Statement> {
+function encoded({ text, values = [] }: Statement): Encoded {
   if (typeof text !== "string" || text.includes("\0")) {
     throw new StatementError("A statement must be a string without NUL characters");
   }
@@ -80,7 +87,7 @@ export class Batch implements Flight {
   /** Which statement failed, once one has. */
   failedAt = -1;
 
-  readonly #statements: readonly Required<Statement>[];
+  readonly #statements: readonly Encoded[];
   readonly #cache: StatementCache;
   readonly #steps: Step[] = [];
   /** Statements that the server is to confirm, in the order in which they were sent. */
@@ -88,7 +95,6 @@ export class Batch implements Flight {
   readonly #resolve: (results: QueryResult[]) => void;
   readonly #reject: (error: unknown) => void;
   #at = 0;
-  #written = false;
   /** A value that could not be read. */
   #fault: { readonly error: unknown } | undefined = undefined;
 
@@ -102,41 +108,35 @@ export class Batch implements Flight {
     this.#reject = reject;
   }
 
-  write(wire: Wire): void {
-    if (this.#written) return;
-    this.#written = true;
-    wire.stream.cork();
-    for (const name of this.#cache.takeDoomed()) wire.close({ type: "S", name });
-    for (const statement of this.#statements) this.#send(wire, statement);
-    wire.sync();
-    wire.stream.uncork();
+  encode(out: Uint8Array[]): void {
+    for (const name of this.#cache.takeDoomed()) out.push(message.close({ type: "S", name }));
+    for (const statement of this.#statements) this.#encode(out, statement);
+    out.push(message.sync());
   }
 
-  #send(wire: Wire, { text, values }: Required<Statement>): void {
-    const prepared = this.#prepare(wire, text);
-    const name = prepared?.name ?? "";
-    if (!prepared) wire.parse({ text, name });
-    wire.bind({ statement: name, values });
+  #encode(out: Uint8Array[], { text, values }: Encoded): void {
+    const prepared = this.#prepare(out, text);
+    const statement = prepared?.name ?? "";
+    if (!prepared) out.push(message.parse({ text, name: "" }));
+    out.push(message.bind({ statement, values }));
     const step: Step = { prepared, reader: prepared?.reader, rows: [], tag: undefined };
-    if (!step.reader) wire.describe({ type: "P", name: "" });
-    wire.execute();
+    if (!step.reader) out.push(message.describe({ type: "P", name: "" }));
+    out.push(message.execute());
     this.#steps.push(step);
   }
 
-  #prepare(wire: Wire, text: string): Prepared | undefined {
+  #prepare(out: Uint8Array[], text: string): Prepared | undefined {
     if (!this.#cache.enabled) return undefined;
     const known = this.#cache.find(text);
     // One that another batch has just sent may never come to be.
     if (known) return known.parsed || this.#parsing.includes(known) ? known : undefined;
     const prepared = this.#cache.add(text);
     this.#parsing.push(prepared);
-    wire.parse({ text, name: prepared.name });
+    out.push(message.parse({ text, name: prepared.name }));
     return prepared;
   }
 
-  submit(wire: Wire): void {
-    this.write(wire);
-  }
+  submit(): void {}
 
   handleRowDescription({ fields }: RowDescriptionMessage): void {
     const step = this.#steps[this.#at];
@@ -171,10 +171,10 @@ export class Batch implements Flight {
 
   handlePortalSuspended(): void {}
 
-  handleCopyInResponse(wire: Wire): void {
-    wire.sendCopyFail("COPY FROM STDIN is not supported here");
+  handleCopyInResponse({ stream }: Wire): void {
+    stream.write(message.copyFail("COPY FROM STDIN is not supported here"));
     // The one that was sent with the batch was ignored in copy mode.
-    wire.sync();
+    stream.write(message.sync());
   }
 
   handleCopyData(): void {}
@@ -194,6 +194,12 @@ export class Batch implements Flight {
       this.#reject(this.#fault?.error ?? this.failure);
     } else if (this.#fault) this.#reject(this.#fault.error);
     else this.#resolve(this.#steps.map(resultOf));
+  }
+
+  /** Notes how long the server was at it, in ms. */
+  took(ms: number): void {
+    const prepared = this.#steps.length === 1 ? this.#steps[0]?.prepared : undefined;
+    if (prepared) this.#cache.note(prepared, ms);
   }
 
   /** Whether it failed because a prepared statement is no longer what it was. Nothing of that statement ran. */

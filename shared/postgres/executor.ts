@@ -8,11 +8,13 @@ import { type AcquireOptions, ConfigError, type Lease, PoolClosedError, type Res
 import { retryTransaction } from "./attempts.ts";
 import type { ActingCaller } from "./caller.ts";
 import { checkLoginRole } from "./login_role.ts";
+import { PostgresError } from "./errors.ts";
 import type { ListedStatement, QueryOptions, TransactionOptions } from "./query_options.ts";
 import type { QueryResult, Row, Statement } from "./query_result.ts";
 import type { Session } from "./session.ts";
 import { mayLeaveState } from "./session_state.ts";
-import { type Bounds, type RunnerSettings, StatementRunner } from "./statement_runner.ts";
+import type { Sharing } from "./sharing.ts";
+import { type Bounds, CANCELED, type RunnerSettings, StatementRunner } from "./statement_runner.ts";
 import { runTogether, type TogetherOutcome } from "./together.ts";
 import { Transaction } from "./transaction.ts";
 import { type BeginOptions, beginStatements } from "./transaction_options.ts";
@@ -48,6 +50,7 @@ export interface ExecutorOwner {
 /** What an executor runs on. */
 export interface ExecutorParts {
   readonly pool: ResourcePool<Session>;
+  readonly sharing: Sharing;
   readonly runner: RunnerSettings;
   readonly queryTimeoutMs: number;
   readonly trustedLogin: string | undefined;
@@ -61,6 +64,7 @@ export async function leaseSession(pool: ResourcePool<Session>, options: QueryOp
   const lease = await pool.lease(acquire);
   // A shutdown may have taken it back since it was granted.
   if (!lease.active) throw new PoolClosedError();
+  if (lease.resource.busy) await lease.resource.drained();
   return lease;
 }
 
@@ -92,8 +96,27 @@ export class Executor implements PostgresQueries {
       const [result] = await this.#together([{ text, values }], {}, bounds, options);
       return result as QueryResult<R>;
     }
-    using lease = await leaseSession(this.#parts.pool, options);
-    return await runPlain(lease.resource, this.#parts.runner, { text, values }, bounds) as QueryResult<R>;
+    return await this.#shared({ text, values }, bounds, options) as QueryResult<R>;
+  }
+
+  /** One statement, perhaps behind others on the same connection. */
+  async #shared(statement: Statement, bounds: Bounds, options: QueryOptions): Promise<QueryResult> {
+    const { pool, sharing, runner: settings } = this.#parts;
+    for (;;) {
+      const lease = sharing.tryLease(options.lane) ?? await leaseSession(pool, options);
+      const { resource: session } = lease;
+      const most = mayLeaveState(statement.text) ? 1 : session.statements.mostInFlight(statement.text);
+      if (most === 1 && session.busy) await session.drained();
+      const running = runPlain(session, settings, statement, bounds, most > 1);
+      if (most > 1) sharing.offer(lease, session, most);
+      try {
+        return await running;
+      } catch (error) {
+        if (!isCollateral(error, session)) throw error;
+      } finally {
+        sharing.end(lease, session);
+      }
+    }
   }
 
   transaction(statements: readonly ListedStatement[], options?: TransactionOptions): Promise<QueryResult[]>;
@@ -194,17 +217,24 @@ export class Executor implements PostgresQueries {
   }
 }
 
+/** Whether a statement was hit by a cancel request that was not for it. It had no effect, then. */
+function isCollateral(error: unknown, session: Session): boolean {
+  return session.cancelling && error instanceof PostgresError && error.code === CANCELED;
+}
+
 /** Runs a statement for nobody in particular, in a transaction of its own. */
 export async function runPlain(
   session: Session,
   settings: RunnerSettings,
   statement: Statement,
   bounds: Bounds,
+  shared = false,
 ): Promise<QueryResult> {
   bounds.signal?.throwIfAborted();
   session.used = true;
-  session.dirty ||= mayLeaveState(statement.text);
-  const [result] = await new StatementRunner(session, settings).follow(session.run([statement]), bounds);
+  session.dirty ||= !shared && mayLeaveState(statement.text);
+  const running = session.startAlone([statement], shared);
+  const [result] = await new StatementRunner(session, settings).follow(running, bounds);
   if (!result) throw new Error("a statement was answered without a result");
   return result;
 }

@@ -29,6 +29,7 @@ import { PoolerDetector } from "./pooler.ts";
 import type { QueryResult, Row } from "./query_result.ts";
 import { driverOptions, SessionFactory } from "./session_factory.ts";
 import type { Session } from "./session.ts";
+import { Sharing } from "./sharing.ts";
 import type { RunnerSettings } from "./statement_runner.ts";
 import type { BeginOptions } from "./transaction_options.ts";
 import { TransactionFigures, type TransactionStats } from "./transaction_figures.ts";
@@ -96,14 +97,19 @@ export class PostgresConnectionManager implements PostgresQueries, AsyncDisposab
       requestCancel: (backend) => requestCancel(driver, backend),
     };
     const gate = new ConnectGate(this.#clock, runtime.random);
-    this.#pool = new ResourcePool(new SessionFactory(options, gate, this.#pooler), poolOptions(options), runtime);
+    this.#pool = new ResourcePool(
+      new SessionFactory(options, gate, this.#pooler, this.#clock),
+      poolOptions(options),
+      runtime,
+    );
     const owner = {
       ended: this.#figures.add.bind(this.#figures),
       report: (error: Error) => this.#hub.emit("error", error),
       nowEpochMs: Date.now,
     };
     const { queryTimeoutMs, trustedLogin } = options;
-    const parts = { pool: this.#pool, runner: this.#runner, queryTimeoutMs, trustedLogin, owner };
+    const sharing = new Sharing(this.#pool);
+    const parts = { pool: this.#pool, sharing, runner: this.#runner, queryTimeoutMs, trustedLogin, owner };
     this.#makeExecutor = (caller) => new Executor(parts, caller);
     this.#executor = this.#makeExecutor();
     const subject = { ask: () => this.#ask(), getStats: () => this.#pool.getStats() };

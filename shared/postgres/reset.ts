@@ -4,7 +4,7 @@
  * @module
  */
 import type { Flight } from "./batch.ts";
-import type { DataRowMessage, Wire } from "./driver.ts";
+import { type DataRowMessage, message } from "./driver.ts";
 
 /**
  * What `DISCARD ALL` does (PostgreSQL, "DISCARD"), save that statements and
@@ -34,7 +34,6 @@ export class Reset implements Flight {
   readonly #text: string;
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
-  #written = false;
   #last: string | null | undefined = undefined;
 
   /** @param ownSession Whether there is a session of ours to clear. */
@@ -46,15 +45,11 @@ export class Reset implements Flight {
     this.#reject = reject;
   }
 
-  write(wire: Wire): void {
-    if (this.#written) return;
-    this.#written = true;
-    wire.query(this.#text);
+  encode(out: Uint8Array[]): void {
+    out.push(message.query(this.#text));
   }
 
-  submit(wire: Wire): void {
-    this.write(wire);
-  }
+  submit(): void {}
 
   handleRowDescription(): void {}
 
@@ -65,9 +60,7 @@ export class Reset implements Flight {
   handleCommandComplete(): void {}
   handleEmptyQuery(): void {}
   handlePortalSuspended(): void {}
-  handleCopyInResponse(wire: Wire): void {
-    wire.sendCopyFail("not expected");
-  }
+  handleCopyInResponse(): void {}
   handleCopyData(): void {}
 
   handleError(error: unknown): void {

@@ -3,9 +3,11 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
+import { setImmediate } from "node:timers";
 import { messageOf } from "../pool/mod.ts";
 import { Batch, type Flight } from "./batch.ts";
-import { createClient, type DriverClient, type DriverOptions, type ReadyMessage, type Submittable } from "./driver.ts";
+import { createClient, type DriverClient, type DriverOptions, type ReadyMessage } from "./driver.ts";
 import { ConnectionBrokenError, ConnectionLostError, redacted } from "./errors.ts";
 import type { QueryResult, Statement } from "./query_result.ts";
 import { Reset } from "./reset.ts";
@@ -22,8 +24,15 @@ export interface Running {
   readonly results: Promise<QueryResult[]>;
   /** The index of the one that failed, once one has; -1 before, and when the connection broke. */
   readonly failedAt: number;
+  /** Whether it is these that the server is at: all that was sent before is answered, they are not. */
+  readonly runs: () => boolean;
   /** Whether they failed because a prepared statement is no longer what it was. */
   readonly stale: boolean;
+}
+
+/** What could not be sent. */
+function unsent(error: unknown): Running {
+  return { results: Promise.reject(error), failedAt: 0, stale: false, runs: () => false };
 }
 
 /**
@@ -42,6 +51,10 @@ export class Session {
   dirty = false;
   /** Whether anything ran on it, since it was reset, that was not for a caller. */
   used = false;
+  /** How many statements run on it whose lease has ended: see `Sharing`. */
+  unattended = 0;
+  /** Whether a cancel request is under way, which may hit another statement than the one it is for. */
+  cancelling = false;
   /**
    * Whether the session at the server is ours for as long as the connection
    * lasts. Until it is {@linkcode own}ed, nothing is prepared or set for longer than a transaction.
@@ -52,6 +65,12 @@ export class Session {
   readonly #onDeath: (reason: Error) => void;
   /** Written, and not answered yet: the first one is being answered. */
   readonly #flights: Flight[] = [];
+  /** Encoded, and not written yet. */
+  readonly #out: Uint8Array[] = [];
+  #flushing = false;
+  /** Since when the server is at the first of the flights, by the wall clock. */
+  #headSince = 0;
+  #landing: PromiseWithResolvers<void> | undefined = undefined;
   #status: SessionStatus = "idle";
   #death: Error | undefined = undefined;
   #closed = false;
@@ -120,6 +139,11 @@ export class Session {
     return this.#flights.length > 0;
   }
 
+  /** How many times something that was sent is not answered yet. */
+  get inFlight(): number {
+    return this.#flights.length;
+  }
+
   /** What identifies the backend to a cancel request. */
   get backend(): { readonly processId: number; readonly secretKey: number } | undefined {
     const { processID, secretKey } = this.#client;
@@ -132,23 +156,26 @@ export class Session {
    * `ConnectionLostError` when the connection broke before it answered, a
    * `ConnectionBrokenError` when it had broken before, or a `StatementError` when
    * one of them could not be sent, and so none was.
+   *
+   * @param soon Whether more may follow in this turn: they share one write then, which costs more than all the rest.
    */
-  start(statements: readonly Statement[]): Running {
+  start(statements: readonly Statement[], soon = false): Running {
     if (this.#death) {
-      return { results: Promise.reject(new ConnectionBrokenError(this.#death)), failedAt: 0, stale: false };
+      return unsent(new ConnectionBrokenError(this.#death));
     }
     let batch: Batch;
     try {
       batch = new Batch(statements, this.statements);
     } catch (error) {
-      return { results: Promise.reject(error), failedAt: 0, stale: false };
+      return unsent(error);
     }
-    this.#send(batch);
+    this.#send(batch, soon);
     const results = batch.promise.catch((error) => {
       throw batch.failure === error ? redacted(error) : error;
     });
     return {
       results,
+      runs: () => this.#flights[0] === batch,
       get failedAt() {
         return batch.failedAt;
       },
@@ -159,20 +186,26 @@ export class Session {
   }
 
   /**
-   * {@linkcode start}, and waits for the results. Outside a transaction, what
-   * fails because a table has changed since its statement was prepared is sent
-   * once more: nothing of it ran.
-   *
-   * @throws what the results of {@linkcode start} reject with.
+   * {@linkcode start} for what is a transaction of its own: if it fails because
+   * a table has changed since its statement was prepared, it is sent once more. Nothing of it ran.
    */
-  async run(statements: readonly Statement[]): Promise<QueryResult[]> {
-    const running = this.start(statements);
-    try {
-      return await running.results;
-    } catch (error) {
-      if (!running.stale || this.#status !== "idle" || this.busy || this.#death) throw error;
-    }
-    return await this.start(statements).results;
+  startAlone(statements: readonly Statement[], soon = false): Pick<Running, "results" | "runs"> {
+    let running = this.start(statements, soon);
+    const results = running.results.catch((error) => {
+      if (!running.stale || this.#status !== "idle" || this.#death) throw error;
+      running = this.start(statements);
+      return running.results;
+    });
+    return { results, runs: () => running.runs() };
+  }
+
+  /**
+   * {@linkcode startAlone}, and waits for the results.
+   *
+   * @throws what the results reject with.
+   */
+  run(statements: readonly Statement[]): Promise<QueryResult[]> {
+    return this.startAlone(statements).results;
   }
 
   /**
@@ -185,7 +218,7 @@ export class Session {
     this.dirty = this.used = false;
     if (this.#death) return Promise.resolve();
     const reset = new Reset(this.owned);
-    this.#send(reset);
+    this.#send(reset, false);
     return reset.promise.catch((error) => this.destroy(redacted(error)));
   }
 
@@ -203,18 +236,54 @@ export class Session {
     this.#client.connection.stream.destroy();
   }
 
-  #send(flight: Flight): void {
+  /**
+   * Sends a flight behind those before it. The first one is the driver's; the others are shown to it one after the other.
+   */
+  #send(flight: Flight, soon: boolean): void {
+    if (this.#flights.length === 0) this.#headSince = Date.now();
     this.#flights.push(flight);
-    if (this.#flights.length === 1) this.#client.query(flight as Submittable);
-    else flight.write(this.#client.connection);
+    flight.encode(this.#out);
+    if (!soon) this.#flush();
+    else if (!this.#flushing) {
+      this.#flushing = true;
+      setImmediate(() => this.#flush());
+    }
+    if (this.#flights.length === 1) this.#client.query(flight);
+  }
+
+  #flush(): void {
+    this.#flushing = false;
+    if (this.#out.length === 0 || this.#death) return;
+    this.#client.connection.stream.write(Buffer.concat(this.#out));
+    this.#out.length = 0;
   }
 
   #landed({ status }: ReadyMessage): void {
     this.#status = STATUS[status] ?? "failed";
     const landed = this.#flights.shift();
     const next = this.#flights[0];
+    const now = Date.now();
+    if (landed instanceof Batch) landed.took(now - this.#headSince);
+    this.#headSince = now;
     if (next) this.#client.query(next);
     landed?.done();
+    this.#tellLanding();
+  }
+
+  /** Resolves when the next answer is complete, or the connection broke. */
+  nextLanding(): Promise<void> {
+    return (this.#landing ??= Promise.withResolvers<void>()).promise;
+  }
+
+  /** Resolves when everything that was sent is answered, or the connection broke. */
+  async drained(): Promise<void> {
+    while (this.#flights.length > 0) await this.nextLanding();
+  }
+
+  #tellLanding(): void {
+    const landing = this.#landing;
+    this.#landing = undefined;
+    landing?.resolve();
   }
 
   #die(reason: Error): void {
@@ -224,6 +293,7 @@ export class Session {
       // The server's last words say more than that it hung up.
       flight.lost(flight.failure ? redacted(flight.failure) : new ConnectionLostError(reason));
     }
+    this.#tellLanding();
     this.#onDeath(reason);
   }
 

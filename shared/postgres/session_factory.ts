@@ -4,6 +4,7 @@
  * @module
  */
 import type { CreateContext, ResourceFactory } from "../pool/mod.ts";
+import type { Clock } from "../resilience/mod.ts";
 import { requestCancel } from "./cancel.ts";
 import type { PostgresConfig } from "./config.ts";
 import type { ConnectGate } from "./connect_gate.ts";
@@ -34,12 +35,16 @@ export class SessionFactory implements ResourceFactory<Session> {
   readonly #maxPreparedStatements: number;
   readonly #gate: ConnectGate;
   readonly #pooler: PoolerDetector;
+  readonly #clock: Clock;
+  readonly #drainTimeoutMs: number;
 
-  constructor(config: Readonly<PostgresConfig>, gate: ConnectGate, pooler: PoolerDetector) {
+  constructor(config: Readonly<PostgresConfig>, gate: ConnectGate, pooler: PoolerDetector, clock: Clock) {
     this.#options = driverOptions(config);
     this.#maxPreparedStatements = config.maxPreparedStatements;
     this.#gate = gate;
     this.#pooler = pooler;
+    this.#clock = clock;
+    this.#drainTimeoutMs = config.cancelTimeoutMs;
   }
 
   create({ signal, invalidate }: CreateContext): Promise<Session> {
@@ -61,20 +66,31 @@ export class SessionFactory implements ResourceFactory<Session> {
 
   async validate(session: Session): Promise<boolean> {
     if (session.death) return false;
+    // Something is under way on it, with a deadline of its own.
+    if (session.busy) return true;
     await session.run([{ text: "SELECT 1" }]);
     return session.status === "idle";
   }
 
   reset(session: Session): void | Promise<void> {
-    if (session.dirty || session.status !== "idle" || session.busy) return session.reset();
+    if (session.dirty || session.status !== "idle") return session.reset();
   }
 
   async destroy(session: Session): Promise<void> {
     const { backend } = session;
+    if (session.unattended > 0) await this.#drain(session);
     if (session.busy && backend && session.owned) {
       // The server would go on with it, unattended, until it next looks at the socket.
       await requestCancel(this.#options, backend).passedOn;
     }
     await session.close();
+  }
+
+  /** Lets statements finish whose lease was ended early: each has been quick so far. */
+  async #drain(session: Session): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = this.#clock.setTimer(resolve, this.#drainTimeoutMs);
+    await Promise.race([session.drained(), promise]);
+    timer.cancel();
   }
 }

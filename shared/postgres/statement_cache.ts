@@ -11,25 +11,26 @@ export class RowReader {
   readonly columns: readonly Column[];
   readonly #names: readonly string[];
   readonly #parsers: readonly ValueParser[];
-  readonly #plain: boolean;
+  /** A row of nulls. A copy of it has the place for all values, and `__proto__` as a name like any other. */
+  readonly #empty: Row;
 
   constructor(fields: readonly ColumnMessage[]) {
     this.columns = Object.freeze(fields.map(({ name, dataTypeID }) => Object.freeze({ name, dataTypeID })));
     this.#names = fields.map(({ name }) => name);
     this.#parsers = fields.map(({ dataTypeID }) => parserOf(dataTypeID));
-    this.#plain = !this.#names.includes("__proto__");
+    this.#empty = Object.fromEntries(this.#names.map((name) => [name, null]));
   }
 
   /** The row that these texts stand for. */
   read(texts: readonly (string | null)[]): Row {
-    const row: Row = {};
-    for (let index = 0; index < this.#names.length; index++) {
-      const name = this.#names[index] ?? "";
+    const row = { ...this.#empty };
+    const names = this.#names;
+    const parsers = this.#parsers;
+    for (let index = 0; index < names.length; index++) {
       const text = texts[index];
-      const value = text === null || text === undefined ? null : this.#parsers[index]?.(text);
-      if (this.#plain) row[name] = value;
-      // Assigning to it would replace the prototype.
-      else Object.defineProperty(row, name, { value, enumerable: true, configurable: true, writable: true });
+      const name = names[index];
+      const parse = parsers[index];
+      if (typeof text === "string" && name !== undefined && parse !== undefined) row[name] = parse(text);
     }
     return row;
   }
@@ -47,11 +48,23 @@ export interface Prepared {
   parsed: boolean;
   /** Known once the server has described it. */
   reader: RowReader | undefined;
+  /** How long the server is at it, in ms: a moving average. `undefined` before the first. */
+  tookMs: number | undefined;
 }
+
+/** So many statements may be on their way at once. */
+const MAX_IN_FLIGHT = 16;
+
+/** So long may those on their way keep the server busy, going by what they took before, in ms. */
+const MAX_AHEAD_MS = 50;
+
+/** How much the latest time counts in the average. */
+const WEIGHT = 0.1;
 
 /** The statements that a connection has prepared, the least recently used one first. */
 export class StatementCache {
   #most = 0;
+  #quickestMs = Infinity;
   readonly #byText = new Map<string, Prepared>();
   readonly #doomed: string[] = [];
   #named = 0;
@@ -87,7 +100,7 @@ export class StatementCache {
       const oldest = this.#byText.values().find(({ parsed }) => parsed);
       if (oldest) this.forget(oldest);
     }
-    const prepared: Prepared = { name: `s${this.#named++}`, text, parsed: false, reader: undefined };
+    const prepared: Prepared = { name: `s${this.#named++}`, text, parsed: false, reader: undefined, tookMs: undefined };
     this.#byText.set(text, prepared);
     return prepared;
   }
@@ -96,6 +109,23 @@ export class StatementCache {
   forget(prepared: Prepared): void {
     this.#doomed.push(prepared.name);
     if (this.#byText.get(prepared.text) === prepared) this.#byText.delete(prepared.text);
+  }
+
+  /** Notes how long the server was at a statement, in ms; the way there and back counts, if nothing was before it. */
+  note(prepared: Prepared, ms: number): void {
+    this.#quickestMs = Math.min(this.#quickestMs, ms);
+    prepared.tookMs = prepared.tookMs === undefined ? ms : prepared.tookMs + WEIGHT * (ms - prepared.tookMs);
+  }
+
+  /**
+   * How many statements may be on their way at once where this one is among
+   * them: the slower it has been so far, the fewer. One that is not known goes alone.
+   */
+  mostInFlight(text: string): number {
+    const tookMs = this.#byText.get(text)?.tookMs;
+    if (tookMs === undefined) return 1;
+    const busyMs = Math.max(tookMs - this.#quickestMs, 1);
+    return Math.max(1, Math.min(MAX_IN_FLIGHT, Math.floor(MAX_AHEAD_MS / busyMs)));
   }
 
   /** The names that the server is to forget, once. */

@@ -8,10 +8,11 @@ import type { Clock } from "../resilience/mod.ts";
 import type { Backend } from "./cancel.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { PostgresError, QueryTimeoutError } from "./errors.ts";
-import type { Session } from "./session.ts";
+import type { QueryResult } from "./query_result.ts";
+import type { Running, Session } from "./session.ts";
 
 /** SQLSTATE `query_canceled`. */
-const CANCELED = "57014";
+export const CANCELED = "57014";
 
 /** What bounds a statement. */
 export interface Bounds {
@@ -20,6 +21,9 @@ export interface Bounds {
   /** How long it may take, in ms; `Infinity` for as long as it needs. */
   readonly timeoutMs: number;
 }
+
+/** Statements that are waited for. */
+type Followed = Pick<Running, "results" | "runs">;
 
 /** What a runner needs of its surroundings. */
 export interface RunnerSettings {
@@ -59,7 +63,7 @@ export class StatementRunner {
    * before the request came, its results are returned.
    * @throws what `running` rejects with.
    */
-  async follow<T>(running: Promise<T>, { signal, timeoutMs }: Bounds): Promise<T> {
+  async follow(running: Followed, { signal, timeoutMs }: Bounds): Promise<QueryResult[]> {
     const { clock, deadlines } = this.settings;
     let given: { readonly reason: unknown } | undefined;
     const cancel = (reason: unknown) => {
@@ -74,7 +78,7 @@ export class StatementRunner {
     signal?.addEventListener("abort", aborted, { once: true });
     this.#cancels.add(cancel);
     try {
-      return await running;
+      return await running.results;
     } catch (error) {
       if (!given) throw error;
       const ended = this.session.death !== undefined || (error instanceof PostgresError && error.code === CANCELED);
@@ -112,26 +116,34 @@ export class StatementRunner {
   }
 
   /** Resolves when nothing of it can reach the session any more. */
-  async #cancel(running: Promise<unknown>, reason: unknown): Promise<void> {
+  async #cancel({ results, runs }: Followed, reason: unknown): Promise<void> {
     const { clock, cancelTimeoutMs, requestCancel } = this.settings;
     const { session } = this;
+    let over = false;
+    const settled = results.then(() => {}, () => {}).then(() => void (over = true));
+    // A request hits whatever the server is at.
+    while (!over && !runs() && !session.death) await Promise.race([settled, session.nextLanding()]);
+    if (over || session.death) return;
+
     const cut = () => session.destroy(reason instanceof Error ? reason : new Error("its statement was given up"));
     const { backend } = session;
     if (!backend) return cut();
+    session.cancelling = true;
     const request = requestCancel(backend);
     const timer = clock.setTimer(() => {
       request.giveUp();
       cut();
     }, cancelTimeoutMs);
     try {
-      const [passedOn] = await Promise.all([request.passedOn, running.then(() => {}, () => {})]);
+      const [passedOn] = await Promise.all([request.passedOn, settled]);
       if (session.death) return;
       // Behind a pooler it may be another one's statement that a late request hits, and nobody can tell.
       if (!passedOn || !session.owned) return cut();
-      // Whatever the answer is: a request that was still on its way has hit this or nothing.
+      // Whatever the answer is: a request that was still on its way has hit this, what was before it, or nothing.
       await session.start([{ text: "SELECT 1" }]).results.catch(() => {});
     } finally {
       timer.cancel();
+      session.cancelling = false;
     }
   }
 }

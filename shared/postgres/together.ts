@@ -35,7 +35,7 @@ export async function runTogether(
   const running = runner.session.start(all);
   let results: QueryResult[];
   try {
-    results = await runner.follow(running.results, bounds);
+    results = await runner.follow(running, bounds);
   } catch (error) {
     const { failedAt, stale } = running;
     // An error of the server says how far it came. Only a COMMIT that nobody answered leaves a doubt.

@@ -107,7 +107,7 @@ export class TransactionScope implements Disposable {
     if (this.#reason) throw this.#reason.reason;
     const statements = [...this.before.splice(0), statement];
     this.#begun = true;
-    const running = this.#runner.session.start(statements).results;
+    const running = this.#runner.session.start(statements);
     const results = await this.#runner.follow(running, { timeoutMs });
     const result = results.at(-1);
     if (!result) throw new TransactionRolledBackError(undefined);

@@ -214,7 +214,7 @@ Deno.test("acting as the caller", async (t) => {
   });
 
   await t.step("a single statement is one round trip", async () => {
-    await using counted = await countedConnection(database);
+    await using counted = countedConnection(database);
     const own = counted.manager;
     await own.as("anonymous").query("select 1");
     await own.as("anonymous").query("select 1");
@@ -235,7 +235,7 @@ Deno.test("acting as the caller", async (t) => {
 });
 
 /** A manager behind a relay that counts how often the sender changed from us to the server. */
-async function countedConnection(database: TestDatabase) {
+function countedConnection(database: TestDatabase) {
   const { host, port } = database.options();
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   let turns = 0;

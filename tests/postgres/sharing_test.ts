@@ -1,0 +1,160 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  ConnectionLostError,
+  PostgresConnectionManager,
+  PostgresError,
+  QueryTimeoutError,
+} from "../../shared/postgres/mod.ts";
+import { TestDatabase, thrownBy } from "./support.ts";
+
+const QUICK = "select $1::int as n, pg_backend_pid() as pid";
+
+/** Makes a statement known as a quick one on the only connection of a manager. */
+async function learn(manager: PostgresConnectionManager, text: string, values: unknown[] = []): Promise<void> {
+  for (let time = 0; time < 3; time++) await manager.query(text, values);
+}
+
+Deno.test("statements that share a connection", async (t) => {
+  await using database = await TestDatabase.start();
+  const admin = database.manager();
+  await admin.query("create table gate (n int)");
+  await admin.query("insert into gate values (0)");
+  const one = () => database.manager({ maxConnections: 1 });
+
+  await t.step("many go out on few connections, and each gets its own answer", async () => {
+    const manager = database.manager({ maxConnections: 3 });
+    const got = await Promise.all(Array.from({ length: 500 }, (_, n) => manager.query(QUICK, [n])));
+    assertEquals(got.map(({ rows }) => rows[0]?.["n"]), Array.from({ length: 500 }, (_, n) => n));
+    assert(new Set(got.map(({ rows }) => rows[0]?.["pid"])).size <= 3);
+    const { activeConnections, totalConnections } = manager.getStats();
+    assertEquals([activeConnections, totalConnections <= 3], [0, true]);
+  });
+
+  await t.step("one that fails is the only one", async () => {
+    const manager = one();
+    const text = "select 1 / $1::int as n";
+    await learn(manager, text, [1]);
+    const got = await Promise.allSettled([1, 0, 1, 0, 1].map((n) => manager.query(text, [n])));
+    assertEquals(got.map((result) => result.status === "fulfilled" || result.reason.code), [
+      true,
+      "22012",
+      true,
+      "22012",
+      true,
+    ]);
+  });
+
+  await t.step(
+    "nothing goes out behind a statement that is not known to be quick, or that may leave something",
+    async () => {
+      const manager = database.manager({ maxConnections: 2 });
+      await learn(manager, QUICK, [1]);
+      await Promise.all([manager.query("select pg_sleep(0)"), manager.query(QUICK, [1])]);
+      const slow = manager.query("select pg_sleep(0.3)");
+      const started = performance.now();
+      for (let n = 0; n < 20; n++) await manager.query(QUICK, [n]);
+      assert(performance.now() - started < 250, "it waited for the slow one");
+      await slow;
+      await manager.query("select set_config('my.setting', 'x', false)");
+      const settings = await Promise.all(
+        Array.from({ length: 10 }, () => manager.query("select current_setting('my.setting', true) as s")),
+      );
+      assertEquals(settings.map(({ rows }) => rows[0]?.["s"] || null), new Array(10).fill(null));
+    },
+  );
+
+  await t.step("a transaction has the connection alone", async () => {
+    const manager = one();
+    await learn(manager, QUICK, [1]);
+    const held = "update gate set n = n + 1";
+    await learn(manager, held);
+    await admin.transaction(async (tx) => {
+      await tx.query("select from gate for update");
+      const blocked = manager.query(held);
+      const behind = [manager.query(QUICK, [1]), manager.query(QUICK, [2])];
+      let began = false;
+      const transaction = manager.transaction(async (own) => {
+        began = true;
+        await own.query("select 1");
+      });
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      assertEquals(began, false);
+      await tx.commit();
+      await Promise.all([blocked, ...behind, transaction]);
+    });
+    await admin.query("update gate set n = 0");
+  });
+
+  await t.step("a cancel request hits its own statement, and what it hits besides is sent again", async () => {
+    const manager = one();
+    const held = "update gate set n = n + 1";
+    await learn(manager, held);
+    await learn(manager, QUICK, [1]);
+    await admin.query("update gate set n = 0");
+    await admin.transaction(async (tx) => {
+      await tx.query("select from gate for update");
+      const blocked = manager.query(held, [], { timeoutMs: 60 });
+      const behind = Array.from({ length: 8 }, (_, n) => manager.query(QUICK, [n]));
+      await thrownBy(() => blocked, QueryTimeoutError);
+      const got = await Promise.all(behind);
+      assertEquals(got.map(({ rows }) => rows[0]?.["n"]), [0, 1, 2, 3, 4, 5, 6, 7]);
+    });
+    assertEquals((await admin.query("select n from gate")).rows, [{ n: 0 }]);
+  });
+
+  await t.step("one that is given up while others are before it does not hit them", async () => {
+    const manager = one();
+    const held = "update gate set n = n + 1";
+    await learn(manager, held);
+    await learn(manager, QUICK, [1]);
+    await admin.query("update gate set n = 0");
+    const given = new AbortController();
+    await admin.transaction(async (tx) => {
+      await tx.query("select from gate for update");
+      const before = manager.query(held);
+      const mine = manager.query(QUICK, [5], { signal: given.signal });
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      given.abort(new Error("mine"));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      await tx.commit();
+      assertEquals((await before).rowCount, 1);
+      // It was through before anything could be cancelled, or was cancelled itself.
+      const outcome = await mine.then(({ rows }) => rows[0]?.["n"], (error) => error.message);
+      assert(outcome === 5 || outcome === "mine", String(outcome));
+    });
+    assertEquals((await admin.query("select n from gate")).rows, [{ n: 1 }]);
+  });
+
+  await t.step("when the connection breaks, each learns that its effect is unknown, and no place is lost", async () => {
+    const manager = one();
+    const held = "update gate set n = n + 1";
+    await learn(manager, held);
+    await learn(manager, QUICK, [1]);
+    await admin.transaction(async (tx) => {
+      await tx.query("select from gate for update");
+      const running = [manager.query(held), manager.query(QUICK, [1]), manager.query(QUICK, [2])];
+      const settled = Promise.allSettled(running);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      await tx.query("select pg_terminate_backend(pid) from pg_stat_activity where query = $1 and state = 'active'", [
+        held,
+      ]);
+      for (const result of await settled) {
+        assert(result.status === "rejected");
+        assert(result.reason instanceof ConnectionLostError || result.reason instanceof PostgresError);
+      }
+    });
+    assertEquals((await manager.query(QUICK, [3])).rows[0]?.["n"], 3);
+    const { activeConnections, totalConnections } = manager.getStats();
+    assertEquals([activeConnections, totalConnections], [0, 1]);
+  });
+
+  await t.step("a shutdown lets them finish", async () => {
+    const manager = one();
+    const text = "select $1::int as n, pg_sleep(0.005)";
+    await learn(manager, text, [1]);
+    const running = Array.from({ length: 5 }, (_, n) => manager.query(text, [n]));
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    await manager.shutdown();
+    assertEquals((await Promise.all(running)).map(({ rows }) => rows[0]?.["n"]), [0, 1, 2, 3, 4]);
+  });
+});
