@@ -32,12 +32,16 @@ async function describe(response: Response) {
 
 Deno.test("answers and refusals are those of withPooledSupabase", async (t) => {
   const good = await sharedSecretToken();
+  const elsewhere = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () => {
+    return new Response("from there", { headers: { "Access-Control-Expose-Headers": "X-There", Date: "now" } });
+  });
   const handlers: Record<string, PooledHandler<unknown>> = {
     "a plain answer": (_request, { userClaims, authMode, authKeyName }) =>
       Response.json({ userClaims, authMode, authKeyName: authKeyName ?? null }),
     "headers of its own": (_request, { supabase }) =>
       new Response(typeof supabase, { headers: { "X-Mine": "1", "Access-Control-Expose-Headers": "X-Mine" } }),
     "a redirect, whose headers are immutable": () => Response.redirect("https://y.test/", 303),
+    "an answer of fetch, whose headers are immutable": () => fetch(`http://127.0.0.1:${elsewhere.addr.port}/`),
     "no content": () => new Response(null, { status: 204 }),
     "an acquire timeout": () => Promise.reject(new AcquireTimeoutError("Connection acquire timeout")),
     "an error of the Data API": () =>
@@ -60,6 +64,7 @@ Deno.test("answers and refusals are those of withPooledSupabase", async (t) => {
       });
     }
   }
+  await elsewhere.shutdown();
 });
 
 Deno.test("a route that is refused does not run, and takes nothing", async () => {

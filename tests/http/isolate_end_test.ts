@@ -158,3 +158,12 @@ for (const [name, end] of Object.entries({ drain, early_drop: () => unload("earl
     assertEquals([timers.live, timers.set, project.requests.length], [0, set, sent]);
   });
 }
+
+Deno.test("who was refused is waited for by nobody", async () => {
+  await using project = startFakeProject();
+  using timers = watchTimers();
+  const { fetch } = setUp(project, () => Response.json("hello"), { POOL_MIN_CONNECTIONS: "0" });
+  assertEquals((await fetch(await sharedSecretToken({ exp: 1 })))[0], 401);
+  drain();
+  assertEquals(timers.live, 0);
+});

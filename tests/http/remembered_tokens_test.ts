@@ -193,6 +193,21 @@ Deno.test("a token of a new key brings the new key set in, and with it the old o
   assertEquals([await ask(old), jwks.state.fetched], ["401 INVALID_JWT", 2]);
 });
 
+Deno.test("a fetch that brings the same keys forgets nobody", async () => {
+  await using jwks = startJwks(project);
+  using time = new FakeTime();
+  using counted = countChecks();
+  const ask = setUp({ env: jwks.env });
+  const [alice, bob] = [await project.sign({ exp: 4_000_000_000 }), await project.sign({ exp: 4_000_000_001 })];
+  await ask(bob);
+  time.tick(JWKS_MAX_AGE_MS - 1);
+  await ask(alice);
+  time.tick(1);
+  await ask(bob);
+  await ask(alice);
+  assertEquals([jwks.state.fetched, counted.checks], [2, 3]);
+});
+
 Deno.test({
   name: "keys that stay the same keep the memory, keys that cannot be had end it",
   // jose leaves the body of an answer that is no key set unread.

@@ -137,6 +137,13 @@ Deno.test("the session's signal refuses and ends waits", async () => {
   holder.release();
 });
 
+Deno.test("who has gone away already is refused, held place or not", async () => {
+  await using made = rig({ maxConnections: 1 });
+  const session = made.pool.session();
+  await using _held = await session.lease();
+  await assertRejects(() => session.lease({ signal: AbortSignal.abort() }), AcquireAbortedError);
+});
+
 Deno.test("of those who wait for a place one may give up, and the others get it", async () => {
   await using made = rig({ maxConnections: 1 });
   const session = made.pool.session();
