@@ -9,16 +9,15 @@
  */
 import { assert, assertEquals, assertGreater, assertGreaterOrEqual } from "@std/assert";
 import { createClient, type SupabaseClientOptions } from "@supabase/supabase-js";
-import { type PooledContext, withPooledSupabase } from "../../shared/http/mod.ts";
-import { readEnvironment, SupabaseService } from "../../shared/services/mod.ts";
+import type { PooledContext } from "../../shared/http/mod.ts";
 import { SecretWatch } from "../support/secret_watch.ts";
 import { createCallers, PROJECT, PUBLISHABLE, SECRET } from "./callers.ts";
-import { Crowd, type Outcome, type Serve } from "./crowd.ts";
+import { Crowd, type Serve } from "./crowd.ts";
 import type { Database } from "./habits.ts";
+import { runPooled, USERS } from "./pooled_crowd.ts";
 import { seedOfRun } from "./random.ts";
 
 const REQUESTS = Number(Deno.env.get("ISOLATION_REQUESTS") ?? 20_000);
-const USERS = 100;
 
 /** What a failure says first: how to have it again. */
 function describe(violations: readonly string[], seed: number): string {
@@ -30,40 +29,9 @@ function describe(violations: readonly string[], seed: number): string {
   ].join("\n");
 }
 
-/** What a run left, beside its outcome. */
-interface Run extends Outcome {
-  readonly watch: SecretWatch;
-  /** Slots that were still out when everything was over. */
-  readonly left: number;
-}
-
-/** Runs a crowd through pools of its own. */
-async function runPooled(requests: number, seed: number): Promise<Run> {
-  const watch = new SecretWatch();
-  const callers = await createCallers(USERS, watch);
-  let service: SupabaseService<Database> | undefined;
-  const serve: Serve = (handler, api, log) => {
-    service = new SupabaseService<Database>({
-      ...readEnvironment(callers.variables),
-      pool: { maxConnections: 30, requestTimeoutMs: 500, acquireTimeoutMs: 2_000, fetch: api.fetch },
-    });
-    return withPooledSupabase({ auth: ["user", "none"], variables: callers.variables, service, log }, handler);
-  };
-  try {
-    const outcome = await new Crowd({ seed, requests, atOnce: 120, callers, watch }, serve).run();
-    const pools = service ? [service.getConnectionPool(), service.getAdminPool()] : [];
-    const out = () => pools.reduce((sum, pool) => sum + pool.getStats().activeConnections, 0);
-    // What was given to waitUntil goes on after the last answer, for as long as a call may take.
-    for (let round = 0; round < 200 && out() > 0; round++) await new Promise((resolve) => setTimeout(resolve, 10));
-    return { ...outcome, watch, left: out() };
-  } finally {
-    await service?.shutdown(0);
-  }
-}
-
 Deno.test(`${USERS} users never meet, in ${REQUESTS} interleaved requests`, async () => {
   const seed = seedOfRun();
-  const { violations, statuses, rows, kept, api, watch, left } = await runPooled(REQUESTS, seed);
+  const { violations, statuses, rows, kept, api, watch, left, healthAnswers } = await runPooled(REQUESTS, seed);
   assert(violations.length === 0, describe(violations, seed));
   assertEquals(left, 0);
   // All of it has happened, and often: a run in which little went on proves little.
@@ -79,6 +47,7 @@ Deno.test(`${USERS} users never meet, in ${REQUESTS} interleaved requests`, asyn
     "kept things that were refused": [kept.refused, REQUESTS / 50],
     "kept things that still acted for their maker": [kept.served, REQUESTS / 1_000],
     "retries": [api.retried(), REQUESTS / 500],
+    "health answers": [healthAnswers, REQUESTS / 500],
     "texts that were searched for secrets": [watch.texts, 2 * REQUESTS],
     ...Object.fromEntries(Object.entries(api.fates).map(([fate, count]) => [fate, [count, REQUESTS / 1_000]])),
   };
