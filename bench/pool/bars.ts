@@ -3,30 +3,19 @@
  *
  * @module
  */
+import type { Bar as AnyBar } from "../support/bars.ts";
+import type { Figures, Reader } from "../support/figures.ts";
+import type { Metric } from "./cases/mod.ts";
 import { CONTENDERS } from "./contenders/mod.ts";
-import type { Figures, Reader } from "./figures.ts";
 
-/** Something that has to hold. */
-export interface Bar {
-  /** What is measured, in words. */
-  readonly what: string;
-  readonly relation: "at most" | "at least";
-  readonly limit: number;
-  readonly unit: "×" | "bytes" | "bytes each" | "µs" | "ms";
-  /** The figure to hold against the limit; `NaN` if its case was not measured. */
-  readonly figure: (figures: Figures) => number;
-}
+/** A bar of the pool core. */
+export type Bar = AnyBar<Metric>;
 
-/** A bar and how it was met; `undefined` where it was not measured. */
-export interface Verdict extends Omit<Bar, "figure"> {
-  readonly figure: number;
-  readonly holds: boolean | undefined;
-}
-
-const perRound = (expression: (at: Reader) => number) => (figures: Figures) => figures.perRound(expression);
+const perRound = (expression: (at: Reader<Metric>) => number) => (figures: Figures<Metric>) =>
+  figures.perRound(expression);
 
 /** How many times as fast as the fastest of some others we are. */
-const lead = (caseId: string, others: readonly string[]) => (figures: Figures) =>
+const lead = (caseId: string, others: readonly string[]) => (figures: Figures<Metric>) =>
   Math.min(...others.map((id) => figures.timesOurs(caseId, id, "ns")));
 
 const pools = CONTENDERS.filter(({ role }) => role === "pool");
@@ -159,12 +148,3 @@ export const BARS: readonly Bar[] = [
     figure: (figures) => figures.timesOurs("callers", "ours_subscriber", "ns"),
   },
 ];
-
-/** Holds the figures against the bars. */
-export function judge(figures: Figures, bars: readonly Bar[] = BARS): Verdict[] {
-  return bars.map(({ figure: measure, ...bar }) => {
-    const figure = measure(figures);
-    const holds = bar.relation === "at most" ? figure <= bar.limit : figure >= bar.limit;
-    return { ...bar, figure, holds: Number.isNaN(figure) ? undefined : holds };
-  });
-}

@@ -17,83 +17,44 @@
  *
  * @module
  */
-import { judge } from "./bars.ts";
-import { allPhases, closeStands, openStands } from "./cases/mod.ts";
-import { environment } from "./environment.ts";
-import { Figures } from "./figures.ts";
-import { canCollect } from "./heap.ts";
-import { HELP, type Options, parseOptions, UsageError } from "./options.ts";
+import { judge } from "../support/bars.ts";
+import { type Bench, runBench } from "../support/command.ts";
+import { environment } from "../support/environment.ts";
+import { Figures } from "../support/figures.ts";
+import { gather, type Results } from "../support/results.ts";
+import { runRounds, Samples } from "../support/rounds.ts";
+import { BARS } from "./bars.ts";
+import { allPhases, closeStands, type Metric, openStands } from "./cases/mod.ts";
+import { HELP, KNOWN } from "./options.ts";
 import { plot } from "./plot.ts";
 import { report } from "./report.ts";
-import { gather, type Results } from "./results.ts";
-import { runRounds, Samples } from "./rounds.ts";
 
-const RESULTS = new URL("../results/", import.meta.url);
+const bench: Bench<Results<Metric>> = {
+  ...KNOWN,
+  name: "pool",
+  help: HELP,
+  collects: true,
+  async measure({ quick, rounds, only }, onRounds) {
+    const here = environment(["generic-pool", "lightning-pool", "tarn", "p-limit"]);
+    const stands = await openStands();
+    try {
+      const phases = allPhases(stands, !quick).map(({ cases, warmUps, share }) => ({
+        cases: cases.filter(({ id }) => only.length === 0 || only.includes(id)),
+        warmUps,
+        rounds: Math.ceil(rounds * share),
+      })).filter(({ cases }) => cases.length > 0);
+      const onRound = onRounds(phases.reduce((sum, phase) => sum + phase.warmUps + phase.rounds, 0));
+      const samples = new Samples();
+      for (const phase of phases) await runRounds(phase.cases, samples, { ...phase, onRound });
+      const figures = new Figures<Metric>(phases.flatMap(({ cases }) => cases), samples, "ns");
+      // What is kept in the heap is around zero: a ratio of it says nothing.
+      return gather(figures, judge(figures, BARS), { environment: here, rounds, quick }, ["retainedBytes"]);
+    } finally {
+      await closeStands(stands);
+    }
+  },
+  report,
+  plot,
+};
 
-/** Says on the terminal how far it is; nothing where there is no terminal. */
-function progress(total: number): () => void {
-  let round = 0;
-  const encoder = new TextEncoder();
-  return () => {
-    round++;
-    if (!Deno.stderr.isTerminal()) return;
-    Deno.stderr.writeSync(encoder.encode(`\r\x1b[Kround ${round} of ${total}${round === total ? "\n" : ""}`));
-  };
-}
-
-async function measure({ quick, rounds, only }: Options): Promise<Results> {
-  const here = environment();
-  const stands = await openStands();
-  try {
-    const phases = allPhases(stands, !quick).map(({ cases, warmUps, share }) => ({
-      cases: cases.filter(({ id }) => only.length === 0 || only.includes(id)),
-      warmUps,
-      rounds: Math.ceil(rounds * share),
-    })).filter(({ cases }) => cases.length > 0);
-    const onRound = progress(phases.reduce((sum, phase) => sum + phase.warmUps + phase.rounds, 0));
-    const samples = new Samples();
-    for (const phase of phases) await runRounds(phase.cases, samples, { ...phase, onRound });
-    const figures = new Figures(phases.flatMap(({ cases }) => cases), samples);
-    return gather(figures, judge(figures), { environment: here, rounds, quick });
-  } finally {
-    await closeStands(stands);
-  }
-}
-
-/** Where the results of a run go, if anywhere: a partial run must not replace a whole one's. */
-function placeFor({ quick, only, out }: Options): ((name: string) => string | URL) | undefined {
-  if (out !== undefined) return (name) => `${out}/${name}`;
-  return quick || only.length > 0 ? undefined : (name) => new URL(name, RESULTS);
-}
-
-async function write(results: Results, options: Options): Promise<void> {
-  const place = placeFor(options);
-  if (!place) return;
-  await Deno.mkdir(place(""), { recursive: true });
-  await Deno.writeTextFile(place("pool.json"), `${JSON.stringify(results, undefined, 2)}\n`);
-  await Deno.writeTextFile(place("pool.svg"), plot(results));
-  console.log(`Written: pool.json and pool.svg in ${options.out ?? "bench/results"}`);
-}
-
-async function main(args: readonly string[]): Promise<number> {
-  const options = parseOptions(args);
-  if (options.help) {
-    console.log(HELP);
-    return 0;
-  }
-  if (!canCollect()) throw new UsageError("The collector cannot be called: run it with --v8-flags=--expose-gc.");
-  const results = await measure(options);
-  console.log(report(results));
-  await write(results, options);
-  return options.strict && results.bars.some(({ holds }) => holds === false) ? 1 : 0;
-}
-
-if (import.meta.main) {
-  try {
-    Deno.exitCode = await main(Deno.args);
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    console.error(error.message);
-    Deno.exitCode = 2;
-  }
-}
+if (import.meta.main) await runBench(bench, Deno.args);

@@ -1,18 +1,19 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { parseOptions, UsageError } from "../../bench/pool/options.ts";
+import { KNOWN } from "../../bench/pool/options.ts";
+import { parseOptions, UsageError } from "../../bench/support/options.ts";
 
 Deno.test("the arguments of the benchmark are read", () => {
   const all = { help: false, quick: false, rounds: 31, only: [], strict: false, out: undefined };
-  assertEquals(parseOptions([]), all);
-  assertEquals(parseOptions(["--quick"]), { ...all, quick: true, rounds: 9 });
-  assertEquals(parseOptions(["--quick", "--rounds", "3", "--strict"]), {
+  assertEquals(parseOptions([], KNOWN), all);
+  assertEquals(parseOptions(["--quick"], KNOWN), { ...all, quick: true, rounds: 9 });
+  assertEquals(parseOptions(["--quick", "--rounds", "3", "--strict"], KNOWN), {
     ...all,
     quick: true,
     rounds: 3,
     strict: true,
   });
-  assertEquals(parseOptions(["--only=one,sync", "--out", "a=b"]), { ...all, only: ["one", "sync"], out: "a=b" });
-  assertEquals(parseOptions(["--out=a=b", "--help"]), { ...all, out: "a=b", help: true });
+  assertEquals(parseOptions(["--only=one,sync", "--out", "a=b"], KNOWN), { ...all, only: ["one", "sync"], out: "a=b" });
+  assertEquals(parseOptions(["--out=a=b", "--help"], KNOWN), { ...all, out: "a=b", help: true });
 });
 
 Deno.test("an argument that is not understood is named", () => {
@@ -25,5 +26,5 @@ Deno.test("an argument that is not understood is named", () => {
       [["--fast"], "Unknown option --fast"],
       [["--quick=yes"], "Unknown option --quick=yes"],
     ] as const
-  ) assertThrows(() => parseOptions(args), UsageError, message);
+  ) assertThrows(() => parseOptions(args, KNOWN), UsageError, message);
 });

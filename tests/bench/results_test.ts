@@ -1,13 +1,16 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { type Bar, BARS, judge } from "../../bench/pool/bars.ts";
-import { allPhases, type Case, openStands } from "../../bench/pool/cases/mod.ts";
-import { Figures } from "../../bench/pool/figures.ts";
+import { type Bar, BARS } from "../../bench/pool/bars.ts";
+import { allPhases, type Case, type Metric, openStands } from "../../bench/pool/cases/mod.ts";
 import { CASE_IDS } from "../../bench/pool/options.ts";
-import { LogScale, plot } from "../../bench/pool/plot.ts";
-import { report, shown, table } from "../../bench/pool/report.ts";
-import { gather, type Results } from "../../bench/pool/results.ts";
-import { Samples } from "../../bench/pool/rounds.ts";
-import { element } from "../../bench/pool/svg.ts";
+import { plot } from "../../bench/pool/plot.ts";
+import { report } from "../../bench/pool/report.ts";
+import { judge } from "../../bench/support/bars.ts";
+import { Figures } from "../../bench/support/figures.ts";
+import { LogScale } from "../../bench/support/plot.ts";
+import { gather, type Results } from "../../bench/support/results.ts";
+import { Samples } from "../../bench/support/rounds.ts";
+import { element } from "../../bench/support/svg.ts";
+import { shown, table } from "../../bench/support/text.ts";
 
 const one: Case = {
   id: "one",
@@ -16,14 +19,14 @@ const one: Case = {
   entrants: ["ours", "generic_pool", "lightning_pool"].map((id) => ({ id, title: `<${id}>`, measure: () => ({}) })),
 };
 
-function results(): Results {
+function results(): Results<Metric> {
   const samples = new Samples();
   for (const round of [1, 2, 3]) {
     samples.add("one", "ours", "ns", 100 * round);
     samples.add("one", "generic_pool", "ns", 400 * round);
     samples.add("one", "lightning_pool", "ns", 310 * round);
   }
-  const figures = new Figures([one], samples);
+  const figures = new Figures<Metric>([one], samples, "ns");
   const environment = {
     cpu: "A & B",
     cores: 2,
@@ -34,11 +37,11 @@ function results(): Results {
     load: 0.5,
     at: "2026-01-01T00:00:00Z",
   };
-  return gather(figures, judge(figures), { environment, rounds: 3, quick: false });
+  return gather(figures, judge(figures, BARS), { environment, rounds: 3, quick: false });
 }
 
 Deno.test("a bar holds at its limit and not past it, and is open where nothing was measured", () => {
-  const figures = new Figures([], new Samples());
+  const figures = new Figures<Metric>([], new Samples(), "ns");
   const bar = (relation: Bar["relation"], figure: number): Bar => {
     return { what: "", relation, limit: 2, unit: "×", figure: () => figure };
   };
@@ -54,7 +57,10 @@ Deno.test("a bar holds at its limit and not past it, and is open where nothing w
 });
 
 Deno.test("a lead is over the fastest of the others", () => {
-  const verdict = judge(new Figures([one], samplesOf({ ours: 100, generic_pool: 400, lightning_pool: 310 })), BARS)
+  const verdict = judge(
+    new Figures<Metric>([one], samplesOf({ ours: 100, generic_pool: 400, lightning_pool: 310 }), "ns"),
+    BARS,
+  )
     .find(({ what }) => what === "one caller: faster than the fastest pool without a timeout");
   assertEquals(verdict?.figure ?? NaN, 3.1);
   assertEquals(verdict?.holds, true);
@@ -63,7 +69,7 @@ Deno.test("a lead is over the fastest of the others", () => {
 Deno.test("a reading of the clock is taken off before the floor is put beside", () => {
   const samples = samplesOf({ ours: 150, floor: 40 });
   samples.add("sync", "clock_date", "ns", 50);
-  const verdict = judge(new Figures([one], samples))[0];
+  const verdict = judge(new Figures<Metric>([one], samples, "ns"), BARS)[0];
   assertEquals(verdict?.figure ?? NaN, 2.5);
   assertEquals(verdict?.holds, false);
 });
@@ -82,7 +88,7 @@ Deno.test("every case can be asked for, and every bar reads cases and entrants t
   for (const { id, metrics, entrants } of cases) {
     for (const entrant of entrants) for (const metric of metrics) samples.add(id, entrant.id, metric, 1);
   }
-  for (const { what, figure } of judge(new Figures(cases, samples))) assert(!Number.isNaN(figure), what);
+  for (const { what, figure } of judge(new Figures(cases, samples, "ns"), BARS)) assert(!Number.isNaN(figure), what);
   for (const { session } of stands) await session.close();
 });
 

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
-import type { Case, Entrant } from "../../bench/pool/cases/mod.ts";
-import { Figures } from "../../bench/pool/figures.ts";
-import { runRounds, Samples } from "../../bench/pool/rounds.ts";
+import type { Case, Entrant, Metric } from "../../bench/pool/cases/mod.ts";
+import { Figures } from "../../bench/support/figures.ts";
+import { runRounds, Samples } from "../../bench/support/rounds.ts";
 
 function entrant(id: string, measure: Entrant["measure"]): Entrant {
   return { id, title: id, measure };
@@ -36,7 +36,7 @@ Deno.test("a ratio is taken within each round before the median is", () => {
   // The machine was ten times slower in the last two rounds: the medians' ratio would be 20 / 10.
   for (const ns of [10, 11, 10, 100, 110]) samples.add("case", "ours", "ns", ns);
   for (const ns of [30, 33, 20, 200, 330]) samples.add("case", "peer", "ns", ns);
-  const figures = new Figures([], samples);
+  const figures = new Figures<Metric>([], samples, "ns");
   assertEquals(figures.timesOurs("case", "peer", "ns"), 3);
 });
 
@@ -44,7 +44,7 @@ Deno.test("an expression over cases with fewer rounds takes the rounds that all 
   const samples = new Samples();
   for (const ns of [1, 2, 3, 4, 5]) samples.add("often", "ours", "ns", ns);
   for (const ns of [10, 20, 30]) samples.add("seldom", "ours", "ns", ns);
-  const figures = new Figures([], samples);
+  const figures = new Figures<Metric>([], samples, "ns");
   assertEquals(figures.perRound((at) => at("seldom", "ours") + at("often", "ours")), 22);
   assertEquals(figures.perRound((at) => at("never", "ours")), NaN);
 });

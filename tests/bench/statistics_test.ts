@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { median, quantile, shuffled, summarize } from "../../bench/pool/statistics.ts";
+import { median, quantile, shuffled, summarize } from "../../bench/support/statistics.ts";
 
 Deno.test("quantiles lie between the values they fall between", () => {
   assertEquals(median([3, 1, 2]), 2);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Case as AnyCase, Entrant as AnyEntrant, Measurement as AnyMeasurement } from "../../support/case.ts";
 import type { Contender, Session } from "../contenders/mod.ts";
 import type { Driver } from "../drive.ts";
 
@@ -15,26 +16,24 @@ export type Metric =
   /** The longest time in which the event loop served nothing else, in ms. */
   | "longestTickMs"
   /** Bytes of heap still referred to afterwards. */
-  | "retainedBytes";
+  | "retainedBytes"
+  /** Operations done in a second. */
+  | "perSecond"
+  /** The time that half of the operations took at most, in ms. */
+  | "p50Ms"
+  /** The time that 99 % of the operations took at most, in ms. */
+  | "p99Ms"
+  /** The most connections that the server had at once. */
+  | "peakBackends";
 
 /** What one measurement found. */
-export type Measurement = { readonly [M in Metric]?: number };
+export type Measurement = AnyMeasurement<Metric>;
 
 /** One of those measured in a case. */
-export interface Entrant {
-  readonly id: string;
-  readonly title: string;
-  /** Measures once. */
-  measure(): Measurement | Promise<Measurement>;
-}
+export type Entrant = AnyEntrant<Metric>;
 
-/** Something to measure, and all of whom it is measured. In a round, each is measured once. */
-export interface Case {
-  readonly id: string;
-  readonly title: string;
-  readonly metrics: readonly Metric[];
-  readonly entrants: readonly Entrant[];
-}
+/** Something to measure, and all of whom it is measured. */
+export type Case = AnyCase<Metric>;
 
 /** A contender that is ready to be measured. */
 export interface Stand {

@@ -5,7 +5,7 @@
  */
 import { clearImmediate, setImmediate } from "node:timers";
 import type { LendSession } from "../contenders/mod.ts";
-import { heapLive } from "../heap.ts";
+import { heapLive } from "../../support/heap.ts";
 import type { Case, Measurement, Stand } from "./case.ts";
 
 const TIMEOUT_MS = 20;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { heapLive, heapUsed, tidy } from "../heap.ts";
+import { heapLive, heapUsed, tidy } from "../../support/heap.ts";
 import { CALLERS, type Case, type Stand } from "./case.ts";
 
 /** So little is allocated between two readings of the heap that no collection comes between them. */

@@ -5,7 +5,7 @@
  */
 import { systemClock } from "../../../shared/resilience/mod.ts";
 import { openPool, type Thing } from "../contenders/mod.ts";
-import { tidy } from "../heap.ts";
+import { tidy } from "../../support/heap.ts";
 import { type Case, type Entrant, SLOTS, TIMEOUT_MS } from "./case.ts";
 
 const OPS = 200_000;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { tidy } from "../heap.ts";
+import { tidy } from "../../support/heap.ts";
 import { CALLERS, type Case, type Measurement, type Stand } from "./case.ts";
 
 /** Every measurement takes about so long, whoever is measured, so that each of many rounds is short. */

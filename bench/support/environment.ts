@@ -23,8 +23,12 @@ export interface Environment {
 
 const PEERS = ["generic-pool", "lightning-pool", "tarn", "p-limit"] as const;
 
-/** This machine, now. */
-export function environment(): Environment {
+/**
+ * This machine, now.
+ *
+ * @param names Those we compare with.
+ */
+export function environment(names: readonly (keyof typeof importMap.imports)[] = PEERS): Environment {
   const processors = cpus();
   return {
     cpu: processors[0]?.model.trim() ?? "unknown",
@@ -32,7 +36,7 @@ export function environment(): Environment {
     os: `${Deno.build.os} ${Deno.build.arch}`,
     deno: Deno.version.deno,
     v8: Deno.version.v8,
-    peers: Object.fromEntries(PEERS.map((name) => [name, importMap.imports[name].replace(/^.*@/, "")])),
+    peers: Object.fromEntries(names.map((name) => [name, importMap.imports[name].replace(/^.*@/, "")])),
     load: Deno.loadavg()[0] ?? NaN,
     at: new Date().toISOString(),
   };

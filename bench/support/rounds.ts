@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Case, Metric } from "./cases/mod.ts";
+import type { Case } from "./case.ts";
 import { shuffled } from "./statistics.ts";
 
 /** All figures, by case, entrant and metric; one to a round. */
@@ -13,7 +13,7 @@ export class Samples {
   readonly #series = new Map<string, number[]>();
 
   /** Adds the figure of the next round. */
-  add(caseId: string, entrantId: string, metric: Metric, value: number): void {
+  add(caseId: string, entrantId: string, metric: string, value: number): void {
     const key = `${caseId}/${entrantId}/${metric}`;
     const series = this.#series.get(key);
     if (series) series.push(value);
@@ -21,7 +21,7 @@ export class Samples {
   }
 
   /** The figures of one entrant, first round first; empty if it was not measured. */
-  of(caseId: string, entrantId: string, metric: Metric): readonly number[] {
+  of(caseId: string, entrantId: string, metric: string): readonly number[] {
     return this.#series.get(`${caseId}/${entrantId}/${metric}`) ?? [];
   }
 }
@@ -39,7 +39,11 @@ export interface RoundsOptions {
 }
 
 /** Measures all of `cases` in so many rounds, and adds what was found to `samples`. */
-export async function runRounds(cases: readonly Case[], samples: Samples, options: RoundsOptions): Promise<void> {
+export async function runRounds<M extends string>(
+  cases: readonly Case<M>[],
+  samples: Samples,
+  options: RoundsOptions,
+): Promise<void> {
   const { rounds, warmUps, onRound, random } = options;
   for (let round = -warmUps; round < rounds; round++) {
     onRound?.();
