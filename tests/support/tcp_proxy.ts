@@ -1,0 +1,232 @@
+/**
+ * A proxy between a client and a server, on loopback, that does to them what
+ * networks do: refuse, reset, go silent, be slow, break off in the middle.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import net from "node:net";
+
+/** Where bytes come from. */
+export type Side = "client" | "server";
+
+/** Sees bytes as they come in, before any fault touches them. */
+export type Tap = (from: Side, bytes: Uint8Array, connection: ProxiedConnection) => void;
+
+const LOOPBACK = "127.0.0.1";
+
+/** Bytes on their way from one side to the other, in order. */
+class Direction {
+  readonly #from: net.Socket;
+  readonly #to: net.Socket;
+  readonly #connection: ProxiedConnection;
+  readonly #queue: { readonly bytes: Buffer; readonly dueMs: number }[] = [];
+  #ended = false;
+  #pumping = false;
+
+  constructor(from: net.Socket, to: net.Socket, side: Side, connection: ProxiedConnection, proxy: TcpProxy) {
+    this.#from = from;
+    this.#to = to;
+    this.#connection = connection;
+    from.on("data", (bytes: Buffer) => {
+      proxy.tap?.(side, bytes, connection);
+      this.#queue.push({ bytes, dueMs: performance.now() + proxy.latencyMs });
+      void this.#pump(side);
+    });
+    from.on("end", () => {
+      this.#ended = true;
+      void this.#pump(side);
+    });
+  }
+
+  async #pump(side: Side): Promise<void> {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    for (let next = this.#queue[0]; next; next = this.#queue[0]) {
+      const leftMs = next.dueMs - performance.now();
+      if (leftMs > 0) await new Promise((resolve) => setTimeout(resolve, leftMs));
+      await this.#connection.flowing;
+      this.#queue.shift();
+      const passed = side === "server" ? this.#connection.allow(next.bytes) : next.bytes;
+      if (passed.length > 0 && !this.#to.destroyed && !this.#to.write(passed)) await this.#drained();
+      if (passed.length < next.bytes.length) this.#connection.reset();
+    }
+    if (this.#ended) {
+      await this.#connection.flowing;
+      this.#to.end();
+    }
+    this.#pumping = false;
+  }
+
+  /** The receiver is slower than the sender, who is made to wait. */
+  async #drained(): Promise<void> {
+    this.#from.pause();
+    await new Promise<void>((resolve) => {
+      this.#to.once("drain", resolve);
+      this.#to.once("close", resolve);
+    });
+    this.#from.resume();
+  }
+}
+
+/** One connection through a proxy. */
+export class ProxiedConnection {
+  /** Resolves when bytes may pass. */
+  flowing: Promise<void> = Promise.resolve();
+
+  readonly #client: net.Socket;
+  readonly #server: net.Socket;
+  #resume: (() => void) | undefined = undefined;
+  #left = Infinity;
+
+  /** For the proxy. */
+  constructor(client: net.Socket, server: net.Socket) {
+    this.#client = client;
+    this.#server = server;
+  }
+
+  /** Breaks it off in both directions, with RST: what is under way is lost. */
+  reset(): void {
+    for (const socket of [this.#client, this.#server]) {
+      // One that is not connected yet has nothing to reset.
+      if (socket.connecting) socket.destroy();
+      else socket.resetAndDestroy();
+    }
+    this.resume();
+  }
+
+  /** Goes silent: nothing passes, ends included, and neither side is told. */
+  stall(): void {
+    if (this.#resume) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.flowing = promise;
+    this.#resume = resolve;
+  }
+
+  /** Lets through what was held back. */
+  resume(): void {
+    this.#resume?.();
+    this.#resume = undefined;
+    this.flowing = Promise.resolve();
+  }
+
+  /** Lets so many more bytes of the server's through, and resets it in the middle of what follows. */
+  cutAfter(bytes: number): void {
+    this.#left = bytes;
+  }
+
+  /** For the proxy: how much of what the server sent may pass. */
+  allow(bytes: Buffer): Buffer {
+    const passed = bytes.length <= this.#left ? bytes : bytes.subarray(0, this.#left);
+    this.#left -= passed.length;
+    return passed;
+  }
+}
+
+/** A proxy to one server. */
+export class TcpProxy implements AsyncDisposable {
+  /** How long each byte is on its way, in each direction, in ms. Default: 0. */
+  latencyMs = 0;
+  /** Sees everything. Default: nobody does. */
+  tap: Tap | undefined = undefined;
+  /** How many connections it has accepted so far. */
+  accepted = 0;
+
+  readonly #target: { readonly host: string; readonly port: number };
+  readonly #connections = new Set<ProxiedConnection>();
+  #server: net.Server;
+  #port = 0;
+  #stalled = false;
+
+  private constructor(target: { readonly host: string; readonly port: number }) {
+    this.#target = target;
+    this.#server = this.#create();
+  }
+
+  /** Starts one, on a port that is free. */
+  static async start(target: { readonly host: string; readonly port: number }): Promise<TcpProxy> {
+    const proxy = new TcpProxy(target);
+    await proxy.#listen();
+    return proxy;
+  }
+
+  /** Where it listens. */
+  get port(): number {
+    return this.#port;
+  }
+
+  /** What is connected now, oldest first. */
+  get connections(): readonly ProxiedConnection[] {
+    return [...this.#connections];
+  }
+
+  /** Refuses new connections, as a port does where nobody listens. Those that are there stay. */
+  async refuse(): Promise<void> {
+    const server = this.#server;
+    if (!server.listening) return;
+    // It calls back only when the last connection has gone; it stops listening at once.
+    server.close();
+    while (server.listening) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+
+  /** Accepts connections again, on the same port. */
+  async accept(): Promise<void> {
+    if (this.#server.listening) return;
+    this.#server = this.#create();
+    await this.#listen();
+  }
+
+  /** Resets every connection. */
+  reset(): void {
+    for (const connection of this.#connections) connection.reset();
+  }
+
+  /** Goes silent on every connection, and on those to come. */
+  stall(): void {
+    this.#stalled = true;
+    for (const connection of this.#connections) connection.stall();
+  }
+
+  /** Lets through what was held back. */
+  resume(): void {
+    this.#stalled = false;
+    for (const connection of this.#connections) connection.resume();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.refuse();
+    this.reset();
+  }
+
+  async #listen(): Promise<void> {
+    const server = this.#server;
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(this.#port, LOOPBACK, resolve);
+    });
+    const address = server.address();
+    if (typeof address === "object" && address) this.#port = address.port;
+  }
+
+  #create(): net.Server {
+    return net.createServer({ allowHalfOpen: true, noDelay: true }, (client) => this.#connect(client));
+  }
+
+  #connect(client: net.Socket): void {
+    this.accepted++;
+    const server = net.connect({ ...this.#target, allowHalfOpen: true, noDelay: true });
+    const connection = new ProxiedConnection(client, server);
+    if (this.#stalled) connection.stall();
+    this.#connections.add(connection);
+    new Direction(client, server, "client", connection, this);
+    new Direction(server, client, "server", connection, this);
+    let open = 2;
+    for (const [socket, other] of [[client, server], [server, client]] as const) {
+      socket.on("error", () => {});
+      socket.on("close", (failed: boolean) => {
+        if (--open === 0) this.#connections.delete(connection);
+        void connection.flowing.then(() => failed && !other.destroyed ? connection.reset() : other.end());
+      });
+    }
+  }
+}
