@@ -9,7 +9,7 @@ import type { AuthError, AuthModeWithKey, AuthResult, JWTClaims, SupabaseEnv } f
 import { decodeProtectedHeader } from "jose";
 import { deepFreeze } from "./deep_freeze.ts";
 import { JwksSource, type KeySet } from "./jwks_source.ts";
-import { invalidToken } from "./refusal.ts";
+import { invalidToken, type TokenFailure } from "./refusal.ts";
 import { createSecretVerifier, type ExpectedClaims, type SecretVerifier } from "./shared_secret.ts";
 import { TokenMemory, type VerifiedWith } from "./token_memory.ts";
 import { DEFAULT_USER_ROLES, toUserClaims, userTokenFailure } from "./user_token.ts";
@@ -100,7 +100,7 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     const earlier = await earlierMatch(request);
     if (earlier) return earlier;
     const { claims, failure } = await verifier.verify(token, expected);
-    if (failure) return refuse(request, token, failure);
+    if (failure) return await refuse(request, token, failure);
     const jwtClaims = claims as JWTClaims;
     return {
       auth: { authMode: "user", token, jwtClaims, userClaims: toUserClaims(jwtClaims), keyName: null },
@@ -115,9 +115,9 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     return { verdict: await withLibrary(request, modes, keys), verifiedWith: keys };
   }
 
-  function refuse(request: Request, token: string, failure: Parameters<typeof invalidToken>[2]): Verdict {
+  async function refuse(request: Request, token: string, failure: TokenFailure): Promise<Verdict> {
     const { apikey } = extractCredentials(request);
-    return { auth: null, error: invalidToken(modes, { token, apikey }, failure) };
+    return { auth: null, error: await invalidToken(modes, { token, apikey }, failure) };
   }
 
   const isCurrent = (by: VerifiedWith) => by === secret || by === (source ? source.fresh : inline);
@@ -135,7 +135,7 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     const { auth } = verdict;
     if (auth?.authMode !== "user") return verdict;
     const failure = userTokenFailure(auth.jwtClaims ?? {}, roles, now());
-    if (failure) return refuse(request, token, failure);
+    if (failure) return await refuse(request, token, failure);
     deepFreeze(auth);
     if (memory.on && verifiedWith) memory.remember(token, verifiedWith, auth, Number(auth.jwtClaims?.exp) * 1_000);
     return verdict;

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { SupabaseServerError } from "@supabase/server";
 import type { MiddlewareHandler } from "hono";
 import { PoolError } from "../pool/mod.ts";
 import { ServiceError } from "../services/mod.ts";
@@ -11,6 +10,7 @@ import { isApiError } from "./error_response.ts";
 import type { PooledSupabaseOptions } from "./handler_options.ts";
 import type { PooledContext } from "./pooled_context.ts";
 import { RequestError } from "./request_error.ts";
+import { isServerError } from "./refusal.ts";
 import { createRequestHandler } from "./request_handler.ts";
 
 /** What a route finds in `c.var`. */
@@ -30,8 +30,8 @@ export type PooledMiddlewareOptions<Database> = Omit<PooledSupabaseOptions<Datab
 
 /** Whether an error has an answer of its own here, better than a plain 500. */
 function hasAnswer(error: unknown): boolean {
-  const ours = [PoolError, ServiceError, RequestError, SupabaseServerError];
-  return ours.some((type) => error instanceof type) || isApiError(error);
+  const ours = [PoolError, ServiceError, RequestError];
+  return ours.some((type) => error instanceof type) || isServerError(error) || isApiError(error);
 }
 
 /**

@@ -4,12 +4,31 @@
  *
  * @module
  */
-import { type AuthError, ErrorCodeHeader, type ErrorResponseConfig, Errors, InvalidJwtError } from "@supabase/server";
+import type { AuthError, ErrorResponseConfig, SupabaseEnv, SupabaseServerError } from "@supabase/server";
 import type { AuthFailureContext, AuthModeWithKey, Credentials } from "@supabase/server";
+import { createAdminClient } from "@supabase/server/core";
 import { decodeProtectedHeader } from "jose";
 
 /** The header that carries the code of a refusal. */
-export const ERROR_CODE_HEADER: string = ErrorCodeHeader;
+export const ERROR_CODE_HEADER = "x-supabase-server-error";
+
+/** What errors of `@supabase/server` say of their origin. */
+const SOURCE = "@supabase/server";
+
+/** Whether it is an error of `@supabase/server`. Not by its class: that is where all of that package would be loaded. */
+export function isServerError(error: unknown): error is SupabaseServerError {
+  return error instanceof Error && Reflect.get(error, "source") === SOURCE;
+}
+
+/**
+ * Throws what `@supabase/server` throws where an admin client is asked for and no secret key is configured.
+ *
+ * @throws {EnvError} `MISSING_DEFAULT_SECRET_KEY`.
+ */
+export function throwMissingSecretKey({ url, publishableKeys, jwks }: SupabaseEnv): never {
+  createAdminClient({ env: { url, publishableKeys, secretKeys: {}, jwks } });
+  throw new TypeError("@supabase/server made an admin client without a key");
+}
 
 /** Why a token was refused, and what its sender can do. Never holds a claim's value. */
 export interface TokenFailure {
@@ -62,12 +81,13 @@ function headerOf(token: string): Record<string, unknown> {
   }
 }
 
-/** The `INVALID_JWT` refusal of a bearer token. */
-export function invalidToken(
+/** The `INVALID_JWT` refusal of a bearer token. Its maker is loaded when it is needed: most isolates never refuse one. */
+export async function invalidToken(
   modes: readonly AuthModeWithKey[],
   credentials: Credentials & { readonly token: string },
   failure: TokenFailure,
-): AuthError {
+): Promise<AuthError> {
+  const { Errors, InvalidJwtError } = await import("@supabase/server");
   return Errors[InvalidJwtError]({
     authModes: modes,
     received: { authorization: "bearer", apikey: apiKeyFormat(credentials.apikey) },

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type AuthError, SupabaseServerError } from "@supabase/server";
+import type { AuthError } from "@supabase/server";
 import { PoolError } from "../pool/mod.ts";
 import { type Clock, systemClock } from "../resilience/mod.ts";
 import { IdentityError } from "../supabase/mod.ts";
@@ -15,7 +15,7 @@ import { type PooledHandler, type PooledSupabaseOptions, prepare, type Prepared 
 import { answerHealth, isHealthPath } from "./health.ts";
 import { type HeaderStats, NO_POOL, stampPoolHeaders } from "./pool_headers.ts";
 import { problem } from "./problem.ts";
-import { refusal } from "./refusal.ts";
+import { isServerError, refusal } from "./refusal.ts";
 import { RequestScope, type ScopeEvents } from "./request_scope.ts";
 import { lazyRuntime, type Runtime } from "./runtime.ts";
 
@@ -40,7 +40,7 @@ function forgotten(count: number): PoolError {
 
 /** The answer to what went wrong, in the form of whoever refused. */
 function failure(error: unknown): Response {
-  if (!(error instanceof SupabaseServerError)) return errorResponse(error);
+  if (!isServerError(error)) return errorResponse(error);
   return problem({
     status: error.status,
     code: error.code,

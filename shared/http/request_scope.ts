@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { type AuthMode, type AuthResult, Errors } from "@supabase/server";
-import { MissingDefaultSecretKeyError } from "@supabase/server";
+import type { AuthMode, AuthResult, SupabaseEnv } from "@supabase/server";
 import type { SupabaseClient } from "@supabase/supabase-js";
 import type { AcquireOptions } from "../pool/mod.ts";
 import {
@@ -17,6 +16,7 @@ import {
 import type { Deadline } from "./deadline.ts";
 import { HeldLeases } from "./held_leases.ts";
 import type { LeaseDefaults, PooledContext, RequestClientPool } from "./pooled_context.ts";
+import { throwMissingSecretKey } from "./refusal.ts";
 import type { RequestPool, Runtime } from "./runtime.ts";
 
 interface Background {
@@ -32,10 +32,8 @@ function edgeRuntime(): Background | undefined {
 }
 
 /** Stands where the admin client would be, so that a handler may name it without using it. */
-function missingAdmin<Client extends object>(names: string[]): Client {
-  const refuse = (): never => {
-    throw Errors[MissingDefaultSecretKeyError](names);
-  };
+function missingAdmin<Client extends object>(env: SupabaseEnv): Client {
+  const refuse = () => throwMissingSecretKey(env);
   return new Proxy<Client>({} as Client, { get: refuse, set: refuse, has: refuse });
 }
 
@@ -180,7 +178,7 @@ export class RequestScope<Database> {
     );
     const supabase = once(() => this.#defer(user()));
     const supabaseAdmin = once(() =>
-      secretKey === undefined ? missingAdmin<SupabaseClient<Database>>(Object.keys(secretKeys)) : this.#defer(admin())
+      secretKey === undefined ? missingAdmin<SupabaseClient<Database>>(environment) : this.#defer(admin())
     );
     const poolOf = (session: ClientSession<Database>): RequestClientPool<Database> => ({
       ...this.#held.watch(session),
@@ -203,7 +201,7 @@ export class RequestScope<Database> {
         return pool();
       },
       get adminPool() {
-        if (secretKey === undefined) throw Errors[MissingDefaultSecretKeyError]([]);
+        if (secretKey === undefined) throwMissingSecretKey(environment);
         return adminPool();
       },
       waitUntil: (promise) => this.#waitUntil(promise),

@@ -58,10 +58,10 @@ Deno.test("every attempt counts, and there is none after it", async () => {
   );
   rig.project.answer = () => problem({ status: 503, code: "PGRST000", title: "no database" });
   assertEquals(await answerOf(rig, MS), OVER);
-  assert(attempts > 2, `${attempts}`);
-  const sent = rig.project.requests.length;
-  await delay(30);
-  assertEquals([rig.project.requests.length, rig.service.getPoolStats().activeConnections], [sent, 0]);
+  const made = attempts;
+  assert(made > 1, `${made}`);
+  await delay(100);
+  assertEquals([attempts, rig.service.getPoolStats().activeConnections], [made, 0]);
 });
 
 /** A body that begins and never ends, and whether somebody still wants it. */

@@ -1,0 +1,41 @@
+/** What is known of `@supabase/server` here without loading it is what it says itself. */
+import { assert, assertEquals, assertFalse, assertThrows } from "@std/assert";
+import {
+  EnvError,
+  ErrorCodeHeader,
+  Errors,
+  InvalidJwtError,
+  MissingCredentialsError,
+  MissingDefaultSecretKeyError,
+} from "@supabase/server";
+import { ERROR_CODE_HEADER, invalidToken, isServerError, throwMissingSecretKey } from "../../shared/http/refusal.ts";
+import { URL_OF_PROJECT } from "./fake_pools.ts";
+import { sharedSecretToken } from "./tokens.ts";
+
+Deno.test("its header, and its errors", () => {
+  assertEquals(ERROR_CODE_HEADER, ErrorCodeHeader);
+  const absent = Errors[MissingCredentialsError]({
+    authModes: ["user"],
+    received: { authorization: "absent", apikey: "absent" },
+  });
+  for (const error of [Errors[MissingDefaultSecretKeyError]([]), absent]) {
+    assert(isServerError(error));
+  }
+  for (const other of [new Error("no"), { source: "@supabase/server" }, undefined, "@supabase/server"]) {
+    assertFalse(isServerError(other));
+  }
+});
+
+Deno.test("a missing secret key", () => {
+  const keys = { publishableKeys: { default: "sb_publishable_a" }, secretKeys: {}, jwks: null };
+  const error = assertThrows(() => throwMissingSecretKey({ url: URL_OF_PROJECT, ...keys }), EnvError);
+  const theirs = Errors[MissingDefaultSecretKeyError]([]);
+  assertEquals([error.code, error.message], [theirs.code, theirs.message]);
+});
+
+Deno.test("a refused token", async () => {
+  const token = await sharedSecretToken();
+  const error = await invalidToken(["user"], { token, apikey: null }, { reason: "it is old", hint: "get another" });
+  assertEquals([error.code, error.status, error.hint], [InvalidJwtError, 401, "get another"]);
+  assertFalse(JSON.stringify(error).includes(token));
+});
