@@ -11,7 +11,7 @@ export interface Bar<M extends string> {
   readonly what: string;
   readonly relation: "at most" | "at least";
   readonly limit: number;
-  readonly unit: "×" | "bytes" | "bytes each" | "µs" | "ms";
+  readonly unit: "×" | "bytes" | "bytes each" | "µs" | "ms" | "round trips" | "connections";
   /** The figure to hold against the limit; `NaN` if its case was not measured. */
   readonly figure: (figures: Figures<M>) => number;
 }

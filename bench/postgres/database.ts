@@ -1,0 +1,96 @@
+/**
+ * The server that is measured on.
+ *
+ * @module
+ */
+// @ts-types="@types/pg"
+import pg from "pg";
+import { type LocalPostgres, startPostgres } from "../../local/mod.ts";
+
+/** How to log in. */
+export interface Login {
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly user: string;
+  readonly password: string;
+}
+
+const AUTHENTICATOR_PASSWORD = "measured-on-loopback-only";
+
+const SETUP = `
+create table item (id int primary key, name text, price numeric, made timestamptz default now(), ok bool default true);
+insert into item select i, 'name ' || i, i * 1.5 from generate_series(1, 1000) i;
+analyze item;
+create role anon nologin noinherit;
+create role authenticated nologin noinherit;
+create role authenticator login noinherit password '${AUTHENTICATOR_PASSWORD}';
+grant anon, authenticated to authenticator;
+grant select on item to authenticated;
+alter table item enable row level security;
+create policy read on item for select to authenticated using (true);
+`;
+
+/** A server with a table of a thousand rows. */
+export class BenchDatabase implements AsyncDisposable {
+  readonly #server: LocalPostgres;
+  readonly #watcher: pg.Client;
+  #watched: { readonly prefix: string; peak: number; over: boolean; readonly done: Promise<void> } | undefined;
+
+  private constructor(server: LocalPostgres, watcher: pg.Client) {
+    this.#server = server;
+    this.#watcher = watcher;
+  }
+
+  /** Starts it. */
+  static async start(): Promise<BenchDatabase> {
+    const server = await startPostgres();
+    const watcher = new pg.Client(server.url);
+    await watcher.connect();
+    await watcher.query(SETUP);
+    return new BenchDatabase(server, watcher);
+  }
+
+  /** How the owner of the table logs in. */
+  get owner(): Login {
+    const { hostname, port, username, password } = new URL(this.#server.url);
+    return { host: hostname, port: Number(port), database: "postgres", user: username, password };
+  }
+
+  /** How callers are acted for. */
+  get authenticator(): Login {
+    return { ...this.owner, user: "authenticator", password: AUTHENTICATOR_PASSWORD };
+  }
+
+  /** Watches how many connections the server has whose `application_name` is `name`, until {@linkcode peak}. */
+  watch(name: string): void {
+    const watched = { prefix: name, peak: 0, over: false, done: Promise.resolve() };
+    watched.done = (async () => {
+      while (!watched.over) {
+        const { rows } = await this.#watcher.query(
+          "select count(*)::int as n from pg_stat_activity where application_name = $1",
+          [name],
+        );
+        watched.peak = Math.max(watched.peak, rows[0].n);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    })();
+    this.#watched = watched;
+  }
+
+  /** The most there were at once since {@linkcode watch}. */
+  async peak(): Promise<number> {
+    const watched = this.#watched;
+    if (!watched) return NaN;
+    this.#watched = undefined;
+    watched.over = true;
+    await watched.done;
+    return watched.peak;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.peak();
+    await this.#watcher.end();
+    await this.#server[Symbol.asyncDispose]();
+  }
+}
