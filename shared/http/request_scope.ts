@@ -6,6 +6,7 @@
 import type { AuthMode, AuthResult, SupabaseEnv } from "@supabase/server";
 import type { SupabaseClient } from "@supabase/supabase-js";
 import type { AcquireOptions } from "../pool/mod.ts";
+import { toServiceError } from "../services/mod.ts";
 import {
   type ClientSession,
   type DeferredLease,
@@ -127,7 +128,7 @@ export class RequestScope<Database> {
   explain(error: unknown): unknown {
     for (const { client } of this.#leases) {
       const failure = transportFailure(client, error);
-      if (failure !== undefined) return failure;
+      if (failure !== undefined) return toServiceError(failure);
     }
     return error;
   }

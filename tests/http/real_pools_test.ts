@@ -91,6 +91,18 @@ Deno.test("the project's refusal keeps its status, and its details stay here", a
   assertFalse(text.includes("Ada"));
 });
 
+Deno.test("a project that cannot be reached is its failure, not ours, though supabase-js makes a text of it", async () => {
+  await using rig = setUp(async (_request, { supabase }) => {
+    const { data, error } = await supabase.from("notes").select();
+    if (error) throw error;
+    return Response.json(data);
+  });
+  await rig.project[Symbol.asyncDispose]();
+  const response = await rig.fetch("/f");
+  assertEquals([response.status, (await response.json()).code], [503, "UPSTREAM_UNAVAILABLE"]);
+  assert(rig.log.join("").includes("refused"), "the log says why");
+});
+
 Deno.test("when the caller leaves, its call is aborted and its place is free", async () => {
   await using rig = setUp(list, { POOL_MAX_CONNECTIONS: "1" });
   const arrived = Promise.withResolvers<Request>();
