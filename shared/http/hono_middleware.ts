@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import { PoolError } from "../pool/mod.ts";
 import { ServiceError } from "../services/mod.ts";
 import { isApiError } from "./error_response.ts";
@@ -34,6 +34,24 @@ function hasAnswer(error: unknown): boolean {
   return ours.some((type) => error instanceof type) || isServerError(error) || isApiError(error);
 }
 
+/** Errors that {@linkcode onPooledError} leaves to the middleware. */
+const leftToUs = new WeakSet<object>();
+
+/**
+ * `onError` of an app that leaves every error to {@linkcode pooledSupabase}: it
+ * is answered and logged as by `withPooledSupabase`, redacted. Hono's own
+ * `onError` prints what was thrown, and an error of the Data API holds values
+ * of rows in its `details`.
+ *
+ * ```ts
+ * app.onError(onPooledError);
+ * ```
+ */
+export function onPooledError(error: Error, c: Context): Response {
+  leftToUs.add(error);
+  return c.text("Internal Server Error", 500);
+}
+
 /**
  * `withPooledSupabase` as a middleware of Hono, for functions with many routes:
  *
@@ -53,7 +71,8 @@ function hasAnswer(error: unknown): boolean {
  * context was set by an earlier middleware keeps it, so that single routes may
  * ask for other credentials. Errors that this library has an answer for (its
  * own, the Data API's, `RequestError`) become that answer, unless `onError` of
- * the app gave them a status other than 500; all others are Hono's.
+ * the app gave them a status other than 500; all others are Hono's. With
+ * {@linkcode onPooledError} for the app's `onError` all are ours.
  */
 // deno-lint-ignore no-explicit-any -- untyped rows, as SupabaseClient and withSupabase default to
 export function pooledSupabase<Database = any>(
@@ -66,7 +85,7 @@ export function pooledSupabase<Database = any>(
       c.set("supabaseContext", context);
       await next();
       const unheard = c.req.raw.signal.aborted; // the caller left: whatever was thrown came of it
-      if (c.error && c.res.status === 500 && (unheard || hasAnswer(c.error))) throw c.error;
+      if (c.error && c.res.status === 500 && (unheard || leftToUs.has(c.error) || hasAnswer(c.error))) throw c.error;
       return c.res;
     });
     if (answer === c.res) return;

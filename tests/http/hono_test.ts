@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertFalse } from "@std/assert";
 import { delay } from "@std/async";
 import { Hono } from "hono";
-import { type PooledEnv, type PooledMiddlewareOptions, pooledSupabase } from "../../shared/http/hono.ts";
+import { onPooledError, type PooledEnv, type PooledMiddlewareOptions, pooledSupabase } from "../../shared/http/hono.ts";
 import { type PooledHandler, RequestError, withPooledSupabase } from "../support/http.ts";
 import { AcquireTimeoutError } from "../../shared/pool/mod.ts";
 import { PooledBaseService, readEnvironment, SupabaseService } from "../../shared/services/mod.ts";
@@ -151,7 +151,7 @@ Deno.test("on real pools: one place per request, its deadline, and the caller wh
   const service = new SupabaseService<unknown>(readEnvironment(variables));
   const log: string[] = [];
   const app: App = new Hono();
-  const options = { variables, service, deadlineMs: 50, log: (line: string) => log.push(line) };
+  const options = { variables, service, deadlineMs: 1_000, log: (line: string) => log.push(line) };
   app.use("*", pooledSupabase<unknown>({ ...options, auth: "user" }));
   app.get("/items", async (c) => c.json(await new ItemService(c.var.supabaseContext.pool).list()));
   const headers = { Authorization: `Bearer ${await sharedSecretToken()}` };
@@ -184,4 +184,25 @@ Deno.test("who uses no Hono loads none", async () => {
   const loaded: string[] = modules.map(({ specifier }: { specifier: string }) => specifier);
   assert(loaded.some((specifier) => specifier.includes("npm:/jose@")), "the list names what is loaded");
   assertEquals(loaded.filter((specifier) => /npm:\/hono@/.test(specifier)), []);
+});
+
+Deno.test("with onPooledError every error is answered and logged here, and nothing of it is printed", async () => {
+  const printed: unknown[][] = [];
+  const print = console.error;
+  console.error = (...what) => printed.push(what);
+  try {
+    const { app, log } = onFakes((app) => {
+      app.onError(onPooledError);
+      app.get("/api", () => Promise.reject({ code: "22P02", message: "no", details: "row (Ada)", hint: null }));
+      app.get("/bug", () => Promise.reject(new TypeError("a bug")));
+    }, { auth: "none" });
+    const api = await app.request("/api");
+    assertEquals([api.status, (await api.json()).code], [400, "22P02"]);
+    const bug = await app.request("/bug");
+    assertEquals([bug.status, (await bug.json()).code], [500, "INTERNAL_ERROR"]);
+    assertEquals(log.map((line) => JSON.parse(line).error.message), ["a bug"]);
+    assertEquals(printed, []);
+  } finally {
+    console.error = print;
+  }
 });
