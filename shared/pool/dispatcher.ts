@@ -20,7 +20,6 @@ import type { Lane } from "./lane.ts";
 import { LeakWatch } from "./leak_watch.ts";
 import { Lease } from "./lease.ts";
 import { Ledger, type PoolLimits } from "./limits.ts";
-import type { Recorders } from "./recorders.ts";
 import type { ResourceFactory } from "./resource_factory.ts";
 import { READY, type Slot } from "./slot.ts";
 import { type PoolStats, snapshot } from "./stats.ts";
@@ -40,9 +39,9 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
   readonly #waiters: WaitingRoom<T>;
   readonly #sweeper: Sweeper;
   readonly #leaks: LeakWatch<T>;
-  readonly #recorders: Recorders;
   readonly #ledger: Ledger;
   readonly #onEmpty: () => void;
+  readonly #stacks: boolean;
   /** The latest reading of the clock. A reading costs about as much as all the rest of a lease. */
   #now: number;
   #totalAcquired = 0;
@@ -61,14 +60,13 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
     clock: Clock,
     random: () => number,
     events: EventHub<PoolEvents<T>>,
-    recorders: Recorders,
     onEmpty: () => void,
   ) {
     this.#config = config;
     this.#clock = clock;
     this.#events = events;
-    this.#recorders = recorders;
     this.#onEmpty = onEmpty;
+    this.#stacks = config.captureLeaseStacks;
     this.#now = clock.now();
     const { maxConnections, minConnections, reservedConnections } = config;
     this.#ledger = new Ledger({ maxConnections, minConnections, reservedConnections });
@@ -149,11 +147,10 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
   giveBack(lease: Lease<T>, slot: Slot<T>, destroy: boolean): void {
     this.#ledger.add(lease.lane === "admin", -1);
     const waited = this.#waiters.size > 0;
-    const heard = this.#events.heard;
-    const recorded = this.#recorders.active;
+    const told = this.#events.active;
     // Where it is only kept, a time too early does: it is judged by a new reading before it is lent.
-    const now = waited || heard || recorded ? this.#now = this.#clock.now() : this.#now;
-    if (heard) this.#leaks.released(lease, slot.resource, now);
+    const now = waited || told ? this.#now = this.#clock.now() : this.#now;
+    if (told) this.#leaks.released(lease, slot.resource, now);
     if (!this.#inventory.takeBack(slot, destroy, now)) {
       // It serves nobody now, but its place may be filled, and its room in the account let another one be lent.
       this.changed();
@@ -164,8 +161,8 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
       this.#inventory.keep(slot);
       this.#sweeper.watch(now, slot.expiresAt);
     }
-    if (waited || heard) this.#sweeper.poll(now);
-    if (recorded) this.#recorders.used(now - lease.acquiredAt);
+    if (waited || told) this.#sweeper.poll(now);
+    if (told) this.#events.recorders.used(now - lease.acquiredAt);
   }
 
   /** Lends a resource to the one who is next, or keeps it. The promise resolves after the slot is taken. */
@@ -231,7 +228,7 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
 
   /** Where the pool's caller stands, if leases are to remember it. */
   #whereFrom(): string | undefined {
-    return this.#config.captureLeaseStacks ? new Error("acquired here").stack : undefined;
+    return this.#stacks ? new Error("acquired here").stack : undefined;
   }
 
   #lendFree(lane: Lane, now: number): Lease<T> | undefined {
@@ -260,9 +257,13 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
     this.#ledger.add(lane === "admin", 1);
     this.#totalAcquired++;
     this.#sweeper.watch(now, now + TICK_MS);
-    if (this.#events.heard) this.#events.emit("acquired", { lease, resource: slot.resource, waitedMs });
-    if (this.#recorders.active) this.#recorders.waited(waitedMs);
+    if (this.#events.active) this.#tellAcquired(lease, slot.resource, waitedMs);
     return lease;
+  }
+
+  #tellAcquired(lease: Lease<T>, resource: T, waitedMs: number): void {
+    if (this.#events.has("acquired")) this.#events.emit("acquired", { lease, resource, waitedMs });
+    this.#events.recorders.waited(waitedMs);
   }
 
   #wait(options: AcquireOptions | undefined, lane: Lane, now: number): Promise<Lease<T>> {

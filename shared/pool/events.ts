@@ -6,6 +6,7 @@
 import type { Lane } from "./lane.ts";
 import type { Lease } from "./lease.ts";
 import type { PoolLimits } from "./limits.ts";
+import { Recorders } from "./recorders.ts";
 
 /** Why a resource was closed. */
 export type DestroyReason =
@@ -68,8 +69,16 @@ export class EventHub<M extends { error: { error: unknown; source: ErrorSource }
   readonly #names: (keyof M)[] = [];
   readonly #outbox: M[keyof M][] = [];
   readonly #deliver = (): void => this.#tellAll();
-  /** Whether anybody listens to anything: mostly nobody does, and then an event costs one look. */
-  heard = false;
+  /** Whether anybody listens to anything. */
+  #heard = false;
+
+  /** Those who are given times only, on the spot. */
+  readonly recorders: Recorders = new Recorders(
+    (error) => this.emit("error", { error, source: "listener" } as M["error"]),
+    () => this.#settle(),
+  );
+  /** Whether there is any listener or recorder: mostly there is none, and then nothing need be told or timed. */
+  active = false;
 
   /**
    * Calls `listener` at each event of that name, until the returned subscription
@@ -80,20 +89,20 @@ export class EventHub<M extends { error: { error: unknown; source: ErrorSource }
     // A wrapper of its own, so that the same function subscribed twice is two subscriptions.
     const entry: Listener<M[K]> = (event) => listener(event);
     this.#listeners.set(name, [...this.#listeners.get(name) ?? [], entry]);
-    this.heard = true;
+    this.#settle();
     return {
       [Symbol.dispose]: () => {
         const others = this.#listeners.get(name)?.filter((other) => other !== entry) ?? [];
         if (others.length > 0) this.#listeners.set(name, others);
         else this.#listeners.delete(name);
-        this.heard = this.#listeners.size > 0;
+        this.#settle();
       },
     };
   }
 
   /** Whether anybody listens: an event that nobody hears need not be made. */
   has(name: keyof M): boolean {
-    return this.heard && this.#listeners.has(name);
+    return this.#heard && this.#listeners.has(name);
   }
 
   /**
@@ -104,6 +113,11 @@ export class EventHub<M extends { error: { error: unknown; source: ErrorSource }
     if (!this.has(name)) return;
     this.#names.push(name);
     if (this.#outbox.push(event) === 1) queueMicrotask(this.#deliver);
+  }
+
+  #settle(): void {
+    this.#heard = this.#listeners.size > 0;
+    this.active = this.#heard || this.recorders.any;
   }
 
   #tellAll(): void {

@@ -33,7 +33,7 @@ export class LeakWatch<T extends object> {
   released(lease: Lease<T>, resource: T, now: number): void {
     const heldMs = now - lease.acquiredAt;
     if (heldMs >= this.#thresholdMs && !lease.leaked) this.#leaked(lease, heldMs);
-    this.#events.emit("released", { lease, resource, heldMs });
+    if (this.#events.has("released")) this.#events.emit("released", { lease, resource, heldMs });
     if (lease.leaked) this.#events.emit("returned", { lease, heldMs });
   }
 

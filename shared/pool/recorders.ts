@@ -20,12 +20,20 @@ export interface PoolRecorder {
 export class Recorders {
   #all: readonly PoolRecorder[] = [];
   readonly #failed: (error: unknown) => void;
+  readonly #changed: () => void;
 
-  /** Whether there is any: a time that nobody records need not be measured. */
-  active = false;
-
-  constructor(failed: (error: unknown) => void) {
+  /**
+   * @param failed Told of what a recorder throws.
+   * @param changed Called when one comes or goes.
+   */
+  constructor(failed: (error: unknown) => void, changed: () => void) {
     this.#failed = failed;
+    this.#changed = changed;
+  }
+
+  /** Whether there is any. */
+  get any(): boolean {
+    return this.#all.length > 0;
   }
 
   /** Adds a recorder until the returned subscription is disposed of. */
@@ -63,6 +71,6 @@ export class Recorders {
 
   #set(all: readonly PoolRecorder[]): void {
     this.#all = all;
-    this.active = all.length > 0;
+    this.#changed();
   }
 }

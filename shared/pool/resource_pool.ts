@@ -17,7 +17,7 @@ import { EventHub, type PoolEvents } from "./events.ts";
 import { isLane, type Lane } from "./lane.ts";
 import type { Lease, ReleaseOptions } from "./lease.ts";
 import type { PoolLimits } from "./limits.ts";
-import { type PoolRecorder, Recorders } from "./recorders.ts";
+import type { PoolRecorder } from "./recorders.ts";
 import type { ResourceFactory } from "./resource_factory.ts";
 import type { PoolStats } from "./stats.ts";
 
@@ -58,7 +58,6 @@ export class ResourcePool<T extends object> {
 
   readonly #clock: Clock;
   readonly #events = new EventHub<PoolEvents<T>>();
-  readonly #recorders = new Recorders((error) => this.#events.emit("error", { error, source: "listener" }));
   readonly #dispatcher: Dispatcher<T>;
   /** Resources lent by `acquire`, which are given back by themselves. */
   readonly #acquired = new WeakMap<T, Lease<T>>();
@@ -73,8 +72,7 @@ export class ResourcePool<T extends object> {
     this.config = parsePoolConfig(config);
     const { clock = systemClock, random = Math.random } = runtime;
     this.#clock = clock;
-    const finish = () => this.#finish();
-    this.#dispatcher = new Dispatcher(factory, this.config, clock, random, this.#events, this.#recorders, finish);
+    this.#dispatcher = new Dispatcher(factory, this.config, clock, random, this.#events, () => this.#finish());
   }
 
   /**
@@ -159,7 +157,7 @@ export class ResourcePool<T extends object> {
 
   /** Gives the times of every lease to `recorder` until the subscription is disposed of. For metrics: see {@linkcode PoolRecorder}. */
   record(recorder: PoolRecorder): Disposable {
-    return this.#recorders.add(recorder);
+    return this.#events.recorders.add(recorder);
   }
 
   /**
