@@ -24,7 +24,7 @@ import { plot } from "./plot.ts";
 import { report } from "./report.ts";
 
 const CASE_IDS: readonly string[] = [...WORK.map(({ id }) => id), "latency"];
-const WARM_UPS = 3;
+const WARM_UPS = 8;
 
 const HELP = `Usage: deno task bench:postgres [options]
 

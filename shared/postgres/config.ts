@@ -156,7 +156,9 @@ export const postgresConfigShape = {
   port: whole(1, 65_535),
   database: text("must be the name of a database"),
   user: text("must be the name of a role"),
-  password: z.string({ error: "must be a string" }),
+  password: z.string({ error: "must be a string" }).refine((value) => !value.includes("\0"), {
+    error: "must hold no NUL",
+  }),
   ssl: tls,
   applicationName: z.string({ error: "must be a string of at most 63 characters" })
     .max(63, { error: "must be a string of at most 63 characters" })

@@ -30,3 +30,4 @@ export type { Column, QueryResult, Row } from "./query_result.ts";
 export { Transaction, type TransactionQueryOptions } from "./transaction.ts";
 export type { TransactionStats } from "./transaction_figures.ts";
 export type { BeginOptions, IsolationLevel } from "./transaction_options.ts";
+export { OPERATION_TYPES, type OperationType, type PoolOverrides, PostgresPools } from "./pools.ts";

@@ -91,6 +91,9 @@ export const LIBRARY: readonly FailureRow<string>[] = [
   ["POOL_CLOSED", "permanent", "this isolate is ending"],
   ["CIRCUIT_OPEN", "permanent", "the breaker spares the far side, and decides when to ask again"],
   ["CREATE_FAILED", "permanent", "the factory judged its error permanent"],
+  ["CONNECTION_BROKEN", "transient", "it had broken before anything was sent"],
+  ["CONNECTION_LOST", "ambiguous", "sent, and not answered: the connection broke"],
+  ["COMMIT_OUTCOME_UNKNOWN", "ambiguous", "COMMIT was sent, and not answered"],
   ["RETRY_TIMEOUT", "permanent", "the time for trying is over"],
 ];
 

@@ -1,0 +1,111 @@
+/**
+ * Pools by priority: what runs in the background or for administrators takes no
+ * connection from what users wait for.
+ *
+ * @module
+ */
+import type { PoolRuntime } from "../pool/mod.ts";
+import { parsePostgresConfig, type PostgresConfig } from "./config.ts";
+import { type PriorityOverrides, readPostgresEnvironment, type Variables } from "./environment.ts";
+import { PostgresConnectionManager, type PostgresStats } from "./manager.ts";
+
+/** Whom an operation is for: users, background work, or administration. */
+export type OperationType = "highPriority" | "lowPriority" | "admin";
+
+/** The operation types. */
+export const OPERATION_TYPES: readonly OperationType[] = Object.freeze(["highPriority", "lowPriority", "admin"]);
+
+/** What sets the pools apart where nothing else is said, from the specification. */
+const PRIORITY_DEFAULTS: Readonly<Record<OperationType, Readonly<Partial<PostgresConfig>>>> = Object.freeze({
+  highPriority: Object.freeze({ maxConnections: 30, minConnections: 10 }),
+  lowPriority: Object.freeze({
+    maxConnections: 10,
+    minConnections: 2,
+    idleTimeoutMs: 60_000,
+    connectionTimeoutMs: 5_000,
+  }),
+  admin: Object.freeze({ maxConnections: 5, minConnections: 1 }),
+});
+
+/** What differs by priority; the rest is the same for all. */
+export type PoolOverrides = Readonly<Partial<Record<OperationType, PriorityOverrides>>>;
+
+/**
+ * One manager to each operation type, made when it is first asked for.
+ *
+ * ```ts
+ * const pools = PostgresPools.fromEnv();
+ * await pools.getPool("lowPriority").query("REFRESH MATERIALIZED VIEW report");
+ * ```
+ */
+export class PostgresPools implements AsyncDisposable {
+  readonly #configs: Readonly<Record<OperationType, Readonly<Partial<PostgresConfig>>>>;
+  readonly #runtime: PoolRuntime;
+  readonly #managers = new Map<OperationType, PostgresConnectionManager>();
+  #closed = false;
+
+  /**
+   * @param config What all have in common. Its sizes and idle and connect timeouts do not count: each has its own.
+   * @param overrides What differs.
+   * @throws {ConfigError} listing every bad option of the first pool that has one.
+   */
+  constructor(config: Partial<PostgresConfig> = {}, overrides: PoolOverrides = {}, runtime: PoolRuntime = {}) {
+    const configOf = (type: OperationType) => {
+      const given = Object.entries(overrides[type] ?? {}).filter(([, value]) => value !== undefined);
+      const own: Partial<PostgresConfig> = { ...config, ...PRIORITY_DEFAULTS[type], ...Object.fromEntries(given) };
+      // Someone who lowers only the maximum means the minimum to follow.
+      if (overrides[type]?.minConnections === undefined) {
+        own.minConnections = Math.min(own.minConnections ?? 0, own.maxConnections ?? 0);
+      }
+      parsePostgresConfig(own);
+      return own;
+    };
+    this.#configs = {
+      highPriority: configOf("highPriority"),
+      lowPriority: configOf("lowPriority"),
+      admin: configOf("admin"),
+    };
+    this.#runtime = runtime;
+  }
+
+  /**
+   * Pools as the environment describes them: see `readPostgresEnvironment`.
+   *
+   * @param variables Default: the variables of this process.
+   * @throws {ConfigError} listing every bad variable.
+   */
+  static fromEnv(variables?: Variables, runtime?: PoolRuntime): PostgresPools {
+    const { config, highPriority, lowPriority, admin } = readPostgresEnvironment(variables);
+    return new PostgresPools(config, { highPriority, lowPriority, admin }, runtime);
+  }
+
+  /** The manager for an operation. Without a type, or with one that is none, it is that of `highPriority`. */
+  getPool(operationType?: OperationType): PostgresConnectionManager {
+    const type = OPERATION_TYPES.find((one) => one === operationType) ?? "highPriority";
+    let manager = this.#managers.get(type);
+    if (!manager) {
+      manager = new PostgresConnectionManager(this.#configs[type], this.#runtime);
+      this.#managers.set(type, manager);
+      if (this.#closed) void manager.shutdown(0);
+    }
+    return manager;
+  }
+
+  /** How each that was asked for stands. */
+  getStats(): Readonly<Partial<Record<OperationType, PostgresStats>>> {
+    return Object.freeze(
+      Object.fromEntries(this.#managers.entries().map(([type, manager]) => [type, manager.getStats()])),
+    );
+  }
+
+  /** Shuts all of them down at once; see `PostgresConnectionManager.shutdown`. */
+  async shutdown(deadlineMs?: number): Promise<void> {
+    this.#closed = true;
+    await Promise.all(this.#managers.values().map((manager) => manager.shutdown(deadlineMs)));
+  }
+
+  /** {@linkcode shutdown}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
+  }
+}

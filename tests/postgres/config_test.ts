@@ -1,0 +1,216 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { ConfigError } from "../../shared/pool/mod.ts";
+import { readUrl } from "../../shared/postgres/config_url.ts";
+import {
+  DEFAULT_POSTGRES_CONFIG,
+  parsePostgresConfig,
+  POSTGRES_PRESETS,
+  PostgresConnectionManager,
+  readPostgresEnvironment,
+} from "../../shared/postgres/mod.ts";
+
+const PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+
+Deno.test("Postgres options: the defaults are the specification's, and all of them are good", () => {
+  const config = parsePostgresConfig();
+  assertEquals(config, DEFAULT_POSTGRES_CONFIG);
+  const { host, port, database, user, password, ssl } = config;
+  assertEquals([host, port, database, user, password, ssl], ["localhost", 5432, "news_db", "postgres", "", false]);
+  const { maxConnections, minConnections, idleTimeoutMs, connectionTimeoutMs, acquireTimeoutMs } = config;
+  assertEquals([maxConnections, minConnections, idleTimeoutMs, connectionTimeoutMs, acquireTimeoutMs], [
+    20,
+    5,
+    30_000,
+    2_000,
+    30_000,
+  ]);
+  assertEquals([config.maxRetries, config.retryDelayMs, config.keepAlive, config.healthCheckIntervalMs], [
+    3,
+    1_000,
+    true,
+    60_000,
+  ]);
+  for (const preset of Object.values(POSTGRES_PRESETS)) parsePostgresConfig(preset);
+});
+
+Deno.test("Postgres options: every bad one is listed, and none is shown that may be secret", () => {
+  const bad: Record<string, unknown> = {
+    host: "",
+    port: 70_000,
+    user: "a\0b",
+    password: 5,
+    ssl: { ca: "hunter2" },
+    applicationName: "x".repeat(64),
+    connectionTimeoutMs: 0,
+    queryTimeoutMs: -1,
+    poolMode: "statement",
+    maxPreparedStatements: 1.5,
+    hunter: "hunter2",
+  };
+  const error = assertThrows(() => parsePostgresConfig(bad), ConfigError);
+  assertEquals(error.issues.map(({ path }) => path).toSorted(), Object.keys(bad).toSorted());
+  assert(!error.message.includes("hunter2"), error.message);
+  assertThrows(() => parsePostgresConfig({ maxConnections: 2, minConnections: 3 }), ConfigError, "minConnections");
+  assertEquals(parsePostgresConfig({ maxConnections: 2 }).minConnections, 2);
+});
+
+Deno.test("Postgres URL: every part is read, percent-encoding included", () => {
+  const issues: { path: string; message: string }[] = [];
+  const url =
+    "postgresql://us%40er:p%3Ass@db.example:6543/my%20db?sslmode=verify-full&application_name=app&connect_timeout=7&pgbouncer=true";
+  assertEquals(readUrl(url, "url", issues), {
+    host: "db.example",
+    port: 6543,
+    user: "us@er",
+    password: "p:ss",
+    database: "my db",
+    ssl: true,
+    applicationName: "app",
+    connectionTimeoutMs: 7_000,
+    poolMode: "transaction",
+  });
+  assertEquals(readUrl("postgres://[::1]/", "url", issues), { host: "::1" });
+  assertEquals(readUrl("postgres://h?sslmode=no-verify", "url", issues), {
+    host: "h",
+    ssl: { rejectUnauthorized: false },
+  });
+  assertEquals(readUrl("postgres://h?sslmode=disable", "url", issues), { host: "h", ssl: false });
+  assertEquals(issues, []);
+});
+
+Deno.test("Postgres URL: what is wrong is named, and nothing of the URL is shown", () => {
+  const bad = [
+    "mysql://user:hunter2@host/db",
+    "hunter2",
+    "postgres://user:%zzhunter2@host/db",
+    "postgres://user:hunter2@host/db?sslmode=sometimes",
+    "postgres://user:hunter2@host/db?options=-c%20role=x",
+    "postgres://user:hunter2@host/db?connect_timeout=soon",
+    "postgres://user:hunter2@host/db?pgbouncer=1",
+  ];
+  for (const url of bad) {
+    const error = assertThrows(() => new PostgresConnectionManager(url), ConfigError);
+    assertEquals(error.issues.length, 1, url);
+    assert(!error.message.includes("hunter2"), error.message);
+  }
+});
+
+Deno.test("Postgres environment: every variable of the specification, and its POSTGRES_ twin", () => {
+  const variables = {
+    HOST: "db.example",
+    PORT: "5433",
+    NAME: "app",
+    USER: "me",
+    PASSWORD: " hunter2 ",
+    KEEP_ALIVE: "false",
+    KEEP_ALIVE_DELAY: "10",
+    MAX_CONNECTIONS: "7",
+    MIN_CONNECTIONS: "3",
+    IDLE_TIMEOUT: "1000",
+    CONNECTION_TIMEOUT: "1001",
+    ACQUIRE_TIMEOUT: "1002",
+    RETRY_ATTEMPTS: "4",
+    RETRY_DELAY: "1003",
+    HEALTH_CHECK_INTERVAL: "1004",
+    QUERY_TIMEOUT: "Infinity",
+    POOL_MODE: "session",
+    TRUSTED_LOGIN: "postgres",
+    SSL: "true",
+    SSL_CA: "/ca.pem",
+    SSL_KEY: PEM.replaceAll("\n", "\\n"),
+    SSL_CERT: PEM,
+    HIGH_PRIORITY_MAX: "31",
+    HIGH_PRIORITY_MIN: "11",
+    LOW_PRIORITY_MAX: "9",
+    LOW_PRIORITY_MIN: "1",
+    ADMIN_MAX: "4",
+    ADMIN_MIN: "2",
+    ADMIN_USER: "root",
+    ADMIN_PASSWORD: "hunter3",
+  };
+  const expected = {
+    config: {
+      host: "db.example",
+      port: 5433,
+      database: "app",
+      user: "me",
+      password: " hunter2 ",
+      keepAlive: false,
+      keepAliveDelayMs: 10,
+      maxConnections: 7,
+      minConnections: 3,
+      idleTimeoutMs: 1_000,
+      connectionTimeoutMs: 1_001,
+      acquireTimeoutMs: 1_002,
+      maxRetries: 4,
+      retryDelayMs: 1_003,
+      healthCheckIntervalMs: 1_004,
+      queryTimeoutMs: Infinity,
+      poolMode: "session",
+      trustedLogin: "postgres",
+      ssl: { ca: `${PEM}of /ca.pem`, key: PEM, cert: PEM.trim() },
+    },
+    highPriority: { maxConnections: 31, minConnections: 11 },
+    lowPriority: { maxConnections: 9, minConnections: 1 },
+    admin: { maxConnections: 4, minConnections: 2, user: "root", password: "hunter3" },
+  };
+  const readFile = (path: string) => `${PEM}of ${path}`;
+  for (const prefix of ["DB_", "POSTGRES_"]) {
+    const named = Object.fromEntries(Object.entries(variables).map(([end, value]) => [prefix + end, value]));
+    assertEquals(
+      readPostgresEnvironment(named, readFile),
+      expected as unknown as ReturnType<typeof readPostgresEnvironment>,
+    );
+  }
+});
+
+Deno.test("Postgres environment: DB_ wins over POSTGRES_, a variable over the URL, the URL over the preset", () => {
+  const read = (variables: Record<string, string>) => readPostgresEnvironment(variables).config;
+  assertEquals(read({ DB_HOST: "a", POSTGRES_HOST: "b" }).host, "a");
+  assertEquals(read({ DB_HOST: " ", POSTGRES_HOST: "b" }).host, "b");
+  assertEquals(read({ POSTGRES_DB: "d" }).database, "d");
+  const SUPABASE_DB_URL = "postgresql://u:p@h:1/d?connect_timeout=9";
+  assertEquals(read({ SUPABASE_DB_URL, DB_PORT: "2", DB_PRESET: "edge" }), {
+    ...POSTGRES_PRESETS.edge,
+    host: "h",
+    port: 2,
+    user: "u",
+    password: "p",
+    database: "d",
+    connectionTimeoutMs: 9_000,
+  });
+  assertEquals(read({}), {});
+  assertEquals(read({ DB_SSL: "true" }).ssl, true);
+  assertEquals(read({ DB_SSL_CA: PEM }).ssl, { ca: PEM.trim() });
+  assertEquals(read({ DB_SSL: "false", DB_SSL_CA: PEM }).ssl, false);
+  assertEquals(read({ DB_SSL_REJECT_UNAUTHORIZED: "false" }).ssl, { rejectUnauthorized: false });
+});
+
+Deno.test("Postgres environment: one error lists every bad variable, what it held, and no secret", () => {
+  const variables = {
+    SUPABASE_DB_URL: "http://user:hunter2@host",
+    DB_PORT: "port",
+    POSTGRES_MAX_CONNECTIONS: "0",
+    DB_KEEP_ALIVE: "maybe",
+    DB_POOL_MODE: "statement",
+    DB_SSL: "perhaps",
+    DB_SSL_CA: "/nowhere/ca.pem",
+    DB_SSL_KEY: "/etc/hostname",
+    DB_ADMIN_MAX: "-1",
+    DB_PRESET: "huge",
+    DB_PASSWORD: "hun\0ter2",
+  };
+  const readFile = (path: string) => {
+    if (path.startsWith("/nowhere")) throw new Error("not found");
+    return "hunter2";
+  };
+  const error = assertThrows(() => readPostgresEnvironment(variables, readFile), ConfigError);
+  assertEquals(error.issues.map(({ path }) => path).toSorted(), Object.keys(variables).toSorted());
+  assert(!/hun.?ter/.test(error.message), error.message);
+  assert(error.message.includes('DB_PORT: is "port", must be a whole number from 1 to 65535'), error.message);
+  const together = assertThrows(
+    () => readPostgresEnvironment({ DB_MIN_CONNECTIONS: "9", POSTGRES_MAX_CONNECTIONS: "8" }),
+    ConfigError,
+  );
+  assertEquals(together.issues.map(({ path }) => path), ["DB_MIN_CONNECTIONS"]);
+});
