@@ -70,7 +70,8 @@ export function section<M extends string>(
   return `${table(rows)}\n\n`;
 }
 
-function where({ cpu, cores, os, deno, v8, peers, load }: Environment): string {
+/** The machine and the versions, as two lines. */
+export function where({ cpu, cores, os, deno, v8, peers, load }: Environment): string {
   const versions = Object.entries(peers).map(([name, version]) => `${name} ${version}`).join(", ");
   return `${cpu}, ${cores} cores, ${os}, load ${shown(load)}\nDeno ${deno}, V8 ${v8}; ${versions}\n`;
 }
@@ -82,7 +83,8 @@ export function heading({ environment, rounds, quick }: Run): string {
     "a ratio is the median of the rounds' ratios\n\n";
 }
 
-function verdictLine({ what, relation, limit, unit, figure, holds }: Verdict): string[] {
+/** A bar and how it was met, as the cells of a line. */
+export function verdictLine({ what, relation, limit, unit, figure, holds }: Verdict): string[] {
   const verdict = holds === undefined ? "not measured" : holds ? "holds" : "DOES NOT HOLD";
   return [what, `${shown(figure)} ${unit}`, `${relation} ${shown(limit)}`, verdict];
 }

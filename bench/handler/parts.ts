@@ -1,0 +1,111 @@
+/**
+ * Where the time of a request goes: its parts, each alone, with a Data API that
+ * answers at once, inside this process.
+ *
+ * @module
+ */
+import { verifyAuth } from "@supabase/server/core";
+import { createClient, type SupabaseClient } from "@supabase/supabase-js";
+import { createAuthenticate } from "../../shared/http/authenticate.ts";
+import { SupabaseConnectionPool, withPooledSupabase } from "../../shared/mod.ts";
+import { stampPoolHeaders } from "../../shared/http/pool_headers.ts";
+import { systemClock } from "../../shared/resilience/mod.ts";
+import { LeaseCalls } from "../../shared/supabase/lease_calls.ts";
+import { type ClientParts, PooledClient } from "../../shared/supabase/pooled_client.ts";
+import { createView } from "../../shared/supabase/view.ts";
+import { answer } from "../support/data_api.ts";
+import { rows } from "./contenders.ts";
+import { callOnce } from "./load.ts";
+import type { Project } from "./project.ts";
+
+/** A part of a request's work. */
+export interface Part {
+  /** Its key in the results. */
+  readonly id: string;
+  /** Its name in tables. */
+  readonly title: string;
+  /** Does it once. */
+  readonly work: () => unknown;
+}
+
+const CLIENT = { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false };
+
+const instantly: typeof fetch = () => Promise.resolve(answer());
+
+/** Has a view make the dear part of it, which it does when it is first asked for a table. */
+export function touch(view: object): unknown {
+  return Reflect.get(view, "rest");
+}
+
+/** Makes views as a lease does, with the calls they send through, and has them make their dear part. */
+export function viewMaker({ env, publishableKey }: Project, config: SupabaseConnectionPool["config"]): () => unknown {
+  const parts: ClientParts = PooledClient.partsOf(new PooledClient(env.url, publishableKey, config));
+  const settings = {
+    baseUrl: env.url,
+    requestTimeoutMs: 30_000,
+    callsPerLease: 6,
+    fetch: instantly,
+    clock: systemClock,
+  };
+  const credentials = { apikey: publishableKey, authorization: "Bearer x", token: "x", mayOverride: false };
+  return () => {
+    const view = createView(parts, new LeaseCalls(settings, credentials, undefined));
+    touch(view);
+    return view;
+  };
+}
+
+/** All parts, the least first; what contains others comes after them. */
+export function openParts(project: Project): Part[] {
+  const { env, publishableKey, tokens: [token = ""] } = project;
+  const pool = SupabaseConnectionPool.getInstance(env.url, publishableKey, {
+    fetch: instantly,
+    // Another schema, and so another pool than that of the contenders.
+    schema: "parts",
+  });
+  const identity = { token };
+  const client = createClient(env.url, publishableKey, { auth: CLIENT, global: { fetch: instantly } });
+  const request = () =>
+    new Request("http://127.0.0.1/functions/v1/categories", { headers: { authorization: `Bearer ${token}` } });
+  const remembered = createAuthenticate({ auth: "user", env, rememberTokensMs: 60_000 });
+  const view = viewMaker(project, pool.config);
+  const handle = (rememberTokensMs: number, use: boolean) =>
+    withPooledSupabase(
+      { auth: "user", env, pool: { fetch: instantly, schema: "handler" }, rememberTokensMs, variables: {} },
+      (_request, { supabase }) => use ? rows(supabase) : new Response("{}"),
+    );
+  const [idle, whole] = [handle(60_000, false), handle(60_000, true)];
+  const stats = pool.getStats();
+  return [
+    { id: "request", title: "a Request with a token", work: request },
+    { id: "client", title: "createClient", work: () => createClient(env.url, publishableKey, { auth: CLIENT }) },
+    { id: "view", title: "a view", work: view },
+    {
+      id: "lease",
+      title: "a lease with its view",
+      work: async () => {
+        const lease = await pool.lease({ identity });
+        touch(lease.client);
+        lease.release();
+      },
+    },
+    {
+      id: "stamp",
+      title: "Response.json, stamped",
+      work: () => stampPoolHeaders(Response.json([]), stats, 0),
+    },
+    { id: "recall", title: "a remembered token", work: () => remembered(request()) },
+    { id: "verify", title: "verifyAuth", work: () => verifyAuth(request(), { auth: "user", env }) },
+    { id: "query", title: "a query of a shared client", work: async () => (await rows(client)).text() },
+    {
+      id: "lease_query",
+      title: "a query in a lease",
+      work: async () => {
+        await using lease = await pool.lease({ identity });
+        await (await rows(lease.client as SupabaseClient)).text();
+      },
+    },
+    { id: "handler", title: "the handler, no query", work: () => callOnce(idle, token) },
+    { id: "handler_query", title: "the handler and a query", work: () => callOnce(whole, token) },
+  ];
+}

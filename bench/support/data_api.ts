@@ -1,0 +1,48 @@
+/**
+ * A Data API that has one answer: twenty rows. It does as little as a server
+ * can, so that what is measured is its client.
+ *
+ *     deno run --allow-net bench/support/data_api.ts
+ *
+ * prints its address and runs until its standard input ends.
+ *
+ * @module
+ */
+
+/** How many rows there are. */
+export const ROW_COUNT = 20;
+
+const ROWS = Array.from({ length: ROW_COUNT }, (_, index) => ({
+  id: `00000000-0000-4000-8000-${String(index).padStart(12, "0")}`,
+  budget_id: "11111111-1111-4111-8111-111111111111",
+  name: `Category ${index}`,
+  position: index,
+  created_at: "2026-01-01T00:00:00+00:00",
+}));
+
+const BODY = new TextEncoder().encode(JSON.stringify(ROWS));
+const HEADERS = {
+  "content-type": "application/json; charset=utf-8",
+  "content-range": `0-${ROW_COUNT - 1}/*`,
+};
+
+/** Its answer. */
+export function answer(): Response {
+  return new Response(BODY, { headers: HEADERS });
+}
+
+/** Serves it on a free port of loopback. */
+export function serveDataApi(onRequest: (request: Request) => void = () => {}): Deno.HttpServer<Deno.NetAddr> {
+  return Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
+    onRequest(request);
+    return answer();
+  });
+}
+
+if (import.meta.main) {
+  const server = serveDataApi();
+  console.log(`http://127.0.0.1:${server.addr.port}`);
+  // Whoever started it is gone, however that came about.
+  for await (const _ of Deno.stdin.readable);
+  await server.shutdown();
+}
