@@ -4,7 +4,7 @@
  *
  * @module
  */
-// @ts-types="@types/pg"
+// @ts-types="./pg.d.ts"
 import pg from "pg";
 import { serialize } from "pg-protocol";
 import utils from "pg/lib/utils";
@@ -163,5 +163,5 @@ export interface LooseWire {
 
 /** Makes a connection that is not connected yet, and speaks only what it is told to. */
 export function createWire({ ssl }: DriverOptions): LooseWire {
-  return new pg.Connection({ ssl: ssl ?? false } as pg.ConnectionConfig) as unknown as LooseWire;
+  return new pg.Connection({ ssl: ssl ?? false }) as unknown as LooseWire;
 }

@@ -1,0 +1,69 @@
+/**
+ * The part of `pg` that is used here and in its tests and benchmarks, typed.
+ * `@types/pg` would bring `@types/node`, whose globals stand against Deno's.
+ */
+import type { Buffer } from "node:buffer";
+import type { ConnectionOptions } from "node:tls";
+
+declare namespace pg {
+  /** Options of a connection. */
+  interface ClientConfig {
+    host?: string | undefined;
+    port?: number | undefined;
+    database?: string | undefined;
+    user?: string | undefined;
+    password?: string | (() => string) | undefined;
+    ssl?: boolean | ConnectionOptions | undefined;
+    application_name?: string | undefined;
+    keepAlive?: boolean | undefined;
+    keepAliveInitialDelayMillis?: number | undefined;
+    connectionString?: string | undefined;
+    connectionTimeoutMillis?: number | undefined;
+    pipeline?: boolean | undefined;
+  }
+
+  /** What a statement yielded. */
+  interface QueryResult {
+    // deno-lint-ignore no-explicit-any -- rows are what the statement says they are
+    rows: any[];
+    rowCount: number | null;
+    command: string;
+  }
+
+  /** One connection. */
+  class Client {
+    constructor(config?: string | ClientConfig);
+    connect(): Promise<void>;
+    query(text: string, values?: readonly unknown[]): Promise<QueryResult>;
+    end(): Promise<void>;
+    on(event: string, listener: (...args: never[]) => void): this;
+  }
+
+  /** A client that a {@linkcode Pool} lends. */
+  class PoolClient extends Client {
+    release(destroy?: boolean): void;
+  }
+
+  /** `pg`'s own pool. */
+  class Pool {
+    constructor(config?: ClientConfig & { max?: number });
+    connect(): Promise<PoolClient>;
+    query(text: string, values?: readonly unknown[]): Promise<QueryResult>;
+    end(): Promise<void>;
+    on(event: string, listener: (...args: never[]) => void): this;
+  }
+
+  /** The wire protocol, without a client. */
+  class Connection {
+    constructor(config?: { ssl?: boolean | ConnectionOptions });
+    readonly stream: { write(bytes: Uint8Array | Buffer): unknown; destroy(): void };
+  }
+
+  const types: {
+    getTypeParser(oid: number, format?: "text"): (text: string) => unknown;
+  };
+
+  function escapeIdentifier(name: string): string;
+}
+
+export default pg;
