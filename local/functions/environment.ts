@@ -13,6 +13,8 @@ export interface FunctionsBackend {
   readonly url: string;
   /** The database, as the role `postgres`. */
   readonly databaseUrl: string;
+  /** The password of the role `authenticator`. */
+  readonly authenticatorPassword: string;
   /** The publishable key. */
   readonly publishableKey: string;
   /** The secret key. */
@@ -21,7 +23,10 @@ export interface FunctionsBackend {
   readonly jwtSecret: string;
 }
 
-/** The variables of every function, by their hosted names. */
+/**
+ * The variables of every function, by their hosted names, and those that a
+ * hosted project sets as secrets to use direct Postgres and shared JWT secrets.
+ */
 export function hostedEnvironment(backend: FunctionsBackend): Record<string, string> {
   return {
     SUPABASE_URL: backend.url,
@@ -30,6 +35,9 @@ export function hostedEnvironment(backend: FunctionsBackend): Record<string, str
     SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: backend.publishableKey }),
     SUPABASE_SECRET_KEYS: JSON.stringify({ default: backend.secretKey }),
     SUPABASE_DB_URL: backend.databaseUrl,
+    // That URL logs in as `postgres`, which is too strong to act for callers; see `checkLoginRole`.
+    DB_USER: "authenticator",
+    DB_PASSWORD: backend.authenticatorPassword,
     // Hosted projects verify by published keys. Auth of this stack signs with a shared secret, and names that begin
     // with SUPABASE_ are not ours to add.
     JWT_SECRET: backend.jwtSecret,

@@ -4,7 +4,7 @@
  * @module
  */
 import { PoolError } from "../pool/mod.ts";
-import { ServiceError, toServiceError } from "../services/mod.ts";
+import { ServiceError, statusOfCode, toServiceError } from "../services/mod.ts";
 import { redact } from "./log.ts";
 import { problem, type ProblemInit } from "./problem.ts";
 import { RequestError } from "./request_error.ts";
@@ -12,6 +12,8 @@ import { RequestError } from "./request_error.ts";
 type Answer = Omit<ProblemInit, "code" | "headers"> & { readonly retryAfterSeconds?: number };
 
 const BUSY = { status: 503, title: "Service busy", retryAfterSeconds: 1 } as const;
+
+const UNKNOWN_EFFECT = "The connection to the database broke: whether the request took effect is not known";
 
 /**
  * Errors whose cause is the moment, not the program: the same request may do
@@ -27,6 +29,11 @@ const BY_CODE: Readonly<Record<string, Answer>> = {
   CREATE_TIMEOUT: { ...BUSY, title: "Service unavailable", detail: "No connection could be made in time" },
   DEADLINE_EXCEEDED: { status: 504, title: "Upstream timeout", detail: "The request was not answered in time" },
   REQUEST_TIMEOUT: { status: 504, title: "Upstream timeout", detail: "The project did not answer in time" },
+  QUERY_TIMEOUT: { status: 504, title: "Upstream timeout", detail: "The database did not answer in time" },
+  TRANSACTION_TIMEOUT: { status: 504, title: "Upstream timeout", detail: "The database did not answer in time" },
+  CONNECTION_BROKEN: { ...BUSY, title: "Service unavailable", detail: "The connection to the database broke" },
+  CONNECTION_LOST: { status: 502, title: "Upstream failure", detail: UNKNOWN_EFFECT },
+  COMMIT_OUTCOME_UNKNOWN: { status: 502, title: "Upstream failure", detail: UNKNOWN_EFFECT },
 };
 
 /** The longest `Retry-After` given, in seconds: an hour. */
@@ -59,6 +66,7 @@ function internal(code = "INTERNAL_ERROR"): Response {
  *   (`ACQUIRE_TIMEOUT`, `QUEUE_FULL`, `POOL_CLOSED`, `CIRCUIT_OPEN`, …);
  * - a call the project did not answer in time is 504 (`REQUEST_TIMEOUT`), and so
  *   is a request that did not meet its deadline (`DEADLINE_EXCEEDED`);
+ * - an error of Postgres itself has the status that the Data API would give it;
  * - every other error of the pool is 500 with its code;
  * - anything else is 500, `INTERNAL_ERROR`, with nothing of its insides.
  *
@@ -70,7 +78,7 @@ export function errorResponse(error: unknown): Response {
   if (isApiError(error)) return errorResponse(toServiceError(error));
   if (!(error instanceof PoolError)) return internal();
   const answer = Object.hasOwn(BY_CODE, error.code) ? BY_CODE[error.code] : undefined;
-  if (answer === undefined) return internal(error.code);
+  if (answer === undefined) return databaseProblem(error) ?? internal(error.code);
   const { retryAfterSeconds, ...init } = answer;
   return problem({
     ...init,
@@ -83,6 +91,16 @@ function titleOf(status: number): string {
   if (status < 500) return "Request refused";
   if (status === 503) return "Service unavailable";
   return status === 504 ? "Upstream timeout" : "Upstream failure";
+}
+
+/** An error that Postgres itself reported on a connection of ours, as the Data API would have shown it. */
+function databaseProblem(error: PoolError): Response | undefined {
+  const { code, message } = error;
+  const status = "severity" in error ? statusOfCode(code) : undefined;
+  if (status === undefined) return undefined;
+  const hint = "hint" in error && typeof error.hint === "string" ? error.hint : undefined;
+  const shown = status < 500 ? { message, hint } : { message: "The database did not carry it out" };
+  return serviceProblem(new ServiceError({ code, status, ...shown }));
 }
 
 /** The Data API's own error, as it may be shown: `details` stay here, they hold values of rows. */

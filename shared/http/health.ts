@@ -65,7 +65,11 @@ function counters(stats: Stats): Record<string, number> {
 }
 
 /** The body: what anybody may see, and with `all` what the operator may. */
-function bodyOf({ healthy, details: { stats, testQuery: test } }: PoolHealth, max: number, all: boolean) {
+function bodyOf(
+  { healthy, details: { stats, testQuery: test } }: PoolHealth,
+  { component = "dataApi", config: { maxConnections: max } }: RequestPool<never>,
+  all: boolean,
+) {
   const full = stats.activeConnections >= max;
   const waiting = stats.waitingForConnection > 0;
   const status: HealthStatus = !healthy ? "fail" : full || waiting ? "warn" : "pass";
@@ -94,7 +98,7 @@ function bodyOf({ healthy, details: { stats, testQuery: test } }: PoolHealth, ma
         status: waiting ? "warn" : "pass",
         ...(all ? { time } : {}),
       }],
-      "dataApi:responseTime": [{
+      [`${component}:responseTime`]: [{
         componentType: "datastore",
         status: query,
         ...(all ? { observedValue: test.durationMs, observedUnit: "ms", time, output: error } : {}),
@@ -127,7 +131,7 @@ export async function answerHealth(
   }
   const pool = runtime.service.getConnectionPool();
   const [health, all] = await Promise.all([check(pool, clock), isOperator(request, runtime)]);
-  const body = bodyOf(health, pool.config.maxConnections, all);
+  const body = bodyOf(health, pool, all);
   return new Response(request.method === "HEAD" ? null : JSON.stringify(body), {
     status: health.healthy ? 200 : 503,
     headers: { "Content-Type": HEALTH_TYPE, "Cache-Control": "no-store" },

@@ -82,7 +82,7 @@ export class IsolateLife {
     this.#memoryLow.add(drop);
   }
 
-  readonly #unload = (event: Event): void => {
+  readonly #unload = (event: object): void => {
     switch (reasonOf(event)) {
       case "memory":
         for (const drop of this.#memoryLow) drop();
@@ -122,7 +122,7 @@ export function lifeOfIsolate(): IsolateLife {
 }
 
 /** `detail.reason` of an event, where it has one. */
-function reasonOf(event: Event): unknown {
+function reasonOf(event: object): unknown {
   const detail: unknown = Reflect.get(event, "detail");
   return typeof detail === "object" && detail !== null ? Reflect.get(detail, "reason") : undefined;
 }

@@ -12,10 +12,11 @@ import { type IsolateLife, lifeOfIsolate } from "./isolate_life.ts";
 import type { SupabaseConnectionPool, SupabasePoolConfig } from "../supabase/mod.ts";
 
 /** What a request uses of a pool. */
-export type RequestPool<Database> = Pick<
-  SupabaseConnectionPool<Database>,
-  "session" | "getStats" | "healthCheck" | "config"
->;
+export interface RequestPool<Database>
+  extends Pick<SupabaseConnectionPool<Database>, "session" | "getStats" | "healthCheck" | "config"> {
+  /** What its health check asks, as the health answer names it. Default: `dataApi`. */
+  readonly component?: string;
+}
 
 /** The pools behind a handler; a `SupabaseService` is one. */
 export interface PoolSource<Database> {
@@ -23,8 +24,8 @@ export interface PoolSource<Database> {
   getConnectionPool(): RequestPool<Database>;
   /** The pool for admin work, made with the secret key; throws where none is set. */
   getAdminPool(): RequestPool<Database>;
-  /** Refuses new work at once, lets what runs finish, then cuts it. */
-  shutdown(): Promise<void>;
+  /** Refuses new work at once, lets what runs finish until the deadline (default: the pools' own), then cuts it. */
+  shutdown(deadlineMs?: number): Promise<void>;
 }
 
 /** Where a handler's environment and pools come from. */
@@ -40,8 +41,11 @@ export interface RuntimeOptions<Database> {
   readonly pool?: Partial<SupabasePoolConfig> | undefined;
   /** Stands in for the environment variables, in tests say. Default: those of this process. */
   readonly variables?: Variables | undefined;
-  /** Stands in for the pools. Default: those of this isolate, shared by every handler in it. */
-  readonly service?: PoolSource<Database> | undefined;
+  /**
+   * Stands in for the pools. A function makes them at the first request, and they end with the isolate.
+   * Default: those of this isolate, shared by every handler in it.
+   */
+  readonly service?: PoolSource<Database> | ((environment: Environment) => PoolSource<Database>) | undefined;
 }
 
 /** A checked environment and the pools made from it. */
@@ -68,8 +72,8 @@ function create<Database>(options: RuntimeOptions<Database>): Runtime<Database> 
   const pool = supabaseOptions ? { ...asPoolConfig(supabaseOptions), ...options.pool } : options.pool;
   const read = readEnvironment(env ? { ...(variables ?? Deno.env.toObject()), ...asVariables(env) } : variables);
   const environment = pool ? Object.freeze({ ...read, pool: Object.freeze({ ...read.pool, ...pool }) }) : read;
-  if (service) return { environment, service };
-  const made = new SupabaseService<Database>(environment);
+  if (typeof service === "object") return { environment, service };
+  const made: PoolSource<Database> = service ? service(environment) : new SupabaseService<Database>(environment);
   const life = lifeOfIsolate();
   const { shutdownTimeoutMs } = made.getConnectionPool().config;
   life.own({ shutdown: (deadlineMs) => made.shutdown(deadlineMs), drainMs: shutdownTimeoutMs });

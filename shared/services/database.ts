@@ -44,6 +44,7 @@ export type Database = {
       };
       categories: {
         Row: {
+          balance: number;
           budget_id: string;
           created_at: string;
           id: string;
@@ -53,6 +54,7 @@ export type Database = {
           user_id: string;
         };
         Insert: {
+          balance?: number;
           budget_id: string;
           created_at?: string;
           id?: string;
@@ -62,6 +64,7 @@ export type Database = {
           user_id?: string;
         };
         Update: {
+          balance?: number;
           budget_id?: string;
           created_at?: string;
           id?: string;
@@ -110,12 +113,68 @@ export type Database = {
         };
         Relationships: [];
       };
+      transfers: {
+        Row: {
+          amount: number;
+          budget_id: string;
+          created_at: string;
+          from_category_id: string;
+          id: string;
+          idempotency_key: string;
+          to_category_id: string;
+          user_id: string;
+        };
+        Insert: {
+          amount: number;
+          budget_id: string;
+          created_at?: string;
+          from_category_id: string;
+          id?: string;
+          idempotency_key: string;
+          to_category_id: string;
+          user_id?: string;
+        };
+        Update: {
+          amount?: number;
+          budget_id?: string;
+          created_at?: string;
+          from_category_id?: string;
+          id?: string;
+          idempotency_key?: string;
+          to_category_id?: string;
+          user_id?: string;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "transfers_budget_id_user_id_fkey";
+            columns: ["budget_id", "user_id"];
+            isOneToOne: false;
+            referencedRelation: "budgets";
+            referencedColumns: ["id", "user_id"];
+          },
+          {
+            foreignKeyName: "transfers_from_category_id_budget_id_fkey";
+            columns: ["from_category_id", "budget_id"];
+            isOneToOne: false;
+            referencedRelation: "categories";
+            referencedColumns: ["id", "budget_id"];
+          },
+          {
+            foreignKeyName: "transfers_to_category_id_budget_id_fkey";
+            columns: ["to_category_id", "budget_id"];
+            isOneToOne: false;
+            referencedRelation: "categories";
+            referencedColumns: ["id", "budget_id"];
+          },
+        ];
+      };
     };
     Views: { [_ in never]: never };
     Functions: {
       reorder_categories: {
         Args: { p_budget_id: string; p_category_ids: string[] };
         Returns: {
+          balance: number;
           budget_id: string;
           created_at: string;
           id: string;
@@ -150,3 +209,6 @@ export type Category = Tables<"categories">;
 
 /** A budget to start from. */
 export type Template = Tables<"templates">;
+
+/** Money that was moved between two categories of a budget. */
+export type Transfer = Omit<Tables<"transfers">, "idempotency_key" | "user_id">;

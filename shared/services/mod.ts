@@ -19,5 +19,6 @@ export {
   type ServiceErrorInit,
   toServiceError,
 } from "./service_error.ts";
+export { statusOfCode } from "./service_status.ts";
 export * from "./supabase_service.ts";
 export * from "./template_service.ts";

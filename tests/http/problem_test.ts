@@ -2,6 +2,7 @@ import { assert, assertEquals, assertFalse, assertMatch } from "@std/assert";
 import { errorResponse, poolHeaders, problem, stampPoolHeaders } from "../support/http.ts";
 import { logError, redact } from "../../shared/http/log.ts";
 import * as pool from "../../shared/pool/mod.ts";
+import * as postgres from "../../shared/postgres/mod.ts";
 import { ServiceError } from "../../shared/services/mod.ts";
 import { IdentityError, RequestTimeoutError, ViewRestrictedError } from "../../shared/supabase/mod.ts";
 
@@ -80,6 +81,34 @@ Deno.test("each error has its answer", async (t) => {
       assertEquals(response.headers.get("Retry-After"), retryAfter);
       assert(typeof body.title === "string" && typeof body.detail === "string");
     });
+  }
+});
+
+Deno.test("an error of Postgres has the status the Data API would give it, and says nothing of the server", async () => {
+  const lost = new postgres.ConnectionLostError(new Error("reset by 10.0.0.1"));
+  const reported = (code: string, message: string) =>
+    new postgres.PostgresError({ code, message, severity: "ERROR", detail: "Key (name)=(hunter2)", hint: "Rename it" });
+  const rows: readonly (readonly [unknown, status: number, code: string, detail: RegExp, retryAfter: string | null])[] =
+    [
+      [reported("23505", "duplicate key"), 409, "23505", /^duplicate key$/, null],
+      [reported("42501", "permission denied"), 403, "42501", /^permission denied$/, null],
+      [reported("53300", "too many clients on db-7"), 503, "53300", /^The database did not/, "1"],
+      [reported("57014", "canceling statement"), 504, "57014", /^The database did not/, null],
+      [reported("XX001", "page 7 of users is corrupt"), 500, "XX001", /^The server met/, null],
+      [new postgres.QueryTimeoutError(5), 504, "QUERY_TIMEOUT", /in time/, null],
+      [new postgres.TransactionTimeoutError(5), 504, "TRANSACTION_TIMEOUT", /in time/, null],
+      [lost, 502, "CONNECTION_LOST", /not known/, null],
+      [new postgres.CommitOutcomeUnknownError(lost), 502, "COMMIT_OUTCOME_UNKNOWN", /not known/, null],
+      [new postgres.ConnectionBrokenError(lost), 503, "CONNECTION_BROKEN", /broke/, "1"],
+      [new postgres.LoginRoleError("postgres", "is strong"), 500, "LOGIN_ROLE_TOO_STRONG", /^The server met/, null],
+    ];
+  for (const [error, status, code, detail, retryAfter] of rows) {
+    const response = errorResponse(error);
+    const body = await response.json();
+    assertEquals([response.status, body.code, response.headers.get("Retry-After")], [status, code, retryAfter]);
+    assertMatch(body.detail, detail);
+    assert(!/hunter2|10\.0|db-7|page 7/.test(JSON.stringify(body)));
+    assertEquals(body.hint, status < 500 ? "Rename it" : undefined);
   }
 });
 

@@ -1,0 +1,106 @@
+/**
+ * Money moved between two categories of a user's budget, on direct Postgres:
+ *
+ *     POST /transfers       { from_category_id, to_category_id, amount }, with an Idempotency-Key
+ *     GET  /transfers/:id
+ *
+ * @module
+ */
+import * as z from "zod";
+import { createRoutes, onlyMethods, type Routes, serveRoutes } from "../../shared/http/hono.ts";
+import { DirectPostgres, type DirectPostgresOptions } from "../../shared/http/postgres.ts";
+import {
+  created,
+  type Database,
+  type PoolSource,
+  privateJson,
+  readJson,
+  readParam,
+  RequestError,
+  type RuntimeOptions,
+  uuidField,
+  withPooledSupabase,
+} from "../../shared/mod.ts";
+import { TransferService } from "../../shared/services/transfer_service.ts";
+
+const amountError = `must be a whole number of minor units (cents, say) from 1 to ${Number.MAX_SAFE_INTEGER}`;
+
+const order = z.strictObject({
+  from_category_id: uuidField,
+  to_category_id: uuidField,
+  amount: z.int({ error: amountError }).min(1, { error: amountError }),
+}).refine(({ from_category_id, to_category_id }) => from_category_id !== to_category_id, {
+  path: ["to_category_id"],
+  error: "must be another category than from_category_id",
+});
+
+/** 1 to 64 printable characters of ASCII, quoted or not: the draft has it quoted (RFC 9651, "Strings"), many send it bare. */
+const KEY = /^(?:"([!#-[\]-~]{1,64})"|([!#-[\]-~]{1,64}))$/;
+
+/**
+ * The key under which a request is carried out once (draft-ietf-httpapi-idempotency-key-header).
+ *
+ * @throws {RequestError} 400
+ */
+function readIdempotencyKey(request: Request): string {
+  const [, quoted, bare] = KEY.exec(request.headers.get("Idempotency-Key")?.trim() ?? "") ?? [];
+  const key = quoted ?? bare;
+  if (key !== undefined) return key;
+  const message = "must be 1 to 64 printable ASCII characters without spaces and quotes, such as a UUID";
+  throw new RequestError({
+    status: 400,
+    code: "VALIDATION_FAILED",
+    title: "Invalid request",
+    detail: "The header Idempotency-Key is not what this route takes",
+    errors: [{ path: "Idempotency-Key", message }],
+  });
+}
+
+function createTransferRoutes(postgres: DirectPostgres): Routes<Database> {
+  const routes = createRoutes<Database>("transfers");
+
+  routes.post("/", async (c) => {
+    const { from_category_id: fromCategoryId, to_category_id: toCategoryId, amount } = await readJson(c.req.raw, order);
+    const idempotencyKey = readIdempotencyKey(c.req.raw);
+    const { pooled } = c.env;
+    const { transfer, replayed } = await new TransferService(postgres.as(pooled)).transfer(
+      { fromCategoryId, toCategoryId, amount, idempotencyKey },
+      pooled.pool.signal,
+    );
+    const answer = created(c.req.raw, transfer);
+    if (replayed) answer.headers.set("Idempotent-Replayed", "true");
+    return answer;
+  });
+
+  routes.all("/", onlyMethods("POST"));
+
+  routes.get("/:id", async (c) => {
+    const id = readParam("id", c.req.param("id"), uuidField);
+    const { pooled } = c.env;
+    return privateJson(await new TransferService(postgres.as(pooled)).getTransfer(id, pooled.pool.signal));
+  });
+
+  routes.all("/:id", onlyMethods("GET"));
+  return routes;
+}
+
+/** Where the function's environment and pools come from. */
+export interface TransfersOptions extends RuntimeOptions<Database>, DirectPostgresOptions {
+  /** Stands in for the pools of clients, which only check callers here. Default: those of this isolate. */
+  readonly service?: PoolSource<Database> | undefined;
+}
+
+/**
+ * The handler of this function.
+ *
+ * @param options Default: the environment of this isolate.
+ */
+export function createTransfersHandler(
+  options: TransfersOptions = {},
+): (request: Request) => Promise<Response> {
+  const postgres = new DirectPostgres(options);
+  return withPooledSupabase<Database>(
+    { ...options, auth: "user", service: postgres.pools<Database>(options.service) },
+    serveRoutes(createTransferRoutes(postgres)),
+  );
+}

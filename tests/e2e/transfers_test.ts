@@ -1,0 +1,133 @@
+import { assert, assertEquals } from "@std/assert";
+import { readModuleGraph } from "../../local/deploy/module_graph.ts";
+import { readFunctions } from "../../local/functions/config.ts";
+import { projectAt } from "../../local/project.ts";
+import { type Answer, assertProblem, call, poolHeaders, signUp, useStack } from "./support.ts";
+
+const stack = useStack();
+
+interface Household {
+  readonly token: string;
+  readonly categoryIds: readonly string[];
+}
+
+/** The Data API, as the user. */
+async function data(token: string, path: string, method = "GET", body?: unknown): Promise<Response> {
+  return await fetch(`${stack().restUrl}/${path}`, {
+    method,
+    headers: {
+      apikey: stack().publishableKey,
+      authorization: `Bearer ${token}`,
+      ...(body === undefined ? {} : { "content-type": "application/json" }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+}
+
+/** A user with a budget whose categories hold so much. */
+async function household(name: string, ...balances: number[]): Promise<Household> {
+  const { token } = await signUp(stack(), name);
+  const budget = (await call(stack(), "/budgets", { token, body: { name: "Household" } })).body.id;
+  const categoryIds: string[] = [];
+  for (const [index, balance] of balances.entries()) {
+    const made = await call(stack(), "/categories", { token, body: { budget_id: budget, name: `c${index}` } });
+    assertEquals([made.status, made.body.balance], [201, 0]);
+    categoryIds.push(made.body.id);
+    const filled = await data(token, `categories?id=eq.${made.body.id}`, "PATCH", { balance });
+    await filled.body?.cancel();
+    assertEquals(filled.status, 204);
+  }
+  return { token, categoryIds };
+}
+
+async function balances({ token, categoryIds }: Household): Promise<number[]> {
+  const response = await data(token, `categories?select=id,balance&id=in.(${categoryIds.join()})`);
+  const rows: { id: string; balance: number }[] = await response.json();
+  return categoryIds.map((id) => rows.find((row) => row.id === id)?.balance ?? NaN);
+}
+
+function send({ token, categoryIds }: Household, amount: number, from = 0, to = 1, key: string = crypto.randomUUID()) {
+  const body = { from_category_id: categoryIds[from], to_category_id: categoryIds[to], amount };
+  return call(stack(), "/transfers", { token, body, headers: { "idempotency-key": key } });
+}
+
+Deno.test("a user moves money, finds the transfer, and sends it again in vain", async () => {
+  const mine = await household("mover", 1_000, 0);
+  const key = `"${crypto.randomUUID()}"`;
+  const made = await send(mine, 250, 0, 1, key);
+  assertEquals([made.status, made.body.amount, made.headers.get("idempotent-replayed")], [201, 250, null]);
+  const [total = 0, active = 0, idle = 0, waiting] = poolHeaders(made);
+  // The connection may just be being cleared after its use: neither active nor idle.
+  assert(total >= 1 && total <= 4 && active + idle <= total, `${total} connections`);
+  assertEquals(waiting, 0);
+
+  const where = new URL(made.headers.get("location") ?? "", `${stack().url}/functions/v1/transfers`);
+  assertEquals(where.pathname, `/functions/v1/transfers/${made.body.id}`);
+  assertEquals((await call(stack(), `/transfers/${made.body.id}`, { token: mine.token })).body, made.body);
+  const again = await send(mine, 250, 0, 1, key);
+  assertEquals([again.status, again.body, again.headers.get("idempotent-replayed")], [201, made.body, "true"]);
+  assertProblem(await send(mine, 251, 0, 1, key), 422, "IDEMPOTENCY_KEY_REUSED");
+  assertEquals(await balances(mine), [750, 250]);
+});
+
+Deno.test("what cannot be moved is a problem by name, and stays where it is", async () => {
+  const [mine, other] = [await household("poor", 10, 0), await household("rich", 1_000_000, 0)];
+  assertProblem(await send(mine, 11), 409, "INSUFFICIENT_BALANCE");
+  const stolen = { token: mine.token, categoryIds: [other.categoryIds[0] ?? "", mine.categoryIds[1] ?? ""] };
+  assertProblem(await send(stolen, 5), 404, "NOT_FOUND");
+  const made = await send(other, 1);
+  assertProblem(await call(stack(), `/transfers/${made.body.id}`, { token: mine.token }), 404, "NOT_FOUND");
+  assertProblem(await send(mine, 1.5), 400, "VALIDATION_FAILED");
+  assertProblem(await call(stack(), "/transfers", { token: mine.token, body: "{" }), 400, "MALFORMED_JSON");
+  assertEquals((await call(stack(), "/transfers", { body: {} })).status, 401);
+  assertEquals([await balances(mine), await balances(other)], [[10, 0], [999_999, 1]]);
+});
+
+Deno.test("a hundred transfers that race keep every cent", async () => {
+  const mine = await household("racer", 40, 40, 40);
+  const expected = [40, 40, 40];
+  const answers = await Promise.all(Array.from({ length: 100 }, async (_, index): Promise<Answer> => {
+    const [from, to, amount] = [index % 3, (index + 1 + index % 2) % 3, 1 + index % 11];
+    const answer = await send(mine, amount, from, to);
+    if (answer.status === 201) {
+      expected[from] = (expected[from] ?? 0) - amount;
+      expected[to] = (expected[to] ?? 0) + amount;
+    } else assertProblem(answer, 409, "INSUFFICIENT_BALANCE");
+    const [total = NaN] = poolHeaders(answer);
+    assert(total <= 4, `${total} connections, where 4 may be`);
+    return answer;
+  }));
+  assert(answers.some(({ status }) => status === 201));
+  assertEquals(await balances(mine), expected);
+});
+
+Deno.test("nobody forges a transfer, or changes one, over the Data API", async () => {
+  const mine = await household("forger", 100, 0);
+  const made = await send(mine, 10);
+  for (const [method, body] of [["PATCH", { amount: 1 }], ["DELETE", undefined]] as const) {
+    const response = await data(mine.token, `transfers?id=eq.${made.body.id}`, method, body);
+    assertEquals([response.status, (await response.json()).code], [403, "42501"]);
+  }
+  const { token } = await household("stranger");
+  const seen = await data(token, "transfers?select=id");
+  assertEquals(await seen.json(), []);
+});
+
+Deno.test("the function's health is that of its Postgres connections", async () => {
+  const open = await call(stack(), "/transfers/health/pool", { apikey: null });
+  assertEquals([open.status, open.body.status, Object.keys(open.body.details.stats).length], [200, "pass", 8]);
+  assertEquals(Object.keys(open.body.checks).at(-1), "postgres:responseTime");
+  const all = await call(stack(), "/transfers/health/pool", { apikey: stack().secretKey });
+  assertEquals([all.body.details.stats.poolMode, all.body.details.testQuery.success], ["session", true]);
+});
+
+Deno.test("only the function that needs it loads the driver", async () => {
+  const project = projectAt();
+  const loading: string[] = [];
+  for (const { name, entrypoint, importMap } of await readFunctions(project)) {
+    const { packages, files } = await readModuleGraph({ entrypoint, importMap, root: project.root });
+    assertEquals(packages.some((specifier) => /^npm:pg@/.test(specifier)), name === "transfers", name);
+    if (files.some((path) => path.includes("/shared/postgres/"))) loading.push(name);
+  }
+  assertEquals(loading, ["transfers"]);
+});

@@ -1,0 +1,81 @@
+import { assert, assertEquals } from "@std/assert";
+import { createTransfersHandler } from "../../functions/transfers/handler.ts";
+import { ID, OTHER_ID, type Problem, startFunction } from "./fixture.ts";
+
+const ORDER = { from_category_id: ID, to_category_id: OTHER_ID, amount: 250 };
+const KEYED = { "Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324" };
+
+/** A function whose Postgres nobody answers for. */
+function start() {
+  const postgres = { DB_HOST: "127.0.0.1", DB_PORT: "1", DB_PASSWORD: "hunter2hunter2" };
+  return startFunction(({ variables, service }) => {
+    if (typeof service !== "object") throw new Error("the fixture has pools");
+    const config = { acquireTimeoutMs: 60 };
+    return createTransfersHandler({ variables: { ...variables, ...postgres }, service, config });
+  });
+}
+
+Deno.test("transfers: what is wrong is named, before anybody is connected to", async () => {
+  await using transfers = await start();
+  const bad: readonly (readonly [json: unknown, fields: string[]])[] = [
+    [{}, ["from_category_id", "to_category_id", "amount"]],
+    [{ ...ORDER, amount: 0 }, ["amount"]],
+    [{ ...ORDER, amount: -1 }, ["amount"]],
+    [{ ...ORDER, amount: 1.5 }, ["amount"]],
+    [{ ...ORDER, amount: "250" }, ["amount"]],
+    [{ ...ORDER, amount: 2 ** 53 }, ["amount"]],
+    [{ ...ORDER, to_category_id: ID.toUpperCase() }, ["to_category_id"]],
+    [{ ...ORDER, from_category_id: "1; drop table" }, ["from_category_id"]],
+    [{ ...ORDER, currency: "EUR" }, ["currency"]],
+    [[ORDER], [""]],
+  ];
+  for (const [json, fields] of bad) {
+    const response = await transfers.ask("POST", "/transfers", { json, headers: KEYED });
+    const { status, code, errors } = await response.json() as Problem;
+    assertEquals(
+      [status, code, errors?.map(({ path }) => path)],
+      [400, "VALIDATION_FAILED", fields],
+      JSON.stringify(json),
+    );
+  }
+  for (const key of [undefined, "", '""', "a b", "x".repeat(65), '"unfinished', 'a"b', "ü"]) {
+    const response = await transfers.ask("POST", "/transfers", { json: ORDER, headers: { "Idempotency-Key": key } });
+    const { status, errors } = await response.json() as Problem;
+    assertEquals([status, errors?.map(({ path }) => path)], [400, ["Idempotency-Key"]], String(key));
+  }
+  const response = await transfers.ask("GET", "/transfers/1");
+  assertEquals([response.status, (await response.json() as Problem).errors?.[0]?.path], [400, "id"]);
+});
+
+Deno.test("transfers: other methods, paths and callers are refused", async () => {
+  await using transfers = await start();
+  for (const [method, path, status] of [["GET", "/transfers", 405], ["DELETE", `/transfers/${ID}`, 405]] as const) {
+    const response = await transfers.ask(method, path);
+    await response.body?.cancel();
+    assertEquals(response.status, status);
+  }
+  const nowhere = await transfers.ask("GET", "/transfers/a/b");
+  await nowhere.body?.cancel();
+  assertEquals(nowhere.status, 404);
+  const nobody = await transfers.ask("POST", "/transfers", {
+    json: ORDER,
+    headers: { ...KEYED, Authorization: undefined },
+  });
+  assertEquals(nobody.status, 401);
+  await nobody.body?.cancel();
+});
+
+Deno.test("transfers: a Postgres that does not answer is 503, and says nothing of itself", async () => {
+  await using transfers = await start();
+  const response = await transfers.ask("POST", "/transfers", { json: ORDER, headers: KEYED });
+  const text = await response.text();
+  assertEquals([response.status, JSON.parse(text).code], [503, "ACQUIRE_TIMEOUT"]);
+  assert(response.headers.get("Retry-After"));
+  for (const name of ["Total-Connections", "Active-Connections", "Idle-Connections", "Waiting-Requests"]) {
+    assertEquals(response.headers.get(`X-Pool-${name}`), "0", name);
+  }
+  const health = await transfers.ask("GET", "/transfers/health/pool");
+  const body = await health.json();
+  assertEquals([health.status, body.status, Object.keys(body.checks).at(-1)], [503, "fail", "postgres:responseTime"]);
+  for (const shown of [text, JSON.stringify(body)]) assert(!/hunter2|127\.0\.0\.1|ECONN/.test(shown), shown);
+});

@@ -1,0 +1,188 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { CommitOutcomeUnknownError, type PostgresQueries, type TransactionWork } from "../../../shared/postgres/mod.ts";
+import { ServiceError } from "../../../shared/mod.ts";
+import { type TransferOrder, TransferService } from "../../../shared/services/transfer_service.ts";
+import { claimsOf, thrownBy } from "../support.ts";
+import { Money, type Owner } from "./money.ts";
+
+function order({ categoryIds }: Owner, amount: number, from = 0, to = 1, key: string = crypto.randomUUID()) {
+  const [fromCategoryId = "", toCategoryId = ""] = [categoryIds[from], categoryIds[to]];
+  return { fromCategoryId, toCategoryId, amount, idempotencyKey: key };
+}
+
+async function refused(work: () => Promise<unknown>): Promise<[string, number]> {
+  const { code, status } = await thrownBy(work, ServiceError);
+  return [code, status];
+}
+
+Deno.test("transfers", async (t) => {
+  await using money = await Money.start();
+  const manager = money.database.manager({ maxConnections: 8 }, "authenticator");
+  const serviceOf = (owner: Owner) => new TransferService(manager.as(owner.claims));
+
+  await t.step("money leaves one category and arrives in the other", async () => {
+    const owner = await money.owner(1_000, 50);
+    const service = serviceOf(owner);
+    const sent = order(owner, 300);
+    const { transfer, replayed } = await service.transfer(sent);
+    assertEquals(replayed, false);
+    assertEquals(transfer.amount, 300);
+    assertEquals([transfer.from_category_id, transfer.to_category_id], [sent.fromCategoryId, sent.toCategoryId]);
+    assertEquals(transfer.budget_id, owner.budgetId);
+    assert(Math.abs(Date.parse(transfer.created_at) - Date.now()) < 60_000);
+    assertEquals(await money.balances(owner.categoryIds), [700, 350]);
+    assertEquals(await service.getTransfer(transfer.id), transfer);
+  });
+
+  await t.step("one key is one transfer, however often it is sent", async () => {
+    const owner = await money.owner(1_000, 0);
+    const sent = order(owner, 400);
+    const service = serviceOf(owner);
+    const outcomes = await Promise.all(Array.from({ length: 20 }, () => service.transfer(sent)));
+    assertEquals(new Set(outcomes.map(({ transfer }) => transfer.id)).size, 1);
+    assertEquals(outcomes.filter(({ replayed }) => !replayed).length, 1);
+    // It is told of again even when there is too little for another one.
+    await service.transfer(order(owner, 600));
+    assertEquals((await service.transfer(sent)).replayed, true);
+    assertEquals(await money.balances(owner.categoryIds), [0, 1_000]);
+    assertEquals(await money.transfers(owner.budgetId), 2);
+  });
+
+  await t.step("a key that was used for something else is refused; another caller's is none of ours", async () => {
+    const [owner, other] = [await money.owner(1_000, 0), await money.owner(1_000, 0)];
+    const sent = order(owner, 10);
+    await serviceOf(owner).transfer(sent);
+    for (const changed of [{ amount: 11 }, { fromCategoryId: sent.toCategoryId, toCategoryId: sent.fromCategoryId }]) {
+      const again = () => serviceOf(owner).transfer({ ...sent, ...changed });
+      assertEquals(await refused(again), ["IDEMPOTENCY_KEY_REUSED", 422]);
+    }
+    await serviceOf(other).transfer(order(other, 10, 0, 1, sent.idempotencyKey));
+    assertEquals(await money.balances([...owner.categoryIds, ...other.categoryIds]), [990, 10, 990, 10]);
+  });
+
+  await t.step("what is refused leaves nothing behind, its key included", async () => {
+    const owner = await money.owner(100, Number.MAX_SAFE_INTEGER - 50);
+    const service = serviceOf(owner);
+    const sent = order(owner, 101);
+    assertEquals(await refused(() => service.transfer(sent)), ["INSUFFICIENT_BALANCE", 409]);
+    assertEquals(await refused(() => service.transfer(order(owner, 51))), ["BALANCE_TOO_LARGE", 409]);
+    assertEquals(await money.balances(owner.categoryIds), [100, Number.MAX_SAFE_INTEGER - 50]);
+    assertEquals(await money.transfers(owner.budgetId), 0);
+    const { replayed } = await service.transfer({ ...sent, amount: 50 });
+    assertEquals(replayed, false);
+  });
+
+  await t.step("nobody moves, sees or fills what is another's", async () => {
+    const [owner, thief] = [await money.owner(500, 0), await money.owner(0, 0)];
+    const service = serviceOf(thief);
+    assertEquals(await refused(() => service.transfer(order(owner, 1))), ["NOT_FOUND", 404]);
+    const [loot = ""] = thief.categoryIds;
+    assertEquals(await refused(() => service.transfer({ ...order(owner, 1), toCategoryId: loot })), ["NOT_FOUND", 404]);
+    const { transfer } = await serviceOf(owner).transfer(order(owner, 1));
+    assertEquals(await refused(() => service.getTransfer(transfer.id)), ["NOT_FOUND", 404]);
+    const nobody = new TransferService(manager.as("anonymous"));
+    assertEquals((await thrownBy(() => nobody.transfer(order(owner, 1)), Error) as ServiceError).code, "42501");
+    const stranger = new TransferService(manager.as(claimsOf(crypto.randomUUID())));
+    assertEquals(await refused(() => stranger.transfer(order(owner, 1))), ["NOT_FOUND", 404]);
+    assertEquals(await money.balances(owner.categoryIds), [499, 1]);
+  });
+
+  await t.step("two budgets never share their money", async () => {
+    const owner = await money.owner(500);
+    const { rows: [row] } = await money.auditor.query<{ id: string }>(
+      "insert into public.categories (budget_id, user_id, name) " +
+        "select id, user_id, 'elsewhere' from public.budgets where id = $1 returning id",
+      [owner.budgetId],
+    );
+    await money.auditor.transaction(async (tx) => {
+      await tx.query(
+        "with made as (insert into public.budgets (user_id, name, currency) select user_id, 'Holidays', 'JPY' " +
+          "from public.budgets where id = $1 returning id) update public.categories set budget_id = made.id " +
+          "from made where categories.id = $2",
+        [owner.budgetId, row?.id],
+      );
+    });
+    const sent = { ...order(owner, 1), toCategoryId: row?.id ?? "" };
+    assertEquals(await refused(() => serviceOf(owner).transfer(sent)), ["DIFFERENT_BUDGETS", 409]);
+    assertEquals(await money.balances(owner.categoryIds), [500]);
+  });
+
+  await t.step("transfers that race, to and fro and around, neither lose nor invent a cent", async () => {
+    const owner = await money.owner(30, 30, 30);
+    const service = serviceOf(owner);
+    const expected = [30, 30, 30];
+    // Some find too little: which ones is a matter of chance, and none of them may leave a trace.
+    await Promise.all(Array.from({ length: 300 }, async (_, index) => {
+      const [from, to] = [index % 3, (index + 1 + index % 2) % 3];
+      const amount = 1 + index % 7;
+      try {
+        await service.transfer(order(owner, amount, from, to));
+      } catch (error) {
+        assertEquals((error as ServiceError).code, "INSUFFICIENT_BALANCE");
+        return;
+      }
+      expected[from] = (expected[from] ?? 0) - amount;
+      expected[to] = (expected[to] ?? 0) + amount;
+    }));
+    const balances = await money.balances(owner.categoryIds);
+    assertEquals(balances, expected);
+    assertEquals(balances.reduce((sum, balance) => sum + balance), 90);
+  });
+
+  await t.step("two that take the last cent: one gets it", async () => {
+    for (let round = 0; round < 20; round++) {
+      const owner = await money.owner(10, 0, 0);
+      const service = serviceOf(owner);
+      const both = await Promise.allSettled([
+        service.transfer(order(owner, 10, 0, 1)),
+        service.transfer(order(owner, 10, 0, 2)),
+      ]);
+      assertEquals(both.filter(({ status }) => status === "fulfilled").length, 1);
+      assertEquals((await money.balances(owner.categoryIds)).toSorted((a, b) => a - b), [0, 0, 10]);
+    }
+  });
+
+  await t.step("a COMMIT whose answer was lost is neither repeated nor given up", async () => {
+    const owner = await money.owner(100, 0);
+    const queries = manager.as(owner.claims);
+    let lost = 0;
+    /** Commits, and says that it may not have. */
+    const forgetful: PostgresQueries = {
+      query: (text, values, options) => queries.query(text, values, options),
+      // deno-lint-ignore no-explicit-any -- stands in for both overloads
+      transaction: async (work: any, options: any) => {
+        const result = await queries.transaction(work as TransactionWork<never>, options);
+        if (lost++ === 0) throw new CommitOutcomeUnknownError(new Error("the network broke"));
+        return result;
+      },
+    };
+    const service = new TransferService(forgetful, { retryDelayMs: 1 });
+    assertEquals([(await service.transfer(order(owner, 100))).replayed, lost], [true, 2]);
+    assertEquals(await money.balances(owner.categoryIds), [0, 100]);
+    lost = 0;
+    const impatient = new TransferService(forgetful, { retries: 0 });
+    const sent: TransferOrder = order(owner, 100, 1, 0);
+    await assertRejects(() => impatient.transfer(sent), CommitOutcomeUnknownError);
+    assertEquals((await impatient.transfer(sent)).replayed, true);
+  });
+
+  await t.step("who gives up moves nothing, and holds nothing up", async () => {
+    const owner = await money.owner(100, 0);
+    const held = await money.auditor.lease();
+    await held.query("begin");
+    await held.query("select from public.categories where id = $1 for update", [owner.categoryIds[0]]);
+    const abort = new AbortController();
+    const giveUp = new Error("gone");
+    const waiting = serviceOf(owner).transfer(order(owner, 1), abort.signal);
+    setTimeout(() => abort.abort(giveUp), 30);
+    assertEquals(await thrownBy(() => waiting, Error), giveUp);
+    const slow = new TransferService(manager.as(owner.claims), { timeoutMs: 50, retries: 0 });
+    const error = await thrownBy(() => slow.transfer(order(owner, 1)), Error);
+    assertEquals(Reflect.get(error, "code"), "TRANSACTION_TIMEOUT");
+    await held.query("rollback");
+    held.release();
+    await serviceOf(owner).transfer(order(owner, 7));
+    assertEquals(await money.balances(owner.categoryIds), [93, 7]);
+    assertEquals(manager.getStats().activeConnections, 0);
+  });
+});
