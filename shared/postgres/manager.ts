@@ -281,7 +281,8 @@ export class PostgresConnectionManager implements PostgresQueries, AsyncDisposab
 
   async #ask(): Promise<void> {
     const timeoutMs = Math.min(HEALTH_TIMEOUT_MS, this.config.queryTimeoutMs);
-    await this.query("SELECT 1", [], { lane: "admin", timeoutMs, acquireTimeoutMs: HEALTH_TIMEOUT_MS });
+    const acquireTimeoutMs = Math.min(HEALTH_TIMEOUT_MS, this.config.acquireTimeoutMs);
+    await this.query("SELECT 1", [], { lane: "admin", timeoutMs, acquireTimeoutMs });
   }
 
   #watch(): void {

@@ -1,0 +1,292 @@
+import { assert, assertEquals, assertInstanceOf, assertStrictEquals } from "@std/assert";
+import {
+  AcquireTimeoutError,
+  CreateFailedError,
+  DoubleReleaseError,
+  LeaseReleasedError,
+  PoolClosedError,
+} from "../../shared/pool/mod.ts";
+import {
+  ConnectionBrokenError,
+  PostgresConnectionManager,
+  PostgresError,
+  type PostgresHealth,
+  PostgresPools,
+  QueryTimeoutError,
+} from "../../shared/postgres/mod.ts";
+import { TestDatabase, thrownBy } from "./support.ts";
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Waits until something holds. */
+async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  for (let turn = 0; turn < 500; turn++) {
+    if (await condition()) return;
+    await pause(10);
+  }
+  throw new Error(`never came to be: ${what}`);
+}
+
+/** How many statements with this text run at the server. */
+async function running(admin: PostgresConnectionManager, text: string): Promise<number> {
+  const { rows } = await admin.query("select from pg_stat_activity where state = 'active' and query = $1", [text]);
+  return rows.length;
+}
+
+Deno.test("the manager", async (t) => {
+  await using database = await TestDatabase.start();
+  const admin = database.manager();
+
+  await t.step("a connection is its holder's until it is released, and clean for the next one", async () => {
+    const manager = database.manager({ maxConnections: 1 });
+    const client = await manager.connect();
+    try {
+      await client.query("set work_mem = '9MB'");
+      await client.query("begin");
+      await client.query("select pg_advisory_lock(5)");
+      assertEquals((await client.query("show work_mem")).rows, [{ work_mem: "9MB" }]);
+      await thrownBy(() => manager.query("select 1", [], { acquireTimeoutMs: 20 }), AcquireTimeoutError);
+    } finally {
+      client.release();
+    }
+    await thrownBy(() => client.query("select 1"), LeaseReleasedError);
+    await thrownBy(() => Promise.resolve().then(() => client.release()), DoubleReleaseError);
+    await using next = await manager.lease();
+    assertEquals((await next.query("show work_mem")).rows, [{ work_mem: "4MB" }]);
+    assertEquals((await next.query("select from pg_locks where locktype = 'advisory'")).rows, []);
+    assertEquals(manager.getStats().totalCreated, 1);
+    assertEquals(await next.transaction(async (tx) => (await tx.query("select 1 as n")).rows), [{ n: 1 }]);
+  });
+
+  await t.step("one that is released as broken is closed", async () => {
+    const manager = database.manager({ maxConnections: 1 });
+    for (const broken of [true, new Error("seen")]) (await manager.connect()).release(broken);
+    await until(() => manager.getStats().totalDestroyed === 2, "both are closed");
+    assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
+  });
+
+  await t.step("a statement that is too slow is cancelled at the server, and the connection goes on", async () => {
+    const manager = database.manager({ maxConnections: 1, queryTimeoutMs: 40 });
+    const text = "select pg_sleep(20)";
+    const started = performance.now();
+    await thrownBy(() => manager.query(text), QueryTimeoutError);
+    assert(performance.now() - started < 2_000);
+    assertEquals(await running(admin, text), 0);
+    assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
+    assertEquals(manager.getStats().totalCreated, 1);
+  });
+
+  await t.step("a caller that gives up gets its own reason, and nothing runs on", async () => {
+    const manager = database.manager({ maxConnections: 1 });
+    const reason = new RangeError("mine");
+    for (
+      const work of [
+        (signal: AbortSignal) => manager.query("select pg_sleep(21)", [], { signal }),
+        (signal: AbortSignal) => manager.transaction((tx) => tx.query("select pg_sleep(21)"), { signal }),
+        (signal: AbortSignal) => manager.transaction([{ query: "select pg_sleep(21)" }], { signal }),
+        async (signal: AbortSignal) => {
+          await using client = await manager.lease();
+          await client.query("select pg_sleep(21)", [], { signal });
+        },
+      ]
+    ) {
+      const given = new AbortController();
+      const outcome = thrownBy(() => work(given.signal), RangeError);
+      await until(async () => await running(admin, "select pg_sleep(21)") === 1, "it runs");
+      given.abort(reason);
+      assertStrictEquals(await outcome, reason);
+      assertEquals(await running(admin, "select pg_sleep(21)"), 0);
+      const early = AbortSignal.abort(reason);
+      await thrownBy(() => work(early), Error);
+    }
+    assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
+    assertEquals([manager.getStats().totalCreated, manager.getStats().activeConnections], [1, 0]);
+  });
+
+  await t.step(
+    "a connection that dies idle is replaced, and said; one that dies lent fails its holder only",
+    async () => {
+      const manager = database.manager({ maxConnections: 2, minConnections: 2 });
+      const errors: Error[] = [];
+      manager.on("error", (error) => errors.push(error));
+      await until(() => manager.getStats().idleConnections === 2, "both are there");
+      const { rows } = await manager.query("select pg_backend_pid() as pid");
+      await admin.query("select pg_terminate_backend($1)", [rows[0]?.["pid"]]);
+      await until(() => manager.getStats().totalCreated === 3, "it is replaced");
+      assertEquals((errors[0]?.cause as PostgresError).code, "57P01");
+
+      const client = await manager.connect();
+      const { rows: [mine] } = await client.query("select pg_backend_pid() as pid");
+      await admin.query("select pg_terminate_backend($1)", [mine?.["pid"]]);
+      await until(() => client.signal.aborted, "its holder is told");
+      await thrownBy(() => client.query("select 1"), ConnectionBrokenError);
+      client.release();
+      assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
+    },
+  );
+
+  await t.step("health checks are made by themselves, and whoever asks meanwhile shares the answer", async () => {
+    const manager = database.manager({ maxConnections: 2, healthCheckIntervalMs: 50 });
+    const checks: PostgresHealth[] = [];
+    manager.on("healthCheck", (health) => checks.push(health));
+    await until(() => checks.some(({ healthy }) => healthy), "a check");
+    const [one, two] = await Promise.all([manager.healthCheck(), manager.healthCheck()]);
+    assertStrictEquals(one, two);
+    assertEquals([one.healthy, one.stats.maxConnections], [true, 2]);
+  });
+
+  await t.step(
+    "retries: what was certainly without effect is tried again, the rest only if it may run twice",
+    async () => {
+      await admin.query("create table run (n int)");
+      await admin.query("create sequence attempt");
+      await admin.query(
+        "create function flaky(code text, until int) returns int language plpgsql as $$ begin " +
+          "if nextval('attempt') < until then raise exception using errcode = code, message = 'flaky'; end if; return 1; end $$",
+      );
+      const manager = database.manager({ maxConnections: 2 });
+      const attempts: string[] = [];
+      const run = async (code: string, options: { idempotent?: boolean }, retries = 3) => {
+        await admin.query("alter sequence attempt restart");
+        attempts.length = 0;
+        const onRetry = ({ kind }: { kind: string }) => attempts.push(kind);
+        return await manager.executeQueryWithRetry<{ n: number }>("select flaky($1, 3) as n", [code], retries, 1, {
+          ...options,
+          onRetry,
+        }).then(({ rows }) => rows[0]?.n, (error) => error.code);
+      };
+      assertEquals([await run("40001", {}), attempts.length], [1, 2]);
+      assertEquals([await run("55P03", {}), attempts.length], [1, 2]);
+      assertEquals([await run("40001", {}, 1), attempts.length], ["40001", 1]);
+      assertEquals([await run("08006", {}), attempts.length], ["08006", 0]);
+      assertEquals([await run("08006", { idempotent: true }), attempts], [1, ["ambiguous", "ambiguous"]]);
+      assertEquals([await run("23505", { idempotent: true }), attempts.length], ["23505", 0]);
+
+      await admin.query("alter sequence attempt restart");
+      const results = await manager.executeTransactionWithRetry(
+        [{ query: "insert into run values (1)" }, { query: "select flaky('40P01', 3)" }, {
+          query: "insert into run values (2)",
+        }],
+        3,
+        1,
+      );
+      assertEquals(results.map(({ command }) => command), ["INSERT", "SELECT", "INSERT"]);
+      assertEquals((await admin.query("select n from run order by n")).rows, [{ n: 1 }, { n: 2 }]);
+    },
+  );
+
+  await t.step("a retry's delay ends when its caller gives up", async () => {
+    const manager = database.manager({ maxConnections: 1 });
+    await admin.query("alter sequence attempt restart");
+    const given = new AbortController();
+    const started = performance.now();
+    const onRetry = () => setTimeout(() => given.abort(new RangeError("mine")), 10);
+    const outcome = manager.executeQueryWithRetry("select flaky('40001', 99)", [], 3, 10_000, {
+      signal: given.signal,
+      onRetry,
+    });
+    await thrownBy(() => outcome, RangeError);
+    assert(performance.now() - started < 2_000);
+  });
+
+  await t.step("refused credentials reach everybody at once, and the server is left alone after that", async () => {
+    const manager = database.manager({ password: "hunter2", acquireTimeoutMs: 2_000 });
+    const started = performance.now();
+    for (let time = 0; time < 20; time++) {
+      const error = await thrownBy(() => manager.query("select 1"), CreateFailedError);
+      assertInstanceOf(error.cause, PostgresError);
+      assertEquals(error.cause.code, "28P01");
+      assert(!Deno.inspect(error, { depth: 9 }).includes("hunter2"));
+    }
+    assert(performance.now() - started < 1_000, "it waited");
+    assert(!Deno.inspect(manager, { depth: 9, showHidden: true }).includes("hunter2"));
+    assert(!JSON.stringify(manager.config).includes("hunter2"));
+  });
+
+  await t.step("when the server takes no more connections, those that are there go round", async () => {
+    await admin.query("create role few login password 'few' connection limit 2");
+    const manager = database.manager({ user: "few", password: "few", maxConnections: 6, acquireTimeoutMs: 10_000 });
+    const got = await Promise.all(
+      Array.from({ length: 30 }, (_, n) => manager.query("select $1::int as n, pg_sleep(0.005)", [n])),
+    );
+    assertEquals(got.map(({ rows }) => rows[0]?.["n"]), Array.from({ length: 30 }, (_, n) => n));
+    assert(manager.getStats().totalCreated <= 2);
+  });
+
+  await t.step("without a session of one's own nothing is prepared, and nothing is set for longer", async () => {
+    const manager = database.manager({ maxConnections: 1, poolMode: "transaction" });
+    for (let n = 0; n < 3; n++) assertEquals((await manager.query("select $1::int as n", [n])).rows, [{ n }]);
+    assertEquals((await manager.query("select from pg_prepared_statements")).rows, []);
+    assertEquals(manager.getStats().poolMode, "transaction");
+    await thrownBy(() => manager.query("select pg_sleep(20)", [], { timeoutMs: 30 }), QueryTimeoutError);
+    // A late request could hit somebody else there: the connection is not used again.
+    assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
+    assertEquals(manager.getStats().totalCreated, 2);
+    assertEquals(admin.getStats().poolMode, "session");
+    assertEquals(database.manager({ port: 6543, acquireTimeoutMs: 1 }).getStats().poolMode, "transaction");
+  });
+
+  await t.step("pools by priority have their own sizes, and administration does not wait for users", async () => {
+    const own = database.options();
+    await using pools = new PostgresPools(
+      { ...own, healthCheckIntervalMs: 0 },
+      { highPriority: { maxConnections: 1, minConnections: 0 }, admin: { maxConnections: 2 } },
+    );
+    assertEquals(pools.getStats(), {});
+    const { limits: { maxConnections, minConnections } } = pools.getPool("lowPriority");
+    assertEquals([maxConnections, minConnections], [10, 2]);
+    assertEquals(pools.getPool("lowPriority").config.idleTimeoutMs, 60_000);
+    assertEquals(pools.getPool("lowPriority").config.connectionTimeoutMs, 5_000);
+    assertEquals(pools.getPool("admin").limits.maxConnections, 2);
+    assertStrictEquals(pools.getPool(), pools.getPool("highPriority"));
+    assertStrictEquals(pools.getPool("nonsense" as "admin"), pools.getPool("highPriority"));
+    await using _held = await pools.getPool().lease();
+    assertEquals((await pools.getPool("admin").query("select 1 as n")).rows, [{ n: 1 }]);
+    const defaults = new PostgresPools();
+    assertEquals(defaults.getPool("highPriority").limits.maxConnections, 30);
+    assertEquals(defaults.getPool("highPriority").limits.minConnections, 10);
+    assertEquals(defaults.getPool("admin").limits.maxConnections, 5);
+    await defaults.shutdown(0);
+    await thrownBy(() => defaults.getPool("admin").query("select 1"), PoolClosedError);
+  });
+
+  await t.step("shutdown refuses at once, lets work finish, and cuts what does not", async () => {
+    const manager = database.manager({ maxConnections: 2 });
+    const finishing = manager.query("select pg_sleep(0.1), 1 as n");
+    const text = "select pg_sleep(22)";
+    const cut = thrownBy(() => manager.query(text), Error);
+    await until(async () => await running(admin, text) === 1, "it runs");
+    const over = manager.shutdown(300);
+    await thrownBy(() => manager.query("select 1"), PoolClosedError);
+    assertEquals((await finishing).rows[0]?.["n"], 1);
+    await over;
+    await cut;
+    await until(async () => await running(admin, text) === 0, "it was cancelled at the server");
+    await manager.shutdown();
+    assertEquals(manager.getStats().totalConnections, 0);
+  });
+
+  await t.step("a server that comes back is used again within a second, and it is told", async () => {
+    const manager = database.manager({ maxConnections: 4, minConnections: 2, acquireTimeoutMs: 10_000 });
+    const watcher = database.manager({ acquireTimeoutMs: 100, healthCheckIntervalMs: 20 });
+    const failures: Error[] = [];
+    const checks: PostgresHealth[] = [];
+    const recoveries: number[] = [];
+    watcher.on("healthCheckFailed", (error) => failures.push(error));
+    watcher.on("healthCheck", (health) => checks.push(health));
+    watcher.on("recovered", ({ downMs }) => recoveries.push(downMs));
+    await Promise.all([manager.query("select 1"), watcher.query("select 1")]);
+    await database.server.kill();
+    const during = manager.query("select 1 as n").then(({ rows }) => rows, (error) => error);
+    await until(() => failures.length > 0, "it is seen");
+    assertStrictEquals(checks.find(({ healthy }) => !healthy)?.error, failures[0]);
+    await pause(1_000);
+    await database.server.start();
+    const back = performance.now();
+    assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
+    assert(performance.now() - back < 1_000, `it took ${performance.now() - back} ms`);
+    await during;
+    await until(() => recoveries.length > 0, "it is told");
+    assert((recoveries[0] ?? 0) >= 900, String(recoveries));
+  });
+});

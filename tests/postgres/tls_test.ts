@@ -1,0 +1,83 @@
+import { assert, assertEquals } from "@std/assert";
+import { CreateFailedError } from "../../shared/pool/mod.ts";
+import { type PostgresConfig, QueryTimeoutError } from "../../shared/postgres/mod.ts";
+import { AUTHORITY, CLIENT_CERTIFICATE, CLIENT_KEY, SERVER_CERTIFICATE, SERVER_KEY } from "./certificates.ts";
+import { TestDatabase, thrownBy } from "./support.ts";
+
+/** Has the server speak TLS from now on. */
+async function enableTls(database: TestDatabase): Promise<void> {
+  const admin = database.manager();
+  const { rows } = await admin.query<{ data_directory: string }>("show data_directory");
+  const folder = rows[0]?.data_directory ?? "";
+  const { uid, gid } = await Deno.stat(folder);
+  const files = { "server.crt": SERVER_CERTIFICATE, "server.key": SERVER_KEY, "authority.crt": AUTHORITY };
+  for (const [name, pem] of Object.entries(files)) {
+    await Deno.writeTextFile(`${folder}/${name}`, pem, { mode: 0o600 });
+    if (Deno.uid() === 0) await Deno.chown(`${folder}/${name}`, uid, gid);
+  }
+  await admin.query("alter system set ssl_ca_file = 'authority.crt'");
+  await admin.query("alter system set ssl = on");
+  await admin.query("select pg_reload_conf()");
+  const shown = async () => (await admin.query("show ssl")).rows[0]?.["ssl"];
+  for (let turn = 0; turn < 200 && await shown() !== "on"; turn++) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+Deno.test("TLS", async (t) => {
+  await using database = await TestDatabase.start();
+  await enableTls(database);
+  const connect = (config: Partial<PostgresConfig>) => database.manager({ maxConnections: 1, ...config });
+  const state = "select ssl, client_dn from pg_stat_ssl where pid = pg_backend_pid()";
+
+  for (const host of ["localhost", "127.0.0.1"]) {
+    await t.step(`a server that proves its name is accepted: ${host}`, async () => {
+      const manager = connect({ host, ssl: { ca: AUTHORITY } });
+      assertEquals((await manager.query(state)).rows, [{ ssl: true, client_dn: null }]);
+    });
+  }
+
+  await t.step("one whose authority is not trusted is refused, and at once", async () => {
+    const started = performance.now();
+    await thrownBy(() => connect({ ssl: true }).query("select 1"), CreateFailedError);
+    assert(performance.now() - started < 1_500);
+  });
+
+  // Only Linux has all of 127.0.0.0/8 for itself.
+  await t.step({
+    name: "one that has another name is refused",
+    ignore: Deno.build.os !== "linux",
+    fn: async () => {
+      using listener = Deno.listen({ hostname: "127.0.0.2", port: 0 });
+      const { hostname, port } = new URL(database.server.url);
+      const relay = (async () => {
+        const near = await listener.accept();
+        const far = await Deno.connect({ hostname, port: Number(port) });
+        await Promise.allSettled([near.readable.pipeTo(far.writable), far.readable.pipeTo(near.writable)]);
+      })();
+      const manager = connect({ host: "127.0.0.2", port: listener.addr.port, ssl: { ca: AUTHORITY } });
+      const error = await thrownBy(() => manager.query("select 1"), CreateFailedError);
+      assert(/name|altname|127\.0\.0\.2/i.test(error.message), error.message);
+      await relay;
+    },
+  });
+
+  await t.step("verification can be declined, and only by name", async () => {
+    const manager = connect({ ssl: { rejectUnauthorized: false } });
+    assertEquals((await manager.query(state)).rows, [{ ssl: true, client_dn: null }]);
+  });
+
+  await t.step("a client proves who it is with its certificate and key, which are shown nowhere", async () => {
+    const manager = connect({ ssl: { ca: AUTHORITY, cert: CLIENT_CERTIFICATE, key: CLIENT_KEY } });
+    assertEquals((await manager.query(state)).rows, [{ ssl: true, client_dn: "/CN=authenticator" }]);
+    const shown = Deno.inspect(manager, { depth: 9, showHidden: true }) + JSON.stringify(manager.config);
+    assert(!shown.includes("PRIVATE KEY"));
+  });
+
+  await t.step("a cancel request goes over TLS too", async () => {
+    const manager = connect({ ssl: { ca: AUTHORITY } });
+    await thrownBy(() => manager.query("select pg_sleep(20)", [], { timeoutMs: 50 }), QueryTimeoutError);
+    assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
+    assertEquals(manager.getStats().totalCreated, 1);
+  });
+});
