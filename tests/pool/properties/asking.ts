@@ -31,6 +31,7 @@ export function ask(world: World, { how, lane, timeoutMs, abortable }: Ask): voi
     since: world.now,
     deadline: world.now + timeoutMs,
     abort,
+    crowd: undefined,
     listeners: 0,
     state: "waiting",
     grant: undefined,
@@ -46,6 +47,7 @@ export function ask(world: World, { how, lane, timeoutMs, abortable }: Ask): voi
   world.transcript.did(`${entry.name} = pool.${how}(${shown})`);
   world.waiting.add(entry);
   const { pool } = world;
+  const before = world.stats.waitingForConnection;
   if (how === "lease") {
     // One turn later, as an `acquire` is: the order in which two are served can be told then.
     const seen = pool.lease(options).then((lease) => lease);
@@ -54,6 +56,17 @@ export function ask(world: World, { how, lane, timeoutMs, abortable }: Ask): voi
     pool.acquire(options).then((item) => granted(world, entry, item), (error) => refused(world, entry, error));
   }
   entry.entered = ++world.seq;
+  lookAtLine(world, entry, before);
+}
+
+/** Whoever has joined the line found a place in it. */
+function lookAtLine(world: World, entry: Acquire, before: number): void {
+  if (world.frozen || world.nestedIn === world.turn) return;
+  const { pending, stats: { waitingForConnection: waiting }, setup: { config: { maxWaiters } } } = world;
+  entry.crowd = { waiting: before, pending };
+  if (waiting <= before) return;
+  const had = waiting <= maxWaiters || waiting - pending <= maxWaiters;
+  world.verdict.hold(9, had, () => `${entry.name} has joined ${before} in the line, ${pending} being made for them`);
 }
 
 function refused(world: World, entry: Acquire, error: unknown): void {

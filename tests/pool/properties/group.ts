@@ -33,11 +33,17 @@ export interface Group {
 /** What a run is told by its environment. */
 function wishes(): { seed: number; path?: string; replayPath?: string; scale: number } {
   const { PROPERTY_SEED, PROPERTY_PATH, PROPERTY_REPLAY, PROPERTY_SCALE } = Deno.env.toObject();
+  const seed = PROPERTY_SEED === "random" ? Math.trunc(Math.random() * 2 ** 31) : Number(PROPERTY_SEED ?? SEED);
+  if (!Number.isInteger(seed)) {
+    throw new RangeError(`PROPERTY_SEED is "${PROPERTY_SEED}", not a whole number or random`);
+  }
+  const scale = Number(PROPERTY_SCALE ?? 1);
+  if (!(scale > 0 && scale < Infinity)) throw new RangeError(`PROPERTY_SCALE is "${PROPERTY_SCALE}", not above 0`);
   return {
-    seed: PROPERTY_SEED === "random" ? Math.trunc(Math.random() * 2 ** 31) : Number(PROPERTY_SEED ?? SEED),
+    seed,
     ...(PROPERTY_PATH === undefined ? {} : { path: PROPERTY_PATH }),
     ...(PROPERTY_REPLAY === undefined ? {} : { replayPath: PROPERTY_REPLAY }),
-    scale: Number(PROPERTY_SCALE ?? 1),
+    scale,
   };
 }
 
@@ -64,7 +70,10 @@ export async function runScript(setup: Setup, script: Iterable<Step>, tally: Tal
  */
 export async function runBeside(setup: Setup, script: Iterable<Step>, tally: Tally): Promise<World> {
   const calm = await runScript({ ...setup, listeners: "calm" }, script, tally);
-  const throwing = await runScript({ ...setup, listeners: "throwing" }, script, tally);
+  const throwing = await runScript({ ...setup, listeners: "throwing" }, script, tally).catch((error: unknown) => {
+    if (!(error instanceof FailedRun)) throw error;
+    throw new FailedRun(new InvariantError(24, `with listeners that throw, ${error.message}`), error.transcript);
+  });
   const [wanted, got] = [calm, throwing].map(({ transcript }) => transcript.lines);
   const index = wanted?.findIndex((line, i) => line !== got?.[i]) ?? -1;
   tally.add(24);
@@ -142,6 +151,7 @@ export function testGroup(group: Group): void {
       if (details.failed) throw new Error(await report(group, details));
       if (wished.path !== undefined) return;
     }
+    await t.step(`${steps.toLocaleString("en")} operations from seed ${wished.seed}`, () => assert(steps >= wanted));
     for (const number of group.invariants) {
       await t.step(`invariant ${number}: ${INVARIANTS[number]}`, () => {
         const looks = tally.of(number);

@@ -88,12 +88,12 @@ function lookAtSettled(world: World): void {
   }
 }
 
-/** Who is refused for want of a place in the line finds it full. */
-function lookAtRefusal(world: World, entry: Acquire): void {
-  if (world.frozen) return;
-  const { maxWaiters } = world.setup.config;
-  const { waiting } = world;
-  world.verdict.hold(9, waiting.size >= maxWaiters, () => `${entry.name} is refused with ${waiting.size} in the line`);
+/** Who is refused for want of a place in the line found it full, those not counted who are about to be served. */
+function lookAtRefusal(world: World, { name, crowd }: Acquire): void {
+  if (!crowd) return;
+  const { waiting, pending } = crowd;
+  const full = waiting - pending >= world.setup.config.maxWaiters;
+  world.verdict.hold(9, full, () => `${name} is refused with ${waiting} in the line, ${pending} being made for them`);
 }
 
 function lookAtFailures(world: World): void {
@@ -115,6 +115,7 @@ function lookAtFailures(world: World): void {
     verdict.hold(12, fair, () => `${name}, who only waits for what is lent, was refused for ${cause}`);
   }
   if (shutdown) return;
+  if (news.failed.length > 0) lookAtCapacity(world);
   for (const { error, seq } of news.permanent) {
     const told = refused.filter((entry) => entry.error instanceof Error && entry.error.cause === error);
     const untold = [...world.waiting].find((entry) =>
@@ -125,6 +126,17 @@ function lookAtFailures(world: World): void {
     const spared = world.held.size > 0 && news.grants.length === 0;
     if (spared) verdict.hold(12, told.length <= 1, () => `${told.length} were refused though some are lent`);
   }
+}
+
+/** After a failed creation, what is taken is what there is, what is being made and what is being closed. */
+function lookAtCapacity(world: World): void {
+  if (world.frozen) return;
+  const closing = world.underWay("destroy");
+  if (closing.some(({ item }) => item?.slotless === "unknown")) return;
+  const creating = world.underWay("create").length;
+  const taken = world.live.length + creating + closing.filter(({ item }) => item?.slotless === false).length;
+  const total = world.stats.totalConnections;
+  world.verdict.hold(11, total === taken, () => `${total} slots are taken, ${taken} are in use`);
 }
 
 function lookAtSize(world: World): void {
@@ -220,6 +232,9 @@ function lookAtWaiters(world: World): void {
   const waiting = [...world.waiting];
   const counted = stats.waitingForConnection;
   verdict.hold(4, counted === waiting.length, () => `${counted} are said to wait, ${waiting.length} do`);
+  for (const { name, abort } of waiting) {
+    verdict.hold(9, abort?.signal.aborted !== true, () => `${name} has gone away and waits on`);
+  }
   if (world.frozen) return;
   for (const entry of waiting) {
     const left = entry.deadline - world.now;

@@ -109,6 +109,8 @@ export interface Acquire {
   readonly since: number;
   readonly deadline: number;
   readonly abort: AbortController | undefined;
+  /** How many waited before it, and how many resources were on their way; unknown where hooks interfered. */
+  crowd: { readonly waiting: number; readonly pending: number } | undefined;
   /** Listeners on its signal. */
   listeners: number;
   state: "waiting" | "granted" | "refused";

@@ -149,9 +149,10 @@ export class Watch implements Observer {
     if (reason instanceof CreateTimeoutError) this.#count(false, call);
   }
 
-  #count(permanent: boolean, { startedAt }: Call): void {
+  #count(permanent: boolean, call: Call): void {
     this.#world.failures++;
-    this.#world.pauses.failed(permanent, startedAt, this.#world.now);
+    this.#world.news.failed.push(call);
+    this.#world.pauses.failed(permanent, call.startedAt, this.#world.now);
   }
 
   #destroying(item: Item): void {

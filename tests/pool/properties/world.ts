@@ -66,10 +66,17 @@ export class World {
   /** Leases that have ended. */
   readonly ended: Grant[] = [];
   /** Grants, and what the pool says it has lent, settlements and failures since the last look. */
-  readonly news: { grants: Grant[]; told: Item[]; settled: Acquire[]; permanent: { error: unknown; seq: number }[] } = {
+  readonly news: {
+    grants: Grant[];
+    told: Item[];
+    settled: Acquire[];
+    failed: Call[];
+    permanent: { error: unknown; seq: number }[];
+  } = {
     grants: [],
     told: [],
     settled: [],
+    failed: [],
     permanent: [],
   };
   /** How deep inside the pool the script is. */

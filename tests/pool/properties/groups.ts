@@ -1,0 +1,155 @@
+/**
+ * What the random scripts put the weight on, each with the invariants that it
+ * is to put to the test.
+ *
+ * @module
+ */
+import { type Group, runBeside } from "./group.ts";
+
+/** Acquires, releases and cancellations above all. */
+const queue: Group = {
+  name: "who waits, and who is served",
+  weights: {
+    ask: 40,
+    tryLease: 6,
+    release: 24,
+    misuse: 2,
+    abort: 10,
+    advance: 14,
+    freeze: 2,
+    create: 1,
+    hooks: 1,
+    finish: 1,
+    invalidate: 1,
+    listen: 2,
+    resize: 1,
+    shutdown: 0,
+  },
+  steps: 40_000,
+  invariants: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17],
+  looks: 50,
+};
+
+/** Factories that fail, hang and are late. */
+const making: Group = {
+  name: "resources that cannot be made",
+  weights: {
+    ask: 30,
+    tryLease: 2,
+    release: 16,
+    misuse: 0,
+    abort: 3,
+    advance: 16,
+    freeze: 2,
+    create: 14,
+    hooks: 2,
+    finish: 8,
+    invalidate: 2,
+    listen: 2,
+    resize: 2,
+    shutdown: 0,
+  },
+  steps: 40_000,
+  invariants: [1, 2, 5, 10, 11, 12, 13, 14, 19],
+  looks: 50,
+};
+
+/** Expiry, validation, resets and closing. */
+const keeping: Group = {
+  name: "resources that age, die and are closed",
+  weights: {
+    ask: 24,
+    tryLease: 6,
+    release: 24,
+    misuse: 2,
+    abort: 2,
+    advance: 20,
+    freeze: 4,
+    create: 2,
+    hooks: 12,
+    finish: 6,
+    invalidate: 5,
+    listen: 3,
+    resize: 2,
+    shutdown: 0,
+  },
+  steps: 40_000,
+  invariants: [1, 2, 3, 5, 14, 15, 16, 17, 18, 19, 20],
+  looks: 50,
+};
+
+/** Limits that change all the time. */
+const sizing: Group = {
+  name: "sizes and reservations that change",
+  weights: {
+    ask: 30,
+    tryLease: 4,
+    release: 20,
+    misuse: 0,
+    abort: 2,
+    advance: 14,
+    freeze: 2,
+    create: 3,
+    hooks: 3,
+    finish: 4,
+    invalidate: 2,
+    listen: 2,
+    resize: 16,
+    shutdown: 0,
+  },
+  steps: 40_000,
+  invariants: [1, 2, 5, 7, 8, 10, 19, 21],
+  looks: 50,
+};
+
+/** Shutdowns in the middle of everything. */
+const closing: Group = {
+  name: "pools that are shut down",
+  weights: {
+    ask: 24,
+    tryLease: 4,
+    release: 12,
+    misuse: 3,
+    abort: 3,
+    advance: 12,
+    freeze: 2,
+    create: 8,
+    hooks: 8,
+    finish: 6,
+    invalidate: 3,
+    listen: 3,
+    resize: 2,
+    shutdown: 2,
+  },
+  steps: 40_000,
+  invariants: [2, 3, 4, 14, 15, 16, 17, 22, 23],
+  looks: 50,
+};
+
+/** Each script twice: with listeners that do nothing, and with such that throw. */
+const listening: Group = {
+  name: "listeners that throw",
+  weights: {
+    ask: 30,
+    tryLease: 4,
+    release: 20,
+    misuse: 1,
+    abort: 4,
+    advance: 16,
+    freeze: 2,
+    create: 4,
+    hooks: 4,
+    finish: 4,
+    invalidate: 4,
+    listen: 4,
+    resize: 2,
+    shutdown: 1,
+  },
+  steps: 20_000,
+  invariants: [24],
+  looks: 100,
+  run: runBeside,
+};
+
+/** All groups. Each has a test file of its own, so that they run beside each other. */
+export const GROUPS = Object.freeze({ queue, making, keeping, sizing, closing, listening });

@@ -1,0 +1,102 @@
+/**
+ * `deno task mutations`: puts each fault of the list alone into a copy of the
+ * pool core, runs the property tests on it, and says which invariants they
+ * found broken. With words as arguments, only the mutations that have one of
+ * them in their file's name or description. Takes minutes. With `--table`, only
+ * writes the table of the documentation.
+ *
+ * @module
+ */
+import { mutate, type Mutation, MUTATIONS } from "./mod.ts";
+import { README, withTable } from "./table.ts";
+
+const ROOT = new URL("../../../../", import.meta.url);
+const COPIED = ["deno.json", "deno.lock", "import_map.json", "shared", "local/std", "tests/pool", "tests/support"];
+
+/** Looks at the list, not at the pool. */
+const BESIDE = "tests/pool/properties/documentation_test.ts";
+
+/** Longer than the tests take by far; a fault may make them run for ever. */
+const LIMIT_MS = 180_000;
+
+async function copy(from: string, to: string): Promise<void> {
+  if (!(await Deno.stat(from)).isDirectory) return Deno.copyFile(from, to);
+  await Deno.mkdir(to, { recursive: true });
+  for await (const { name } of Deno.readDir(from)) await copy(`${from}/${name}`, `${to}/${name}`);
+}
+
+/** A copy of what the property tests need, in a folder that goes with it. */
+async function copyOfRepository(): Promise<string> {
+  const root = await Deno.realPath(ROOT);
+  const folder = await Deno.makeTempDir({ prefix: "mutations-" });
+  await Deno.mkdir(`${folder}/local`);
+  await Deno.mkdir(`${folder}/tests`);
+  for (const path of COPIED) await copy(`${root}/${path}`, `${folder}/${path}`);
+  await Deno.symlink(`${root}/node_modules`, `${folder}/node_modules`);
+  return folder;
+}
+
+/** What came of the property tests: the invariants that were reported, the words of the first report, and how it ended. */
+interface Outcome {
+  readonly broken: readonly number[];
+  readonly report: string;
+  readonly ending: "passed" | "failed" | "ran too long";
+}
+
+async function run(folder: string, signal: AbortSignal): Promise<Outcome> {
+  const limit = AbortSignal.timeout(LIMIT_MS);
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["test", "-A", "--no-check", "--parallel", `--ignore=${BESIDE}`, "tests/pool/properties/"],
+    cwd: folder,
+    env: { NO_COLOR: "1" },
+    signal: AbortSignal.any([limit, signal]),
+  }).output();
+  signal.throwIfAborted();
+  const decoder = new TextDecoder();
+  const said = decoder.decode(stdout) + decoder.decode(stderr);
+  const reports = [...said.matchAll(/^error: Error: (invariant (\d+) .*)$/gm)];
+  const broken = [...new Set(reports.map(([, , number]) => Number(number)))].sort((a, b) => a - b);
+  const report = reports[0]?.[1] ?? said.slice(-2_000);
+  return { broken, report, ending: success ? "passed" : limit.aborted ? "ran too long" : "failed" };
+}
+
+/** Tries one mutation, and says whether the properties that are to catch it did. */
+async function tryOne(folder: string, mutation: Mutation, signal: AbortSignal): Promise<boolean> {
+  const path = `${folder}/shared/pool/${mutation.file}`;
+  const source = await Deno.readTextFile(path);
+  await Deno.writeTextFile(path, mutate(source, mutation));
+  const { broken, report, ending } = await run(folder, signal);
+  await Deno.writeTextFile(path, source);
+  const caught = mutation.caughtBy.every((number) => broken.includes(number));
+  console.log(`${caught ? "caught" : "MISSED"}  ${mutation.file}: ${mutation.what}`);
+  console.log(`        ${ending}, broken: ${broken.join(", ") || "none"}; expected: ${mutation.caughtBy.join(", ")}`);
+  console.log(`        ${report}`);
+  return caught;
+}
+
+async function main(words: readonly string[]): Promise<boolean> {
+  if (words.includes("--table")) {
+    await Deno.writeTextFile(README, withTable(await Deno.readTextFile(README), MUTATIONS));
+    return true;
+  }
+  const interrupted = new AbortController();
+  const interrupt = () => interrupted.abort(new Error("interrupted"));
+  Deno.addSignalListener("SIGINT", interrupt);
+  const chosen = MUTATIONS.filter(({ file, what }) =>
+    words.length === 0 || words.some((word) => `${file}: ${what}`.includes(word))
+  );
+  const folder = await copyOfRepository();
+  try {
+    const clean = await run(folder, interrupted.signal);
+    if (clean.ending !== "passed") throw new Error(`Without a mutation the properties fail: ${clean.report}`);
+    let caught = 0;
+    for (const mutation of chosen) if (await tryOne(folder, mutation, interrupted.signal)) caught++;
+    console.log(`\n${caught} of ${chosen.length} mutations were caught by the property that they were made for`);
+    return caught === chosen.length;
+  } finally {
+    Deno.removeSignalListener("SIGINT", interrupt);
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args) ? 0 : 1);

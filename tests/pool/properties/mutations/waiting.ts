@@ -1,0 +1,193 @@
+/**
+ * Faults in who waits, who is served, and until when.
+ *
+ * @module
+ */
+import type { Mutation } from "./mutation.ts";
+
+/** Mutations of the dispatcher, the lines, and the deadlines. */
+export const WAITING: readonly Mutation[] = [
+  {
+    file: "inventory.ts",
+    find: "    const slot = idle[idle.length - 1];",
+    replace: "    const slot = idle[0];",
+    what: "another one than the one that is lent is taken out of the free ones",
+    caughtBy: [3],
+  },
+  {
+    file: "inventory.ts",
+    find: "    idle.pop();\n    return slot;",
+    replace: "    return slot;",
+    what: "a free resource stays in the list of free ones when it is lent",
+    caughtBy: [2],
+  },
+  {
+    file: "waiting_room.ts",
+    find: "        this.#leave(waiter);\n        return waiter;",
+    replace: "        return waiter;",
+    what: "who is served stays in the line",
+    caughtBy: [4],
+  },
+  {
+    file: "waiting_room.ts",
+    find: "if (waiter.deadline > now) {",
+    replace: "if (waiter.waiting) {",
+    what: "after a freeze, who is past the deadline is served",
+    caughtBy: [4],
+  },
+  {
+    file: "waiting_room.ts",
+    find: "    this.#deadlines.add(waiter, now);\n",
+    replace: "",
+    what: "waiters have no deadline",
+    caughtBy: [4],
+  },
+  {
+    file: "waiter_deadlines.ts",
+    find: "    if (first) this.#addLine(line, first.deadline, now);\n",
+    replace: "",
+    what: "only the first deadline of a line is kept",
+    caughtBy: [4],
+  },
+  {
+    file: "waiter_queue.ts",
+    find: "    if (node.usual) this.#firstUsual ??= node;",
+    replace: "    if (node.usual) this.#firstUsual = node;",
+    what: "the deadline of a line is that of its latest waiter",
+    caughtBy: [4],
+  },
+  {
+    file: "deadline_queue.ts",
+    find: "      if (next && next.at < this.#timerAt) this.#arm(next.at, now);\n",
+    replace: "",
+    what: "the deadlines' timer is not set anew after it ran",
+    caughtBy: [4],
+  },
+  {
+    file: "dispatcher.ts",
+    find: "    if (this.#ledger.room(admin) > 0) this.changed();\n",
+    replace: "",
+    what: "nothing is made for who begins to wait",
+    caughtBy: [5],
+  },
+  {
+    file: "dispatcher.ts",
+    find:
+      "      // It serves nobody now, but its place may be filled, and its room in the account let another one be lent.\n      this.changed();",
+    replace: "",
+    what: "a resource that is not lent again makes no room for another one",
+    caughtBy: [5],
+  },
+  {
+    file: "inventory.ts",
+    find: "      this.#closing--;\n      this.#owner.changed();",
+    replace: "      this.#closing--;",
+    what: "a slot that has become free is not told to those who wait",
+    caughtBy: [5],
+  },
+  {
+    file: "creation_backoff.ts",
+    find: "      this.#wake();\n",
+    replace: "",
+    what: "the end of a pause is not told to those who wait",
+    caughtBy: [5],
+  },
+  {
+    file: "limits.ts",
+    find: "if (this.#reserved === 0) return Math.max(0, Math.min(adminWaiting + othersWaiting, this.room(false)));",
+    replace: "if (this.#reserved === 0) return Math.max(0, Math.min(othersWaiting, this.room(false)));",
+    what: "the demand of the lane admin is forgotten where nothing is reserved",
+    caughtBy: [5],
+  },
+  {
+    file: "waiter_queue.ts",
+    find: "    return this.#head;\n",
+    replace: "    return this.#tail;\n",
+    what: "last come, first served",
+    caughtBy: [6],
+  },
+  {
+    file: "dispatcher.ts",
+    find: "    return this.#waiters.size === 0 || this.#waiters.demand === 0;",
+    replace: "    return true;",
+    what: "who asks takes what is free, whoever waits",
+    caughtBy: [6],
+  },
+  {
+    file: "lane.ts",
+    find: "{ admin: -1, high: 0, normal: 1, low: 2 }",
+    replace: "{ admin: -1, high: 1, normal: 0, low: 2 }",
+    what: "the lane normal comes before high",
+    caughtBy: [7],
+  },
+  {
+    file: "waiting_room.ts",
+    find: "(ledger.room(true) > 0 ? this.#lines.firstAdmin() : undefined)",
+    replace: "(ledger.room(true) + ledger.room(false) > 0 ? this.#lines.firstAdmin() : undefined)",
+    what: "the lane admin takes what is not reserved for it",
+    caughtBy: [21],
+  },
+  {
+    file: "lane.ts",
+    find: "this.handicapMs = HANDICAPS[lane] * agingMs;",
+    replace: "this.handicapMs = HANDICAPS[lane] * agingMs * 1e9;",
+    what: "waiting makes up for no lane: low starves",
+    caughtBy: [8],
+  },
+  {
+    file: "lane.ts",
+    find: "return b.since + b.line.handicapMs < a.since + a.line.handicapMs ? b : a;",
+    replace: "return b.since < a.since ? b : a;",
+    what: "all lanes are one line",
+    caughtBy: [8],
+  },
+  {
+    file: "waiting_room.ts",
+    find: "    if (signal) waiter.watch((reason) => this.dismiss(waiter, new AcquireAbortedError(reason)));\n",
+    replace: "",
+    what: "who goes away stays in the line",
+    caughtBy: [9],
+  },
+  {
+    file: "waiting_room.ts",
+    find: "new AcquireAbortedError(reason)));",
+    replace: "new AcquireAbortedError(undefined)));",
+    what: "who goes away is not told why",
+    caughtBy: [9],
+  },
+  {
+    file: "dispatcher.ts",
+    find: "this.#waiters.size - this.#inventory.pending > most) {",
+    replace: "this.#waiters.size - this.#inventory.pending >= most) {",
+    what: "the line is full with one place free",
+    caughtBy: [9],
+  },
+  {
+    file: "dispatcher.ts",
+    find: "const most = this.#config.maxWaiters;",
+    replace: "const most = this.#config.maxWaiters + 1;",
+    what: "one more may wait than the line has places for",
+    caughtBy: [9],
+  },
+  {
+    file: "waiting_room.ts",
+    find: "    if (signal?.aborted) return this.dismiss(waiter, new AcquireAbortedError(signal.reason));\n",
+    replace: "",
+    what: "who is aborted by a hook while lining up waits on",
+    caughtBy: [9],
+  },
+  {
+    file: "dispatcher.ts",
+    find: '    this.#ledger.add(lease.lane === "admin", -1);\n    const waited',
+    replace: "    const waited",
+    what: "what is given back counts as lent",
+    caughtBy: [10],
+  },
+  {
+    file: "lane.ts",
+    find: "    this.#size--;\n    waiter.line.remove(waiter);",
+    replace: "    this.#size -= waiter.previous ? 0 : 1;\n    waiter.line.remove(waiter);",
+    what: "who leaves the middle of the line is counted on",
+    caughtBy: [9],
+  },
+];
