@@ -1,0 +1,128 @@
+/**
+ * The functions that are started cold, and how.
+ *
+ * @module
+ */
+import { readModuleGraph } from "../../local/deploy/module_graph.ts";
+import type { Case, Measurement } from "../support/case.ts";
+import type { DataApiProcess } from "../support/child.ts";
+
+/** The figures a start yields, each in ms. */
+export type Metric =
+  /** From the start of the process to the end of its first answer, the process's own start included. */
+  | "processMs"
+  /** Loading the function's module with all it imports. */
+  | "importMs"
+  /** Answering the first request after that. */
+  | "answerMs"
+  /** Both. */
+  | "totalMs";
+
+/** One of those that are compared. */
+export interface Start {
+  /** Its key in the results, and the name of its module. */
+  readonly id: string;
+  /** Its name in tables and plots. */
+  readonly title: string;
+}
+
+/** All of them. */
+export const STARTS: readonly Start[] = [
+  { id: "bare", title: "supabase-js, zod and a bare client" },
+  { id: "with_supabase", title: "withSupabase and zod" },
+  { id: "ours", title: "withPooledSupabase" },
+];
+
+const FIRST_REQUEST = new URL("first_request.ts", import.meta.url).pathname;
+
+/** Path of a function's module. */
+export function moduleOf({ id }: Start): string {
+  return new URL(`entries/${id === "ours" ? "pooled" : id}.ts`, import.meta.url).pathname;
+}
+
+/** Packs the function with all it imports into one file, as what is deployed is, and returns that file's path. */
+export async function bundle(start: Start, folder: string): Promise<string> {
+  const output = `${folder}/${start.id}.js`;
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["bundle", "--quiet", "--platform", "deno", "--output", output, moduleOf(start)],
+    stdin: "null",
+    stdout: "null",
+  }).output();
+  if (!success) throw new Error(`The bundle of ${start.id} failed: ${new TextDecoder().decode(stderr)}`);
+  return output;
+}
+
+/**
+ * Starts a process that answers one request with the function in `module`.
+ *
+ * @throws {Error} when it fails, with what it said.
+ */
+export async function startCold(
+  module: string,
+  { url }: Pick<DataApiProcess, "url">,
+): Promise<Required<Measurement<Metric>>> {
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--no-check", "-A", FIRST_REQUEST, `file://${module}`],
+    env: {
+      SUPABASE_URL: url,
+      SUPABASE_PUBLISHABLE_KEY: "sb_publishable_benchmark",
+      SUPABASE_SECRET_KEY: "sb_secret_benchmark",
+      SUPABASE_JWKS: '{"keys":[]}',
+      NO_COLOR: "1",
+    },
+    stdin: "null",
+  });
+  const startMs = performance.now();
+  const { success, stdout, stderr } = await command.output();
+  const processMs = performance.now() - startMs;
+  if (!success) throw new Error(`The first request failed: ${new TextDecoder().decode(stderr)}`);
+  const { importMs, answerMs } = JSON.parse(new TextDecoder().decode(stdout));
+  return { processMs, importMs, answerMs, totalMs: importMs + answerMs };
+}
+
+/** A case whose entrants' modules are those that `pathOf` says. */
+export function startCase(
+  id: string,
+  title: string,
+  dataApi: Pick<DataApiProcess, "url">,
+  pathOf: (start: Start) => string,
+): Case<Metric> {
+  return {
+    id,
+    title,
+    metrics: ["importMs", "answerMs", "totalMs", "processMs"],
+    entrants: STARTS.map((start) => ({
+      id: start.id,
+      title: start.title,
+      measure: () => startCold(pathOf(start), dataApi),
+    })),
+  };
+}
+
+/** What a function loads. */
+export interface Loaded {
+  readonly id: string;
+  readonly title: string;
+  /** How many of our modules there are in each folder. */
+  readonly folders: Readonly<Record<string, number>>;
+  /** The packages they import. */
+  readonly packages: readonly string[];
+}
+
+/** Looks up what a function's module loads. */
+export async function loadedBy(start: Start): Promise<Loaded> {
+  const root = new URL("../..", import.meta.url).pathname;
+  const { files, packages, faults } = await readModuleGraph({
+    entrypoint: moduleOf(start),
+    importMap: `${root}import_map.json`,
+    root,
+  });
+  const [fault] = faults;
+  if (fault) throw new Error(fault.message);
+  const folders: Record<string, number> = {};
+  for (const file of files) {
+    const folder = file.slice(root.length).replace(/\/?[^/]*$/, "");
+    folders[folder] = (folders[folder] ?? 0) + 1;
+  }
+  return { id: start.id, title: start.title, folders, packages };
+}

@@ -1,0 +1,76 @@
+/**
+ * `deno task bench:cold_start`: measures what the first request of a cold
+ * isolate takes, prints what was found, and writes it down.
+ *
+ * Every start is a process of its own, with Deno's caches warm; in a round each
+ * function is started once, in an order drawn anew. A process tells how long it
+ * loaded its function and how long the first answer took. Two forms of each:
+ *
+ * - *from sources*, as on a developer's machine: each module is looked up and
+ *   read by itself;
+ * - *bundled into one file*, as what is deployed is: hosted isolates read no
+ *   single modules from a disk. The bundler leaves out what is not used, of all
+ *   functions alike.
+ *
+ * @module
+ */
+import { judge } from "../support/bars.ts";
+import { startDataApi } from "../support/child.ts";
+import { type Bench, runBench } from "../support/command.ts";
+import { environment } from "../support/environment.ts";
+import { Figures } from "../support/figures.ts";
+import { gather } from "../support/results.ts";
+import { runRounds, Samples } from "../support/rounds.ts";
+import { BARS } from "./bars.ts";
+import { bundle, loadedBy, type Metric, moduleOf, startCase, STARTS } from "./entrants.ts";
+import { type ColdStartResults, plot, report } from "./report.ts";
+
+const CASE_IDS = ["sources", "bundled"];
+
+const HELP = `Usage: deno task bench:cold_start [options]
+
+Measures the first request of a cold isolate: withPooledSupabase beside a bare
+client and withSupabase, in fresh processes and interleaved rounds, and says
+which of its bars hold.
+
+  --quick          Fewer rounds
+  --rounds <n>     How many rounds are counted (default 41, quick 9)
+  --only <cases>   Measure only these, separated by commas: ${CASE_IDS.join(", ")}
+  --out <folder>   Where cold_start.json and cold_start.svg go (default
+                   bench/results for a whole run; a quick or partial one writes none)
+  --strict         Exit with 1 when a bar does not hold
+  --help           Print this
+`;
+
+const bench: Bench<ColdStartResults> = {
+  name: "cold_start",
+  help: HELP,
+  caseIds: CASE_IDS,
+  rounds: { full: 41, quick: 9 },
+  collects: false,
+  async measure({ quick, rounds, only }, onRounds) {
+    const here = environment(["@supabase/server", "@supabase/supabase-js", "zod"]);
+    const loaded = await Promise.all(STARTS.map(loadedBy));
+    await using dataApi = await startDataApi();
+    const folder = await Deno.makeTempDir({ prefix: "bench-cold-start-" });
+    try {
+      const bundled = new Map<string, string>();
+      for (const start of STARTS) bundled.set(start.id, await bundle(start, folder));
+      const cases = [
+        startCase("sources", "from sources", dataApi, moduleOf),
+        startCase("bundled", "bundled", dataApi, ({ id }) => bundled.get(id) ?? ""),
+      ].filter(({ id }) => only.length === 0 || only.includes(id));
+      const samples = new Samples();
+      const warmUps = 2;
+      await runRounds(cases, samples, { rounds, warmUps, onRound: onRounds(rounds + warmUps) });
+      const figures = new Figures<Metric>(cases, samples, "totalMs");
+      return { ...gather(figures, judge(figures, BARS), { environment: here, rounds, quick }), loaded };
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+  report,
+  plot,
+};
+
+if (import.meta.main) await runBench(bench, Deno.args);

@@ -1,0 +1,84 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { BARS } from "../../bench/cold_start/bars.ts";
+import {
+  bundle,
+  loadedBy,
+  type Metric,
+  moduleOf,
+  startCase,
+  startCold,
+  STARTS,
+} from "../../bench/cold_start/entrants.ts";
+import { judge } from "../../bench/support/bars.ts";
+import { serveDataApi } from "../../bench/support/data_api.ts";
+import { Figures } from "../../bench/support/figures.ts";
+import { Samples } from "../../bench/support/rounds.ts";
+
+async function withDataApi(test: (dataApi: { url: string }, paths: string[]) => Promise<void>): Promise<void> {
+  const paths: string[] = [];
+  const server = serveDataApi(({ url }) => void paths.push(new URL(url).pathname));
+  try {
+    await test({ url: `http://127.0.0.1:${server.addr.port}` }, paths);
+  } finally {
+    await server.shutdown();
+  }
+}
+
+for (const start of STARTS) {
+  Deno.test(`${start.title}: a fresh process asks the Data API once`, async () => {
+    await withDataApi(async (dataApi, paths) => {
+      const { importMs, answerMs, totalMs, processMs } = await startCold(moduleOf(start), dataApi);
+      assert(importMs > 0 && answerMs > 0);
+      assertEquals(totalMs, importMs + answerMs);
+      assert(processMs > totalMs);
+      assertEquals(paths, ["/rest/v1/categories"]);
+    });
+  });
+}
+
+Deno.test("a bundle answers as its sources do", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await withDataApi(async (dataApi, paths) => {
+      const start = STARTS.find(({ id }) => id === "ours");
+      assert(start);
+      await startCold(await bundle(start, folder), dataApi);
+      assertEquals(paths, ["/rest/v1/categories"]);
+    });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("a function that cannot be loaded is an error that says why", async () => {
+  await assertRejects(
+    () => startCold("/no/such/function.ts", { url: "http://127.0.0.1:1" }),
+    Error,
+    "/no/such/function.ts",
+  );
+});
+
+Deno.test("what a function does not use is not loaded", async () => {
+  const start = STARTS.find(({ id }) => id === "ours");
+  assert(start);
+  const { folders, packages } = await loadedBy(start);
+  const allowed = ["bench/cold_start/entries", "shared"]
+    .concat(["http", "pool", "resilience", "services", "supabase"].map((folder) => `shared/${folder}`));
+  assertEquals(Object.keys(folders).toSorted(), allowed.toSorted());
+  const names = new Set(packages.map((name) => name.replace(/^npm:(@?[^@]+)@.*$/, "$1")));
+  assertEquals([...names].toSorted(), ["@supabase/server", "@supabase/supabase-js", "jose", "zod"]);
+});
+
+Deno.test("the bars take a round's difference to a bare client", () => {
+  const cases = ["sources", "bundled"].map((id) => startCase(id, id, { url: "" }, moduleOf));
+  const samples = new Samples();
+  for (const { id, metrics, entrants } of cases) {
+    for (const round of [10, 100]) {
+      for (const entrant of entrants) {
+        for (const metric of metrics) samples.add(id, entrant.id, metric, round + (entrant.id === "ours" ? 4 : 0));
+      }
+    }
+  }
+  const verdicts = judge(new Figures<Metric>(cases, samples, "totalMs"), BARS);
+  assertEquals(verdicts.map(({ figure, holds }) => [figure, holds]), [[4, true], [4, true]]);
+});
