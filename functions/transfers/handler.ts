@@ -8,7 +8,7 @@
  */
 import * as z from "zod";
 import { createRoutes, onlyMethods, type Routes, serveRoutes } from "../../shared/http/hono.ts";
-import { DirectPostgres, type DirectPostgresOptions } from "../../shared/http/postgres.ts";
+import { DirectPostgres } from "../../shared/http/postgres.ts";
 import {
   created,
   type Database,
@@ -21,6 +21,12 @@ import {
   uuidField,
   withPooledSupabase,
 } from "../../shared/mod.ts";
+import {
+  POSTGRES_PRESETS,
+  type PostgresConfig,
+  PostgresConnectionManager,
+  readPostgresEnvironment,
+} from "../../shared/postgres/mod.ts";
 import { TransferService } from "../../shared/services/transfer_service.ts";
 
 const amountError = `must be a whole number of minor units (cents, say) from 1 to ${Number.MAX_SAFE_INTEGER}`;
@@ -85,7 +91,9 @@ function createTransferRoutes(postgres: DirectPostgres): Routes<Database> {
 }
 
 /** Where the function's environment and pools come from. */
-export interface TransfersOptions extends RuntimeOptions<Database>, DirectPostgresOptions {
+export interface TransfersOptions extends RuntimeOptions<Database> {
+  /** Options of Postgres that win over the environment (`SUPABASE_DB_URL`, `DB_*`). Default: none. */
+  readonly postgres?: Partial<PostgresConfig> | undefined;
   /** Stands in for the pools of clients, which only check callers here. Default: those of this isolate. */
   readonly service?: PoolSource<Database> | undefined;
 }
@@ -98,7 +106,11 @@ export interface TransfersOptions extends RuntimeOptions<Database>, DirectPostgr
 export function createTransfersHandler(
   options: TransfersOptions = {},
 ): (request: Request) => Promise<Response> {
-  const postgres = new DirectPostgres(options);
+  const postgres = new DirectPostgres(() => {
+    // Many isolates may hold connections at once: each few, unless the environment says otherwise.
+    const { config } = readPostgresEnvironment(options.variables);
+    return new PostgresConnectionManager({ ...POSTGRES_PRESETS.edge, ...config, ...options.postgres });
+  });
   return withPooledSupabase<Database>(
     { ...options, auth: "user", service: postgres.pools<Database>(options.service) },
     serveRoutes(createTransferRoutes(postgres)),

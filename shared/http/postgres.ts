@@ -1,29 +1,15 @@
 /**
  * Direct Postgres for functions inside `withPooledSupabase`. An entry point of
- * its own: a function without it need not load the driver.
+ * its own: a function without it uploads nothing of it.
  *
  * @module
  */
 import { messageOf } from "../pool/mod.ts";
-import {
-  POSTGRES_PRESETS,
-  type PostgresConfig,
-  PostgresConnectionManager,
-  type PostgresQueries,
-  readPostgresEnvironment,
-} from "../postgres/mod.ts";
-import { type Environment, SupabaseService, type Variables } from "../services/mod.ts";
+import type { PostgresConnectionManager, PostgresQueries } from "../postgres/mod.ts";
+import { type Environment, SupabaseService } from "../services/mod.ts";
 import type { PoolHealth } from "../supabase/mod.ts";
 import type { PooledContext } from "./pooled_context.ts";
 import type { PoolSource, RequestPool } from "./runtime.ts";
-
-/** Where a {@linkcode DirectPostgres} leads to. */
-export interface DirectPostgresOptions {
-  /** Stands in for the environment variables, in tests say. Default: those of this process. */
-  readonly variables?: Variables | undefined;
-  /** Options that win over the environment. Default: none. */
-  readonly config?: Partial<PostgresConfig> | undefined;
-}
 
 async function checkHealth(manager: PostgresConnectionManager): Promise<PoolHealth> {
   const { healthy, durationMs, error } = await manager.healthCheck();
@@ -35,7 +21,7 @@ async function checkHealth(manager: PostgresConnectionManager): Promise<PoolHeal
  * The Postgres connections of one function:
  *
  * ```ts
- * const postgres = new DirectPostgres();
+ * const postgres = new DirectPostgres(() => PostgresConnectionManager.fromEnv());
  *
  * export default {
  *   fetch: withPooledSupabase({ auth: "user", service: postgres.pools() }, async (_request, ctx) => {
@@ -46,30 +32,20 @@ async function checkHealth(manager: PostgresConnectionManager): Promise<PoolHeal
  * ```
  *
  * The `X-Pool-*` headers and `/<name>/health/pool` of such a function tell of
- * these connections; they end with the isolate. Configured by
- * `SUPABASE_DB_URL` and `DB_*`; where these are silent, few connections and short waits, as
- * `POSTGRES_PRESETS.edge` has them.
+ * these connections, and both end with the isolate.
  */
 export class DirectPostgres {
-  readonly #options: DirectPostgresOptions;
+  readonly #connect: () => PostgresConnectionManager;
   #manager: PostgresConnectionManager | undefined = undefined;
 
-  constructor(options: DirectPostgresOptions = {}) {
-    this.#options = options;
+  /** @param connect Makes the manager, at the first request. What it throws is answered 500 and logged. */
+  constructor(connect: () => PostgresConnectionManager) {
+    this.#connect = connect;
   }
 
-  /**
-   * The connections, made when they are first asked for.
-   *
-   * @throws {ConfigError} listing every bad variable.
-   */
+  /** The connections. */
   get manager(): PostgresConnectionManager {
-    const { variables, config } = this.#options;
-    return this.#manager ??= new PostgresConnectionManager({
-      ...POSTGRES_PRESETS.edge,
-      ...readPostgresEnvironment(variables).config,
-      ...config,
-    });
+    return this.#manager ??= this.#connect();
   }
 
   /** Queries and transactions of a request's caller; row-level security judges them as in the Data API. */

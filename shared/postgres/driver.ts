@@ -8,6 +8,8 @@
 import pg from "pg";
 import { serialize } from "pg-protocol";
 import utils from "pg/lib/utils";
+// By name too: the CLI that deploys uploads what imports say, and not what comments do.
+import type types from "./pg.d.ts";
 
 /** What describes a column (PostgreSQL, "Message Formats", RowDescription). */
 export interface ColumnMessage {
@@ -70,7 +72,7 @@ export interface DriverClient {
 }
 
 /** Options of a connection, as `pg` takes them. */
-export type DriverOptions = pg.ClientConfig;
+export type DriverOptions = types.ClientConfig;
 
 /** Makes a client that is not connected yet. */
 export function createClient(options: DriverOptions): DriverClient {

@@ -28,7 +28,7 @@ export function uploadFaults(upload: Upload, tree: Pick<UploadedTree, "root" | "
   const { name, metadata, files } = upload;
   const paths = [...files.keys()];
   const allowed = new RegExp(
-    String.raw`^(import_map\.json|(functions/${name}|shared)/([a-z][a-z0-9_]*/)*[a-z][a-z0-9_]*\.ts)$`,
+    String.raw`^(import_map\.json|(functions/${name}|shared)/([a-z][a-z0-9_]*/)*[a-z][a-z0-9_]*(\.d)?\.ts)$`,
   );
   const modules = needed(tree);
   const unasked = OPTIONAL_PARTS.filter((part) => !asksFor(part, upload));

@@ -10,8 +10,8 @@ function start() {
   const postgres = { DB_HOST: "127.0.0.1", DB_PORT: "1", DB_PASSWORD: "hunter2hunter2" };
   return startFunction(({ variables, service }) => {
     if (typeof service !== "object") throw new Error("the fixture has pools");
-    const config = { acquireTimeoutMs: 60 };
-    return createTransfersHandler({ variables: { ...variables, ...postgres }, service, config });
+    const all = { ...variables, ...postgres };
+    return createTransfersHandler({ variables: all, service, postgres: { acquireTimeoutMs: 60 } });
   });
 }
 
