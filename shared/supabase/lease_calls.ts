@@ -9,7 +9,7 @@ import { LeaseReleasedError } from "../pool/mod.ts";
 import { Call } from "./call.ts";
 import type { Credentials } from "./identity.ts";
 import { projectRequest, sendWithin } from "./project_request.ts";
-import { trackBody } from "./tracked_body.ts";
+import { trackBody, trackText } from "./tracked_body.ts";
 import { Turns } from "./turns.ts";
 
 /** What the calls of every lease of a pool run on. */
@@ -89,14 +89,21 @@ export class LeaseCalls {
   /**
    * Sends one call through `send`.
    *
+   * @param own Whether it is postgrest-js that calls: its headers are its own and may be completed as they are, and it
+   * reads its answer by `text()`.
    * @throws {LeaseReleasedError} after the lease has ended, or when it ends meanwhile.
    * @throws {RequestTimeoutError} when it takes longer than `requestTimeoutMs`.
    * @throws {ForeignAddressError} when it, or a redirect, would leave the project.
    * @throws {RedirectError} when it is redirected and that cannot be followed.
    */
-  async send(input: RequestInfo | URL, init: RequestInit | undefined, send: typeof fetch): Promise<Response> {
+  async send(
+    input: RequestInfo | URL,
+    init: RequestInit | undefined,
+    send: typeof fetch,
+    own = false,
+  ): Promise<Response> {
     try {
-      return await this.#send(input, init, send);
+      return await this.#send(input, init, send, own);
     } catch (error) {
       this.#remember(error);
       throw error;
@@ -141,7 +148,12 @@ export class LeaseCalls {
     return this.#reason ??= new LeaseReleasedError();
   }
 
-  async #send(input: RequestInfo | URL, init: RequestInit | undefined, send: typeof fetch): Promise<Response> {
+  async #send(
+    input: RequestInfo | URL,
+    init: RequestInit | undefined,
+    send: typeof fetch,
+    own: boolean,
+  ): Promise<Response> {
     this.check();
     const { baseUrl, requestTimeoutMs, callsPerLease, clock } = this.#settings;
     const request = projectRequest(input, init, baseUrl);
@@ -163,10 +175,12 @@ export class LeaseCalls {
       const taken = this.#place?.take?.();
       if (taken) await race(taken, call.signal);
       call.signal.throwIfAborted();
-      const headers = this.#headers(request.headers);
-      const { response, ...origin } = await sendWithin(request, headers, call.signal, baseUrl, send);
+      const given = own && request.headers instanceof Headers ? request.headers : new Headers(request.headers);
+      const complete = (headers: Headers) => this.#complete(headers);
+      const answer = await sendWithin({ request, headers: given, complete, signal: call.signal, baseUrl, send });
+      const { response } = answer;
       call.answered();
-      const tracked = trackBody(response, request.method, origin, call);
+      const tracked = (own ? trackText : trackBody)(response, request.method, answer, call);
       if (this.#state !== "open") call.expireUnread();
       return tracked;
     } catch (error) {
@@ -182,8 +196,8 @@ export class LeaseCalls {
     if (failures.length > KEPT_FAILURES) failures.shift();
   }
 
-  #headers(given: HeadersInit | undefined): Headers {
-    const headers = new Headers(given);
+  /** Puts the lease's credentials into `headers`. */
+  #complete(headers: Headers): Headers {
     const { apikey, authorization, mayOverride } = this.credentials;
     headers.set("apikey", apikey);
     if (mayOverride && headers.has("authorization")) return headers;

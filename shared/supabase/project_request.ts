@@ -61,6 +61,19 @@ export function projectRequest(
   return { target: url, url, method, headers: init?.headers, signal: init?.signal ?? undefined, redirect, init };
 }
 
+/** How a request is sent. */
+export interface Sending {
+  readonly request: ProjectRequest;
+  /** What it carries beside the credentials. */
+  readonly headers: Headers;
+  /** Puts the credentials into headers: before each step of the way, whoever else has a hand in them meanwhile. */
+  readonly complete: (headers: Headers) => Headers;
+  readonly signal: AbortSignal;
+  /** The project's address, without a slash at its end. */
+  readonly baseUrl: string;
+  readonly send: typeof fetch;
+}
+
 /**
  * Sends `request` and follows redirects within the project. The runtime's own
  * following takes only `authorization` away on the way to another origin: the
@@ -73,15 +86,11 @@ export function projectRequest(
  * @throws {RedirectError} when a redirect cannot be followed, or must not be (`redirect: "error"`).
  */
 export async function sendWithin(
-  request: ProjectRequest,
-  headers: Headers,
-  signal: AbortSignal,
-  baseUrl: string,
-  send: typeof fetch,
+  { request, headers, complete, signal, baseUrl, send }: Sending,
 ): Promise<ProjectAnswer> {
   let { target, url, method } = request;
   let body = request.init?.body ?? null;
-  let sent = headers;
+  let sent = complete(headers);
   for (let redirects = 0;; redirects++) {
     const bound: RequestInit = { headers: sent, signal, redirect: "manual" };
     const response = await (target instanceof Request
@@ -105,13 +114,13 @@ export async function sendWithin(
       body = target.body;
     }
     url = target = within(location, url, baseUrl);
+    sent = complete(new Headers(sent));
     const toGet = response.status === 303
       ? method !== "GET" && method !== "HEAD"
       : response.status <= 302 && method === "POST";
     if (toGet) {
       method = "GET";
       body = null;
-      sent = new Headers(sent);
       for (const name of BODY_HEADERS) {
         sent.delete(name);
       }

@@ -41,6 +41,43 @@ export function trackBody(response: Response, method: string, origin: Origin, wa
   return new TrackedResponse(response, response.body, origin, watcher);
 }
 
+/**
+ * {@linkcode trackBody} at a fifth of its cost, for a reader that reads `text()`
+ * and nothing else, as postgrest-js does. The answer is the one that came, and
+ * `watcher` is told of no other way to read it.
+ */
+export function trackText(response: Response, method: string, origin: Origin, watcher: BodyWatcher): Response {
+  if (method === "HEAD" || origin.redirected || response.status > 599 || response.body === null) {
+    return trackBody(response, method, origin, watcher);
+  }
+  const { text } = response;
+  response.text = () => {
+    watcher.begun();
+    return readWhole(() => text.call(response), watcher);
+  };
+  return response;
+}
+
+/** What `read` gives, and word of its end to `watcher`, which can cut it short. */
+function readWhole<T>(read: () => Promise<T>, watcher: BodyWatcher): Promise<T> {
+  const { signal } = watcher;
+  return new Promise<T>((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) return abort();
+    signal.addEventListener("abort", abort, { once: true });
+    const settled = () => signal.removeEventListener("abort", abort);
+    read().then((value) => {
+      settled();
+      watcher.over();
+      resolve(value);
+    }, (error) => {
+      settled();
+      watcher.failed(error);
+      reject(error);
+    });
+  });
+}
+
 /** A response whose body is a watched stream, which its readers go around as long as they can. */
 class TrackedResponse extends Response {
   readonly #original: Response;
@@ -117,22 +154,7 @@ class TrackedResponse extends Response {
     super.body?.getReader(); // locked, as the body of every response that is being read
     this.#readWhole = true;
     this.#flow.begin();
-    const { signal } = this.#watcher;
-    return new Promise<T>((resolve, reject) => {
-      const abort = () => reject(signal.reason);
-      if (signal.aborted) return abort();
-      signal.addEventListener("abort", abort, { once: true });
-      const settled = () => signal.removeEventListener("abort", abort);
-      (this.#original[name]() as Promise<unknown> as Promise<T>).then((value) => {
-        settled();
-        this.#watcher.over();
-        resolve(value);
-      }, (error) => {
-        settled();
-        this.#watcher.failed(error);
-        reject(error);
-      });
-    });
+    return readWhole(() => this.#original[name]() as Promise<unknown> as Promise<T>, this.#watcher);
   }
 }
 

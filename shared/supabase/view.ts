@@ -145,9 +145,9 @@ function deriveRest(shared: RestPart, calls: LeaseCalls): RestPart {
   Object.assign(rest, shared);
   rest.headers = new Headers(shared.headers);
   // `from(table, { fetch })` and `schema()` wrap a fetch of their own: it is bound to the lease as well.
-  rest.wrapFetch = (inner) => (input, init) => calls.send(input, init, inner);
+  rest.wrapFetch = (inner) => (input, init) => calls.send(input, init, inner, true);
   rest.baseFetch = (input, init) => calls.rawFetch(input, init);
-  rest.fetch = calls.fetch;
+  rest.fetch = rest.wrapFetch(rest.baseFetch);
   return rest;
 }
 

@@ -208,3 +208,25 @@ Deno.test("a Request keeps its method, headers, body and signal, and gets the le
   gone.abort(new Error("gone"));
   await assertRejects(() => call, Error, "gone");
 });
+
+Deno.test("a redirected query carries its lease's credentials, whatever becomes of its headers on the way", async () => {
+  await using made = rig();
+  await using lease = await made.pool.lease({ identity: { token: alice } });
+  const query = lease.client.from("a").select();
+  const { headers } = query as unknown as { headers: Headers };
+  headers.set("authorization", "Bearer mallory");
+  made.project.answer = () => {
+    if (made.project.requests.length > 1) return Response.json([]);
+    headers.set("authorization", "Bearer mallory");
+    headers.set("apikey", "another");
+    return new Response(null, { status: 307, headers: { location: "/rest/v1/b" } });
+  };
+  assertEquals((await query).data, []);
+  assertEquals(
+    made.project.requests.map(({ path, apikey, authorization }) => [path.split("?")[0], apikey, authorization]),
+    [
+      ["/rest/v1/a", "sb_publishable_test", `Bearer ${alice}`],
+      ["/rest/v1/b", "sb_publishable_test", `Bearer ${alice}`],
+    ],
+  );
+});
