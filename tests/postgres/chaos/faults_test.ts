@@ -1,0 +1,245 @@
+/** One fault of the network or the server at a time, and exactly what becomes of whom. */
+import { assert, assertEquals } from "@std/assert";
+import { AcquireTimeoutError } from "../../../shared/pool/mod.ts";
+import {
+  CommitOutcomeUnknownError,
+  ConnectionLostError,
+  PostgresError,
+  QueryTimeoutError,
+} from "../../../shared/postgres/mod.ts";
+import { claimsOf, thrownBy } from "../support.ts";
+import { countRoundTrips, pause, Rig, until, useEverySlot } from "./rig.ts";
+
+const ROWS = "select n, repeat('x', 100) as text from generate_series(1, 20000) as n";
+
+Deno.test("faults, one at a time", async (t) => {
+  await using rig = await Rig.start();
+  const { proxy, database } = rig;
+  const direct = database.manager();
+  await direct.query("create table done (n int)");
+  await direct.query("grant all on done to anon, authenticated");
+  const done = async (n: number) => {
+    const { rows } = await direct.query<{ n: number }>("select count(*)::int as n from done where n = $1", [n]);
+    return rows[0]?.n;
+  };
+
+  await t.step("refused: who waits is served within a second of the server's return, and no storm comes", async () => {
+    const manager = rig.manager({ acquireTimeoutMs: 4_000 });
+    let failures = 0;
+    using _errors = manager.on("error", () => failures++);
+    await proxy.refuse();
+    const impatient = manager.query("select 1", [], { acquireTimeoutMs: 100 });
+    const { cause } = await thrownBy(() => impatient, AcquireTimeoutError);
+    assertEquals(Reflect.get(cause as object, "code"), "ECONNREFUSED");
+    const answers = Array.from({ length: 50 }, () => manager.query("select 1"));
+    const first = Promise.race(answers);
+    await pause(700);
+    assertEquals(manager.getStats().waitingForConnection, 50);
+    // Fifty wait, and one at a time looks whether the server is back.
+    assert(failures <= 15, `${failures} attempts in 800 ms`);
+    await proxy.accept();
+    const accepted = performance.now();
+    await first;
+    const tookMs = performance.now() - accepted;
+    assert(tookMs < 1_000, `${tookMs} ms`);
+    await Promise.all(answers);
+    await useEverySlot(manager);
+  });
+
+  await t.step("reset while a statement runs: its effect is unknown, and it is not sent again", async () => {
+    const manager = rig.manager();
+    const running = manager.executeQueryWithRetry("insert into done select 1 from pg_sleep(0.1)", [], 3, 1);
+    await until("it runs", () => manager.getStats().activeConnections === 1);
+    await pause(30);
+    proxy.reset();
+    await thrownBy(() => running, ConnectionLostError);
+    await pause(150);
+    // The server may find out only at its end.
+    assert([0, 1].includes(await done(1) ?? -1));
+    await useEverySlot(manager);
+  });
+
+  await t.step("reset while a statement runs that may run twice: it is sent again", async () => {
+    const manager = rig.manager();
+    const again = { idempotent: true };
+    const running = manager.executeQueryWithRetry("select pg_sleep(0.1), 5 as n", [], 3, 1, again);
+    await until("it runs", () => manager.getStats().activeConnections === 1);
+    await pause(30);
+    proxy.reset();
+    assertEquals((await running).rows[0]?.["n"], 5);
+  });
+
+  await t.step("reset in the middle of a transaction: nothing of it stays", async () => {
+    const manager = rig.manager();
+    const work = manager.transaction(async (tx) => {
+      await tx.query("insert into done values (2)");
+      proxy.reset();
+      await tx.query("insert into done values (2)");
+    });
+    await thrownBy(() => work, ConnectionLostError);
+    assertEquals(await done(2), 0);
+    await useEverySlot(manager);
+  });
+
+  await t.step("reset of what is idle: the next caller does not notice", async () => {
+    const manager = rig.manager();
+    await useEverySlot(manager);
+    proxy.reset();
+    await until("they are gone", () => manager.getStats().totalConnections === 0);
+    assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
+  });
+
+  await t.step("stalled: a statement ends by its own deadline, its slot soon after", async () => {
+    const manager = rig.manager({ maxConnections: 1 });
+    await manager.query("select 1");
+    proxy.stall();
+    const start = performance.now();
+    const slow = manager.query("insert into done values (3)", [], { timeoutMs: 100 });
+    await thrownBy(() => slow, QueryTimeoutError);
+    const tookMs = performance.now() - start;
+    // timeoutMs and cancelTimeoutMs, and what a busy machine adds.
+    assert(tookMs >= 100 && tookMs < 1_000, `${tookMs} ms`);
+    proxy.resume();
+    await useEverySlot(manager);
+    const { totalCreated, totalDestroyed, totalConnections } = manager.getStats();
+    assertEquals([totalCreated - totalDestroyed, totalConnections], [1, 1]);
+  });
+
+  await t.step("stalled for good: its slot comes back all the same", async () => {
+    const manager = rig.manager({ maxConnections: 1 });
+    await manager.query("select 1");
+    for (const connection of proxy.connections) connection.stall();
+    await thrownBy(() => manager.query("select 2", [], { timeoutMs: 50 }), QueryTimeoutError);
+    // Others get through: it is this connection that is dead.
+    const tookMs = await until("another one", () => manager.query("select 3").then(() => true, () => false));
+    assert(tookMs < 1_000, `${tookMs} ms`);
+    for (const connection of proxy.connections) connection.resume();
+  });
+
+  await t.step("stalled at COMMIT: its outcome is unknown, and said to be", async () => {
+    const manager = rig.manager({ queryTimeoutMs: 150 });
+    const work = manager.transaction(async (tx) => {
+      await tx.query("insert into done values (4)");
+      proxy.stall();
+    });
+    await thrownBy(() => work, CommitOutcomeUnknownError);
+    proxy.resume();
+    await useEverySlot(manager);
+    assert([0, 1].includes(await done(4) ?? -1));
+  });
+
+  await t.step("cut in the middle of a row: no part of a result is taken for the whole", async () => {
+    const manager = rig.manager();
+    for (const bytes of [1, 300, 70_000, 1_000_001]) {
+      await manager.query("select 1");
+      for (const connection of proxy.connections) connection.cutAfter(bytes);
+      const error = await thrownBy(() => manager.query(ROWS), ConnectionLostError);
+      assertEquals(Reflect.get(error.cause as object, "code"), "ECONNRESET", `after ${bytes} bytes`);
+      await until("it is gone", () => manager.getStats().totalConnections === 0);
+    }
+    assertEquals((await manager.query(ROWS)).rows.length, 20_000);
+  });
+
+  await t.step("cut while a connection is made: another one is made", async () => {
+    const manager = rig.manager();
+    let cut = 0;
+    proxy.tap = (from, _bytes, connection) => {
+      // In the first answer, in the middle of the authentication, just before it is ready.
+      if (from === "server" && cut < 3) connection.cutAfter([0, 20, 200][cut++] ?? 0);
+    };
+    assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
+    proxy.tap = undefined;
+    assertEquals(cut, 3);
+    await useEverySlot(manager);
+  });
+
+  await t.step("slow: what needs one way to the server and back takes one", async () => {
+    const [manager, caller] = [rig.manager({ maxConnections: 1 }), rig.manager({ maxConnections: 1 }, "authenticator")];
+    const asUser = caller.as(claimsOf(crypto.randomUUID()));
+    await Promise.all([manager.query("select 1"), asUser.query("select 1")]);
+    await until("they are clear", () => [manager, caller].every((each) => each.getStats().idleConnections === 1));
+    proxy.latencyMs = 5;
+    const trips = async (work: () => Promise<unknown>) => {
+      const count = countRoundTrips(proxy);
+      const start = performance.now();
+      await work();
+      return [count(), performance.now() - start] as const;
+    };
+    const [plain] = await trips(() => manager.query("select 1"));
+    const [user, userMs] = await trips(() => asUser.query("select 1"));
+    const list = Array.from({ length: 3 }, (_, n) => ({ query: "insert into done values ($1)", values: [100 + n] }));
+    const [together] = await trips(() => manager.transaction(list));
+    const [steps] = await trips(() =>
+      manager.transaction(async (tx) => {
+        for (const { query, values } of list) await tx.query(query, values);
+      })
+    );
+    proxy.latencyMs = 0;
+    proxy.tap = undefined;
+    assertEquals([plain, user, together, steps], [1, 1, 1, 4]);
+    assert(userMs >= 10, `${userMs} ms with 10 ms of latency: the proxy was passed by`);
+  });
+
+  await t.step(
+    "a backend that is terminated: a transaction is undone, an idle connection replaced unnoticed",
+    async () => {
+      const manager = rig.manager();
+      const kill = async (pid: number) => await direct.query("select pg_terminate_backend($1)", [pid]);
+      const work = manager.transaction(async (tx) => {
+        const { rows } = await tx.query<{ pid: number }>(
+          "insert into done values (5) returning pg_backend_pid() as pid",
+        );
+        await kill(rows[0]?.pid ?? 0);
+        await tx.query("insert into done values (5)");
+      });
+      const error = await thrownBy(() => work, Error);
+      assert(
+        ["57P01", "CONNECTION_LOST", "CONNECTION_BROKEN"].includes(String(Reflect.get(error, "code"))),
+        String(error),
+      );
+      assertEquals(await done(5), 0);
+      const { rows } = await manager.query<{ pid: number }>("select pg_backend_pid() as pid");
+      await kill(rows[0]?.pid ?? 0);
+      await until("it is gone", () => manager.getStats().totalConnections === 0);
+      assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
+      await useEverySlot(manager);
+    },
+  );
+
+  await t.step(
+    "max_connections reached: those it has serve everybody, and more are made once there is room",
+    async () => {
+      const manager = rig.manager({ maxConnections: 8, acquireTimeoutMs: 4_000 }, "postgres");
+      const { rows: [limits] } = await direct.query<{ free: number }>(
+        "select (current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int - " +
+          "current_setting('reserved_connections')::int - count(*)::int) as free " +
+          "from pg_stat_activity where backend_type = 'client backend'",
+      );
+      const free = limits?.free ?? 0;
+      assert(free > 10 && free < 100, `${free}`);
+      const hog = database.manager({ maxConnections: free - 2 }, "postgres");
+      const hogged = await Promise.all(Array.from({ length: free - 2 }, () => hog.lease()));
+      let refused = 0;
+      using _errors = manager.on("error", (error) => {
+        if (Reflect.get(error, "code") === "53300") refused++;
+      });
+      const answers = await Promise.all(
+        Array.from({ length: 40 }, (_, n) => manager.query("select $1::int as n, pg_sleep(0.01)", [n])),
+      );
+      assertEquals(answers.map(({ rows }) => rows[0]?.["n"]), Array.from({ length: 40 }, (_, n) => n));
+      const { totalConnections } = manager.getStats();
+      assert(totalConnections >= 1 && totalConnections <= 2, `${totalConnections} connections where 2 were free`);
+      assert(refused > 0, "the server was never full");
+
+      const late = rig.manager({ acquireTimeoutMs: 200 }, "postgres");
+      const { cause } = await thrownBy(() => late.query("select 1"), AcquireTimeoutError);
+      assert(cause instanceof PostgresError && cause.code === "53300", String(cause));
+      for (const lease of hogged) lease.release();
+      await hog.shutdown();
+      const start = performance.now();
+      await late.query("select 1", [], { acquireTimeoutMs: 2_000 });
+      assert(performance.now() - start < 1_000);
+      await useEverySlot(manager);
+    },
+  );
+});

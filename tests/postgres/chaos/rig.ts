@@ -1,0 +1,96 @@
+/**
+ * A Postgres behind a proxy, and managers that reach it through that.
+ *
+ * @module
+ */
+import { type PostgresConfig, PostgresConnectionManager } from "../../../shared/postgres/mod.ts";
+import { TcpProxy } from "../../support/tcp_proxy.ts";
+import { type Login, TestDatabase } from "../support.ts";
+
+/** Waits. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Waits until something is so; fails after `withinMs`. Resolves with how long it took, in ms. */
+export async function until(what: string, ready: () => boolean | Promise<boolean>, withinMs = 5_000): Promise<number> {
+  const start = performance.now();
+  while (!await ready()) {
+    if (performance.now() - start > withinMs) throw new Error(`not within ${withinMs} ms: ${what}`);
+    await pause(2);
+  }
+  return performance.now() - start;
+}
+
+/** How many ways to the server and back there were: times that the client spoke after the server had. */
+export function countRoundTrips(proxy: TcpProxy): () => number {
+  let trips = 0;
+  let last: "client" | "server" = "server";
+  proxy.tap = (from) => {
+    if (from === "client" && last === "server") trips++;
+    last = from;
+  };
+  return () => trips;
+}
+
+/** See the module. */
+export class Rig implements AsyncDisposable {
+  readonly database: TestDatabase;
+  readonly proxy: TcpProxy;
+  readonly #owned: AsyncDisposable | undefined;
+  readonly #managers: PostgresConnectionManager[] = [];
+
+  private constructor(database: TestDatabase, proxy: TcpProxy, owned: AsyncDisposable | undefined) {
+    this.database = database;
+    this.proxy = proxy;
+    this.#owned = owned;
+  }
+
+  /** Puts a proxy before a server; before one of its own where none is given. */
+  static async start(given?: TestDatabase): Promise<Rig> {
+    const database = given ?? await TestDatabase.start();
+    const { host, port } = database.options();
+    return new Rig(database, await TcpProxy.start({ host, port }), given ? undefined : database);
+  }
+
+  /** A small manager through the proxy, which gives up soon. */
+  manager(config: Partial<PostgresConfig> = {}, login: Login = "superuser"): PostgresConnectionManager {
+    const manager = new PostgresConnectionManager({
+      ...this.database.options(login),
+      port: this.proxy.port,
+      minConnections: 0,
+      maxConnections: 4,
+      healthCheckIntervalMs: 0,
+      connectionTimeoutMs: 500,
+      cancelTimeoutMs: 150,
+      destroyTimeoutMs: 300,
+      ...config,
+    });
+    this.#managers.push(manager);
+    return manager;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.proxy.resume();
+    await Promise.all(this.#managers.map((manager) => manager.shutdown(0)));
+    await this.proxy[Symbol.asyncDispose]();
+    await this.#owned?.[Symbol.asyncDispose]();
+  }
+}
+
+/** Takes every connection there may be at once, and gives them back: none has been lost. */
+export async function useEverySlot(manager: PostgresConnectionManager): Promise<void> {
+  const { maxConnections } = manager.config;
+  const leases = await Promise.all(
+    Array.from({ length: maxConnections }, () => manager.lease({ acquireTimeoutMs: 3_000 })),
+  );
+  try {
+    await Promise.all(leases.map((lease) => lease.query("select 1")));
+    const { activeConnections, totalConnections, waitingForConnection } = manager.getStats();
+    if (activeConnections !== maxConnections || totalConnections !== maxConnections || waitingForConnection !== 0) {
+      throw new Error(`${activeConnections} active of ${totalConnections}, ${waitingForConnection} waiting`);
+    }
+  } finally {
+    for (const lease of leases) lease.release();
+  }
+}
