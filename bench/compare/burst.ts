@@ -1,0 +1,69 @@
+/**
+ * One burst of requests.
+ *
+ * @module
+ */
+import { quantile } from "../support/statistics.ts";
+import type { Burst, HeapSample } from "./metrics.ts";
+import { countSockets } from "./sockets.ts";
+import type { Ask, Target } from "./ways.ts";
+
+/** How many requests are under way at once. */
+export const CONCURRENT = 100;
+
+const SAMPLE_MS = 20;
+const MB = 2 ** 20;
+
+/** How a burst is made. */
+export interface BurstOptions {
+  /** How many requests each caller sends, one after the other. */
+  readonly requests: number;
+  /** How many callers there are. Default: {@linkcode CONCURRENT}. */
+  readonly callers?: number;
+}
+
+/**
+ * Sends a burst through `ask` and measures it.
+ *
+ * @throws {Error} when a caller is not answered with its own rows.
+ */
+export async function burst(ask: Ask, { url, tokens }: Target, options: BurstOptions): Promise<Burst> {
+  const { requests, callers = CONCURRENT } = options;
+  const port = Number(new URL(url).port);
+  const latencies: number[] = [];
+  const heap: HeapSample[] = [];
+  let sockets = countSockets(port);
+  const start = performance.now();
+  const sample = () => {
+    heap.push([performance.now() - start, Deno.memoryUsage().heapUsed / MB]);
+    sockets = Math.max(sockets, countSockets(port));
+  };
+  sample();
+  const sampling = setInterval(sample, SAMPLE_MS);
+  try {
+    await Promise.all(Array.from({ length: callers }, async (_, caller) => {
+      for (let request = 0; request < requests; request++) {
+        const askedAt = performance.now();
+        const rows = await ask(tokens[caller % tokens.length] ?? "");
+        latencies.push(performance.now() - askedAt);
+        if (rows === 0) throw new Error("A user was answered without rows");
+      }
+    }));
+  } finally {
+    clearInterval(sampling);
+  }
+  const tookMs = performance.now() - start;
+  sample();
+  return {
+    figures: {
+      meanMs: latencies.reduce((sum, ms) => sum + ms, 0) / latencies.length,
+      p50Ms: quantile(latencies, 0.5),
+      p95Ms: quantile(latencies, 0.95),
+      p99Ms: quantile(latencies, 0.99),
+      requestsPerSecond: latencies.length / tookMs * 1_000,
+      sockets,
+      heapMb: Math.max(...heap.map(([, mb]) => mb)),
+    },
+    heap,
+  };
+}

@@ -1,0 +1,108 @@
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { burst } from "../../bench/compare/burst.ts";
+import { type CompareResults, plot, report } from "../../bench/compare/report.ts";
+import { countSockets, inodesOf } from "../../bench/compare/sockets.ts";
+import { type Ask, WAYS } from "../../bench/compare/ways.ts";
+import { ROW_COUNT, serveDataApi } from "../../bench/support/data_api.ts";
+
+const tokenOf = (user: number) => {
+  const claims = { sub: `user-${user}`, role: "authenticated", exp: Math.floor(Date.now() / 1_000) + 600 };
+  const encode = (part: unknown) => btoa(JSON.stringify(part)).replaceAll("=", "");
+  return `${encode({ alg: "none" })}.${encode(claims)}.x`;
+};
+
+for (const { title, open } of WAYS) {
+  Deno.test(`${title}: asks as its caller`, async () => {
+    const sent: (string | null)[] = [];
+    const server = serveDataApi(({ headers }) => void sent.push(headers.get("authorization")));
+    const url = `http://127.0.0.1:${server.addr.port}`;
+    try {
+      const ask = open({ url, publishableKey: "sb_publishable_test", tokens: [] });
+      for (const user of [1, 2]) assertEquals(await ask(tokenOf(user)), ROW_COUNT);
+      assertEquals(sent, [1, 2].map((user) => `Bearer ${tokenOf(user)}`));
+    } finally {
+      await server.shutdown();
+    }
+  });
+}
+
+Deno.test("a burst has its callers take turns with the tokens, and counts every answer", async () => {
+  const asked: string[] = [];
+  let now = 0;
+  let most = 0;
+  const ask: Ask = async (token) => {
+    asked.push(token);
+    most = Math.max(most, ++now);
+    await new Promise((resolve) => setTimeout(resolve, 4));
+    now--;
+    return 1;
+  };
+  const target = { url: "http://127.0.0.1:1", publishableKey: "", tokens: ["a", "b"] };
+  const { figures, heap } = await burst(ask, target, { requests: 2, callers: 3 });
+  assertEquals(most, 3);
+  assertEquals(asked.toSorted(), ["a", "a", "a", "a", "b", "b"]);
+  assert(3 <= figures.p50Ms && figures.p50Ms <= figures.p95Ms && figures.p95Ms <= figures.p99Ms);
+  assert(figures.meanMs >= 3 && figures.meanMs <= figures.p99Ms * 1.001);
+  assert(figures.requestsPerSecond <= 6 / 0.006);
+  assert(heap.length >= 2 && heap.every(([, mb]) => mb > 1 && mb <= figures.heapMb));
+});
+
+Deno.test("a burst whose users are not answered with rows fails", async () => {
+  const target = { url: "http://127.0.0.1:1", publishableKey: "", tokens: ["a"] };
+  const none = () => burst(() => Promise.resolve(0), target, { requests: 1, callers: 1 });
+  await assertRejects(none, Error, "without rows");
+});
+
+Deno.test("established connections to a port are told from others", () => {
+  const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:9C40 0100007F:0050 01 00000000:00000000 00:00000000 00000000     0        0 111 1 0 20 4 30 10 -1
+   1: 0100007F:9C41 0100007F:0050 06 00000000:00000000 00:00000000 00000000     0        0 222 1 0 20 4 30 10 -1
+   2: 0100007F:0050 0100007F:9C40 01 00000000:00000000 00:00000000 00000000     0        0 333 1 0 20 4 30 10 -1
+`;
+  assertEquals(inodesOf(table, 80), new Set(["111"]));
+});
+
+Deno.test({
+  name: "the sockets of this process are counted",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = listener.addr;
+    const sockets: Deno.Conn[] = [];
+    for (let count = 0; count < 2; count++) sockets.push(await Deno.connect({ port }), await listener.accept());
+    assertEquals(countSockets(port), 2);
+    for (const socket of sockets) socket.close();
+    assertEquals(countSockets(port), 0);
+    listener.close();
+  },
+});
+
+function results(): CompareResults {
+  const summary = (median: number) => ({ median, low: median, high: median, count: 1, timesOurs: 1 });
+  const figures = { meanMs: summary(250), p99Ms: summary(400), sockets: summary(100), heapMb: summary(64) };
+  return {
+    environment: {
+      cpu: "A",
+      cores: 2,
+      os: "linux",
+      deno: "2",
+      v8: "1",
+      peers: {},
+      load: 0,
+      at: "2026-01-01T00:00:00Z",
+    },
+    rounds: 1,
+    quick: true,
+    bars: [],
+    cases: [{ id: "burst", title: "", metrics: ["meanMs"], entrants: [{ id: "ours", title: "pooled", figures }] }],
+    heap: { ours: [[0, 10], [1_000, 64]] },
+  };
+}
+
+Deno.test("the report and the plot show times, sockets and the heap over time", () => {
+  assertMatch(report(results()), /^pooled +250 +– +– +400 +–$/m);
+  assertMatch(report(results()), /^pooled +100 +– +– +64\.0$/m);
+  const svg = plot(results());
+  assertMatch(svg, /<polyline points="60\.0,[\d.]+ 660\.0,[\d.]+"/);
+  assertEquals(svg.match(/<circle /g)?.length, 4);
+});
