@@ -5,7 +5,7 @@
  */
 // @ts-types="../../shared/postgres/pg.d.ts"
 import pg from "pg";
-import { type LocalPostgres, startPostgres } from "../../local/mod.ts";
+import { type LocalPostgres, startPostgres } from "../../local/postgres/mod.ts";
 
 /** How to log in. */
 export interface Login {

@@ -15,14 +15,37 @@ import {
   type Wire,
 } from "./driver.ts";
 import { messageOf } from "../pool/mod.ts";
-import { StatementError } from "./errors.ts";
+import { redacted, StatementError } from "./errors.ts";
 import type { QueryResult, Row, Statement } from "./query_result.ts";
 import { NO_ROWS, type Prepared, RowReader, type StatementCache } from "./statement_cache.ts";
 
+/** SQLSTATE `query_canceled`. */
+export const CANCELED = "57014";
 /** SQLSTATE of a statement that the server has not, or no more. */
 const UNKNOWN_STATEMENT = "26000";
 /** A prepared statement whose table was changed is refused with SQLSTATE 0A000 by this function of the server. */
 const STALE_STATEMENT = "RevalidateCachedQuery";
+
+/** Statements on their way. */
+export interface Running {
+  /**
+   * One result for each. Rejects with a `PostgresError` for what the server
+   * reported, a `ConnectionLostError` when the connection broke before it
+   * answered, a `ConnectionBrokenError` when it had broken before, or a
+   * `StatementError` when one of them could not be sent, and so none was.
+   */
+  readonly results: Promise<QueryResult[]>;
+  /** The index of the one that failed, once one has; -1 before, and when the connection broke. */
+  readonly failedAt: number;
+  /** Whether it is these that the server is at. */
+  readonly runs: boolean;
+  /**
+   * Whether they failed with this error through no fault of their own: a table
+   * has changed since they were prepared, or a cancel request for another one
+   * hit them. They had no effect and may be sent again, outside a transaction.
+   */
+  mayRepeat(error: unknown): boolean;
+}
 
 /** What is sent on one connection under one Sync. */
 export interface Flight extends Submittable {
@@ -30,8 +53,14 @@ export interface Flight extends Submittable {
   encode(out: Uint8Array[]): void;
   /** What the server reported, if it failed. */
   readonly failure: object | undefined;
-  /** It is over: the server is ready for what comes next. */
-  done(): void;
+  /** All that was sent before it is answered: the server is at it. */
+  begun(): void;
+  /**
+   * It is over: the server is ready for what comes next.
+   *
+   * @param cancelling Whether a cancel request was under way, which may have hit it.
+   */
+  done(cancelling: boolean): void;
   /** The connection broke. */
   lost(error: Error): void;
 }
@@ -80,12 +109,12 @@ function encoded({ text, values = [] }: Statement): Encoded {
 }
 
 /** Statements under one Sync. */
-export class Batch implements Flight {
-  /** Resolves to one result for each statement, or rejects with what the server reported, as the driver gives it. */
-  readonly promise: Promise<QueryResult[]>;
+export class Batch implements Flight, Running {
+  readonly results: Promise<QueryResult[]>;
   failure: object | undefined = undefined;
-  /** Which statement failed, once one has. */
   failedAt = -1;
+  error: Error | undefined = undefined;
+  runs = false;
 
   readonly #statements: readonly Encoded[];
   readonly #cache: StatementCache;
@@ -95,6 +124,7 @@ export class Batch implements Flight {
   readonly #resolve: (results: QueryResult[]) => void;
   readonly #reject: (error: unknown) => void;
   #at = 0;
+  #repeatable = false;
   /** A value that could not be read. */
   #fault: { readonly error: unknown } | undefined = undefined;
 
@@ -103,7 +133,7 @@ export class Batch implements Flight {
     this.#statements = statements.map(encoded);
     this.#cache = cache;
     const { promise, resolve, reject } = Promise.withResolvers<QueryResult[]>();
-    this.promise = promise;
+    this.results = promise;
     this.#resolve = resolve;
     this.#reject = reject;
   }
@@ -187,11 +217,19 @@ export class Batch implements Flight {
 
   handleReadyForQuery(): void {}
 
-  done(): void {
-    for (const prepared of this.#parsing) if (!prepared.parsed) this.#cache.forget(prepared);
+  begun(): void {
+    this.runs = true;
+  }
+
+  done(cancelling: boolean): void {
+    this.runs = false;
+    if (this.#parsing.length > 0) {
+      for (const prepared of this.#parsing) if (!prepared.parsed) this.#cache.forget(prepared);
+    }
     if (this.failure) {
-      if (this.stale) this.#cache.clear();
-      this.#reject(this.#fault?.error ?? this.failure);
+      this.#repeatable = this.#isStale(this.failure) || (cancelling && codeOf(this.failure) === CANCELED);
+      if (this.#isStale(this.failure)) this.#cache.clear();
+      this.#fail(redacted(this.failure));
     } else if (this.#fault) this.#reject(this.#fault.error);
     else this.#resolve(this.#steps.map(resultOf));
   }
@@ -202,14 +240,28 @@ export class Batch implements Flight {
     if (prepared) this.#cache.note(prepared, ms);
   }
 
-  /** Whether it failed because a prepared statement is no longer what it was. Nothing of that statement ran. */
-  get stale(): boolean {
-    if (!this.failure || !this.#cache.enabled) return false;
-    return Reflect.get(this.failure, "code") === UNKNOWN_STATEMENT ||
-      Reflect.get(this.failure, "routine") === STALE_STATEMENT;
+  /** Whether it failed with this error through no fault of its own, and had no effect. */
+  mayRepeat(error: unknown): boolean {
+    return this.#repeatable && error === this.error;
   }
 
   lost(error: Error): void {
+    this.runs = false;
+    this.#fail(error);
+  }
+
+  #fail(error: Error): void {
+    this.error = error;
     this.#reject(error);
   }
+
+  /** A prepared statement is no longer what it was. */
+  #isStale(failure: object): boolean {
+    return this.#cache.enabled &&
+      (codeOf(failure) === UNKNOWN_STATEMENT || Reflect.get(failure, "routine") === STALE_STATEMENT);
+  }
+}
+
+function codeOf(failure: object): unknown {
+  return Reflect.get(failure, "code");
 }

@@ -8,13 +8,12 @@ import { type AcquireOptions, ConfigError, type Lease, PoolClosedError, type Res
 import { retryTransaction } from "./attempts.ts";
 import type { ActingCaller } from "./caller.ts";
 import { checkLoginRole } from "./login_role.ts";
-import { PostgresError } from "./errors.ts";
 import type { ListedStatement, QueryOptions, TransactionOptions } from "./query_options.ts";
 import type { QueryResult, Row, Statement } from "./query_result.ts";
 import type { Session } from "./session.ts";
 import { mayLeaveState } from "./session_state.ts";
 import type { Sharing } from "./sharing.ts";
-import { type Bounds, CANCELED, type RunnerSettings, StatementRunner } from "./statement_runner.ts";
+import { type Bounds, type RunnerSettings, StatementRunner } from "./statement_runner.ts";
 import { runTogether, type TogetherOutcome } from "./together.ts";
 import { Transaction } from "./transaction.ts";
 import { type BeginOptions, beginStatements } from "./transaction_options.ts";
@@ -103,16 +102,20 @@ export class Executor implements PostgresQueries {
   async #shared(statement: Statement, bounds: Bounds, options: QueryOptions): Promise<QueryResult> {
     const { pool, sharing, runner: settings } = this.#parts;
     for (;;) {
+      bounds.signal?.throwIfAborted();
       const lease = sharing.tryLease(options.lane) ?? await leaseSession(pool, options);
       const { resource: session } = lease;
       const most = mayLeaveState(statement.text) ? 1 : session.statements.mostInFlight(statement.text);
       if (most === 1 && session.busy) await session.drained();
-      const running = runPlain(session, settings, statement, bounds, most > 1);
+      session.used = true;
+      session.dirty ||= most === 1 && mayLeaveState(statement.text);
+      const running = session.start([statement], most > 1);
       if (most > 1) sharing.offer(lease, session, most);
       try {
-        return await running;
+        return only(await new StatementRunner(session, settings).follow(running, bounds));
       } catch (error) {
-        if (!isCollateral(error, session)) throw error;
+        // By now the connection may be another one's: it is sent again on whichever comes.
+        if (!running.mayRepeat(error)) throw error;
       } finally {
         sharing.end(lease, session);
       }
@@ -183,8 +186,8 @@ export class Executor implements PostgresQueries {
         // It goes out with the rest, so that the connection is free as soon as the answer is there.
         if (session.dirty) cleared = session.reset();
         end = await running;
-        if (end.stale) await runner.withinOrCut(cleared ?? session.reset(), settings.cancelTimeoutMs);
-      } while (end.stale && !session.death && !bounds.signal?.aborted);
+        if (end.again) await runner.withinOrCut(cleared ?? session.reset(), settings.cancelTimeoutMs);
+      } while (end.again && !session.death && !bounds.signal?.aborted);
       owner.ended(end.outcome, settings.clock.now() - started);
       if (cleared) cleared = runner.withinOrCut(cleared, settings.cancelTimeoutMs);
       if (end.outcome !== "committed") throw end.error;
@@ -217,24 +220,27 @@ export class Executor implements PostgresQueries {
   }
 }
 
-/** Whether a statement was hit by a cancel request that was not for it. It had no effect, then. */
-function isCollateral(error: unknown, session: Session): boolean {
-  return session.cancelling && error instanceof PostgresError && error.code === CANCELED;
-}
-
-/** Runs a statement for nobody in particular, in a transaction of its own. */
+/** Runs a statement for nobody in particular on a connection that its holder has alone. */
 export async function runPlain(
   session: Session,
   settings: RunnerSettings,
   statement: Statement,
   bounds: Bounds,
-  shared = false,
 ): Promise<QueryResult> {
-  bounds.signal?.throwIfAborted();
   session.used = true;
-  session.dirty ||= !shared && mayLeaveState(statement.text);
-  const running = session.startAlone([statement], shared);
-  const [result] = await new StatementRunner(session, settings).follow(running, bounds);
+  session.dirty ||= mayLeaveState(statement.text);
+  for (;;) {
+    bounds.signal?.throwIfAborted();
+    const running = session.start([statement]);
+    try {
+      return only(await new StatementRunner(session, settings).follow(running, bounds));
+    } catch (error) {
+      if (!running.mayRepeat(error) || session.status !== "idle") throw error;
+    }
+  }
+}
+
+function only([result]: readonly QueryResult[]): QueryResult {
   if (!result) throw new Error("a statement was answered without a result");
   return result;
 }

@@ -69,6 +69,8 @@ export class Reset implements Flight {
 
   handleReadyForQuery(): void {}
 
+  begun(): void {}
+
   done(): void {
     if (this.failure) this.#reject(this.failure);
     else if (this.#text === CLEAR && this.#last !== "0") {

@@ -6,7 +6,7 @@
 import { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers";
 import { messageOf } from "../pool/mod.ts";
-import { Batch, type Flight } from "./batch.ts";
+import { Batch, type Flight, type Running } from "./batch.ts";
 import { createClient, type DriverClient, type DriverOptions, type ReadyMessage } from "./driver.ts";
 import { ConnectionBrokenError, ConnectionLostError, redacted } from "./errors.ts";
 import type { QueryResult, Statement } from "./query_result.ts";
@@ -18,21 +18,9 @@ export type SessionStatus = "idle" | "transaction" | "failed";
 
 const STATUS: Readonly<Record<string, SessionStatus>> = { I: "idle", T: "transaction", E: "failed" };
 
-/** Statements on their way. */
-export interface Running {
-  /** One result for each. */
-  readonly results: Promise<QueryResult[]>;
-  /** The index of the one that failed, once one has; -1 before, and when the connection broke. */
-  readonly failedAt: number;
-  /** Whether it is these that the server is at: all that was sent before is answered, they are not. */
-  readonly runs: () => boolean;
-  /** Whether they failed because a prepared statement is no longer what it was. */
-  readonly stale: boolean;
-}
-
 /** What could not be sent. */
 function unsent(error: unknown): Running {
-  return { results: Promise.reject(error), failedAt: 0, stale: false, runs: () => false };
+  return { results: Promise.reject(error), failedAt: 0, runs: false, mayRepeat: () => false };
 }
 
 /**
@@ -151,18 +139,12 @@ export class Session {
   }
 
   /**
-   * Sends statements under one Sync: the first that fails ends them all. The
-   * results reject with a `PostgresError` for what the server reported, a
-   * `ConnectionLostError` when the connection broke before it answered, a
-   * `ConnectionBrokenError` when it had broken before, or a `StatementError` when
-   * one of them could not be sent, and so none was.
+   * Sends statements under one Sync: the first that fails ends them all.
    *
    * @param soon Whether more may follow in this turn: they share one write then, which costs more than all the rest.
    */
   start(statements: readonly Statement[], soon = false): Running {
-    if (this.#death) {
-      return unsent(new ConnectionBrokenError(this.#death));
-    }
+    if (this.#death) return unsent(new ConnectionBrokenError(this.#death));
     let batch: Batch;
     try {
       batch = new Batch(statements, this.statements);
@@ -170,42 +152,24 @@ export class Session {
       return unsent(error);
     }
     this.#send(batch, soon);
-    const results = batch.promise.catch((error) => {
-      throw batch.failure === error ? redacted(error) : error;
-    });
-    return {
-      results,
-      runs: () => this.#flights[0] === batch,
-      get failedAt() {
-        return batch.failedAt;
-      },
-      get stale() {
-        return batch.stale;
-      },
-    };
+    return batch;
   }
 
   /**
-   * {@linkcode start} for what is a transaction of its own: if it fails because
-   * a table has changed since its statement was prepared, it is sent once more. Nothing of it ran.
-   */
-  startAlone(statements: readonly Statement[], soon = false): Pick<Running, "results" | "runs"> {
-    let running = this.start(statements, soon);
-    const results = running.results.catch((error) => {
-      if (!running.stale || this.#status !== "idle" || this.#death) throw error;
-      running = this.start(statements);
-      return running.results;
-    });
-    return { results, runs: () => running.runs() };
-  }
-
-  /**
-   * {@linkcode startAlone}, and waits for the results.
+   * {@linkcode start}, and waits for the results. Outside a transaction, what
+   * failed through no fault of its own is sent again.
    *
    * @throws what the results reject with.
    */
-  run(statements: readonly Statement[]): Promise<QueryResult[]> {
-    return this.startAlone(statements).results;
+  async run(statements: readonly Statement[]): Promise<QueryResult[]> {
+    for (;;) {
+      const running = this.start(statements);
+      try {
+        return await running.results;
+      } catch (error) {
+        if (!running.mayRepeat(error) || this.#status !== "idle") throw error;
+      }
+    }
   }
 
   /**
@@ -240,8 +204,10 @@ export class Session {
    * Sends a flight behind those before it. The first one is the driver's; the others are shown to it one after the other.
    */
   #send(flight: Flight, soon: boolean): void {
-    if (this.#flights.length === 0) this.#headSince = Date.now();
-    this.#flights.push(flight);
+    if (this.#flights.push(flight) === 1) {
+      this.#headSince = Date.now();
+      flight.begun();
+    }
     flight.encode(this.#out);
     if (!soon) this.#flush();
     else if (!this.#flushing) {
@@ -265,8 +231,11 @@ export class Session {
     const now = Date.now();
     if (landed instanceof Batch) landed.took(now - this.#headSince);
     this.#headSince = now;
-    if (next) this.#client.query(next);
-    landed?.done();
+    if (next) {
+      next.begun();
+      this.#client.query(next);
+    }
+    landed?.done(this.cancelling);
     this.#tellLanding();
   }
 

@@ -5,14 +5,12 @@
  * @module
  */
 import type { Clock } from "../resilience/mod.ts";
+import { CANCELED, type Running } from "./batch.ts";
 import type { Backend } from "./cancel.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { PostgresError, QueryTimeoutError } from "./errors.ts";
 import type { QueryResult } from "./query_result.ts";
-import type { Running, Session } from "./session.ts";
-
-/** SQLSTATE `query_canceled`. */
-export const CANCELED = "57014";
+import type { Session } from "./session.ts";
 
 /** What bounds a statement. */
 export interface Bounds {
@@ -21,9 +19,6 @@ export interface Bounds {
   /** How long it may take, in ms; `Infinity` for as long as it needs. */
   readonly timeoutMs: number;
 }
-
-/** Statements that are waited for. */
-type Followed = Pick<Running, "results" | "runs">;
 
 /** What a runner needs of its surroundings. */
 export interface RunnerSettings {
@@ -63,7 +58,7 @@ export class StatementRunner {
    * before the request came, its results are returned.
    * @throws what `running` rejects with.
    */
-  async follow(running: Followed, { signal, timeoutMs }: Bounds): Promise<QueryResult[]> {
+  async follow(running: Running, { signal, timeoutMs }: Bounds): Promise<QueryResult[]> {
     const { clock, deadlines } = this.settings;
     let given: { readonly reason: unknown } | undefined;
     const cancel = (reason: unknown) => {
@@ -116,13 +111,13 @@ export class StatementRunner {
   }
 
   /** Resolves when nothing of it can reach the session any more. */
-  async #cancel({ results, runs }: Followed, reason: unknown): Promise<void> {
+  async #cancel(running: Running, reason: unknown): Promise<void> {
     const { clock, cancelTimeoutMs, requestCancel } = this.settings;
     const { session } = this;
     let over = false;
-    const settled = results.then(() => {}, () => {}).then(() => void (over = true));
+    const settled = running.results.then(() => {}, () => {}).then(() => void (over = true));
     // A request hits whatever the server is at.
-    while (!over && !runs() && !session.death) await Promise.race([settled, session.nextLanding()]);
+    while (!over && !running.runs && !session.death) await Promise.race([settled, session.nextLanding()]);
     if (over || session.death) return;
 
     const cut = () => session.destroy(reason instanceof Error ? reason : new Error("its statement was given up"));

@@ -14,8 +14,8 @@ export interface TogetherOutcome {
   /** One for each of the statements, if it was committed. */
   readonly results: QueryResult[];
   readonly error: unknown;
-  /** Whether it failed because a prepared statement was no longer what it had been: it may be sent again. */
-  readonly stale: boolean;
+  /** Whether it failed through no fault of its own, and may be sent again. */
+  readonly again: boolean;
 }
 
 const COMMIT: Statement = { text: "COMMIT" };
@@ -37,16 +37,18 @@ export async function runTogether(
   try {
     results = await runner.follow(running, bounds);
   } catch (error) {
-    const { failedAt, stale } = running;
+    const { failedAt } = running;
     // An error of the server says how far it came. Only a COMMIT that nobody answered leaves a doubt.
     const refused = failedAt >= 0 && (failedAt < all.length - 1 || !runner.session.death);
-    if (refused || !sent(error)) return { outcome: "rolledBack", results: [], error, stale };
-    return { outcome: "unknown", results: [], error: new CommitOutcomeUnknownError(error), stale: false };
+    if (refused || !sent(error)) {
+      return { outcome: "rolledBack", results: [], error, again: running.mayRepeat(error) };
+    }
+    return { outcome: "unknown", results: [], error: new CommitOutcomeUnknownError(error), again: false };
   }
   if (results.at(-1)?.command !== COMMIT.text) {
-    return { outcome: "rolledBack", results: [], error: new TransactionRolledBackError(undefined), stale: false };
+    return { outcome: "rolledBack", results: [], error: new TransactionRolledBackError(undefined), again: false };
   }
-  return { outcome: "committed", results: results.slice(begin.length, -1), error: undefined, stale: false };
+  return { outcome: "committed", results: results.slice(begin.length, -1), error: undefined, again: false };
 }
 
 /** Whether anything was sent before it failed so. */

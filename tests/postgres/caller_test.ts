@@ -19,6 +19,8 @@ const SCHEMA = [
   "create table parent (id int primary key)",
   "create table late (parent int references parent deferrable initially deferred, owner uuid default auth.uid())",
   "create table open (n int, who text default current_user)",
+  "create function leave_behind() returns void language plpgsql as $$ begin " +
+  "perform set_config('my.setting', 'left', false); perform pg_advisory_lock(7); execute 'listen hidden'; end $$",
   "grant all on all tables in schema public to anon, authenticated",
   "revoke all on note from anon",
 ];
@@ -102,6 +104,7 @@ Deno.test("acting as the caller", async (t) => {
   for (
     const text of [
       "select set_config('my.setting', 'left', false)",
+      "select leave_behind()",
       "set work_mem = '8MB'",
       "select pg_advisory_lock(42)",
       "listen channel",

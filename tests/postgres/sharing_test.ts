@@ -5,6 +5,16 @@ import {
   PostgresError,
   QueryTimeoutError,
 } from "../../shared/postgres/mod.ts";
+import { ResourcePool } from "../../shared/pool/mod.ts";
+import type { Backend } from "../../shared/postgres/cancel.ts";
+import { parsePostgresConfig, poolOptions } from "../../shared/postgres/config.ts";
+import { ConnectGate } from "../../shared/postgres/connect_gate.ts";
+import { Deadlines } from "../../shared/postgres/deadlines.ts";
+import { Executor } from "../../shared/postgres/executor.ts";
+import { PoolerDetector } from "../../shared/postgres/pooler.ts";
+import { SessionFactory } from "../../shared/postgres/session_factory.ts";
+import { Sharing } from "../../shared/postgres/sharing.ts";
+import { systemClock } from "../../shared/resilience/mod.ts";
 import { TestDatabase, thrownBy } from "./support.ts";
 
 const QUICK = "select $1::int as n, pg_backend_pid() as pid";
@@ -77,10 +87,12 @@ Deno.test("statements that share a connection", async (t) => {
         began = true;
         await own.query("select 1");
       });
+      // This one ends a lease early, in favour of who waited first: the transaction.
+      const after = manager.query(QUICK, [3]);
       await new Promise((resolve) => setTimeout(resolve, 30));
       assertEquals(began, false);
       await tx.commit();
-      await Promise.all([blocked, ...behind, transaction]);
+      await Promise.all([blocked, ...behind, transaction, after]);
     });
     await admin.query("update gate set n = 0");
   });
@@ -100,6 +112,52 @@ Deno.test("statements that share a connection", async (t) => {
       assertEquals(got.map(({ rows }) => rows[0]?.["n"]), [0, 1, 2, 3, 4, 5, 6, 7]);
     });
     assertEquals((await admin.query("select n from gate")).rows, [{ n: 0 }]);
+  });
+
+  await t.step("a cancel request that comes late hits the next one, which is sent again", async () => {
+    const config = parsePostgresConfig({ ...database.options(), maxConnections: 1, minConnections: 0 });
+    const gate = new ConnectGate(systemClock);
+    const factory = new SessionFactory(config, gate, new PoolerDetector(config), systemClock);
+    const pool = new ResourcePool(factory, poolOptions(config));
+    const deadlines = new Deadlines(systemClock);
+    const next = "select pg_sleep($1), $2::int as n";
+    const held = "update gate set n = n + 1";
+    const lock = await admin.lease();
+    let sent = false;
+    /** Passes a request on once its own statement is over and the next one runs. */
+    const late = async ({ processId }: Backend) => {
+      await lock.query("commit");
+      const runs = "select from pg_stat_activity where pid = $1 and query = $2 and state = 'active'";
+      while ((await admin.query(runs, [processId, next])).rows.length === 0) await Promise.resolve();
+      await admin.query("select pg_cancel_backend($1)", [processId]);
+      return sent = true;
+    };
+    const executor = new Executor({
+      pool,
+      sharing: new Sharing(pool),
+      runner: {
+        clock: systemClock,
+        deadlines,
+        cancelTimeoutMs: 5_000,
+        requestCancel: (backend) => ({ passedOn: late(backend), giveUp: () => {} }),
+      },
+      queryTimeoutMs: 30_000,
+      trustedLogin: undefined,
+      owner: { ended: () => {}, report: () => {}, nowEpochMs: Date.now },
+    });
+    for (let time = 0; time < 3; time++) {
+      await executor.query(held);
+      await executor.query(next, [0, 0]);
+    }
+    await lock.query("begin");
+    await lock.query("select from gate for update");
+    const first = executor.query(held, [], { timeoutMs: 30 });
+    const second = executor.query(next, [0.3, 7]);
+    assertEquals((await first).rowCount, 1);
+    assertEquals([(await second).rows[0]?.["n"], sent], [7, true]);
+    lock.release();
+    deadlines.stop();
+    await pool.shutdown();
   });
 
   await t.step("one that is given up while others are before it does not hit them", async () => {

@@ -5,7 +5,7 @@
  */
 import postgres from "postgres";
 import { generateKeys } from "../../local/keys.ts";
-import { type LocalPostgres, startPostgres } from "../../local/mod.ts";
+import { type LocalPostgres, startPostgres } from "../../local/postgres/mod.ts";
 import { prepareDatabase } from "../../local/postgres/roles.ts";
 import { type PostgresConfig, PostgresConnectionManager } from "../../shared/postgres/mod.ts";
 

@@ -1,0 +1,131 @@
+/**
+ * Everything that can go wrong between a client and its Postgres, again and
+ * again, in an order that a seed decides.
+ *
+ * @module
+ */
+import type { PostgresConnectionManager } from "../../../shared/postgres/mod.ts";
+import type { Random } from "../../isolation/random.ts";
+import type { ProxiedConnection } from "../../support/tcp_proxy.ts";
+import { pause, type Rig } from "./rig.ts";
+
+/** A fault: it has come and gone when the promise settles. */
+type Fault = () => Promise<void>;
+
+/** How long the longest of them lasts, in ms. */
+const LASTS_MS = 250;
+
+/** See the module. */
+export class Storm {
+  /** How often each fault came. */
+  readonly counts = new Map<string, number>();
+  /** After each restart of the server: how long it took from its being ready to the next success, in ms. */
+  readonly recoveriesMs: number[] = [];
+
+  readonly #rig: Rig;
+  readonly #operator: PostgresConnectionManager;
+  readonly #random: Random;
+  readonly #nextSuccess: () => Promise<void>;
+  #over = false;
+  #passing: Promise<void> = Promise.resolve();
+
+  /**
+   * @param operator Reaches the server past the proxy.
+   * @param nextSuccess Resolves when the next transfer succeeds.
+   */
+  constructor(
+    rig: Rig,
+    operator: PostgresConnectionManager,
+    random: Random,
+    nextSuccess: () => Promise<void>,
+  ) {
+    this.#rig = rig;
+    this.#operator = operator;
+    this.#random = random;
+    this.#nextSuccess = nextSuccess;
+  }
+
+  /** Breaks loose. */
+  begin(): void {
+    this.#passing = this.#blow();
+  }
+
+  /** Ends with the fault that is there; everything is well then. */
+  async end(): Promise<void> {
+    this.#over = true;
+    await this.#passing;
+  }
+
+  async #blow(): Promise<void> {
+    const faults = Object.entries(this.#faults());
+    for (let deck = [...faults]; !this.#over; deck = deck.length > 0 ? deck : [...faults]) {
+      const [[name, fault] = ["", () => Promise.resolve()]] = deck.splice(this.#random.below(deck.length), 1);
+      await pause(50 + this.#random.below(350));
+      await fault();
+      this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
+    }
+  }
+
+  #faults(): Record<string, Fault> {
+    const { proxy, database: { server } } = this.#rig;
+    return {
+      "reset of all": () => Promise.resolve(proxy.reset()),
+      "reset of some": () => this.#some((connection) => connection.reset()),
+      "silence of some": async () => {
+        await this.#some((connection) => connection.stall());
+        await this.#while(() => proxy.resume());
+      },
+      "silence of all": async () => {
+        proxy.stall();
+        await this.#while(() => proxy.resume());
+      },
+      "refusal": async () => {
+        await proxy.refuse();
+        proxy.reset();
+        await this.#while(() => proxy.accept());
+      },
+      "slowness": async () => {
+        proxy.latencyMs = 1 + this.#random.below(5);
+        await this.#while(() => proxy.latencyMs = 0);
+      },
+      "cut in the middle": () => this.#some((connection) => connection.cutAfter(this.#random.below(2_000))),
+      "terminated backends": () =>
+        this.#operate(
+          "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'authenticator' and random() < 0.4",
+        ),
+      "too many connections": async () => {
+        await this.#operate("alter role authenticator connection limit 2");
+        proxy.reset();
+        await this.#while(() => this.#operate("alter role authenticator connection limit -1"));
+      },
+      "restart": () => this.#restart(() => server.stop()),
+      "crash": () => this.#restart(() => server.kill()),
+    };
+  }
+
+  async #restart(stop: () => Promise<void>): Promise<void> {
+    const { server } = this.#rig.database;
+    await stop();
+    await pause(this.#random.below(LASTS_MS));
+    await server.start();
+    const start = performance.now();
+    // Those that are on their way to the last of all orders may be the last ones.
+    await Promise.race([this.#nextSuccess(), pause(10_000)]);
+    this.recoveriesMs.push(performance.now() - start);
+  }
+
+  async #while(end: () => unknown): Promise<void> {
+    await pause(this.#random.below(LASTS_MS));
+    await end();
+  }
+
+  #some(harm: (connection: ProxiedConnection) => void): Promise<void> {
+    for (const connection of this.#rig.proxy.connections) if (this.#random.chance(0.5)) harm(connection);
+    return Promise.resolve();
+  }
+
+  async #operate(text: string): Promise<void> {
+    // Its own connections died with the last restart, perhaps.
+    await this.#operator.executeQueryWithRetry(text, [], 20, 5, { idempotent: true });
+  }
+}
