@@ -9,7 +9,11 @@ const PACKAGES = {
   ps: "procps",
   setpriv: "util-linux",
   curl: "curl",
+  pgbouncer: "pgbouncer",
 } as const;
+
+/** Where programs are, those that Debian keeps out of the way of ordinary users included. */
+export const PROGRAM_PATH: string = `${Deno.env.get("PATH") ?? ""}:/usr/local/sbin:/usr/sbin`;
 
 /** The name of a program a test may need. */
 export type ComponentName = keyof typeof PACKAGES;
@@ -47,7 +51,7 @@ function isExecutable(path: string): boolean {
  */
 export function component(
   name: ComponentName,
-  { path = Deno.env.get("PATH") ?? "", required = Deno.env.get("REQUIRE_COMPONENTS") === "1" } = {},
+  { path = PROGRAM_PATH, required = Deno.env.get("REQUIRE_COMPONENTS") === "1" } = {},
 ): Component {
   const folders = path.split(":").filter((folder) => folder !== "");
   if (folders.some((folder) => isExecutable(`${folder}/${name}`))) return { ignore: false, note: "" };
