@@ -154,8 +154,10 @@ Deno.test("who reads our answer slowly holds no place", async () => {
     return Response.json(data);
   }, ONE);
   rig.project.answer = () => Response.json([rows]);
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
-    return rig.fetch(new URL(request.url).pathname);
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async (request) => {
+    const answer = await rig.fetch(new URL(request.url).pathname);
+    answer.headers.set("Connection", "close"); // an older Deno waits for idle connections when it shuts down
+    return answer;
   });
   const slow = await fetch(`http://127.0.0.1:${server.addr.port}/slow`);
   const reader = (slow.body ?? new ReadableStream<Uint8Array>()).getReader();
