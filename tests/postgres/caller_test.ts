@@ -130,6 +130,14 @@ Deno.test("acting as the caller", async (t) => {
     });
   }
 
+  await t.step("what was left by work for nobody in particular does not reach a caller", async () => {
+    const seen = "select coalesce(current_setting('my.setting', true), '') as setting";
+    for (const read of [() => alice.query(seen), () => alice.transaction((tx) => tx.query(seen))]) {
+      await manager.query("select leave_behind()");
+      assertEquals((await read()).rows, [{ setting: "" }]);
+    }
+  });
+
   await t.step("a role that is taken off leaves no rights", async () => {
     for (const text of ["reset role", "set session authorization default"]) {
       const error = await thrownBy(() =>

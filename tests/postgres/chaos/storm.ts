@@ -60,7 +60,9 @@ export class Storm {
     const faults = Object.entries(this.#faults());
     for (let deck = [...faults]; !this.#over; deck = deck.length > 0 ? deck : [...faults]) {
       const [[name, fault] = ["", () => Promise.resolve()]] = deck.splice(this.#random.below(deck.length), 1);
-      await pause(50 + this.#random.below(350));
+      // Each comes once soon, so that a short run meets them all.
+      const calmMs = this.counts.size < faults.length ? 120 : 600;
+      await pause(calmMs * (0.3 + this.#random.next()));
       await fault();
       this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
     }
