@@ -8,7 +8,6 @@ import { systemClock } from "../resilience/mod.ts";
 import {
   ConfigError,
   ForeignReleaseError,
-  type Lease,
   PoolClosedError,
   type PoolEvents,
   type PoolLimits,
@@ -20,6 +19,7 @@ import {
 import type { ClientLease, ClientLeaseOptions, ClientPool, DeferredLease } from "./client_lease.ts";
 import type { SupabasePoolConfig } from "./config.ts";
 import { HealthProbe, type PoolHealth } from "./health.ts";
+import { HeldLease } from "./held_lease.ts";
 import { Identities, type Identity } from "./identity.ts";
 import { kindOfKey, type PoolKind } from "./keys.ts";
 import { type ClientMaterial, DeferredClient } from "./deferred_lease.ts";
@@ -249,33 +249,6 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     } finally {
       calls.end();
     }
-  }
-}
-
-/** A lease and what its client sends. */
-class HeldLease<Database> implements ClientLease<Database> {
-  readonly client: SupabaseClient<Database>;
-  readonly #lease: Lease<PooledClient>;
-  readonly #calls: LeaseCalls;
-
-  constructor(lease: Lease<PooledClient>, calls: LeaseCalls) {
-    this.#lease = lease;
-    this.#calls = calls;
-    this.client = createView(PooledClient.partsOf(lease.resource), calls) as unknown as SupabaseClient<Database>;
-  }
-
-  release(options?: ReleaseOptions): void {
-    this.#lease.release(options);
-    this.#calls.end();
-  }
-
-  [Symbol.dispose](): void {
-    if (this.#lease.active) this.release();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    this[Symbol.dispose]();
-    return Promise.resolve();
   }
 }
 
