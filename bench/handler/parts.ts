@@ -32,12 +32,7 @@ const CLIENT = { persistSession: false, autoRefreshToken: false, detectSessionIn
 
 const instantly: typeof fetch = () => Promise.resolve(answer());
 
-/** Has a view make the dear part of it, which it does when it is first asked for a table. */
-export function touch(view: object): unknown {
-  return Reflect.get(view, "rest");
-}
-
-/** Makes views as a lease does, with the calls they send through, and has them make their dear part. */
+/** Makes views as a lease does, with the calls they send through, and begins a query on each. */
 export function viewMaker({ env, publishableKey }: Project, config: SupabaseConnectionPool["config"]): () => unknown {
   const parts: ClientParts = PooledClient.partsOf(new PooledClient(env.url, publishableKey, config));
   const settings = {
@@ -48,11 +43,13 @@ export function viewMaker({ env, publishableKey }: Project, config: SupabaseConn
     clock: systemClock,
   };
   const credentials = { apikey: publishableKey, authorization: "Bearer x", token: "x", mayOverride: false };
-  return () => {
-    const view = createView(parts, new LeaseCalls(settings, credentials, undefined));
-    touch(view);
-    return view;
-  };
+  return () => createView(parts, new LeaseCalls(settings, credentials, undefined)).from("categories");
+}
+
+/** Begins a query on a client that is there: what {@linkcode viewMaker} does beside making a view. */
+export function queryMaker({ env, publishableKey }: Project): () => unknown {
+  const client = createClient(env.url, publishableKey, { auth: CLIENT });
+  return () => client.from("categories");
 }
 
 /** All parts, the least first; what contains others comes after them. */
@@ -68,7 +65,6 @@ export function openParts(project: Project): Part[] {
   const request = () =>
     new Request("http://127.0.0.1/functions/v1/categories", { headers: { authorization: `Bearer ${token}` } });
   const remembered = createAuthenticate({ auth: "user", env, rememberTokensMs: 60_000 });
-  const view = viewMaker(project, pool.config);
   const handle = (rememberTokensMs: number, use: boolean) =>
     withPooledSupabase(
       { auth: "user", env, pool: { fetch: instantly, schema: "handler" }, rememberTokensMs, variables: {} },
@@ -79,13 +75,14 @@ export function openParts(project: Project): Part[] {
   return [
     { id: "request", title: "a Request with a token", work: request },
     { id: "client", title: "createClient", work: () => createClient(env.url, publishableKey, { auth: CLIENT }) },
-    { id: "view", title: "a view", work: view },
+    { id: "from", title: "from() of a shared client", work: queryMaker(project) },
+    { id: "view", title: "a view and its from()", work: viewMaker(project, pool.config) },
     {
       id: "lease",
-      title: "a lease with its view",
+      title: "a lease, its view and its from()",
       work: async () => {
         const lease = await pool.lease({ identity });
-        touch(lease.client);
+        lease.client.from("categories");
         lease.release();
       },
     },

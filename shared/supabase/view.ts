@@ -23,6 +23,7 @@ import type { AnyClient, ClientParts, RestPart } from "./pooled_client.ts";
 class View {
   readonly #parts: ClientParts;
   readonly #calls: LeaseCalls;
+  #queries: RestPart | undefined = undefined;
   #rest: RestPart | undefined = undefined;
   #functions: AnyClient["functions"] | undefined = undefined;
   #storage: AnyClient["storage"] | undefined = undefined;
@@ -39,24 +40,28 @@ class View {
   }
 
   from(...args: Parameters<AnyClient["from"]>): unknown {
-    return this.rest.from(...args);
+    return this.#query().from(...args);
   }
 
   rpc(...args: Parameters<AnyClient["rpc"]>): unknown {
-    return this.rest.rpc(...args);
+    return this.#query().rpc(...args);
   }
 
   schema(...args: Parameters<AnyClient["schema"]>): unknown {
-    return this.rest.schema(...args);
+    return this.#query().schema(...args);
   }
 
   getOpenApiSpec(): unknown {
-    return this.rest.getOpenApiSpec();
+    return this.#query().getOpenApiSpec();
   }
 
   get rest(): RestPart {
-    this.#calls.check();
-    return this.#rest ??= deriveRest(this.#parts.rest, this.#calls);
+    const rest = this.#query();
+    if (!this.#rest) {
+      rest.headers = new Headers(rest.headers);
+      this.#rest = rest;
+    }
+    return rest;
   }
 
   get functions(): AnyClient["functions"] {
@@ -113,6 +118,15 @@ class View {
   get fetch(): typeof fetch {
     return this.#calls.fetch;
   }
+
+  /**
+   * Makes queries. It has the pooled client's own headers until somebody asks for {@linkcode rest}: a query is made
+   * with a copy of them, and a copy is most of what a view costs.
+   */
+  #query(): RestPart {
+    this.#calls.check();
+    return this.#queries ??= deriveRest(this.#parts.rest, this.#calls);
+  }
 }
 
 const { failureOf } = View;
@@ -143,7 +157,6 @@ type FunctionsConstructor = new (
 function deriveRest(shared: RestPart, calls: LeaseCalls): RestPart {
   const rest: RestPart = Object.create(Object.getPrototypeOf(shared));
   Object.assign(rest, shared);
-  rest.headers = new Headers(shared.headers);
   // `from(table, { fetch })` and `schema()` wrap a fetch of their own: it is bound to the lease as well.
   rest.wrapFetch = (inner) => (input, init) => calls.send(input, init, inner, true);
   rest.baseFetch = (input, init) => calls.rawFetch(input, init);

@@ -94,6 +94,25 @@ Deno.test("whatever a holder changes on its client, the next holder has nothing 
   }
 });
 
+Deno.test("headers set on a view's rest go with its queries, whenever they were begun, and with no other view's", async () => {
+  await using made = rig();
+  await using lease = await made.pool.lease({ identity: { token: alice } });
+  await using other = await made.pool.lease({ identity: { token: bob } });
+  // deno-lint-ignore no-explicit-any -- reaching where the types do not lead
+  const [client, stranger] = [lease.client as any, other.client as any];
+  made.project.answer = () => Response.json({});
+  for (const one of [client, stranger]) await one.from("before").select();
+  const builder = client.from("begun");
+  builder.headers.set("x-builder", "1");
+  client.rest.headers.set("x-rest", "1");
+  await builder.select();
+  for (const one of [client, client.schema("other"), stranger]) await one.from("after").select();
+  assertEquals(
+    made.project.requests.map(({ headers }) => [headers.get("x-builder"), headers.get("x-rest")]),
+    [[null, null], [null, null], ["1", null], [null, "1"], [null, "1"], [null, null]],
+  );
+});
+
 Deno.test("nothing that can be changed is shared by two views, but for the module's own classes", async () => {
   await using made = rig({ maxConnections: 1 });
   /** Every object that properties and prototypes of `client` lead to. */
