@@ -4,9 +4,16 @@
  * @module
  */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { ConfigError, CreateFailedError, type Lease, parsePoolConfig } from "../../shared/pool/mod.ts";
+import {
+  ConfigError,
+  CreateFailedError,
+  type Lease,
+  parsePoolConfig,
+  ResourceInvalidError,
+} from "../../shared/pool/mod.ts";
+import { settle } from "../support/fake_clock.ts";
 import { outcome, testPool } from "../support/pool.ts";
-import { ScriptedFactory, type Thing } from "../support/scripted_factory.ts";
+import { at, ScriptedFactory, type Thing } from "../support/scripted_factory.ts";
 
 Deno.test("a bad option is told by its kind where its value could be long, or a secret", () => {
   const values: [value: unknown, said: string][] = [
@@ -82,4 +89,38 @@ Deno.test("what a factory throws need not be an error", async () => {
   };
   const error = await assertRejects(() => pool.lease(), CreateFailedError, "no more licences");
   assertEquals(error.cause, "no more licences");
+});
+
+Deno.test("a holder is told once that it has lost its resource, and why at first", async () => {
+  const { pool, factory } = testPool();
+  const lease = await pool.lease();
+  const told: unknown[] = [];
+  lease.onLost = (reason) => told.push(reason);
+  at(factory.contexts, 0).invalidate(new Error("it died"));
+  await pool.shutdown(0);
+  assertEquals(told, [lease.signal.reason]);
+  assert(told[0] instanceof ResourceInvalidError);
+});
+
+Deno.test("what a resource says of itself while it is closed is no error", async () => {
+  const { pool, factory } = testPool();
+  const errors: unknown[] = [];
+  pool.on("error", ({ error }) => errors.push(error));
+  factory.onDestroy = () => at(factory.contexts, 0).invalidate(new Error("the connection has ended"));
+  (await pool.lease()).release({ destroy: true });
+  await settle();
+  assertEquals([errors, pool.getStats().totalDestroyed], [[], 1]);
+});
+
+Deno.test("a failure for good refuses one, while another creation may still serve the others", async () => {
+  const factory = new ScriptedFactory();
+  const held = factory.holdCreations();
+  const { pool } = testPool({ maxConnections: 2 }, factory);
+  const waiting = [pool.lease(), pool.lease()];
+  at(held, 0).reject(Object.assign(new Error("bad password"), { code: "28P01" }));
+  await assertRejects(() => at(waiting, 0), CreateFailedError);
+  assertEquals(await outcome(at(waiting, 1)), "pending");
+  at(held, 1).resolve(factory.make());
+  (await at(waiting, 1)).release();
+  await pool.shutdown(0);
 });

@@ -76,6 +76,26 @@ Deno.test("a destroy hook that leases while too old ones are closed overruns no 
   assertEquals(held.length, 2);
 });
 
+Deno.test("a destroy hook that leases while its pool looks for a resource takes no lane past its share", async () => {
+  const factory = new ScriptedFactory();
+  const { pool, clock } = testPool({ maxConnections: 4, reservedConnections: 3, maxLifetimeMs: 1_000 }, factory);
+  const old = [await pool.lease({ lane: "admin" }), await pool.lease()];
+  await clock.advance(500);
+  const young = [await pool.lease({ lane: "admin" }), await pool.lease({ lane: "admin" })];
+  // The sweep closes the first; the hook's lease finds the last, closes it as well, and in there is another lease.
+  for (const lease of [at(old, 0), ...young, at(old, 1)]) lease.release();
+  const held: Lease<Thing>[] = [];
+  const take = () => {
+    const lease = pool.tryLease();
+    if (lease) held.push(lease);
+  };
+  factory.onDestroy = take;
+  clock.freeze(600);
+  take();
+  assertEquals([factory.destroyed.length, held.length], [2, 1]);
+  assertEquals(counts(pool.getStats()), [2, 1, 1, 0]);
+});
+
 Deno.test("a stale idle resource is validated though another one is being made or reset for ever", async () => {
   const factory = new ScriptedFactory();
   factory.validate = () => true;

@@ -125,7 +125,7 @@ export function resize(world: World, limits: PoolLimits): void {
 }
 
 /** What a listener, or a hook, does that nobody expects. */
-export type Mischief = "throws" | "tryLease" | "invalidates" | "aborts" | "releases";
+export type Mischief = "throws" | "leases" | "tryLease" | "invalidates" | "aborts" | "releases";
 
 function play(world: World, mischief: Mischief): void {
   if (mischief === "throws") throw new Error("a listener throws");
@@ -133,6 +133,10 @@ function play(world: World, mischief: Mischief): void {
   world.nestedIn = world.turn;
   const [item, grant] = [world.live.at(-1), [...world.held].at(-1)];
   const waiter = [...world.waiting].find((entry) => entry.abort);
+  if (mischief === "leases") {
+    // One might be served by what is being made already.
+    for (let i = 0; i < 2; i++) ask(world, { how: "lease", lane: "normal", timeoutMs: 120, abortable: true });
+  }
   if (mischief === "tryLease") ask(world, { how: "tryLease", lane: "normal", timeoutMs: 0, abortable: false });
   if (mischief === "invalidates" && item) invalidate(world, item);
   if (mischief === "releases" && grant?.lease?.active) release(world, grant, {});

@@ -116,7 +116,7 @@ function lookAtFailures(world: World): void {
   }
   if (shutdown) return;
   if (news.failed.length > 0) lookAtCapacity(world);
-  for (const { error, seq } of news.permanent) {
+  for (const { error, seq, pending } of news.permanent) {
     const told = refused.filter((entry) => entry.error instanceof Error && entry.error.cause === error);
     const untold = [...world.waiting].find((entry) =>
       entry.entered < seq && entry.deadline > world.now &&
@@ -125,6 +125,9 @@ function lookAtFailures(world: World): void {
     if (untold || told.length > 0) verdict.hold(12, told.length > 0, () => `${untold?.name} waits on after ${error}`);
     const spared = world.held.size > 0 && news.grants.length === 0;
     if (spared) verdict.hold(12, told.length <= 1, () => `${told.length} were refused though some are lent`);
+    if (pending > 0) {
+      verdict.hold(12, told.length <= 1, () => `${told.length} were refused with ${pending} on their way`);
+    }
   }
 }
 
@@ -237,7 +240,8 @@ function lookAtWaiters(world: World): void {
   }
   if (world.frozen) return;
   for (const entry of waiting) {
-    const left = entry.deadline - world.now;
+    // A deadline is kept to the millisecond, and rounded up: a hook may ask between two of them.
+    const left = Math.ceil(entry.deadline) - world.now;
     verdict.hold(4, left > 0, () => `${entry.name} waits ${-left} ms after its deadline`);
   }
   const admins = waiting.filter(({ lane }) => lane === "admin").length;

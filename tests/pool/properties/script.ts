@@ -161,12 +161,12 @@ const invalidations = index.map((index) => {
 
 const listeners = fc.tuple(
   fc.constantFrom(...EVENTS),
-  fc.constantFrom<deeds.Mischief>("throws", "tryLease", "invalidates", "aborts", "releases"),
+  fc.constantFrom<deeds.Mischief>("throws", "leases", "tryLease", "invalidates", "aborts", "releases"),
 ).map(([event, what]) => new Step(`at ${event} ${what}`, always, (world) => deeds.listen(world, event, what)));
 
 const traps = fc.tuple(
   fc.constantFrom<Hook>("create", "validate", "reset", "destroy", "destroy"),
-  fc.constantFrom<Exclude<deeds.Mischief, "throws">>("tryLease", "invalidates", "aborts", "releases"),
+  fc.constantFrom<Exclude<deeds.Mischief, "throws">>("leases", "tryLease", "invalidates", "aborts", "releases"),
 ).map(([hook, what]) => new Step(`in ${hook} ${what}`, always, (world) => deeds.trap(world, hook, what)));
 
 const losses = index.map((index) => {

@@ -140,7 +140,7 @@ export class Watch implements Observer {
     if (call.abortedAt !== undefined || world.shutdown) return;
     const permanent = world.workshop.errors.get(error) === "permanent";
     this.#count(permanent, call);
-    if (permanent) world.news.permanent.push({ error, seq: ++world.seq });
+    if (permanent) world.news.permanent.push({ error, seq: ++world.seq, pending: world.pending });
   }
 
   /** A creation is given up: it has failed, whatever becomes of it. */

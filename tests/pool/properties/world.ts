@@ -71,7 +71,8 @@ export class World {
     told: Item[];
     settled: Acquire[];
     failed: Call[];
-    permanent: { error: unknown; seq: number }[];
+    /** Failures for good, and how many other resources were on their way then. */
+    permanent: { error: unknown; seq: number; pending: number }[];
   } = {
     grants: [],
     told: [],

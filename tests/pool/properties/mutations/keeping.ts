@@ -79,6 +79,13 @@ export const KEEPING: readonly Mutation[] = [
   },
   {
     file: "dispatcher.ts",
+    find: "this.#inventory.live.size === 0 && this.#inventory.pending === 0",
+    replace: "this.#inventory.live.size === 0",
+    what: "a failure for good refuses everybody, even while another creation may serve them",
+    caughtBy: [12],
+  },
+  {
+    file: "dispatcher.ts",
     find: "else this.#waiters.dismissNext(new CreateFailedError(error));",
     replace: "else this.#waiters.dismissNext(new CreateFailedError(undefined));",
     what: "who is refused is not told the cause",

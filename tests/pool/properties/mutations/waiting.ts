@@ -100,6 +100,13 @@ export const WAITING: readonly Mutation[] = [
     caughtBy: [5],
   },
   {
+    file: "dispatcher.ts",
+    find: "    this.#pumpAgain = true;\n    if (this.#pumping) return;",
+    replace: "    if (this.#pumping) return;\n    this.#pumpAgain = true;",
+    what: "what a hook changes while those who wait are served is not looked at",
+    caughtBy: [5],
+  },
+  {
     file: "waiter_queue.ts",
     find: "    return this.#head;\n",
     replace: "    return this.#tail;\n",
