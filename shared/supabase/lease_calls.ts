@@ -89,8 +89,7 @@ export class LeaseCalls {
   /**
    * Sends one call through `send`.
    *
-   * @param own Whether it is postgrest-js that calls: its headers are its own and may be completed as they are, and it
-   * reads its answer by `text()`.
+   * @param own Whether it is postgrest-js that calls, which reads its answer by `text()` and in no other way.
    * @throws {LeaseReleasedError} after the lease has ended, or when it ends meanwhile.
    * @throws {RequestTimeoutError} when it takes longer than `requestTimeoutMs`.
    * @throws {ForeignAddressError} when it, or a redirect, would leave the project.
@@ -175,7 +174,7 @@ export class LeaseCalls {
       const taken = this.#place?.take?.();
       if (taken) await race(taken, call.signal);
       call.signal.throwIfAborted();
-      const given = own && request.headers instanceof Headers ? request.headers : new Headers(request.headers);
+      const given = new Headers(request.headers);
       const complete = (headers: Headers) => this.#complete(headers);
       const answer = await sendWithin({ request, headers: given, complete, signal: call.signal, baseUrl, send });
       const { response } = answer;
