@@ -185,8 +185,11 @@ export function parsePostgresConfig(input: Partial<PostgresConfig> = {}): Readon
   return parseConfig<PostgresConfig>(input, postgresConfigShape, DEFAULT_POSTGRES_CONFIG);
 }
 
-/** The pause before connecting again after a failure, in ms; it doubles up to 20 times this. */
-const RECONNECT_MS = 40;
+/**
+ * The pause before connecting again after a failure, in ms; it doubles up to 20
+ * times this: half a second, so that a server that is back is found within one.
+ */
+const RECONNECT_MS = 25;
 
 /** The options of the pool below: what concerns connections and statements is left out. */
 export function poolOptions(config: Readonly<PostgresConfig>): Partial<PoolConfig> {

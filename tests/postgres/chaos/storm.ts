@@ -15,17 +15,26 @@ type Fault = () => Promise<void>;
 /** How long the longest of them lasts, in ms. */
 const LASTS_MS = 250;
 
+/** How long it took from the server's being ready, in ms. */
+export interface Recovery {
+  /** To the next success. */
+  readonly successMs: number;
+  /** To the answer to somebody who came only then and connected at once: what the machine alone takes. */
+  readonly newcomerMs: number;
+}
+
 /** See the module. */
 export class Storm {
   /** How often each fault came. */
   readonly counts = new Map<string, number>();
-  /** After each restart of the server: how long it took from its being ready to the next success, in ms. */
-  readonly recoveriesMs: number[] = [];
+  /** What was measured after each restart of the server. */
+  readonly recoveries: Recovery[] = [];
 
   readonly #rig: Rig;
   readonly #operator: PostgresConnectionManager;
   readonly #random: Random;
   readonly #nextSuccess: () => Promise<void>;
+  readonly #ending = Promise.withResolvers<undefined>();
   #over = false;
   #passing: Promise<void> = Promise.resolve();
 
@@ -53,6 +62,7 @@ export class Storm {
   /** Ends with the fault that is there; everything is well then. */
   async end(): Promise<void> {
     this.#over = true;
+    this.#ending.resolve(undefined);
     await this.#passing;
   }
 
@@ -111,9 +121,19 @@ export class Storm {
     await pause(this.#random.below(LASTS_MS));
     await server.start();
     const start = performance.now();
-    // Those that are on their way to the last of all orders may be the last ones.
-    await Promise.race([this.#nextSuccess(), pause(10_000)]);
-    this.recoveriesMs.push(performance.now() - start);
+    const took = () => performance.now() - start;
+    const [successMs, newcomerMs] = await Promise.all([
+      // Perhaps nobody sends anything any more.
+      Promise.race([this.#nextSuccess().then(took), this.#ending.promise]),
+      this.#newcomer().then(took),
+    ]);
+    if (successMs !== undefined) this.recoveries.push({ successMs, newcomerMs });
+  }
+
+  async #newcomer(): Promise<void> {
+    const manager = this.#rig.manager({ maxConnections: 1, acquireTimeoutMs: 10_000 });
+    await manager.query("select 1");
+    await manager.shutdown();
   }
 
   async #while(end: () => unknown): Promise<void> {
