@@ -56,13 +56,19 @@ export interface ExecutorParts {
   readonly owner: ExecutorOwner;
 }
 
-/** Takes a connection from the pool. */
-export async function leaseSession(pool: ResourcePool<Session>, options: QueryOptions): Promise<Lease<Session>> {
+/** Takes a connection from the pool. Statements of others may still be under way on it. */
+async function acquire(pool: ResourcePool<Session>, options: QueryOptions): Promise<Lease<Session>> {
   const { lane, signal, acquireTimeoutMs: timeoutMs } = options;
-  const acquire: AcquireOptions = { lane, signal, timeoutMs };
-  const lease = await pool.lease(acquire);
+  const acquireOptions: AcquireOptions = { lane, signal, timeoutMs };
+  const lease = await pool.lease(acquireOptions);
   // A shutdown may have taken it back since it was granted.
   if (!lease.active) throw new PoolClosedError();
+  return lease;
+}
+
+/** Takes a connection from the pool, for its holder alone. */
+export async function leaseSession(pool: ResourcePool<Session>, options: QueryOptions): Promise<Lease<Session>> {
+  const lease = await acquire(pool, options);
   if (lease.resource.busy) await lease.resource.drained();
   return lease;
 }
@@ -103,14 +109,15 @@ export class Executor implements PostgresQueries {
     const { pool, sharing, runner: settings } = this.#parts;
     for (;;) {
       bounds.signal?.throwIfAborted();
-      const lease = sharing.tryLease(options.lane) ?? await leaseSession(pool, options);
+      const free = sharing.tryLease(options.lane);
+      const lease = free ?? await acquire(pool, options);
       const { resource: session } = lease;
       const most = mayLeaveState(statement.text) ? 1 : session.statements.mostInFlight(statement.text);
       if (most === 1 && session.busy) await session.drained();
       session.used = true;
       session.dirty ||= most === 1 && mayLeaveState(statement.text);
       const running = session.start([statement], most > 1);
-      if (most > 1) sharing.offer(lease, session, most);
+      if (most > 1) sharing.offer(lease, session, most, free === undefined);
       try {
         return only(await new StatementRunner(session, settings).follow(running, bounds));
       } catch (error) {

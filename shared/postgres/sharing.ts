@@ -31,22 +31,20 @@ export class Sharing {
   /** A connection that is free, or has been freed by ending a lease early; `undefined` where there is none. */
   tryLease(lane: Lane | undefined): Lease<Session> | undefined {
     const free = this.#pool.tryLease(lane);
-    if (free) return free;
-    const session = this.#latest ?? this.#offers.keys().next().value;
-    const lease = session && this.#offers.get(session);
-    if (!session || !lease) return undefined;
-    this.#withdraw(session);
-    session.unattended++;
-    // Whoever waits already comes first.
-    lease[Symbol.dispose]();
+    if (free || !this.#endEarly()) return free;
     return this.#pool.tryLease(lane);
   }
 
-  /** Offers a lease to be ended early: its statement is on its way, and others may follow until there are `most`. */
-  offer(lease: Lease<Session>, session: Session, most: number): void {
+  /**
+   * Offers a lease to be ended early: its statement is on its way, and others may follow until there are `most`.
+   *
+   * @param waited Whether it was waited for. Then others may wait too, and have nobody else to end one for them.
+   */
+  offer(lease: Lease<Session>, session: Session, most: number, waited: boolean): void {
     if (session.inFlight >= most || session.cancelling) return;
     this.#offers.set(session, lease);
     this.#latest = session;
+    if (waited && this.#pool.getStats().waitingForConnection > 0) this.#endEarly();
   }
 
   /** The statement of a lease has been answered. */
@@ -54,6 +52,17 @@ export class Sharing {
     if (this.#offers.get(session) === lease) this.#withdraw(session);
     if (lease.active) lease.release();
     else session.unattended--;
+  }
+
+  /** Ends one of the leases on offer. Whoever waits gets its connection, the first one first. */
+  #endEarly(): boolean {
+    const session = this.#latest ?? this.#offers.keys().next().value;
+    const lease = session && this.#offers.get(session);
+    if (!session || !lease) return false;
+    this.#withdraw(session);
+    session.unattended++;
+    lease[Symbol.dispose]();
+    return true;
   }
 
   #withdraw(session: Session): void {

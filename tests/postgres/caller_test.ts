@@ -1,12 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import {
-  CallerError,
-  LoginRoleError,
-  PostgresConnectionManager,
-  PostgresError,
-  type PostgresQueries,
-} from "../../shared/postgres/mod.ts";
-import { claimsOf, TestDatabase, thrownBy } from "./support.ts";
+import { CallerError, LoginRoleError, PostgresError, type PostgresQueries } from "../../shared/postgres/mod.ts";
+import { claimsOf, countedConnection, TestDatabase, thrownBy } from "./support.ts";
 
 const ALICE = "7a1d6f3e-0c4b-4e52-9f0a-1b6b1c2d3e04";
 const BOB = "0b4d3a77-54b7-4f0b-8d0d-6f6a7c1e2f05";
@@ -225,7 +219,7 @@ Deno.test("acting as the caller", async (t) => {
   });
 
   await t.step("a single statement is one round trip", async () => {
-    await using counted = countedConnection(database);
+    await using counted = countedConnection(database, "authenticator");
     const own = counted.manager;
     await own.as("anonymous").query("select 1");
     await own.as("anonymous").query("select 1");
@@ -244,54 +238,3 @@ Deno.test("acting as the caller", async (t) => {
     assertEquals(counted.turns(), 4);
   });
 });
-
-/** A manager behind a relay that counts how often the sender changed from us to the server. */
-function countedConnection(database: TestDatabase) {
-  const { host, port } = database.options();
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  let turns = 0;
-  let ours = false;
-  const relays: Promise<void>[] = [];
-  const accept = (async () => {
-    for await (const near of listener) {
-      const far = await Deno.connect({ hostname: host, port });
-      const copy = async (from: Deno.Conn, to: Deno.Conn, sending: boolean) => {
-        const buffer = new Uint8Array(65_536);
-        for (let n = await from.read(buffer); n !== null; n = await from.read(buffer)) {
-          if (sending && !ours) turns++;
-          ours = sending;
-          for (let at = 0; at < n;) at += await to.write(buffer.subarray(at, n));
-        }
-        await to.closeWrite();
-      };
-      relays.push(
-        Promise.allSettled([copy(near, far, true), copy(far, near, false)]).then(() => {
-          near.close();
-          far.close();
-        }),
-      );
-    }
-  })();
-  const manager = new PostgresConnectionManager({
-    ...database.options("authenticator"),
-    host: "127.0.0.1",
-    port: (listener.addr as Deno.NetAddr).port,
-    minConnections: 0,
-    maxConnections: 1,
-    healthCheckIntervalMs: 0,
-  });
-  return {
-    manager,
-    turns: () => turns,
-    reset: () => {
-      turns = 0;
-      ours = false;
-    },
-    async [Symbol.asyncDispose]() {
-      await manager.shutdown(0);
-      listener.close();
-      await accept;
-      await Promise.all(relays);
-    },
-  };
-}

@@ -15,7 +15,7 @@ import { PoolerDetector } from "../../shared/postgres/pooler.ts";
 import { SessionFactory } from "../../shared/postgres/session_factory.ts";
 import { Sharing } from "../../shared/postgres/sharing.ts";
 import { systemClock } from "../../shared/resilience/mod.ts";
-import { TestDatabase, thrownBy } from "./support.ts";
+import { countedConnection, TestDatabase, thrownBy } from "./support.ts";
 
 const QUICK = "select $1::int as n, pg_backend_pid() as pid";
 
@@ -38,6 +38,21 @@ Deno.test("statements that share a connection", async (t) => {
     assert(new Set(got.map(({ rows }) => rows[0]?.["pid"])).size <= 3);
     const { activeConnections, totalConnections } = manager.getStats();
     assertEquals([activeConnections, totalConnections <= 3], [0, true]);
+  });
+
+  await t.step("those that waited for the connection share it once it comes", async () => {
+    await using counted = countedConnection(database, "superuser");
+    const { manager } = counted;
+    await learn(manager, QUICK, [1]);
+    const holder = await manager.lease();
+    const waiting = Array.from({ length: 12 }, (_, n) => manager.query(QUICK, [n]));
+    counted.reset();
+    holder.release();
+    assertEquals(
+      (await Promise.all(waiting)).map(({ rows }) => rows[0]?.["n"]),
+      Array.from({ length: 12 }, (_, n) => n),
+    );
+    assert(counted.turns() < 6, `${counted.turns()} round trips`);
   });
 
   await t.step("one that fails is the only one", async () => {

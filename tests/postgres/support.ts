@@ -76,3 +76,62 @@ export async function thrownBy<E extends Error>(
 export function claimsOf(sub: string, claims: Record<string, unknown> = {}): { claims: Record<string, unknown> } {
   return { claims: { sub, role: "authenticated", exp: Math.floor(Date.now() / 1_000) + 3_600, ...claims } };
 }
+
+/** A manager of one connection whose round trips are counted. */
+export interface CountedConnection extends AsyncDisposable {
+  readonly manager: PostgresConnectionManager;
+  /** How often the sender changed from the server to us since {@linkcode reset}. */
+  turns(): number;
+  reset(): void;
+}
+
+/** A manager behind a relay that counts how often the sender changed from us to the server. */
+export function countedConnection(database: TestDatabase, login: Login): CountedConnection {
+  const { host, port } = database.options();
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  let turns = 0;
+  let ours = false;
+  const relays: Promise<void>[] = [];
+  const accept = (async () => {
+    for await (const near of listener) {
+      const far = await Deno.connect({ hostname: host, port });
+      const copy = async (from: Deno.Conn, to: Deno.Conn, sending: boolean) => {
+        const buffer = new Uint8Array(65_536);
+        for (let n = await from.read(buffer); n !== null; n = await from.read(buffer)) {
+          if (sending && !ours) turns++;
+          ours = sending;
+          for (let at = 0; at < n;) at += await to.write(buffer.subarray(at, n));
+        }
+        await to.closeWrite();
+      };
+      relays.push(
+        Promise.allSettled([copy(near, far, true), copy(far, near, false)]).then(() => {
+          near.close();
+          far.close();
+        }),
+      );
+    }
+  })();
+  const manager = new PostgresConnectionManager({
+    ...database.options(login),
+    host: "127.0.0.1",
+    port: (listener.addr as Deno.NetAddr).port,
+    minConnections: 0,
+    maxConnections: 1,
+    healthCheckIntervalMs: 0,
+  });
+  return {
+    manager,
+    turns: () => turns,
+    reset: () => {
+      turns = 0;
+      ours = false;
+    },
+    async [Symbol.asyncDispose]() {
+      await manager.shutdown(0);
+      listener.close();
+      await accept;
+      await Promise.all(relays);
+    },
+  };
+}
