@@ -70,7 +70,8 @@ function isTold(world: World, grant: Grant, other: Acquire): boolean {
 function compare(world: World, grant: Grant, other: Acquire): void {
   const { acquire: served, room } = grant;
   const { verdict } = world;
-  const cameFirst = other.seq < served.seq;
+  // What one's own call leads to may ask, and then stands in the line before the one who called.
+  const cameFirst = other.entered < served.seq;
   const said = () => `${served.name} (${served.lane}) was served before ${other.name} (${other.lane})`;
   if (other.lane === served.lane) return verdict.hold(6, !cameFirst, said);
 
