@@ -36,6 +36,16 @@ export interface SupabasePoolConfig extends PoolConfig {
   fetch: typeof fetch;
 }
 
+/** The global `fetch`, as it is when it is called. */
+const globalFetch: typeof fetch = (input, init) => {
+  const given = init?.headers;
+  if (!(given instanceof Headers)) return fetch(input, init);
+  // Deno takes headers over from a list in half the time that it takes to walk through another `Headers`.
+  const headers: [string, string][] = [];
+  given.forEach((value, name) => headers.push([name, value]));
+  return fetch(input, { ...init, headers });
+};
+
 /** The value of each option that is not given. */
 export const DEFAULT_SUPABASE_POOL_CONFIG: Readonly<SupabasePoolConfig> = Object.freeze<SupabasePoolConfig>({
   ...DEFAULT_POOL_CONFIG,
@@ -46,7 +56,7 @@ export const DEFAULT_SUPABASE_POOL_CONFIG: Readonly<SupabasePoolConfig> = Object
   headers: Object.freeze({}),
   userRoles: Object.freeze(["authenticated"]),
   healthQuery: (client) => client.from("templates").select("id").limit(1),
-  fetch: (input, init) => fetch(input, init),
+  fetch: globalFetch,
 });
 
 const headerName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
