@@ -90,8 +90,17 @@ export function throughputCases(stands: readonly Stand[], database: BenchDatabas
 /** Rounds of one caller that go into one figure. */
 const TURNS = 10;
 
-/** What is done over a way that takes 10 ms there and back: one caller, one connection that is there already. */
-export function latencyCase(database: BenchDatabase, port: number): { case: Case<Metric>; close: () => Promise<void> } {
+/**
+ * What is done over a way that takes its time: one caller, one connection that is there already.
+ *
+ * @param port Where the way begins.
+ * @param turns How often each is done for one figure.
+ */
+export function latencyCase(
+  database: BenchDatabase,
+  port: number,
+  turns: number = TURNS,
+): { case: Case<Metric>; close: () => Promise<void> } {
   const owner = openManager({ ...database.owner, port }, "latency");
   const login = openManager({ ...database.authenticator, port }, "latency_user");
   const exp = Math.floor(Date.now() / 1_000) + 86_400;
@@ -119,7 +128,7 @@ export function latencyCase(database: BenchDatabase, port: number): { case: Case
   const entrants = Object.entries(work).map(([id, [title, run]]): Entrant<Metric> => ({
     id,
     title,
-    measure: () => drive(1, TURNS, run),
+    measure: () => drive(1, turns, run),
   }));
   return {
     case: { id: "latency", title: "10 ms away", metrics: ["p50Ms"], entrants },
