@@ -1,18 +1,25 @@
 import { assert, assertEquals } from "@std/assert";
 import { createTransfersHandler } from "../../functions/transfers/handler.ts";
-import { ID, OTHER_ID, type Problem, startFunction } from "./fixture.ts";
+import { type Fixture, ID, OTHER_ID, type Problem, startFunction } from "./fixture.ts";
 
 const ORDER = { from_category_id: ID, to_category_id: OTHER_ID, amount: 250 };
 const KEYED = { "Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324" };
 
-/** A function whose Postgres nobody answers for. */
-function start() {
+/** A function whose Postgres nobody answers for. Its connections end with the isolate, as do all its pools. */
+async function start(): Promise<Fixture> {
   const postgres = { DB_HOST: "127.0.0.1", DB_PORT: "1", DB_PASSWORD: "hunter2hunter2" };
-  return startFunction(({ variables, service }) => {
+  const fixture = await startFunction(({ variables, service }) => {
     if (typeof service !== "object") throw new Error("the fixture has pools");
     const all = { ...variables, ...postgres };
     return createTransfersHandler({ variables: all, service, postgres: { acquireTimeoutMs: 60 } });
   });
+  return {
+    ...fixture,
+    async [Symbol.asyncDispose]() {
+      dispatchEvent(new CustomEvent("beforeunload", { detail: { reason: "early_drop" } }));
+      await fixture[Symbol.asyncDispose]();
+    },
+  };
 }
 
 Deno.test("transfers: what is wrong is named, before anybody is connected to", async () => {
@@ -78,4 +85,15 @@ Deno.test("transfers: a Postgres that does not answer is 503, and says nothing o
   const body = await health.json();
   assertEquals([health.status, body.status, Object.keys(body.checks).at(-1)], [503, "fail", "postgres:responseTime"]);
   for (const shown of [text, JSON.stringify(body)]) assert(!/hunter2|127\.0\.0\.1|ECONN/.test(shown), shown);
+});
+
+Deno.test("transfers: with the isolate its connections end, and what comes later is told so", async () => {
+  await using transfers = await start();
+  const ask = () => transfers.ask("POST", "/transfers", { json: ORDER, headers: KEYED });
+  const waiting = ask();
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  dispatchEvent(new CustomEvent("beforeunload", { detail: { reason: "early_drop" } }));
+  for (const response of [await waiting, await ask()]) {
+    assertEquals([response.status, (await response.json() as Problem).code], [503, "POOL_CLOSED"]);
+  }
 });
