@@ -61,8 +61,8 @@ function isPassed(grant: Grant, other: Acquire): boolean {
  * the same turn its promise says so later than to those who waited before.
  */
 function isTold(world: World, grant: Grant, other: Acquire): boolean {
-  // It may have asked while a hook that its own call led to saw to others.
-  if (other.turn === world.turn && world.nestedIn === world.turn) return false;
+  // Before it stood in the line, its own call may have seen to others: in a hook, or in a sweep that a freeze put off.
+  if (other.turn === world.turn && (world.nestedIn === world.turn || world.frozen)) return false;
   if (world.heard || !other.grant) return true;
   return grant.acquire.turn < world.turn && other.turn < world.turn;
 }
