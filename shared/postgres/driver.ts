@@ -149,11 +149,6 @@ export const message: {
   readonly copyFail: (reason: string) => Uint8Array;
 } = serialize;
 
-/** A name as SQL, quoted. */
-export function quoteIdentifier(name: string): string {
-  return pg.escapeIdentifier(name);
-}
-
 /** A `pg.Connection` that no client owns, for a cancel request. */
 export interface LooseWire {
   readonly stream: { destroy(): void };

@@ -89,7 +89,6 @@ export function redacted(error: unknown): Error {
   if (isServerError(error)) return new PostgresError(error);
   const code = error instanceof Error ? text(error, "code") : undefined;
   const message = messageOf(error);
-  if (message === "timeout expired") return new ConnectionError("CONNECT_TIMEOUT", "The server did not answer in time");
   if (message.startsWith("Connection terminated")) {
     return new ConnectionError("CONNECTION_CLOSED", "The server closed the connection");
   }

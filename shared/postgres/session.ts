@@ -5,7 +5,6 @@
  */
 import { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers";
-import { messageOf } from "../pool/mod.ts";
 import { Batch, type Flight, type Running } from "./batch.ts";
 import { createClient, type DriverClient, type DriverOptions, type ReadyMessage } from "./driver.ts";
 import { ConnectionBrokenError, ConnectionLostError, redacted } from "./errors.ts";
@@ -264,10 +263,5 @@ export class Session {
     }
     this.#tellLanding();
     this.#onDeath(reason);
-  }
-
-  /** For messages: nothing of where it leads to. */
-  toString(): string {
-    return `Session(${this.#death ? messageOf(this.#death) : this.#status})`;
   }
 }
