@@ -1,17 +1,10 @@
 /**
- * Connections to a SQLite database (`node:sqlite`), pooled by the core that
- * also pools Supabase clients: it knows of neither. A connection that broke is
- * removed, closed and replaced; transactions nest by savepoints.
- *
- * ```ts
- * await using pool = new SqlitePool("app.db");
- * await pool.use((db) => db.transaction(() => db.run("insert into notes (text) values (?)", "hello")));
- * ```
- *
+ * Connections to a SQLite database (`node:sqlite`), pooled by the core that also pools Supabase clients: it knows of
+ * neither. One that broke is removed, closed and replaced; transactions nest by savepoints.
  * @module
  */
 import { DatabaseSync, type SQLInputValue, type SQLOutputValue } from "node:sqlite";
-import { type AcquireOptions, type PoolConfig, type ResourceFactory, ResourcePool } from "../shared/pool/mod.ts";
+import { type AcquireOptions, type PoolConfig, ResourcePool } from "../shared/pool/mod.ts";
 
 /** How long a statement waits for another connection's lock, in ms. */
 export const BUSY_TIMEOUT_MS = 3_000;
@@ -27,7 +20,12 @@ export class SqliteConnection {
   /** Opens the database at `path`. */
   constructor(path: string) {
     this.#db = new DatabaseSync(path);
-    this.#db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON`);
+    try {
+      this.#db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON`);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   /** The rows a statement yields. */
@@ -40,16 +38,15 @@ export class SqliteConnection {
     return Number(this.#db.prepare(sql).run(...values).changes);
   }
 
-  /**
-   * Runs `work` in a transaction, or, inside one, in a savepoint: a throw undoes
-   * what `work` did and nothing else. `work` is synchronous, as SQLite is here.
-   */
+  /** Runs `work`, which is synchronous, in a transaction or, inside one, in a savepoint: a throw undoes what it did. */
   transaction<R>(work: () => R): R {
     const name = `level_${this.#depth}`;
     this.#db.exec(this.#depth === 0 ? "BEGIN IMMEDIATE" : `SAVEPOINT ${name}`);
     this.#depth++;
     try {
       const result = work();
+      if (result instanceof Promise) result.catch(() => {}); // what it says comes too late
+      if (result instanceof Promise) throw new TypeError("work must be synchronous: it would outlive its transaction");
       this.#db.exec(this.#depth === 1 ? "COMMIT" : `RELEASE ${name}`);
       return result;
     } catch (error) {
@@ -63,6 +60,11 @@ export class SqliteConnection {
     }
   }
 
+  /** Undoes what a holder left open. */
+  reset(): void {
+    if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
+  }
+
   /** Closes the connection. */
   close(): void {
     if (this.#db.isOpen) this.#db.close();
@@ -72,12 +74,12 @@ export class SqliteConnection {
 /** A pool of connections to one database. */
 export class SqlitePool extends ResourcePool<SqliteConnection> implements AsyncDisposable {
   constructor(path: string, config?: Partial<PoolConfig>) {
-    const factory: ResourceFactory<SqliteConnection> = {
+    super({
       create: () => new SqliteConnection(path),
       validate: (connection) => connection.all("SELECT 1").length === 1,
+      reset: (connection) => connection.reset(),
       destroy: (connection) => connection.close(),
-    };
-    super(factory, config);
+    }, config);
   }
 
   /** Lends a connection to `work`; one that broke is closed, and never lent again. */
@@ -86,7 +88,7 @@ export class SqlitePool extends ResourcePool<SqliteConnection> implements AsyncD
     try {
       return await work(lease.resource);
     } catch (error) {
-      if (error instanceof Error && BROKEN.test(error.message)) lease.release({ destroy: true });
+      if (lease.active && error instanceof Error && BROKEN.test(error.message)) lease.release({ destroy: true });
       throw error;
     }
   }

@@ -35,9 +35,21 @@ export function badMs(path: string, value: unknown): ConfigIssue {
   };
 }
 
+function isSignal(value: unknown): boolean {
+  return typeof value === "object" && value !== null && "aborted" in value && "addEventListener" in value &&
+    typeof value.addEventListener === "function";
+}
+
 /** Why an acquire is refused before the pool is looked at. */
-export function refusalOf({ timeoutMs, signal }: AcquireOptions, lane: Lane): Error | undefined {
+export function refusalOf(options: AcquireOptions): Error | undefined {
+  if (typeof options !== "object" || options === null) {
+    return new ConfigError([{ path: "options", message: "must be an object" }], "acquire options");
+  }
+  const { timeoutMs, signal, lane = "normal" } = options;
   const issues = [];
+  if (signal !== undefined && !isSignal(signal)) {
+    issues.push({ path: "signal", message: `is ${typeof signal}, must be an AbortSignal` });
+  }
   if (timeoutMs !== undefined && !isMs(timeoutMs)) issues.push(badMs("timeoutMs", timeoutMs));
   if (!isLane(lane)) issues.push(BAD_LANE);
   if (issues.length > 0) return new ConfigError(issues, "acquire options");

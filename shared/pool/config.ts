@@ -7,7 +7,7 @@
 import * as z from "zod";
 import { MAX_TIMER_MS } from "../resilience/mod.ts";
 import { ConfigError, type ConfigIssue } from "./errors.ts";
-import { checkLimits, type PoolLimits } from "./limits.ts";
+import { limitIssues, type PoolLimits } from "./limits.ts";
 
 /** Options of a pool. All times are in milliseconds. */
 export interface PoolConfig {
@@ -26,7 +26,7 @@ export interface PoolConfig {
   idleTimeoutMs: number;
   /** How long an acquire waits before it fails. Default: 5,000. */
   acquireTimeoutMs: number;
-  /** So many acquires may wait; one more is refused at once. Default: 1,000. */
+  /** So many acquires may wait for what others hold; one more is refused at once. Default: 1,000. */
   maxWaiters: number;
   /** A resource this old is not lent again. Default: 1,800,000 (half an hour). */
   maxLifetimeMs: number;
@@ -46,7 +46,7 @@ export interface PoolConfig {
   captureLeaseStacks: boolean;
   /** How long a `create` may take. Default: 5,000. */
   createTimeoutMs: number;
-  /** How long a `validate` may take. Default: 5,000. */
+  /** How long a `validate` may take: somebody waits for it. Default: 1,000. */
   validateTimeoutMs: number;
   /** How long a `reset` may take. Default: 5,000. */
   resetTimeoutMs: number;
@@ -54,7 +54,7 @@ export interface PoolConfig {
   destroyTimeoutMs: number;
   /** How long a shutdown waits for holders before it takes back what they hold. Default: 5,000. */
   shutdownTimeoutMs: number;
-  /** The pause after a first transient creation failure; it doubles with each, up to 20 times this. Default: 100. */
+  /** The pause after a first transient creation failure; it doubles with each, up to 20 times this, with jitter. Default: 100. */
   retryDelayMs: number;
 }
 
@@ -74,7 +74,7 @@ export const DEFAULT_POOL_CONFIG: Readonly<PoolConfig> = Object.freeze({
   leakThresholdMs: 60_000,
   captureLeaseStacks: false,
   createTimeoutMs: 5_000,
-  validateTimeoutMs: 5_000,
+  validateTimeoutMs: 1_000,
   resetTimeoutMs: 5_000,
   destroyTimeoutMs: 5_000,
   shutdownTimeoutMs: 5_000,
@@ -178,8 +178,9 @@ export function parseConfig<C extends PoolLimits>(
   const config = { ...defaults, ...given } as C;
   const minConnections = Math.min(defaults.minConnections, config.maxConnections);
   if (!("minConnections" in given)) Object.assign(config, { minConnections });
+  // What is no number was said already.
+  if (!issues.some(({ path }) => Object.hasOwn(limitsShape, path))) issues.push(...limitIssues(config));
   if (issues.length > 0) throw new ConfigError(issues);
-  checkLimits(config);
   return Object.freeze(config);
 }
 

@@ -3,20 +3,20 @@
  *
  * @module
  */
-import { CreateTimeoutError } from "./errors.ts";
+import { CreateTimeoutError, NoResourceError } from "./errors.ts";
 import { type HookRunner, isPromiseLike } from "./hook_run.ts";
 import type { ResourceFactory } from "./resource_factory.ts";
 
 /** Whom a creation reports to. Each creation ends with exactly one of `made`, `failed` and `overdue` + `over`. */
 export interface CreationOwner<T extends object> {
   /** There is a resource. */
-  made(creation: Creation<T>, resource: T): void;
+  made(resource: T): void;
   /** There is none. */
-  failed(creation: Creation<T>, error: unknown): void;
+  failed(error: unknown): void;
   /** It was not done within `createTimeoutMs`. What is under way may still hold something on the far side. */
-  overdue(creation: Creation<T>, error: unknown): void;
+  overdue(error: unknown): void;
   /** What was overdue has ended, in a resource that nobody may have any more or in none, or is waited for no longer. */
-  over(creation: Creation<T>, late: T | undefined): void;
+  over(late: T | undefined): void;
   /** A resource came even after that. */
   late(resource: T): void;
 }
@@ -26,6 +26,11 @@ export interface CreationTimeouts {
   readonly createTimeoutMs: number;
   /** How long an overdue one is waited for. */
   readonly destroyTimeoutMs: number;
+}
+
+/** Whether a factory, which may have no types, yielded what its type says. */
+function isResource(value: unknown): boolean {
+  return (typeof value === "object" && value !== null) || typeof value === "function";
 }
 
 /** One call of `create`. */
@@ -53,17 +58,22 @@ export class Creation<T extends object> {
   ): void {
     const timeoutError = () => new CreateTimeoutError(createTimeoutMs);
     const context = { signal: this.#controller.signal, invalidate: (reason?: unknown) => this.#invalidate(reason) };
-    const call = () => this.#result = factory.create(context);
+    const call = () => {
+      const result = factory.create(context);
+      // It may be asked again when it is late: what begins its work when it is asked must not be asked twice.
+      return this.#result = isPromiseLike(result) ? Promise.resolve(result) : result;
+    };
     runner.run(createTimeoutMs, timeoutError, call, (outcome) => {
-      if (outcome.ok) return owner.made(this, outcome.value);
+      if (outcome.ok && !isResource(outcome.value)) return owner.failed(new NoResourceError(outcome.value));
+      if (outcome.ok) return owner.made(outcome.value);
       const late = this.#result;
-      if (!outcome.gaveUp || late === undefined || !isPromiseLike(late)) return owner.failed(this, outcome.error);
+      if (!outcome.gaveUp || late === undefined || !isPromiseLike(late)) return owner.failed(outcome.error);
       this.abort(outcome.error);
       runner.run(destroyTimeoutMs, timeoutError, () => late, (end) => {
-        if (!end.ok && end.gaveUp) late.then((resource) => owner.late(resource), () => {});
-        owner.over(this, end.ok ? end.value : undefined);
+        if (!end.ok && end.gaveUp) late.then((resource) => isResource(resource) && owner.late(resource), () => {});
+        owner.over(end.ok && isResource(end.value) ? end.value : undefined);
       });
-      owner.overdue(this, outcome.error);
+      owner.overdue(outcome.error);
     });
   }
 

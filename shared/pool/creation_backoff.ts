@@ -31,6 +31,7 @@ export class CreationBackoff {
   #refillAt = -Infinity;
   #last: CreationFailure | undefined = undefined;
   #timer: Timer | undefined = undefined;
+  #stopped = false;
 
   /**
    * @param baseMs The first pause, in ms; it doubles with each failure, up to 20 times this.
@@ -85,14 +86,20 @@ export class CreationBackoff {
     this.#last = undefined;
   }
 
-  /** Drops the timer. */
+  /** Sets no timer any more. */
   stop(): void {
+    this.#stopped = true;
+    this.#disarm();
+  }
+
+  #disarm(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
   }
 
   #arm(now: number): void {
-    this.stop();
+    this.#disarm();
+    if (this.#stopped) return;
     const next = Math.min(...[this.#retryAt, this.#refillAt].filter((at) => at > now));
     if (next === Infinity) return;
     this.#timer = this.#clock.setTimer(() => {

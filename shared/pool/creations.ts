@@ -100,16 +100,16 @@ export class Creations<T extends object> {
     const creation = new Creation<T>(now);
     this.#underWay.add(creation);
     creation.begin(this.#factory, this.#hooks, this.#config, {
-      made: (_, resource) => this.#made(creation, resource),
-      failed: (_, error) => {
+      made: (resource) => this.#made(creation, resource),
+      failed: (error) => {
         this.#underWay.delete(creation);
         this.#failed(creation, error, classifyFailure(error) !== "permanent");
       },
-      overdue: (_, error) => {
+      overdue: (error) => {
         this.#overdue++;
         this.#failed(creation, error, true);
       },
-      over: (_, late) => {
+      over: (late) => {
         this.#overdue--;
         this.#underWay.delete(creation);
         if (late) this.#owner.spoilt(this.#born(late, creation), "late");
@@ -146,7 +146,7 @@ export class Creations<T extends object> {
     const { maxLifetimeMs, lifetimeJitter } = this.#config;
     const now = this.#tellCreated(resource, creation);
     this.made++;
-    const expiresAt = now + Math.floor(maxLifetimeMs * (1 - lifetimeJitter * this.#random()));
+    const expiresAt = now + Math.ceil(maxLifetimeMs * (1 - lifetimeJitter * this.#random()));
     return new Slot(resource, this.#owner.leaseOwner, now, expiresAt);
   }
 

@@ -15,7 +15,7 @@ import {
   withoutStack,
 } from "./errors.ts";
 import type { EventHub, PoolEvents } from "./events.ts";
-import { Inventory, type InventoryOwner } from "./inventory.ts";
+import { Inventory, type InventoryOwner, TICK_MS } from "./inventory.ts";
 import type { Lane } from "./lane.ts";
 import { LeakWatch } from "./leak_watch.ts";
 import { Lease } from "./lease.ts";
@@ -26,9 +26,6 @@ import { type PoolStats, snapshot } from "./stats.ts";
 import { Sweeper } from "./sweeper.ts";
 import type { Waiter } from "./waiter.ts";
 import { WaitingRoom } from "./waiting_room.ts";
-
-/** While something is lent, the pool looks at the clock at least so often, in ms. */
-const TICK_MS = 1_000;
 
 /** Brings those who ask and what there is together. */
 export class Dispatcher<T extends object> implements InventoryOwner<T> {
@@ -102,8 +99,11 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
   set limits(limits: PoolLimits) {
     const before = this.#ledger.limits;
     this.#ledger.limits = limits;
-    this.#inventory.shrink();
+    // Told before hooks run that may change them again.
     if (this.#events.has("resized")) this.#events.emit("resized", { limits, before });
+    this.#inventory.shrink();
+    // Those above a lower floor may have been idle for long enough already.
+    this.#sweeper.watch(this.#now, this.#inventory.sweep(this.#clock.now()));
     this.changed();
   }
 
@@ -132,7 +132,7 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
     const now = this.#now = this.#clock.now();
     const lane = options?.lane ?? "normal";
     if (options !== undefined) {
-      const refusal = refusalOf(options, lane);
+      const refusal = refusalOf(options);
       if (refusal) return Promise.reject(refusal);
     }
     const lease = this.#lendFree(lane, now);
@@ -148,10 +148,11 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
     this.#ledger.add(lease.lane === "admin", -1);
     const waited = this.#waiters.size > 0;
     const told = this.#events.active;
-    // Where it is only kept, a time too early does: it is judged by a new reading before it is lent.
-    const now = waited || told ? this.#now = this.#clock.now() : this.#now;
+    // Where it is only kept, it is judged by a new reading before it is lent.
+    const timed = waited || told || this.#inventory.exact;
+    const now = timed ? this.#now = this.#clock.now() : this.#now;
     if (told) this.#leaks.released(lease, slot.resource, now);
-    if (!this.#inventory.takeBack(slot, destroy, now)) {
+    if (!this.#inventory.takeBack(slot, destroy, now, timed)) {
       // It serves nobody now, but its place may be filled, and its room in the account let another one be lent.
       this.changed();
     } else if (waited) {
@@ -161,14 +162,12 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
       this.#inventory.keep(slot);
       this.#sweeper.watch(now, slot.expiresAt);
     }
-    if (waited || told) this.#sweeper.poll(now);
+    if (timed) this.#sweeper.poll(now);
     if (told) this.#events.recorders.used(now - lease.acquiredAt);
   }
 
-  /** Lends a resource to the one who is next, or keeps it. The promise resolves after the slot is taken. */
+  /** Lends a resource that is fit to the one who is next, or keeps it. The promise resolves after the slot is taken. */
   offer(slot: Slot<T>, now: number): void {
-    if (slot.invalid) return this.#inventory.close(slot, "invalid");
-    if (this.#closed) return this.#inventory.close(slot, "shutdown");
     const waiter = this.#waiters.next(now);
     if (waiter) {
       waiter.resolve(this.#lend(slot, waiter.line.lane, now, now - waiter.since, waiter.rare?.stack));
@@ -195,11 +194,16 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
     if (this.#closed && this.#inventory.size === 0) this.#onEmpty();
   }
 
-  /** A creation failed for good. Where nothing else could serve those who wait, all learn at once why. */
+  /** A creation failed for good. Those whom nothing else could serve learn at once why. */
   refused(error: unknown): void {
-    const hopeless = this.#inventory.live.size === 0 && this.#inventory.pending === 0;
+    const { live, pending } = this.#inventory;
+    const hopeless = live.size === 0 && pending === 0;
     if (hopeless) this.#waiters.dismissAll(() => new CreateFailedError(error));
     else this.#waiters.dismissNext(new CreateFailedError(error));
+    // What else is being made may serve so many; nobody is left to serve the others.
+    while (live.size === 0 && this.#waiters.size > pending && this.#waiters.demand > 0) {
+      this.#waiters.dismissNext(new CreateFailedError(error));
+    }
     this.changed();
   }
 
@@ -221,7 +225,9 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
       const thrown = state.revoke(new LeaseRevokedError());
       if (thrown) this.#events.emit("error", { error: thrown.error, source: "listener" });
       this.#ledger.add(state.lane === "admin", -1);
-      this.#inventory.takeBack(slot, false, now);
+      if (this.#events.active) this.#leaks.released(state, slot.resource, now);
+      this.#inventory.takeBack(slot, false, now, true);
+      if (this.#events.active) this.#events.recorders.used(now - state.acquiredAt);
     }
     this.#inventory.giveUp();
   }
@@ -239,7 +245,7 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
     const slot = this.#inventory.take(now);
     if (!slot) return undefined;
     // Closing those that were too old may have called a hook that used the pool.
-    if (this.#mayLend(lane) && !slot.invalid) return this.#lend(slot, lane, now, 0, this.#whereFrom());
+    if (this.#mayLend(lane)) return this.#lend(slot, lane, now, 0, this.#whereFrom());
     this.offer(slot, now);
     return undefined;
   }
@@ -285,7 +291,9 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
     if (!waiter.waiting) return;
     if (timeoutMs === 0) return this.#waiters.expire(waiter, now);
     const most = this.#config.maxWaiters;
-    if (this.#waiters.size > most && this.#waiters.size - this.#inventory.pending > most) {
+    const tooMany = () => this.#waiters.size > most && this.#waiters.size - this.#inventory.pending > most;
+    if (tooMany()) this.#waiters.expireOverdue(now);
+    if (tooMany()) {
       const message = `Too many requests wait (maxWaiters: ${most}): ${this.#describe(now)}`;
       return this.#waiters.dismiss(waiter, new QueueFullError(message));
     }

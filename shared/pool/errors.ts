@@ -13,6 +13,7 @@ export type PoolErrorCode =
   | "ACQUIRE_ABORTED"
   | "CREATE_FAILED"
   | "CREATE_TIMEOUT"
+  | "NO_RESOURCE"
   | "HOOK_TIMEOUT"
   | "RESOURCE_INVALID"
   | "LEASE_RELEASED"
@@ -90,6 +91,13 @@ export class CreateTimeoutError extends PoolError {
   }
 }
 
+/** `create` was done, and yielded nothing that could be lent. */
+export class NoResourceError extends PoolError {
+  constructor(yielded: unknown) {
+    super("NO_RESOURCE", `create yielded ${yielded === null ? "null" : typeof yielded}; a resource is an object`);
+  }
+}
+
 /** A `validate`, `reset` or `destroy` did not settle within its timeout. */
 export class HookTimeoutError extends PoolError {
   constructor(hook: string, timeoutMs: number) {
@@ -100,7 +108,8 @@ export class HookTimeoutError extends PoolError {
 /** The resource said that it is no good any more. One that is lent is destroyed at release. */
 export class ResourceInvalidError extends PoolError {
   constructor(reason: unknown) {
-    super("RESOURCE_INVALID", `The resource became invalid: ${messageOf(reason)}`, { cause: reason });
+    const why = reason === undefined ? "" : `: ${messageOf(reason)}`;
+    super("RESOURCE_INVALID", `The resource became invalid${why}`, { cause: reason });
   }
 }
 
@@ -159,9 +168,13 @@ export class ConfigError extends PoolError {
   }
 }
 
-/** The message of whatever was thrown. */
+/** The message of whatever was thrown. Never throws itself: not everything can be made into text. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    return `a thrown ${typeof error} that has no text`;
+  }
 }
 
 /**

@@ -50,14 +50,17 @@ export interface PoolEvents<T extends object> {
   returned: { readonly lease: Lease<T>; readonly heldMs: number };
   /** The bounds of the pool's size were changed. */
   resized: { readonly limits: PoolLimits; readonly before: PoolLimits };
-  /** The pool is shut down and empty. */
+  /** The pool is shut down and empty, but for so many resources in all whose `destroy` hung. */
   closed: { readonly abandoned: number };
-  /** A hook of the factory or a listener failed. Nothing is thrown where nobody listens. */
+  /** A hook of the factory or a listener failed, or a resource died. Nothing is thrown where nobody listens. */
   error: { readonly error: unknown; readonly source: ErrorSource };
 }
 
 /** Where an `error` event comes from. */
 export type ErrorSource = "create" | "validate" | "reset" | "destroy" | "invalidate" | "listener";
+
+/** The events that come with every lease. */
+export const LEASE_EVENTS: readonly (keyof PoolEvents<object>)[] = ["acquired", "released", "leaked", "returned"];
 
 type Listener<E> = (event: E) => void;
 
@@ -69,6 +72,7 @@ export class EventHub<M extends { error: { error: unknown; source: ErrorSource }
   readonly #names: (keyof M)[] = [];
   readonly #outbox: M[keyof M][] = [];
   readonly #deliver = (): void => this.#tellAll();
+  readonly #ofLeases: readonly (keyof M)[];
   /** Whether anybody listens to anything. */
   #heard = false;
 
@@ -77,8 +81,13 @@ export class EventHub<M extends { error: { error: unknown; source: ErrorSource }
     (error) => this.emit("error", { error, source: "listener" } as M["error"]),
     () => this.#settle(),
   );
-  /** Whether there is any listener or recorder: mostly there is none, and then nothing need be told or timed. */
+  /** Whether anybody is told or given times of leases: mostly nobody is, and then none need be taken. */
   active = false;
+
+  /** @param ofLeases Which events come with every lease. */
+  constructor(ofLeases: readonly (keyof M)[]) {
+    this.#ofLeases = ofLeases;
+  }
 
   /**
    * Calls `listener` at each event of that name, until the returned subscription
@@ -117,7 +126,7 @@ export class EventHub<M extends { error: { error: unknown; source: ErrorSource }
 
   #settle(): void {
     this.#heard = this.#listeners.size > 0;
-    this.active = this.#heard || this.recorders.any;
+    this.active = this.recorders.any || this.#ofLeases.some((name) => this.#listeners.has(name));
   }
 
   #tellAll(): void {

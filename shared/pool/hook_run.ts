@@ -39,20 +39,29 @@ export class HookRun<R> implements Abandonable {
     done: (outcome: Outcome<R>) => void,
   ) {
     this.#done = done;
+    const outcome = this.#begin(clock, timeoutMs, timeoutError, call);
+    if (outcome) this.#end(outcome);
+  }
+
+  /** How it ended, where that is known at once. */
+  #begin(
+    clock: Clock,
+    timeoutMs: number,
+    timeoutError: () => unknown,
+    call: () => R | PromiseLike<R>,
+  ): Outcome<R> | undefined {
     try {
       const result = call();
-      if (!isPromiseLike(result)) {
-        this.#end({ ok: true, value: result });
-        return;
-      }
+      if (!isPromiseLike(result)) return { ok: true, value: result };
       this.#timer = clock.setTimer(() => this.giveUp(timeoutError()), timeoutMs);
       result.then(
         (value) => this.#end({ ok: true, value }),
         (error) => this.#end({ ok: false, error, gaveUp: false }),
       );
+      return undefined;
     } catch (error) {
       // The hook threw, or what it returned did when it was asked whether it is a promise.
-      this.#end({ ok: false, error, gaveUp: false });
+      return { ok: false, error, gaveUp: false };
     }
   }
 

@@ -17,6 +17,12 @@ import { Preparer } from "./preparer.ts";
 import type { ResourceFactory } from "./resource_factory.ts";
 import { CLOSING, IDLE, READY, type Slot } from "./slot.ts";
 
+/** While something is lent, the pool looks at the clock at least so often, in ms. */
+export const TICK_MS = 1_000;
+
+/** An idle timeout below this is kept to the ms; a longer one may be over a tick too early. */
+const COARSE_IDLE_MS = 10 * TICK_MS;
+
 /** Who is told what becomes of the resources. */
 export interface InventoryOwner<T extends object> extends LeaseOwner<T> {
   /** A resource is ready: it is to be lent or {@linkcode Inventory.park}ed. */
@@ -88,6 +94,11 @@ export class Inventory<T extends object> {
     return this.live.size + this.#creations.size + this.#closing;
   }
 
+  /** Whether the time at which a resource comes back matters to the ms. */
+  get exact(): boolean {
+    return this.#factory.validate !== undefined || this.#config.idleTimeoutMs < COARSE_IDLE_MS;
+  }
+
   /** Resources free to be lent. */
   get idle(): number {
     return this.#idle.length;
@@ -142,9 +153,9 @@ export class Inventory<T extends object> {
     const idle = this.#idle;
     for (let slot = idle[idle.length - 1]; slot; slot = idle[idle.length - 1]) {
       const fresh = this.takeFresh(now);
+      const worn = fresh ? undefined : this.#worn(slot, now);
       if (fresh) fresh.state = READY;
-      const worn = this.#worn(slot, now);
-      if (fresh || !worn) return fresh;
+      if (!worn) return fresh;
       idle.pop();
       this.close(slot, worn);
     }
@@ -192,9 +203,12 @@ export class Inventory<T extends object> {
   /**
    * Takes a resource back from its holder. True when it can be lent again at
    * once; otherwise it is closed or reset, and offered when it is ready.
+   *
+   * @param timed Whether `now` was read for it, and is not only the latest reading there is.
    */
-  takeBack(slot: Slot<T>, destroy: boolean, now: number): boolean {
+  takeBack(slot: Slot<T>, destroy: boolean, now: number, timed: boolean): boolean {
     slot.usedAt = now;
+    slot.usedAtGuessed = !timed;
     this.#working(slot, now);
     const resets = this.#factory.reset !== undefined;
     if (!resets && !this.#choosy && !destroy && !slot.invalid && !this.#worn(slot, now)) return true;
@@ -217,6 +231,9 @@ export class Inventory<T extends object> {
     let next = Infinity;
     for (const slot of [...this.#idle]) {
       if (slot.state.kind !== "idle") continue; // closing another one let it be lent
+      // The first look comes within a tick, unless the isolate was frozen since: then it was lent for an unknown time.
+      if (slot.usedAtGuessed) slot.usedAt = Math.max(slot.usedAt, now - TICK_MS);
+      slot.usedAtGuessed = false;
       const worn = this.#worn(slot, now);
       const surplus = this.#kept > this.#ledger.limits.minConnections;
       const idleUntil = slot.usedAt + this.#config.idleTimeoutMs;
@@ -297,7 +314,7 @@ export class Inventory<T extends object> {
   #prepared(slot: Slot<T>, fit: boolean): void {
     const now = this.#clock.now();
     if (fit) this.#working(slot, now);
-    const reason = fit ? this.#whyUnwanted() ?? this.#worn(slot, now) : "invalid";
+    const reason = this.#closed ? "shutdown" : fit ? this.#whyUnwanted() ?? this.#worn(slot, now) : "invalid";
     if (reason) this.close(slot, reason);
     else this.#owner.offer(slot, now);
     // Whoever waited for this one may have another one made while it closes.

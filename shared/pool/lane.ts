@@ -92,6 +92,11 @@ export class Lines<T extends object> {
     }
   }
 
+  /** Every line. */
+  all(): readonly Line<T>[] {
+    return [this.#admin, this.#high, this.#normal, this.#low];
+  }
+
   /** Lines a waiter up. */
   push(waiter: Waiter<T>): void {
     this.#size++;

@@ -98,11 +98,14 @@ export class Lease<T extends object> implements Disposable, AsyncDisposable {
   }
 
   /**
-   * Called, once, where {@linkcode signal} aborts: for a holder that needs no
-   * signal of its own, since one costs more than the rest of a lease.
+   * Called, once, where {@linkcode signal} aborts, and at once where it has: for
+   * a holder that needs no signal of its own, since one costs more than the rest
+   * of a lease.
    */
   set onLost(listener: (reason: unknown) => void) {
-    (this.#rare ??= {}).onLost = listener;
+    const rare = this.#rare ??= {};
+    rare.onLost = listener;
+    if (rare.lost) listener(rare.lost.reason);
   }
 
   /**

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ConfigError } from "./errors.ts";
+import type { ConfigIssue } from "./errors.ts";
 
 /** The bounds of a pool's size. */
 export interface PoolLimits {
@@ -16,17 +16,17 @@ export interface PoolLimits {
   readonly reservedConnections: number;
 }
 
-/** Throws a {@linkcode ConfigError} when bounds that are fine alone do not go together. */
-export function checkLimits({ maxConnections, minConnections, reservedConnections }: PoolLimits): void {
+/** What is wrong with bounds that are fine alone and do not go together. */
+export function limitIssues({ maxConnections, minConnections, reservedConnections }: PoolLimits): ConfigIssue[] {
   const most = `must be at most maxConnections (${maxConnections})`;
-  const issues = [];
+  const issues: ConfigIssue[] = [];
   if (minConnections > maxConnections) {
     issues.push({ path: "minConnections", message: `is ${minConnections}, ${most}` });
   }
   if (reservedConnections > maxConnections) {
     issues.push({ path: "reservedConnections", message: `is ${reservedConnections}, ${most}` });
   }
-  if (issues.length > 0) throw new ConfigError(issues);
+  return issues;
 }
 
 /**

@@ -61,7 +61,8 @@ export class Preparer<T extends object> {
       ended();
       slot.state = READY;
       if (!outcome.ok) this.#events.emit("error", { error: outcome.error, source });
-      this.#done(slot, outcome.ok && outcome.value !== false && !slot.invalid);
+      const refused = source === "validate" && outcome.ok && outcome.value === false;
+      this.#done(slot, outcome.ok && !refused && !slot.invalid);
     });
   }
 }

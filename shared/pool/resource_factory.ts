@@ -11,7 +11,7 @@ export interface CreateContext {
   readonly signal: AbortSignal;
   /**
    * To be called by the resource when it dies, idle or lent (its socket closed,
-   * say). An idle one is replaced at once; a lent one is told through its
+   * say). An idle one is closed at once, and replaced where the floor or a waiter needs it; a lent one is told through its
    * lease's signal and destroyed at release. Calling it again does nothing.
    */
   readonly invalidate: (reason?: unknown) => void;

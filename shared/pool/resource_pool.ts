@@ -12,8 +12,8 @@ import { type Clock, systemClock, type Timer } from "../resilience/mod.ts";
 import { type AcquireOptions, BAD_LANE, badMs, isMs } from "./acquire_options.ts";
 import { parseLimits, parsePoolConfig, type PoolConfig } from "./config.ts";
 import { Dispatcher } from "./dispatcher.ts";
-import { ConfigError, ForeignReleaseError } from "./errors.ts";
-import { EventHub, type PoolEvents } from "./events.ts";
+import { ConfigError, ForeignReleaseError, PoolClosedError } from "./errors.ts";
+import { EventHub, LEASE_EVENTS, type PoolEvents } from "./events.ts";
 import { isLane, type Lane } from "./lane.ts";
 import type { Lease, ReleaseOptions } from "./lease.ts";
 import type { PoolLimits } from "./limits.ts";
@@ -33,6 +33,8 @@ export interface PoolRuntime {
 interface Shutdown {
   readonly promise: Promise<void>;
   readonly resolve: () => void;
+  /** When what is lent is taken back, in ms of the pool's clock. */
+  cutAt: number;
   timer: Timer | undefined;
   finished: boolean;
 }
@@ -57,7 +59,7 @@ export class ResourcePool<T extends object> {
   readonly config: Readonly<PoolConfig>;
 
   readonly #clock: Clock;
-  readonly #events = new EventHub<PoolEvents<T>>();
+  readonly #events = new EventHub<PoolEvents<T>>(LEASE_EVENTS);
   readonly #dispatcher: Dispatcher<T>;
   /** Resources lent by `acquire`, which are given back by themselves. */
   readonly #acquired = new WeakMap<T, Lease<T>>();
@@ -108,6 +110,8 @@ export class ResourcePool<T extends object> {
    */
   async acquire(options?: AcquireOptions): Promise<T> {
     const lease = await this.lease(options);
+    // A shutdown may have taken it back since it was granted.
+    if (!lease.active) throw new PoolClosedError();
     const { resource } = lease;
     this.#acquired.set(resource, lease);
     return resource;
@@ -164,21 +168,36 @@ export class ResourcePool<T extends object> {
    * Lends nothing any more, refuses those who wait, lets holders finish until
    * the deadline and then takes back what they hold. All that can be done
    * without waiting is done before this returns, as `beforeunload` needs it.
-   * Every further call returns the first one's promise.
+   * Every further call returns the first one's promise, and may only bring the
+   * deadline forward.
    *
    * @param deadlineMs Default: the pool's `shutdownTimeoutMs`.
    * @throws {ConfigError} when `deadlineMs` is not a number of ms; nothing is done then.
    */
   shutdown(deadlineMs: number = this.config.shutdownTimeoutMs): Promise<void> {
-    if (this.#shutdown) return this.#shutdown.promise;
-    if (!isMs(deadlineMs)) return Promise.reject(new ConfigError([badMs("deadlineMs", deadlineMs)], "shutdown"));
+    if (!isMs(deadlineMs)) {
+      return this.#shutdown?.promise ??
+        Promise.reject(new ConfigError([badMs("deadlineMs", deadlineMs)], "shutdown"));
+    }
+    const cutAt = this.#clock.now() + deadlineMs;
+    if (this.#shutdown) {
+      if (cutAt < this.#shutdown.cutAt) this.#cutIn(this.#shutdown, cutAt, deadlineMs);
+      return this.#shutdown.promise;
+    }
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#shutdown = { promise, resolve, timer: undefined, finished: false };
+    const shutdown = this.#shutdown = { promise, resolve, cutAt: Infinity, timer: undefined, finished: false };
     this.#dispatcher.close();
     if (this.#dispatcher.size === 0) this.#finish();
-    else if (deadlineMs <= 0) this.#cut();
-    else this.#shutdown.timer = this.#clock.setTimer(() => this.#cut(), deadlineMs);
+    else this.#cutIn(shutdown, cutAt, deadlineMs);
     return promise;
+  }
+
+  #cutIn(shutdown: Shutdown, cutAt: number, deadlineMs: number): void {
+    if (shutdown.finished) return;
+    shutdown.cutAt = cutAt;
+    shutdown.timer?.cancel();
+    if (deadlineMs === 0) this.#cut();
+    else shutdown.timer = this.#clock.setTimer(() => this.#cut(), deadlineMs);
   }
 
   /** The shutdown's deadline has come. */

@@ -36,9 +36,11 @@ export class Slot<T extends object> {
   uses = 0;
   /** When it was last used, or made. */
   usedAt: number;
+  /** Whether that is only the latest reading of the clock before it came back. */
+  usedAtGuessed = false;
   /** Until then it may be lent as it is, in ms of the pool's clock; from then on it is looked at first. */
   freshUntil: number;
-  /** It died while it could not be closed (lent, validating, resetting); it is closed next. */
+  /** It died. Where it could not be closed at once (lent, validating, resetting), it is closed next. */
   invalid = false;
   state: SlotState<T> = READY;
 

@@ -48,6 +48,8 @@ export class Sweeper {
 
   #run(now: number): void {
     this.#at = Infinity;
+    this.#timer?.cancel();
+    this.#timer = undefined;
     const next = this.#sweep(now);
     // The pass itself may have made something that is watched already.
     if (next !== undefined && !this.#stopped) this.#plan(now, Math.min(next, this.#at));

@@ -10,9 +10,8 @@ import type { QueueNode } from "./waiter_queue.ts";
 
 /** What few waiters have; one object apart keeps the others small. */
 export interface RareWaiterParts<T extends object> {
-  /** The caller's signal, and what listens to it. */
+  /** The caller's signal. */
   signal?: AbortSignal | undefined;
-  onAbort?: (() => void) | undefined;
   /** Where it was called from. */
   stack?: string | undefined;
   /** Its own place among the deadlines. */
@@ -62,23 +61,5 @@ export class Waiter<T extends object> implements QueueNode<Waiter<T>> {
       this.resolve = resolve;
       this.reject = reject;
     });
-  }
-
-  /** Calls `onAbort` with the reason when the caller's signal aborts while this still waits. */
-  watch(onAbort: (reason: unknown) => void): void {
-    const { rare } = this;
-    const signal = rare?.signal;
-    if (!rare || !signal) return;
-    rare.onAbort = () => onAbort(signal.reason);
-    signal.addEventListener("abort", rare.onAbort, { once: true });
-  }
-
-  /** Ends the wait: from now on its signal does not concern it. */
-  end(): void {
-    this.waiting = false;
-    const { rare } = this;
-    if (!rare?.onAbort) return;
-    rare.signal?.removeEventListener("abort", rare.onAbort);
-    rare.onAbort = undefined;
   }
 }

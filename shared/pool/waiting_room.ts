@@ -7,6 +7,7 @@
 import type { Clock } from "../resilience/mod.ts";
 import type { PoolConfig } from "./config.ts";
 import type { CreationFailure } from "./creation_backoff.ts";
+import { Aborts } from "./aborts.ts";
 import { AcquireAbortedError, acquireTimeout, withoutStack } from "./errors.ts";
 import { type Lane, Lines } from "./lane.ts";
 import type { Ledger } from "./limits.ts";
@@ -23,12 +24,20 @@ export interface WaitingRoomOwner {
   timedOut(waitedMs: number, lane: Lane): void;
 }
 
+/** `waiter` and those behind it, as far as their deadlines have come. */
+function overdueFrom<T extends object>(waiter: Waiter<T> | undefined, now: number): Waiter<T>[] {
+  const overdue: Waiter<T>[] = [];
+  for (let one = waiter; one && one.deadline <= now; one = one.next) overdue.push(one);
+  return overdue;
+}
+
 /** All who wait. */
 export class WaitingRoom<T extends object> {
   readonly #owner: WaitingRoomOwner;
   readonly #lines: Lines<T>;
   readonly #ledger: Ledger;
   readonly #deadlines: WaiterDeadlines<T>;
+  readonly #aborts: Aborts<Waiter<T>>;
   readonly #timeoutMs: number;
   #timeouts = 0;
 
@@ -38,6 +47,9 @@ export class WaitingRoom<T extends object> {
     this.#ledger = ledger;
     this.#owner = owner;
     this.#deadlines = new WaiterDeadlines(clock, (waiters, now) => this.#expire(waiters, now));
+    this.#aborts = new Aborts((waiters, reason) =>
+      withoutStack(() => waiters.forEach((waiter) => this.dismiss(waiter, new AcquireAbortedError(reason))))
+    );
   }
 
   /** How many wait. */
@@ -85,7 +97,7 @@ export class WaitingRoom<T extends object> {
     // A hook may have aborted it while it lined up: then its signal tells nothing any more.
     if (signal?.aborted) return this.dismiss(waiter, new AcquireAbortedError(signal.reason));
     this.#deadlines.add(waiter, now);
-    if (signal) waiter.watch((reason) => this.dismiss(waiter, new AcquireAbortedError(reason)));
+    if (signal) this.#aborts.add(waiter, signal);
   }
 
   /**
@@ -99,7 +111,7 @@ export class WaitingRoom<T extends object> {
         this.#leave(waiter);
         return waiter;
       }
-      this.expire(waiter, now);
+      this.#expire(overdueFrom(waiter, now), now);
     }
     return undefined;
   }
@@ -125,6 +137,14 @@ export class WaitingRoom<T extends object> {
   /** Ends a wait that was too long. */
   expire(waiter: Waiter<T>, now: number): void {
     this.#expire([waiter], now);
+  }
+
+  /** Ends the waits at the head of each line that were too long: after a freeze the timer is late. */
+  expireOverdue(now: number): void {
+    for (const line of this.#lines.all()) {
+      const overdue = overdueFrom(line.head, now);
+      if (overdue.length > 0) this.#expire(overdue, now);
+    }
   }
 
   /** Drops the timer. */
@@ -157,8 +177,10 @@ export class WaitingRoom<T extends object> {
   }
 
   #leave(waiter: Waiter<T>): void {
-    waiter.end();
+    waiter.waiting = false;
     this.#lines.remove(waiter);
+    if (!waiter.rare) return;
     this.#deadlines.remove(waiter);
+    if (waiter.rare.signal) this.#aborts.remove(waiter, waiter.rare.signal);
   }
 }

@@ -139,3 +139,58 @@ Deno.test("sqlite_pool: a file that cannot be opened is told at once", async () 
   await assertRejects(() => pool.use(texts), Error, "unable to open");
   assertEquals(pool.getStats().totalConnections, 0);
 });
+
+test("a transaction that a holder left open is not the next one's", async (pool, path) => {
+  await assertRejects(() =>
+    pool.use((db) => {
+      db.run("BEGIN");
+      throw new Error("forgotten");
+    })
+  );
+  await pool.use((db) => add(db, "kept"));
+  const other = new SqliteConnection(path);
+  assertEquals(texts(other), ["kept"]);
+  other.close();
+}, { maxConnections: 1 });
+
+test("what a shutdown cuts fails for its own reason", async (pool) => {
+  const cut = Promise.withResolvers<void>();
+  const work = pool.use(async (db) => {
+    await cut.promise;
+    return texts(db);
+  });
+  await pool.use(() => {});
+  await pool.shutdown(0);
+  cut.resolve();
+  await assertRejects(() => work, Error, "not open");
+});
+
+test("work that is not done when it returns is refused, and undone", async (pool) => {
+  const work = (db: SqliteConnection) =>
+    db.transaction(async () => {
+      add(db, "undone");
+      await Promise.resolve();
+      throw new Error("too late");
+    });
+  await assertRejects(() => pool.use(work), TypeError, "synchronous");
+  assertEquals(await pool.use(texts), []);
+});
+
+Deno.test("sqlite_pool: a file that is no database is closed again", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "sqlite_pool_" });
+  try {
+    await Deno.writeTextFile(`${folder}/text.db`, "this is no database at all ".repeat(100));
+    assertThrows(() => new SqliteConnection(`${folder}/text.db`), Error, "not a database");
+    if (Deno.build.os !== "linux") return;
+    const open = [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => {
+      try {
+        return Deno.readLinkSync(`/proc/self/fd/${name}`);
+      } catch {
+        return "";
+      }
+    });
+    assertEquals(open.filter((file) => file.startsWith(folder)), []);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

@@ -185,8 +185,12 @@ export function shutdown(world: World, deadlineMs: number): void {
   world.transcript.did(`pool.shutdown(${deadlineMs})`);
   const before = world.shutdown;
   // Noted first: what the pool does inside the call is done by a pool that shuts down.
-  world.shutdown = before ?? { since: world.now, deadline: world.now + deadlineMs, promise: Promise.resolve() };
+  const deadline = Math.min(before?.deadline ?? Infinity, world.now + deadlineMs);
+  world.shutdown = { since: world.now, promise: Promise.resolve(), isCut: false, ...before, deadline };
   const held = world.held.size;
+  const cut = deadlineMs === 0 && !world.closed &&
+    (held > 0 || [...world.calls].some((call) => holdsSlot(world, call)));
+  if (before && cut) world.shutdown = { ...world.shutdown, isCut: true };
   const promise = world.pool.shutdown(deadlineMs);
   if (before) {
     world.verdict.hold(22, promise === before.promise, () => "a second shutdown is not the first one");
@@ -198,7 +202,7 @@ export function shutdown(world: World, deadlineMs: number): void {
     // At its deadline it waits for no hook any longer; where nothing had to be waited for, there was no deadline.
     const taken = held > 0 || [...world.calls].some((call) => holdsSlot(world, call));
     const isCut = deadlineMs === 0 ? taken : world.clock.ran >= (world.shutdown?.deadline ?? Infinity);
-    if (isCut) { for (const call of world.calls) call.givenUp = true; }
+    if (isCut || world.shutdown?.isCut) { for (const call of world.calls) call.givenUp = true; }
   });
   const waiting = world.stats.waitingForConnection;
   world.verdict.hold(22, waiting === 0, () => `${waiting} still wait when shutdown has returned`);

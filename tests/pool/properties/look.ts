@@ -126,7 +126,10 @@ function lookAtFailures(world: World): void {
     const spared = world.held.size > 0 && news.grants.length === 0;
     if (spared) verdict.hold(12, told.length <= 1, () => `${told.length} were refused though some are lent`);
     if (pending > 0) {
-      verdict.hold(12, told.length <= 1, () => `${told.length} were refused with ${pending} on their way`);
+      // What is on its way may serve so many; the others are told where nothing else is there.
+      const others = world.waiting.size + news.settled.length - told.length;
+      const fair = told.length <= 1 || others >= pending;
+      verdict.hold(12, fair, () => `${told.length} were refused and ${others} not, with ${pending} on their way`);
     }
   }
 }

@@ -115,7 +115,9 @@ export class World {
   surplusSince = 0;
   resizes = 0;
   aborts = 0;
-  shutdown: { readonly since: number; readonly deadline: number; readonly promise: Promise<void> } | undefined;
+  shutdown:
+    | { readonly since: number; readonly deadline: number; readonly promise: Promise<void>; readonly isCut: boolean }
+    | undefined;
   closed = false;
   /** Timers of the workshop, which are none of the pool's. */
   timers = 0;

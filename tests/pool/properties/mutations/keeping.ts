@@ -79,8 +79,8 @@ export const KEEPING: readonly Mutation[] = [
   },
   {
     file: "dispatcher.ts",
-    find: "this.#inventory.live.size === 0 && this.#inventory.pending === 0",
-    replace: "this.#inventory.live.size === 0",
+    find: "live.size === 0 && pending === 0;",
+    replace: "live.size === 0;",
     what: "a failure for good refuses everybody, even while another creation may serve them",
     caughtBy: [12],
   },
@@ -135,7 +135,7 @@ export const KEEPING: readonly Mutation[] = [
   },
   {
     file: "creation.ts",
-    find: "if (!end.ok && end.gaveUp) late.then((resource) => owner.late(resource), () => {});",
+    find: "if (!end.ok && end.gaveUp) late.then((resource) => isResource(resource) && owner.late(resource), () => {});",
     replace: "",
     what: "what comes after its slot was given up is never closed",
     caughtBy: [14],
@@ -178,7 +178,7 @@ export const KEEPING: readonly Mutation[] = [
   },
   {
     file: "preparer.ts",
-    find: "outcome.ok && outcome.value !== false && !slot.invalid",
+    find: "outcome.ok && !refused && !slot.invalid",
     replace: "outcome.ok && !slot.invalid",
     what: "a validation that says no is not heard",
     caughtBy: [18],
@@ -213,8 +213,8 @@ export const KEEPING: readonly Mutation[] = [
   },
   {
     file: "creations.ts",
-    find: "Math.floor(maxLifetimeMs * (1 - lifetimeJitter * this.#random()))",
-    replace: "Math.floor(maxLifetimeMs * (1 - 2 * lifetimeJitter * this.#random()))",
+    find: "Math.ceil(maxLifetimeMs * (1 - lifetimeJitter * this.#random()))",
+    replace: "Math.ceil(maxLifetimeMs * (1 - 2 * lifetimeJitter * this.#random()))",
     what: "lifetimes are shortened by twice the jitter",
     caughtBy: [19],
   },

@@ -1,0 +1,45 @@
+/**
+ * The callers' signals.
+ *
+ * @module
+ */
+
+/**
+ * Tells of elements whose signal aborts. However many elements share a signal,
+ * it gets one listener: the platform looks through all of a signal's listeners
+ * whenever one comes or goes.
+ */
+export class Aborts<N extends object> {
+  readonly #onAbort: (elements: readonly N[], reason: unknown) => void;
+  readonly #watched = new Map<AbortSignal, { readonly elements: Set<N>; readonly listener: () => void }>();
+
+  /** @param onAbort Told of those whose signal aborted, in order; they are watched no longer. */
+  constructor(onAbort: (elements: readonly N[], reason: unknown) => void) {
+    this.#onAbort = onAbort;
+  }
+
+  /** Watches an element's signal, which has not aborted. */
+  add(element: N, signal: AbortSignal): void {
+    let watched = this.#watched.get(signal);
+    if (!watched) {
+      const elements = new Set<N>();
+      const listener = () => {
+        this.#watched.delete(signal);
+        signal.removeEventListener("abort", listener);
+        this.#onAbort([...elements], signal.reason);
+      };
+      watched = { elements, listener };
+      signal.addEventListener("abort", listener);
+      this.#watched.set(signal, watched);
+    }
+    watched.elements.add(element);
+  }
+
+  /** Watches an element no longer, if it was. */
+  remove(element: N, signal: AbortSignal): void {
+    const watched = this.#watched.get(signal);
+    if (!watched?.elements.delete(element) || watched.elements.size > 0) return;
+    this.#watched.delete(signal);
+    signal.removeEventListener("abort", watched.listener);
+  }
+}
