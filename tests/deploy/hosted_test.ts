@@ -89,6 +89,41 @@ async function invokesOfSupabaseJs(project: RunningProject): Promise<void> {
   await bad.body?.cancel();
 }
 
+/** Direct Postgres: with the login that a project makes for it, and not with the one that the platform gives. */
+async function moneyIsMoved(project: RunningProject): Promise<void> {
+  const client = await signedUp(project, "carol");
+  const budget = await invoke(client, "budgets", { name: "Household" });
+  const ids: string[] = [];
+  for (const [name, balance] of [["Rent", 500], ["Food", 0]] as const) {
+    const { id } = await invoke(client, "categories", { budget_id: budget.id, name });
+    const { error } = await client.from("categories").update({ balance }).eq("id", id);
+    assertEquals(error, null);
+    ids.push(id);
+  }
+  const body = { from_category_id: ids[0], to_category_id: ids[1], amount: 200 };
+  const headers = { "Idempotency-Key": crypto.randomUUID() };
+  for (let time = 0; time < 2; time++) {
+    const { data, error } = await client.functions.invoke("transfers", { body, headers });
+    assertEquals([error, data?.amount], [null, 200]);
+  }
+  const { data } = await client.from("categories").select("balance").order("position");
+  assertEquals(data, [{ balance: 300 }, { balance: 200 }]);
+}
+
+/** A login that could do more than its callers is refused, and only the log says why. */
+async function strongLoginIsRefused(): Promise<void> {
+  const runtime = await hostedRuntime(undefined);
+  const secrets = { JWT_SECRET: deployed().stack.jwtSecret };
+  await using project = await runProject(deployed(), runtime, { secrets, names: ["transfers"] });
+  const client = await signedUp(project, "dave");
+  const answer = await refusal(client, `transfers/${crypto.randomUUID()}`);
+  const { status, code, detail } = await answer.json();
+  assertEquals([status, code], [500, "LOGIN_ROLE_TOO_STRONG"]);
+  assert(!/postgres/i.test(detail), detail);
+  const log = project.functions.get("transfers")?.printed.join("\n") ?? "";
+  assertMatch(log, /log in as a role like authenticator/);
+}
+
 interface CurlAnswer {
   readonly status: number;
   readonly headers: Headers;
@@ -157,7 +192,8 @@ async function surroundings(project: RunningProject): Promise<void> {
 function logs(project: RunningProject): void {
   for (const [name, { printed }] of project.functions) {
     const env = project.environments.get(name) ?? {};
-    const secrets = [deployed().stack.secretKey, env.SUPABASE_SERVICE_ROLE_KEY, env.SUPABASE_DB_URL, env.JWT_SECRET];
+    const { SUPABASE_SERVICE_ROLE_KEY, SUPABASE_DB_URL, JWT_SECRET, DB_PASSWORD } = env;
+    const secrets = [deployed().stack.secretKey, SUPABASE_SERVICE_ROLE_KEY, SUPABASE_DB_URL, JWT_SECRET, DB_PASSWORD];
     for (const secret of secrets) {
       assert(secret);
       assert(!printed.join("\n").includes(secret), `${name} printed a secret`);
@@ -175,10 +211,13 @@ for (const { name, npmPackage, missing } of RUNTIMES) {
     ignore: cli.ignore || missing.ignore || curl.ignore,
     async fn(t) {
       const runtime = await hostedRuntime(npmPackage);
-      const secrets = { JWT_SECRET: deployed().stack.jwtSecret };
+      const { jwtSecret, authenticatorUrl } = deployed().stack;
+      const { username, password } = new URL(authenticatorUrl);
+      const secrets = { JWT_SECRET: jwtSecret, DB_USER: username, DB_PASSWORD: password };
       await using project = await runProject(deployed(), runtime, { secrets });
       await t.step("its functions see their environment, and no more", () => surroundings(project));
       await t.step("functions.invoke of supabase-js", () => invokesOfSupabaseJs(project));
+      await t.step("direct Postgres", () => moneyIsMoved(project));
       await t.step("curl", () => callsOfCurl(project));
       await t.step("no secret in what they print", () => logs(project));
     },
@@ -206,3 +245,9 @@ for (const { name, npmPackage, missing } of RUNTIMES) {
     },
   });
 }
+
+Deno.test({
+  name: `the platform's own login to Postgres is too strong to act for callers${cli.note}`,
+  ignore: cli.ignore,
+  fn: strongLoginIsRefused,
+});
