@@ -51,6 +51,21 @@ function codeOf(error: unknown): unknown {
   return typeof error === "object" && error !== null ? Reflect.get(error, "code") : undefined;
 }
 
+/** Errors of transactions that certainly were not committed, whatever they would mean elsewhere. */
+const rolledBack = new WeakSet<object>();
+
+/** Notes that the transaction which failed with this error was certainly not committed. */
+export function noteRolledBack(error: unknown): void {
+  if (typeof error === "object" && error !== null) rolledBack.add(error);
+}
+
+/** A connection that broke leaves a doubt, unless COMMIT had not been reached. */
+function classify(error: unknown): FailureKind {
+  const kind = classifyFailure(error);
+  const certain = typeof error === "object" && error !== null && rolledBack.has(error);
+  return kind === "ambiguous" && certain ? "transient" : kind;
+}
+
 /** Whether a transaction failed because another one was in its way. */
 export function isConflict(error: unknown): boolean {
   const code = codeOf(error);
@@ -63,7 +78,7 @@ export function isConflict(error: unknown): boolean {
  */
 async function attempt<T>(
   once: () => Promise<T>,
-  classify: (error: unknown) => FailureKind,
+  judge: (error: unknown) => FailureKind,
   { retries, signal, clock }: AttemptOptions,
   backoff: { readonly delayMs: number; readonly maxDelayMs: number },
   idempotent: boolean,
@@ -93,7 +108,7 @@ async function attempt<T>(
         idempotent,
         signal: waiting.signal,
         clock,
-        classify: (error) => signal?.aborted ? "permanent" : classify(error),
+        classify: (error) => signal?.aborted ? "permanent" : judge(error),
         ...(onRetry ? { onRetry } : {}),
       },
     );
@@ -106,13 +121,13 @@ async function attempt<T>(
 /** Runs a transaction, and again after a conflict. */
 export async function retryTransaction<T>(once: () => Promise<T>, options: AttemptOptions): Promise<T> {
   if (options.retries === 0) return await once();
-  const classify = (error: unknown) => isConflict(error) ? "transient" : "permanent";
-  return await attempt(once, classify, options, CONFLICT_BACKOFF, false, undefined);
+  const onlyConflicts = (error: unknown) => isConflict(error) ? "transient" : "permanent";
+  return await attempt(once, onlyConflicts, options, CONFLICT_BACKOFF, false, undefined);
 }
 
 /** Runs something, and again after what is transient; after what is ambiguous only if it may run twice. */
 export async function retryTransient<T>(once: () => Promise<T>, options: RetryAttemptOptions): Promise<T> {
   const { delayMs, idempotent, onRetry } = options;
   const backoff = { delayMs, maxDelayMs: Math.max(30_000, delayMs) };
-  return await attempt(once, classifyFailure, options, backoff, idempotent, onRetry);
+  return await attempt(once, classify, options, backoff, idempotent, onRetry);
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ConfigIssue } from "../pool/mod.ts";
+import { ConfigError, type ConfigIssue } from "../pool/mod.ts";
 import type { PostgresConfig, TlsOptions } from "./config.ts";
 
 /** What libpq's `sslmode` means here: whatever encrypts also verifies, unless verification is declined by name. */
@@ -79,5 +79,17 @@ export function readUrl(raw: string, path: string, issues: ConfigIssue[]): Parti
       }`;
     if (message) issues.push({ path, message });
   }
+  return config;
+}
+
+/**
+ * {@linkcode readUrl} of a URL that must be good.
+ *
+ * @throws {ConfigError} listing what is wrong with it.
+ */
+export function configOfUrl(url: string): Partial<PostgresConfig> {
+  const issues: ConfigIssue[] = [];
+  const config = readUrl(url, "url", issues);
+  if (issues.length > 0) throw new ConfigError(issues, "Postgres URL");
   return config;
 }

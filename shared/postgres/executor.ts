@@ -5,7 +5,7 @@
  * @module
  */
 import { type AcquireOptions, ConfigError, type Lease, PoolClosedError, type ResourcePool } from "../pool/mod.ts";
-import { retryTransaction } from "./attempts.ts";
+import { noteRolledBack, retryTransaction } from "./attempts.ts";
 import type { ActingCaller } from "./caller.ts";
 import { checkLoginRole } from "./login_role.ts";
 import type { ListedStatement, QueryOptions, TransactionOptions } from "./query_options.ts";
@@ -197,6 +197,7 @@ export class Executor implements PostgresQueries {
       } while (end.again && !session.death && !bounds.signal?.aborted);
       owner.ended(end.outcome, settings.clock.now() - started);
       if (cleared) cleared = runner.withinOrCut(cleared, settings.cancelTimeoutMs);
+      if (end.outcome === "rolledBack") noteRolledBack(end.error);
       if (end.outcome !== "committed") throw end.error;
       return end.results;
     } finally {

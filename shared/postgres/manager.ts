@@ -3,19 +3,12 @@
  *
  * @module
  */
-import {
-  ConfigError,
-  type ConfigIssue,
-  type PoolLimits,
-  type PoolRuntime,
-  type PoolStats,
-  ResourcePool,
-} from "../pool/mod.ts";
+import { type PoolLimits, type PoolRuntime, type PoolStats, ResourcePool } from "../pool/mod.ts";
 import { classifyFailure, type Clock, systemClock } from "../resilience/mod.ts";
 import { type ExecuteOptions, retryTransient } from "./attempts.ts";
 import { ActingCaller, type Caller } from "./caller.ts";
 import { requestCancel } from "./cancel.ts";
-import { readUrl } from "./config_url.ts";
+import { configOfUrl } from "./config_url.ts";
 import { parsePostgresConfig, poolOptions, type PostgresConfig } from "./config.ts";
 import { ConnectGate } from "./connect_gate.ts";
 import { PostgresConnection } from "./connection.ts";
@@ -83,7 +76,7 @@ export class PostgresConnectionManager implements PostgresQueries, AsyncDisposab
    * @throws {ConfigError} listing every bad option. No secret is shown.
    */
   constructor(config: Partial<PostgresConfig> | string = {}, runtime: PoolRuntime = {}) {
-    const options = parsePostgresConfig(typeof config === "string" ? fromUrl(config) : config);
+    const options = parsePostgresConfig(typeof config === "string" ? configOfUrl(config) : config);
     const { password: _password, ssl: _ssl, ...shown } = options;
     this.config = Object.freeze(shown);
     this.#clock = runtime.clock ?? systemClock;
@@ -292,11 +285,4 @@ export class PostgresConnectionManager implements PostgresQueries, AsyncDisposab
     });
     this.#pool.on("created", () => this.#health.up());
   }
-}
-
-function fromUrl(url: string): Partial<PostgresConfig> {
-  const issues: ConfigIssue[] = [];
-  const config = readUrl(url, "url", issues);
-  if (issues.length > 0) throw new ConfigError(issues, "Postgres URL");
-  return config;
 }

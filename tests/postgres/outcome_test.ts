@@ -115,6 +115,18 @@ Deno.test("the end of a transaction", async (t) => {
     assertEquals([rolledBack, unknown, await rows(6)], [1, 0, 0]);
   });
 
+  await t.step("so that it is tried again, though it is not said that it may run twice", async () => {
+    const manager = await connect();
+    await admin.query("create sequence death");
+    const die = "select case nextval('death') when 1 then pg_terminate_backend(pg_backend_pid()) end";
+    const list = [{ query: "insert into number values (7)" }, { query: die }];
+    const results = await manager.executeTransactionWithRetry(list, 1, 1);
+    assertEquals([results.length, await rows(7)], [2, 1]);
+    // Alone, the same death leaves a doubt.
+    await admin.query("alter sequence death restart");
+    assertEquals((await thrownBy(() => manager.executeQueryWithRetry(die, [], 1, 1), PostgresError)).code, "57P01");
+  });
+
   await t.step("a statement whose cancel request cannot be sent is cut", async () => {
     const manager = await connect();
     await proxy.refuse();
