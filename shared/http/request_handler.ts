@@ -38,6 +38,11 @@ function forgotten(count: number): PoolError {
   );
 }
 
+/** Whether a pool refuses to act for the caller: one of clients, or of Postgres connections. */
+function isOfIdentity(error: unknown): boolean {
+  return error instanceof IdentityError || (error instanceof PoolError && error.code === "CALLER_INVALID");
+}
+
 /** The answer to what went wrong, in the form of whoever refused. */
 function failure(error: unknown): Response {
   if (!isServerError(error)) return errorResponse(error);
@@ -107,7 +112,7 @@ export function createRequestHandler<Database>(
       if (scope.callerLeft) return callerGone();
       const failure = scope.explain(error);
       // A token may expire while its request runs; then it is refused as any expired one.
-      const again = failure instanceof IdentityError ? await authenticate(request) : undefined;
+      const again = isOfIdentity(failure) ? await authenticate(request) : undefined;
       if (again?.error) return refuse(again.error, request);
       throw failure;
     } finally {

@@ -1,5 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { CommitOutcomeUnknownError, type PostgresQueries, type TransactionWork } from "../../../shared/postgres/mod.ts";
+import {
+  CommitOutcomeUnknownError,
+  PostgresError,
+  type PostgresQueries,
+  type TransactionWork,
+} from "../../../shared/postgres/mod.ts";
 import { ServiceError } from "../../../shared/mod.ts";
 import { type TransferOrder, TransferService } from "../../../shared/services/transfer_service.ts";
 import { claimsOf, thrownBy } from "../support.ts";
@@ -165,6 +170,18 @@ Deno.test("transfers", async (t) => {
     const sent: TransferOrder = order(owner, 100, 1, 0);
     await assertRejects(() => impatient.transfer(sent), CommitOutcomeUnknownError);
     assertEquals((await impatient.transfer(sent)).replayed, true);
+  });
+
+  await t.step("a login made as README says may act for callers, and for itself do nothing", async () => {
+    const owner = await money.owner(10, 0);
+    const asOwner = money.database.manager({}, "postgres");
+    await asOwner.query("create role edge_functions login noinherit password 'correct-horse-battery'");
+    await asOwner.query("grant anon, authenticated to edge_functions");
+    const login = money.database.manager({ user: "edge_functions", password: "correct-horse-battery" });
+    await new TransferService(login.as(owner.claims)).transfer(order(owner, 10));
+    assertEquals(await money.balances(owner.categoryIds), [0, 10]);
+    const error = await thrownBy(() => login.query("select from public.transfers"), PostgresError);
+    assertEquals(error.code, "42501");
   });
 
   await t.step("who gives up moves nothing, and holds nothing up", async () => {
