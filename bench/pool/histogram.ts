@@ -1,5 +1,5 @@
 /**
- * What a subscriber to a pool's events does with them: a histogram as
+ * What a metrics subscriber does with the times it is given: a histogram as
  * Prometheus keeps it.
  *
  * @module

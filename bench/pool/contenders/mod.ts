@@ -8,7 +8,7 @@ import { floor } from "./floor.ts";
 import { floorWithTimer } from "./floor_with_timer.ts";
 import { genericPool, genericPoolWithTimeout } from "./generic_pool.ts";
 import { lightningPool, lightningPoolWithTimeout } from "./lightning_pool.ts";
-import { ours, oursWithSubscriber } from "./ours.ts";
+import { ours, oursWithListener, oursWithSubscriber } from "./ours.ts";
 import { pLimiter } from "./p_limit.ts";
 import { tarn } from "./tarn.ts";
 
@@ -30,6 +30,7 @@ export const CONTENDERS: readonly Contender[] = [
   floorWithTimer,
   ours,
   oursWithSubscriber,
+  oursWithListener,
   genericPool,
   genericPoolWithTimeout,
   lightningPool,
