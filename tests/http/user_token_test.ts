@@ -1,8 +1,11 @@
 /** Whose token makes its bearer a user, and whose does not. */
 import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
 import { importSPKI } from "jose";
 import { type PooledContext, type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";
 import { DEFAULT_USER_ROLES, userTokenFailure } from "../../shared/http/user_token.ts";
+import { PoolError } from "../../shared/pool/mod.ts";
+import { IdentityError } from "../../shared/supabase/mod.ts";
 import { FakePools, JWT_SECRET, VARIABLES } from "./fake_pools.ts";
 import { createProjectKey, sharedSecretToken, unsignedToken, USER } from "./tokens.ts";
 
@@ -164,6 +167,24 @@ Deno.test("a token expires by the wall clock, whoever verified it, to the instan
   assertEquals(failure(1_000, 999_999), undefined);
   assertStringIncludes(failure(1_000, 1_000_000)?.reason ?? "", "expired");
   for (const exp of [NaN, Infinity, "2000", null]) assertStringIncludes(failure(exp, 0)?.reason ?? "", '"exp"');
+});
+
+Deno.test("a token that expires while its request runs is refused as any expired one, whichever pool notices", async () => {
+  using time = new FakeTime();
+  for (const thrown of [new IdentityError("x"), new PoolError("CALLER_INVALID", "x")]) {
+    for (const [passMs, expected] of [[61_000, [401, "INVALID_JWT"]], [0, [500, thrown.code]]] as const) {
+      const token = await sharedSecretToken({ exp: Math.floor(Date.now() / 1_000) + 60 });
+      const options = { variables: { ...VARIABLES, JWT_SECRET }, service: new FakePools(), log: () => {} };
+      const handler = withPooledSupabase(options, () => {
+        time.tick(passMs);
+        throw thrown;
+      });
+      const response = await handler(
+        new Request("https://x.test/f", { headers: { Authorization: `Bearer ${token}` } }),
+      );
+      assertEquals([response.status, (await response.json()).code], [...expected]);
+    }
+  }
 });
 
 Deno.test("the pool's roles are the ones a user's token may carry", async () => {
