@@ -115,7 +115,7 @@ export class StatementRunner {
     const { clock, cancelTimeoutMs, requestCancel } = this.settings;
     const { session } = this;
     let over = false;
-    const settled = running.results.then(() => {}, () => {}).then(() => void (over = true));
+    const settled = running.results.then(() => undefined, (error: unknown) => error).finally(() => over = true);
     // A request hits whatever the server is at.
     while (!over && !running.runs && !session.death) await Promise.race([settled, session.nextLanding()]);
     if (over || session.death) return;
@@ -130,7 +130,8 @@ export class StatementRunner {
       cut();
     }, cancelTimeoutMs);
     try {
-      const [passedOn] = await Promise.all([request.passedOn, settled]);
+      // A statement that says it was cancelled on request is the surest sign that the request has come through.
+      const passedOn = isCanceledOnRequest(await settled) || await request.passedOn;
       if (session.death) return;
       // Behind a pooler it may be another one's statement that a late request hits, and nobody can tell.
       if (!passedOn || !session.owned) return cut();
@@ -138,7 +139,13 @@ export class StatementRunner {
       await session.start([{ text: "SELECT 1" }]).results.catch(() => {});
     } finally {
       timer.cancel();
+      request.giveUp();
       session.cancelling = false;
     }
   }
+}
+
+/** Where the server speaks another language, the request itself has to tell. */
+function isCanceledOnRequest(error: unknown): boolean {
+  return error instanceof PostgresError && error.code === CANCELED && error.message.includes("user request");
 }
