@@ -8,6 +8,18 @@ import { backoffDelayMs, classifyFailure, type Clock } from "../resilience/mod.t
 /** Attempts after a refusal that trying again does not mend (a wrong password, say) are so far apart, in ms. */
 const REFUSED_BACKOFF = { baseMs: 1_000, capMs: 60_000 };
 
+/** An attempt that has not ended after so long no longer keeps the next one waiting, in ms: it may hang. */
+const PATIENCE_MS = 300;
+
+/** The attempt that the others wait for. */
+interface Probe {
+  /** When it began, in ms of the clock. */
+  readonly since: number;
+  /** Whether it has failed. */
+  failed: boolean;
+  readonly ended: Promise<void>;
+}
+
 interface Trouble {
   readonly error: unknown;
   /** Nobody asks the server before that, in ms of the clock. */
@@ -16,8 +28,8 @@ interface Trouble {
 
 /**
  * Lets connections through while all is well. After a failure one attempt is
- * made at a time, and the others share its outcome, so that a server that comes
- * back is not met by a storm. After a refusal the server is left alone for a while:
+ * made at a time (another one beside it only when it seems to hang), and the
+ * others share its outcome, so that a server that comes back is not met by a storm. After a refusal the server is left alone for a while:
  * repeated wrong passwords lock accounts.
  */
 export class ConnectGate {
@@ -25,7 +37,7 @@ export class ConnectGate {
   readonly #random: () => number;
   #trouble: Trouble | undefined = undefined;
   #refusals = 0;
-  #probe: Promise<void> | undefined = undefined;
+  #probe: Probe | undefined = undefined;
 
   constructor(clock: Clock, random: () => number = Math.random) {
     this.#clock = clock;
@@ -39,18 +51,35 @@ export class ConnectGate {
    */
   async pass<T>(connect: () => Promise<T>): Promise<T> {
     while (this.#trouble) {
-      if (this.#clock.now() < this.#trouble.notBefore) throw this.#trouble.error;
-      if (!this.#probe) return await this.#asProbe(connect);
-      await this.#probe;
+      const now = this.#clock.now();
+      if (now < this.#trouble.notBefore) throw this.#trouble.error;
+      const probe = this.#probe;
+      if (!probe || now - probe.since >= PATIENCE_MS) return await this.#asProbe(connect);
+      await this.#endOf(probe);
       // What the probe found holds for those who waited for it.
-      if (this.#trouble) throw this.#trouble.error;
+      if (probe.failed && this.#trouble) throw this.#trouble.error;
     }
     return await this.#attempt(connect);
   }
 
+  /** Waits for an attempt, as long as patience lasts. */
+  async #endOf({ since, ended }: Probe): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = this.#clock.setTimer(resolve, since + PATIENCE_MS - this.#clock.now());
+    await Promise.race([ended, promise]);
+    timer.cancel();
+  }
+
   async #asProbe<T>(connect: () => Promise<T>): Promise<T> {
     const attempt = this.#attempt(connect);
-    this.#probe = attempt.then(() => {}, () => {}).finally(() => this.#probe = undefined);
+    const probe: Probe = {
+      since: this.#clock.now(),
+      failed: false,
+      ended: attempt.then(() => {}, () => void (probe.failed = true)).finally(() => {
+        if (this.#probe === probe) this.#probe = undefined;
+      }),
+    };
+    this.#probe = probe;
     return await attempt;
   }
 

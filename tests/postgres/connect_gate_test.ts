@@ -65,6 +65,30 @@ Deno.test("connect gate: once the one attempt succeeds, everybody passes", async
   assertEquals(outcomes.toSorted(), ["a ok", "b ok", "first 53300", "probe ok"]);
 });
 
+Deno.test("connect gate: an attempt that hangs keeps nobody waiting for long", async () => {
+  const { clock, attempts, outcomes, pass } = setUp();
+  const first = pass("first");
+  attempts[0]?.fail("ECONNREFUSED");
+  await first;
+  for (const name of ["hangs", "a", "b"]) void pass(name);
+  await clock.advance(299);
+  assertEquals(attempts.length, 2);
+  await clock.advance(1);
+  assertEquals(attempts.length, 3);
+  await clock.advance(299);
+  assertEquals(attempts.length, 3);
+  attempts[2]?.succeed();
+  await settle();
+  assertEquals(attempts.length, 4);
+  attempts[3]?.succeed();
+  await settle();
+  assertEquals(outcomes.slice(1).toSorted(), ["a ok", "b ok"]);
+  // What hung fails at last: one at a time again, and no timer is left.
+  attempts[1]?.fail("ETIMEDOUT");
+  await settle();
+  assertEquals([outcomes.at(-1), clock.timers], ["hangs ETIMEDOUT", 0]);
+});
+
 Deno.test("connect gate: after a wrong password the server is left alone, for longer each time", async () => {
   const { clock, gate, attempts, outcomes, pass } = setUp();
   for (const pauseMs of [1_000, 2_000, 4_000]) {
