@@ -64,6 +64,8 @@ export class Storm {
     this.#over = true;
     this.#ending.resolve(undefined);
     await this.#passing;
+    // A cut may still be about to come, on a connection that has been idle since.
+    for (const connection of this.#rig.proxy.connections) connection.cutAfter(Infinity);
   }
 
   async #blow(): Promise<void> {
