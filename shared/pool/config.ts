@@ -104,20 +104,35 @@ export const PRESETS = Object.freeze({
 /** The name of one of the {@linkcode PRESETS}. */
 export type PresetName = keyof typeof PRESETS;
 
+/**
+ * A schema that is made when it is first asked for. A schema costs more to make
+ * than to use, most isolates set few options, and each would pay for all at its
+ * start.
+ */
+export type LazySchema<S extends z.ZodType = z.ZodType> = () => S;
+
+/** What `make` makes, made once. */
+export function lazySchema<S extends z.ZodType>(make: () => S): LazySchema<S> {
+  let made: S | undefined;
+  return () => made ??= make();
+}
+
 /** A whole number from `min` to `max`, said so in the error. */
-export function whole(min: number, max: number): z.ZodNumber {
-  const error = `must be a whole number from ${min} to ${max}`;
-  return z.int({ error }).min(min, { error }).max(max, { error });
+export function whole(min: number, max: number): LazySchema<z.ZodNumber> {
+  return lazySchema(() => {
+    const error = `must be a whole number from ${min} to ${max}`;
+    return z.int({ error }).min(min, { error }).max(max, { error });
+  });
 }
 
 const ms = (min: number) => whole(min, MAX_TIMER_MS);
-const yesOrNo = z.boolean({ error: "must be true or false" });
+const yesOrNo = lazySchema(() => z.boolean({ error: "must be true or false" }));
 
 const limitsShape = {
   maxConnections: whole(1, 10_000),
   minConnections: whole(0, 10_000),
   reservedConnections: whole(0, 10_000),
-} satisfies Record<keyof PoolLimits, z.ZodType>;
+} satisfies Record<keyof PoolLimits, LazySchema>;
 
 /** One schema to an option; a message says the allowed range. */
 export const poolConfigShape = {
@@ -127,11 +142,15 @@ export const poolConfigShape = {
   acquireTimeoutMs: ms(1),
   maxWaiters: whole(0, 10_000_000),
   maxLifetimeMs: ms(1),
-  lifetimeJitter: z.number({ error: "must be a number from 0 to 0.5" })
-    .min(0, { error: "must be a number from 0 to 0.5" }).max(0.5, { error: "must be a number from 0 to 0.5" }),
-  maxUses: z.union([z.literal(Infinity), whole(1, Number.MAX_SAFE_INTEGER)], {
-    error: `must be Infinity or a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`,
+  lifetimeJitter: lazySchema(() => {
+    const error = "must be a number from 0 to 0.5";
+    return z.number({ error }).min(0, { error }).max(0.5, { error });
   }),
+  maxUses: lazySchema(() =>
+    z.union([z.literal(Infinity), whole(1, Number.MAX_SAFE_INTEGER)()], {
+      error: `must be Infinity or a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`,
+    })
+  ),
   validateAfterIdleMs: ms(0),
   leakThresholdMs: ms(1),
   captureLeaseStacks: yesOrNo,
@@ -141,7 +160,7 @@ export const poolConfigShape = {
   destroyTimeoutMs: ms(1),
   shutdownTimeoutMs: ms(0),
   retryDelayMs: ms(1),
-} satisfies Record<keyof PoolConfig, z.ZodType>;
+} satisfies Record<keyof PoolConfig, LazySchema>;
 
 /** What a bad value was, short enough for a message; text may be a secret and is not shown. */
 function shown(value: unknown): string {
@@ -159,7 +178,7 @@ function shown(value: unknown): string {
  */
 export function parseConfig<C extends PoolLimits>(
   input: Partial<C>,
-  shape: Record<keyof C & string, z.ZodType>,
+  shape: Readonly<Record<keyof C & string, LazySchema>>,
   defaults: Readonly<C>,
 ): Readonly<C> {
   const issues: ConfigIssue[] = [];
@@ -171,7 +190,7 @@ export function parseConfig<C extends PoolLimits>(
       issues.push({ path, message: `is no option; the options are ${Object.keys(shape).join(", ")}` });
       continue;
     }
-    const result = schema.safeParse(value);
+    const result = schema().safeParse(value);
     if (result.success) given[path] = result.data;
     else issues.push({ path, message: `is ${shown(value)}, ${result.error.issues[0]?.message ?? "not allowed"}` });
   }

@@ -5,7 +5,15 @@
  * @module
  */
 import * as z from "zod";
-import { DEFAULT_POOL_CONFIG, parseConfig, type PoolConfig, poolConfigShape, whole } from "../pool/mod.ts";
+import {
+  DEFAULT_POOL_CONFIG,
+  type LazySchema,
+  lazySchema,
+  parseConfig,
+  type PoolConfig,
+  poolConfigShape,
+  whole,
+} from "../pool/mod.ts";
 import { MAX_TIMER_MS } from "../resilience/mod.ts";
 
 /** How a server proves that it is the right one, and we that we are. */
@@ -135,15 +143,15 @@ export type PostgresPresetName = keyof typeof POSTGRES_PRESETS;
 
 const ms = (min: number) => whole(min, MAX_TIMER_MS);
 const text = (error: string) =>
-  z.string({ error }).min(1, { error }).refine((value) => !value.includes("\0"), { error });
-const yesOrNo = z.boolean({ error: "must be true or false" });
-const pem = z.string().includes("-----BEGIN ").optional();
+  lazySchema(() => z.string({ error }).min(1, { error }).refine((value) => !value.includes("\0"), { error }));
+const yesOrNo = lazySchema(() => z.boolean({ error: "must be true or false" }));
 
-const tls = z.union([
-  z.boolean(),
-  z.strictObject({ ca: pem, cert: pem, key: pem, rejectUnauthorized: yesOrNo.optional() }),
-], {
-  error: "must be true, false or { ca, cert, key, rejectUnauthorized } with certificates and key as PEM",
+const ssl = lazySchema(() => {
+  const pem = z.string().includes("-----BEGIN ").optional();
+  const own = z.strictObject({ ca: pem, cert: pem, key: pem, rejectUnauthorized: yesOrNo().optional() });
+  return z.union([z.boolean(), own], {
+    error: "must be true, false or { ca, cert, key, rejectUnauthorized } with certificates and key as PEM",
+  });
 });
 
 const queryTimeoutError = `must be Infinity or a whole number from 1 to ${MAX_TIMER_MS}`;
@@ -156,25 +164,29 @@ export const postgresConfigShape = {
   port: whole(1, 65_535),
   database: text("must be the name of a database"),
   user: text("must be the name of a role"),
-  password: z.string({ error: "must be a string" }).refine((value) => !value.includes("\0"), {
-    error: "must hold no NUL",
+  password: lazySchema(() =>
+    z.string({ error: "must be a string" }).refine((value) => !value.includes("\0"), { error: "must hold no NUL" })
+  ),
+  ssl,
+  applicationName: lazySchema(() => {
+    const error = "must be a string of at most 63 characters";
+    return z.string({ error }).max(63, { error })
+      .refine((value) => !value.includes("\0"), { error: "must hold no NUL" });
   }),
-  ssl: tls,
-  applicationName: z.string({ error: "must be a string of at most 63 characters" })
-    .max(63, { error: "must be a string of at most 63 characters" })
-    .refine((value) => !value.includes("\0"), { error: "must hold no NUL" }),
   keepAlive: yesOrNo,
   keepAliveDelayMs: ms(0),
   connectionTimeoutMs: ms(1),
   maxRetries: whole(0, 100),
   retryDelayMs: ms(1),
-  queryTimeoutMs: z.union([z.literal(Infinity), ms(1)], { error: queryTimeoutError }),
+  queryTimeoutMs: lazySchema(() => z.union([z.literal(Infinity), ms(1)()], { error: queryTimeoutError })),
   cancelTimeoutMs: ms(1),
   healthCheckIntervalMs: ms(0),
-  poolMode: z.enum(["auto", "session", "transaction"], { error: "must be auto, session or transaction" }),
+  poolMode: lazySchema(() =>
+    z.enum(["auto", "session", "transaction"], { error: "must be auto, session or transaction" })
+  ),
   maxPreparedStatements: whole(0, 10_000),
   trustedLogin: text("must be the name of a role"),
-} satisfies Record<keyof PostgresConfig, z.ZodType>;
+} satisfies Record<keyof PostgresConfig, LazySchema>;
 
 /**
  * The whole configuration that `input` stands for.

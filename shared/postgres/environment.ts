@@ -115,7 +115,7 @@ class EnvironmentReader {
     const found = this.find(end);
     if (!found) return undefined;
     const { name, raw } = found;
-    const result = postgresConfigShape[option].safeParse(coerce(option, raw));
+    const result = postgresConfigShape[option]().safeParse(coerce(option, raw));
     if (result.success) return result.data;
     const allowed = result.error.issues[0]?.message ?? "not allowed";
     this.issues.push({ path: name, message: `${shown(raw, option)}, ${allowed}` });
@@ -207,7 +207,7 @@ class EnvironmentReader {
 function coerce(option: Option, raw: string): unknown {
   if (option === "keepAlive") return SWITCH.get(raw.toLowerCase()) ?? raw;
   if (option === "poolMode") return raw.toLowerCase();
-  const numeric = postgresConfigShape[option].safeParse(1).success;
+  const numeric = postgresConfigShape[option]().safeParse(1).success;
   return numeric && /^(-?\d+(\.\d+)?|Infinity)$/.test(raw) ? Number(raw) : raw;
 }
 

@@ -94,7 +94,7 @@ function readHandlerSettings(variables: Variables, issues: ConfigIssue[]): Reado
     const path = variableOf(setting);
     const raw = valueOf(variables, path);
     if (raw === undefined) continue;
-    const result = handlerSettingsShape[setting].safeParse(toNumber(raw));
+    const result = handlerSettingsShape[setting]().safeParse(toNumber(raw));
     if (result.success) settings[setting] = result.data;
     else issues.push({ path, message: `${shown(raw)}, ${result.error.issues[0]?.message ?? "is not allowed"}` });
   }
@@ -129,7 +129,7 @@ export function readPoolVariables(variables: Variables, issues: ConfigIssue[]): 
   for (const [name, option] of OPTIONS) {
     const raw = valueOf(variables, name);
     if (raw === undefined) continue;
-    const result = supabasePoolConfigShape[option].safeParse(coerce(option, raw));
+    const result = supabasePoolConfigShape[option]().safeParse(coerce(option, raw));
     if (result.success) pool[option] = result.data;
     else issues.push({ path: name, message: `${shown(raw)}, ${result.error.issues[0]?.message ?? "is not allowed"}` });
   }

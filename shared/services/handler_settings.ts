@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type * as z from "zod";
 import { ConfigError, type ConfigIssue, whole } from "../pool/mod.ts";
 import { MAX_TIMER_MS } from "../resilience/mod.ts";
 
@@ -33,7 +32,7 @@ export const DEFAULT_HANDLER_SETTINGS: Readonly<HandlerSettings> = Object.freeze
 export const handlerSettingsShape = {
   rememberTokensMs: whole(0, 60_000),
   deadlineMs: whole(1, MAX_TIMER_MS),
-} satisfies Record<keyof HandlerSettings, z.ZodType>;
+} satisfies Record<keyof HandlerSettings, unknown>;
 
 /** The names of the settings. */
 export const HANDLER_SETTINGS = Object.keys(handlerSettingsShape) as readonly (keyof HandlerSettings)[];
@@ -52,7 +51,7 @@ export function parseHandlerSettings(
   for (const path of HANDLER_SETTINGS) {
     const value: unknown = given[path];
     if (value === undefined) continue;
-    const result = handlerSettingsShape[path].safeParse(value);
+    const result = handlerSettingsShape[path]().safeParse(value);
     if (result.success) settings[path] = result.data;
     else {
       const shown = typeof value === "number" ? value : `a ${typeof value}`;

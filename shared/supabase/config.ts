@@ -7,7 +7,15 @@
 import type { SupabaseClient } from "@supabase/supabase-js";
 import * as z from "zod";
 import { MAX_TIMER_MS } from "../resilience/mod.ts";
-import { DEFAULT_POOL_CONFIG, parseConfig, type PoolConfig, poolConfigShape, whole } from "../pool/mod.ts";
+import {
+  DEFAULT_POOL_CONFIG,
+  type LazySchema,
+  lazySchema,
+  parseConfig,
+  type PoolConfig,
+  poolConfigShape,
+  whole,
+} from "../pool/mod.ts";
 
 /**
  * The query of a health check. It runs as the pool's own key (anonymous on a
@@ -59,6 +67,8 @@ export const DEFAULT_SUPABASE_POOL_CONFIG: Readonly<SupabasePoolConfig> = Object
   fetch: globalFetch,
 });
 
+const isFunction = (value: unknown) => typeof value === "function";
+
 const headerName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const headersError =
   "must be an object of header names and printable values; apikey and authorization belong to the pool";
@@ -66,16 +76,24 @@ const headersError =
 const rolesError = "must be a list of roles that row-level security holds for";
 const RESERVED_ROLES = ["anon", "service_role", "supabase_admin", "postgres"];
 
-const headers = z.record(z.string(), z.string(), { error: headersError }).refine(
-  (entries) =>
-    Object.entries(entries).every(([name, value]) =>
-      headerName.test(name) && !/[^\t\x20-\x7e\x80-\xff]/.test(value) && !/^(apikey|authorization)$/i.test(name)
-    ),
-  { error: headersError },
-).refine((entries) => {
-  const names = Object.keys(entries);
-  return new Set(names.map((name) => name.toLowerCase())).size === names.length;
-}, { error: "must not name a header twice; upper and lower case are the same" }).readonly();
+const headers = lazySchema(() =>
+  z.record(z.string(), z.string(), { error: headersError }).refine(
+    (entries) =>
+      Object.entries(entries).every(([name, value]) =>
+        headerName.test(name) && !/[^\t\x20-\x7e\x80-\xff]/.test(value) && !/^(apikey|authorization)$/i.test(name)
+      ),
+    { error: headersError },
+  ).refine((entries) => {
+    const names = Object.keys(entries);
+    return new Set(names.map((name) => name.toLowerCase())).size === names.length;
+  }, { error: "must not name a header twice; upper and lower case are the same" }).readonly()
+);
+
+const userRoles = lazySchema(() =>
+  z.array(z.string({ error: rolesError }).min(1, { error: rolesError }), { error: rolesError })
+    .min(1, { error: rolesError })
+    .refine((roles) => !roles.some((role) => RESERVED_ROLES.includes(role)), { error: rolesError }).readonly()
+);
 
 /** One schema to an option; a message says the allowed range. */
 export const supabasePoolConfigShape = {
@@ -83,14 +101,15 @@ export const supabasePoolConfigShape = {
   maxRetries: whole(0, 100),
   requestTimeoutMs: whole(1, MAX_TIMER_MS),
   callsPerLease: whole(1, 10_000),
-  schema: z.string({ error: "must be the name of a schema" }).min(1, { error: "must be the name of a schema" }),
+  schema: lazySchema(() => {
+    const error = "must be the name of a schema";
+    return z.string({ error }).min(1, { error });
+  }),
   headers,
-  userRoles: z.array(z.string({ error: rolesError }).min(1, { error: rolesError }), { error: rolesError })
-    .min(1, { error: rolesError })
-    .refine((roles) => !roles.some((role) => RESERVED_ROLES.includes(role)), { error: rolesError }).readonly(),
-  healthQuery: z.custom<HealthQuery>((value) => typeof value === "function", { error: "must be a function" }),
-  fetch: z.custom<typeof fetch>((value) => typeof value === "function", { error: "must be a function" }),
-} satisfies Record<keyof SupabasePoolConfig, z.ZodType>;
+  userRoles,
+  healthQuery: lazySchema(() => z.custom<HealthQuery>(isFunction, { error: "must be a function" })),
+  fetch: lazySchema(() => z.custom<typeof fetch>(isFunction, { error: "must be a function" })),
+} satisfies Record<keyof SupabasePoolConfig, LazySchema>;
 
 /**
  * The whole configuration that `input` stands for.
