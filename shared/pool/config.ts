@@ -190,6 +190,11 @@ export function parseConfig<C extends PoolLimits>(
       issues.push({ path, message: `is no option; the options are ${Object.keys(shape).join(", ")}` });
       continue;
     }
+    // A default is right without a look; a configuration that comes back whole, checked before, is mostly those.
+    if (Object.is(value, defaults[path as keyof C & string])) {
+      given[path] = value;
+      continue;
+    }
     const result = schema().safeParse(value);
     if (result.success) given[path] = result.data;
     else issues.push({ path, message: `is ${shown(value)}, ${result.error.issues[0]?.message ?? "not allowed"}` });

@@ -53,24 +53,28 @@ interface ClientInternals {
 
 /**
  * One pooled client. Nobody outside this folder reaches the client itself:
- * holders get views, and listeners of the pool's events get this.
+ * holders get views, and listeners of the pool's events get this. What it holds
+ * is made when a view is first derived from it: those that are kept ready for
+ * later cost a cold isolate nothing.
  */
 export class PooledClient {
-  readonly #parts: ClientParts;
+  readonly #make: () => ClientParts;
+  #parts: ClientParts | undefined = undefined;
 
   constructor(url: string, key: string, config: Readonly<SupabasePoolConfig>) {
-    this.#parts = partsOf(createClient(url, key, {
-      // A client that refreshes tokens is kept alive for ever by its timer.
-      auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
-      // The client's own retry knows neither our deadline nor the lease.
-      db: { schema: config.schema, retry: false },
-      global: { headers: { ...config.headers }, fetch: config.fetch },
-    }));
+    this.#make = () =>
+      partsOf(createClient(url, key, {
+        // A client that refreshes tokens is kept alive for ever by its timer.
+        auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
+        // The client's own retry knows neither our deadline nor the lease.
+        db: { schema: config.schema, retry: false },
+        global: { headers: { ...config.headers }, fetch: config.fetch },
+      }));
   }
 
   /** For this folder: what a view is derived from. */
   static partsOf(client: PooledClient): ClientParts {
-    return client.#parts;
+    return client.#parts ??= client.#make();
   }
 }
 

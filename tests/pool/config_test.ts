@@ -1,5 +1,13 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { ConfigError, DEFAULT_POOL_CONFIG, parsePoolConfig, type PoolConfig, PRESETS } from "../../shared/pool/mod.ts";
+import {
+  ConfigError,
+  DEFAULT_POOL_CONFIG,
+  parseConfig,
+  parsePoolConfig,
+  type PoolConfig,
+  poolConfigShape,
+  PRESETS,
+} from "../../shared/pool/mod.ts";
 
 Deno.test("the defaults are those of the specification", () => {
   const { maxConnections, minConnections, idleTimeoutMs, acquireTimeoutMs, retryDelayMs } = parsePoolConfig();
@@ -70,4 +78,16 @@ for (const value of [NaN, -1, Infinity, null, 1n, {}, [], true]) {
 Deno.test("an option that is undefined counts as missing", () => {
   const input = { maxConnections: undefined } as unknown as Partial<PoolConfig>;
   assertEquals(parsePoolConfig(input), { ...DEFAULT_POOL_CONFIG });
+});
+
+Deno.test("no schema is made for an option that is not given, or given as its default", () => {
+  const made: string[] = [];
+  const shape = Object.fromEntries(
+    Object.entries(poolConfigShape).map(([option, schema]) => [option, () => (made.push(option), schema())]),
+  ) as typeof poolConfigShape;
+  const { captureLeaseStacks: _, ...others } = DEFAULT_POOL_CONFIG;
+  assertEquals(parseConfig({ ...others }, shape, DEFAULT_POOL_CONFIG), DEFAULT_POOL_CONFIG);
+  assertEquals(made, []);
+  parseConfig({ ...others, agingMs: 7 }, shape, DEFAULT_POOL_CONFIG);
+  assertEquals(made, ["agingMs"]);
 });

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { parseSupabasePoolConfig } from "../../shared/supabase/mod.ts";
 import { PooledClient } from "../../shared/supabase/pooled_client.ts";
 import { PUBLISHABLE } from "./support.ts";
@@ -21,13 +21,21 @@ Deno.test("a pooled client leaves no timer, listens to nothing and keeps nothing
   try {
     const fetch: typeof globalThis.fetch = (input) => (asked.push(String(input)), Promise.reject(new Error("no")));
     const client = new PooledClient("http://127.0.0.1:9", PUBLISHABLE, parseSupabasePoolConfig({ fetch }));
-    await new Promise((resolve) => setTimeout(resolve, 20));
     assertEquals(PooledClient.partsOf(client).supabaseUrl, "http://127.0.0.1:9");
+    await new Promise((resolve) => setTimeout(resolve, 20));
   } finally {
     Object.assign(globalThis, { setInterval, setTimeout });
     for (const id of ids) clearInterval(id);
   }
   assertEquals([set, asked], [[], []]);
+});
+
+Deno.test("what a pooled client holds is made when a view is first derived from it, once", () => {
+  // What supabase-js does not take; a pool has checked its address before.
+  const never = new PooledClient("no address", PUBLISHABLE, parseSupabasePoolConfig());
+  assertThrows(() => PooledClient.partsOf(never), Error, "supabaseUrl");
+  const client = new PooledClient("http://127.0.0.1:9", PUBLISHABLE, parseSupabasePoolConfig());
+  assertStrictEquals(PooledClient.partsOf(client), PooledClient.partsOf(client));
 });
 
 Deno.test("what views are derived from is still inside the client of this version", () => {
