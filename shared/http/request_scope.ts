@@ -18,6 +18,7 @@ import type { Deadline } from "./deadline.ts";
 import { HeldLeases } from "./held_leases.ts";
 import type { LeaseDefaults, PooledContext, RequestClientPool } from "./pooled_context.ts";
 import { throwMissingSecretKey } from "./refusal.ts";
+import { type LazyMembers, RequestContext } from "./request_context.ts";
 import type { RequestPool, Runtime } from "./runtime.ts";
 
 interface Background {
@@ -36,12 +37,6 @@ function edgeRuntime(): Background | undefined {
 function missingAdmin<Client extends object>(env: SupabaseEnv): Client {
   const refuse = () => throwMissingSecretKey(env);
   return new Proxy<Client>({} as Client, { get: refuse, set: refuse, has: refuse });
-}
-
-/** Makes what it gives at the first call, for good. */
-function once<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined;
-  return () => (made ??= { value: make() }).value;
 }
 
 /** The token's holder or nobody: never the project's secret key, whatever the mode was. */
@@ -71,11 +66,13 @@ export interface ScopeOptions<Database> {
 }
 
 /** One request: its context, its signal, its leases. */
-export class RequestScope<Database> {
+export class RequestScope<Database> implements LazyMembers<Database> {
   /** What the handler gets. */
   readonly context: PooledContext<Database>;
 
   readonly #request: Request;
+  readonly #runtime: Runtime<Database>;
+  readonly #auth: AuthResult;
   readonly #deadline: Deadline;
   readonly #lease: LeaseDefaults;
   readonly #abort = new AbortController();
@@ -85,6 +82,12 @@ export class RequestScope<Database> {
   readonly #held: HeldLeases<Database>;
   readonly #events: ScopeEvents;
   readonly #onOver: () => void;
+  #user: ClientSession<Database> | undefined;
+  #admin: ClientSession<Database> | undefined;
+  #supabase: SupabaseClient<Database> | undefined;
+  #supabaseAdmin: SupabaseClient<Database> | undefined;
+  #pool: RequestClientPool<Database> | undefined;
+  #adminPool: RequestClientPool<Database> | undefined;
   #caller: AbortSignal | undefined;
   #callerLeft = false;
   #answered = false;
@@ -92,6 +95,8 @@ export class RequestScope<Database> {
 
   constructor({ request, runtime, auth, deadline, events, lease, onOver }: ScopeOptions<Database>) {
     this.#request = request;
+    this.#runtime = runtime;
+    this.#auth = auth;
     this.#deadline = deadline;
     this.#events = events;
     this.#lease = lease;
@@ -100,7 +105,32 @@ export class RequestScope<Database> {
       over: () => this.#over,
       onLate: (count) => this.#tellForgotten(count),
     });
-    this.context = this.#createContext(runtime, auth);
+    this.context = new RequestContext(auth, this, (promise) => this.#waitUntil(promise));
+  }
+
+  /** The context's `supabase`. */
+  get supabase(): SupabaseClient<Database> {
+    return this.#supabase ??= this.#defer(this.#userSession());
+  }
+
+  /** The context's `supabaseAdmin`. */
+  get supabaseAdmin(): SupabaseClient<Database> {
+    const { environment } = this.#runtime;
+    return this.#supabaseAdmin ??= environment.secretKey === undefined
+      ? missingAdmin<SupabaseClient<Database>>(environment)
+      : this.#defer(this.#adminSession());
+  }
+
+  /** The context's `pool`. */
+  get pool(): RequestClientPool<Database> {
+    return this.#pool ??= this.#poolOf(this.#userSession());
+  }
+
+  /** The context's `adminPool`. */
+  get adminPool(): RequestClientPool<Database> {
+    const { environment } = this.#runtime;
+    if (environment.secretKey === undefined) throwMissingSecretKey(environment);
+    return this.#adminPool ??= this.#poolOf(this.#adminSession());
   }
 
   /** Whether the caller went away before the handler answered. */
@@ -165,48 +195,30 @@ export class RequestScope<Database> {
     return this.#abort.signal;
   }
 
-  #createContext({ service, environment }: Runtime<Database>, auth: AuthResult): PooledContext<Database> {
-    const { userClaims, jwtClaims, authMode, keyName } = auth;
-    const { publishableKeys, secretKeys, secretKey } = environment;
-    const keyOf = (mode: AuthMode, keys: Readonly<Record<string, string>>) =>
-      authMode === mode && keyName ? keys[keyName] : undefined;
-    const user = once(() => {
-      const apiKey = keyOf("publishable", publishableKeys);
-      return this.#open(service.getConnectionPool(), { identity: identityOf(auth), apiKey });
+  #userSession(): ClientSession<Database> {
+    const { service, environment } = this.#runtime;
+    return this.#user ??= this.#open(service.getConnectionPool(), {
+      identity: identityOf(this.#auth),
+      apiKey: this.#keyOf("publishable", environment.publishableKeys),
     });
-    const admin = once(() =>
-      this.#open(service.getAdminPool(), { identity: "admin", apiKey: keyOf("secret", secretKeys) })
-    );
-    const supabase = once(() => this.#defer(user()));
-    const supabaseAdmin = once(() =>
-      secretKey === undefined ? missingAdmin<SupabaseClient<Database>>(environment) : this.#defer(admin())
-    );
-    const poolOf = (session: ClientSession<Database>): RequestClientPool<Database> => ({
-      ...this.#held.watch(session),
-      client: (options) => this.#defer(session, options),
+  }
+
+  #adminSession(): ClientSession<Database> {
+    const { service, environment } = this.#runtime;
+    return this.#admin ??= this.#open(service.getAdminPool(), {
+      identity: "admin",
+      apiKey: this.#keyOf("secret", environment.secretKeys),
     });
-    const pool = once(() => poolOf(user()));
-    const adminPool = once(() => poolOf(admin()));
-    return {
-      get supabase() {
-        return supabase();
-      },
-      get supabaseAdmin() {
-        return supabaseAdmin();
-      },
-      userClaims,
-      jwtClaims,
-      authMode,
-      authKeyName: keyName ?? undefined,
-      get pool() {
-        return pool();
-      },
-      get adminPool() {
-        if (secretKey === undefined) throwMissingSecretKey(environment);
-        return adminPool();
-      },
-      waitUntil: (promise) => this.#waitUntil(promise),
-    };
+  }
+
+  /** The key that the caller was let in by, where it is one of `keys`. */
+  #keyOf(mode: AuthMode, keys: Readonly<Record<string, string>>): string | undefined {
+    const { authMode, keyName } = this.#auth;
+    return authMode === mode && keyName ? keys[keyName] : undefined;
+  }
+
+  #poolOf(session: ClientSession<Database>): RequestClientPool<Database> {
+    return { ...this.#held.watch(session), client: (options) => this.#defer(session, options) };
   }
 
   #open(pool: RequestPool<Database>, options: SessionOptions): ClientSession<Database> {

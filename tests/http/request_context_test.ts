@@ -1,0 +1,57 @@
+import { assertEquals, assertStrictEquals } from "@std/assert";
+import { type LazyMembers, RequestContext } from "../../shared/http/request_context.ts";
+
+const AUTH = { authMode: "publishable", token: null, userClaims: null, jwtClaims: null, keyName: "web" } as const;
+const LAZY = ["supabase", "supabaseAdmin", "pool", "adminPool"] as const;
+
+function contextOf() {
+  const read: string[] = [];
+  const values: Record<string, object> = { supabase: {}, supabaseAdmin: {}, pool: {}, adminPool: {} };
+  const members = {};
+  for (const name of LAZY) {
+    Object.defineProperty(members, name, {
+      get() {
+        read.push(name);
+        return values[name];
+      },
+    });
+  }
+  const waitUntil = () => {};
+  return { context: new RequestContext(AUTH, members as LazyMembers<unknown>, waitUntil), read, values, waitUntil };
+}
+
+Deno.test("what a context makes when it is read is made when it is read", () => {
+  const { context, read, values } = contextOf();
+  assertEquals(read, []);
+  for (const name of LAZY) assertStrictEquals<unknown>(context[name], values[name]);
+  assertEquals(read, [...LAZY]);
+});
+
+Deno.test("a context can be spread, and be the prototype of another object", () => {
+  const { context, values, waitUntil } = contextOf();
+  const expected = {
+    supabase: values.supabase,
+    supabaseAdmin: values.supabaseAdmin,
+    userClaims: null,
+    jwtClaims: null,
+    authMode: "publishable",
+    authKeyName: "web",
+    pool: values.pool,
+    adminPool: values.adminPool,
+    waitUntil,
+  };
+  const spread: Record<PropertyKey, unknown> = { ...context };
+  assertEquals(Reflect.ownKeys(spread), Object.keys(expected));
+  for (const [name, value] of Object.entries(expected)) assertStrictEquals(spread[name], value, name);
+  const derived: typeof context = Object.create(context);
+  assertStrictEquals<unknown>(derived.pool, values.pool);
+});
+
+Deno.test("all contexts have the same getters: each would be kept by the engine with a class of its own", () => {
+  const [one, other] = [contextOf().context, contextOf().context];
+  for (const name of LAZY) {
+    const { get } = Object.getOwnPropertyDescriptor(one, name) ?? {};
+    assertEquals(typeof get, "function", name);
+    assertStrictEquals(get, Object.getOwnPropertyDescriptor(other, name)?.get, name);
+  }
+});
