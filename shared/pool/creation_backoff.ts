@@ -104,9 +104,11 @@ export class CreationBackoff {
     if (next === Infinity) return;
     this.#timer = this.#clock.setTimer(() => {
       this.#timer = undefined;
+      // Read first: a moment later the pause may be over, of which the wake was told that it is not.
+      const now = this.#clock.now();
       this.#wake();
       // The wake may have armed it anew, or the timer may have come a moment early.
-      if (!this.#timer) this.#arm(this.#clock.now());
+      if (!this.#timer) this.#arm(now);
     }, next - now);
   }
 }
