@@ -5,7 +5,7 @@
  */
 import type { SupabaseClient } from "@supabase/supabase-js";
 import type { ReleaseOptions } from "../pool/mod.ts";
-import type { ClientLease, ClientPool, ClientSession } from "../supabase/mod.ts";
+import { type ClientLease, type ClientPool, type ClientSession, IdentityError } from "../supabase/mod.ts";
 
 /** A lease that tells when its holder gives it back. */
 class WatchedLease<Database> implements ClientLease<Database> {
@@ -39,6 +39,8 @@ class WatchedLease<Database> implements ClientLease<Database> {
 export interface HeldLeasesOptions {
   /** Whether the request is over: answered, with no background work left. */
   readonly over: () => boolean;
+  /** Whether the one who asks is at work for another request. */
+  readonly elsewhere: () => boolean;
   /** Told how many leases came when the request was over already, and were ended at once. */
   readonly onLate: (count: number) => void;
 }
@@ -52,15 +54,19 @@ export class HeldLeases<Database> {
     this.#options = options;
   }
 
-  /** `session`, its leases watched. What is leased once the request is over is its holder's own. */
+  /**
+   * `session`, its leases watched. What is leased once the request is over is its holder's own; to another request it
+   * lends nothing.
+   */
   watch(session: ClientSession<Database>): ClientPool<Database> {
-    const { over, onLate } = this.#options;
+    const { over, elsewhere, onLate } = this.#options;
     return {
       config: session.config,
       signal: session.signal,
       getStats: () => session.getStats(),
       healthCheck: () => session.healthCheck(),
       lease: async (options) => {
+        if (elsewhere()) throw new IdentityError("This pool acts for the caller of another request: keep no ctx.pool");
         if (over()) return await session.lease(options);
         const lease = await session.lease(options);
         const watched = new WatchedLease(lease, () => this.#held.delete(watched));

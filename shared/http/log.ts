@@ -13,9 +13,12 @@ const CREDENTIALS: readonly (readonly [RegExp, string])[] = [
   [/\beyJ[\w-]*\.[\w-]+(\.[\w-]*)?/g, "[token]"],
   [/\bsb_(secret|publishable)_[\w-]+/g, "[key]"],
   [/\bBearer\s+[^\s"',;]+/gi, "Bearer [token]"],
-  [/:\/\/[^\s/@]*@/g, "://[credentials]@"],
+  [/\bsbp_[\w-]+/g, "[key]"],
+  [/\bBasic\s+[\w+/=-]+/gi, "Basic [credentials]"],
+  // Passwords that should have been escaped hold slashes and at signs themselves.
+  [/:\/\/[^\s"'?#]*@/g, "://[credentials]@"],
   [
-    /\b(password|passwd|pwd|secret|token|apikey|api_key|access_token|refresh_token)(["']?\s*[=:]\s*["']?)[^\s"'&,;]+/gi,
+    /(password|passwd|pwd|secret|token|api_?key)(["']?\s*[=:]\s*["']?)[^\s"'&,;]+/gi,
     "$1$2[secret]",
   ],
 ];
@@ -36,7 +39,7 @@ const MAX_CAUSES = 5;
  * An error as members of a log line. Only name, code, message, hint and stack: the
  * `details` of a Postgres error carry the values of rows.
  */
-function describe(error: unknown, clean: (text: string) => string, depth = 0): Record<string, unknown> {
+function describe(error: unknown, clean: (text: unknown) => string, depth = 0): Record<string, unknown> {
   if (!(error instanceof Error)) {
     const fields = typeof error === "object" && error !== null ? error as Record<string, unknown> : {};
     const message = "message" in fields ? String(fields["message"]) : `a ${typeof error} was thrown`;
@@ -44,7 +47,7 @@ function describe(error: unknown, clean: (text: string) => string, depth = 0): R
   }
   const { name, message, stack, cause } = error;
   return {
-    name,
+    name: clean(name),
     code: codeOf(error, clean),
     message: clean(message),
     hint: "hint" in error && typeof error.hint === "string" ? clean(error.hint) : undefined,
@@ -53,7 +56,7 @@ function describe(error: unknown, clean: (text: string) => string, depth = 0): R
   };
 }
 
-function codeOf(error: object, clean: (text: string) => string): string | undefined {
+function codeOf(error: object, clean: (text: unknown) => string): string | undefined {
   return "code" in error && (typeof error.code === "string" || typeof error.code === "number")
     ? clean(String(error.code))
     : undefined;
@@ -70,12 +73,29 @@ export interface LogEntry {
 }
 
 /**
- * Writes one line about `error`.
+ * Writes one line about `error`. Never throws, whatever `error` and `sink` are.
  *
  * @param event What happened, in stable words joined by `_`.
  */
 export function logError(event: string, error: unknown, sink: LogSink, entry: LogEntry = {}): void {
   const { level = "error", count, secrets = [] } = entry;
   const known = [...secrets];
-  sink(JSON.stringify({ level, event, count, error: describe(error, (text) => redact(text, known)) }));
+  const clean = (text: unknown) => redact(String(text), known);
+  let line: string;
+  try {
+    line = JSON.stringify({ level, event, count, error: describe(error, clean) });
+  } catch {
+    // What can be thrown can be anything: getters that throw, text that is none.
+    line = JSON.stringify({
+      level,
+      event,
+      count,
+      error: { name: typeof error, message: "what was thrown has no text" },
+    });
+  }
+  try {
+    sink(line);
+  } catch {
+    // Nobody is left to be told, and whoever is served must not suffer for it.
+  }
 }

@@ -95,7 +95,10 @@ export function createRequestHandler<Database>(
       return await answerHealth(request, runtime as Runtime<never>);
     }
     const onOver = runtime.life?.enter() ?? (() => {});
-    const { auth, error } = await authenticate(request);
+    const { auth, error } = await authenticate(request).catch((fault) => {
+      onOver();
+      throw fault;
+    });
     if (error) {
       onOver();
       return refuse(error, request);

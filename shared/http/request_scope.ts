@@ -14,6 +14,7 @@ import {
   type SessionOptions,
   transportFailure,
 } from "../supabase/mod.ts";
+import { isElsewhere, runWithin } from "./current_request.ts";
 import type { Deadline } from "./deadline.ts";
 import { HeldLeases } from "./held_leases.ts";
 import type { LeaseDefaults, PooledContext, RequestClientPool } from "./pooled_context.ts";
@@ -37,6 +38,10 @@ function edgeRuntime(): Background | undefined {
 function missingAdmin<Client extends object>(env: SupabaseEnv): Client {
   const refuse = () => throwMissingSecretKey(env);
   return new Proxy<Client>({} as Client, { get: refuse, set: refuse, has: refuse });
+}
+
+function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }
 
 /** The token's holder or nobody: never the project's secret key, whatever the mode was. */
@@ -92,6 +97,8 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   #callerLeft = false;
   #answered = false;
   #failed = false;
+  /** Why what is left is to be cut, once the background work is done. */
+  #cutFor: { readonly reason: unknown } | undefined = undefined;
 
   constructor({ request, runtime, auth, deadline, events, lease, onOver }: ScopeOptions<Database>) {
     this.#request = request;
@@ -103,6 +110,7 @@ export class RequestScope<Database> implements LazyMembers<Database> {
     this.#onOver = onOver;
     this.#held = new HeldLeases({
       over: () => this.#over,
+      elsewhere: () => isElsewhere(this),
       onLate: (count) => this.#tellForgotten(count),
     });
     this.context = new RequestContext(auth, this, (promise) => this.#waitUntil(promise));
@@ -149,8 +157,8 @@ export class RequestScope<Database> implements LazyMembers<Database> {
    * @throws {DeadlineExceededError} when it has not answered by the deadline; what it did on the pools is ended then.
    */
   async run(handler: (request: Request, context: PooledContext<Database>) => unknown): Promise<unknown> {
-    const answer = handler(this.#request, this.context);
-    if (!(answer instanceof Promise)) return await answer;
+    const answer = runWithin(this, () => handler(this.#request, this.context));
+    if (!isPromiseLike(answer)) return answer;
     return await this.#deadline.race(answer, (reason) => this.#cut(reason));
   }
 
@@ -237,8 +245,9 @@ export class RequestScope<Database> implements LazyMembers<Database> {
 
   #waitUntil(promise: PromiseLike<unknown>): void {
     this.#background.add(promise);
-    const settled = Promise.resolve(promise).then(() => {}, this.#events.rejected).then(() => {
+    const settled = Promise.resolve(promise).then(() => {}, this.#events.rejected).finally(() => {
       this.#background.delete(promise);
+      if (this.#cutFor && this.#background.size === 0) this.#cut(this.#cutFor.reason);
       this.#endWhenIdle();
     });
     edgeRuntime()?.waitUntil(settled);
@@ -267,7 +276,10 @@ export class RequestScope<Database> implements LazyMembers<Database> {
 
   /** Ends what runs for a caller who is not to be answered any more, unless the handler wants the work done all the same. */
   #cut(reason: unknown): void {
-    if (this.#background.size > 0) return;
+    if (this.#background.size > 0) {
+      this.#cutFor ??= { reason };
+      return;
+    }
     this.#abort.abort(reason);
     for (const session of this.#sessions) session.abort(reason);
   }

@@ -46,7 +46,9 @@ export function userTokenFailure(
   if (typeof role !== "string" || !roles.includes(role)) {
     return {
       reason: 'its "role" claim is not one this endpoint takes from users',
-      hint: `Accepted: ${roles.map((name) => `"${name}"`).join(", ")}. Configure \`roles\` to accept another one.`,
+      hint: `Accepted: ${
+        roles.map((name) => `"${name}"`).join(", ")
+      }. Configure \`userRoles\` (POOL_USER_ROLES) to accept another one.`,
     };
   }
   return undefined;

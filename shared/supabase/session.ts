@@ -15,6 +15,7 @@ import {
 import type { ClientLease, ClientLeaseOptions, ClientPool, DeferredLease } from "./client_lease.ts";
 import type { SupabasePoolConfig } from "./config.ts";
 import { type ClientMaterial, DeferredClient } from "./deferred_lease.ts";
+import { IdentityError } from "./errors.ts";
 import type { PoolHealth } from "./health.ts";
 import type { Identity } from "./identity.ts";
 import { LeaseCalls } from "./lease_calls.ts";
@@ -56,9 +57,9 @@ export class PlaceSession<Database> implements ClientSession<Database> {
   readonly #pool: SessionPool;
   readonly #place: SharedPlace;
   readonly #material: ClientMaterial;
-  readonly #options: AcquireOptions;
+  readonly #options: SessionOptions;
 
-  constructor(pool: SessionPool, place: SharedPlace, material: ClientMaterial, options: AcquireOptions) {
+  constructor(pool: SessionPool, place: SharedPlace, material: ClientMaterial, options: SessionOptions) {
     this.#pool = pool;
     this.#place = place;
     this.#material = material;
@@ -89,7 +90,11 @@ export class PlaceSession<Database> implements ClientSession<Database> {
     return new DeferredClient<Database>(this.#material, this.#place, this.#with(options));
   }
 
+  /** @throws {IdentityError} when asked to act for somebody else. */
   async lease(options: ClientLeaseOptions = {}): Promise<ClientLease<Database>> {
+    if (options.identity !== undefined && !sameIdentity(options.identity, this.#options.identity)) {
+      throw new IdentityError("This pool acts for its own caller only: leave `identity` out");
+    }
     const lease = new SharedLease<Database>(this.#material, this.#place, this.#with(options));
     await lease.enter();
     return lease;
@@ -103,6 +108,11 @@ export class PlaceSession<Database> implements ClientSession<Database> {
     const { signal } = this.#options;
     return { lane, timeoutMs, signal: signal && own ? AbortSignal.any([signal, own]) : own ?? signal };
   }
+}
+
+function sameIdentity(one: Identity, other: Identity | undefined): boolean {
+  if (typeof one === "string" || typeof other !== "object") return one === other;
+  return one.token === other.token;
 }
 
 /** A lease that shares a place with others of its request. */

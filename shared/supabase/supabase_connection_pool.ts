@@ -171,6 +171,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     const both = (own: AbortSignal | undefined) => signal && own ? AbortSignal.any([signal, own]) : own ?? signal;
     return {
       config: this.config,
+      signal,
       lease: (options) => this.lease({ ...options, identity, signal: both(options?.signal) }),
       getStats: () => this.getStats(),
       healthCheck: () => this.healthCheck(),

@@ -4,6 +4,7 @@ import { withPooledSupabase } from "../support/http.ts";
 import { AcquireTimeoutError, QueueFullError } from "../../shared/pool/mod.ts";
 import { ServiceError } from "../../shared/services/mod.ts";
 import { RequestTimeoutError } from "../../shared/supabase/mod.ts";
+import { redact } from "../../shared/http/log.ts";
 import { FakePools, VARIABLES } from "./fake_pools.ts";
 
 /** A handler that fails as it is told, and what it logged. */
@@ -98,3 +99,20 @@ Deno.test("credentials that cannot be checked for a fault of ours are logged, on
   ]);
   assertFalse(lines.join().includes("sb_publishable_mine"));
 });
+
+for (
+  const text of [
+    "DB_PASSWORD=hunter2",
+    "client_secret=hunter2",
+    '"accessToken":"hunter2"',
+    "Authorization: Basic aHVudGVyMg==hunter2",
+    "postgres://u:pa/hunter2@h/db",
+    "postgres://u:p@hunter2@h/db",
+    "sbp_hunter2",
+    "apiKey: hunter2",
+  ]
+) {
+  Deno.test(`a log shows no credential: ${text.split("hunter2")[0]}…`, () => {
+    assertFalse(redact(text).includes("hunter2"), redact(text));
+  });
+}

@@ -221,3 +221,53 @@ Deno.test("at beforeunload the pools refuse at once and let what runs finish", a
   const answer = await running;
   assertEquals([answer.status, await answer.json()], [200, ["done"]]);
 });
+
+Deno.test("the place of a caller who left is free once the work given to waitUntil is done", async () => {
+  const caller = new AbortController();
+  const background = Promise.withResolvers<void>();
+  await using rig = setUp(async (_request, context) => {
+    context.waitUntil(background.promise);
+    return Response.json(await context.supabase.from("a").select());
+  });
+  rig.project.answer = () => new Promise(() => {});
+  const answer = rig.fetch("/f", { signal: caller.signal });
+  const active = () => rig.service.getPoolStats().activeConnections;
+  while (rig.project.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  caller.abort();
+  assertEquals(active(), 1);
+  background.resolve();
+  await answer;
+  assertEquals(active(), 0);
+});
+
+Deno.test("whatever is thrown, and whatever becomes of the log, there is an answer", async () => {
+  const getter = Object.defineProperty({}, "message", {
+    get() {
+      throw new Error("bad getter");
+    },
+  });
+  const odd = [
+    Object.assign(new Error("x"), { message: 42 }),
+    Object.assign(new Error("x"), { stack: ["a"] }),
+    Object.assign(new Error("x"), { name: 10n }),
+    { message: Object.create(null) },
+    Object.create(null),
+    getter,
+    undefined,
+  ];
+  for (const thrown of odd) {
+    await using rig = setUp((_request, { waitUntil }) => {
+      waitUntil(Promise.reject(thrown));
+      throw thrown;
+    });
+    const response = await rig.fetch("/f");
+    assertEquals([response.status, (await response.json()).code], [500, "INTERNAL_ERROR"]);
+    assertEquals(rig.log.length, 2);
+    assert(rig.log.every((line) => JSON.parse(line).level === "error"));
+  }
+  const log = () => {
+    throw new Error("the log is full");
+  };
+  await using rig = setUp(() => Promise.reject(new Error("x")), {}, { log });
+  assertEquals((await rig.fetch("/f")).status, 500);
+});

@@ -193,8 +193,7 @@ export async function work(task: Task): Promise<string[]> {
       await deface(supabase, actor);
       return await askElse(supabase, actor, nextCall(), random);
     case "lease": {
-      // A pool is bound to its caller: nothing that is asked of it changes that.
-      await using lease = await context.pool.lease(random.chance(0.5) ? { identity: "anonymous" } : {});
+      await using lease = await context.pool.lease();
       await deface(lease.client, actor);
       return await ask(lease.client, actor, nextCall());
     }

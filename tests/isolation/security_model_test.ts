@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
+import { IdentityError } from "../../shared/supabase/mod.ts";
 import { readEnvironment, SupabaseService, type Variables } from "../../shared/services/mod.ts";
 import { type PooledHandler, type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";
 import { JWT_SECRET } from "../http/fake_pools.ts";
@@ -109,7 +110,8 @@ Deno.test("a service_role token offered to a user's view is never sent, however 
   for (const [what, offer] of Object.entries(offers)) {
     await using rig = setUp(async (_request, { supabase, pool }) => {
       await offer(supabase as unknown as Inside);
-      await using lease = await pool.lease({ identity: { token: serviceRole } });
+      await assertRejects(() => pool.lease({ identity: { token: serviceRole } }), IdentityError);
+      await using lease = await pool.lease();
       await offer(lease.client as unknown as Inside);
       return new Response();
     });
@@ -185,4 +187,27 @@ Deno.test("when the project changes its key, the old one's tokens reach nothing,
   } finally {
     await server.shutdown();
   }
+});
+
+Deno.test("a pool that one request kept lends nothing to another one, whether or not the first is over", async () => {
+  let kept: { lease(): Promise<AsyncDisposable> } | undefined;
+  let first = Promise.withResolvers<void>();
+  let held = false;
+  await using rig = setUp(async (_request, { pool }) => {
+    if (kept) {
+      await assertRejects(async () => await kept?.lease(), IdentityError, "another request");
+      return new Response();
+    }
+    kept = pool;
+    if (held) await first.promise;
+    return new Response();
+  });
+  const [ann, bob] = [await key.sign(), await key.sign({ sub: "11111111-1111-4111-8111-111111111111" })];
+  assertEquals([await rig.ask(ann), await rig.ask(bob)], [200, 200], "over");
+  [kept, held, first] = [undefined, true, Promise.withResolvers()];
+  const asked = rig.ask(ann);
+  while (!kept) await new Promise((resolve) => setTimeout(resolve, 1));
+  assertEquals(await rig.ask(bob), 200, "under way");
+  first.resolve();
+  assertEquals([await asked, rig.arrived], [200, []]);
 });

@@ -63,11 +63,14 @@ Deno.test("a session has callsPerLease calls under way, whatever it leases", asy
   await deferred.end();
 });
 
-Deno.test("a session acts for its caller, and a lease cannot choose another one", async () => {
+Deno.test("a session acts for its caller, and a lease that is to act for another one is refused", async () => {
   await using made = rig();
   const [alice, bob] = [userToken("alice"), userToken("bob")];
   const session = made.pool.session({ identity: { token: alice }, apiKey: "sb_publishable_web" });
-  await using lease = await session.lease({ identity: { token: bob } });
+  for (const identity of [{ token: bob }, "anonymous", "admin"] as const) {
+    await assertRejects(() => session.lease({ identity }), IdentityError);
+  }
+  await using lease = await session.lease({ identity: { token: alice } });
   await lease.client.from("a").select();
   await lease.client.functions.invoke("f");
   await lease.client.storage.from("b").list();
