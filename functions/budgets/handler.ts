@@ -10,20 +10,17 @@
  * @module
  */
 import * as z from "zod";
+import { currencyField, nameField, pageFields, uuidField } from "../../shared/http/fields.ts";
 import { createRoutes, onlyMethods, serveRoutes } from "../../shared/http/hono.ts";
 import {
   created,
-  currencyField,
   type Database,
-  nameField,
-  pageFields,
   PooledBudgetService,
   privateJson,
   readJson,
   readParam,
   readQuery,
   type RuntimeOptions,
-  uuidField,
   withPooledSupabase,
 } from "../../shared/mod.ts";
 

@@ -11,19 +11,17 @@
  * @module
  */
 import * as z from "zod";
+import { nameField, pageFields, uuidField } from "../../shared/http/fields.ts";
 import { createRoutes, onlyMethods, serveRoutes } from "../../shared/http/hono.ts";
 import {
   created,
   type Database,
-  nameField,
-  pageFields,
   PooledCategoryService,
   privateJson,
   readJson,
   readParam,
   readQuery,
   type RuntimeOptions,
-  uuidField,
   withPooledSupabase,
 } from "../../shared/mod.ts";
 

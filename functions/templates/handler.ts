@@ -7,15 +7,14 @@
  * @module
  */
 import * as z from "zod";
+import { pageFields, uuidField } from "../../shared/http/fields.ts";
 import { createRoutes, onlyMethods, serveRoutes } from "../../shared/http/hono.ts";
 import {
   type Database,
-  pageFields,
   PooledTemplateService,
   readParam,
   readQuery,
   type RuntimeOptions,
-  uuidField,
   withPooledSupabase,
 } from "../../shared/mod.ts";
 

@@ -7,6 +7,7 @@
  * @module
  */
 import * as z from "zod";
+import { uuidField } from "../../shared/http/fields.ts";
 import { createRoutes, onlyMethods, type Routes, serveRoutes } from "../../shared/http/hono.ts";
 import { DirectPostgres } from "../../shared/http/postgres.ts";
 import {
@@ -18,7 +19,6 @@ import {
   readParam,
   RequestError,
   type RuntimeOptions,
-  uuidField,
   withPooledSupabase,
 } from "../../shared/mod.ts";
 import {

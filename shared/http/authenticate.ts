@@ -5,30 +5,15 @@
  * @module
  */
 import { extractCredentials, verifyAuth } from "@supabase/server/core";
-import type { AuthError, AuthModeWithKey, AuthResult, JWTClaims, SupabaseEnv } from "@supabase/server";
+import type { AuthError, AuthModeWithKey, AuthResult, JWTClaims } from "@supabase/server";
 import { decodeProtectedHeader } from "jose";
+import { type AuthenticateOptions, copyOptions } from "./authenticate_options.ts";
 import { deepFreeze } from "./deep_freeze.ts";
+import { invalidToken, type TokenFailure } from "./invalid_token.ts";
 import { JwksSource, type KeySet } from "./jwks_source.ts";
-import { invalidToken, type TokenFailure } from "./refusal.ts";
-import { createSecretVerifier, type ExpectedClaims, type SecretVerifier } from "./shared_secret.ts";
+import { createSecretVerifier, type SecretVerifier } from "./shared_secret.ts";
 import { TokenMemory, type VerifiedWith } from "./token_memory.ts";
 import { DEFAULT_USER_ROLES, toUserClaims, userTokenFailure } from "./user_token.ts";
-
-/** What a request's credentials are held against. */
-export interface AuthenticateOptions extends ExpectedClaims {
-  /** The modes to try, in order; the first match wins. */
-  readonly auth: AuthModeWithKey | readonly AuthModeWithKey[];
-  /** The project's keys and JWKS. */
-  readonly env: SupabaseEnv;
-  /** The secret of HS256 tokens. Without it, they are refused by `@supabase/server`. */
-  readonly jwtSecret?: string | undefined;
-  /** The roles a user's token may carry. Default: `authenticated`. */
-  readonly roles?: readonly string[] | undefined;
-  /** How long a verified token is remembered, in ms, 60,000 at most. Default: 0, not at all. */
-  readonly rememberTokensMs?: number | undefined;
-  /** The wall clock, in ms since the epoch. Default: `Date.now`. */
-  readonly now?: () => number;
-}
 
 /** Who is calling, or why the request is refused. */
 export type Verdict =
@@ -46,11 +31,6 @@ export interface Authenticate {
 interface Verified {
   readonly verdict: Verdict;
   readonly verifiedWith?: VerifiedWith | undefined;
-}
-
-/** The options' lists are the caller's own: what is checked is what was given when the handler was made. */
-function copy(expected: string | string[] | undefined): string | string[] | undefined {
-  return Array.isArray(expected) ? [...expected] : expected;
 }
 
 function kidOf(token: string): string | undefined {
@@ -71,7 +51,7 @@ function kidOf(token: string): string | undefined {
 export function createAuthenticate(options: AuthenticateOptions): Authenticate {
   const { env, roles = DEFAULT_USER_ROLES, jwtSecret, rememberTokensMs = 0, now = Date.now } = options;
   const modes: AuthModeWithKey[] = typeof options.auth === "string" ? [options.auth] : [...options.auth];
-  const [audience, issuer] = [copy(options.audience), copy(options.issuer)];
+  const { audience, issuer } = copyOptions(options);
   const expected = {
     ...(audience === undefined ? {} : { audience }),
     ...(issuer === undefined ? {} : { issuer }),

@@ -6,8 +6,9 @@
 import type { AuthModeWithKey, ErrorResponseConfig } from "@supabase/server";
 import { ConfigError } from "../pool/mod.ts";
 import { MIN_JWT_SECRET_BYTES, parseHandlerSettings } from "../services/mod.ts";
-import { type Authenticate, createAuthenticate } from "./authenticate.ts";
+import type { Authenticate } from "./authenticate.ts";
 import type { CorsOption } from "./cors.ts";
+import { createLazyAuthenticate } from "./lazy_authenticate.ts";
 import type { LogSink } from "./log.ts";
 import type { LeaseDefaults, PooledContext } from "./pooled_context.ts";
 import type { Runtime, RuntimeOptions } from "./runtime.ts";
@@ -95,7 +96,7 @@ export function prepare<Database>(
   // The pool refuses the token of any other role again, when it lends.
   const roles = service.getConnectionPool().config.userRoles;
   const rules = { auth, audience, issuer, roles, jwtSecret, env: environment, rememberTokensMs };
-  const authenticate = createAuthenticate(rules);
+  const authenticate = createLazyAuthenticate(rules);
   runtime.life?.onMemoryLow(() => authenticate.forget());
   return {
     runtime,

@@ -7,7 +7,7 @@
 import { messageOf } from "../pool/mod.ts";
 import { type Clock, systemClock } from "../resilience/mod.ts";
 import type { PoolHealth } from "../supabase/mod.ts";
-import { createAuthenticate } from "./authenticate.ts";
+import { createLazyAuthenticate } from "./lazy_authenticate.ts";
 import { redact } from "./log.ts";
 import { problem } from "./problem.ts";
 import { lazyRuntime, type RequestPool, type Runtime, type RuntimeOptions } from "./runtime.ts";
@@ -110,7 +110,7 @@ function bodyOf(
 /** Whether the request carries one of the project's secret keys in `apikey`. */
 async function isOperator(request: Request, { environment }: Runtime<never>): Promise<boolean> {
   if (!request.headers.get("apikey") || Object.keys(environment.secretKeys).length === 0) return false;
-  const { auth } = await createAuthenticate({ auth: "secret:*", env: environment })(request);
+  const { auth } = await createLazyAuthenticate({ auth: "secret:*", env: environment })(request);
   return auth !== null;
 }
 

@@ -15,7 +15,7 @@ import { type PooledHandler, type PooledSupabaseOptions, prepare, type Prepared 
 import { answerHealth, isHealthPath } from "./health.ts";
 import { type HeaderStats, NO_POOL, stampPoolHeaders } from "./pool_headers.ts";
 import { problem } from "./problem.ts";
-import { isServerError, refusal } from "./refusal.ts";
+import { isServerError, loadMissingSecretKey, refusal } from "./refusal.ts";
 import { RequestScope, type ScopeEvents } from "./request_scope.ts";
 import { lazyRuntime, type Runtime } from "./runtime.ts";
 
@@ -94,6 +94,7 @@ export function createRequestHandler<Database>(
     if (health && request.url.includes("/health/pool") && isHealthPath(new URL(request.url).pathname)) {
       return await answerHealth(request, runtime as Runtime<never>);
     }
+    if (runtime.environment.secretKey === undefined) await loadMissingSecretKey();
     const onOver = runtime.life?.enter() ?? (() => {});
     const { auth, error } = await authenticate(request).catch((fault) => {
       onOver();

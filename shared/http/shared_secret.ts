@@ -7,7 +7,7 @@
  */
 import type { SupabaseEnv } from "@supabase/server";
 import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from "jose";
-import type { TokenFailure } from "./refusal.ts";
+import type { TokenFailure } from "./invalid_token.ts";
 
 /** Whom a token must be for and from; nothing is checked where nothing is given. */
 export interface ExpectedClaims {

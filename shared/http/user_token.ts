@@ -4,7 +4,7 @@
  * @module
  */
 import type { JWTClaims, UserClaims } from "@supabase/server";
-import type { TokenFailure } from "./refusal.ts";
+import type { TokenFailure } from "./invalid_token.ts";
 
 /** The role that Supabase Auth gives to signed-in users. */
 export const DEFAULT_USER_ROLES: readonly string[] = Object.freeze(["authenticated"]);

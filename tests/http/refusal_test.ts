@@ -8,7 +8,13 @@ import {
   MissingCredentialsError,
   MissingDefaultSecretKeyError,
 } from "@supabase/server";
-import { ERROR_CODE_HEADER, invalidToken, isServerError, throwMissingSecretKey } from "../../shared/http/refusal.ts";
+import { invalidToken } from "../../shared/http/invalid_token.ts";
+import {
+  ERROR_CODE_HEADER,
+  isServerError,
+  loadMissingSecretKey,
+  throwMissingSecretKey,
+} from "../../shared/http/refusal.ts";
 import { URL_OF_PROJECT } from "./fake_pools.ts";
 import { sharedSecretToken } from "./tokens.ts";
 
@@ -26,8 +32,9 @@ Deno.test("its header, and its errors", () => {
   }
 });
 
-Deno.test("a missing secret key", () => {
+Deno.test("a missing secret key", async () => {
   const keys = { publishableKeys: { default: "sb_publishable_a" }, secretKeys: {}, jwks: null };
+  await loadMissingSecretKey();
   const error = assertThrows(() => throwMissingSecretKey({ url: URL_OF_PROJECT, ...keys }), EnvError);
   const theirs = Errors[MissingDefaultSecretKeyError]([]);
   assertEquals([error.code, error.message], [theirs.code, theirs.message]);

@@ -3,7 +3,8 @@ import { assertEquals, assertFalse, assertStringIncludes, assertThrows } from "@
 import { FakeTime } from "@std/testing/time";
 import type { SupabaseEnv } from "@supabase/server";
 import fc from "fast-check";
-import { type AuthenticateOptions, createAuthenticate } from "../../shared/http/authenticate.ts";
+import { createAuthenticate } from "../../shared/http/authenticate.ts";
+import type { AuthenticateOptions } from "../../shared/http/authenticate_options.ts";
 import { deepFreeze } from "../../shared/http/deep_freeze.ts";
 import { JWKS_MAX_AGE_MS } from "../../shared/http/jwks_source.ts";
 import { type PooledContext, type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";

@@ -1,0 +1,64 @@
+/** What verifies credentials is loaded late, and decides as if it had been there from the first. */
+import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import { createAuthenticate } from "../../shared/http/authenticate.ts";
+import type { AuthenticateOptions } from "../../shared/http/authenticate_options.ts";
+import { createLazyAuthenticate } from "../../shared/http/lazy_authenticate.ts";
+import { URL_OF_PROJECT } from "./fake_pools.ts";
+import { sharedSecretToken } from "./tokens.ts";
+
+const ENV = {
+  url: URL_OF_PROJECT,
+  publishableKeys: { default: "sb_publishable_a" },
+  secretKeys: { default: "sb_secret_a" },
+  jwks: null,
+};
+
+function request(headers: HeadersInit = {}): Request {
+  return new Request("http://127.0.0.1/notes", { headers });
+}
+
+Deno.test("whatever the mode and the request, the verdict is the same", async () => {
+  const carried: HeadersInit[] = [
+    {},
+    { apikey: "sb_publishable_a" },
+    { apikey: "sb_publishable_b" },
+    { Authorization: `Bearer ${await sharedSecretToken()}` },
+    { Authorization: "Bearer nonsense", apikey: "sb_secret_a" },
+  ];
+  const modes: AuthenticateOptions["auth"][] = ["none", "publishable", ["none", "user"], ["user", "none"], "secret:*"];
+  const verdicts = { taken: 0, refused: 0 };
+  for (const auth of modes) {
+    const lazy = createLazyAuthenticate({ auth, env: ENV });
+    for (const headers of carried) {
+      const [ours, theirs] = await Promise.all([
+        lazy(request(headers)),
+        createAuthenticate({ auth, env: ENV })(request(headers)),
+      ]);
+      assertEquals(ours.auth, theirs.auth);
+      assertEquals([ours.error?.code, ours.error?.status], [theirs.error?.code, theirs.error?.status]);
+      verdicts[ours.auth ? "taken" : "refused"]++;
+    }
+  }
+  assert(verdicts.taken > 5 && verdicts.refused > 5, JSON.stringify(verdicts));
+});
+
+Deno.test("requests that come while it is loaded are answered, tokens are remembered, the lists are those that were given", async () => {
+  const audience = ["notes"];
+  const jwtSecret = "a-secret-of-32-bytes-and-some-more";
+  let checks = 0;
+  const authenticate = createLazyAuthenticate({
+    ...{ auth: "user", env: ENV, jwtSecret, audience, rememberTokensMs: 60_000 },
+    now: () => (checks++, Date.now()),
+  });
+  audience[0] = "others";
+  const token = await sharedSecretToken({ aud: "notes" }, { secret: jwtSecret });
+  const bearer = () => authenticate(request({ Authorization: `Bearer ${token}` }));
+  const [one, other] = await Promise.all([bearer(), bearer()]);
+  assertEquals([one.error, other.error], [null, null]);
+  assert(checks > 0);
+  const [first, second] = [await bearer(), await bearer()];
+  assertStrictEquals(first.auth, second.auth);
+  authenticate.forget();
+  const third = await bearer();
+  assert(third.auth !== null && third.auth !== first.auth);
+});
