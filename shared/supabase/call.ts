@@ -6,9 +6,10 @@
 import type { Clock, Timer } from "../resilience/mod.ts";
 import { LeaseReleasedError } from "../pool/mod.ts";
 import { RequestTimeoutError } from "./errors.ts";
+import type { TurnTaker } from "./turns.ts";
 
 /**
- * How long an answer may lie unread after its lease was ended, in ms. Whoever
+ * How long an answer may lie unread when its lease was ended, or its turn is wanted, in ms. Whoever
  * passes an answer on begins to read it at once, in the same turn of the event
  * loop; one that lies there longer has been dropped, as clients drop the bodies
  * of errors. Long enough for a busy isolate, short beside any request.
@@ -19,7 +20,7 @@ export const UNREAD_GRACE_MS = 100;
 export interface CallLimits {
   /** Each ends the call when it aborts. */
   readonly links: readonly AbortSignal[];
-  /** How long the call may take, its body included, in ms. */
+  /** How long the call may take from when it is sent, its body included, in ms. */
   readonly timeoutMs: number;
   readonly clock: Clock;
   /** Told once, when the call is over: its answer read to the end, cancelled, failed or cut. */
@@ -29,22 +30,25 @@ export interface CallLimits {
 }
 
 /** One call, from before it is sent until its answer's body has been read. It leaves no timer and no listener. */
-export class Call {
+export class Call implements TurnTaker {
   readonly #limits: CallLimits;
   readonly #controller = new AbortController();
-  readonly #timer: Timer;
+  #timer: Timer | undefined = undefined;
   readonly #abort = (event: Event): void => this.cut((event.target as AbortSignal).reason);
   #grace: Timer | undefined = undefined;
+  #giveBackTurn: (() => void) | undefined = undefined;
+  #turnGrace: Timer | undefined = undefined;
   #answer: "awaited" | "unread" | "begun" | "over" = "awaited";
 
-  /** Begins the call's time. */
   constructor(limits: CallLimits) {
     this.#limits = limits;
     for (const link of limits.links) link.addEventListener("abort", this.#abort);
-    this.#timer = limits.clock.setTimer(
-      () => this.cut(new RequestTimeoutError(limits.timeoutMs)),
-      limits.timeoutMs,
-    );
+  }
+
+  /** Begins the call's time: it is about to be sent. */
+  begin(): void {
+    const { clock, timeoutMs } = this.#limits;
+    this.#timer = clock.setTimer(() => this.cut(new RequestTimeoutError(timeoutMs)), timeoutMs);
   }
 
   /** Aborts when the call is cut. */
@@ -62,13 +66,21 @@ export class Call {
 
   /** There is an answer, and nobody has read of it yet. */
   answered(): void {
-    if (this.#answer === "awaited") this.#answer = "unread";
+    if (this.#answer !== "awaited") return;
+    this.#answer = "unread";
+    if (this.#giveBackTurn) this.wanted(this.#giveBackTurn);
+  }
+
+  wanted(giveBack: () => void): void {
+    this.#giveBackTurn = giveBack;
+    if (this.#answer === "unread") this.#turnGrace ??= this.#limits.clock.setTimer(giveBack, UNREAD_GRACE_MS);
   }
 
   /** Somebody reads the answer, or has taken its body. */
   begun(): void {
     if (this.#answer !== "over") this.#answer = "begun";
     this.#grace?.cancel();
+    this.#turnGrace?.cancel();
   }
 
   /** Something went wrong with the body. */
@@ -81,8 +93,9 @@ export class Call {
   over(): void {
     if (this.#answer === "over") return;
     this.#answer = "over";
-    this.#timer.cancel();
+    this.#timer?.cancel();
     this.#grace?.cancel();
+    this.#turnGrace?.cancel();
     for (const link of this.#limits.links) link.removeEventListener("abort", this.#abort);
     this.#limits.onOver(this);
   }

@@ -174,6 +174,7 @@ export class LeaseCalls {
       const taken = this.#place?.take?.();
       if (taken) await race(taken, call.signal);
       call.signal.throwIfAborted();
+      call.begin();
       const given = new Headers(request.headers);
       const complete = (headers: Headers) => this.#complete(headers);
       const answer = await sendWithin({ request, headers: given, complete, signal: call.signal, baseUrl, send });

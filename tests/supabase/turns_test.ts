@@ -1,0 +1,63 @@
+/** Calls of one lease that wait for each other. */
+import { assertEquals } from "@std/assert";
+import { UNREAD_GRACE_MS } from "../../shared/supabase/call.ts";
+import { settle } from "../support/fake_clock.ts";
+import { calling, URL_OF_X } from "./calling.ts";
+
+Deno.test("an answer that nobody reads keeps no call from its turn, and can be read all the same", async () => {
+  const { calls, clock, sent } = calling({ callsPerLease: 1, requestTimeoutMs: 10_000 });
+  const dropped = calls.fetch(URL_OF_X);
+  await settle();
+  const next = calls.fetch(URL_OF_X);
+  const third = calls.fetch(URL_OF_X);
+  sent[0]?.answer(new Response("late"));
+  const response = await dropped;
+  await clock.advance(UNREAD_GRACE_MS - 1);
+  assertEquals(sent.length, 1);
+  await clock.advance(1);
+  assertEquals(sent.length, 2);
+  sent[1]?.answer(new Response("b"));
+  await next;
+  await clock.advance(UNREAD_GRACE_MS);
+  assertEquals(sent.length, 3);
+  sent[2]?.answer(new Response("c"));
+  assertEquals(await Promise.all([response.text(), (await third).text()]), ["late", "c"]);
+  calls.end();
+  assertEquals(clock.timers, 0);
+});
+
+Deno.test("an answer that is being read keeps its turn, however long that takes", async () => {
+  const { calls, clock, sent } = calling({ callsPerLease: 1, requestTimeoutMs: 10_000 });
+  const slow = calls.fetch(URL_OF_X);
+  await settle();
+  const next = calls.fetch(URL_OF_X);
+  const end = Promise.withResolvers<void>();
+  sent[0]?.answer(new Response(new ReadableStream({ pull: (c) => end.promise.then(() => c.close()) })));
+  const text = (await slow).text();
+  await clock.advance(UNREAD_GRACE_MS * 50);
+  assertEquals(sent.length, 1);
+  end.resolve();
+  await text;
+  await settle();
+  assertEquals(sent.length, 2);
+  calls.end();
+  await next.catch(() => {});
+});
+
+Deno.test("a call's time begins when it is sent, not while it waits for its turn or its place", async () => {
+  const place = Promise.withResolvers<void>();
+  const { calls, clock, sent } = calling({ callsPerLease: 1, requestTimeoutMs: 1_000, take: () => place.promise });
+  const first = calls.fetch(URL_OF_X);
+  await settle();
+  await clock.advance(5_000);
+  place.resolve();
+  await settle();
+  const second = calls.fetch(URL_OF_X);
+  await clock.advance(900);
+  sent[0]?.answer(new Response("a"));
+  assertEquals(await (await first).text(), "a");
+  await settle();
+  await clock.advance(900);
+  sent[1]?.answer(new Response("b"));
+  assertEquals(await (await second).text(), "b");
+});
