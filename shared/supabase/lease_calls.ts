@@ -9,7 +9,8 @@ import { LeaseReleasedError } from "../pool/mod.ts";
 import { Call } from "./call.ts";
 import type { Credentials } from "./identity.ts";
 import { projectRequest, sendWithin } from "./project_request.ts";
-import { trackBody, trackText } from "./tracked_body.ts";
+import { trackText } from "./text_answer.ts";
+import { trackBody } from "./tracked_body.ts";
 import { Turns } from "./turns.ts";
 
 /** What the calls of every lease of a pool run on. */

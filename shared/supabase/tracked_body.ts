@@ -26,7 +26,7 @@ type Bytes = Uint8Array<ArrayBuffer>;
 type Reading = "arrayBuffer" | "blob" | "bytes" | "formData" | "json" | "text";
 
 /** Statuses that never have a body (Fetch standard, "null body status"). */
-const WITHOUT_BODY = [101, 103, 204, 205, 304];
+export const WITHOUT_BODY: readonly number[] = [101, 103, 204, 205, 304];
 
 /**
  * `response`, watched. It is a response to everything that takes one, a server
@@ -41,25 +41,8 @@ export function trackBody(response: Response, method: string, origin: Origin, wa
   return new TrackedResponse(response, response.body, origin, watcher);
 }
 
-/**
- * {@linkcode trackBody} at a fifth of its cost, for a reader that reads `text()`
- * and nothing else, as postgrest-js does. The answer is the one that came, and
- * `watcher` is told of no other way to read it.
- */
-export function trackText(response: Response, method: string, origin: Origin, watcher: BodyWatcher): Response {
-  if (method === "HEAD" || origin.redirected || response.status > 599 || response.body === null) {
-    return trackBody(response, method, origin, watcher);
-  }
-  const { text } = response;
-  response.text = () => {
-    watcher.begun();
-    return readWhole(() => text.call(response), watcher);
-  };
-  return response;
-}
-
 /** What `read` gives, and word of its end to `watcher`, which can cut it short. */
-function readWhole<T>(read: () => Promise<T>, watcher: BodyWatcher): Promise<T> {
+export function readWhole<T>(read: () => Promise<T>, watcher: BodyWatcher): Promise<T> {
   const { signal } = watcher;
   return new Promise<T>((resolve, reject) => {
     const abort = () => reject(signal.reason);

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import { type BodyWatcher, trackBody, trackText } from "../../shared/supabase/tracked_body.ts";
+import { type BodyWatcher, trackBody } from "../../shared/supabase/tracked_body.ts";
 
 const ORIGIN = { url: "http://project.test/x", redirected: true };
 
@@ -224,44 +224,4 @@ Deno.test("a server that is handed the answer reads it, and it is over", async (
   await over.promise;
   assertEquals(told, ["begun"]);
   await server.shutdown();
-});
-
-Deno.test("an answer that is read as text is the one that came, and says when it has been read", async () => {
-  const { told, watching } = watcher();
-  const came = new Response("rows");
-  const response = trackText(came, "GET", { ...ORIGIN, redirected: false }, watching);
-  assertStrictEquals(response, came);
-  assertEquals(told, []);
-  const text = response.text();
-  assertEquals(told, ["begun"]);
-  assertEquals([await text, told], ["rows", ["begun", "over"]]);
-  await assertRejects(() => response.text(), TypeError);
-});
-
-Deno.test("read as text, a body that breaks off or is cut says so", async () => {
-  const origin = { ...ORIGIN, redirected: false };
-  const broken = watcher();
-  const response = trackText(new Response(stream([bytes("a")], new Error("gone"))), "GET", origin, broken.watching);
-  await assertRejects(() => response.text(), Error, "gone");
-  assertEquals(broken.told, ["begun", "failed: gone"]);
-  for (const early of [true, false]) {
-    const { controller, watching } = watcher();
-    const endless = trackText(new Response(new ReadableStream()), "GET", origin, watching);
-    if (early) controller.abort(new Error("cut"));
-    const text = endless.text();
-    controller.abort(new Error("cut"));
-    await assertRejects(() => text, Error, "cut");
-  }
-});
-
-Deno.test("read as text, what has no body, came from elsewhere or is no status is treated as ever", () => {
-  const origin = { ...ORIGIN, redirected: false };
-  for (const [body, method] of [[null, "GET"], ["", "HEAD"]] as const) {
-    const { told, watching } = watcher();
-    trackText(new Response(body), method, origin, watching);
-    assertEquals(told, ["over"]);
-  }
-  assertEquals(trackText(new Response("x"), "GET", ORIGIN, watcher().watching).url, ORIGIN.url);
-  const odd = Object.defineProperty(new Response("x"), "status", { value: 700 });
-  assertEquals(trackText(odd, "GET", origin, watcher().watching).status, 500);
 });

@@ -1,0 +1,81 @@
+import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { trackText } from "../../shared/supabase/text_answer.ts";
+import type { BodyWatcher } from "../../shared/supabase/tracked_body.ts";
+
+const ORIGIN = { url: "http://project.test/x", redirected: true };
+
+/** A watcher that writes down what it is told. */
+function watcher() {
+  const told: string[] = [];
+  const controller = new AbortController();
+  const watching: BodyWatcher = {
+    signal: controller.signal,
+    begun: () => told.push("begun"),
+    over: () => told.push("over"),
+    failed: (error) => told.push(`failed: ${error instanceof Error ? error.message : error}`),
+  };
+  return { told, controller, watching };
+}
+
+/** A body that breaks off after its first chunk. */
+function brokenOff(error: Error): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const chunks = [new TextEncoder().encode("a")];
+  return new ReadableStream({
+    pull(controller) {
+      const chunk = chunks.shift();
+      if (chunk) controller.enqueue(chunk);
+      else controller.error(error);
+    },
+  }, { highWaterMark: 0 });
+}
+
+Deno.test("an answer that is read as text says when it has been read", async () => {
+  const { told, watching } = watcher();
+  const response = trackText(new Response("rows"), "GET", { ...ORIGIN, redirected: false }, watching);
+  assertEquals(told, []);
+  const text = response.text();
+  assertEquals(told, ["begun"]);
+  assertEquals([await text, told], ["rows", ["begun", "over"]]);
+  await assertRejects(() => response.text(), TypeError);
+});
+
+Deno.test("an answer that is read as text has all that the one that came has", async () => {
+  const came = new Response("rows", { status: 206, statusText: "Part", headers: { "content-range": "0-1/2" } });
+  const response = trackText(came, "GET", { ...ORIGIN, redirected: false }, watcher().watching);
+  assert(response instanceof Response);
+  for (const name of ["ok", "status", "statusText", "headers", "type", "url", "redirected", "body"] as const) {
+    assertStrictEquals(response[name], came[name], name);
+  }
+  assertEquals(response.bodyUsed, false);
+  await assertRejects(() => response.clone().json(), SyntaxError);
+  assertEquals(await new Response(response.body, response).text(), "rows");
+  assertEquals(response.bodyUsed, true);
+});
+
+Deno.test("read as text, a body that breaks off or is cut says so", async () => {
+  const origin = { ...ORIGIN, redirected: false };
+  const broken = watcher();
+  const response = trackText(new Response(brokenOff(new Error("gone"))), "GET", origin, broken.watching);
+  await assertRejects(() => response.text(), Error, "gone");
+  assertEquals(broken.told, ["begun", "failed: gone"]);
+  for (const early of [true, false]) {
+    const { controller, watching } = watcher();
+    const endless = trackText(new Response(new ReadableStream()), "GET", origin, watching);
+    if (early) controller.abort(new Error("cut"));
+    const text = endless.text();
+    controller.abort(new Error("cut"));
+    await assertRejects(() => text, Error, "cut");
+  }
+});
+
+Deno.test("read as text, what has no body, came from elsewhere or is no status is treated as ever", () => {
+  const origin = { ...ORIGIN, redirected: false };
+  for (const [body, method] of [[null, "GET"], ["", "HEAD"]] as const) {
+    const { told, watching } = watcher();
+    trackText(new Response(body, body === null ? { status: 204 } : {}), method, origin, watching);
+    assertEquals(told, ["over"]);
+  }
+  assertEquals(trackText(new Response("x"), "GET", ORIGIN, watcher().watching).url, ORIGIN.url);
+  const odd = Object.defineProperty(new Response("x"), "status", { value: 700 });
+  assertEquals(trackText(odd, "GET", origin, watcher().watching).status, 500);
+});
