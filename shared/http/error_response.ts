@@ -51,6 +51,14 @@ export function isApiError(error: unknown): boolean {
     ["message", "code", "details", "hint"].every((member) => member in error) && !(error instanceof ServiceError);
 }
 
+/** The errors of the project that the other clients of supabase-js return, by name: their classes are theirs. */
+const OF_CLIENTS = new Set(["StorageApiError", "AuthApiError", "FunctionsHttpError", "FunctionsRelayError"]);
+
+/** Whether the project answered auth-js, storage-js or functions-js so. */
+function isClientError(error: unknown): boolean {
+  return error instanceof Error && OF_CLIENTS.has(error.name) && !(error instanceof ServiceError);
+}
+
 /** What the caller is told of an error nobody foresaw: nothing of its insides. */
 function internal(code = "INTERNAL_ERROR"): Response {
   return problem({ status: 500, code, title: "Internal server error", detail: "The server met an unexpected error" });
@@ -61,7 +69,8 @@ function internal(code = "INTERNAL_ERROR"): Response {
  *
  * - a {@linkcode RequestError}, of `readJson` and its like, says its answer itself;
  * - a {@linkcode ServiceError} keeps its status, code, message and hint, and so
- *   does an error of the Data API thrown as supabase-js returned it;
+ *   does an error of the Data API, Auth, Storage or a function thrown as
+ *   supabase-js returned it;
  * - what a moment of load or a shutdown causes is 503 with `Retry-After`
  *   (`ACQUIRE_TIMEOUT`, `QUEUE_FULL`, `POOL_CLOSED`, `CIRCUIT_OPEN`, …);
  * - a call the project did not answer in time is 504 (`REQUEST_TIMEOUT`), and so
@@ -75,7 +84,7 @@ function internal(code = "INTERNAL_ERROR"): Response {
 export function errorResponse(error: unknown): Response {
   if (error instanceof RequestError) return error.toResponse();
   if (error instanceof ServiceError) return serviceProblem(error);
-  if (isApiError(error)) return errorResponse(toServiceError(error));
+  if (isApiError(error) || isClientError(error)) return errorResponse(toServiceError(error));
   if (!(error instanceof PoolError)) return internal();
   const answer = Object.hasOwn(BY_CODE, error.code) ? BY_CODE[error.code] : undefined;
   if (answer === undefined) return databaseProblem(error) ?? internal(error.code);

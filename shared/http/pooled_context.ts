@@ -55,7 +55,7 @@ export interface PooledContext<Database> {
    * with `await using`, and give work that goes on to `waitUntil`.
    */
   readonly pool: RequestClientPool<Database>;
-  /** The same of the admin pool. Reading it throws where no secret key is configured. */
+  /** The same of the admin pool. Any use of it throws where no secret key is configured. */
   readonly adminPool: RequestClientPool<Database>;
   /**
    * Lets `promise` outlive the answer: `supabase`, `supabaseAdmin` and leases

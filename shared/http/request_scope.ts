@@ -5,7 +5,7 @@
  */
 import type { AuthMode, AuthResult, SupabaseEnv } from "@supabase/server";
 import type { SupabaseClient } from "@supabase/supabase-js";
-import type { AcquireOptions } from "../pool/mod.ts";
+import { type AcquireOptions, PoolError } from "../pool/mod.ts";
 import { toServiceError } from "../services/mod.ts";
 import {
   type ClientSession,
@@ -34,10 +34,10 @@ function edgeRuntime(): Background | undefined {
   return known ? runtime as Background : undefined;
 }
 
-/** Stands where the admin client would be, so that a handler may name it without using it. */
-function missingAdmin<Client extends object>(env: SupabaseEnv): Client {
+/** Stands where the admin's client or pool would be, so that a handler may name it without using it. */
+function missingAdmin<Admin extends object>(env: SupabaseEnv): Admin {
   const refuse = () => throwMissingSecretKey(env);
-  return new Proxy<Client>({} as Client, { get: refuse, set: refuse, has: refuse });
+  return new Proxy<Admin>({} as Admin, { get: refuse, set: refuse, has: refuse });
 }
 
 function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
@@ -137,8 +137,9 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   /** The context's `adminPool`. */
   get adminPool(): RequestClientPool<Database> {
     const { environment } = this.#runtime;
-    if (environment.secretKey === undefined) throwMissingSecretKey(environment);
-    return this.#adminPool ??= this.#poolOf(this.#adminSession());
+    return this.#adminPool ??= environment.secretKey === undefined
+      ? missingAdmin<RequestClientPool<Database>>(environment)
+      : this.#poolOf(this.#adminSession());
   }
 
   /** Whether the caller went away before the handler answered. */
@@ -167,6 +168,11 @@ export class RequestScope<Database> implements LazyMembers<Database> {
     for (const { client } of this.#leases) {
       const failure = transportFailure(client, error);
       if (failure !== undefined) return toServiceError(failure);
+    }
+    // What storage-js and functions-js wrap they keep.
+    for (const member of ["context", "originalError"]) {
+      const inner: unknown = typeof error === "object" && error !== null ? Reflect.get(error, member) : undefined;
+      if (inner instanceof PoolError) return inner;
     }
     return error;
   }

@@ -83,7 +83,13 @@ function sourceOf(failure: unknown): unknown {
 
 function apiError(failure: unknown): ApiError {
   const error = sourceOf(failure);
-  const status = [memberOf(error, "status"), memberOf(failure, "status")].find((each) => typeof each === "number");
+  // functions-js keeps the answer itself.
+  const statuses = [
+    memberOf(error, "status"),
+    memberOf(failure, "status"),
+    memberOf(memberOf(error, "context"), "status"),
+  ];
+  const status = statuses.find((each) => typeof each === "number");
   return {
     code: text(memberOf(error, "code")) ?? "",
     message: text(memberOf(error, "message")) ?? "",

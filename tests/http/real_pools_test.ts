@@ -271,3 +271,33 @@ Deno.test("whatever is thrown, and whatever becomes of the log, there is an answ
   await using rig = setUp(() => Promise.reject(new Error("x")), {}, { log });
   assertEquals((await rig.fetch("/f")).status, 500);
 });
+
+Deno.test("what storage, functions and auth return when they fail has the answer of a query that fails so", async (t) => {
+  type Ask = (context: PooledContext<unknown>) => Promise<{ error: unknown }>;
+  const asks: Record<string, Ask> = {
+    query: async ({ supabase }) => await supabase.from("a").select(),
+    function: async ({ supabase }) => await supabase.functions.invoke("f"),
+    storage: async ({ supabase }) => await supabase.storage.from("b").list(),
+    auth: async ({ supabaseAdmin }) => await supabaseAdmin.auth.admin.listUsers(),
+  };
+  for (const [name, ask] of Object.entries(asks)) {
+    await t.step(name, async () => {
+      await using rig = setUp(async (_request, context) => {
+        const { error } = await ask(context);
+        throw error;
+      }, { POOL_MAX_CONNECTIONS: "1", POOL_ACQUIRE_TIMEOUT_MS: "250", POOL_REQUEST_TIMEOUT_MS: "50" });
+      const answer = async () => {
+        const response = await rig.fetch("/f");
+        return [response.status, (await response.json()).code];
+      };
+      rig.project.answer = () =>
+        Response.json({ message: "no", error: "no", code: "no", details: null, hint: null }, { status: 404 });
+      assertEquals((await answer())[0], 404);
+      if (name === "auth") return; // auth-js makes texts of what else goes wrong
+      rig.project.answer = () => new Promise(() => {});
+      assertEquals(await answer(), [504, "REQUEST_TIMEOUT"]);
+      await using _held = await rig.service.getConnectionPool().lease();
+      assertEquals(await answer(), [503, "ACQUIRE_TIMEOUT"]);
+    });
+  }
+});

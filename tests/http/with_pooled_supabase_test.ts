@@ -251,7 +251,8 @@ Deno.test("without a secret key the admin client may be named but not used", asy
   const named = setUp((_request, { supabaseAdmin }) => Response.json(typeof supabaseAdmin), { variables });
   assertEquals((await named.send()).status, 200);
   const used = setUp((_request, context) => {
-    assertThrows(() => context.adminPool, Error, "secret key");
+    assertThrows(() => context.adminPool.getStats(), Error, "secret key");
+    assertEquals({ ...context }.authMode, context.authMode);
     return Response.json(context.supabaseAdmin.from("x"));
   }, { variables });
   const response = await used.send();
