@@ -63,12 +63,17 @@ export class DeferredClient<Database> implements DeferredLease<Database>, PlaceU
   }
 
   #take(): Promise<void> | undefined {
-    return this.#held ? undefined : this.#entering ??= this.#enter();
+    if (this.#held) return undefined;
+    if (this.#entering) return this.#entering;
+    const entered = this.#place.enter(this, this.#options);
+    if (entered) return this.#entering = this.#await(entered);
+    this.#held = true;
+    return undefined;
   }
 
-  async #enter(): Promise<void> {
+  async #await(entered: Promise<void>): Promise<void> {
     try {
-      await this.#place.enter(this, this.#options);
+      await entered;
       this.#held = true;
     } finally {
       // A call that fails for want of a place leaves the next one free to try.

@@ -9,12 +9,13 @@ import {
   LateReleaseError,
   type Lease,
   LeaseRevokedError,
+  type ResourcePool,
 } from "../pool/mod.ts";
 import type { PooledClient } from "./pooled_client.ts";
 import { Turns } from "./turns.ts";
 
-/** Takes a place in the pool. */
-export type AcquirePlace = (options: AcquireOptions) => Promise<Lease<PooledClient>>;
+/** Where the places are. */
+export type Places = Pick<ResourcePool<PooledClient>, "lease" | "tryLease">;
 
 /** Somebody who works in the place. */
 export interface PlaceUser {
@@ -37,7 +38,7 @@ interface Wait {
 export class SharedPlace {
   /** How many calls run in it at once. */
   readonly turns: Turns;
-  readonly #acquire: AcquirePlace;
+  readonly #places: Places;
   readonly #signal: AbortSignal | undefined;
   readonly #users = new Set<PlaceUser>();
   #lease: Lease<PooledClient> | undefined = undefined;
@@ -47,8 +48,8 @@ export class SharedPlace {
   #waitedMs = 0;
 
   /** @param signal Ends the wait for it when it aborts. */
-  constructor(acquire: AcquirePlace, callsAtOnce: number, signal?: AbortSignal | undefined) {
-    this.#acquire = acquire;
+  constructor(places: Places, callsAtOnce: number, signal?: AbortSignal | undefined) {
+    this.#places = places;
     this.#signal = signal;
     this.turns = new Turns(callsAtOnce);
   }
@@ -60,12 +61,13 @@ export class SharedPlace {
 
   /**
    * Lets `user` in; to be followed by {@linkcode leave}. `undefined` where the
-   * place is held already. The options count for who comes first and has to wait.
+   * place is held already, or free. The options count for who comes first and has to wait.
    *
    * @throws what acquiring from the pool throws.
    */
   enter(user: PlaceUser, options: AcquireOptions): Promise<void> | undefined {
     if (this.#lost) return Promise.reject(this.#lost.reason);
+    if (!this.#lease && !this.#wait) this.#takeFree(options);
     this.#users.add(user);
     if (this.#lease) return undefined;
     return this.#enterWith(user, this.#wait ??= this.#begin(options));
@@ -103,13 +105,26 @@ export class SharedPlace {
     if (lease?.active) lease.release({ destroy });
   }
 
+  /** Takes a place without the trouble of a wait, if one is free. */
+  #takeFree({ lane, timeoutMs }: AcquireOptions): void {
+    // Whoever may not wait, or not so long, is told so whether there is a place or not.
+    if (timeoutMs !== undefined || this.#signal?.aborted) return;
+    const lease = this.#places.tryLease(lane);
+    if (lease) this.#hold(lease);
+  }
+
+  #hold(lease: Lease<PooledClient>): void {
+    this.#lease = lease;
+    lease.onLost = (reason) => this.#lose(reason);
+  }
+
   #begin(options: AcquireOptions): Wait {
     const controller = new AbortController();
     const abort = () => controller.abort(this.#signal?.reason);
     if (this.#signal?.aborted) abort();
     this.#signal?.addEventListener("abort", abort, { once: true });
     const wait: Wait = { controller, startMs: performance.now(), arrived: Promise.resolve() };
-    wait.arrived = this.#arrive(wait, this.#acquire({ ...options, signal: controller.signal }))
+    wait.arrived = this.#arrive(wait, this.#places.lease({ ...options, signal: controller.signal }))
       .finally(() => this.#signal?.removeEventListener("abort", abort));
     wait.arrived.catch(() => {}); // told to those who still wait
     return wait;
@@ -121,8 +136,7 @@ export class SharedPlace {
       if (this.#wait !== wait) return lease[Symbol.dispose](); // nobody waits for it any more
       // A shutdown may have taken it back since it was granted.
       if (!lease.active) throw new LeaseRevokedError();
-      this.#lease = lease;
-      lease.onLost = (reason) => this.#lose(reason);
+      this.#hold(lease);
     } finally {
       this.#waitedMs += performance.now() - wait.startMs;
       if (this.#wait === wait) this.#wait = undefined;

@@ -230,7 +230,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   }
 
   #place(signal: AbortSignal | undefined): SharedPlace {
-    return new SharedPlace((options) => this.#pool.lease(options), this.config.callsPerLease, signal);
+    return new SharedPlace(this.#pool, this.config.callsPerLease, signal);
   }
 
   #material(identity: Identity | undefined, apiKey?: string): ClientMaterial {
