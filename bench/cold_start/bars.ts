@@ -18,4 +18,5 @@ const over = (caseId: string, what: string): Bar<Metric> => ({
 export const BARS: readonly Bar<Metric>[] = [
   over("sources", "from sources: import and first answer, more than a bare client"),
   over("bundled", "bundled: import and first answer, more than a bare client"),
+  over("hosted", "bundled, on the Deno of the hosted runtime: import and first answer, more than a bare client"),
 ];

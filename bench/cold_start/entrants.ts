@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { certificateEnvironment, DENO_2_1 } from "../../local/deno_2_1/deno.ts";
 import { readModuleGraph } from "../../local/deploy/module_graph.ts";
 import type { Case, Measurement } from "../support/case.ts";
 import type { DataApiProcess } from "../support/child.ts";
@@ -52,17 +53,47 @@ export async function bundle(start: Start, folder: string): Promise<string> {
   return output;
 }
 
+/** Whose process it is. */
+export interface Runtime {
+  /** Path of its program. */
+  readonly program: string;
+  /** What it is told beside the rest. */
+  readonly flags: readonly string[];
+}
+
+/** The Deno that runs this. */
+export const THIS_DENO: Runtime = { program: Deno.execPath(), flags: [] };
+
+/**
+ * The Deno whose interfaces the hosted runtime offers, from npm. It reads
+ * neither our configuration nor our lock file; a bundle needs neither.
+ *
+ * @throws {Error} when npm cannot run it, with what it said.
+ */
+export async function hostedDeno(): Promise<Runtime> {
+  const { success, stdout, stderr } = await new Deno.Command("npx", {
+    args: ["-y", DENO_2_1, "eval", "--no-config", "--no-lock", "console.log(Deno.execPath())"],
+    cwd: new URL(".", import.meta.url),
+    env: { ...certificateEnvironment(), DENO_NO_UPDATE_CHECK: "1", DENO_NO_PACKAGE_JSON: "1", NO_COLOR: "1" },
+    stdin: "null",
+  }).output();
+  if (!success) throw new Error(`${DENO_2_1} does not run: ${new TextDecoder().decode(stderr)}`);
+  return { program: new TextDecoder().decode(stdout).trim(), flags: ["--no-config", "--no-lock"] };
+}
+
 /**
  * Starts a process that answers one request with the function in `module`.
  *
+ * @param runtime Whose process. Default: {@linkcode THIS_DENO}.
  * @throws {Error} when it fails, with what it said.
  */
 export async function startCold(
   module: string,
   { url }: Pick<DataApiProcess, "url">,
+  { program, flags }: Runtime = THIS_DENO,
 ): Promise<Required<Measurement<Metric>>> {
-  const command = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--no-check", "-A", FIRST_REQUEST, `file://${module}`],
+  const command = new Deno.Command(program, {
+    args: ["run", "--quiet", "--no-check", ...flags, "-A", FIRST_REQUEST, `file://${module}`],
     env: {
       SUPABASE_URL: url,
       SUPABASE_PUBLISHABLE_KEY: "sb_publishable_benchmark",
@@ -80,12 +111,13 @@ export async function startCold(
   return { processMs, importMs, answerMs, totalMs: importMs + answerMs };
 }
 
-/** A case whose entrants' modules are those that `pathOf` says. */
+/** A case whose entrants' modules are those that `pathOf` says, on `runtime`. */
 export function startCase(
   id: string,
   title: string,
   dataApi: Pick<DataApiProcess, "url">,
   pathOf: (start: Start) => string,
+  runtime: Runtime = THIS_DENO,
 ): Case<Metric> {
   return {
     id,
@@ -94,7 +126,7 @@ export function startCase(
     entrants: STARTS.map((start) => ({
       id: start.id,
       title: start.title,
-      measure: () => startCold(pathOf(start), dataApi),
+      measure: () => startCold(pathOf(start), dataApi, runtime),
     })),
   };
 }

@@ -4,16 +4,20 @@
  *
  * Every start is a process of its own, with Deno's caches warm; in a round each
  * function is started once, in an order drawn anew. A process tells how long it
- * loaded its function and how long the first answer took. Two forms of each:
+ * loaded its function and how long the first answer took. Three forms of each:
  *
  * - *from sources*, as on a developer's machine: each module is looked up and
  *   read by itself;
  * - *bundled into one file*, as what is deployed is: hosted isolates read no
  *   single modules from a disk. The bundler leaves out what is not used, of all
- *   functions alike.
+ *   functions alike;
+ * - *the same on the Deno of the hosted runtime*: a newer one loads its own
+ *   parts for timers and for the context of asynchronous calls when they are
+ *   first used, which a bare client does without.
  *
  * @module
  */
+import { DENO_2_1 } from "../../local/deno_2_1/deno.ts";
 import { judge } from "../support/bars.ts";
 import { startDataApi } from "../support/child.ts";
 import { type Bench, runBench } from "../support/command.ts";
@@ -22,10 +26,10 @@ import { Figures } from "../support/figures.ts";
 import { gather } from "../support/results.ts";
 import { runRounds, Samples } from "../support/rounds.ts";
 import { BARS } from "./bars.ts";
-import { bundle, loadedBy, type Metric, moduleOf, startCase, STARTS } from "./entrants.ts";
+import { bundle, hostedDeno, loadedBy, type Metric, moduleOf, type Start, startCase, STARTS } from "./entrants.ts";
 import { type ColdStartResults, plot, report } from "./report.ts";
 
-const CASE_IDS = ["sources", "bundled"];
+const CASE_IDS = ["sources", "bundled", "hosted"];
 
 const HELP = `Usage: deno task bench:cold_start [options]
 
@@ -56,10 +60,15 @@ const bench: Bench<ColdStartResults> = {
     try {
       const bundled = new Map<string, string>();
       for (const start of STARTS) bundled.set(start.id, await bundle(start, folder));
+      const bundleOf = ({ id }: Start) => bundled.get(id) ?? "";
+      const wanted = (id: string) => only.length === 0 || only.includes(id);
       const cases = [
         startCase("sources", "from sources", dataApi, moduleOf),
-        startCase("bundled", "bundled", dataApi, ({ id }) => bundled.get(id) ?? ""),
-      ].filter(({ id }) => only.length === 0 || only.includes(id));
+        startCase("bundled", "bundled", dataApi, bundleOf),
+        ...(wanted("hosted")
+          ? [startCase("hosted", `bundled, ${DENO_2_1}`, dataApi, bundleOf, await hostedDeno())]
+          : []),
+      ].filter(({ id }) => wanted(id));
       const samples = new Samples();
       const warmUps = 2;
       await runRounds(cases, samples, { rounds, warmUps, onRound: onRounds(rounds + warmUps) });

@@ -23,6 +23,7 @@ const columns = (caseId: string): Column<Metric>[] => [
 const PANELS: readonly Panel<Metric>[] = [
   { caseId: "sources", metric: "totalMs", title: "From sources: import and first answer, in ms" },
   { caseId: "bundled", metric: "totalMs", title: "Bundled into one file: import and first answer, in ms" },
+  { caseId: "hosted", metric: "totalMs", title: "Bundled, on the Deno of the hosted runtime, in ms" },
 ];
 
 function lines({ title, folders, packages }: Loaded): string {
@@ -35,6 +36,7 @@ export function report(results: ColdStartResults): string {
   return heading(results) +
     section("from sources", results, columns("sources"), medianOf) +
     section("bundled into one file", results, columns("bundled"), medianOf) +
+    section("bundled, on the Deno of the hosted runtime", results, columns("hosted"), medianOf) +
     `${results.loaded.map(lines).join("")}\n${verdicts(results.bars)}`;
 }
 
