@@ -59,26 +59,31 @@ export interface Runtime {
   readonly program: string;
   /** What it is told beside the rest. */
   readonly flags: readonly string[];
+  /** What stands in its environment beside the rest. */
+  readonly env: Readonly<Record<string, string>>;
 }
 
 /** The Deno that runs this. */
-export const THIS_DENO: Runtime = { program: Deno.execPath(), flags: [] };
+export const THIS_DENO: Runtime = { program: Deno.execPath(), flags: [], env: {} };
 
 /**
  * The Deno whose interfaces the hosted runtime offers, from npm. It reads
  * neither our configuration nor our lock file; a bundle needs neither.
  *
+ * @param cache A folder for its caches. They are its own: a Deno empties what one of another version has left, and
+ * every start would compile all there is.
  * @throws {Error} when npm cannot run it, with what it said.
  */
-export async function hostedDeno(): Promise<Runtime> {
+export async function hostedDeno(cache: string): Promise<Runtime> {
+  const env = { DENO_DIR: cache };
   const { success, stdout, stderr } = await new Deno.Command("npx", {
     args: ["-y", DENO_2_1, "eval", "--no-config", "--no-lock", "console.log(Deno.execPath())"],
     cwd: new URL(".", import.meta.url),
-    env: { ...certificateEnvironment(), DENO_NO_UPDATE_CHECK: "1", DENO_NO_PACKAGE_JSON: "1", NO_COLOR: "1" },
+    env: { ...env, ...certificateEnvironment(), DENO_NO_UPDATE_CHECK: "1", DENO_NO_PACKAGE_JSON: "1", NO_COLOR: "1" },
     stdin: "null",
   }).output();
   if (!success) throw new Error(`${DENO_2_1} does not run: ${new TextDecoder().decode(stderr)}`);
-  return { program: new TextDecoder().decode(stdout).trim(), flags: ["--no-config", "--no-lock"] };
+  return { program: new TextDecoder().decode(stdout).trim(), flags: ["--no-config", "--no-lock"], env };
 }
 
 /**
@@ -90,11 +95,12 @@ export async function hostedDeno(): Promise<Runtime> {
 export async function startCold(
   module: string,
   { url }: Pick<DataApiProcess, "url">,
-  { program, flags }: Runtime = THIS_DENO,
+  { program, flags, env }: Runtime = THIS_DENO,
 ): Promise<Required<Measurement<Metric>>> {
   const command = new Deno.Command(program, {
     args: ["run", "--quiet", "--no-check", ...flags, "-A", FIRST_REQUEST, `file://${module}`],
     env: {
+      ...env,
       SUPABASE_URL: url,
       SUPABASE_PUBLISHABLE_KEY: "sb_publishable_benchmark",
       SUPABASE_SECRET_KEY: "sb_secret_benchmark",

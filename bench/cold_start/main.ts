@@ -66,7 +66,7 @@ const bench: Bench<ColdStartResults> = {
         startCase("sources", "from sources", dataApi, moduleOf),
         startCase("bundled", "bundled", dataApi, bundleOf),
         ...(wanted("hosted")
-          ? [startCase("hosted", `bundled, ${DENO_2_1}`, dataApi, bundleOf, await hostedDeno())]
+          ? [startCase("hosted", `bundled, ${DENO_2_1}`, dataApi, bundleOf, await hostedDeno(`${folder}/cache`))]
           : []),
       ].filter(({ id }) => wanted(id));
       const samples = new Samples();

@@ -59,9 +59,9 @@ Deno.test({
   name: `a bundle answers on the Deno of the hosted runtime${older.note}`,
   ignore: older.ignore,
   fn: async () => {
-    const hosted = await hostedDeno();
     const folder = await Deno.makeTempDir();
     try {
+      const hosted = await hostedDeno(`${folder}/cache`);
       const { stdout } = await new Deno.Command(hosted.program, { args: ["--version"] }).output();
       assertMatch(new TextDecoder().decode(stdout), /^deno 2\.1\.4\b/);
       await withDataApi(async (dataApi, paths) => {
