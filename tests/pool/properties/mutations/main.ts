@@ -74,7 +74,20 @@ async function tryOne(folder: string, mutation: Mutation, signal: AbortSignal): 
   return caught;
 }
 
+const HELP = `Usage: deno task mutations [--table] [words]
+
+Puts each fault of the list alone into a copy of the pool core, runs the property
+tests on it, and says which invariants they found broken. Takes minutes.
+
+  words    Only the mutations with one of them in their file's name or description
+  --table  Only write the table of tests/pool/properties/README.md
+  --help   Print this`;
+
 async function main(words: readonly string[]): Promise<boolean> {
+  if (words.includes("--help")) {
+    console.log(HELP);
+    return true;
+  }
   if (words.includes("--table")) {
     await Deno.writeTextFile(README, withTable(await Deno.readTextFile(README), MUTATIONS));
     return true;
@@ -85,6 +98,7 @@ async function main(words: readonly string[]): Promise<boolean> {
   const chosen = MUTATIONS.filter(({ file, what }) =>
     words.length === 0 || words.some((word) => `${file}: ${what}`.includes(word))
   );
+  if (chosen.length === 0) throw new Error(`No mutation has any of these words: ${words.join(", ")}`);
   const folder = await copyOfRepository();
   try {
     const clean = await run(folder, interrupted.signal);
