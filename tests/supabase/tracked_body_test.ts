@@ -1,20 +1,8 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { type BodyWatcher, trackBody } from "../../shared/supabase/tracked_body.ts";
+import { watcher } from "./body_watcher.ts";
 
 const ORIGIN = { url: "http://project.test/x", redirected: true };
-
-/** A watcher that writes down what it is told. */
-function watcher() {
-  const told: string[] = [];
-  const controller = new AbortController();
-  const watching: BodyWatcher = {
-    signal: controller.signal,
-    begun: () => told.push("begun"),
-    over: () => told.push("over"),
-    failed: (error) => told.push(`failed: ${error instanceof Error ? error.message : error}`),
-  };
-  return { told, controller, watching };
-}
 
 function track(body: BodyInit | null, init?: ResponseInit, method = "GET") {
   const { told, controller, watching } = watcher();
