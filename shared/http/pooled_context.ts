@@ -21,7 +21,7 @@ export type LeaseDefaults = Pick<AcquireOptions, "lane" | "timeoutMs">;
 export interface RequestClientPool<Database> extends ClientPool<Database> {
   /**
    * A client like `ctx.supabase`, its place taken as `options` say (`lane`,
-   * `timeoutMs`) where it is the first to need one.
+   * `timeoutMs`) where it has to wait for it.
    */
   client(options?: AcquireOptions): SupabaseClient<Database>;
 }

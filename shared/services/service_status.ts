@@ -12,7 +12,6 @@ const BY_SQLSTATE: ReadonlyMap<string, number> = new Map([
   ["08", 503], // connection_exception
   ["0L", 403], // invalid_grantor
   ["0P", 403], // invalid_role_specification
-  ["21", 400], // cardinality_violation
   ["22", 400], // data_exception
   ["23502", 400], // not_null_violation
   ["23503", 409], // foreign_key_violation
@@ -22,6 +21,8 @@ const BY_SQLSTATE: ReadonlyMap<string, number> = new Map([
   ["28", 403], // invalid_authorization_specification
   ["42501", 403], // insufficient_privilege
   ["53", 503], // insufficient_resources
+  ["53400", 500], // configuration_limit_exceeded
+  ["54", 500], // program_limit_exceeded
   ["57014", 504], // query_canceled: the statement timeout
   ["57P01", 503], // admin_shutdown
   ["57P03", 503], // cannot_connect_now

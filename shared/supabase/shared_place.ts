@@ -6,6 +6,7 @@
 import {
   AcquireAbortedError,
   type AcquireOptions,
+  AcquireTimeoutError,
   LateReleaseError,
   type Lease,
   LeaseRevokedError,
@@ -23,11 +24,11 @@ export interface PlaceUser {
   lost(reason: unknown): void;
 }
 
-/** A wait for the place. */
+/** A wait for the place, of all who asked for it on the same terms. */
 interface Wait {
   readonly controller: AbortController;
-  readonly startMs: number;
-  arrived: Promise<void>;
+  /** The place is there, whichever wait brought it, or this wait has failed. */
+  readonly arrived: PromiseWithResolvers<void>;
 }
 
 /**
@@ -42,7 +43,9 @@ export class SharedPlace {
   readonly #signal: AbortSignal | undefined;
   readonly #users = new Set<PlaceUser>();
   #lease: Lease<PooledClient> | undefined = undefined;
-  #wait: Wait | undefined = undefined;
+  /** By their terms. Made when somebody has to wait: most places are free. */
+  #waits: Map<string, Wait> | undefined = undefined;
+  #waitingSinceMs = 0;
   #lost: { readonly reason: unknown } | undefined = undefined;
   #destroy = false;
   #waitedMs = 0;
@@ -61,16 +64,17 @@ export class SharedPlace {
 
   /**
    * Lets `user` in; to be followed by {@linkcode leave}. `undefined` where the
-   * place is held already, or free. The options count for who comes first and has to wait.
+   * place is held already, or free. Whoever has to wait does so in the lane and
+   * for the time of its own options; the first place that comes serves all.
    *
    * @throws what acquiring from the pool throws.
    */
   enter(user: PlaceUser, options: AcquireOptions): Promise<void> | undefined {
     if (this.#lost) return Promise.reject(this.#lost.reason);
-    if (!this.#lease && !this.#wait) this.#takeFree(options);
+    if (!this.#lease && !this.#waits?.size) this.#takeFree(options);
     this.#users.add(user);
     if (this.#lease) return undefined;
-    return this.#enterWith(user, this.#wait ??= this.#begin(options));
+    return this.#waitFor(user, options);
   }
 
   /**
@@ -95,8 +99,8 @@ export class SharedPlace {
   }
 
   #giveBack(): void {
-    this.#wait?.controller.abort();
-    this.#wait = undefined;
+    for (const wait of this.#waits?.values() ?? []) wait.controller.abort();
+    this.#stopWaiting();
     const lease = this.#lease;
     const destroy = this.#destroy;
     this.#lease = undefined;
@@ -118,40 +122,75 @@ export class SharedPlace {
     lease.onLost = (reason) => this.#lose(reason);
   }
 
-  #begin(options: AcquireOptions): Wait {
-    const controller = new AbortController();
-    const abort = () => controller.abort(this.#signal?.reason);
-    if (this.#signal?.aborted) abort();
-    this.#signal?.addEventListener("abort", abort, { once: true });
-    const wait: Wait = { controller, startMs: performance.now(), arrived: Promise.resolve() };
-    wait.arrived = this.#arrive(wait, this.#places.lease({ ...options, signal: controller.signal }))
-      .finally(() => this.#signal?.removeEventListener("abort", abort));
-    wait.arrived.catch(() => {}); // told to those who still wait
-    return wait;
-  }
-
-  async #arrive(wait: Wait, acquired: Promise<Lease<PooledClient>>): Promise<void> {
+  async #waitFor(user: PlaceUser, options: AcquireOptions): Promise<void> {
+    const untilMs = performance.now() + (options.timeoutMs ?? 0);
     try {
-      const lease = await acquired;
-      if (this.#wait !== wait) return lease[Symbol.dispose](); // nobody waits for it any more
-      // A shutdown may have taken it back since it was granted.
-      if (!lease.active) throw new LeaseRevokedError();
-      this.#hold(lease);
-    } finally {
-      this.#waitedMs += performance.now() - wait.startMs;
-      if (this.#wait === wait) this.#wait = undefined;
-    }
-  }
-
-  async #enterWith(user: PlaceUser, wait: Wait): Promise<void> {
-    try {
-      await wait.arrived;
-      // Sent away when the place had been granted already.
-      if (!this.#users.has(user)) throw new AcquireAbortedError(wait.controller.signal.reason);
+      let leftMs = options.timeoutMs;
+      while (!this.#lease) {
+        const { arrived, controller } = this.#join(options, leftMs);
+        try {
+          await arrived.promise;
+        } catch (error) {
+          leftMs = Math.ceil(untilMs - performance.now());
+          // Who came later on the same terms has time left when the first one's is over.
+          if (!(error instanceof AcquireTimeoutError) || leftMs <= 0 || !this.#users.has(user)) throw error;
+        }
+        // Sent away when the place had been granted already.
+        if (!this.#users.has(user)) throw new AcquireAbortedError(controller.signal.reason);
+      }
     } catch (error) {
       this.#users.delete(user);
       throw error;
     }
+  }
+
+  /** The wait of those who ask on these terms, the signal aside, begun if there is none. */
+  #join({ lane = "normal", timeoutMs }: AcquireOptions, leftMs: number | undefined): Wait {
+    const terms = `${lane} ${timeoutMs}`;
+    const there = this.#waits?.get(terms);
+    if (there) return there;
+    const wait: Wait = { controller: new AbortController(), arrived: Promise.withResolvers() };
+    if (!this.#waits?.size) this.#waitingSinceMs = performance.now();
+    (this.#waits ??= new Map()).set(terms, wait);
+    wait.arrived.promise.catch(() => {}); // told to those who still wait
+    this.#arrive(wait, terms, { lane, timeoutMs: leftMs });
+    return wait;
+  }
+
+  async #arrive(wait: Wait, terms: string, options: AcquireOptions): Promise<void> {
+    const { controller } = wait;
+    const abort = () => controller.abort(this.#signal?.reason);
+    if (this.#signal?.aborted) abort();
+    this.#signal?.addEventListener("abort", abort, { once: true });
+    const current = () => this.#waits?.get(terms) === wait;
+    try {
+      const lease = await this.#places.lease({ ...options, signal: controller.signal });
+      if (!current()) {
+        lease[Symbol.dispose]();
+        throw new AcquireAbortedError(controller.signal.reason); // nobody waits for it any more
+      }
+      // A shutdown may have taken it back since it was granted.
+      if (!lease.active) throw new LeaseRevokedError();
+      this.#hold(lease);
+      const others = [...this.#waits?.values() ?? []];
+      this.#stopWaiting();
+      for (const each of others) {
+        each.arrived.resolve();
+        if (each !== wait) each.controller.abort();
+      }
+    } catch (error) {
+      wait.arrived.reject(error);
+      if (current()) this.#waits?.delete(terms);
+      if (this.#waits?.size === 0) this.#stopWaiting();
+    } finally {
+      this.#signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  #stopWaiting(): void {
+    if (this.#waits === undefined) return;
+    this.#waits = undefined;
+    this.#waitedMs += performance.now() - this.#waitingSinceMs;
   }
 
   #lose(reason: unknown): void {

@@ -1,4 +1,5 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+import { delay } from "@std/async";
 import { type AcquireOptions, ResourcePool } from "../../shared/pool/mod.ts";
 import { DEFAULT_SUPABASE_POOL_CONFIG } from "../../shared/supabase/config.ts";
 import { PooledClient } from "../../shared/supabase/pooled_client.ts";
@@ -60,4 +61,62 @@ Deno.test("options and signals that are refused are refused whether a place is f
   assertEquals([await entered(left), active()], ["ACQUIRE_ABORTED", 0]);
   await pool.shutdown();
   assertEquals(await entered(place), "POOL_CLOSED");
+});
+
+Deno.test("whoever comes while the place is waited for waits for its own time, and in its own lane", async () => {
+  const { pool, places } = onePlace();
+  const holder = await pool.lease();
+  const place = new SharedPlace(places, 6);
+  const [first, short, long, later] = [{ lost() {} }, { lost() {} }, { lost() {} }, { lost() {} }];
+  const settled: string[] = [];
+  const enter = async (name: string, who: typeof first, options: AcquireOptions) => {
+    try {
+      await place.enter(who, options);
+      settled.push(name);
+    } catch (error) {
+      settled.push(`${name} ${(error as { code: string }).code}`);
+    }
+  };
+  const startMs = performance.now();
+  const entering = [enter("first", first, { timeoutMs: 60 }), enter("short", short, { timeoutMs: 20 })];
+  entering.push(enter("long", long, { timeoutMs: 5_000, lane: "high" }));
+  while (settled.length < 1) await delay(1);
+  const laterMs = performance.now();
+  entering.push(enter("later", later, { timeoutMs: 60 }));
+  while (settled.length < 3) await delay(1);
+  assert(performance.now() - laterMs >= 58, "it came later on the first one's terms, and has a time of its own");
+  assertEquals(settled, ["short ACQUIRE_TIMEOUT", "first ACQUIRE_TIMEOUT", "later ACQUIRE_TIMEOUT"]);
+
+  assertEquals(await entered(place, { timeoutMs: 0 }), "ACQUIRE_TIMEOUT");
+  const next = pool.lease();
+  holder.release(); // the higher lane comes before
+  await Promise.all(entering);
+  assertEquals([settled[3], pool.getStats().waitingForConnection], ["long", 1]);
+  assert(place.waitedMs >= 78 && place.waitedMs <= performance.now() - startMs, "waiting twice at once counts once");
+  place.leave(long);
+  (await next).release();
+  await pool.shutdown();
+});
+
+Deno.test("the first place that comes serves all who wait, on whichever terms, and the others are not asked for any more", async () => {
+  const { pool, places, active } = onePlace();
+  const holder = await pool.lease();
+  const place = new SharedPlace(places, 6);
+  const users = [{ lost() {} }, { lost() {} }, { lost() {} }];
+  const entering = users.map((who, i) => place.enter(who, { timeoutMs: 5_000 + i }));
+  entering.push(place.enter(user, { timeoutMs: 5_000 }));
+  assertEquals(pool.getStats().waitingForConnection, 3);
+  holder.release();
+  await Promise.all(entering);
+  assertEquals([active(), pool.getStats().waitingForConnection], [1, 0]);
+  for (const who of [...users, user]) place.leave(who);
+  assertEquals(active(), 0);
+
+  const again = await pool.lease();
+  const cut = users.map((who, i) => place.enter(who, { timeoutMs: 5_000 + i }));
+  place.cut(new Error("gone"));
+  const codes = await Promise.all(cut.map((entry) => entry?.catch((error) => error.code)));
+  assertEquals([codes, pool.getStats().waitingForConnection], [Array(3).fill("ACQUIRE_ABORTED"), 0]);
+  again.release();
+  await pool.shutdown();
 });
