@@ -5,7 +5,7 @@
  */
 import type { AuthMode, AuthResult, SupabaseEnv } from "@supabase/server";
 import type { SupabaseClient } from "@supabase/supabase-js";
-import { type AcquireOptions, PoolError } from "../pool/mod.ts";
+import { type AcquireOptions, LeaseReleasedError, PoolError } from "../pool/mod.ts";
 import { toServiceError } from "../services/mod.ts";
 import {
   type ClientSession,
@@ -182,8 +182,10 @@ export class RequestScope<Database> implements LazyMembers<Database> {
    * settled. The deadline goes on for bodies that are passed on to the caller,
    * and not for background work.
    *
+   * Calls that were begun and not awaited are carried through.
+   *
    * @param failed Whether the handler threw. Then work it no longer waits for, the rest of a `Promise.all` say, may
-   * rightly hold a lease still: it is ended all the same, and not told of.
+   * rightly hold a lease or have calls under way still: nobody wants them any more. They are aborted, and not told of.
    */
   answered({ failed }: { failed: boolean }): void {
     this.#answered = true;
@@ -191,6 +193,7 @@ export class RequestScope<Database> implements LazyMembers<Database> {
     // Some runtimes abort a request's signal once its answer is sent; that says nothing about its caller.
     this.#caller?.removeEventListener("abort", this.#callerGone);
     if (this.#leases.length === 0 || !this.#over) this.#deadline.cancel();
+    if (failed && this.#sessions.length > 0 && !this.#abort.signal.aborted) this.#cut(new LeaseReleasedError());
     this.#endWhenIdle();
   }
 

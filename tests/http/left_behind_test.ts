@@ -1,0 +1,82 @@
+/** What becomes of calls that a handler begins and does not wait for. */
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { delay } from "@std/async";
+import { setUp } from "./real_rig.ts";
+
+const ONE = { POOL_MAX_CONNECTIONS: "1" };
+
+/** Holds every call to a table named `slow`, and tells which came and which were given up. */
+function slowTable() {
+  const go = Promise.withResolvers<void>();
+  const calls = { arrived: 0, aborted: 0 };
+  const answer = async (request: Request) => {
+    if (!request.url.includes("slow")) return Response.json([]);
+    calls.arrived++;
+    request.signal.addEventListener("abort", () => calls.aborted++);
+    await go.promise;
+    return Response.json([]);
+  };
+  return { go, calls, answer };
+}
+
+/** Waits until `done`. */
+async function until(done: () => boolean): Promise<void> {
+  while (!done()) await delay(1);
+}
+
+Deno.test("when the handler throws, calls it does not wait for any more are aborted, and the place is free", async () => {
+  const { calls, answer } = slowTable();
+  const left: Promise<{ error: unknown }>[] = [];
+  await using rig = setUp(async (_request, { supabase, pool }) => {
+    const lease = await pool.lease();
+    left.push(Promise.resolve(supabase.from("slow").select()));
+    left.push(Promise.resolve(lease.client.from("slow").select()));
+    await until(() => calls.arrived === 2);
+    throw new Error("no");
+  }, ONE);
+  rig.project.answer = answer;
+  assertEquals((await rig.fetch("/f")).status, 500);
+  assertEquals(rig.service.getPoolStats().activeConnections, 0);
+  for (const { error } of await Promise.all(left)) assertStringIncludes(Deno.inspect(error), "LeaseReleasedError");
+  await until(() => calls.aborted === 2);
+  assertEquals(rig.log.map((line) => JSON.parse(line).event), ["request_failed"]);
+});
+
+Deno.test("what was given to waitUntil goes on when the handler throws", async () => {
+  const { go, calls, answer } = slowTable();
+  const rows = Promise.withResolvers<unknown>();
+  await using rig = setUp(async (_request, { supabase, waitUntil }) => {
+    waitUntil((async () => {
+      await supabase.from("slow").select();
+      rows.resolve(await supabase.from("after").select());
+    })());
+    await until(() => calls.arrived === 1);
+    throw new Error("no");
+  }, ONE);
+  rig.project.answer = answer;
+  assertEquals((await rig.fetch("/f")).status, 500);
+  assertEquals([rig.service.getPoolStats().activeConnections, calls.aborted], [1, 0]);
+  go.resolve();
+  assertEquals((await rows.promise as { data: unknown }).data, []);
+  await until(() => rig.service.getPoolStats().activeConnections === 0);
+});
+
+Deno.test("after an answer, calls that were begun are carried through, and their place is free then; later ones are refused", async () => {
+  const { go, calls, answer } = slowTable();
+  const left: Promise<{ data: unknown; error: { code: string } | null }>[] = [];
+  await using rig = setUp(async (_request, { supabase }) => {
+    left.push(Promise.resolve(supabase.from("slow").select()));
+    left.push(go.promise.then(() => supabase.from("late").select()).catch((error) => ({ data: null, error })));
+    await until(() => calls.arrived === 1);
+    return new Response();
+  }, ONE);
+  rig.project.answer = answer;
+  assertEquals((await rig.fetch("/f")).status, 200);
+  assertEquals([rig.service.getPoolStats().activeConnections, calls.aborted], [1, 0]);
+  go.resolve();
+  const [begun, late] = await Promise.all(left);
+  assertEquals(begun?.data, []);
+  assertEquals(late?.error?.code, "LEASE_RELEASED");
+  await until(() => rig.service.getPoolStats().activeConnections === 0);
+  assertEquals([rig.project.requests.length, rig.log], [1, []]);
+});
