@@ -24,7 +24,8 @@ export interface Cors {
   stamp(response: Response): Response;
 }
 
-function headersOf(option: CorsOption): Readonly<Record<string, string>> {
+/** The headers that `option` stands for. */
+export function headersOf(option: CorsOption): Readonly<Record<string, string>> {
   if (typeof option !== "object") return corsHeaders;
   return "headers" in option && typeof option.headers === "object" ? option.headers : option as Record<string, string>;
 }

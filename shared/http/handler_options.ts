@@ -4,8 +4,7 @@
  * @module
  */
 import type { AuthModeWithKey, ErrorResponseConfig } from "@supabase/server";
-import { ConfigError } from "../pool/mod.ts";
-import { MIN_JWT_SECRET_BYTES, parseHandlerSettings } from "../services/mod.ts";
+import { parseHandlerSettings } from "../services/mod.ts";
 import type { Authenticate } from "./authenticate.ts";
 import type { CorsOption } from "./cors.ts";
 import { createLazyAuthenticate } from "./lazy_authenticate.ts";
@@ -72,18 +71,7 @@ export interface Prepared<Database> {
   readonly secrets: readonly string[];
 }
 
-/** An empty secret, say from a variable that is not set, would let anybody sign. */
-function checkJwtSecret(secret: string): void {
-  if (new TextEncoder().encode(secret).length >= MIN_JWT_SECRET_BYTES) return;
-  const message = `is shorter than ${MIN_JWT_SECRET_BYTES} bytes`;
-  throw new ConfigError([{ path: "jwtSecret", message }], "options of withPooledSupabase");
-}
-
-/**
- * Checks the options against the runtime.
- *
- * @throws {ConfigError} listing the bad ones.
- */
+/** What the options, checked by `checkOptions`, come to in the runtime. */
 export function prepare<Database>(
   options: PooledSupabaseOptions<Database>,
   runtime: Runtime<Database>,
@@ -91,7 +79,6 @@ export function prepare<Database>(
   const { auth = options.allow ?? "user", audience, issuer } = options;
   const { environment, service } = runtime;
   const { rememberTokensMs, deadlineMs } = parseHandlerSettings(options, environment.handler);
-  if (options.jwtSecret !== undefined) checkJwtSecret(options.jwtSecret);
   const jwtSecret = options.jwtSecret ?? environment.jwtSecret;
   // The pool refuses the token of any other role again, when it lends.
   const roles = service.getConnectionPool().config.userRoles;

@@ -7,8 +7,11 @@
 import { messageOf } from "../pool/mod.ts";
 import { type Clock, systemClock } from "../resilience/mod.ts";
 import type { PoolHealth } from "../supabase/mod.ts";
+import { checkOptions } from "./check_options.ts";
+import { errorResponse } from "./error_response.ts";
+import { FailureLog } from "./failure_log.ts";
 import { createLazyAuthenticate } from "./lazy_authenticate.ts";
-import { redact } from "./log.ts";
+import { type LogSink, redact } from "./log.ts";
 import { problem } from "./problem.ts";
 import { lazyRuntime, type RequestPool, type Runtime, type RuntimeOptions } from "./runtime.ts";
 
@@ -138,6 +141,12 @@ export async function answerHealth(
   });
 }
 
+/** Options of {@linkcode healthRoute}. */
+export interface HealthRouteOptions<Database> extends RuntimeOptions<Database> {
+  /** Takes the log's lines, JSON each. Default: `console.error`. */
+  readonly log?: LogSink | undefined;
+}
+
 /**
  * A route that tells how the pool of this isolate stands: 200, or 503 when a
  * query to the project fails. Anybody sees `status` and the eight counters;
@@ -146,11 +155,25 @@ export async function answerHealth(
  * flood of requests costs the project nothing.
  *
  * `withPooledSupabase` serves `/<name>/health/pool` in this way by itself;
- * this is for a function that wants it elsewhere too.
+ * this is for a function that wants it elsewhere too. Where there can be no
+ * pool, because the environment is bad say, the answer is a problem, and the
+ * log says why. The returned function never rejects.
+ *
+ * @throws {ConfigError} listing every option that is bad whatever the environment holds.
  */
 export function healthRoute<Database = unknown>(
-  options: RuntimeOptions<Database> = {},
+  options: HealthRouteOptions<Database> = {},
 ): (request: Request) => Promise<Response> {
-  const runtime = lazyRuntime(options);
-  return async (request) => await answerHealth(request, runtime() as Runtime<never>);
+  const { log = console.error, ...rest } = options;
+  checkOptions(rest);
+  const runtime = lazyRuntime(rest);
+  const failures = new FailureLog(log);
+  return async (request) => {
+    try {
+      return await answerHealth(request, runtime() as Runtime<never>);
+    } catch (error) {
+      failures.notReady(error);
+      return errorResponse(error);
+    }
+  };
 }

@@ -9,7 +9,7 @@ export type { ClientOptions } from "./client_options.ts";
 export type { CorsOption } from "./cors.ts";
 export { DeadlineExceededError } from "./deadline.ts";
 export * from "./error_response.ts";
-export { HEALTH_TYPE, healthRoute, type HealthStatus, isHealthPath } from "./health.ts";
+export { HEALTH_TYPE, healthRoute, type HealthRouteOptions, type HealthStatus, isHealthPath } from "./health.ts";
 export * from "./input.ts";
 export type { LogSink } from "./log.ts";
 export { type HeaderStats, poolHeaders, stampPoolHeaders } from "./pool_headers.ts";

@@ -7,6 +7,7 @@ import type { AuthError } from "@supabase/server";
 import { PoolError } from "../pool/mod.ts";
 import { type Clock, systemClock } from "../resilience/mod.ts";
 import { IdentityError } from "../supabase/mod.ts";
+import { checkOptions } from "./check_options.ts";
 import { createCors } from "./cors.ts";
 import { Deadline } from "./deadline.ts";
 import { errorResponse } from "./error_response.ts";
@@ -61,17 +62,18 @@ export type HandleRequest<Database> = (request: Request, handler: PooledHandler<
  * What answers requests under one set of options; see `withPooledSupabase`.
  *
  * @param clock Default: the isolate's own time.
+ * @throws {ConfigError} listing every option that is bad whatever the environment holds.
  */
 export function createRequestHandler<Database>(
   options: PooledSupabaseOptions<Database>,
   clock: Clock = systemClock,
 ): HandleRequest<Database> {
+  checkOptions(options);
   const { errors, health = true, log = console.error, lease = {} } = options;
   const cors = createCors(options.cors);
   const ofHandler = lazyRuntime(options);
   const failures = new FailureLog(log, clock);
   let prepared: Prepared<Database> | undefined;
-  let told: { readonly error: unknown } | undefined;
 
   function secrets(): readonly string[] {
     return prepared?.secrets ?? [];
@@ -127,9 +129,8 @@ export function createRequestHandler<Database>(
 
   function failed(error: unknown): Response {
     const response = failure(error);
-    // A bad environment fails every request in the same way: the log needs it once.
-    if (told === undefined || error !== told.error) failures.answered(response.status, error, secrets());
-    if (prepared === undefined) told = { error };
+    if (prepared === undefined) failures.notReady(error);
+    else failures.answered(response.status, error, secrets());
     return response;
   }
 

@@ -27,13 +27,15 @@ export type { PooledHandler, PooledSupabaseOptions } from "./handler_options.ts"
  * pool of this isolate stands.
  *
  * An error the handler throws is answered by {@linkcode errorResponse} and,
- * where the answer is 500 or more, logged with its causes. What any caller can
- * repeat (load and shutdown, 503; credentials that cannot be checked) is logged
- * at most once a second per code, with how many they were. The environment is
+ * where the answer is 500 or more, logged with its causes. What comes in floods
+ * (load and shutdown, a project that is down or slow, credentials that cannot
+ * be checked) is logged at most once a second per code, with how many they were. The environment is
  * read at the first request; while it is bad, every request is answered 500 and
  * the log lists what is wrong.
  *
  * The returned function never throws and never rejects.
+ *
+ * @throws {ConfigError} listing every option that is bad whatever the environment holds.
  */
 // deno-lint-ignore no-explicit-any -- untyped rows, as SupabaseClient and withSupabase default to
 export function withPooledSupabase<Database = any>(

@@ -1,7 +1,8 @@
 /** A request is over by its deadline, or when its caller leaves, whatever it does. */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { delay } from "@std/async";
-import { type PooledHandler, type PooledSupabaseOptions, problem } from "../support/http.ts";
+import { type PooledHandler, type PooledSupabaseOptions, problem, withPooledSupabase } from "../support/http.ts";
+import { ConfigError } from "../../shared/pool/mod.ts";
 import { createRequestHandler } from "../../shared/http/request_handler.ts";
 import { PooledBaseService } from "../../shared/services/mod.ts";
 import { FakeClock } from "../support/fake_clock.ts";
@@ -146,8 +147,7 @@ Deno.test("the variable sets it, the option wins, and what is out of range is re
   await using byOption = setUp(hang, { POOL_DEADLINE_MS: "100000" }, { deadlineMs: 30 });
   assertEquals(await answerOf(byOption, 30), OVER);
   for (const deadlineMs of [0, -1, 1.5, NaN]) {
-    await using bad = setUp(hang, {}, { deadlineMs });
-    assertEquals((await (await bad.fetch("/f")).json()).code, "CONFIG_INVALID");
+    assertThrows(() => withPooledSupabase({ deadlineMs }, hang), ConfigError, "deadlineMs");
   }
 });
 

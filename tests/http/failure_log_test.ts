@@ -24,11 +24,11 @@ function setUp() {
   return { lines, fail };
 }
 
-Deno.test("a fault of the project is logged with its causes, and without what they hold", async (t) => {
+Deno.test("a fault of the project is logged with its causes, without what they hold, and once a second where it is down", async (t) => {
   const details = "Failing row contains (Ada)";
   const missing = { message: "Could not find the table 'public.nots'", code: "PGRST205", details, hint: null };
   const column = { message: "column nam does not exist, Bearer abc", code: "42703", details, hint: null };
-  const rows: Record<string, readonly [unknown, status: number, says: string]> = {
+  const rows: Record<string, readonly [unknown, status: number, says: string, lines?: number]> = {
     "a wrong table": [missing, 502, "public.nots"],
     "a wrong column": [Object.assign(new Error(column.message), column), 502, "column nam"],
     "of a service": [
@@ -36,14 +36,21 @@ Deno.test("a fault of the project is logged with its causes, and without what th
       502,
       "column nam",
     ],
-    "not reachable": [{ message: "no database", code: "PGRST000", details, hint: null }, 503, "no database"],
-    "a timeout": [new RequestTimeoutError(5), 504, "REQUEST_TIMEOUT"],
+    "not reachable": [{ message: "no database", code: "PGRST000", details, hint: null }, 503, "no database", 1],
+    "of a service, not reachable": [
+      new ServiceError({ code: "UPSTREAM_UNAVAILABLE", status: 503, message: "m", cause: new Error("refused") }),
+      503,
+      "refused",
+      1,
+    ],
+    "a connection that broke": [{ message: "TypeError: reset", code: "", details, hint: "" }, 502, "reset", 1],
+    "a timeout": [new RequestTimeoutError(5), 504, "REQUEST_TIMEOUT", 1],
   };
-  for (const [name, [error, status, says]] of Object.entries(rows)) {
+  for (const [name, [error, status, says, count = 2]] of Object.entries(rows)) {
     await t.step(name, async () => {
       const { lines, fail } = setUp();
       assertEquals([await fail(error), await fail(error)], [status, status]);
-      assertEquals(lines.map((line) => JSON.parse(line).event), ["request_failed", "request_failed"]);
+      assertEquals(lines.map((line) => JSON.parse(line).event), Array(count).fill("request_failed"));
       assertStringIncludes(lines[0] ?? "", says);
       assertFalse(/Ada|abc/.test(lines.join()));
     });
@@ -75,6 +82,18 @@ Deno.test("a flood of refusals is one line a second per code, and none is uncoun
     ["QUEUE_FULL", 1],
     ["QUEUE_FULL", 101],
   ]);
+});
+
+Deno.test("codes that a database makes up are not kept for ever", async () => {
+  const { lines, fail } = setUp();
+  for (let i = 0; i < 1_000; i++) {
+    assertEquals(await fail({ message: "m", code: `X${i}`, details: "", hint: "", status: 503 }), 503);
+  }
+  assertEquals(lines.length, 1_000);
+  await fail({ message: "m", code: "X999", details: "", hint: "", status: 503 });
+  assertEquals(lines.length, 1_000);
+  await fail({ message: "m", code: "X1", details: "", hint: "", status: 503 });
+  assertEquals(lines.length, 1_001);
 });
 
 Deno.test("credentials that cannot be checked for a fault of ours are logged, once a second", async () => {

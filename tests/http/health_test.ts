@@ -2,6 +2,7 @@ import { assert, assertEquals, assertFalse, assertMatch } from "@std/assert";
 import { delay } from "@std/async";
 import { FakeTime } from "@std/testing/time";
 import { healthRoute, isHealthPath, withPooledSupabase } from "../support/http.ts";
+import { PoolClosedError } from "../../shared/pool/mod.ts";
 import { FakePools, VARIABLES } from "./fake_pools.ts";
 
 const COUNTERS = {
@@ -158,4 +159,29 @@ Deno.test("healthRoute answers on any path", async () => {
   const response = await route(new Request("https://x.test/health/pool"));
   assertEquals([response.status, (await response.json()).status], [200, "pass"]);
   await delay(0);
+});
+
+Deno.test("without an environment healthRoute answers a problem, and the log says why, once", async () => {
+  const log: string[] = [];
+  const route = healthRoute({ variables: { SUPABASE_SECRET_KEY: "sb_secret_x" }, log: (line) => log.push(line) });
+  for (let i = 0; i < 3; i++) {
+    const response = await route(new Request("https://x.test/health/pool"));
+    assertEquals([response.status, response.headers.get("Content-Type")], [500, "application/problem+json"]);
+    assertEquals((await response.json()).code, "CONFIG_INVALID");
+  }
+  assertEquals(log.map((line) => /SUPABASE_URL/.test(line)), [true]);
+});
+
+Deno.test("where the pools cannot be had healthRoute says so, once a second in the log", async () => {
+  const log: string[] = [];
+  const service = new FakePools();
+  service.getConnectionPool = () => {
+    throw new PoolClosedError();
+  };
+  const route = healthRoute<unknown>({ variables: VARIABLES, service, log: (line) => log.push(line) });
+  for (let i = 0; i < 3; i++) {
+    const response = await route(new Request("https://x.test/health/pool"));
+    assertEquals([response.status, (await response.json()).code], [503, "POOL_CLOSED"]);
+  }
+  assertEquals(log.length, 1);
 });

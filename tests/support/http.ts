@@ -64,6 +64,19 @@ export function watchOf(variables: Variables): SecretWatch {
   return watch;
 }
 
+/** `log`, its lines searched. */
+function inspected(log: http.LogSink, watch: SecretWatch): http.LogSink {
+  return (line) => {
+    try {
+      watch.inspect("the log", line);
+    } catch (error) {
+      // Whoever logs may well catch what the log throws: this cannot be caught.
+      reportError(error);
+    }
+    log(line);
+  };
+}
+
 /** {@linkcode http.withPooledSupabase}, watched. */
 // deno-lint-ignore no-explicit-any -- as the original defaults to
 export function withPooledSupabase<Database = any>(
@@ -76,19 +89,12 @@ export function withPooledSupabase<Database = any>(
     for (const [name, key] of Object.entries(keys ?? {})) watch.know(`the key ${name}`, key);
   }
   watch.know("the shared secret", jwtSecret);
-  const inspected = (line: string) => {
-    try {
-      watch.inspect("the log", line);
-    } catch (error) {
-      // Whoever logs may well catch what the log throws: this cannot be caught.
-      reportError(error);
-    }
-    log(line);
-  };
-  return watched(http.withPooledSupabase<Database>({ ...options, log: inspected }, handler), watch);
+  return watched(http.withPooledSupabase<Database>({ ...options, log: inspected(log, watch) }, handler), watch);
 }
 
 /** {@linkcode http.healthRoute}, watched. */
-export function healthRoute<Database = unknown>(options: http.RuntimeOptions<Database> = {}): Handle {
-  return watched(http.healthRoute<Database>(options), watchOf(options.variables ?? {}));
+export function healthRoute<Database = unknown>(options: http.HealthRouteOptions<Database> = {}): Handle {
+  const { log = console.error, variables = {} } = options;
+  const watch = watchOf(variables);
+  return watched(http.healthRoute<Database>({ ...options, log: inspected(log, watch) }), watch);
 }
