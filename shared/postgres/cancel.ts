@@ -35,7 +35,10 @@ export function requestCancel(options: DriverOptions, { processId, secretKey }: 
   // Some servers end the connection with a reset; what was sent has been read then.
   wire.on("error", () => resolve(false));
   wire.on("end", () => resolve(sent));
-  wire.connect(options.port ?? 5432, options.host ?? "localhost");
+  const { host = "localhost", port = 5432 } = options;
+  // The folder of a Unix socket, as the driver's own client has it.
+  if (host.startsWith("/")) wire.connect(`${host}/.s.PGSQL.${port}`);
+  else wire.connect(port, host);
   const giveUp = () => {
     resolve(false);
     wire.stream.destroy();

@@ -15,6 +15,7 @@ import {
   whole,
 } from "../pool/mod.ts";
 import { MAX_TIMER_MS } from "../resilience/mod.ts";
+import { isLocalHost } from "./local_host.ts";
 
 /** How a server proves that it is the right one, and we that we are. */
 export interface TlsOptions {
@@ -43,7 +44,7 @@ export type PoolMode = "auto" | "session" | "transaction";
 export interface PostgresConfig extends Omit<PoolConfig, "createTimeoutMs"> {
   /** How long an idle connection may take to show that it still works. Default: 1,000. */
   validateTimeoutMs: number;
-  /** Default: `localhost`. */
+  /** A name, an address, or the folder of a Unix socket. Default: `localhost`. */
   host: string;
   /** Default: 5432. */
   port: number;
@@ -53,8 +54,13 @@ export interface PostgresConfig extends Omit<PoolConfig, "createTimeoutMs"> {
   user: string;
   /** Its password. Never shown. Default: none. */
   password: string;
-  /** Whether to use TLS, and how. `true` verifies the server with the authorities of the system. Default: false. */
+  /**
+   * Whether to use TLS, and how. `true` verifies the server with the authorities of the system.
+   * Default: `true`; `false` where the host is of this machine or its own network, see {@linkcode isLocalHost}.
+   */
   ssl: boolean | TlsOptions;
+  /** Settings of the session, as libpq's `options`: `-c search_path=app -c jit=off`. Default: none. */
+  options: string | undefined;
   /** What `pg_stat_activity` shows. Default: `supabase-connection-pool`. */
   applicationName: string;
   /** Whether the system looks after silent connections (TCP keep-alive). Default: true. */
@@ -92,6 +98,7 @@ export const DEFAULT_POSTGRES_CONFIG: Readonly<PostgresConfig> = Object.freeze({
   user: "postgres",
   password: "",
   ssl: false,
+  options: undefined,
   applicationName: "supabase-connection-pool",
   keepAlive: true,
   keepAliveDelayMs: 0,
@@ -160,7 +167,11 @@ const { createTimeoutMs: _shape, ...coreShape } = poolConfigShape;
 /** One schema to an option; a message says the allowed range. */
 export const postgresConfigShape = {
   ...coreShape,
-  host: text("must be a host name or address"),
+  host: lazySchema(() => {
+    const error = "must be one host name, address or folder of a Unix socket";
+    // A list, as libpq takes one, would be looked up as a name.
+    return z.string({ error }).regex(/^(\/[^\0]*|[^\s\0,/]+)$/, { error });
+  }),
   port: whole(1, 65_535),
   database: text("must be the name of a database"),
   user: text("must be the name of a role"),
@@ -168,6 +179,10 @@ export const postgresConfigShape = {
     z.string({ error: "must be a string" }).refine((value) => !value.includes("\0"), { error: "must hold no NUL" })
   ),
   ssl,
+  options: lazySchema(() => {
+    const error = "must be settings such as -c search_path=app, without NUL";
+    return z.string({ error }).refine((value) => !value.includes("\0"), { error });
+  }),
   applicationName: lazySchema(() => {
     const error = "must be a string of at most 63 characters";
     return z.string({ error }).max(63, { error })
@@ -194,7 +209,8 @@ export const postgresConfigShape = {
  * @throws {ConfigError} listing every unknown option and every bad value; no text that was given is shown.
  */
 export function parsePostgresConfig(input: Partial<PostgresConfig> = {}): Readonly<PostgresConfig> {
-  return parseConfig<PostgresConfig>(input, postgresConfigShape, DEFAULT_POSTGRES_CONFIG);
+  const ssl = !isLocalHost(String(input.host ?? DEFAULT_POSTGRES_CONFIG.host));
+  return parseConfig<PostgresConfig>(input, postgresConfigShape, { ...DEFAULT_POSTGRES_CONFIG, ssl });
 }
 
 /**

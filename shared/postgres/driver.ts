@@ -76,7 +76,10 @@ export type DriverOptions = types.ClientConfig;
 
 /** Makes a client that is not connected yet. */
 export function createClient(options: DriverOptions): DriverClient {
-  return new pg.Client(options) as unknown as DriverClient;
+  const client = new pg.Client({ sslnegotiation: "postgres", ...options });
+  // Where an option is empty the driver takes what PGOPTIONS and PGREPLICATION say.
+  Object.assign(client.connectionParameters, { options: options.options, replication: undefined });
+  return client as unknown as DriverClient;
 }
 
 /** Turns the text of a value into what JavaScript has for it. */
@@ -152,7 +155,7 @@ export const message: {
 /** A `pg.Connection` that no client owns, for a cancel request. */
 export interface LooseWire {
   readonly stream: { destroy(): void };
-  connect(port: number, host: string): void;
+  connect(portOrPath: number | string, host?: string): void;
   requestSsl(): void;
   cancel(processId: number, secretKey: number): void;
   on(event: "connect" | "sslconnect" | "error" | "end", listener: () => void): void;

@@ -173,7 +173,7 @@ class EnvironmentReader {
   url(): Partial<PostgresConfig> {
     const name = "SUPABASE_DB_URL";
     const raw = this.#variables[name]?.trim();
-    return raw ? readUrl(raw, name, this.issues) : {};
+    return raw ? readUrl(raw, name, this.issues, this.#readFile) : {};
   }
 
   /** The preset, if one is named. */

@@ -7,6 +7,8 @@
  * @module
  */
 import { messageOf, PoolError } from "../pool/mod.ts";
+import { poolerErrorOf } from "./pooler_error.ts";
+import { tlsErrorOf } from "./tls_error.ts";
 
 /** What of an error of the server is passed on. */
 export interface PostgresErrorFields {
@@ -86,13 +88,15 @@ export class ConnectionError extends PoolError {
  */
 export function redacted(error: unknown): Error {
   if (error instanceof PoolError) return error;
-  if (isServerError(error)) return new PostgresError(error);
+  if (isServerError(error)) return poolerErrorOf(error) ?? new PostgresError(error);
   const code = error instanceof Error ? text(error, "code") : undefined;
   const message = messageOf(error);
+  // The socket of a server that is down is a file that is not there.
+  if (code === "ENOENT") return new ConnectionError("ECONNREFUSED", message);
   if (message.startsWith("Connection terminated")) {
     return new ConnectionError("CONNECTION_CLOSED", "The server closed the connection");
   }
-  return new ConnectionError(code ?? "CONNECTION_FAILED", message);
+  return tlsErrorOf(code, message) ?? new ConnectionError(code ?? "CONNECTION_FAILED", message);
 }
 
 /**

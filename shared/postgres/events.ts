@@ -32,7 +32,7 @@ export interface ManagerEvents {
   };
 }
 
-type Listener<E> = (event: E) => void;
+type Listener<E> = (event: E) => void | PromiseLike<void>;
 
 /** Typed listeners. One that throws disturbs nothing; an event that nobody hears is nothing. */
 export class ManagerHub {
@@ -55,12 +55,21 @@ export class ManagerHub {
     if (this.#listeners[name].size === 0) return;
     queueMicrotask(() => {
       for (const entry of [...this.#listeners[name]]) {
-        try {
-          entry(event);
-        } catch (error) {
-          if (name !== "error") this.emit("error", error instanceof Error ? error : new Error(String(error)));
-        }
+        void this.#tell(name, entry, event);
       }
     });
+  }
+
+  /** A listener may be async: a rejection that nobody handles would end the isolate. */
+  async #tell<K extends keyof ManagerEvents>(
+    name: K,
+    entry: Listener<ManagerEvents[K]>,
+    event: ManagerEvents[K],
+  ): Promise<void> {
+    try {
+      await entry(event);
+    } catch (error) {
+      if (name !== "error") this.emit("error", error instanceof Error ? error : new Error(String(error)));
+    }
   }
 }

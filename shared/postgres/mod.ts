@@ -30,4 +30,6 @@ export type { Column, QueryResult, Row } from "./query_result.ts";
 export { Transaction, type TransactionQueryOptions } from "./transaction.ts";
 export type { TransactionStats } from "./transaction_figures.ts";
 export type { BeginOptions, IsolationLevel } from "./transaction_options.ts";
+export { PoolerError } from "./pooler_error.ts";
+export { TlsError } from "./tls_error.ts";
 export { OPERATION_TYPES, type OperationType, type PoolOverrides, PostgresPools } from "./pools.ts";

@@ -14,6 +14,8 @@ declare namespace pg {
     user?: string | undefined;
     password?: string | (() => string) | undefined;
     ssl?: boolean | ConnectionOptions | undefined;
+    sslnegotiation?: "postgres" | "direct" | undefined;
+    options?: string | undefined;
     application_name?: string | undefined;
     keepAlive?: boolean | undefined;
     keepAliveInitialDelayMillis?: number | undefined;
@@ -33,6 +35,7 @@ declare namespace pg {
   /** One connection. */
   class Client {
     constructor(config?: string | ClientConfig);
+    readonly connectionParameters: object;
     connect(): Promise<void>;
     query(text: string, values?: readonly unknown[]): Promise<QueryResult>;
     end(): Promise<void>;

@@ -14,7 +14,7 @@ import { Session } from "./session.ts";
 
 /** The options of the driver. Everything is said: what is not, the driver would take from `PG*` variables. */
 export function driverOptions(config: Readonly<PostgresConfig>): DriverOptions {
-  const { host, port, database, user, password, ssl, applicationName, keepAlive, keepAliveDelayMs } = config;
+  const { host, port, database, user, password, ssl, options, applicationName, keepAlive, keepAliveDelayMs } = config;
   return {
     host,
     port,
@@ -24,6 +24,7 @@ export function driverOptions(config: Readonly<PostgresConfig>): DriverOptions {
     password: () => password,
     ssl: typeof ssl === "boolean" ? ssl : { ...ssl },
     application_name: applicationName,
+    options,
     keepAlive,
     keepAliveInitialDelayMillis: keepAliveDelayMs,
   };

@@ -1,11 +1,9 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../../shared/pool/mod.ts";
-import { readUrl } from "../../shared/postgres/config_url.ts";
 import {
   DEFAULT_POSTGRES_CONFIG,
   parsePostgresConfig,
   POSTGRES_PRESETS,
-  PostgresConnectionManager,
   readPostgresEnvironment,
 } from "../../shared/postgres/mod.ts";
 
@@ -40,6 +38,7 @@ Deno.test("Postgres options: every bad one is listed, and none is shown that may
     user: "a\0b",
     password: 5,
     ssl: { ca: "hunter2" },
+    options: "a\0b",
     applicationName: "x".repeat(64),
     connectionTimeoutMs: 0,
     queryTimeoutMs: -1,
@@ -52,47 +51,6 @@ Deno.test("Postgres options: every bad one is listed, and none is shown that may
   assert(!error.message.includes("hunter2"), error.message);
   assertThrows(() => parsePostgresConfig({ maxConnections: 2, minConnections: 3 }), ConfigError, "minConnections");
   assertEquals(parsePostgresConfig({ maxConnections: 2 }).minConnections, 2);
-});
-
-Deno.test("Postgres URL: every part is read, percent-encoding included", () => {
-  const issues: { path: string; message: string }[] = [];
-  const url =
-    "postgresql://us%40er:p%3Ass@db.example:6543/my%20db?sslmode=verify-full&application_name=app&connect_timeout=7&pgbouncer=true";
-  assertEquals(readUrl(url, "url", issues), {
-    host: "db.example",
-    port: 6543,
-    user: "us@er",
-    password: "p:ss",
-    database: "my db",
-    ssl: true,
-    applicationName: "app",
-    connectionTimeoutMs: 7_000,
-    poolMode: "transaction",
-  });
-  assertEquals(readUrl("postgres://[::1]/", "url", issues), { host: "::1" });
-  assertEquals(readUrl("postgres://h?sslmode=no-verify", "url", issues), {
-    host: "h",
-    ssl: { rejectUnauthorized: false },
-  });
-  assertEquals(readUrl("postgres://h?sslmode=disable", "url", issues), { host: "h", ssl: false });
-  assertEquals(issues, []);
-});
-
-Deno.test("Postgres URL: what is wrong is named, and nothing of the URL is shown", () => {
-  const bad = [
-    "mysql://user:hunter2@host/db",
-    "hunter2",
-    "postgres://user:%zzhunter2@host/db",
-    "postgres://user:hunter2@host/db?sslmode=sometimes",
-    "postgres://user:hunter2@host/db?options=-c%20role=x",
-    "postgres://user:hunter2@host/db?connect_timeout=soon",
-    "postgres://user:hunter2@host/db?pgbouncer=1",
-  ];
-  for (const url of bad) {
-    const error = assertThrows(() => new PostgresConnectionManager(url), ConfigError);
-    assertEquals(error.issues.length, 1, url);
-    assert(!error.message.includes("hunter2"), error.message);
-  }
 });
 
 Deno.test("Postgres environment: every variable of the specification, and its POSTGRES_ twin", () => {

@@ -1,6 +1,6 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { CreateFailedError } from "../../shared/pool/mod.ts";
-import { type PostgresConfig, QueryTimeoutError } from "../../shared/postgres/mod.ts";
+import { type PostgresConfig, QueryTimeoutError, TlsError } from "../../shared/postgres/mod.ts";
 import { AUTHORITY, CLIENT_CERTIFICATE, CLIENT_KEY, SERVER_CERTIFICATE, SERVER_KEY } from "./certificates.ts";
 import { TestDatabase, thrownBy } from "./support.ts";
 
@@ -26,6 +26,14 @@ async function enableTls(database: TestDatabase): Promise<void> {
 
 Deno.test("TLS", async (t) => {
   await using database = await TestDatabase.start();
+
+  await t.step("a server that offers none is refused, and what to do about it is said", async () => {
+    const error = await thrownBy(() => database.manager({ ssl: true }).query("select 1"), CreateFailedError);
+    assertInstanceOf(error.cause, TlsError);
+    assertEquals(error.cause.code, "TLS_NOT_OFFERED");
+    assert(error.message.includes("sslmode=disable"), error.message);
+  });
+
   await enableTls(database);
   const connect = (config: Partial<PostgresConfig>) => database.manager({ maxConnections: 1, ...config });
   const state = "select ssl, client_dn from pg_stat_ssl where pid = pg_backend_pid()";
@@ -39,8 +47,11 @@ Deno.test("TLS", async (t) => {
 
   await t.step("one whose authority is not trusted is refused, and at once", async () => {
     const started = performance.now();
-    await thrownBy(() => connect({ ssl: true }).query("select 1"), CreateFailedError);
+    const error = await thrownBy(() => connect({ ssl: true }).query("select 1"), CreateFailedError);
     assert(performance.now() - started < 1_500);
+    assertInstanceOf(error.cause, TlsError);
+    assertEquals(error.cause.code, "TLS_UNVERIFIED");
+    assert(error.message.includes("DB_SSL_CA"), error.message);
   });
 
   // Only Linux has all of 127.0.0.0/8 for itself.
@@ -57,6 +68,7 @@ Deno.test("TLS", async (t) => {
       })();
       const manager = connect({ host: "127.0.0.2", port: listener.addr.port, ssl: { ca: AUTHORITY } });
       const error = await thrownBy(() => manager.query("select 1"), CreateFailedError);
+      assertInstanceOf(error.cause, TlsError);
       assert(/name|altname|127\.0\.0\.2/i.test(error.message), error.message);
       await relay;
     },

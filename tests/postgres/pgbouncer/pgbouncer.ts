@@ -97,6 +97,7 @@ auth_file = ${this.#folder}/users.txt
 pool_mode = transaction
 default_pool_size = ${POOL_SIZE}
 max_client_conn = 100
+server_login_retry = 1
 `,
     );
     return await this.#run();

@@ -1,6 +1,7 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { PoolerDetector } from "../../../shared/postgres/pooler.ts";
 import {
+  PoolerError,
   type PostgresConfig,
   PostgresConnectionManager,
   QueryTimeoutError,
@@ -18,14 +19,19 @@ import { WireTap } from "./wire_tap.ts";
 const pgbouncer = component("pgbouncer");
 
 Deno.test("a pooler is known by Supavisor's port, or declared, without asking", () => {
+  const supavisor = "aws-0-eu-central-1.pooler.supabase.com";
   const modes = [
-    [{ poolMode: "auto", port: 6543 }, "transaction"],
-    [{ poolMode: "transaction", port: 5432 }, "transaction"],
-    [{ poolMode: "session", port: 6543 }, "session"],
-    [{ poolMode: "auto", port: 5432 }, undefined],
+    [{ poolMode: "auto", host: "localhost", port: 6543 }, "transaction"],
+    [{ poolMode: "transaction", host: "localhost", port: 5432 }, "transaction"],
+    [{ poolMode: "session", host: "localhost", port: 6543 }, "session"],
+    [{ poolMode: "auto", host: "localhost", port: 5432 }, undefined],
+    [{ poolMode: "auto", host: supavisor, port: 5432 }, "session"],
+    [{ poolMode: "auto", host: supavisor, port: 6543 }, "transaction"],
+    [{ poolMode: "transaction", host: supavisor, port: 5432 }, "transaction"],
+    [{ poolMode: "auto", host: `${supavisor}.example.com`, port: 5432 }, undefined],
   ] as const;
   for (const [config, mode] of modes) assertEquals(new PoolerDetector(config).mode, mode);
-  const url = "postgresql://postgres.ref:x@aws-0-eu-central-1.pooler.supabase.com:5432/postgres?pgbouncer=true";
+  const url = `postgresql://postgres.ref:x@${supavisor}:5432/postgres?pgbouncer=true`;
   assertEquals(readPostgresEnvironment({ SUPABASE_DB_URL: url }).config.poolMode, "transaction");
 });
 
@@ -164,6 +170,28 @@ Deno.test({
       assertEquals(await money.balances(owner.categoryIds), expected);
       assertEquals(await money.transfers(owner.budgetId), 400);
       await useEverySlot(login);
+    });
+
+    await t.step("while Postgres is away, what the pooler says is tried again, and soon all is well", async () => {
+      const declared = manager({ poolMode: "transaction" });
+      const fresh = manager({ acquireTimeoutMs: 10_000 });
+      await declared.query("select 1");
+      await money.database.server.kill();
+      let said: unknown;
+      for (let turn = 0; turn < 50 && !(said instanceof PoolerError); turn++) {
+        // At first it holds whoever asks.
+        said = await declared.query("select 1", [], { timeoutMs: 300 }).catch((error) => error);
+      }
+      assertInstanceOf(said, PoolerError);
+      assertEquals(said.code, "POOLER_UNAVAILABLE");
+      const retried = declared.executeQueryWithRetry("select 1 as n", [], 100, 50);
+      const connecting = fresh.query("select 1 as n");
+      await pause(300);
+      await money.database.server.start();
+      const started = performance.now();
+      for (const { rows } of await Promise.all([retried, connecting])) assertEquals(rows, [{ n: 1 }]);
+      // It looks once a second itself.
+      assert(performance.now() - started < 4_000, `it took ${performance.now() - started} ms`);
     });
   },
 });
