@@ -32,6 +32,8 @@ const BY_CODE: Readonly<Record<string, Answer>> = {
   QUERY_TIMEOUT: { status: 504, title: "Upstream timeout", detail: "The database did not answer in time" },
   TRANSACTION_TIMEOUT: { status: 504, title: "Upstream timeout", detail: "The database did not answer in time" },
   CONNECTION_BROKEN: { ...BUSY, title: "Service unavailable", detail: "The connection to the database broke" },
+  POOLER_UNAVAILABLE: { ...BUSY, title: "Service unavailable", detail: "The database could not be reached" },
+  POOLER_LOST_SERVER: { status: 502, title: "Upstream failure", detail: UNKNOWN_EFFECT },
   CONNECTION_LOST: { status: 502, title: "Upstream failure", detail: UNKNOWN_EFFECT },
   COMMIT_OUTCOME_UNKNOWN: { status: 502, title: "Upstream failure", detail: UNKNOWN_EFFECT },
 };
