@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { createClient, type SupabaseClient } from "@supabase/supabase-js";
+import { SupabaseClient } from "@supabase/supabase-js";
 import type { ResourceFactory } from "../pool/mod.ts";
 import type { SupabasePoolConfig } from "./config.ts";
 
@@ -52,6 +52,18 @@ interface ClientInternals {
 }
 
 /**
+ * A `SupabaseClient` without the two parts that are dear to make and that no
+ * view is derived from: a view makes an `auth` of its own when it is asked for
+ * one, and has no `realtime`. By itself it can send nothing.
+ */
+// deno-lint-ignore no-explicit-any -- as AnyClient
+export class LeanClient extends SupabaseClient<any, any, any> {}
+
+for (const part of ["_initSupabaseAuthClient", "_listenForAuthEvents", "_initRealtimeClient"]) {
+  Object.defineProperty(LeanClient.prototype, part, { value: () => undefined });
+}
+
+/**
  * One pooled client. Nobody outside this folder reaches the client itself:
  * holders get views, and listeners of the pool's events get this. What it holds
  * is made when a view is first derived from it: those that are kept ready for
@@ -63,13 +75,15 @@ export class PooledClient {
 
   constructor(url: string, key: string, config: Readonly<SupabasePoolConfig>) {
     this.#make = () =>
-      partsOf(createClient(url, key, {
-        // A client that refreshes tokens is kept alive for ever by its timer.
-        auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
-        // The client's own retry knows neither our deadline nor the lease.
-        db: { schema: config.schema, retry: false },
-        global: { headers: { ...config.headers }, fetch: config.fetch },
-      }));
+      partsOf(
+        new LeanClient(url, key, {
+          // A client that refreshes tokens is kept alive for ever by its timer.
+          auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
+          // The client's own retry knows neither our deadline nor the lease.
+          db: { schema: config.schema, retry: false },
+          global: { headers: { ...config.headers }, fetch: config.fetch },
+        }),
+      );
   }
 
   /** For this folder: what a view is derived from. */

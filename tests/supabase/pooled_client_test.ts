@@ -1,6 +1,7 @@
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { createClient } from "@supabase/supabase-js";
 import { parseSupabasePoolConfig } from "../../shared/supabase/mod.ts";
-import { PooledClient } from "../../shared/supabase/pooled_client.ts";
+import { LeanClient, PooledClient } from "../../shared/supabase/pooled_client.ts";
 import { PUBLISHABLE } from "./support.ts";
 
 Deno.test("a pooled client leaves no timer, listens to nothing and keeps nothing", async () => {
@@ -36,6 +37,14 @@ Deno.test("what a pooled client holds is made when a view is first derived from 
   assertThrows(() => PooledClient.partsOf(never), Error, "supabaseUrl");
   const client = new PooledClient("http://127.0.0.1:9", PUBLISHABLE, parseSupabasePoolConfig());
   assertStrictEquals(PooledClient.partsOf(client), PooledClient.partsOf(client));
+});
+
+Deno.test("the client behind the views has neither an auth nor a realtime client, and every other part", () => {
+  const url = "http://127.0.0.1:9";
+  const lean = new LeanClient(url, PUBLISHABLE);
+  assertEquals([lean.auth, lean.realtime], [undefined, undefined]);
+  const auth = { persistSession: false, autoRefreshToken: false };
+  assertEquals(Object.keys(lean).toSorted(), Object.keys(createClient(url, PUBLISHABLE, { auth })).toSorted());
 });
 
 Deno.test("what views are derived from is still inside the client of this version", () => {
