@@ -9,9 +9,10 @@ import type { AuthError, AuthModeWithKey, AuthResult, JWTClaims } from "@supabas
 import { decodeProtectedHeader } from "jose";
 import { type AuthenticateOptions, copyOptions } from "./authenticate_options.ts";
 import { deepFreeze } from "./deep_freeze.ts";
-import { invalidToken, type TokenFailure } from "./invalid_token.ts";
+import { invalidToken, jwksFetchFailed, type TokenFailure } from "./invalid_token.ts";
 import { JwksSource, type KeySet } from "./jwks_source.ts";
-import { createSecretVerifier, type SecretVerifier } from "./shared_secret.ts";
+import { ENDLESS_PATIENCE, type Patience } from "./patience.ts";
+import { createSecretVerifier, isEmpty, type SecretVerifier } from "./shared_secret.ts";
 import { TokenMemory, type VerifiedWith } from "./token_memory.ts";
 import { DEFAULT_USER_ROLES, toUserClaims, userTokenFailure } from "./user_token.ts";
 
@@ -20,9 +21,13 @@ export type Verdict =
   | { readonly auth: AuthResult; readonly error: null }
   | { readonly auth: null; readonly error: AuthError };
 
-/** Verifies the credentials of a request. Never throws. */
+/** Verifies the credentials of a request. */
 export interface Authenticate {
-  (request: Request): Promise<Verdict>;
+  /**
+   * @param patience Waits for a fetch of keys. Default: for as long as it takes.
+   * @throws what `patience` throws, and nothing else.
+   */
+  (request: Request, patience?: Patience): Promise<Verdict>;
   /** Forgets every remembered token, where memory is short. */
   forget(): void;
 }
@@ -33,9 +38,11 @@ interface Verified {
   readonly verifiedWith?: VerifiedWith | undefined;
 }
 
+/** The key a token names. Without one, or without an algorithm, it is refused whatever the keys are. */
 function kidOf(token: string): string | undefined {
   try {
-    return decodeProtectedHeader(token).kid;
+    const { alg, kid } = decodeProtectedHeader(token);
+    return alg && kid ? kid : undefined;
   } catch {
     return undefined;
   }
@@ -88,11 +95,26 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     };
   }
 
-  async function verify(request: Request, token: string): Promise<Verified> {
+  /** Verifies with the keys that the project publishes. */
+  async function withPublished(source: JwksSource, request: Request, token: string, patience: Patience) {
+    const kid = kidOf(token);
+    if (kid === undefined || isEmpty(audience) || isEmpty(issuer)) {
+      return { verdict: await withLibrary(request, modes) }; // refused before any key is asked for
+    }
+    const { keys, failure } = await source.keysFor(kid, patience);
+    if (keys) return { verdict: await withLibrary(request, modes, keys), verifiedWith: keys };
+    const earlier = await earlierMatch(request);
+    if (earlier) return { verdict: earlier };
+    const { apikey } = extractCredentials(request);
+    return { verdict: { auth: null, error: await jwksFetchFailed(modes, apikey, failure) } };
+  }
+
+  async function verify(request: Request, token: string, patience: Patience): Promise<Verified> {
     if (secret?.covers(token)) return { verdict: await withSecret(secret, request, token), verifiedWith: secret };
-    // Where the keys cannot be fetched, the library tries by itself and says why it fails.
-    const keys = source ? await source.keysFor(kidOf(token)) : inline;
-    return { verdict: await withLibrary(request, modes, keys), verifiedWith: keys };
+    if (source) return await withPublished(source, request, token, patience);
+    if (inline) return { verdict: await withLibrary(request, modes, inline), verifiedWith: inline };
+    const verdict = withLibrary(request, modes);
+    return { verdict: await (env.jwks instanceof URL ? patience(verdict) : verdict) };
   }
 
   async function refuse(request: Request, token: string, failure: TokenFailure): Promise<Verdict> {
@@ -102,16 +124,16 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
 
   const isCurrent = (by: VerifiedWith) => by === secret || by === (source ? source.fresh : inline);
 
-  async function recallOrVerify(request: Request, token: string): Promise<Verified> {
+  async function recallOrVerify(request: Request, token: string, patience: Patience): Promise<Verified> {
     const auth = memory.on ? memory.recall(token, isCurrent) : undefined;
-    if (auth === undefined) return await verify(request, token);
+    if (auth === undefined) return await verify(request, token, patience);
     return { verdict: await earlierMatch(request) ?? { auth, error: null } };
   }
 
-  async function authenticate(request: Request): Promise<Verdict> {
+  async function authenticate(request: Request, patience = ENDLESS_PATIENCE): Promise<Verdict> {
     const { token } = extractCredentials(request);
     if (token === null || userMode < 0) return await withLibrary(request, modes);
-    const { verdict, verifiedWith } = await recallOrVerify(request, token);
+    const { verdict, verifiedWith } = await recallOrVerify(request, token, patience);
     const { auth } = verdict;
     if (auth?.authMode !== "user") return verdict;
     const failure = userTokenFailure(auth.jwtClaims ?? {}, roles, now());

@@ -32,12 +32,13 @@ export class Deadline {
   }
 
   /**
-   * What `work` settles as, or the rejection of the deadline, where that comes first.
+   * What `work` settles as, or the rejection of the deadline, where that comes first. One wait at a time.
    *
    * @param onExceeded Told of it before whoever awaits is.
    */
   race<T>(work: PromiseLike<T>, onExceeded: (error: DeadlineExceededError) => void): Promise<T> {
     return new Promise((resolve, reject) => {
+      this.#timer?.cancel();
       this.#timer = this.#clock.setTimer(() => {
         const error = new DeadlineExceededError(this.#deadlineMs);
         onExceeded(error);

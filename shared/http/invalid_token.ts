@@ -1,10 +1,11 @@
 /**
- * The refusal of a bearer token, as `@supabase/server` makes it.
+ * The refusals of a bearer token, as `@supabase/server` makes them.
  *
  * @module
  */
 import type { AuthError, AuthFailureContext, AuthModeWithKey, Credentials } from "@supabase/server";
 import { decodeProtectedHeader } from "jose";
+import { messageOf } from "../pool/mod.ts";
 
 /** Why a token was refused, and what its sender can do. Never holds a claim's value. */
 export interface TokenFailure {
@@ -45,5 +46,20 @@ export async function invalidToken(
     received: { authorization: "bearer", apikey: apiKeyFormat(credentials.apikey) },
     jwt: headerOf(credentials.token),
     ...failure,
+  });
+}
+
+/** The `JWKS_FETCH_FAILED` refusal: the keys a token is verified with could not be fetched. */
+export async function jwksFetchFailed(
+  modes: readonly AuthModeWithKey[],
+  apikey: string | null,
+  cause: unknown,
+): Promise<AuthError> {
+  const { Errors, JwksFetchFailedError } = await import("@supabase/server");
+  return Errors[JwksFetchFailedError]({
+    authModes: modes,
+    received: { authorization: "bearer", apikey: apiKeyFormat(apikey) },
+    reason: messageOf(cause),
+    cause,
   });
 }

@@ -5,9 +5,15 @@
  */
 import type { SupabaseEnv } from "@supabase/server";
 import { createRemoteJWKSet } from "jose";
+import type { Patience } from "./patience.ts";
 
 /** A JSON Web Key Set (RFC 7517, section 5). */
 export type KeySet = Exclude<SupabaseEnv["jwks"], URL | null>;
+
+/** Keys, or why they could not be fetched. */
+export type KeysOrFailure =
+  | { readonly keys: KeySet; readonly failure?: undefined }
+  | { readonly keys?: undefined; readonly failure: unknown };
 
 /** The longest a fetched key set is used, in ms; then it is fetched again, whatever comes in. */
 export const JWKS_MAX_AGE_MS = 600_000;
@@ -41,20 +47,19 @@ export class JwksSource {
 
   /**
    * The keys, fetched where they are too old, or hold no key of that `kid` and
-   * were not fetched just now. `undefined` when they cannot be had. Never
-   * rejects, and waits 5 s at most.
+   * were not fetched just now. Whoever asks while they are fetched shares that
+   * fetch, which ends after 5 s; how long it is waited for is `patience`'s affair.
+   *
+   * @throws what `patience` throws.
    */
-  async keysFor(kid: string | undefined): Promise<KeySet | undefined> {
+  async keysFor(kid: string | undefined, patience: Patience): Promise<KeysOrFailure> {
     const known = this.fresh;
-    if (known && (this.#remote.coolingDown || known.keys.some((key) => key.kid === kid))) return known;
-    try {
-      await this.#remote.reload();
-    } catch {
-      // Keys that are young enough still serve; what this token lacks is for its verifier to say.
-      return this.fresh;
-    }
-    this.#adopt();
-    return this.fresh;
+    if (known && (this.#remote.coolingDown || known.keys.some((key) => key.kid === kid))) return { keys: known };
+    const failure = await patience(this.#remote.reload().then(() => undefined, (error: unknown) => ({ error })));
+    if (!failure) this.#adopt();
+    // Keys that are young enough still serve; what this token lacks is for its verifier to say.
+    const keys = this.fresh;
+    return keys ? { keys } : { failure: failure?.error };
   }
 
   #adopt(): void {

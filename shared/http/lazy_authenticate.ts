@@ -6,6 +6,7 @@
  */
 import type { Authenticate, Verdict } from "./authenticate.ts";
 import { type AuthenticateOptions, copyOptions } from "./authenticate_options.ts";
+import type { Patience } from "./patience.ts";
 
 /** The verdict of auth mode `none`, whatever the request carries. */
 const ANYBODY: Verdict = Object.freeze({
@@ -25,12 +26,12 @@ export function createLazyAuthenticate(options: AuthenticateOptions): Authentica
     return authenticate = createAuthenticate(rules);
   }
 
-  function check(request: Request): Promise<Verdict> {
+  function check(request: Request, patience?: Patience): Promise<Verdict> {
     // It matches every request, and the first match wins.
     if (first === "none") return Promise.resolve(ANYBODY);
-    if (authenticate !== undefined) return authenticate(request);
+    if (authenticate !== undefined) return authenticate(request, patience);
     loading ??= load();
-    return loading.then((loaded) => loaded(request));
+    return loading.then((loaded) => loaded(request, patience));
   }
 
   return Object.assign(check, { forget: () => authenticate?.forget() });

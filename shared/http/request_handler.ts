@@ -14,6 +14,7 @@ import { errorResponse } from "./error_response.ts";
 import { FailureLog } from "./failure_log.ts";
 import { type PooledHandler, type PooledSupabaseOptions, prepare, type Prepared } from "./handler_options.ts";
 import { answerHealth, isHealthPath } from "./health.ts";
+import { CallerLeftError, patienceOf } from "./patience.ts";
 import { type HeaderStats, NO_POOL, stampPoolHeaders } from "./pool_headers.ts";
 import { problem } from "./problem.ts";
 import { isServerError, loadMissingSecretKey, refusal } from "./refusal.ts";
@@ -98,7 +99,8 @@ export function createRequestHandler<Database>(
     }
     if (runtime.environment.secretKey === undefined) await loadMissingSecretKey();
     const onOver = runtime.life?.enter() ?? (() => {});
-    const { auth, error } = await authenticate(request).catch((fault) => {
+    const patience = patienceOf(request, deadline);
+    const { auth, error } = await authenticate(request, patience).catch((fault) => {
       onOver();
       throw fault;
     });
@@ -118,7 +120,7 @@ export function createRequestHandler<Database>(
       if (scope.callerLeft) return callerGone();
       const failure = scope.explain(error);
       // A token may expire while its request runs; then it is refused as any expired one.
-      const again = isOfIdentity(failure) ? await authenticate(request) : undefined;
+      const again = isOfIdentity(failure) ? await authenticate(request, patience) : undefined;
       if (again?.error) return refuse(again.error, request);
       throw failure;
     } finally {
@@ -128,6 +130,7 @@ export function createRequestHandler<Database>(
   }
 
   function failed(error: unknown): Response {
+    if (error instanceof CallerLeftError) return callerGone();
     const response = failure(error);
     if (prepared === undefined) failures.notReady(error);
     else failures.answered(response.status, error, secrets());

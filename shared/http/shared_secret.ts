@@ -39,7 +39,7 @@ const MALFORMED = "The Authorization header must carry a compact JWS — three b
   "Check the token was not truncated, URL-encoded, or wrapped in quotes.";
 
 /** Whether a configured value is there but says nothing, such as `[]`. */
-function isEmpty(expected: string | string[] | undefined): boolean {
+export function isEmpty(expected: string | string[] | undefined): boolean {
   return Array.isArray(expected) ? expected.length === 0 || expected.includes("") : expected === "";
 }
 

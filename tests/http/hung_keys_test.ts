@@ -1,0 +1,137 @@
+/** Keys that do not come: how long a request waits for them, and what it is answered. */
+import { assert, assertEquals } from "@std/assert";
+import { delay } from "@std/async";
+import { withSupabase } from "@supabase/server";
+import { createRequestHandler } from "../../shared/http/request_handler.ts";
+import { withPooledSupabase } from "../support/http.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { FakePools, URL_OF_PROJECT, VARIABLES } from "./fake_pools.ts";
+import { createProjectKey, sharedSecretToken, unsignedToken } from "./tokens.ts";
+
+const project = await createProjectKey();
+const token = await project.sign();
+
+/** Where the project's keys come from, when they come. */
+function startKeys() {
+  const go = Promise.withResolvers<void>();
+  const state = { fetched: 0, answer: () => Response.json(project.jwks) };
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, async () => {
+    state.fetched++;
+    await go.promise;
+    return state.answer();
+  });
+  const env = {
+    url: URL_OF_PROJECT,
+    publishableKeys: { default: "sb_publishable_default" },
+    secretKeys: {},
+    jwks: new URL(`http://127.0.0.1:${server.addr.port}/jwks.json`),
+  };
+  return {
+    go,
+    state,
+    env,
+    async [Symbol.asyncDispose]() {
+      go.resolve();
+      await server.shutdown();
+    },
+  };
+}
+
+type Keys = ReturnType<typeof startKeys>;
+
+function ask(handle: (request: Request) => Promise<Response>, bearer = token, init: RequestInit = {}) {
+  return handle(new Request("https://x.test/f", { ...init, headers: { Authorization: `Bearer ${bearer}` } }));
+}
+
+function handlerOn({ env }: Keys, options: { rememberTokensMs?: number; deadlineMs?: number } = {}) {
+  const log: string[] = [];
+  const handle = withPooledSupabase<unknown>(
+    { env, variables: VARIABLES, service: new FakePools(), log: (line) => log.push(line), ...options },
+    () => Response.json("in"),
+  );
+  return { log, handle };
+}
+
+for (const rememberTokensMs of [60_000, 0]) {
+  Deno.test(`the deadline covers the wait for keys, and all who wait share one fetch: memory of ${rememberTokensMs} ms`, async () => {
+    await using keys = startKeys();
+    const { log, handle } = handlerOn(keys, { rememberTokensMs, deadlineMs: 100 });
+    const startMs = performance.now();
+    const answers = await Promise.all(Array.from({ length: 5 }, () => ask(handle)));
+    const tookMs = performance.now() - startMs;
+    assert(tookMs >= 98 && tookMs < 4_000, `${tookMs} ms`);
+    for (const answer of answers) {
+      assertEquals([answer.status, (await answer.json()).code], [504, "DEADLINE_EXCEEDED"]);
+      assertEquals(answer.headers.get("X-Pool-Total-Connections"), "8");
+    }
+    assertEquals([keys.state.fetched, log.length], [1, 1]);
+    const waiting = ask(handlerOn(keys, { rememberTokensMs }).handle);
+    const late = ask(handle);
+    keys.go.resolve();
+    const statuses = await Promise.all([waiting, late]);
+    for (const answer of statuses) assertEquals([answer.status, await answer.json()], [200, "in"]);
+  });
+}
+
+Deno.test("a caller who leaves while keys are waited for is let go at once, and leaves no timer", async () => {
+  await using keys = startKeys();
+  const clock = new FakeClock();
+  const log: string[] = [];
+  const options = {
+    env: keys.env,
+    variables: VARIABLES,
+    service: new FakePools(),
+    log: (line: string) => log.push(line),
+  };
+  const handle = createRequestHandler<unknown>(options, clock);
+  const answering = (init: RequestInit) => ask((request) => handle(request, () => new Response()), token, init);
+  const caller = new AbortController();
+  const answer = answering({ signal: caller.signal });
+  while (keys.state.fetched === 0) await delay(1);
+  assertEquals(clock.timers, 1);
+  caller.abort();
+  assertEquals([(await answer).status, clock.timers, log], [499, 0, []]);
+  assertEquals((await answering({ signal: AbortSignal.abort() })).status, 499);
+  keys.go.resolve();
+  assertEquals((await answering({})).status, 200);
+  assertEquals([keys.state.fetched, clock.timers], [1, 0]);
+});
+
+Deno.test({
+  name: "keys that cannot be had are fetched once, and the refusal is that of withSupabase",
+  // jose leaves the body of an answer that is no key set unread.
+  sanitizeResources: false,
+  async fn() {
+    await using keys = startKeys();
+    keys.go.resolve();
+    const { handle, log } = handlerOn(keys);
+    const theirs = withSupabase({ env: keys.env }, () => Promise.resolve(Response.json("in")));
+    const faults: readonly (() => Response)[] = [
+      () => new Response("no", { status: 503 }),
+      () => new Response("<html>"),
+      () => Response.json({ keys: "none" }),
+    ];
+    for (const answer of faults) {
+      keys.state.answer = answer;
+      keys.state.fetched = 0;
+      const ours = await ask(handle);
+      assertEquals(keys.state.fetched, 1);
+      const other = await ask(theirs);
+      assertEquals([ours.status, await ours.json()], [other.status, await other.json()]);
+      assertEquals(ours.headers.get("x-supabase-server-error"), "JWKS_FETCH_FAILED");
+    }
+    assertEquals(log.length, 1);
+  },
+});
+
+Deno.test("what is refused whatever the keys are makes nobody fetch them", async () => {
+  await using keys = startKeys();
+  const { handle } = handlerOn(keys);
+  const theirs = withSupabase({ env: keys.env }, () => Promise.resolve(Response.json("in")));
+  const noKid = await sharedSecretToken();
+  for (const bearer of [noKid, unsignedToken(), "nonsense", "sb_publishable_default", "e30.e30.e30"]) {
+    const [ours, other] = [await ask(handle, bearer), await ask(theirs, bearer)];
+    assertEquals([ours.status, await ours.json()], [other.status, await other.json()], bearer);
+  }
+  assertEquals(keys.state.fetched, 0);
+});
