@@ -11,7 +11,7 @@ import { type AuthenticateOptions, copyOptions } from "./authenticate_options.ts
 import { deepFreeze } from "./deep_freeze.ts";
 import { invalidToken, jwksFetchFailed, type TokenFailure } from "./invalid_token.ts";
 import { JwksSource, type KeySet } from "./jwks_source.ts";
-import { ENDLESS_PATIENCE, type Patience } from "./patience.ts";
+import { type Patience, waitEndlessly } from "./patience.ts";
 import { createSecretVerifier, isEmpty, type SecretVerifier } from "./shared_secret.ts";
 import { TokenMemory, type VerifiedWith } from "./token_memory.ts";
 import { DEFAULT_USER_ROLES, toUserClaims, userTokenFailure } from "./user_token.ts";
@@ -130,7 +130,7 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     return { verdict: await earlierMatch(request) ?? { auth, error: null } };
   }
 
-  async function authenticate(request: Request, patience = ENDLESS_PATIENCE): Promise<Verdict> {
+  async function authenticate(request: Request, patience: Patience = waitEndlessly): Promise<Verdict> {
     const { token } = extractCredentials(request);
     if (token === null || userMode < 0) return await withLibrary(request, modes);
     const { verdict, verifiedWith } = await recallOrVerify(request, token, patience);

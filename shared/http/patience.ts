@@ -9,7 +9,9 @@ import type { Deadline } from "./deadline.ts";
 export type Patience = <T>(work: Promise<T>) => Promise<T>;
 
 /** Waits for as long as it takes. */
-export const ENDLESS_PATIENCE: Patience = (work) => work;
+export function waitEndlessly<T>(work: Promise<T>): Promise<T> {
+  return work;
+}
 
 /** The caller went away: nobody hears of an answer. */
 export class CallerLeftError extends Error {
