@@ -54,24 +54,20 @@ export interface TransferServiceOptions {
 interface LockedCategory {
   readonly id: string;
   readonly budget_id: string;
-  /** `int8` comes as text. */
-  readonly balance: string;
 }
 
 interface TransferRow extends Omit<Transfer, "amount" | "created_at"> {
+  /** `int8` comes as text. */
   readonly amount: string;
   readonly created_at: Date;
 }
 
-/** SQLSTATE of a row that its table's rules refuse. */
-const CHECK_VIOLATION = "23514";
-
 /** In one order, whichever way the money goes: two transfers between the same categories wait, and cannot deadlock. */
-const LOCK = "select id, budget_id, balance from public.categories where id in ($1, $2) order by id for no key update";
+const LOCK = "select id, budget_id from public.categories where id in ($1, $2) order by id for no key update";
 
 const COLUMNS = "id, budget_id, from_category_id, to_category_id, amount, created_at";
 
-/** Where another transaction is about to use the same key, this waits for its end. */
+/** The table's trigger moves the money. Where another transaction is about to use the same key, this waits for its end. */
 const RECORD = `insert into public.transfers (budget_id, from_category_id, to_category_id, amount, idempotency_key)
 values ($1, $2, $3, $4, $5) on conflict (user_id, idempotency_key) do nothing returning ${COLUMNS}`;
 
@@ -79,8 +75,14 @@ const FIND_BY_KEY = `select ${COLUMNS} from public.transfers where idempotency_k
 
 const FIND_BY_ID = `select ${COLUMNS} from public.transfers where id = $1`;
 
-const MOVE = `update public.categories set balance = balance + case id when $1 then -$3::bigint else $3::bigint end
-where id in ($1, $2)`;
+/** What the table's trigger refuses, by the constraint it names. */
+const REFUSALS: Readonly<Record<string, readonly [TransferErrorCode, message: string]>> = {
+  transfers_sufficient_balance: [
+    "INSUFFICIENT_BALANCE",
+    "There is less in the category than is to be taken from it",
+  ],
+  transfers_room_for_amount: ["BALANCE_TOO_LARGE", "The category would hold more than a category may"],
+};
 
 function refuse(code: TransferErrorCode, status: number, message: string, hint?: string): ServiceError {
   return new ServiceError({ code, status, message, hint });
@@ -90,8 +92,12 @@ function toTransfer({ amount, created_at, ...rest }: TransferRow): Transfer {
   return { ...rest, amount: Number(amount), created_at: created_at.toISOString() };
 }
 
-function codeOf(error: unknown): unknown {
-  return typeof error === "object" && error !== null ? Reflect.get(error, "code") : undefined;
+/** The refusal that an error of the database stands for, if it is one. */
+function refusalOf(error: unknown): ServiceError | undefined {
+  const constraint: unknown = typeof error === "object" && error !== null && Reflect.get(error, "constraint");
+  if (typeof constraint !== "string" || !Object.hasOwn(REFUSALS, constraint)) return undefined;
+  const known = REFUSALS[constraint];
+  return known && refuse(known[0], 409, known[1]);
 }
 
 /**
@@ -137,10 +143,7 @@ export class TransferService {
         ...(clock ? { clock } : {}),
       });
     } catch (error) {
-      if (codeOf(error) === CHECK_VIOLATION) {
-        throw refuse("BALANCE_TOO_LARGE", 409, "The category would hold more than a category may");
-      }
-      throw error instanceof RetryTimeoutError ? toServiceError(error) : error;
+      throw refusalOf(error) ?? (error instanceof RetryTimeoutError ? toServiceError(error) : error);
     }
   }
 
@@ -164,11 +167,6 @@ export class TransferService {
     const values = [from.budget_id, fromCategoryId, toCategoryId, amount, idempotencyKey];
     const { rows: [made] } = await tx.query<TransferRow>(RECORD, values);
     if (!made) return await this.#replay(tx, order);
-    if (BigInt(from.balance) < BigInt(amount)) {
-      throw refuse("INSUFFICIENT_BALANCE", 409, "There is less in the category than is to be taken from it");
-    }
-    const { rowCount } = await tx.query(MOVE, [fromCategoryId, toCategoryId, amount]);
-    if (rowCount !== 2) throw notFound("category");
     return { transfer: toTransfer(made), replayed: false };
   }
 

@@ -108,6 +108,17 @@ Deno.test("nobody forges a transfer, or changes one, over the Data API", async (
     const response = await data(mine.token, `transfers?id=eq.${made.body.id}`, method, body);
     assertEquals([response.status, (await response.json()).code], [403, "42501"]);
   }
+  const { body: { budget_id } } = await call(stack(), `/transfers/${made.body.id}`, { token: mine.token });
+  const add = async (amount: number) => {
+    const [from_category_id, to_category_id] = mine.categoryIds;
+    const row = { budget_id, from_category_id, to_category_id, amount, idempotency_key: crypto.randomUUID() };
+    const response = await data(mine.token, "transfers", "POST", row);
+    await response.body?.cancel();
+    return response.status;
+  };
+  // A row that is added moves the money that it tells of.
+  assertEquals([await add(20), await add(71)], [201, 409]);
+  assertEquals(await balances(mine), [70, 30]);
   const { token } = await household("stranger");
   const seen = await data(token, "transfers?select=id");
   assertEquals(await seen.json(), []);

@@ -99,6 +99,8 @@ Deno.test("an error of Postgres has the status the Data API would give it, and s
       [new postgres.TransactionTimeoutError(5), 504, "TRANSACTION_TIMEOUT", /in time/, null],
       [lost, 502, "CONNECTION_LOST", /not known/, null],
       [new postgres.CommitOutcomeUnknownError(lost), 502, "COMMIT_OUTCOME_UNKNOWN", /not known/, null],
+      [new postgres.PoolerError("POOLER_UNAVAILABLE", "on db-7"), 503, "POOLER_UNAVAILABLE", /reached/, "1"],
+      [new postgres.PoolerError("POOLER_LOST_SERVER", "on db-7"), 502, "POOLER_LOST_SERVER", /not known/, null],
       [new postgres.ConnectionBrokenError(lost), 503, "CONNECTION_BROKEN", /broke/, "1"],
       [new postgres.LoginRoleError("postgres", "is strong"), 500, "LOGIN_ROLE_TOO_STRONG", /^The server met/, null],
     ];
