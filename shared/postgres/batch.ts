@@ -9,14 +9,13 @@ import {
   type CommandCompleteMessage,
   type DataRowMessage,
   message,
-  prepareValue,
   type RowDescriptionMessage,
   type Submittable,
   type Wire,
 } from "./driver.ts";
-import { messageOf } from "../pool/mod.ts";
-import { redacted, StatementError } from "./errors.ts";
+import { ConnectionError, redacted } from "./errors.ts";
 import type { QueryResult, Row, Statement } from "./query_result.ts";
+import { type Encoded, encoded } from "./statement_encoding.ts";
 import { NO_ROWS, type Prepared, RowReader, type StatementCache } from "./statement_cache.ts";
 
 /** SQLSTATE `query_canceled`. */
@@ -39,6 +38,10 @@ export interface Running {
   readonly failedAt: number;
   /** Whether it is these that the server is at. */
   readonly runs: boolean;
+  /** Whether they were sent at all. */
+  readonly sent: boolean;
+  /** Between which statements the server was once it had answered these. */
+  readonly after: SessionStatus | undefined;
   /**
    * Whether they failed with this error through no fault of their own: a table
    * has changed since they were prepared, or a cancel request for another one
@@ -46,6 +49,9 @@ export interface Running {
    */
   mayRepeat(error: unknown): boolean;
 }
+
+/** What a backend is doing between statements (PostgreSQL, ReadyForQuery). */
+export type SessionStatus = "idle" | "transaction" | "failed";
 
 /** What is sent on one connection under one Sync. */
 export interface Flight extends Submittable {
@@ -55,12 +61,15 @@ export interface Flight extends Submittable {
   readonly failure: object | undefined;
   /** All that was sent before it is answered: the server is at it. */
   begun(): void;
+  /** The server has parsed a statement of it. */
+  parsed?(): void;
   /**
    * It is over: the server is ready for what comes next.
    *
+   * @param status Between which statements the server is now.
    * @param cancelling Whether a cancel request was under way, which may have hit it.
    */
-  done(cancelling: boolean): void;
+  done(status: SessionStatus, cancelling: boolean): void;
   /** The connection broke. */
   lost(error: Error): void;
 }
@@ -80,34 +89,6 @@ function resultOf({ reader = NO_ROWS, rows, tag = "" }: Step): QueryResult {
   return { rows, rowCount, command: rowCount === null ? tag : tag.slice(0, tag.indexOf(" ")), fields: reader.columns };
 }
 
-/** A statement whose values are ready to be sent. */
-interface Encoded {
-  readonly text: string;
-  readonly values: unknown[];
-}
-
-/** The most values that a statement may have: the protocol counts them in 16 bits. */
-const MAX_VALUES = 65_535;
-
-/**
- * Checks a statement and encodes its values.
- *
- * @throws {StatementError} for what the protocol could not carry: it would be read as something else.
- */
-function encoded({ text, values = [] }: Statement): Encoded {
-  if (typeof text !== "string" || text.includes("\0")) {
-    throw new StatementError("A statement must be a string without NUL characters");
-  }
-  if (!Array.isArray(values) || values.length > MAX_VALUES) {
-    throw new StatementError(`The values of a statement must be an array of at most ${MAX_VALUES} elements`);
-  }
-  try {
-    return { text, values: values.map(prepareValue) };
-  } catch (error) {
-    throw new StatementError(`A value of a statement has no form that can be sent: ${messageOf(error)}`);
-  }
-}
-
 /** Statements under one Sync. */
 export class Batch implements Flight, Running {
   readonly results: Promise<QueryResult[]>;
@@ -115,12 +96,18 @@ export class Batch implements Flight, Running {
   failedAt = -1;
   error: Error | undefined = undefined;
   runs = false;
+  readonly sent = true;
+  after: SessionStatus | undefined = undefined;
 
   readonly #statements: readonly Encoded[];
   readonly #cache: StatementCache;
   readonly #steps: Step[] = [];
-  /** Statements that the server is to confirm, in the order in which they were sent. */
+  /** Statements that the server is to keep, in the order in which they were sent. */
   readonly #parsing: Prepared[] = [];
+  /** How many statements the server is to drop. */
+  #closing = 0;
+  /** What the server is still to parse: what it is to keep, or nothing of that kind. */
+  readonly #unparsed: (Prepared | undefined)[] = [];
   readonly #resolve: (results: QueryResult[]) => void;
   readonly #reject: (error: unknown) => void;
   #at = 0;
@@ -139,7 +126,9 @@ export class Batch implements Flight, Running {
   }
 
   encode(out: Uint8Array[]): void {
-    for (const name of this.#cache.takeDoomed()) out.push(message.close({ type: "S", name }));
+    const doomed = this.#cache.takeDoomed();
+    this.#closing = doomed.length;
+    for (const name of doomed) out.push(message.close({ type: "S", name }));
     for (const statement of this.#statements) this.#encode(out, statement);
     out.push(message.sync());
   }
@@ -147,7 +136,10 @@ export class Batch implements Flight, Running {
   #encode(out: Uint8Array[], { text, values }: Encoded): void {
     const prepared = this.#prepare(out, text);
     const statement = prepared?.name ?? "";
-    if (!prepared) out.push(message.parse({ text, name: "" }));
+    if (!prepared) {
+      this.#unparsed.push(undefined);
+      out.push(message.parse({ text, name: "" }));
+    }
     out.push(message.bind({ statement, values }));
     const step: Step = { prepared, reader: prepared?.reader, rows: [], tag: undefined };
     if (!step.reader) out.push(message.describe({ type: "P", name: "" }));
@@ -162,6 +154,7 @@ export class Batch implements Flight, Running {
     if (known) return known.parsed || this.#parsing.includes(known) ? known : undefined;
     const prepared = this.#cache.add(text);
     this.#parsing.push(prepared);
+    this.#unparsed.push(prepared);
     out.push(message.parse({ text, name: prepared.name }));
     return prepared;
   }
@@ -201,10 +194,9 @@ export class Batch implements Flight, Running {
 
   handlePortalSuspended(): void {}
 
+  /** What was sent behind it has been taken for its data: nobody knows any more which answer is whose. */
   handleCopyInResponse({ stream }: Wire): void {
-    stream.write(message.copyFail("COPY FROM STDIN is not supported here"));
-    // The one that was sent with the batch was ignored in copy mode.
-    stream.write(message.sync());
+    stream.destroy();
   }
 
   handleCopyData(): void {}
@@ -221,8 +213,15 @@ export class Batch implements Flight, Running {
     this.runs = true;
   }
 
-  done(cancelling: boolean): void {
+  parsed(): void {
+    const prepared = this.#unparsed.shift();
+    if (prepared) this.#cache.keep(prepared);
+  }
+
+  done(status: SessionStatus, cancelling: boolean): void {
     this.runs = false;
+    this.after = status;
+    this.#cache.dropped(this.#closing);
     if (this.#parsing.length > 0) {
       for (const prepared of this.#parsing) if (!prepared.parsed) this.#cache.forget(prepared);
     }
@@ -230,6 +229,8 @@ export class Batch implements Flight, Running {
       this.#repeatable = this.#isStale(this.failure) || (cancelling && codeOf(this.failure) === CANCELED);
       if (this.#isStale(this.failure)) this.#cache.clear();
       this.#fail(redacted(this.failure));
+    } else if (this.#at < this.#steps.length) {
+      this.#fail(new ConnectionError("PROTOCOL_ERROR", "The server left a statement without an answer"));
     } else if (this.#fault) this.#reject(this.#fault.error);
     else this.#resolve(this.#steps.map(resultOf));
   }

@@ -41,12 +41,12 @@ export interface ReadyMessage {
 export interface Wire {
   readonly stream: { write(bytes: Uint8Array): unknown; destroy(): void };
   on(event: "readyForQuery", listener: (message: ReadyMessage) => void): void;
+  on(event: "parseComplete", listener: () => void): void;
 }
 
 /** What a `pg.Client` runs and tells of its messages: pg's own extension point, as `pg-cursor` uses it. */
 export interface Submittable {
   submit(): void;
-  handleParseComplete?(): void;
   handleRowDescription(message: RowDescriptionMessage): void;
   handleDataRow(message: DataRowMessage): void;
   handleCommandComplete(message: CommandCompleteMessage): void;
@@ -149,7 +149,6 @@ export const message: {
   readonly close: (message: { type: "S"; name: string }) => Uint8Array;
   readonly sync: () => Uint8Array;
   readonly query: (text: string) => Uint8Array;
-  readonly copyFail: (reason: string) => Uint8Array;
 } = serialize;
 
 /** A `pg.Connection` that no client owns, for a cancel request. */

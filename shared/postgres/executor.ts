@@ -13,6 +13,7 @@ import type { QueryResult, Row, Statement } from "./query_result.ts";
 import type { Session } from "./session.ts";
 import { mayLeaveState } from "./session_state.ts";
 import type { Sharing } from "./sharing.ts";
+import { checkInTransaction } from "./statement_encoding.ts";
 import { type Bounds, type RunnerSettings, StatementRunner } from "./statement_runner.ts";
 import { runTogether, type TogetherOutcome } from "./together.ts";
 import { Transaction } from "./transaction.ts";
@@ -178,6 +179,7 @@ export class Executor implements PostgresQueries {
     options: QueryOptions,
   ): Promise<QueryResult[]> {
     const { pool, runner: settings, owner } = this.#parts;
+    for (const { text } of statements) checkInTransaction(text);
     const lease = await leaseSession(pool, options);
     const { resource: session } = lease;
     let cleared: Promise<void> | undefined;

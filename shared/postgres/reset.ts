@@ -5,6 +5,7 @@
  */
 import type { Flight } from "./batch.ts";
 import { type DataRowMessage, message } from "./driver.ts";
+import type { StatementCache } from "./statement_cache.ts";
 
 /**
  * What `DISCARD ALL` does (PostgreSQL, "DISCARD"), save that statements and
@@ -19,8 +20,8 @@ const CLEAR = [
   "DISCARD TEMP",
   "DISCARD SEQUENCES",
   "SELECT pg_advisory_unlock_all()",
-  // Statements that somebody prepared by SQL.
-  "SELECT count(*) FROM pg_prepared_statements WHERE from_sql",
+  // Statements that somebody prepared by SQL, and ours, which somebody may have dropped.
+  "SELECT count(*) FILTER (WHERE from_sql), count(*) FILTER (WHERE NOT from_sql) FROM pg_prepared_statements",
 ].join(";");
 
 /** Behind a pooler in transaction mode there is no session to clear, only a transaction to end. */
@@ -34,11 +35,13 @@ export class Reset implements Flight {
   readonly #text: string;
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
-  #last: string | null | undefined = undefined;
+  readonly #statements: StatementCache | undefined;
+  #last: readonly (string | null)[] = [];
 
-  /** @param ownSession Whether there is a session of ours to clear. */
-  constructor(ownSession: boolean) {
-    this.#text = ownSession ? CLEAR : END;
+  /** @param statements Those prepared in the session; `undefined` where it is not ours to clear. */
+  constructor(statements: StatementCache | undefined) {
+    this.#statements = statements;
+    this.#text = statements ? CLEAR : END;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.promise = promise;
     this.#resolve = resolve;
@@ -54,7 +57,7 @@ export class Reset implements Flight {
   handleRowDescription(): void {}
 
   handleDataRow({ fields }: DataRowMessage): void {
-    this.#last = fields[0];
+    this.#last = fields;
   }
 
   handleCommandComplete(): void {}
@@ -73,9 +76,15 @@ export class Reset implements Flight {
 
   done(): void {
     if (this.failure) this.#reject(this.failure);
-    else if (this.#text === CLEAR && this.#last !== "0") {
-      this.#reject(new Error("A statement that was prepared by SQL outlived its transaction"));
+    else if (this.#statements && !this.#untouched(this.#statements)) {
+      this.#reject(new Error("Statements were prepared or dropped by SQL"));
     } else this.#resolve();
+  }
+
+  /** Whether the server has the statements that we prepared, and no other ones. */
+  #untouched({ kept }: StatementCache): boolean {
+    const [foreign, own] = this.#last;
+    return foreign === "0" && own === String(kept);
   }
 
   lost(error: Error): void {

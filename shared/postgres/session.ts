@@ -5,21 +5,19 @@
  */
 import { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers";
-import { Batch, type Flight, type Running } from "./batch.ts";
+import { Batch, type Flight, type Running, type SessionStatus } from "./batch.ts";
 import { createClient, type DriverClient, type DriverOptions, type ReadyMessage } from "./driver.ts";
 import { ConnectionBrokenError, ConnectionLostError, redacted } from "./errors.ts";
 import type { QueryResult, Statement } from "./query_result.ts";
 import { Reset } from "./reset.ts";
 import { StatementCache } from "./statement_cache.ts";
 
-/** What a backend is doing between statements (PostgreSQL, ReadyForQuery). */
-export type SessionStatus = "idle" | "transaction" | "failed";
-
 const STATUS: Readonly<Record<string, SessionStatus>> = { I: "idle", T: "transaction", E: "failed" };
 
 /** What could not be sent. */
 function unsent(error: unknown): Running {
-  return { results: Promise.reject(error), failedAt: 0, runs: false, mayRepeat: () => false };
+  const results = Promise.reject(error);
+  return { results, failedAt: 0, runs: false, sent: false, after: undefined, mayRepeat: () => false };
 }
 
 /**
@@ -93,12 +91,9 @@ export class Session {
       signal.removeEventListener("abort", giveUp);
     }
     // Behind the driver's own listener: it is ready for the next one then.
-    client.connection.on("readyForQuery", (message) => this.#ready(session, message));
+    client.connection.on("readyForQuery", (message) => session.#landed(message));
+    client.connection.on("parseComplete", () => session.#flights[0]?.parsed?.());
     return session;
-  }
-
-  static #ready(session: Session, message: ReadyMessage): void {
-    session.#landed(message);
   }
 
   /**
@@ -180,7 +175,7 @@ export class Session {
   reset(): Promise<void> {
     this.dirty = this.used = false;
     if (this.#death) return Promise.resolve();
-    const reset = new Reset(this.owned);
+    const reset = new Reset(this.owned ? this.statements : undefined);
     this.#send(reset, false);
     return reset.promise.catch((error) => this.destroy(redacted(error)));
   }
@@ -234,7 +229,7 @@ export class Session {
       next.begun();
       this.#client.query(next);
     }
-    landed?.done(this.cancelling);
+    landed?.done(this.#status, this.cancelling);
     this.#tellLanding();
   }
 

@@ -44,8 +44,10 @@ export interface Prepared {
   /** Its name at the server. */
   readonly name: string;
   readonly text: string;
-  /** Whether the server has confirmed it: only then may anybody but its batch rely on it. */
+  /** Whether the server has run it: only then may anybody but its batch rely on it. */
   parsed: boolean;
+  /** Whether the server keeps it. */
+  kept: boolean;
   /** Known once the server has described it. */
   reader: RowReader | undefined;
   /** How long the server is at it, in ms: a moving average. `undefined` before the first. */
@@ -68,6 +70,7 @@ export class StatementCache {
   readonly #byText = new Map<string, Prepared>();
   readonly #doomed: string[] = [];
   #named = 0;
+  #kept = 0;
 
   /** From now on so many are kept. Before, none is. */
   allow(most: number): void {
@@ -100,14 +103,37 @@ export class StatementCache {
       const oldest = this.#byText.values().find(({ parsed }) => parsed);
       if (oldest) this.forget(oldest);
     }
-    const prepared: Prepared = { name: `s${this.#named++}`, text, parsed: false, reader: undefined, tookMs: undefined };
+    const prepared: Prepared = {
+      name: `s${this.#named++}`,
+      text,
+      parsed: false,
+      kept: false,
+      reader: undefined,
+      tookMs: undefined,
+    };
     this.#byText.set(text, prepared);
     return prepared;
   }
 
-  /** Forgets a statement. The server may still have it, and is to be told. */
+  /** The server has parsed a statement, and keeps it. */
+  keep(prepared: Prepared): void {
+    prepared.kept = true;
+    this.#kept++;
+  }
+
+  /** So many have been closed at the server. */
+  dropped(count: number): void {
+    this.#kept -= count;
+  }
+
+  /** How many the server keeps, unless somebody has dropped some by SQL. */
+  get kept(): number {
+    return this.#kept;
+  }
+
+  /** Forgets a statement. Where the server keeps it, it is to be told. */
   forget(prepared: Prepared): void {
-    this.#doomed.push(prepared.name);
+    if (prepared.kept) this.#doomed.push(prepared.name);
     if (this.#byText.get(prepared.text) === prepared) this.#byText.delete(prepared.text);
   }
 
@@ -134,9 +160,8 @@ export class StatementCache {
     return this.#doomed.splice(0);
   }
 
-  /** Forgets all: the server has dropped them. */
+  /** Forgets all: what the server keeps is no longer what it was. */
   clear(): void {
-    this.#byText.clear();
-    this.#doomed.length = 0;
+    for (const prepared of [...this.#byText.values()]) this.forget(prepared);
   }
 }

@@ -37,10 +37,10 @@ export async function runTogether(
   try {
     results = await runner.follow(running, bounds);
   } catch (error) {
-    const { failedAt } = running;
+    const { failedAt, after, sent } = running;
     // An error of the server says how far it came. Only a COMMIT that nobody answered leaves a doubt.
-    const refused = failedAt >= 0 && (failedAt < all.length - 1 || !runner.session.death);
-    if (refused || !sent(error)) {
+    const refused = failedAt >= 0 && (failedAt < all.length - 1 || after !== undefined);
+    if (refused || !sent) {
       return { outcome: "rolledBack", results: [], error, again: running.mayRepeat(error) };
     }
     return { outcome: "unknown", results: [], error: new CommitOutcomeUnknownError(error), again: false };
@@ -49,10 +49,4 @@ export async function runTogether(
     return { outcome: "rolledBack", results: [], error: new TransactionRolledBackError(undefined), again: false };
   }
   return { outcome: "committed", results: results.slice(begin.length, -1), error: undefined, again: false };
-}
-
-/** Whether anything was sent before it failed so. */
-function sent(error: unknown): boolean {
-  const code: unknown = typeof error === "object" && error !== null ? Reflect.get(error, "code") : undefined;
-  return code !== "CONNECTION_BROKEN" && code !== "STATEMENT_INVALID";
 }

@@ -10,6 +10,7 @@ import {
   TransactionRolledBackError,
 } from "./errors.ts";
 import type { QueryResult, Row, Statement } from "./query_result.ts";
+import { checkInTransaction } from "./statement_encoding.ts";
 import type { TransactionScope } from "./transaction_scope.ts";
 
 /** Options of one statement in a transaction. */
@@ -58,6 +59,7 @@ export class Transaction {
    * Runs a statement in the transaction.
    *
    * @throws {PostgresError} what the server reported. The transaction can only be rolled back then.
+   * @throws {StatementError} when it cannot be sent, or would begin or end a transaction by itself.
    * @throws {TransactionEndedError} when it was committed or rolled back.
    * @throws {NestedTransactionOpenError} while one nested in it is open.
    * @throws {QueryTimeoutError} when the statement took too long.
@@ -68,6 +70,7 @@ export class Transaction {
     options: TransactionQueryOptions = {},
   ): Promise<QueryResult<R>> {
     this.#check();
+    checkInTransaction(text);
     this.#scope.note(text);
     try {
       return await this.#scope.run({ text, values }, options.timeoutMs) as QueryResult<R>;

@@ -5,8 +5,6 @@
  */
 import {
   CommitOutcomeUnknownError,
-  ConnectionBrokenError,
-  PostgresError,
   RollbackFailedError,
   TransactionEndedError,
   TransactionRolledBackError,
@@ -34,12 +32,6 @@ export interface ScopeOptions {
   readonly queryTimeoutMs: number;
   /** Told of what nobody else learns of. */
   readonly report: (error: Error) => void;
-}
-
-/** Whether a COMMIT that failed so has certainly not committed. */
-function certainlyNot(error: unknown): boolean {
-  if (error instanceof ConnectionBrokenError) return true;
-  return error instanceof PostgresError && error.severity === "ERROR";
 }
 
 /** The connection's side of a transaction; {@linkcode Transaction} is its user's. */
@@ -102,16 +94,40 @@ export class TransactionScope implements Disposable {
     session.dirty ||= mayLeaveState(text);
   }
 
-  /** Runs a statement behind what goes {@linkcode before} it. */
+  /**
+   * Runs a statement behind what goes {@linkcode before} it.
+   *
+   * @throws {TransactionRolledBackError} when there is no transaction any more: nothing may run outside of it.
+   */
   async run(statement: Statement, timeoutMs: number = this.#options.queryTimeoutMs): Promise<QueryResult> {
-    if (this.#reason) throw this.#reason.reason;
-    const statements = [...this.before.splice(0), statement];
-    this.#begun = true;
-    const running = this.#runner.session.start(statements);
-    const results = await this.#runner.follow(running, { timeoutMs });
-    const result = results.at(-1);
-    if (!result) throw new TransactionRolledBackError(undefined);
-    return result;
+    for (;;) {
+      if (this.#reason) throw this.#reason.reason;
+      const before = this.before.splice(0);
+      const running = this.#runner.session.start([...before, statement]);
+      // What could not be sent has begun nothing: the next one has to.
+      if (running.sent) this.#begun = true;
+      else this.before.unshift(...before);
+      try {
+        const results = await this.#runner.follow(running, { timeoutMs });
+        if (running.after === "idle") this.#lose(new TransactionEndedError());
+        const result = results.at(-1);
+        if (result) return result;
+        throw new TransactionRolledBackError(undefined);
+      } catch (error) {
+        if (running.after !== "idle") throw error;
+        // BEGIN itself has failed: that is certain only of the first batch, and only that one may be sent again.
+        if (!running.mayRepeat(error) || before.length === 0) {
+          this.#lose(new TransactionRolledBackError(error));
+          throw error;
+        }
+        this.before.unshift(...before);
+      }
+    }
+  }
+
+  /** There is no transaction any more. What would run outside of it would not be the caller's. */
+  #lose(error: Error): void {
+    this.#reason ??= { reason: error };
   }
 
   /**
@@ -127,11 +143,12 @@ export class TransactionScope implements Disposable {
     if (!this.#begun) return this.#ended("committed");
     this.committing = true;
     let results: QueryResult[];
+    const running = this.#runner.session.start([{ text: "COMMIT" }]);
     try {
-      const { results: committing } = this.#runner.session.start([{ text: "COMMIT" }]);
-      results = await this.#runner.withinOrCut(committing, this.#options.queryTimeoutMs);
+      results = await this.#runner.withinOrCut(running.results, this.#options.queryTimeoutMs);
     } catch (error) {
-      if (certainlyNot(error)) {
+      // It was not sent, or refused by a server that then waited for the next statement.
+      if (!running.sent || running.after !== undefined) {
         this.#ended("rolledBack");
         throw error;
       }

@@ -107,9 +107,6 @@ Deno.test("acting as the caller", async (t) => {
       "create temporary table temporary (n int)",
       "set role anon",
       "reset role",
-      "begin",
-      "commit",
-      "rollback",
       "do $$ begin perform set_config('my.setting', 'left', false); perform pg_advisory_lock(7); execute 'listen c' ; execute 'prepare p as select 1'; end $$",
     ]
   ) {

@@ -221,12 +221,29 @@ Deno.test("one connection", async (t) => {
     assertEquals(error.code, "42601");
   });
 
-  await t.step("COPY is refused in both directions, and the connection goes on", async () => {
-    const error = await thrownBy(() => session.run([{ text: "copy step from stdin" }]), PostgresError);
-    assertEquals(error.code, "57014");
-    assertEquals(await rows(session, "select 1 as n"), [{ n: 1 }]);
-    await session.run([{ text: "copy step to stdout" }]);
-    assertEquals(await rows(session, "select 2 as n"), [{ n: 2 }]);
+  await t.step("COPY is refused in both directions before anything is sent, and the connection goes on", async () => {
+    for (const text of ["copy step from stdin", "copy step to stdout", "/* x */ copy (select 1) to stdout"]) {
+      const answers = await Promise.allSettled([
+        session.run([{ text: "insert into step values (3)" }, { text }, { text: "select 1" }]),
+        rows(session, "select 2 as n"),
+      ]);
+      assertEquals(answers.map((answer) => answer.status === "fulfilled" ? answer.value : answer.reason.code), [
+        "STATEMENT_INVALID",
+        [{ n: 2 }],
+      ]);
+    }
+    assertEquals(await rows(session, "select n from step where n = 3"), []);
+  });
+
+  await t.step("a COPY that was not recognised costs the connection, and confuses no answers", async () => {
+    await using victim = await open(database);
+    const answers = await Promise.allSettled([
+      victim.session.run([{ text: "copy step /* ' */ from stdin /* ' */" }, { text: "commit" }]),
+      rows(victim.session, "select 2 as n"),
+      rows(victim.session, "select 3 as n"),
+    ]);
+    assertEquals(answers.map(({ status }) => status), ["rejected", "rejected", "rejected"]);
+    await thrownBy(() => rows(victim.session, "select 1"), ConnectionBrokenError);
   });
 
   await t.step("errors carry no values of rows", async () => {

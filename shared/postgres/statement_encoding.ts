@@ -1,0 +1,57 @@
+/**
+ * Statements in the form in which they are sent.
+ *
+ * @module
+ */
+import { messageOf } from "../pool/mod.ts";
+import { prepareValue } from "./driver.ts";
+import { StatementError } from "./errors.ts";
+import type { Statement } from "./query_result.ts";
+import { controlsTransaction, copiesOverConnection } from "./statement_text.ts";
+
+/** A statement whose values are ready to be sent. */
+export interface Encoded {
+  readonly text: string;
+  readonly values: unknown[];
+}
+
+/** The most values that a statement may have: the protocol counts them in 16 bits. */
+const MAX_VALUES = 65_535;
+
+/**
+ * Checks a statement and encodes its values.
+ *
+ * @throws {StatementError} for what the protocol could not carry: it would be read as something else.
+ */
+export function encoded({ text, values = [] }: Statement): Encoded {
+  if (typeof text !== "string" || text.includes("\0")) {
+    throw new StatementError("A statement must be a string without NUL characters");
+  }
+  if (!Array.isArray(values) || values.length > MAX_VALUES) {
+    throw new StatementError(`The values of a statement must be an array of at most ${MAX_VALUES} elements`);
+  }
+  // What follows in the same write would be taken for its data.
+  if (copiesOverConnection(text)) {
+    throw new StatementError(
+      "COPY FROM STDIN and COPY TO STDOUT are not supported: insert from arrays (unnest), or select in pages",
+    );
+  }
+  try {
+    return { text, values: values.map(prepareValue) };
+  } catch (error) {
+    throw new StatementError(`A value of a statement has no form that can be sent: ${messageOf(error)}`);
+  }
+}
+
+/**
+ * Checks the text of a statement that is to run in a transaction of ours: what it
+ * ended by itself would let what follows run outside, and not as its caller.
+ *
+ * @throws {StatementError} for BEGIN, COMMIT, ROLLBACK and their like.
+ */
+export function checkInTransaction(text: unknown): void {
+  if (typeof text !== "string" || !controlsTransaction(text)) return;
+  throw new StatementError(
+    "A statement must not begin or end a transaction by itself here: use commit(), rollback() and transaction() of the transaction",
+  );
+}

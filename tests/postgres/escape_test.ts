@@ -1,0 +1,127 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  PostgresError,
+  type PostgresQueries,
+  StatementError,
+  TransactionRolledBackError,
+} from "../../shared/postgres/mod.ts";
+import { claimsOf, TestDatabase, thrownBy } from "./support.ts";
+
+const ALICE = "7a1d6f3e-0c4b-4e52-9f0a-1b6b1c2d3e04";
+const BOB = "0b4d3a77-54b7-4f0b-8d0d-6f6a7c1e2f05";
+
+const INSERT = "insert into seen (n) values (1)";
+const WHO = "select auth.uid() as uid";
+
+Deno.test("nothing runs outside of the transaction it was meant for", async (t) => {
+  await using database = await TestDatabase.start();
+  const admin = database.manager();
+  await admin.query("create table seen (n int, role text default current_user, sub text default auth.uid()::text)");
+  // So that one that ran as the login role would not be noticed by its lack of rights.
+  await admin.query("grant all on seen to public");
+  const manager = database.manager({ maxConnections: 1 }, "authenticator");
+  const alice = manager.as(claimsOf(ALICE));
+  const bob = manager.as(claimsOf(BOB));
+  const seen = async () => (await admin.query("select n, role, sub from seen")).rows;
+  const backend = async (queries: PostgresQueries) =>
+    (await queries.query<{ pid: number }>("select pg_backend_pid() as pid")).rows[0]?.pid;
+
+  await t.step("not behind a first statement that could not be sent", async () => {
+    const circular: Record<string, unknown> = {};
+    circular["self"] = circular;
+    await thrownBy(() =>
+      alice.transaction(async (tx) => {
+        await thrownBy(() => tx.query("select $1", [circular]), StatementError);
+        await tx.query(INSERT);
+        throw new RangeError("undone");
+      }), RangeError);
+    assertEquals(await seen(), []);
+    await alice.transaction(async (tx) => {
+      await thrownBy(() => tx.query("select $1", [circular]), StatementError);
+      await tx.query(INSERT);
+    });
+    assertEquals(await seen(), [{ n: 1, role: "authenticated", sub: ALICE }]);
+    await admin.query("truncate seen");
+  });
+
+  await t.step("not where BEGIN has failed, which is sent again", async () => {
+    // Who drops what we prepared on a connection of their own meets that themselves.
+    await using connection = await admin.lease();
+    await connection.transaction((tx) => tx.query(INSERT));
+    await connection.query("deallocate all");
+    assertEquals(await connection.transaction(async (tx) => (await tx.query("select 1 as n")).rows), [{ n: 1 }]);
+    await connection.query("truncate seen");
+  });
+
+  for (
+    const text of [
+      "commit",
+      "/* to be sure */ rollback",
+      ";end",
+      "abort",
+      "begin",
+      "commit and chain",
+      "rollback and chain",
+      "prepare transaction 'two'",
+    ]
+  ) {
+    await t.step(`not behind ${JSON.stringify(text)}, which is refused and changes nothing`, async () => {
+      for (const queries of [admin, alice]) {
+        await thrownBy(() => queries.transaction([{ query: text }, { query: INSERT }]), StatementError);
+        await thrownBy(() =>
+          queries.transaction(async (tx) => {
+            await tx.query(INSERT);
+            await thrownBy(() => tx.query(text), StatementError);
+            await tx.transaction((nested) => thrownBy(() => nested.query(text), StatementError));
+            throw new RangeError("undone");
+          }), RangeError);
+      }
+      await thrownBy(() => alice.query(text), StatementError);
+      assertEquals(await seen(), []);
+    });
+  }
+
+  await t.step("a savepoint of one's own does no harm", async () => {
+    await alice.transaction(async (tx) => {
+      await tx.query("savepoint mine");
+      await assertRejects(() => tx.query("select 1 / 0"), PostgresError);
+      await tx.query("rollback to savepoint mine");
+      await tx.query(INSERT);
+    });
+    assertEquals(await seen(), [{ n: 1, role: "authenticated", sub: ALICE }]);
+    await admin.query("truncate seen");
+  });
+
+  for (
+    const text of [
+      "deallocate all",
+      "do $$ begin execute 'deallocate all'; end $$",
+      "do $$ declare s text; begin select name into s from pg_prepared_statements limit 1; execute 'deallocate ' || s; end $$",
+    ]
+  ) {
+    await t.step(`what ${JSON.stringify(text.slice(0, 40))} dropped is missed by nobody else`, async () => {
+      await bob.transaction((tx) => tx.query(WHO));
+      const before = await backend(bob);
+      // Its own COMMIT may be among what it drops.
+      await alice.query(text).catch((error) => assert(error instanceof PostgresError, String(error)));
+      assertEquals(await bob.transaction(async (tx) => (await tx.query(WHO)).rows), [{ uid: BOB }]);
+      assert(await backend(bob) !== before, "the connection went on");
+    });
+  }
+
+  await t.step("a statement prepared by SQL in the place of COMMIT is not taken for it", async () => {
+    await bob.transaction((tx) => tx.query(WHO));
+    const replace = `do $$ declare s text; begin
+      select name into s from pg_prepared_statements where statement = 'COMMIT';
+      execute 'deallocate ' || s;
+      execute 'prepare ' || s || ' as select 1';
+    end $$`;
+    await thrownBy(() =>
+      alice.transaction(async (tx) => {
+        await tx.query(INSERT);
+        await tx.query(replace);
+      }), TransactionRolledBackError);
+    assertEquals(await seen(), []);
+    assertEquals((await bob.query(WHO)).rows, [{ uid: BOB }]);
+  });
+});

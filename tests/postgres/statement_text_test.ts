@@ -1,0 +1,59 @@
+import { assertEquals } from "@std/assert";
+import { controlsTransaction, copiesOverConnection, firstWords } from "../../shared/postgres/statement_text.ts";
+
+Deno.test("the first words of a statement are found behind blanks and comments", () => {
+  const texts: Record<string, string[]> = {
+    "select 1": ["SELECT"],
+    "": [],
+    "  ;;\n\t commit": ["COMMIT"],
+    "-- begin\ncommit work": ["COMMIT", "WORK"],
+    "--\rrollback to x": ["ROLLBACK", "TO", "X"],
+    "/* a /* nested */ commit */ rollback": ["ROLLBACK"],
+    "/**/commit/**/and/* x */chain": ["COMMIT", "AND", "CHAIN"],
+    "/* never closed commit": [],
+    "(select 1)": [],
+    '"commit"': [],
+  };
+  for (const [text, words] of Object.entries(texts)) assertEquals(firstWords(text, 3), words, text);
+});
+
+Deno.test("what begins or ends a transaction is told from what does not", () => {
+  const ends = [
+    "begin",
+    "BEGIN ISOLATION LEVEL SERIALIZABLE",
+    "start transaction",
+    "commit",
+    "Commit;",
+    "end",
+    "; -- x\n end work",
+    "abort",
+    "rollback",
+    "rollback and chain",
+    "rollback work",
+    "rollback prepared 'x'",
+    "commit prepared 'x'",
+    "prepare transaction 'x'",
+    "prepare/* */transaction 'x'",
+  ];
+  for (const text of ends) assertEquals(controlsTransaction(text), true, text);
+  const others = [
+    "select 'commit'",
+    "savepoint a",
+    "release a",
+    "rollback to a",
+    "rollback work to savepoint a",
+    "rollback /* x */ transaction to a",
+    "prepare statement as select 1",
+    "do $$ begin commit; end $$",
+    "set transaction read only",
+    "",
+  ];
+  for (const text of others) assertEquals(controlsTransaction(text), false, text);
+});
+
+Deno.test("a COPY whose data go over the connection is told from one of files", () => {
+  const over = ["copy t from stdin", "COPY t (a)\nFROM STDIN with (format csv)", "/**/copy (select 1) to stdout"];
+  for (const text of over) assertEquals(copiesOverConnection(text), true, text);
+  const others = ["copy t from '/tmp/stdin'", "copy \"stdin\" to program 'cat > stdout'", "select 'copy from stdin'"];
+  for (const text of others) assertEquals(copiesOverConnection(text), false, text);
+});
