@@ -11,15 +11,26 @@ interface Registered {
   readonly config: Readonly<SupabasePoolConfig>;
 }
 
-/** Pools by address, key and client options (schema, headers). */
+type Options = readonly (keyof SupabasePoolConfig)[];
+
+/** What calls say, beside address and key. */
+const OF_CALLS: Options = ["schema", "headers"];
+
+/** What a client is made with. Pools whose clients differ in one of these are other pools. */
+const OF_CLIENTS: Options = [...OF_CALLS, "requestTimeoutMs", "fetch"];
+
+/** Pools by address, key and client options. */
 export class Registry<P extends Registered> {
-  readonly #pools = new Map<string, P>();
+  /** By address and key; the eldest first. */
+  readonly #pools = new Map<string, P[]>();
 
   /**
-   * The pool that is there, or the one that `make` makes.
+   * The pool that is there, or the one that `make` makes. Without a `config` that
+   * is the eldest whose clients have the schema `public` and no headers of their own.
    *
    * @throws {ConfigError} when `config` is bad, or differs from the one of the
-   * pool that is there; it names the options that differ.
+   * pool that is there in what does not concern its clients; it names the
+   * options that differ.
    */
   get(
     url: string,
@@ -28,11 +39,13 @@ export class Registry<P extends Registered> {
     make: (config: Readonly<SupabasePoolConfig>) => P,
   ): P {
     const wanted = parseSupabasePoolConfig(config);
-    const name = nameOf(url, key, wanted);
-    const there = this.#pools.get(name);
+    const name = JSON.stringify([url, key]);
+    const all = this.#pools.get(name) ?? [];
+    const asked = config === undefined ? OF_CALLS : OF_CLIENTS;
+    const there = all.find((pool) => asked.every((option) => same(option, wanted, pool.config)));
     if (!there) {
       const pool = make(wanted);
-      this.#pools.set(name, pool);
+      this.#pools.set(name, [...all, pool]);
       return pool;
     }
     if (config === undefined) return there;
@@ -48,23 +61,26 @@ export class Registry<P extends Registered> {
 
   /** Forgets `pool`. */
   delete(pool: P): void {
-    for (const [name, registered] of this.#pools) if (registered === pool) this.#pools.delete(name);
+    for (const [name, pools] of this.#pools) {
+      const others = pools.filter((other) => other !== pool);
+      if (others.length > 0) this.#pools.set(name, others);
+      else this.#pools.delete(name);
+    }
   }
 }
 
-function nameOf(url: string, key: string, { schema, headers }: Readonly<SupabasePoolConfig>): string {
-  // The order of headers and the case of their names mean nothing.
-  const sorted = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]).sort();
-  return JSON.stringify([url, key, schema, sorted]);
+/** The order of headers and the case of their names mean nothing. */
+function sorted(headers: Readonly<Record<string, string>>): string {
+  return JSON.stringify(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]).sort());
 }
 
-/** Whether `option` means the same in two configurations under one name. */
+/** Whether `option` means the same in two configurations. */
 function same(
   option: keyof SupabasePoolConfig,
   one: Readonly<SupabasePoolConfig>,
   other: Readonly<SupabasePoolConfig>,
 ): boolean {
-  if (option === "headers") return true; // part of the name, in their one form
+  if (option === "headers") return one.headers === other.headers || sorted(one.headers) === sorted(other.headers);
   if (option === "userRoles") {
     const roles = new Set(one.userRoles);
     return new Set(other.userRoles).size === roles.size && other.userRoles.every((role) => roles.has(role));

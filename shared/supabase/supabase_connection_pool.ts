@@ -82,8 +82,8 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   }
 
   /**
-   * The pool for a project, key and client options (`schema`, `headers`). There
-   * is one for each; it is made when it is first asked for, and anew after a
+   * The pool for a project, key and client options (`schema`, `headers`,
+   * `requestTimeoutMs`, `fetch`). There is one for each; it is made when it is first asked for, and anew after a
    * {@linkcode shutdown}.
    *
    * @param url The project's address, e.g. `https://abc.supabase.co`.

@@ -162,3 +162,26 @@ Deno.test("what has no meaning on a pooled client is left alone, what cannot be 
   assertEquals((await status(harmless))[0], 200);
   await assertRejects(() => status({ storage: { useNewHostname: true } }), ConfigError, "useNewHostname");
 });
+
+Deno.test("handlers of one isolate need not agree on what their clients are made with", async () => {
+  const sent: string[] = [];
+  const through = (name: string): typeof fetch => () => {
+    sent.push(name);
+    return Promise.resolve(Response.json([]));
+  };
+  const env = { url: "https://nowhere.test", publishableKeys: { default: "sb_publishable_a" }, jwks: key.jwks };
+  const handles = (["one", "other"] as const).map((name, i) =>
+    withPooledSupabase<unknown>({
+      ...{ auth: "none", env, variables: {} },
+      supabaseOptions: { global: { fetch: through(name) }, db: { timeout: 1_000 * (i + 1) } },
+    }, async (_request, { supabase, pool }) => {
+      await supabase.from("a").select();
+      return Response.json(pool.config.requestTimeoutMs);
+    })
+  );
+  for (const [i, handle] of handles.entries()) {
+    assertEquals(await (await handle(new Request("https://x.test/f"))).json(), 1_000 * (i + 1));
+  }
+  assertEquals(sent, ["one", "other"]);
+  endPools();
+});

@@ -49,6 +49,26 @@ Deno.test("address, key, schema and headers each make a pool of their own", () =
   assertEquals(get() === first, false);
 });
 
+Deno.test("so do a client's time and its fetch; without a config the eldest pool is there", () => {
+  const { get, pools } = registry();
+  const [one, other] = [() => fetch("data:,"), () => fetch("data:,")];
+  const made = [get({ fetch: one, requestTimeoutMs: 5 }), get({ requestTimeoutMs: 5 }), get({ fetch: other }), get({})];
+  assertEquals(new Set(made).size, made.length);
+  const [eldest, second] = made;
+  assertStrictEquals(get(), eldest);
+  assertStrictEquals(get({ requestTimeoutMs: 5 }), second);
+  assertEquals(
+    assertThrows(() => get({ requestTimeoutMs: 5, maxUses: 7 }), ConfigError).issues.map(({ path }) => path),
+    [
+      "maxUses",
+    ],
+  );
+  if (eldest) pools.delete(eldest);
+  assertStrictEquals(get(), second);
+  const [elsewhere] = [get({ schema: "private", requestTimeoutMs: 5 })];
+  assertEquals(made.includes(elsewhere), false);
+});
+
 Deno.test("functions are compared by identity", () => {
   const { get } = registry();
   const healthQuery = () => Promise.resolve({ error: null });
