@@ -7,6 +7,7 @@
 import { messageOf } from "../pool/mod.ts";
 import { type Clock, systemClock } from "../resilience/mod.ts";
 import type { PoolHealth } from "../supabase/mod.ts";
+import { prefers } from "./accept.ts";
 import { checkOptions } from "./check_options.ts";
 import { errorResponse } from "./error_response.ts";
 import { FailureLog } from "./failure_log.ts";
@@ -17,6 +18,9 @@ import { lazyRuntime, type RequestPool, type Runtime, type RuntimeOptions } from
 
 /** The media type of a health answer. */
 export const HEALTH_TYPE = "application/health+json";
+
+/** What a client gets that asks for it, and reads no other as JSON. */
+const JSON_TYPE = "application/json";
 
 /** `pass`: well. `warn`: well, and at its limit. `fail`: callers are not served. */
 export type HealthStatus = "pass" | "warn" | "fail";
@@ -117,7 +121,7 @@ async function isOperator(request: Request, { environment }: Runtime<never>): Pr
   return auth !== null;
 }
 
-/** Answers a health request from `runtime`. */
+/** Answers a health request from `runtime`: as JSON of its own type, or as `application/json` to whoever asks for that. */
 export async function answerHealth(
   request: Request,
   runtime: Runtime<never>,
@@ -135,9 +139,10 @@ export async function answerHealth(
   const pool = runtime.service.getConnectionPool();
   const [health, all] = await Promise.all([check(pool, clock), isOperator(request, runtime)]);
   const body = bodyOf(health, pool, all);
+  const plain = prefers(request.headers.get("Accept"), JSON_TYPE, HEALTH_TYPE);
   return new Response(request.method === "HEAD" ? null : JSON.stringify(body), {
     status: health.healthy ? 200 : 503,
-    headers: { "Content-Type": HEALTH_TYPE, "Cache-Control": "no-store" },
+    headers: { "Content-Type": plain ? JSON_TYPE : HEALTH_TYPE, "Cache-Control": "no-store", "Vary": "Accept" },
   });
 }
 
@@ -152,7 +157,9 @@ export interface HealthRouteOptions<Database> extends RuntimeOptions<Database> {
  * query to the project fails. Anybody sees `status` and the eight counters;
  * errors, timings and the other counters need the project's secret key in
  * `apikey`. One query runs at a time and its result serves for a second, so a
- * flood of requests costs the project nothing.
+ * flood of requests costs the project nothing. The type is
+ * `application/health+json`, and `application/json` for whoever asks for that:
+ * `functions.invoke` of supabase-js gives the text of any other.
  *
  * `withPooledSupabase` serves `/<name>/health/pool` in this way by itself;
  * this is for a function that wants it elsewhere too. Where there can be no

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertFalse, assertMatch } from "@std/assert";
 import { delay } from "@std/async";
+import { createClient } from "@supabase/supabase-js";
 import { FakeTime } from "@std/testing/time";
 import { healthRoute, isHealthPath, withPooledSupabase } from "../support/http.ts";
 import { PoolClosedError } from "../../shared/pool/mod.ts";
@@ -184,4 +185,43 @@ Deno.test("where the pools cannot be had healthRoute says so, once a second in t
     assertEquals([response.status, (await response.json()).code], [503, "POOL_CLOSED"]);
   }
   assertEquals(log.length, 1);
+});
+
+Deno.test("the type is that of health answers, unless plain JSON is asked for by name", async (t) => {
+  const rows: Record<string, boolean> = {
+    "*/*": false,
+    "text/html, application/xhtml+xml, */*;q=0.8": false,
+    "application/*": false,
+    "application/json": true,
+    "Application/JSON; charset=utf-8, text/plain": true,
+    "application/json, application/health+json": false,
+    "application/json;q=0.9, application/health+json;q=0.5": true,
+    "application/json;q=0.5, application/health+json": false,
+    "application/json;q=0": false,
+    "application/json;q=much": false,
+    "": false,
+  };
+  for (const [accept, plain] of Object.entries(rows)) {
+    await t.step(accept, async () => {
+      const { get, pool } = setUp();
+      pool.health = () => Promise.resolve({ healthy: false, testQuery: { success: false, durationMs: 1 } });
+      const response = await get({ headers: { Accept: accept } });
+      assertEquals(response.headers.get("Content-Type"), plain ? "application/json" : "application/health+json");
+      assertEquals([response.headers.get("Vary"), (await response.json()).status], ["Accept", "fail"]);
+    });
+  }
+});
+
+Deno.test("functions.invoke reads the health of a function", async () => {
+  const { get } = setUp();
+  const client = createClient("https://x.test", "sb_publishable_x", {
+    global: {
+      fetch: (input, init) => get({ headers: init?.headers ?? {} }, new URL(String(input)).pathname.slice(13)),
+    },
+  });
+  const { data, error } = await client.functions.invoke("budgets/health/pool", {
+    method: "GET",
+    headers: { Accept: "application/json" },
+  });
+  assertEquals([error, data.status], [null, "pass"]);
 });
