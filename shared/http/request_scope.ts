@@ -18,6 +18,7 @@ import { isElsewhere, runWithin } from "./current_request.ts";
 import type { Deadline } from "./deadline.ts";
 import { HeldLeases } from "./held_leases.ts";
 import type { LeaseDefaults, PooledContext, RequestClientPool } from "./pooled_context.ts";
+import { isPromiseLike } from "./promise_like.ts";
 import { throwMissingSecretKey } from "./refusal.ts";
 import { type LazyMembers, RequestContext } from "./request_context.ts";
 import type { RequestPool, Runtime } from "./runtime.ts";
@@ -38,10 +39,6 @@ function edgeRuntime(): Background | undefined {
 function missingAdmin<Admin extends object>(env: SupabaseEnv): Admin {
   const refuse = () => throwMissingSecretKey(env);
   return new Proxy<Admin>({} as Admin, { get: refuse, set: refuse, has: refuse });
-}
-
-function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }
 
 /** The token's holder or nobody: never the project's secret key, whatever the mode was. */
