@@ -31,7 +31,7 @@ import { TransferService } from "../../shared/services/transfer_service.ts";
 
 const amountError = `must be a whole number of minor units (cents, say) from 1 to ${Number.MAX_SAFE_INTEGER}`;
 
-const order = z.strictObject({
+const orderBody = z.strictObject({
   from_category_id: uuidField,
   to_category_id: uuidField,
   amount: z.int({ error: amountError }).min(1, { error: amountError }),
@@ -66,13 +66,14 @@ function createTransferRoutes(postgres: DirectPostgres): Routes<Database> {
   const routes = createRoutes<Database>("transfers");
 
   routes.post("/", async (c) => {
-    const { from_category_id: fromCategoryId, to_category_id: toCategoryId, amount } = await readJson(c.req.raw, order);
+    const { from_category_id: fromCategoryId, to_category_id: toCategoryId, amount } = await readJson(
+      c.req.raw,
+      orderBody,
+    );
     const idempotencyKey = readIdempotencyKey(c.req.raw);
     const { pooled } = c.env;
-    const { transfer, replayed } = await new TransferService(postgres.as(pooled)).transfer(
-      { fromCategoryId, toCategoryId, amount, idempotencyKey },
-      pooled.pool.signal,
-    );
+    const order = { fromCategoryId, toCategoryId, amount, idempotencyKey };
+    const { transfer, replayed } = await new TransferService(postgres.as(pooled)).transfer(order, pooled.pool.signal);
     const answer = created(c.req.raw, transfer);
     if (replayed) answer.headers.set("Idempotent-Replayed", "true");
     return answer;
@@ -83,7 +84,7 @@ function createTransferRoutes(postgres: DirectPostgres): Routes<Database> {
   routes.get("/:id", async (c) => {
     const id = readParam("id", c.req.param("id"), uuidField);
     const { pooled } = c.env;
-    return privateJson(await new TransferService(postgres.as(pooled)).getTransfer(id, pooled.pool.signal));
+    return privateJson(await new TransferService(postgres.as(pooled)).getTransfer(id));
   });
 
   routes.all("/:id", onlyMethods("GET"));

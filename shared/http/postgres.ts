@@ -31,12 +31,14 @@ async function checkHealth(manager: PostgresConnectionManager): Promise<PoolHeal
  * };
  * ```
  *
- * The `X-Pool-*` headers and `/<name>/health/pool` of such a function tell of
- * these connections, and both end with the isolate.
+ * The `X-Pool-*` headers, `Server-Timing` and `/<name>/health/pool` of such a
+ * function tell of these connections, and both pools end with the isolate.
  */
 export class DirectPostgres {
   readonly #connect: () => PostgresConnectionManager;
   #manager: PostgresConnectionManager | undefined = undefined;
+  /** How long each request has waited for a connection, in ms, by the signal that ends its work. */
+  readonly #waits = new WeakMap<AbortSignal, number>();
 
   /** @param connect Makes the manager, at the first request. What it throws is answered 500 and logged. */
   constructor(connect: () => PostgresConnectionManager) {
@@ -48,9 +50,15 @@ export class DirectPostgres {
     return this.#manager ??= this.#connect();
   }
 
-  /** Queries and transactions of a request's caller; row-level security judges them as in the Data API. */
-  as<Database>({ jwtClaims }: Pick<PooledContext<Database>, "jwtClaims">): PostgresQueries {
-    return this.manager.as(jwtClaims ? { claims: jwtClaims } : "anonymous");
+  /**
+   * Queries and transactions of a request's caller; row-level security judges them as in the Data API. They are given
+   * up when the caller goes away or the request's deadline passes.
+   */
+  as<Database>({ jwtClaims, pool: { signal } }: Pick<PooledContext<Database>, "jwtClaims" | "pool">): PostgresQueries {
+    const onWaited = signal && ((waitedMs: number) => {
+      this.#waits.set(signal, (this.#waits.get(signal) ?? 0) + waitedMs);
+    });
+    return this.manager.as(jwtClaims ? { claims: jwtClaims } : "anonymous", { signal, onWaited });
   }
 
   /**
@@ -66,6 +74,7 @@ export class DirectPostgres {
       const { maxConnections } = manager.config;
       const shown: RequestPool<Database> = {
         component: "postgres",
+        waitedMs: (signal) => this.#waits.get(signal) ?? 0,
         config: Object.freeze({ ...clients.config, maxConnections }),
         session: (options) => clients.session(options),
         getStats: () => manager.getStats(),

@@ -79,6 +79,7 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   readonly #lease: LeaseDefaults;
   readonly #abort = new AbortController();
   readonly #sessions: ClientSession<Database>[] = [];
+  #waitedElsewhere: RequestPool<Database>["waitedMs"];
   readonly #leases: DeferredLease<Database>[] = [];
   readonly #background = new Set<PromiseLike<unknown>>();
   readonly #held: HeldLeases<Database>;
@@ -146,7 +147,8 @@ export class RequestScope<Database> implements LazyMembers<Database> {
 
   /** How long this request has waited for places in the pools so far, in ms. */
   get waitedMs(): number {
-    return this.#sessions.reduce((sum, session) => sum + session.waitedMs, 0);
+    const elsewhere = this.#waitedElsewhere?.(this.#abort.signal) ?? 0;
+    return this.#sessions.reduce((sum, session) => sum + session.waitedMs, elsewhere);
   }
 
   /**
@@ -238,6 +240,7 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   #open(pool: RequestPool<Database>, options: SessionOptions): ClientSession<Database> {
     const session = pool.session({ ...this.#lease, ...options, signal: this.#signal() });
     this.#sessions.push(session);
+    this.#waitedElsewhere ??= pool.waitedMs;
     return session;
   }
 

@@ -16,6 +16,11 @@ export interface RequestPool<Database>
   extends Pick<SupabaseConnectionPool<Database>, "session" | "getStats" | "healthCheck" | "config"> {
   /** What its health check asks, as the health answer names it. Default: `dataApi`. */
   readonly component?: string;
+  /**
+   * How long the request whose sessions have this signal has waited so far for what is not leased in a session, in ms.
+   * Default: there is nothing of the kind.
+   */
+  readonly waitedMs?: (signal: AbortSignal) => number;
 }
 
 /** The pools behind a handler; a `SupabaseService` is one. */

@@ -8,7 +8,7 @@ import { type AcquireOptions, ConfigError, type Lease, PoolClosedError, type Res
 import { noteRolledBack, retryTransaction } from "./attempts.ts";
 import type { ActingCaller } from "./caller.ts";
 import { checkLoginRole } from "./login_role.ts";
-import type { ListedStatement, QueryOptions, TransactionOptions } from "./query_options.ts";
+import type { ListedStatement, QueryOptions, TransactionOptions, WorkOptions } from "./query_options.ts";
 import type { QueryResult, Row, Statement } from "./query_result.ts";
 import type { Session } from "./session.ts";
 import { mayLeaveState } from "./session_state.ts";
@@ -85,11 +85,16 @@ function timeoutOf(value: number | undefined, otherwise: number): number {
 export class Executor implements PostgresQueries {
   readonly #parts: ExecutorParts;
   readonly #caller: ActingCaller | undefined;
+  readonly #work: WorkOptions;
 
-  /** @param caller Whom to act for; nobody in particular without it. */
-  constructor(parts: ExecutorParts, caller: ActingCaller | undefined = undefined) {
+  /**
+   * @param caller Whom to act for; nobody in particular without it.
+   * @param work What holds for all that is done for the caller.
+   */
+  constructor(parts: ExecutorParts, caller: ActingCaller | undefined = undefined, work: WorkOptions = {}) {
     this.#parts = parts;
     this.#caller = caller;
+    this.#work = work;
   }
 
   async query<R extends object = Row>(
@@ -97,11 +102,12 @@ export class Executor implements PostgresQueries {
     values: readonly unknown[] = [],
     options: QueryOptions = {},
   ): Promise<QueryResult<R>> {
-    const bounds = this.#bounds(options);
     if (this.#caller) {
-      const [result] = await this.#together([{ text, values }], {}, bounds, options);
+      const given = this.#within(options);
+      const [result] = await this.#together([{ text, values }], {}, this.#bounds(given), given);
       return result as QueryResult<R>;
     }
+    const bounds = this.#bounds(options);
     return await this.#shared({ text, values }, bounds, options) as QueryResult<R>;
   }
 
@@ -136,8 +142,9 @@ export class Executor implements PostgresQueries {
     work: TransactionWork<T> | readonly ListedStatement[],
     options: TransactionOptions = {},
   ): Promise<T | QueryResult[]> {
-    const { retries = 0, signal } = options;
-    const once = typeof work === "function" ? () => this.#transaction(work, options) : () => this.#list(work, options);
+    const given = this.#within(options);
+    const { retries = 0, signal } = given;
+    const once = typeof work === "function" ? () => this.#transaction(work, given) : () => this.#list(work, given);
     return await retryTransaction<T | QueryResult[]>(once, { retries, signal, clock: this.#parts.runner.clock });
   }
 
@@ -161,7 +168,7 @@ export class Executor implements PostgresQueries {
   }
 
   async #transaction<T>(work: TransactionWork<T>, options: TransactionOptions): Promise<T> {
-    using lease = await leaseSession(this.#parts.pool, options);
+    using lease = await this.#lease(options);
     return await this.transactionOn(lease.resource, work, options);
   }
 
@@ -178,9 +185,9 @@ export class Executor implements PostgresQueries {
     bounds: Bounds,
     options: QueryOptions,
   ): Promise<QueryResult[]> {
-    const { pool, runner: settings, owner } = this.#parts;
+    const { runner: settings, owner } = this.#parts;
     for (const { text } of statements) checkInTransaction(text);
-    const lease = await leaseSession(pool, options);
+    const lease = await this.#lease(options);
     const { resource: session } = lease;
     let cleared: Promise<void> | undefined;
     try {
@@ -207,6 +214,26 @@ export class Executor implements PostgresQueries {
       if (cleared) void cleared.finally(() => lease[Symbol.dispose]());
       else lease[Symbol.dispose]();
     }
+  }
+
+  /** A connection for one piece of work alone. */
+  async #lease(options: QueryOptions): Promise<Lease<Session>> {
+    const { pool, runner: { clock } } = this.#parts;
+    const { onWaited } = this.#work;
+    if (!onWaited) return await leaseSession(pool, options);
+    const since = clock.now();
+    try {
+      return await leaseSession(pool, options);
+    } finally {
+      onWaited(clock.now() - since);
+    }
+  }
+
+  /** What is asked of one of them, and of all. */
+  #within<O extends QueryOptions>(options: O): O {
+    const { signal } = this.#work;
+    if (!signal) return options;
+    return { ...options, signal: options.signal ? AbortSignal.any([signal, options.signal]) : signal };
   }
 
   /** Notes for whom a session is used: what callers leave behind is never judged by its text. */

@@ -16,7 +16,7 @@ import { Deadlines } from "./deadlines.ts";
 import { readPostgresEnvironment, type Variables } from "./environment.ts";
 import { type ManagerEvents, ManagerHub, type PostgresHealth } from "./events.ts";
 import { Executor, leaseSession, type PostgresQueries, type TransactionWork } from "./executor.ts";
-import type { ListedStatement, QueryOptions, TransactionOptions } from "./query_options.ts";
+import type { ListedStatement, QueryOptions, TransactionOptions, WorkOptions } from "./query_options.ts";
 import { HealthMonitor } from "./health_monitor.ts";
 import { PoolerDetector } from "./pooler.ts";
 import type { QueryResult, Row } from "./query_result.ts";
@@ -66,7 +66,7 @@ export class PostgresConnectionManager implements PostgresQueries, AsyncDisposab
   readonly #runner: RunnerSettings;
   readonly #executor: Executor;
   readonly #figures = new TransactionFigures();
-  readonly #makeExecutor: (caller?: ActingCaller) => Executor;
+  readonly #makeExecutor: (caller?: ActingCaller, work?: WorkOptions) => Executor;
 
   /**
    * Begins to make `minConnections` connections.
@@ -103,7 +103,7 @@ export class PostgresConnectionManager implements PostgresQueries, AsyncDisposab
     const { queryTimeoutMs, trustedLogin } = options;
     const sharing = new Sharing(this.#pool);
     const parts = { pool: this.#pool, sharing, runner: this.#runner, queryTimeoutMs, trustedLogin, owner };
-    this.#makeExecutor = (caller) => new Executor(parts, caller);
+    this.#makeExecutor = (caller, work) => new Executor(parts, caller, work);
     this.#executor = this.#makeExecutor();
     const subject = { ask: () => this.#ask(), getStats: () => this.#pool.getStats() };
     this.#health = new HealthMonitor(subject, this.#hub, this.#clock, options.healthCheckIntervalMs);
@@ -163,11 +163,12 @@ export class PostgresConnectionManager implements PostgresQueries, AsyncDisposab
    * row-level security judges as it does in the Data API. One statement, or one list, costs one round trip.
    *
    * @param caller `anonymous`, or the **verified** claims of a user's token.
+   * @param work What holds for all of them: a signal that gives them up, who is told of their waits.
    * @throws {CallerError} when the claims are not those of a user, and, from its methods, once they have expired.
    * Its methods throw {@linkcode LoginRoleError} where the login role is stronger than a caller's should be.
    */
-  as(caller: Caller): PostgresQueries {
-    return this.#makeExecutor(new ActingCaller(caller));
+  as(caller: Caller, work?: WorkOptions): PostgresQueries {
+    return this.#makeExecutor(new ActingCaller(caller), work);
   }
 
   /**

@@ -25,7 +25,7 @@ export {
 export * from "./errors.ts";
 export type { ManagerEvents, PostgresHealth } from "./events.ts";
 export type { PostgresQueries, TransactionWork } from "./executor.ts";
-export type { ListedStatement, QueryOptions, TransactionOptions } from "./query_options.ts";
+export type { ListedStatement, QueryOptions, TransactionOptions, WorkOptions } from "./query_options.ts";
 export type { Column, QueryResult, Row } from "./query_result.ts";
 export { Transaction, type TransactionQueryOptions } from "./transaction.ts";
 export type { TransactionStats } from "./transaction_figures.ts";

@@ -18,6 +18,14 @@ export interface QueryOptions {
   readonly acquireTimeoutMs?: number | undefined;
 }
 
+/** What all the queries and transactions of one piece of work have in common. */
+export interface WorkOptions {
+  /** Gives all of them up when it aborts; see {@linkcode QueryOptions}. Default: none. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told how long each waited for a connection, in ms, in vain or not. Default: nobody. */
+  readonly onWaited?: ((waitedMs: number) => void) | undefined;
+}
+
 /** Options of a transaction. */
 export interface TransactionOptions extends BeginOptions, QueryOptions {
   /** How long the whole transaction may take, in ms; then it is rolled back. Default: `Infinity`. */

@@ -28,6 +28,8 @@ export interface AskInit {
   readonly body?: BodyInit;
   /** Added to those of the user; an `undefined` takes one away. */
   readonly headers?: Readonly<Record<string, string | undefined>>;
+  /** Aborts when the caller goes away. Default: it stays. */
+  readonly signal?: AbortSignal;
 }
 
 /** Starts a function on a stand-in that answers with an empty list until told otherwise. */
@@ -52,7 +54,7 @@ export async function startFunction(
   return {
     project,
     service,
-    ask(method, path, { json, body, headers = {} } = {}) {
+    ask(method, path, { json, body, headers = {}, signal } = {}) {
       const all: Record<string, string | undefined> = {
         ...user,
         ...(json === undefined ? {} : { "Content-Type": "application/json" }),
@@ -65,6 +67,7 @@ export async function startFunction(
           method,
           headers: entries,
           ...(sent === undefined ? {} : { body: sent }),
+          ...(signal ? { signal } : {}),
         }),
       );
     },

@@ -1,0 +1,47 @@
+import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import { AcquireAbortedError, AcquireTimeoutError } from "../../shared/pool/mod.ts";
+import { TestDatabase, thrownBy } from "./support.ts";
+
+Deno.test("what holds for all the work of a caller", async (t) => {
+  await using database = await TestDatabase.start();
+  const manager = database.manager({ maxConnections: 1 }, "authenticator");
+
+  await t.step("one signal gives all of it up, and each may have one of its own", async () => {
+    const kinds = ["query", "function", "list"] as const;
+    for (const kind of kinds) {
+      for (const whose of ["work", "own"] as const) {
+        const abort = { work: new AbortController(), own: new AbortController() };
+        const queries = manager.as("anonymous", { signal: abort.work.signal });
+        const options = { signal: abort.own.signal };
+        const run = () => {
+          if (kind === "query") return queries.query("select pg_sleep(20)", [], options);
+          if (kind === "list") return queries.transaction([{ query: "select pg_sleep(20)" }], options);
+          return queries.transaction((tx) => tx.query("select pg_sleep(20)"), options);
+        };
+        const reason = new RangeError(whose);
+        const outcome = thrownBy(run, RangeError);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        abort[whose].abort(reason);
+        assertStrictEquals(await outcome, reason);
+        await thrownBy(run, AcquireAbortedError);
+      }
+    }
+    assertEquals((await manager.as("anonymous").query("select 1 as n")).rows, [{ n: 1 }]);
+    assertEquals(manager.getStats().totalCreated, 1);
+  });
+
+  await t.step("whoever is to know is told how long each waited, in vain or not", async () => {
+    const waits: number[] = [];
+    const queries = manager.as("anonymous", { onWaited: (waitedMs) => waits.push(waitedMs) });
+    const held = await manager.lease();
+    await thrownBy(() => queries.query("select 1", [], { acquireTimeoutMs: 30 }), AcquireTimeoutError);
+    const waiting = queries.transaction(async (tx) => void await tx.query("select 1"));
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    held.release();
+    await waiting;
+    await queries.transaction([{ query: "select 1" }]);
+    assertEquals(waits.length, 3);
+    const [vain = 0, some = 0, none = 99] = waits;
+    assert(vain >= 25 && some >= 25 && none < 25, String(waits));
+  });
+});
