@@ -11,6 +11,7 @@ import {
   POSTGRES_PRESETS,
   type PostgresConfig,
   postgresConfigShape,
+  type PostgresPresetName,
   type TlsOptions,
 } from "./config.ts";
 
@@ -18,9 +19,7 @@ import {
 export type Variables = Readonly<Record<string, string | undefined>>;
 
 /** What sets the pool of one priority apart. */
-export type PriorityOverrides = Readonly<
-  Partial<Pick<PostgresConfig, "maxConnections" | "minConnections" | "user" | "password">>
->;
+export type PriorityOverrides = Readonly<Partial<PostgresConfig>>;
 
 /** A checked environment. */
 export interface PostgresEnvironment {
@@ -56,17 +55,30 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   TRUSTED_LOGIN: "trustedLogin",
 };
 
-/** Those of one priority. */
-const PRIORITIES = {
-  highPriority: { HIGH_PRIORITY_MAX: "maxConnections", HIGH_PRIORITY_MIN: "minConnections" },
-  lowPriority: { LOW_PRIORITY_MAX: "maxConnections", LOW_PRIORITY_MIN: "minConnections" },
-  admin: {
-    ADMIN_MAX: "maxConnections",
-    ADMIN_MIN: "minConnections",
-    ADMIN_USER: "user",
-    ADMIN_PASSWORD: "password",
-  },
-} as const satisfies Record<string, Record<string, Option>>;
+/** Those of one priority, by what follows `DB_HIGH_PRIORITY_`, `DB_LOW_PRIORITY_` or `DB_ADMIN_`. */
+const OF_PRIORITY = {
+  MAX: "maxConnections",
+  MIN: "minConnections",
+  USER: "user",
+  PASSWORD: "password",
+  IDLE_TIMEOUT: "idleTimeoutMs",
+  CONNECTION_TIMEOUT: "connectionTimeoutMs",
+  ACQUIRE_TIMEOUT: "acquireTimeoutMs",
+  QUERY_TIMEOUT: "queryTimeoutMs",
+} as const satisfies Record<string, Option>;
+
+function ofPriority(prefix: string): Readonly<Record<string, Option>> {
+  return Object.fromEntries(Object.entries(OF_PRIORITY).map(([end, option]) => [`${prefix}_${end}`, option]));
+}
+
+/** What a preset says of the pools by priority: on the edge each of many isolates has all of them. */
+const PRIORITIES_OF_PRESET: Readonly<Partial<Record<PostgresPresetName, readonly PriorityOverrides[]>>> = {
+  edge: [
+    { maxConnections: 4, minConnections: 0 },
+    { maxConnections: 2, minConnections: 0 },
+    { maxConnections: 1, minConnections: 0 },
+  ],
+};
 
 const TLS_TEXTS = { SSL_CA: "ca", SSL_KEY: "key", SSL_CERT: "cert" } as const;
 
@@ -177,14 +189,15 @@ class EnvironmentReader {
   }
 
   /** The preset, if one is named. */
-  preset(): Partial<PostgresConfig> {
+  preset(): PostgresPresetName | undefined {
     const found = this.find("PRESET");
-    if (!found) return {};
-    const preset = Object.entries(POSTGRES_PRESETS).find(([name]) => name === found.raw.toLowerCase());
-    if (preset) return preset[1];
-    const names = Object.keys(POSTGRES_PRESETS).join(", ");
-    this.issues.push({ path: found.name, message: `${shown(found.raw)}, must be one of ${names}` });
-    return {};
+    if (!found) return undefined;
+    const names = Object.keys(POSTGRES_PRESETS) as PostgresPresetName[];
+    const preset = names.find((name) => name === found.raw.toLowerCase());
+    if (!preset) {
+      this.issues.push({ path: found.name, message: `${shown(found.raw)}, must be one of ${names.join(", ")}` });
+    }
+    return preset;
   }
 
   /** Options that are fine alone may not go together. */
@@ -225,15 +238,17 @@ export function readPostgresEnvironment(
 ): PostgresEnvironment {
   const reader = new EnvironmentReader(variables, readFile);
   const ssl = reader.tls();
+  const preset = reader.preset();
   const config: Partial<PostgresConfig> = {
-    ...reader.preset(),
+    ...(preset && POSTGRES_PRESETS[preset]),
     ...reader.url(),
     ...reader.options(OPTIONS),
     ...(ssl === undefined ? {} : { ssl }),
   };
-  const highPriority = reader.options(PRIORITIES.highPriority);
-  const lowPriority = reader.options(PRIORITIES.lowPriority);
-  const admin = reader.options(PRIORITIES.admin);
+  const [high, low, own] = preset ? PRIORITIES_OF_PRESET[preset] ?? [] : [];
+  const highPriority = { ...high, ...reader.options(ofPriority("HIGH_PRIORITY")) };
+  const lowPriority = { ...low, ...reader.options(ofPriority("LOW_PRIORITY")) };
+  const admin = { ...own, ...reader.options(ofPriority("ADMIN")) };
   reader.checkTogether(config);
   if (reader.issues.length > 0) throw new ConfigError(reader.issues, "environment");
   return Object.freeze({ config: Object.freeze(config), highPriority, lowPriority, admin });

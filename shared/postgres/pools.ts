@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { PoolRuntime } from "../pool/mod.ts";
+import { ConfigError, type ConfigIssue, type PoolRuntime } from "../pool/mod.ts";
 import { parsePostgresConfig, type PostgresConfig } from "./config.ts";
 import { type PriorityOverrides, readPostgresEnvironment, type Variables } from "./environment.ts";
 import { PostgresConnectionManager, type PostgresStats } from "./manager.ts";
@@ -45,11 +45,13 @@ export class PostgresPools implements AsyncDisposable {
   #closed = false;
 
   /**
-   * @param config What all have in common. Its sizes and idle and connect timeouts do not count: each has its own.
-   * @param overrides What differs.
-   * @throws {ConfigError} listing every bad option of the first pool that has one.
+   * @param config What all have in common. Its sizes do not count, and neither do its timeouts for idling and
+   * connecting where an operation type has its own.
+   * @param overrides What differs, whatever it is.
+   * @throws {ConfigError} listing every bad option of every pool.
    */
   constructor(config: Partial<PostgresConfig> = {}, overrides: PoolOverrides = {}, runtime: PoolRuntime = {}) {
+    const issues: ConfigIssue[] = [];
     const configOf = (type: OperationType) => {
       const given = Object.entries(overrides[type] ?? {}).filter(([, value]) => value !== undefined);
       const own: Partial<PostgresConfig> = { ...config, ...PRIORITY_DEFAULTS[type], ...Object.fromEntries(given) };
@@ -57,14 +59,20 @@ export class PostgresPools implements AsyncDisposable {
       if (overrides[type]?.minConnections === undefined) {
         own.minConnections = Math.min(own.minConnections ?? 0, own.maxConnections ?? 0);
       }
-      parsePostgresConfig(own);
-      return own;
+      try {
+        return parsePostgresConfig(own);
+      } catch (error) {
+        if (!(error instanceof ConfigError)) throw error;
+        issues.push(...error.issues.map(({ path, message }) => ({ path: `${type}.${path}`, message })));
+        return own;
+      }
     };
     this.#configs = {
       highPriority: configOf("highPriority"),
       lowPriority: configOf("lowPriority"),
       admin: configOf("admin"),
     };
+    if (issues.length > 0) throw new ConfigError(issues, "pools by priority");
     this.#runtime = runtime;
   }
 

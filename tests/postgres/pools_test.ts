@@ -1,0 +1,61 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { ConfigError } from "../../shared/pool/mod.ts";
+import { OPERATION_TYPES, POSTGRES_PRESETS, type PostgresConfig, PostgresPools } from "../../shared/postgres/mod.ts";
+
+/** What the manager of each operation type was made with. */
+async function configsOf(variables: Record<string, string>) {
+  // Nobody listens there: nothing is ever connected to.
+  await using pools = PostgresPools.fromEnv({ DB_HOST: "127.0.0.1", DB_PORT: "1", ...variables });
+  const configs = OPERATION_TYPES.map((type) => pools.getPool(type).config);
+  await pools.shutdown(0);
+  return (...options: (keyof (typeof configs)[number])[]) =>
+    configs.map((config) => options.map((option) => config[option]));
+}
+
+Deno.test("pools by priority: the specification's sizes and timeouts, where nothing else is said", async () => {
+  const of = await configsOf({});
+  assertEquals(of("maxConnections", "minConnections"), [[30, 10], [10, 2], [5, 1]]);
+  assertEquals(of("idleTimeoutMs", "connectionTimeoutMs"), [[30_000, 2_000], [60_000, 5_000], [30_000, 2_000]]);
+  assertEquals(of("user"), [["postgres"], ["postgres"], ["postgres"]]);
+});
+
+Deno.test("pools by priority: each has its own size, timeouts and login", async () => {
+  const of = await configsOf({
+    DB_USER: "app",
+    DB_MAX_CONNECTIONS: "99",
+    DB_HIGH_PRIORITY_MAX: "6",
+    DB_HIGH_PRIORITY_ACQUIRE_TIMEOUT: "1500",
+    DB_LOW_PRIORITY_MIN: "0",
+    DB_LOW_PRIORITY_IDLE_TIMEOUT: "1000",
+    POSTGRES_LOW_PRIORITY_QUERY_TIMEOUT: "Infinity",
+    DB_ADMIN_USER: "root",
+    DB_ADMIN_PASSWORD: "hunter2",
+    DB_ADMIN_CONNECTION_TIMEOUT: "4000",
+  });
+  assertEquals(of("maxConnections", "minConnections"), [[6, 6], [10, 0], [5, 1]]);
+  assertEquals(of("user"), [["app"], ["app"], ["root"]]);
+  assertEquals(of("acquireTimeoutMs", "queryTimeoutMs"), [[1_500, 30_000], [30_000, Infinity], [30_000, 30_000]]);
+  assertEquals(of("idleTimeoutMs", "connectionTimeoutMs"), [[30_000, 2_000], [1_000, 5_000], [30_000, 4_000]]);
+});
+
+Deno.test("pools by priority: on the edge they are small, unless told otherwise", async () => {
+  const sizes = async (variables: Record<string, string>) =>
+    (await configsOf({ DB_PRESET: "edge", ...variables }))("maxConnections", "minConnections");
+  assertEquals(await sizes({}), [[4, 0], [2, 0], [1, 0]]);
+  assertEquals(await sizes({ DB_LOW_PRIORITY_MAX: "3" }), [[4, 0], [3, 0], [1, 0]]);
+  assert(POSTGRES_PRESETS.edge.maxConnections <= 4);
+});
+
+Deno.test("pools by priority: one error lists what is wrong with all of them", () => {
+  const bad = {
+    highPriority: { maxConnections: 2, minConnections: 3 },
+    lowPriority: { port: 0 },
+    admin: { maxWaiterz: 1 } as Partial<PostgresConfig>,
+  };
+  const error = assertThrows(() => new PostgresPools({}, bad), ConfigError);
+  assertEquals(error.issues.map(({ path }) => path), [
+    "highPriority.minConnections",
+    "lowPriority.port",
+    "admin.maxWaiterz",
+  ]);
+});
