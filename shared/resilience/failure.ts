@@ -21,9 +21,23 @@ function index<Key>(...tables: readonly (readonly FailureRow<Key>[])[]): Readonl
   return new Map(tables.flat().map(([key, kind]) => [key, kind]));
 }
 
-const BY_CODE = index(SQLSTATE, POSTGREST, TRANSPORT, LIBRARY);
-const BY_NAME = index(NAMES);
-const BY_STATUS = index(STATUS);
+/** The tables by their keys. */
+interface Indexes {
+  readonly code: ReadonlyMap<string, FailureKind>;
+  readonly name: ReadonlyMap<string, FailureKind>;
+  readonly status: ReadonlyMap<number, FailureKind>;
+}
+
+let indexes: Indexes | undefined;
+
+/** Made at the first failure: an isolate starts faster without. */
+function tables(): Indexes {
+  return indexes ??= {
+    code: index(SQLSTATE, POSTGREST, TRANSPORT, LIBRARY),
+    name: index(NAMES),
+    status: index(STATUS),
+  };
+}
 
 /** Five characters with a digit among them: `EPIPE` is no SQLSTATE. */
 const SQLSTATE_FORM = /^(?=.*\d)[0-9A-Z]{5}$/;
@@ -69,19 +83,19 @@ function chain(failure: unknown): Link[] {
 function byCode(link: Link): FailureKind | undefined {
   const code = read(link, "code");
   if (typeof code === "string") {
-    const kind = BY_CODE.get(code);
+    const kind = tables().code.get(code);
     if (kind !== undefined) return kind;
-    if (SQLSTATE_FORM.test(code)) return BY_CODE.get(code.slice(0, 2)) ?? "permanent";
+    if (SQLSTATE_FORM.test(code)) return tables().code.get(code.slice(0, 2)) ?? "permanent";
     if (POSTGREST_FORM.test(code)) return "permanent";
   }
   const name = read(link, "name");
-  return typeof name === "string" ? BY_NAME.get(name) : undefined;
+  return typeof name === "string" ? tables().name.get(name) : undefined;
 }
 
 function byStatus(link: Link): FailureKind | undefined {
   const status = read(link, "status");
   if (typeof status !== "number" || status < 400) return undefined;
-  return BY_STATUS.get(status) ?? (status < 500 ? "permanent" : undefined);
+  return tables().status.get(status) ?? (status < 500 ? "permanent" : undefined);
 }
 
 /** The texts of a link. postgrest-js makes `details` of the causes of what `fetch` threw, and leaves the code empty. */

@@ -11,7 +11,7 @@ import { type PoolVariables, readPoolVariables } from "./environment_pool.ts";
 
 export type { Keys, Variables } from "./environment_keys.ts";
 export { DEFAULT_HANDLER_SETTINGS, type HandlerSettings, parseHandlerSettings } from "./handler_settings.ts";
-export { POOL_VARIABLES, type PoolVariables } from "./environment_pool.ts";
+export { type PoolVariables, poolVariables } from "./environment_pool.ts";
 
 /** Shortest shared secret for HS256: RFC 7518, section 3.2, wants a key as long as the hash. */
 export const MIN_JWT_SECRET_BYTES = 32;

@@ -29,19 +29,21 @@ function variableOf(option: string): string {
   return `POOL_${option.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }
 
-const OPTIONS: ReadonlyMap<string, Option> = new Map(
-  (Object.keys(supabasePoolConfigShape) as Option[])
-    .filter((option) => !IN_CODE_ONLY.has(option))
-    .map((option) => [variableOf(option), option]),
-);
+let options: ReadonlyMap<string, Option> | undefined;
+
+/** The options by their variables, made when they are first asked for: most functions set none. */
+function optionsByVariable(): ReadonlyMap<string, Option> {
+  return options ??= new Map(
+    (Object.keys(supabasePoolConfigShape) as Option[])
+      .filter((option) => !IN_CODE_ONLY.has(option))
+      .map((option) => [variableOf(option), option]),
+  );
+}
 
 /** Every variable of the pool: one to each option and setting that fits in one, `POOL_PRESET` and `POOL_HEADERS`. */
-export const POOL_VARIABLES: readonly string[] = Object.freeze([
-  ...OPTIONS.keys(),
-  ...HANDLER_SETTINGS.map(variableOf),
-  "POOL_PRESET",
-  "POOL_HEADERS",
-]);
+export function poolVariables(): readonly string[] {
+  return [...optionsByVariable().keys(), ...HANDLER_SETTINGS.map(variableOf), "POOL_PRESET", "POOL_HEADERS"];
+}
 
 const SWITCH: ReadonlyMap<string, boolean> = new Map([
   ["on", true],
@@ -88,6 +90,12 @@ export interface PoolVariables {
   readonly handler: Readonly<HandlerSettings>;
 }
 
+const NONE_SET: PoolVariables = Object.freeze({
+  pool: Object.freeze({}),
+  poolHeaders: true,
+  handler: DEFAULT_HANDLER_SETTINGS,
+});
+
 function readHandlerSettings(variables: Variables, issues: ConfigIssue[]): Readonly<HandlerSettings> {
   const settings: Record<keyof HandlerSettings, number> = { ...DEFAULT_HANDLER_SETTINGS };
   for (const setting of HANDLER_SETTINGS) {
@@ -107,12 +115,16 @@ function readHandlerSettings(variables: Variables, issues: ConfigIssue[]): Reado
  * means nothing included, is appended to `issues`.
  */
 export function readPoolVariables(variables: Variables, issues: ConfigIssue[]): PoolVariables {
+  const names = Object.keys(variables).filter((name) => name.startsWith("POOL_"));
+  if (names.length === 0) return NONE_SET;
+
   const found = issues.length;
-  for (const name of Object.keys(variables)) {
-    if (!name.startsWith("POOL_") || POOL_VARIABLES.includes(name)) continue;
+  const known = poolVariables();
+  for (const name of names) {
+    if (known.includes(name)) continue;
     issues.push({
       path: name,
-      message: `is no variable of the pool; did you mean ${nearestName(name.toUpperCase(), POOL_VARIABLES)}?`,
+      message: `is no variable of the pool; did you mean ${nearestName(name.toUpperCase(), known)}?`,
     });
   }
 
@@ -126,7 +138,7 @@ export function readPoolVariables(variables: Variables, issues: ConfigIssue[]): 
     }
   }
 
-  for (const [name, option] of OPTIONS) {
+  for (const [name, option] of optionsByVariable()) {
     const raw = valueOf(variables, name);
     if (raw === undefined) continue;
     const result = supabasePoolConfigShape[option]().safeParse(coerce(option, raw));

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertFalse, assertStringIncludes, assertThrows } from "@std/assert";
 import { resolveEnv } from "@supabase/server/core";
 import { ConfigError } from "../../shared/pool/mod.ts";
-import { POOL_VARIABLES, readEnvironment, type Variables } from "../../shared/services/environment.ts";
+import { poolVariables, readEnvironment, type Variables } from "../../shared/services/environment.ts";
 
 const GOOD: Variables = {
   SUPABASE_URL: "https://project.supabase.co",
@@ -202,7 +202,7 @@ Deno.test("every option that fits in a variable has one", () => {
       .concat(["RETRY_DELAY_MS", "MAX_WAITERS", "MAX_LIFETIME_MS", "MAX_USES", "VALIDATE_AFTER_IDLE_MS", "SCHEMA"])
       .concat(["LEAK_THRESHOLD_MS", "REQUEST_TIMEOUT_MS", "SHUTDOWN_TIMEOUT_MS", "CREATE_TIMEOUT_MS"])
       .concat(["DESTROY_TIMEOUT_MS", "CALLS_PER_LEASE", "PRESET", "HEADERS"])
-  ) assert(POOL_VARIABLES.includes(`POOL_${name}`), name);
+  ) assert(poolVariables().includes(`POOL_${name}`), name);
 });
 
 Deno.test("variables become options of the right type", () => {
