@@ -3,14 +3,17 @@
  *
  * @module
  */
+import type { AuthError } from "@supabase/server";
 import type { Context, MiddlewareHandler } from "hono";
+import { HTTPException } from "hono/http-exception";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { PoolError } from "../pool/mod.ts";
 import { ServiceError } from "../services/mod.ts";
 import { isApiError } from "./error_response.ts";
 import type { PooledSupabaseOptions } from "./handler_options.ts";
 import type { PooledContext } from "./pooled_context.ts";
 import { RequestError } from "./request_error.ts";
-import { isServerError } from "./refusal.ts";
+import { isServerError, refusedBy } from "./refusal.ts";
 import { createRequestHandler } from "./request_handler.ts";
 
 /** What a route finds in `c.var`. */
@@ -23,6 +26,19 @@ export interface PooledVariables<Database> {
 // deno-lint-ignore no-explicit-any -- untyped rows, as SupabaseClient and withSupabase default to
 export interface PooledEnv<Database = any> {
   Variables: PooledVariables<Database>;
+}
+
+/** What the adapter of `@supabase/server` throws, with the answer that `withPooledSupabase` gives. */
+function asException(refusal: AuthError, res: Response, c: Context): HTTPException {
+  if (c.finalized) {
+    // The route has run: what Hono answered for it is not to show in this answer.
+    c.res = undefined;
+    c.finalized = false;
+  }
+  // Whatever else `onError` answers has these, too.
+  for (const [name, value] of res.headers) if (name !== "content-type") c.header(name, value);
+  const { message } = refusal;
+  return new HTTPException(res.status as ContentfulStatusCode, { res, message, cause: refusal });
 }
 
 /** Options of {@linkcode pooledSupabase}: those of `withPooledSupabase`, but CORS, for which Hono has `cors()`. */
@@ -39,7 +55,8 @@ const leftToUs = new WeakSet<object>();
 
 /**
  * `onError` of an app that leaves every error to {@linkcode pooledSupabase}: it
- * is answered and logged as by `withPooledSupabase`, redacted. Hono's own
+ * is answered and logged as by `withPooledSupabase`, redacted. An
+ * `HTTPException` is its own answer, as with Hono. Hono's own
  * `onError` prints what was thrown, and an error of the Data API holds values
  * of rows in its `details`.
  *
@@ -48,6 +65,7 @@ const leftToUs = new WeakSet<object>();
  * ```
  */
 export function onPooledError(error: Error, c: Context): Response {
+  if (error instanceof HTTPException) return error.getResponse();
   leftToUs.add(error);
   return c.text("Internal Server Error", 500);
 }
@@ -67,7 +85,9 @@ export function onPooledError(error: Error, c: Context): Response {
  * ```
  *
  * Credentials, the place in the pool, the deadline, the headers and
- * `/<name>/health/pool` are those of `withPooledSupabase`. A route whose
+ * `/<name>/health/pool` are those of `withPooledSupabase`. Refused credentials
+ * are an `HTTPException` with the refusal as its `cause`, as with the adapter of
+ * `@supabase/server`: `onError` of the app may make another answer of it. A route whose
  * context was set by an earlier middleware keeps it, so that single routes may
  * ask for other credentials. Errors that this library has an answer for (its
  * own, the Data API's, `RequestError`) become that answer, unless `onError` of
@@ -89,6 +109,8 @@ export function pooledSupabase<Database = any>(
       return c.res;
     });
     if (answer === c.res) return;
+    const refusal = refusedBy(answer);
+    if (refusal) throw asException(refusal, answer, c);
     // Hono keeps the headers of the answer that was there, unless there was none.
     c.res = undefined;
     c.res = answer;

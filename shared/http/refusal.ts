@@ -40,22 +40,34 @@ export function throwMissingSecretKey({ url, publishableKeys, jwks }: SupabaseEn
 const MAX_SCHEME_LENGTH = 20;
 
 /**
- * `message` without what the request's `Authorization` header held.
+ * Takes out of `error` what the request's `Authorization` header held.
  * `@supabase/server` quotes the header's first word as the scheme, and where
  * none was sent, or two headers were joined into one, that is a token.
  */
-function withoutCredentials(message: string, request: Request): string {
-  const words = (request.headers.get("Authorization") ?? "").split(" ");
-  return words.filter(({ length }) => length > MAX_SCHEME_LENGTH)
-    .reduce((rest, word) => rest.replaceAll(word, "[credential]"), message);
+function removeCredentials(error: AuthError, request: Request): void {
+  for (const word of (request.headers.get("Authorization") ?? "").split(" ")) {
+    if (word.length <= MAX_SCHEME_LENGTH || !error.message.includes(word)) continue;
+    error.message = error.message.replaceAll(word, "[credential]");
+    if (error.stack !== undefined) error.stack = error.stack.replaceAll(word, "[credential]");
+  }
 }
+
+/** What each refusal was made of. */
+const refused = new WeakMap<Response, AuthError>();
 
 /** The answer to `request`, whose credentials are refused. */
 export function refusal(error: AuthError, request: Request, errors: ErrorResponseConfig = {}): Response {
-  const { code } = error;
-  const message = withoutCredentials(error.message, request);
-  return Response.json(errors.detailed === false ? { code, message } : { ...error.toJSON(), message }, {
+  removeCredentials(error, request);
+  const { code, message } = error;
+  const response = Response.json(errors.detailed === false ? { code, message } : error.toJSON(), {
     status: error.status,
     headers: { [ERROR_CODE_HEADER]: code },
   });
+  refused.set(response, error);
+  return response;
+}
+
+/** Why `response` refuses its caller's credentials, where it does. No credential is in the error. */
+export function refusedBy(response: Response): AuthError | undefined {
+  return refused.get(response);
 }

@@ -1,10 +1,15 @@
 /** The middleware of Hono does what `withPooledSupabase` does. */
 import { assert, assertEquals, assertFalse } from "@std/assert";
 import { delay } from "@std/async";
-import { Hono } from "hono";
+import { FakeTime } from "@std/testing/time";
+import type { AuthError } from "@supabase/server";
+import { withSupabase } from "@supabase/server/adapters/hono";
+import { Hono, type MiddlewareHandler } from "hono";
+import { HTTPException } from "hono/http-exception";
 import { onPooledError, type PooledEnv, type PooledMiddlewareOptions, pooledSupabase } from "../../shared/http/hono.ts";
 import { type PooledHandler, RequestError, withPooledSupabase } from "../support/http.ts";
 import { AcquireTimeoutError } from "../../shared/pool/mod.ts";
+import { IdentityError } from "../../shared/supabase/mod.ts";
 import { PooledBaseService, readEnvironment, SupabaseService } from "../../shared/services/mod.ts";
 import { denoArgs } from "../support/deno_process.ts";
 import { startFakeProject } from "../support/fake_project.ts";
@@ -99,11 +104,50 @@ Deno.test("an earlier middleware's context is kept: a route may ask for other cr
   assertEquals(service.user.leases.length, 1);
 });
 
+Deno.test("what the app makes of refused credentials is what it makes of those of the adapter of @supabase/server", async () => {
+  const { options } = onFakes(() => {});
+  const seen: Record<string, unknown>[] = [];
+  const answer = async (middleware: MiddlewareHandler, headers: HeadersInit) => {
+    const app = new Hono().use("*", middleware).get("/f", (c) => c.text("in")).onError((error, c) => {
+      const { name, message } = error;
+      const { code, status, hint, details } = error.cause as AuthError;
+      seen.push({ name, message, code, status, hint, details, is: error instanceof HTTPException });
+      return c.json({ message, code }, 418);
+    });
+    return await app.request("/f", { headers });
+  };
+  const env = { url: VARIABLES["SUPABASE_URL"] ?? "", publishableKeys: {}, secretKeys: {}, jwks: { keys: [] } };
+  for (const headers of [{}, { Authorization: "Bearer nonsense" }, { apikey: "x" }]) {
+    const ours = await answer(pooledSupabase<unknown>({ ...options, auth: "user" }), headers);
+    const theirs = await answer(withSupabase({ env, auth: "user" }), headers);
+    assertEquals(seen[0], seen.pop());
+    assertEquals(seen.pop()?.["is"], true);
+    assertEquals([ours.status, await ours.json()], [theirs.status, await theirs.json()]);
+    assertEquals(ours.headers.get("X-Pool-Total-Connections"), "8");
+    assertEquals(ours.headers.get("Content-Type"), theirs.headers.get("Content-Type"));
+  }
+  const token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln";
+  await answer(pooledSupabase<unknown>({ ...options, auth: "user" }), { Authorization: token });
+  assertFalse(Deno.inspect(seen).includes(token));
+});
+
+Deno.test("a token that expires while its request runs is refused to the app as any expired one", async () => {
+  using time = new FakeTime();
+  const { app, log } = onFakes((app) => {
+    app.get("/f", () => {
+      time.tick(601_000);
+      throw new IdentityError("The token has expired");
+    });
+  });
+  const headers = { Authorization: `Bearer ${await sharedSecretToken()}` };
+  const refused = await app.request("/f", { headers });
+  assertEquals([refused.status, (await refused.json()).code, log], [401, "INVALID_JWT", []]);
+});
+
 Deno.test("the errors of others are Hono's, and what onError makes of ours stays, unless it is a plain 500", async () => {
   const routes = (app: App) => {
     app.get("/teapot", () => {
-      // What makes an HTTPException to Hono.
-      throw Object.assign(new Error(), { getResponse: () => new Response("short and stout", { status: 418 }) });
+      throw new HTTPException(418, { message: "short and stout" });
     });
     app.get("/bug", () => {
       throw new TypeError("password=hunter2");
@@ -195,7 +239,11 @@ Deno.test("with onPooledError every error is answered and logged here, and nothi
       app.onError(onPooledError);
       app.get("/api", () => Promise.reject({ code: "22P02", message: "no", details: "row (Ada)", hint: null }));
       app.get("/bug", () => Promise.reject(new TypeError("a bug")));
+      app.get("/teapot", () => Promise.reject(new HTTPException(418, { message: "short and stout" })));
     }, { auth: "none" });
+    const teapot = await app.request("/teapot");
+    assertEquals([teapot.status, await teapot.text()], [418, "short and stout"]);
+    assertEquals(teapot.headers.get("X-Pool-Total-Connections"), "8");
     const api = await app.request("/api");
     assertEquals([api.status, (await api.json()).code], [400, "22P02"]);
     const bug = await app.request("/bug");
