@@ -27,14 +27,18 @@ interface Trouble {
 }
 
 /**
- * Lets connections through while all is well. After a failure one attempt is
- * made at a time (another one beside it only when it seems to hang), and the
- * others share its outcome, so that a server that comes back is not met by a storm. After a refusal the server is left alone for a while:
- * repeated wrong passwords lock accounts.
+ * Lets connections through while all is well. Until one has succeeded, and after
+ * a failure, one attempt is made at a time (another one beside it only when it
+ * seems to hang), and the others share its outcome, so that a server that comes
+ * back is not met by a storm. After a refusal the server is left alone for a
+ * while: a few wrong passwords in a row lock accounts and ban addresses, those
+ * of ten connections at once too.
  */
 export class ConnectGate {
   readonly #clock: Clock;
   readonly #random: () => number;
+  /** Whether the latest attempt that ended has succeeded. */
+  #proven = false;
   #trouble: Trouble | undefined = undefined;
   #refusals = 0;
   #probe: Probe | undefined = undefined;
@@ -50,9 +54,9 @@ export class ConnectGate {
    * @throws what `connect` throws, or threw for the one whose outcome is shared.
    */
   async pass<T>(connect: () => Promise<T>): Promise<T> {
-    while (this.#trouble) {
+    while (!this.#proven) {
       const now = this.#clock.now();
-      if (now < this.#trouble.notBefore) throw this.#trouble.error;
+      if (this.#trouble && now < this.#trouble.notBefore) throw this.#trouble.error;
       const probe = this.#probe;
       if (!probe || now - probe.since >= PATIENCE_MS) return await this.#asProbe(connect);
       await this.#endOf(probe);
@@ -86,6 +90,7 @@ export class ConnectGate {
   async #attempt<T>(connect: () => Promise<T>): Promise<T> {
     try {
       const connected = await connect();
+      this.#proven = true;
       this.#trouble = undefined;
       this.#refusals = 0;
       return connected;
@@ -94,6 +99,7 @@ export class ConnectGate {
       if (classifyFailure(error) === "permanent") {
         notBefore = this.#clock.now() + backoffDelayMs(this.#refusals++, REFUSED_BACKOFF, this.#random);
       }
+      this.#proven = false;
       this.#trouble = { error, notBefore };
       throw error;
     }

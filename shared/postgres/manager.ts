@@ -280,8 +280,12 @@ export class PostgresConnectionManager implements PostgresQueries, AsyncDisposab
   }
 
   #watch(): void {
+    let told: unknown;
     this.#pool.on("error", ({ error, source }) => {
       if (source === "create" && classifyFailure(error) !== "permanent") this.#health.down();
+      // One attempt to connect fails for all who wait for it.
+      if (source === "create" && error === told) return;
+      told = error;
       this.#hub.emit("error", error instanceof Error ? error : new Error(String(error)));
     });
     this.#pool.on("created", () => this.#health.up());

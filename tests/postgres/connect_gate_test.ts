@@ -27,10 +27,28 @@ function setUp() {
   return { clock, gate, attempts, outcomes, pass };
 }
 
-Deno.test("connect gate: while all is well, everybody passes at once", () => {
-  const { attempts, pass } = setUp();
-  for (const name of ["a", "b", "c"]) void pass(name);
-  assertEquals(attempts.length, 3);
+Deno.test("connect gate: the first one passes alone; while all is well, everybody does at once", async () => {
+  const { attempts, outcomes, pass } = setUp();
+  for (const name of ["first", "a", "b"]) void pass(name);
+  await settle();
+  assertEquals(attempts.length, 1);
+  attempts[0]?.succeed();
+  await settle();
+  assertEquals([attempts.length, outcomes], [3, ["first ok"]]);
+  void pass("c");
+  assertEquals(attempts.length, 4);
+  for (const { succeed } of attempts) succeed();
+  await settle();
+  assertEquals(outcomes.length, 4);
+});
+
+Deno.test("connect gate: a wrong password is tried once, however many want to connect", async () => {
+  const { attempts, outcomes, pass } = setUp();
+  const all = Promise.all(Array.from({ length: 20 }, (_, index) => pass(`${index}`)));
+  await settle();
+  attempts[0]?.fail("28P01");
+  await all;
+  assertEquals([attempts.length, outcomes.filter((outcome) => outcome.endsWith(" 28P01")).length], [1, 20]);
 });
 
 Deno.test("connect gate: after a failure one attempt is made at a time, and its failure is everybody's", async () => {
