@@ -10,7 +10,7 @@ import { decodeProtectedHeader } from "jose";
 import { type AuthenticateOptions, copyOptions } from "./authenticate_options.ts";
 import { deepFreeze } from "./deep_freeze.ts";
 import { invalidToken, jwksFetchFailed, type TokenFailure } from "./invalid_token.ts";
-import { JwksSource, type KeySet } from "./jwks_source.ts";
+import { type JwksSource, keysAt, type KeySet } from "./jwks_source.ts";
 import { type Patience, waitEndlessly } from "./patience.ts";
 import { createSecretVerifier, isEmpty, type SecretVerifier } from "./shared_secret.ts";
 import { TokenMemory, type VerifiedWith } from "./token_memory.ts";
@@ -67,7 +67,7 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
   const secret = jwtSecret === undefined ? undefined : createSecretVerifier(jwtSecret, env.jwks);
   const memory = new TokenMemory({ rememberMs: userMode < 0 ? 0 : rememberTokensMs, now });
   // Without a memory the library looks after the keys by itself.
-  const source = memory.on && env.jwks instanceof URL ? new JwksSource(env.jwks) : undefined;
+  const source = memory.on && env.jwks instanceof URL ? keysAt(env.jwks) : undefined;
 
   const inline = env.jwks === null || env.jwks instanceof URL ? undefined : env.jwks;
 

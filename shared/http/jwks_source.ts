@@ -70,3 +70,14 @@ export class JwksSource {
     this.#keys = keys as KeySet | undefined;
   }
 }
+
+const sources = new Map<string, JwksSource>();
+
+/** The keys at `address`: fetched once for all handlers of this isolate, of which an app may have one to each route. */
+export function keysAt(address: URL): JwksSource {
+  const known = sources.get(address.href);
+  if (known) return known;
+  const source = new JwksSource(address);
+  sources.set(address.href, source);
+  return source;
+}

@@ -24,7 +24,7 @@ function startKeys() {
     url: URL_OF_PROJECT,
     publishableKeys: { default: "sb_publishable_default" },
     secretKeys: {},
-    jwks: new URL(`http://127.0.0.1:${server.addr.port}/jwks.json`),
+    jwks: new URL(`http://127.0.0.1:${server.addr.port}/${crypto.randomUUID()}/jwks.json`),
   };
   return {
     go,

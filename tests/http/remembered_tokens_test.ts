@@ -50,7 +50,7 @@ function startJwks(keys: ProjectKey) {
   });
   return {
     state,
-    env: { ...ENV, jwks: new URL(`http://127.0.0.1:${server.addr.port}/jwks.json`) },
+    env: { ...ENV, jwks: new URL(`http://127.0.0.1:${server.addr.port}/${crypto.randomUUID()}/jwks.json`) },
     [Symbol.asyncDispose]: () => server.shutdown(),
   };
 }
@@ -193,6 +193,14 @@ Deno.test("a token of a new key brings the new key set in, and with it the old o
   assertStringIncludes(await ask(old), "1111");
   assertStringIncludes(await ask(young), "1111");
   assertEquals([await ask(old), jwks.state.fetched], ["401 INVALID_JWT", 2]);
+});
+
+Deno.test("the handlers of an isolate fetch keys once for all", async () => {
+  await using jwks = startJwks(project);
+  const token = await project.sign();
+  const asks = [setUp({ env: jwks.env }), setUp({ env: jwks.env, auth: ["secret", "user"] }), setUp({ env: jwks.env })];
+  for (const told of await Promise.all(asks.map((ask) => ask(token)))) assertStringIncludes(told, "1111");
+  assertEquals(jwks.state.fetched, 1);
 });
 
 Deno.test("a fetch that brings the same keys forgets nobody", async () => {
