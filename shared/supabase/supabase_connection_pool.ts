@@ -54,7 +54,6 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   readonly kind: PoolKind;
 
   readonly #url: string;
-  readonly #key: string;
   readonly #identities: Identities;
   readonly #settings: CallSettings;
   readonly #pool: ResourcePool<PooledClient>;
@@ -68,12 +67,11 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     this.config = config;
     this.kind = kindOfKey(key);
     this.#url = url;
-    this.#key = key;
     this.#identities = new Identities(this.kind, key, config.userRoles);
     const { requestTimeoutMs, callsPerLease, fetch } = config;
     const clock = runtime.clock ?? systemClock;
     this.#settings = { baseUrl: url, requestTimeoutMs, callsPerLease, fetch, clock };
-    this.#pool = new ResourcePool(pooledClientFactory(url, key, config), coreOptions(config), runtime);
+    this.#pool = new ResourcePool(pooledClientFactory(url, config), coreOptions(config), runtime);
     this.#probe = new HealthProbe(
       (signal) => this.#askHealth(signal),
       clock,
@@ -240,7 +238,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
 
   /** What views are derived from where no pooled client is at hand. */
   #parts(): ClientParts {
-    return this.#spare ??= PooledClient.partsOf(new PooledClient(this.#url, this.#key, this.config));
+    return this.#spare ??= PooledClient.partsOf(new PooledClient(this.#url, this.config));
   }
 
   async #askHealth(signal: AbortSignal): Promise<{ error: unknown }> {

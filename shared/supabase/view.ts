@@ -4,7 +4,9 @@
  *
  * @module
  */
-import { FunctionRegion, SupabaseClient } from "@supabase/supabase-js";
+import { FunctionRegion, FunctionsClient } from "@supabase/functions-js";
+import { StorageClient } from "@supabase/storage-js";
+import { SupabaseClient } from "@supabase/supabase-js";
 import { OWN_CLIENT, restrictedAuth } from "./auth_view.ts";
 import { ViewRestrictedError } from "./errors.ts";
 import type { LeaseCalls } from "./lease_calls.ts";
@@ -66,8 +68,7 @@ class View {
 
   get functions(): AnyClient["functions"] {
     this.#calls.check();
-    const { functions, functionsUrl, headers } = this.#parts;
-    const FunctionsClient = functions.constructor as FunctionsConstructor;
+    const { functionsUrl, headers } = this.#parts;
     return this.#functions ??= new FunctionsClient(functionsUrl, {
       headers: { ...headers },
       customFetch: this.#calls.fetch,
@@ -77,8 +78,7 @@ class View {
 
   get storage(): AnyClient["storage"] {
     this.#calls.check();
-    const { storage, storageUrl, headers } = this.#parts;
-    const StorageClient = storage.constructor as StorageConstructor;
+    const { storageUrl, headers } = this.#parts;
     return this.#storage ??= new StorageClient(storageUrl, { ...headers }, this.#calls.fetch);
   }
 
@@ -142,17 +142,6 @@ for (const shared of [View, View.prototype]) {
   }
   Object.freeze(shared);
 }
-
-type StorageConstructor = new (
-  url: string,
-  headers: Record<string, string>,
-  customFetch: typeof fetch,
-) => AnyClient["storage"];
-
-type FunctionsConstructor = new (
-  url: string,
-  options: { headers: Record<string, string>; customFetch: typeof fetch; region: FunctionRegion },
-) => AnyClient["functions"];
 
 function deriveRest(shared: RestPart, calls: LeaseCalls): RestPart {
   const rest: RestPart = Object.create(Object.getPrototypeOf(shared));

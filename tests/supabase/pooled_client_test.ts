@@ -1,7 +1,10 @@
-import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertInstanceOf, assertStrictEquals } from "@std/assert";
+import { FunctionsClient } from "@supabase/functions-js";
+import { PostgrestClient } from "@supabase/postgrest-js";
+import { StorageClient } from "@supabase/storage-js";
 import { createClient } from "@supabase/supabase-js";
 import { parseSupabasePoolConfig } from "../../shared/supabase/mod.ts";
-import { LeanClient, PooledClient } from "../../shared/supabase/pooled_client.ts";
+import { PooledClient } from "../../shared/supabase/pooled_client.ts";
 import { PUBLISHABLE } from "./support.ts";
 
 Deno.test("a pooled client leaves no timer, listens to nothing and keeps nothing", async () => {
@@ -21,7 +24,7 @@ Deno.test("a pooled client leaves no timer, listens to nothing and keeps nothing
   }) as typeof setTimeout;
   try {
     const fetch: typeof globalThis.fetch = (input) => (asked.push(String(input)), Promise.reject(new Error("no")));
-    const client = new PooledClient("http://127.0.0.1:9", PUBLISHABLE, parseSupabasePoolConfig({ fetch }));
+    const client = new PooledClient("http://127.0.0.1:9", parseSupabasePoolConfig({ fetch }));
     assertEquals(PooledClient.partsOf(client).supabaseUrl, "http://127.0.0.1:9");
     await new Promise((resolve) => setTimeout(resolve, 20));
   } finally {
@@ -32,38 +35,49 @@ Deno.test("a pooled client leaves no timer, listens to nothing and keeps nothing
 });
 
 Deno.test("what a pooled client holds is made when a view is first derived from it, once", () => {
-  // What supabase-js does not take; a pool has checked its address before.
-  const never = new PooledClient("no address", PUBLISHABLE, parseSupabasePoolConfig());
-  assertThrows(() => PooledClient.partsOf(never), Error, "supabaseUrl");
-  const client = new PooledClient("http://127.0.0.1:9", PUBLISHABLE, parseSupabasePoolConfig());
+  const config = parseSupabasePoolConfig();
+  const client = new PooledClient("http://127.0.0.1:9", config);
+  const read: string[] = [];
+  const watched = new Proxy(config, { get: (target, name) => (read.push(String(name)), Reflect.get(target, name)) });
+  const unused = new PooledClient("http://127.0.0.1:9", watched);
+  assertEquals(read, []);
+  PooledClient.partsOf(unused);
+  assertEquals(read.toSorted(), ["headers", "schema"]);
   assertStrictEquals(PooledClient.partsOf(client), PooledClient.partsOf(client));
+  assertEquals(PooledClient.partsOf(client).headers, {
+    "X-Client-Info": `supabase-js/2.119.0; runtime=deno; runtime-version=${Deno.version.deno}`,
+  });
 });
 
-Deno.test("the client behind the views has neither an auth nor a realtime client, and every other part", () => {
-  const url = "http://127.0.0.1:9";
-  const lean = new LeanClient(url, PUBLISHABLE);
-  assertEquals([lean.auth, lean.realtime], [undefined, undefined]);
-  const auth = { persistSession: false, autoRefreshToken: false };
-  assertEquals(Object.keys(lean).toSorted(), Object.keys(createClient(url, PUBLISHABLE, { auth })).toSorted());
-});
-
-Deno.test("what views are derived from is still inside the client of this version", () => {
+Deno.test("views are derived from what a SupabaseClient of the same configuration is made of", () => {
   const headers = { "x-app": "1" };
-  const parts = PooledClient.partsOf(
-    new PooledClient("http://127.0.0.1:9/base", PUBLISHABLE, parseSupabasePoolConfig({ headers })),
-  );
-  assertEquals([parts.authUrl, parts.functionsUrl, parts.storageUrl], [
-    "http://127.0.0.1:9/base/auth/v1",
-    "http://127.0.0.1:9/base/functions/v1",
-    "http://127.0.0.1:9/base/storage/v1",
-  ]);
-  assertEquals(parts.headers["x-app"], "1");
-  assertEquals([typeof parts.rest.from, typeof parts.functions.invoke, typeof parts.storage.from], [
-    "function",
-    "function",
-    "function",
-  ]);
+  const url = "http://127.0.0.1:9/base";
+  const parts = PooledClient.partsOf(new PooledClient(url, parseSupabasePoolConfig({ headers, schema: "private" })));
+  // deno-lint-ignore no-explicit-any -- its parts are protected
+  const whole: any = createClient(url, PUBLISHABLE, {
+    auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
+    db: { schema: "private", retry: false },
+    global: { headers },
+  });
+  assertEquals(parts.headers, whole.headers);
+  for (const part of ["authUrl", "functionsUrl", "storageUrl", "supabaseUrl"] as const) {
+    assertEquals(parts[part], String(whole[part]));
+  }
+  assertEquals([...parts.rest.headers], [...whole.rest.headers]);
+  for (const field of ["url", "schemaName", "urlLengthLimit", "timeout", "retry"]) {
+    assertEquals(Reflect.get(parts.rest, field), whole.rest[field], field);
+  }
   for (const field of ["wrapFetch", "baseFetch", "fetch", "headers"]) {
     assertEquals(Object.hasOwn(parts.rest, field), true, field);
   }
+});
+
+Deno.test("the packages that views are made of are those of supabase-js", () => {
+  // deno-lint-ignore no-explicit-any -- its parts are protected
+  const whole: any = createClient("http://127.0.0.1:9", PUBLISHABLE, {
+    auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
+  });
+  assertInstanceOf(whole.rest, PostgrestClient);
+  assertInstanceOf(whole.functions, FunctionsClient);
+  assertInstanceOf(whole.storage, StorageClient);
 });

@@ -8,7 +8,7 @@ import { type Places, SharedPlace } from "../../shared/supabase/shared_place.ts"
 /** One place, and how it was asked for. */
 function onePlace() {
   const pool = new ResourcePool<PooledClient>({
-    create: () => new PooledClient("http://project.test", "sb_publishable_x", DEFAULT_SUPABASE_POOL_CONFIG),
+    create: () => new PooledClient("http://project.test", DEFAULT_SUPABASE_POOL_CONFIG),
     destroy: () => {},
   }, { minConnections: 0, maxConnections: 1 });
   const asked: string[] = [];
