@@ -13,6 +13,7 @@ import { isApiError } from "./error_response.ts";
 import type { PooledSupabaseOptions } from "./handler_options.ts";
 import type { PooledContext } from "./pooled_context.ts";
 import { RequestError } from "./request_error.ts";
+import { changeHeaders, exposeHeaders } from "./pool_headers.ts";
 import { isServerError, refusedBy } from "./refusal.ts";
 import { createRequestHandler } from "./request_handler.ts";
 
@@ -28,15 +29,25 @@ export interface PooledEnv<Database = any> {
   Variables: PooledVariables<Database>;
 }
 
+/**
+ * Puts `answer` in the place of the answer there is: the route's, where it has run, or one without a body. Of that the
+ * headers stay, which others have set, `cors()` say.
+ */
+function replaceAnswer(c: Context, answer: Response): void {
+  const before = c.res.headers;
+  c.res = undefined;
+  c.res = changeHeaders(answer, (headers) => {
+    for (const [name, value] of before) {
+      if (name.startsWith("content-")) continue;
+      if (name === "access-control-expose-headers") exposeHeaders(headers, value.split(",").map((each) => each.trim()));
+      else if (name === "set-cookie") headers.append(name, value);
+      else if (!headers.has(name)) headers.set(name, value);
+    }
+  });
+}
+
 /** What the adapter of `@supabase/server` throws, with the answer that `withPooledSupabase` gives. */
-function asException(refusal: AuthError, res: Response, c: Context): HTTPException {
-  if (c.finalized) {
-    // The route has run: what Hono answered for it is not to show in this answer.
-    c.res = undefined;
-    c.finalized = false;
-  }
-  // Whatever else `onError` answers has these, too.
-  for (const [name, value] of res.headers) if (name !== "content-type") c.header(name, value);
+function asException(refusal: AuthError, res: Response): HTTPException {
   const { message } = refusal;
   return new HTTPException(res.status as ContentfulStatusCode, { res, message, cause: refusal });
 }
@@ -109,10 +120,9 @@ export function pooledSupabase<Database = any>(
       return c.res;
     });
     if (answer === c.res) return;
+    replaceAnswer(c, answer);
     const refusal = refusedBy(answer);
-    if (refusal) throw asException(refusal, answer, c);
-    // Hono keeps the headers of the answer that was there, unless there was none.
-    c.res = undefined;
-    c.res = answer;
+    // Whatever `onError` answers gets the headers of what is there.
+    if (refusal) throw asException(refusal, c.res);
   };
 }

@@ -5,6 +5,7 @@ import { FakeTime } from "@std/testing/time";
 import type { AuthError } from "@supabase/server";
 import { withSupabase } from "@supabase/server/adapters/hono";
 import { Hono, type MiddlewareHandler } from "hono";
+import { cors } from "hono/cors";
 import { HTTPException } from "hono/http-exception";
 import { onPooledError, type PooledEnv, type PooledMiddlewareOptions, pooledSupabase } from "../../shared/http/hono.ts";
 import { type PooledHandler, RequestError, withPooledSupabase } from "../support/http.ts";
@@ -129,6 +130,44 @@ Deno.test("what the app makes of refused credentials is what it makes of those o
   const token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln";
   await answer(pooledSupabase<unknown>({ ...options, auth: "user" }), { Authorization: token });
   assertFalse(Deno.inspect(seen).includes(token));
+});
+
+Deno.test("what earlier middlewares put on an answer stays on it, whoever answers", async () => {
+  const { options } = onFakes(() => {});
+  const app: App = new Hono();
+  app.use("*", cors({ origin: "https://app.test", exposeHeaders: ["X-Mine"], credentials: true }));
+  app.use("*", async (c, next) => {
+    c.header("X-Request-Id", "7");
+    c.header("Set-Cookie", "a=1");
+    c.header("Set-Cookie", "b=2", { append: true });
+    await next();
+  });
+  app.use("*", pooledSupabase<unknown>({ ...options, auth: ["user", "secret"] }));
+  app.get("/busy", () => Promise.reject(new AcquireTimeoutError("Connection acquire timeout")));
+  app.get("/fine", (c) => c.text("fine"));
+  const headers = { apikey: "sb_secret_default", Origin: "https://app.test" };
+  const rows: readonly (readonly [path: string, status: number, headers: Record<string, string>])[] = [
+    ["/fine", 200, headers],
+    ["/nowhere", 404, headers],
+    ["/busy", 503, headers],
+    ["/fine", 401, { Origin: "https://app.test" }],
+    ["/f/health/pool", 200, headers],
+  ];
+  for (const onError of [undefined, () => new Response("as the app has it", { status: 401 })]) {
+    if (onError) app.onError(onError);
+    for (const [path, status, headers] of rows) {
+      const answer = await app.request(path, { headers });
+      assertEquals(answer.status, onError && status === 503 ? 401 : status, path);
+      assertEquals(answer.headers.get("Access-Control-Allow-Origin"), "https://app.test", path);
+      assertEquals(answer.headers.get("Access-Control-Allow-Credentials"), "true");
+      assertEquals(answer.headers.get("X-Request-Id"), "7");
+      const exposed = answer.headers.get("Access-Control-Expose-Headers") ?? "";
+      for (const name of ["X-Mine", "X-Pool-Idle-Connections"]) assert(exposed.includes(name), `${path}: ${exposed}`);
+      assertEquals(answer.headers.get("X-Pool-Total-Connections"), "8");
+      if (!onError) assertEquals(answer.headers.getSetCookie(), ["a=1", "b=2"], path);
+      await answer.body?.cancel();
+    }
+  }
 });
 
 Deno.test("a token that expires while its request runs is refused to the app as any expired one", async () => {
