@@ -70,7 +70,7 @@ async function acquire(pool: ResourcePool<Session>, options: QueryOptions): Prom
 /** Takes a connection from the pool, for its holder alone. */
 export async function leaseSession(pool: ResourcePool<Session>, options: QueryOptions): Promise<Lease<Session>> {
   const lease = await acquire(pool, options);
-  if (lease.resource.busy) await lease.resource.drained();
+  if (!lease.resource.quiet) await lease.resource.drained();
   return lease;
 }
 
@@ -120,7 +120,7 @@ export class Executor implements PostgresQueries {
       const lease = free ?? await acquire(pool, options);
       const { resource: session } = lease;
       const most = mayLeaveState(statement.text) ? 1 : session.statements.mostInFlight(statement.text);
-      if (most === 1 && session.busy) await session.drained();
+      if (most === 1 && !session.quiet) await session.drained();
       session.used = true;
       session.dirty ||= most === 1 && mayLeaveState(statement.text);
       const running = session.start([statement], most > 1);

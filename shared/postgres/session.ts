@@ -38,8 +38,6 @@ export class Session {
   used = false;
   /** How many statements run on it whose lease has ended: see `Sharing`. */
   unattended = 0;
-  /** Whether a cancel request is under way, which may hit another statement than the one it is for. */
-  cancelling = false;
   /**
    * Whether the session at the server is ours for as long as the connection
    * lasts. Until it is {@linkcode own}ed, nothing is prepared or set for longer than a transaction.
@@ -56,6 +54,7 @@ export class Session {
   /** Since when the server is at the first of the flights, by the wall clock. */
   #headSince = 0;
   #landing: PromiseWithResolvers<void> | undefined = undefined;
+  #cancelling = false;
   #status: SessionStatus = "idle";
   #death: Error | undefined = undefined;
   #closed = false;
@@ -238,9 +237,24 @@ export class Session {
     return (this.#landing ??= Promise.withResolvers<void>()).promise;
   }
 
-  /** Resolves when everything that was sent is answered, or the connection broke. */
+  /** Whether a cancel request is under way, which may hit another statement than the one it is for. */
+  get cancelling(): boolean {
+    return this.#cancelling;
+  }
+
+  set cancelling(underWay: boolean) {
+    this.#cancelling = underWay;
+    if (!underWay) this.#tellLanding();
+  }
+
+  /** Whether nothing that was sent for others, a cancel request included, can meet what is sent now. */
+  get quiet(): boolean {
+    return this.#flights.length === 0 && !this.#cancelling;
+  }
+
+  /** Resolves when it is {@linkcode quiet}, or dead. */
   async drained(): Promise<void> {
-    while (this.#flights.length > 0) await this.nextLanding();
+    while (!this.quiet && !this.#death) await this.nextLanding();
   }
 
   #tellLanding(): void {
