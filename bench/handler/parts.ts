@@ -9,7 +9,7 @@ import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import { createAuthenticate } from "../../shared/http/authenticate.ts";
 import { SupabaseConnectionPool, withPooledSupabase } from "../../shared/mod.ts";
 import { stampPoolHeaders } from "../../shared/http/pool_headers.ts";
-import { systemClock } from "../../shared/resilience/mod.ts";
+import { systemClock, Timeouts } from "../../shared/resilience/mod.ts";
 import { LeaseCalls } from "../../shared/supabase/lease_calls.ts";
 import { type ClientParts, PooledClient } from "../../shared/supabase/pooled_client.ts";
 import { createView } from "../../shared/supabase/view.ts";
@@ -37,7 +37,7 @@ export function viewMaker({ env, publishableKey }: Project, config: SupabaseConn
   const parts: ClientParts = PooledClient.partsOf(new PooledClient(env.url, publishableKey, config));
   const settings = {
     baseUrl: env.url,
-    requestTimeoutMs: 30_000,
+    timeouts: new Timeouts(systemClock, 30_000),
     callsPerLease: 6,
     fetch: instantly,
     clock: systemClock,

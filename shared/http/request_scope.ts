@@ -77,7 +77,6 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   readonly #auth: AuthResult;
   readonly #deadline: Deadline;
   readonly #lease: LeaseDefaults;
-  readonly #abort = new AbortController();
   readonly #sessions: ClientSession<Database>[] = [];
   #waitedElsewhere: RequestPool<Database>["waitedMs"];
   readonly #leases: DeferredLease<Database>[] = [];
@@ -95,6 +94,8 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   #callerLeft = false;
   #answered = false;
   #failed = false;
+  /** Why what was left has been cut. */
+  #cutWith: { readonly reason: unknown } | undefined = undefined;
   /** Why what is left is to be cut, once the background work is done. */
   #cutFor: { readonly reason: unknown } | undefined = undefined;
 
@@ -192,7 +193,7 @@ export class RequestScope<Database> implements LazyMembers<Database> {
     // Some runtimes abort a request's signal once its answer is sent; that says nothing about its caller.
     this.#caller?.removeEventListener("abort", this.#callerGone);
     if (this.#leases.length === 0 || !this.#over) this.#deadline.cancel();
-    if (failed && this.#sessions.length > 0 && !this.#abort.signal.aborted) this.#cut(new LeaseReleasedError());
+    if (failed && this.#sessions.length > 0) this.#cut(new LeaseReleasedError());
     this.#endWhenIdle();
   }
 
@@ -201,14 +202,12 @@ export class RequestScope<Database> implements LazyMembers<Database> {
     return this.#answered && this.#background.size === 0;
   }
 
-  /** Aborts when the caller goes away. Most runtimes make a request's signal only when it is asked for. */
-  #signal(): AbortSignal {
-    if (this.#caller === undefined && !this.#answered) {
-      this.#caller = this.#request.signal;
-      this.#caller.addEventListener("abort", this.#callerGone, { once: true });
-      if (this.#caller.aborted) this.#callerGone();
-    }
-    return this.#abort.signal;
+  /** Listens for the caller's leaving. Most runtimes make a request's signal only when it is asked for. */
+  #listen(): void {
+    if (this.#caller !== undefined || this.#answered) return;
+    this.#caller = this.#request.signal;
+    this.#caller.addEventListener("abort", this.#callerGone, { once: true });
+    if (this.#caller.aborted) this.#callerGone();
   }
 
   #userSession(): ClientSession<Database> {
@@ -238,7 +237,9 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   }
 
   #open(pool: RequestPool<Database>, options: SessionOptions): ClientSession<Database> {
-    const session = pool.session({ ...this.#lease, ...options, signal: this.#signal() });
+    this.#listen();
+    const session = pool.session({ ...this.#lease, ...options });
+    if (this.#cutWith) session.abort(this.#cutWith.reason);
     this.#sessions.push(session);
     this.#waitedElsewhere ??= pool.waitedMs;
     return session;
@@ -285,11 +286,12 @@ export class RequestScope<Database> implements LazyMembers<Database> {
 
   /** Ends what runs for a caller who is not to be answered any more, unless the handler wants the work done all the same. */
   #cut(reason: unknown): void {
+    if (this.#cutWith) return;
     if (this.#background.size > 0) {
       this.#cutFor ??= { reason };
       return;
     }
-    this.#abort.abort(reason);
+    this.#cutWith = { reason };
     for (const session of this.#sessions) session.abort(reason);
   }
 }

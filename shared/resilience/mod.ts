@@ -8,3 +8,4 @@ export * from "./backoff.ts";
 export * from "./clock.ts";
 export * from "./failure.ts";
 export * from "./retry.ts";
+export * from "./timeouts.ts";

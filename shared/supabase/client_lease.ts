@@ -50,6 +50,8 @@ export interface DeferredLease<Database = unknown> extends AsyncDisposable {
    * waits for the same; {@linkcode abort} cuts it short.
    */
   end(): Promise<void>;
+  /** {@linkcode end}, and `undefined` where nothing has to be waited for. */
+  finish(): Promise<void> | undefined;
   /** Ends every call under way and frees the place at once, after {@linkcode end} too. */
   abort(reason?: unknown): void;
 }

@@ -7,9 +7,10 @@ import type { SupabaseClient } from "@supabase/supabase-js";
 import { type AcquireOptions, LateReleaseError } from "../pool/mod.ts";
 import type { DeferredLease } from "./client_lease.ts";
 import type { Credentials } from "./identity.ts";
-import { type CallSettings, LeaseCalls } from "./lease_calls.ts";
+import { type CallPlace, type CallSettings, LeaseCalls } from "./lease_calls.ts";
 import type { ClientParts } from "./pooled_client.ts";
 import type { PlaceUser, SharedPlace } from "./shared_place.ts";
+import type { Turns } from "./turns.ts";
 import { createView } from "./view.ts";
 
 /** What the client of a lease is made of. */
@@ -20,7 +21,7 @@ export interface ClientMaterial {
 }
 
 /** See {@linkcode DeferredLease}. */
-export class DeferredClient<Database> implements DeferredLease<Database>, PlaceUser {
+export class DeferredClient<Database> implements DeferredLease<Database>, PlaceUser, CallPlace {
   readonly client: SupabaseClient<Database>;
   readonly #calls: LeaseCalls;
   readonly #place: SharedPlace;
@@ -34,10 +35,8 @@ export class DeferredClient<Database> implements DeferredLease<Database>, PlaceU
   constructor({ parts, settings, credentials }: ClientMaterial, place: SharedPlace, options: AcquireOptions) {
     this.#place = place;
     this.#options = options;
-    this.#calls = new LeaseCalls(settings, credentials, options.signal, {
-      turns: place.turns,
-      take: () => this.#take(),
-    });
+    this.#calls = new LeaseCalls(settings, credentials, options.signal, this);
+    place.join(this);
     this.client = createView(parts, this.#calls) as unknown as SupabaseClient<Database>;
   }
 
@@ -45,8 +44,21 @@ export class DeferredClient<Database> implements DeferredLease<Database>, PlaceU
     return this.#place.waitedMs;
   }
 
+  /** For {@linkcode LeaseCalls}. */
+  get turns(): Turns {
+    return this.#place.turns;
+  }
+
   end(): Promise<void> {
-    return this.#ended ??= this.#finish();
+    return this.finish() ?? Promise.resolve();
+  }
+
+  finish(): Promise<void> | undefined {
+    if (this.#ended !== undefined) return this.#ended;
+    const quiet = this.#calls.finish();
+    if (quiet) return this.#ended = quiet.then(() => this.#leave());
+    this.#leave();
+    return undefined;
   }
 
   abort(reason?: unknown): void {
@@ -62,7 +74,8 @@ export class DeferredClient<Database> implements DeferredLease<Database>, PlaceU
     return this.end();
   }
 
-  #take(): Promise<void> | undefined {
+  /** For {@linkcode LeaseCalls}. */
+  take(): Promise<void> | undefined {
     if (this.#held) return undefined;
     if (this.#entering) return this.#entering;
     const entered = this.#place.enter(this, this.#options);
@@ -81,8 +94,7 @@ export class DeferredClient<Database> implements DeferredLease<Database>, PlaceU
     }
   }
 
-  async #finish(): Promise<void> {
-    await this.#calls.finish();
+  #leave(): void {
     try {
       this.#place.leave(this);
     } catch (error) {

@@ -35,19 +35,26 @@ const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 const MAX_TOKEN_LENGTH = 16_384;
 
 /**
- * How many tokens' expiry is remembered. As many users as one isolate serves at
+ * How many users are remembered. As many users as one isolate serves at
  * a time, give or take: to read a token again costs some microseconds, so that
  * forgetting one harms nobody, while each one kept may take some kilobytes.
  */
 const REMEMBERED = 256;
+
+/** Whom a token stands for. */
+interface User {
+  readonly credentials: Credentials;
+  /** When the token expires, in seconds. */
+  readonly exp: number;
+}
 
 /** What leases of one pool send, by their identity. */
 export class Identities {
   readonly #kind: PoolKind;
   readonly #roles: readonly string[];
   readonly #own: Credentials;
-  /** When each token expires (`exp`, in seconds), by the whole token: the oldest entry first. */
-  readonly #expiry = new Map<string, number>();
+  /** What each token stands for, by the whole token: the oldest entry first. */
+  readonly #users = new Map<string, User>();
 
   /** For a pool of `kind` with `key`, whose users carry one of `roles`. */
   constructor(kind: PoolKind, key: string, roles: readonly string[]) {
@@ -81,9 +88,9 @@ export class Identities {
     if (typeof token !== "string" || token === "") {
       throw new IdentityError('An identity must be "anonymous", "admin" or { token }, with a user\'s access token');
     }
-    const exp = this.#expiry.get(token) ?? this.#remember(token, expiryOf(token, this.#roles));
+    const { credentials, exp } = this.#users.get(token) ?? this.#remember(token);
     if (exp * 1_000 <= Date.now()) throw new IdentityError("The token has expired: sign in again");
-    return { apikey: own.apikey, authorization: `Bearer ${token}`, token, mayOverride: false };
+    return own === this.#own ? credentials : Object.freeze({ ...credentials, apikey: own.apikey });
   }
 
   #ownWith(key: string): Credentials {
@@ -98,15 +105,19 @@ export class Identities {
     return Object.freeze({ apikey: key, authorization, token: undefined, mayOverride: this.#kind === "admin" });
   }
 
-  #remember(token: string, exp: number): number {
-    if (this.#expiry.size >= REMEMBERED) {
-      for (const oldest of this.#expiry.keys()) {
-        this.#expiry.delete(oldest);
+  #remember(token: string): User {
+    const exp = expiryOf(token, this.#roles);
+    const { apikey } = this.#own;
+    const credentials = Object.freeze({ apikey, authorization: `Bearer ${token}`, token, mayOverride: false });
+    if (this.#users.size >= REMEMBERED) {
+      for (const oldest of this.#users.keys()) {
+        this.#users.delete(oldest);
         break;
       }
     }
-    this.#expiry.set(token, exp);
-    return exp;
+    const user = { credentials, exp };
+    this.#users.set(token, user);
+    return user;
   }
 }
 

@@ -4,25 +4,21 @@
  *
  * @module
  */
-import type { Clock } from "../resilience/mod.ts";
 import { LeaseReleasedError } from "../pool/mod.ts";
-import { Call } from "./call.ts";
+import { Call, type CallOwner, type CallTimes } from "./call.ts";
 import type { Credentials } from "./identity.ts";
-import { projectRequest, sendWithin } from "./project_request.ts";
+import { type Carried, projectRequest, sendWithin } from "./project_request.ts";
 import { trackText } from "./text_answer.ts";
 import { trackBody } from "./tracked_body.ts";
 import { Turns } from "./turns.ts";
 
 /** What the calls of every lease of a pool run on. */
-export interface CallSettings {
+export interface CallSettings extends CallTimes {
   /** The project's address, without a slash at its end. */
   readonly baseUrl: string;
-  /** How long one call may take, its body included, in ms. */
-  readonly requestTimeoutMs: number;
   /** So many calls of one lease run at once. */
   readonly callsPerLease: number;
   readonly fetch: typeof fetch;
-  readonly clock: Clock;
 }
 
 /** What the calls of a lease share with those of others, and wait for. */
@@ -36,11 +32,13 @@ export interface CallPlace {
 /** How many failures are kept for {@linkcode LeaseCalls.failure}. */
 const KEPT_FAILURES = 8;
 
+const NO_LINKS: readonly AbortSignal[] = [];
+
 /**
  * A `fetch` bound to one lease. It sends that lease's credentials, whoever
  * awaits it and whenever; after the lease has ended it sends nothing.
  */
-export class LeaseCalls {
+export class LeaseCalls implements CallOwner {
   /** What the calls send. */
   readonly credentials: Credentials;
   readonly #settings: CallSettings;
@@ -90,7 +88,8 @@ export class LeaseCalls {
   /**
    * Sends one call through `send`.
    *
-   * @param own Whether it is postgrest-js that calls, which reads its answer by `text()` and in no other way.
+   * @param query Where it is postgrest-js that calls, which reads its answer by `text()` and in no other way: the
+   * headers that all queries have in common.
    * @throws {LeaseReleasedError} after the lease has ended, or when it ends meanwhile.
    * @throws {RequestTimeoutError} when it takes longer than `requestTimeoutMs`.
    * @throws {ForeignAddressError} when it, or a redirect, would leave the project.
@@ -100,13 +99,33 @@ export class LeaseCalls {
     input: RequestInfo | URL,
     init: RequestInit | undefined,
     send: typeof fetch,
-    own = false,
+    query?: Carried,
   ): Promise<Response> {
+    const { baseUrl } = this.#settings;
+    let call: Call | undefined;
     try {
-      return await this.#send(input, init, send, own);
+      this.check();
+      const request = projectRequest(input, init, baseUrl, query);
+      const turns = this.#turns ??= new Turns(this.#settings.callsPerLease);
+      call = new Call(this, this.#settings, this.#links(request.signal));
+      (this.#underWay ??= new Set()).add(call);
+      const turn = turns.take(call);
+      if (turn) await call.race(turn);
+      const taken = this.#place?.take?.();
+      if (taken) await call.race(taken);
+      const { signal } = call;
+      signal.throwIfAborted();
+      call.begin();
+      const answer = await sendWithin({ request, credentials: this.credentials, signal, baseUrl, send });
+      call.answered();
+      const tracked = (query ? trackText : trackBody)(answer.response, request.method, answer, call);
+      if (this.#state !== "open") call.expireUnread();
+      return tracked;
     } catch (error) {
-      this.#remember(error);
-      throw error;
+      call?.over();
+      const reason = call?.signal.aborted ? call.signal.reason : error;
+      this.failed(reason);
+      throw reason;
     }
   }
 
@@ -133,14 +152,29 @@ export class LeaseCalls {
 
   /**
    * Refuses calls to come, and resolves when those under way have been answered
-   * and read. An answer that nobody begins to read is soon given up.
-   * {@linkcode end} still cuts it short.
+   * and read; `undefined` where none is. An answer that nobody begins to read is
+   * soon given up. {@linkcode end} still cuts it short.
    */
-  async finish(): Promise<void> {
+  finish(): Promise<void> | undefined {
     if (this.#state === "open") this.#state = "finishing";
-    if (!this.#underWay || this.#underWay.size === 0) return;
+    if (!this.#underWay || this.#underWay.size === 0) return undefined;
     for (const call of this.#underWay) call.expireUnread();
-    await new Promise<void>((resolve) => (this.#onQuiet ??= []).push(resolve));
+    return new Promise<void>((resolve) => (this.#onQuiet ??= []).push(resolve));
+  }
+
+  /** For {@linkcode Call}: keeps why one failed. */
+  failed(error: unknown): void {
+    const failures = this.#failures ??= [];
+    if (failures.at(-1) === error) return;
+    failures.push(error);
+    if (failures.length > KEPT_FAILURES) failures.shift();
+  }
+
+  /** For {@linkcode Call}: one is over. */
+  over(call: Call): void {
+    this.#underWay?.delete(call);
+    this.#turns?.leave(call);
+    if (this.#underWay?.size === 0) { for (const resolve of this.#onQuiet?.splice(0) ?? []) resolve(); }
   }
 
   /** Why calls are refused. Made when it is asked for: most leases end with nobody left to ask. */
@@ -148,81 +182,11 @@ export class LeaseCalls {
     return this.#reason ??= new LeaseReleasedError();
   }
 
-  async #send(
-    input: RequestInfo | URL,
-    init: RequestInit | undefined,
-    send: typeof fetch,
-    own: boolean,
-  ): Promise<Response> {
-    this.check();
-    const { baseUrl, requestTimeoutMs, callsPerLease, clock } = this.#settings;
-    const request = projectRequest(input, init, baseUrl);
-    const links = [this.#signal, request.signal].filter((link) => link !== undefined);
+  /** What ends a call beside its lease, none of it aborted yet. */
+  #links(own: AbortSignal | undefined): readonly AbortSignal[] {
+    if (this.#signal === undefined && own === undefined) return NO_LINKS;
+    const links = [this.#signal, own].filter((link) => link !== undefined);
     for (const link of links) if (link.aborted) throw link.reason;
-
-    const turns = this.#turns ??= new Turns(callsPerLease);
-    const call = new Call({
-      links,
-      timeoutMs: requestTimeoutMs,
-      clock,
-      onOver: (over) => this.#leave(over, turns),
-      onFailure: (error) => this.#remember(error),
-    });
-    (this.#underWay ??= new Set()).add(call);
-    try {
-      const turn = turns.take(call);
-      if (turn) await race(turn, call.signal);
-      const taken = this.#place?.take?.();
-      if (taken) await race(taken, call.signal);
-      call.signal.throwIfAborted();
-      call.begin();
-      const given = new Headers(request.headers);
-      const complete = (headers: Headers) => this.#complete(headers);
-      const answer = await sendWithin({ request, headers: given, complete, signal: call.signal, baseUrl, send });
-      const { response } = answer;
-      call.answered();
-      const tracked = (own ? trackText : trackBody)(response, request.method, answer, call);
-      if (this.#state !== "open") call.expireUnread();
-      return tracked;
-    } catch (error) {
-      call.over();
-      throw call.signal.aborted ? call.signal.reason : error;
-    }
+    return links;
   }
-
-  #remember(error: unknown): void {
-    const failures = this.#failures ??= [];
-    if (failures.at(-1) === error) return;
-    failures.push(error);
-    if (failures.length > KEPT_FAILURES) failures.shift();
-  }
-
-  /** Puts the lease's credentials into `headers`. */
-  #complete(headers: Headers): Headers {
-    const { apikey, authorization, mayOverride } = this.credentials;
-    headers.set("apikey", apikey);
-    if (mayOverride && headers.has("authorization")) return headers;
-    if (authorization) headers.set("authorization", authorization);
-    else headers.delete("authorization");
-    return headers;
-  }
-
-  #leave(call: Call, turns: Turns): void {
-    this.#underWay?.delete(call);
-    turns.leave(call);
-    if (this.#underWay?.size === 0) { for (const resolve of this.#onQuiet?.splice(0) ?? []) resolve(); }
-  }
-}
-
-/** `promise`, or the rejection of whatever aborts `signal` first. */
-function race<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) {
-    promise.catch(() => {});
-    return Promise.reject(signal.reason);
-  }
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }

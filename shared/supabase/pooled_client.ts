@@ -31,6 +31,8 @@ export interface RestPart {
 /** What views are derived from. */
 export interface ClientParts {
   readonly rest: RestPart;
+  /** The headers of {@linkcode rest}, by their names in lower case. */
+  readonly queryHeaders: Readonly<Record<string, string>>;
   /** What every call carries beside the credentials. */
   readonly headers: Readonly<Record<string, string>>;
   readonly authUrl: string;
@@ -68,9 +70,11 @@ export class PooledClient {
 function makeParts(url: string, { schema, headers: own }: Readonly<SupabasePoolConfig>): ClientParts {
   const headers = Object.freeze({ "X-Client-Info": CLIENT_INFO + Deno.version.deno, ...own });
   // Its own retry knows neither our deadline nor the lease. Whatever it sends, it sends through a view's fetch.
-  const rest: unknown = new PostgrestClient(`${url}/rest/v1`, { headers, schema, retry: false });
+  const client: unknown = new PostgrestClient(`${url}/rest/v1`, { headers, schema, retry: false });
+  const rest = client as RestPart;
   return {
-    rest: rest as RestPart,
+    rest,
+    queryHeaders: Object.freeze(Object.fromEntries(rest.headers)),
     headers,
     authUrl: `${url}/auth/v1`,
     functionsUrl: `${url}/functions/v1`,

@@ -4,6 +4,8 @@
  * @module
  */
 import { ForeignAddressError, RedirectError } from "./errors.ts";
+import { globalFetch } from "./global_fetch.ts";
+import type { Credentials } from "./identity.ts";
 
 /** So many redirects are followed, as the Fetch standard has it. */
 const MAX_REDIRECTS = 20;
@@ -14,6 +16,11 @@ const REDIRECTS = [301, 302, 303, 307, 308];
 /** What describes a body, and goes with it (Fetch standard, "request-body-header name"). */
 const BODY_HEADERS = ["content-encoding", "content-language", "content-location", "content-type", "content-length"];
 
+/** Headers by their names in lower case. The runtime takes them over from such an object at half of what `Headers` cost. */
+export type Carried = Record<string, string>;
+
+const NONE: Carried = Object.freeze({});
+
 /** A request whose address has been checked. */
 export interface ProjectRequest {
   /** What is sent: the address in its one form, or a request whose address is in it already. */
@@ -21,7 +28,8 @@ export interface ProjectRequest {
   /** The address of `target`, as it was checked. */
   readonly url: string;
   readonly method: string;
-  readonly headers: HeadersInit | undefined;
+  /** What it carries beside the credentials. */
+  readonly headers: Carried;
   readonly signal: AbortSignal | undefined;
   readonly redirect: RequestRedirect;
   /** Whatever else the caller said of it. */
@@ -37,7 +45,7 @@ export interface ProjectAnswer {
 }
 
 /**
- * The request that `fetch(input, init)` would send. Its address is parsed once:
+ * The request that `fetch(input, init)` would send, and `common` headers where it has none of that name. Its address is parsed once:
  * what is checked is what is sent, whatever `..` was in it and whatever happens
  * to a `URL` object meanwhile.
  *
@@ -48,26 +56,47 @@ export function projectRequest(
   input: RequestInfo | URL,
   init: RequestInit | undefined,
   baseUrl: string,
+  common: Carried = NONE,
 ): ProjectRequest {
   if (input instanceof Request) {
     const request = new Request(input, init);
     const { method, headers, signal, redirect } = request;
     const url = within(request.url, undefined, baseUrl);
-    return { target: request, url, method, headers, signal, redirect, init: undefined };
+    return { target: request, url, method, headers: carried(headers, common), signal, redirect, init: undefined };
   }
   const url = within(String(input), undefined, baseUrl);
   const method = (init?.method ?? "GET").toUpperCase();
   const redirect = init?.redirect ?? "follow";
-  return { target: url, url, method, headers: init?.headers, signal: init?.signal ?? undefined, redirect, init };
+  const signal = init?.signal ?? undefined;
+  return { target: url, url, method, headers: carried(init?.headers, common), signal, redirect, init };
+}
+
+/** `headers`, and of the `common` ones those that are not among them, as an object of the request's own. */
+function carried(headers: HeadersInit | undefined, common: Carried): Carried {
+  if (headers === undefined) return { ...common };
+  // A list may name a header twice, and so may an object in letters of either case: `Headers` know what to make of it.
+  const plain = !(headers instanceof Headers) && !(Symbol.iterator in headers);
+  if (plain && Object.keys(headers).every(isLowerCase)) return { ...common, ...headers };
+  return { ...common, ...Object.fromEntries(new Headers(headers)) };
+}
+
+function isLowerCase(name: string): boolean {
+  return name === name.toLowerCase();
+}
+
+/** `headers` with the credentials of a lease in them. */
+function withCredentials(headers: Carried, { apikey, authorization, mayOverride }: Credentials): Carried {
+  const all: Carried = { ...headers, apikey };
+  if (mayOverride && Object.hasOwn(all, "authorization")) return all;
+  if (authorization !== undefined) all.authorization = authorization;
+  else if (Object.hasOwn(all, "authorization")) delete all.authorization;
+  return all;
 }
 
 /** How a request is sent. */
 export interface Sending {
   readonly request: ProjectRequest;
-  /** What it carries beside the credentials. */
-  readonly headers: Headers;
-  /** Puts the credentials into headers: before each step of the way, whoever else has a hand in them meanwhile. */
-  readonly complete: (headers: Headers) => Headers;
+  readonly credentials: Credentials;
   readonly signal: AbortSignal;
   /** The project's address, without a slash at its end. */
   readonly baseUrl: string;
@@ -86,12 +115,15 @@ export interface Sending {
  * @throws {RedirectError} when a redirect cannot be followed, or must not be (`redirect: "error"`).
  */
 export async function sendWithin(
-  { request, headers, complete, signal, baseUrl, send }: Sending,
+  { request, credentials, signal, baseUrl, send }: Sending,
 ): Promise<ProjectAnswer> {
   let { target, url, method } = request;
   let body = request.init?.body ?? null;
-  let sent = complete(headers);
+  let { headers } = request;
   for (let redirects = 0;; redirects++) {
+    // For each step of the way anew: whoever sends it may have a hand in what it gets.
+    const completed = withCredentials(headers, credentials);
+    const sent = send === globalFetch ? completed : new Headers(completed);
     const bound: RequestInit = { headers: sent, signal, redirect: "manual" };
     const response = await (target instanceof Request
       ? send(target, bound)
@@ -114,7 +146,7 @@ export async function sendWithin(
       body = target.body;
     }
     url = target = within(location, url, baseUrl);
-    sent = complete(new Headers(sent));
+    headers = { ...headers };
     const toGet = response.status === 303
       ? method !== "GET" && method !== "HEAD"
       : response.status <= 302 && method === "POST";
@@ -122,7 +154,7 @@ export async function sendWithin(
       method = "GET";
       body = null;
       for (const name of BODY_HEADERS) {
-        sent.delete(name);
+        delete headers[name];
       }
     } else if (body instanceof ReadableStream) {
       throw new RedirectError("the body is a stream, which cannot be sent twice: pass bytes, text or a Blob");
@@ -132,7 +164,7 @@ export async function sendWithin(
 
 /** `address` in its one form, where that lies within the project. */
 function within(address: string, from: string | undefined, baseUrl: string): string {
-  const href = URL.canParse(address, from) ? new URL(address, from).href : "";
+  const href = URL.parse(address, from)?.href ?? "";
   if (!href.startsWith(`${baseUrl}/`)) throw new ForeignAddressError(from === undefined ? "this call" : "a redirect");
   return href;
 }

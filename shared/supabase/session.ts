@@ -39,9 +39,11 @@ export interface SessionOptions extends AcquireOptions {
 export interface ClientSession<Database = unknown> extends ClientPool<Database> {
   /** How long it has waited for places so far, in ms. */
   readonly waitedMs: number;
+  /** Aborts with {@linkcode abort}, or with the signal the session was given. */
+  readonly signal: AbortSignal;
   /** A client that can be used at once and takes part in the place from its first call on. */
   defer(options?: AcquireOptions): DeferredLease<Database>;
-  /** Ends every lease and call under way with `reason`, and gives the place back at once. */
+  /** Ends every lease and call under way with `reason`, gives the place back at once, and refuses what comes later. */
   abort(reason: unknown): void;
 }
 
@@ -58,6 +60,9 @@ export class PlaceSession<Database> implements ClientSession<Database> {
   readonly #place: SharedPlace;
   readonly #material: ClientMaterial;
   readonly #options: SessionOptions;
+  /** Made when it is asked for: it costs more than the rest of a session. */
+  #controller: AbortController | undefined = undefined;
+  #aborted: { readonly reason: unknown } | undefined = undefined;
 
   constructor(pool: SessionPool, place: SharedPlace, material: ClientMaterial, options: SessionOptions) {
     this.#pool = pool;
@@ -70,8 +75,11 @@ export class PlaceSession<Database> implements ClientSession<Database> {
     return this.#pool.config;
   }
 
-  get signal(): AbortSignal | undefined {
-    return this.#options.signal;
+  get signal(): AbortSignal {
+    const controller = this.#controller ??= new AbortController();
+    if (this.#aborted) controller.abort(this.#aborted.reason);
+    const { signal: own } = this.#options;
+    return own ? AbortSignal.any([own, controller.signal]) : controller.signal;
   }
 
   get waitedMs(): number {
@@ -96,12 +104,19 @@ export class PlaceSession<Database> implements ClientSession<Database> {
       throw new IdentityError("This pool acts for its own caller only: leave `identity` out");
     }
     const lease = new SharedLease<Database>(this.#material, this.#place, this.#with(options));
-    await lease.enter();
+    try {
+      await lease.enter();
+    } catch (error) {
+      this.#place.leave(lease);
+      throw error;
+    }
     return lease;
   }
 
   abort(reason: unknown): void {
+    this.#aborted ??= { reason };
     this.#place.cut(reason);
+    this.#controller?.abort(reason);
   }
 
   #with({ lane = this.#options.lane, timeoutMs = this.#options.timeoutMs, signal: own }: AcquireOptions) {
@@ -127,6 +142,7 @@ class SharedLease<Database> implements ClientLease<Database>, PlaceUser {
     this.#place = place;
     this.#options = options;
     this.#calls = new LeaseCalls(settings, credentials, options.signal, { turns: place.turns });
+    place.join(this);
     this.client = createView(parts, this.#calls) as unknown as SupabaseClient<Database>;
   }
 

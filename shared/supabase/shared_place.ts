@@ -41,12 +41,16 @@ export class SharedPlace {
   readonly turns: Turns;
   readonly #places: Places;
   readonly #signal: AbortSignal | undefined;
-  readonly #users = new Set<PlaceUser>();
+  /** Who may come in. */
+  readonly #guests: PlaceUser[] = [];
+  /** Who has, or waits to. */
+  readonly #users: PlaceUser[] = [];
   #lease: Lease<PooledClient> | undefined = undefined;
   /** By their terms. Made when somebody has to wait: most places are free. */
   #waits: Map<string, Wait> | undefined = undefined;
   #waitingSinceMs = 0;
   #lost: { readonly reason: unknown } | undefined = undefined;
+  #cut: { readonly reason: unknown } | undefined = undefined;
   #destroy = false;
   #waitedMs = 0;
 
@@ -62,6 +66,12 @@ export class SharedPlace {
     return this.#waitedMs;
   }
 
+  /** Notes that `user` may come in: until it leaves, it is told when the place is cut, at once where it has been. */
+  join(user: PlaceUser): void {
+    if (this.#cut) user.lost(this.#cut.reason);
+    else this.#guests.push(user);
+  }
+
   /**
    * Lets `user` in; to be followed by {@linkcode leave}. `undefined` where the
    * place is held already, or free. Whoever has to wait does so in the lane and
@@ -70,9 +80,10 @@ export class SharedPlace {
    * @throws what acquiring from the pool throws.
    */
   enter(user: PlaceUser, options: AcquireOptions): Promise<void> | undefined {
+    if (this.#cut) return Promise.reject(new AcquireAbortedError(this.#cut.reason));
     if (this.#lost) return Promise.reject(this.#lost.reason);
     if (!this.#lease && !this.#waits?.size) this.#takeFree(options);
-    this.#users.add(user);
+    this.#users.push(user);
     if (this.#lease) return undefined;
     return this.#waitFor(user, options);
   }
@@ -83,23 +94,24 @@ export class SharedPlace {
    * @throws {LateReleaseError} when the pool had taken the place back.
    */
   leave(user: PlaceUser, destroy = false): void {
-    if (!this.#users.delete(user)) return;
+    remove(this.#guests, user);
+    if (!remove(this.#users, user)) return;
     this.#destroy ||= destroy;
     const late = this.#lease !== undefined && !this.#lease.active;
-    if (this.#users.size === 0) this.#giveBack();
+    if (this.#users.length === 0) this.#giveBack();
     if (late) throw new LateReleaseError();
   }
 
-  /** Sends everybody away and gives the place back, at once. */
+  /** Sends everybody away, for good, and gives the place back at once. */
   cut(reason: unknown): void {
-    const users = [...this.#users];
-    this.#users.clear();
-    for (const user of users) user.lost(reason);
-    this.#giveBack();
+    this.#cut ??= { reason };
+    const all = new Set([...this.#guests.splice(0), ...this.#users.splice(0)]);
+    for (const user of all) user.lost(reason);
+    this.#giveBack(reason);
   }
 
-  #giveBack(): void {
-    for (const wait of this.#waits?.values() ?? []) wait.controller.abort();
+  #giveBack(reason?: unknown): void {
+    for (const wait of this.#waits?.values() ?? []) wait.controller.abort(reason);
     this.#stopWaiting();
     const lease = this.#lease;
     const destroy = this.#destroy;
@@ -133,13 +145,13 @@ export class SharedPlace {
         } catch (error) {
           leftMs = Math.ceil(untilMs - performance.now());
           // Who came later on the same terms has time left when the first one's is over.
-          if (!(error instanceof AcquireTimeoutError) || leftMs <= 0 || !this.#users.has(user)) throw error;
+          if (!(error instanceof AcquireTimeoutError) || leftMs <= 0 || !this.#users.includes(user)) throw error;
         }
         // Sent away when the place had been granted already.
-        if (!this.#users.has(user)) throw new AcquireAbortedError(controller.signal.reason);
+        if (!this.#users.includes(user)) throw new AcquireAbortedError(controller.signal.reason);
       }
     } catch (error) {
-      this.#users.delete(user);
+      remove(this.#users, user);
       throw error;
     }
   }
@@ -197,4 +209,11 @@ export class SharedPlace {
     this.#lost = { reason };
     for (const user of [...this.#users]) user.lost(reason);
   }
+}
+
+/** Takes `user` out of a list of a few, and says whether it was in it. */
+function remove(users: PlaceUser[], user: PlaceUser): boolean {
+  const at = users.indexOf(user);
+  if (at >= 0) users.splice(at, 1);
+  return at >= 0;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { SupabaseClient } from "@supabase/supabase-js";
-import { systemClock } from "../resilience/mod.ts";
+import { systemClock, Timeouts } from "../resilience/mod.ts";
 import {
   ConfigError,
   ForeignReleaseError,
@@ -70,7 +70,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     this.#identities = new Identities(this.kind, key, config.userRoles);
     const { requestTimeoutMs, callsPerLease, fetch } = config;
     const clock = runtime.clock ?? systemClock;
-    this.#settings = { baseUrl: url, requestTimeoutMs, callsPerLease, fetch, clock };
+    this.#settings = { baseUrl: url, timeouts: new Timeouts(clock, requestTimeoutMs), callsPerLease, fetch, clock };
     this.#pool = new ResourcePool(pooledClientFactory(url, config), coreOptions(config), runtime);
     this.#probe = new HealthProbe(
       (signal) => this.#askHealth(signal),

@@ -3,7 +3,13 @@
  *
  * @module
  */
-import { type BodyWatcher, type Origin, readWhole, trackBody, WITHOUT_BODY } from "./tracked_body.ts";
+import { type BodyWatcher, type Origin, trackBody, WITHOUT_BODY } from "./tracked_body.ts";
+
+/** What is told of such an answer. */
+export interface TextWatcher extends BodyWatcher {
+  /** What `promise` settles as, or the rejection of what aborts {@linkcode BodyWatcher.signal} first. */
+  race<T>(promise: Promise<T>): Promise<T>;
+}
 
 /**
  * `trackBody` at a fifth of its cost, for a reader that reads `text()` and
@@ -11,7 +17,7 @@ import { type BodyWatcher, type Origin, readWhole, trackBody, WITHOUT_BODY } fro
  * it. It is a `Response` to `instanceof`, and has all that one has, but cannot
  * be returned to a server.
  */
-export function trackText(response: Response, method: string, origin: Origin, watcher: BodyWatcher): Response {
+export function trackText(response: Response, method: string, origin: Origin, watcher: TextWatcher): Response {
   const { status } = response;
   if (method === "HEAD" || origin.redirected || status > 599 || WITHOUT_BODY.includes(status)) {
     return trackBody(response, method, origin, watcher);
@@ -26,9 +32,9 @@ export function trackText(response: Response, method: string, origin: Origin, wa
  */
 class TextAnswer {
   readonly #came: Response;
-  readonly #watcher: BodyWatcher;
+  readonly #watcher: TextWatcher;
 
-  constructor(came: Response, watcher: BodyWatcher) {
+  constructor(came: Response, watcher: TextWatcher) {
     this.#came = came;
     this.#watcher = watcher;
   }
@@ -38,8 +44,17 @@ class TextAnswer {
   }
 
   text(): Promise<string> {
-    this.#watcher.begun();
-    return readWhole(() => this.#came.text(), this.#watcher);
+    const watcher = this.#watcher;
+    watcher.begun();
+    return watcher.race(
+      this.#came.text().then((text) => {
+        watcher.over();
+        return text;
+      }, (error) => {
+        watcher.failed(error);
+        throw error;
+      }),
+    );
   }
 }
 

@@ -42,7 +42,7 @@ export function trackBody(response: Response, method: string, origin: Origin, wa
 }
 
 /** What `read` gives, and word of its end to `watcher`, which can cut it short. */
-export function readWhole<T>(read: () => Promise<T>, watcher: BodyWatcher): Promise<T> {
+function readWhole<T>(read: () => Promise<T>, watcher: BodyWatcher): Promise<T> {
   const { signal } = watcher;
   return new Promise<T>((resolve, reject) => {
     const abort = () => reject(signal.reason);

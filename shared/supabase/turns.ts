@@ -16,9 +16,10 @@ export interface TurnTaker {
 /** So many run at once; the others wait, in order. */
 export class Turns {
   readonly #atOnce: number;
-  readonly #running = new Set<TurnTaker>();
+  /** A handful at most: an array costs less than a `Set`. */
+  readonly #running: TurnTaker[] = [];
   /** What starts each of those who wait, the longest wait first. */
-  readonly #waiting = new Map<TurnTaker, () => void>();
+  #waiting: Map<TurnTaker, () => void> | undefined = undefined;
 
   constructor(atOnce: number) {
     this.#atOnce = atOnce;
@@ -26,24 +27,29 @@ export class Turns {
 
   /** Resolves when it is `call`'s turn; `undefined` when it is at once. */
   take(call: TurnTaker): Promise<void> | undefined {
-    if (this.#running.size < this.#atOnce) {
-      this.#running.add(call);
+    if (this.#running.length < this.#atOnce) {
+      this.#running.push(call);
       return undefined;
     }
-    for (const other of this.#running) this.#want(other);
-    return new Promise((resolve) => this.#waiting.set(call, resolve));
+    const waiting = this.#waiting ??= new Map();
+    for (const other of [...this.#running]) this.#want(other);
+    return new Promise((resolve) => waiting.set(call, resolve));
   }
 
   /** `call` runs, or waits, no more: the next one's turn. */
   leave(call: TurnTaker): void {
-    if (!this.#running.delete(call)) {
-      this.#waiting.delete(call);
+    const at = this.#running.indexOf(call);
+    if (at < 0) {
+      this.#waiting?.delete(call);
       return;
     }
-    for (const [next, start] of this.#waiting) {
-      this.#waiting.delete(next);
-      this.#running.add(next);
-      if (this.#waiting.size > 0) this.#want(next);
+    this.#running.splice(at, 1);
+    const waiting = this.#waiting;
+    if (!waiting) return;
+    for (const [next, start] of waiting) {
+      waiting.delete(next);
+      this.#running.push(next);
+      if (waiting.size > 0) this.#want(next);
       return start();
     }
   }

@@ -11,6 +11,7 @@ import { OWN_CLIENT, restrictedAuth } from "./auth_view.ts";
 import { ViewRestrictedError } from "./errors.ts";
 import type { LeaseCalls } from "./lease_calls.ts";
 import type { AnyClient, ClientParts, RestPart } from "./pooled_client.ts";
+import type { Carried } from "./project_request.ts";
 
 /**
  * A view of a pooled client. Everything it hands out is made for it and sends
@@ -58,12 +59,12 @@ class View {
   }
 
   get rest(): RestPart {
-    const rest = this.#query();
-    if (!this.#rest) {
-      rest.headers = new Headers(rest.headers);
-      this.#rest = rest;
-    }
-    return rest;
+    this.#calls.check();
+    // From now on queries are made of it, with whatever its holder does to its headers.
+    return this.#queries = this.#rest ??= deriveRest(this.#parts, this.#calls, {
+      headers: new Headers(this.#parts.queryHeaders),
+      common: NONE,
+    });
   }
 
   get functions(): AnyClient["functions"] {
@@ -120,12 +121,16 @@ class View {
   }
 
   /**
-   * Makes queries. It has the pooled client's own headers until somebody asks for {@linkcode rest}: a query is made
-   * with a copy of them, and a copy is most of what a view costs.
+   * Makes queries. Every query is made with copies of its headers, so that as
+   * long as nobody asks for {@linkcode rest} it has none: those that all queries
+   * have in common are put in when one is sent.
    */
   #query(): RestPart {
     this.#calls.check();
-    return this.#queries ??= deriveRest(this.#parts.rest, this.#calls);
+    return this.#queries ??= deriveRest(this.#parts, this.#calls, {
+      headers: NO_HEADERS,
+      common: this.#parts.queryHeaders,
+    });
   }
 }
 
@@ -143,13 +148,29 @@ for (const shared of [View, View.prototype]) {
   Object.freeze(shared);
 }
 
-function deriveRest(shared: RestPart, calls: LeaseCalls): RestPart {
+/** The headers of queries. */
+interface QueryHeaders {
+  /** Those it is made with. */
+  readonly headers: Headers;
+  /** Those that are put in when it is sent, where it has none of that name. */
+  readonly common: Carried;
+}
+
+const NONE: Carried = Object.freeze({});
+const NO_HEADERS = new Headers();
+
+function deriveRest({ rest: shared }: ClientParts, calls: LeaseCalls, { headers, common }: QueryHeaders): RestPart {
   const rest: RestPart = Object.create(Object.getPrototypeOf(shared));
   Object.assign(rest, shared);
+  rest.headers = headers;
+  const base: typeof fetch = (input, init) => calls.rawFetch(input, init);
   // `from(table, { fetch })` and `schema()` wrap a fetch of their own: it is bound to the lease as well.
-  rest.wrapFetch = (inner) => (input, init) => calls.send(input, init, inner, true);
-  rest.baseFetch = (input, init) => calls.rawFetch(input, init);
-  rest.fetch = rest.wrapFetch(rest.baseFetch);
+  rest.wrapFetch = (inner) => {
+    const send = inner === base ? calls.rawFetch : inner;
+    return (input, init) => calls.send(input, init, send, common);
+  };
+  rest.baseFetch = base;
+  rest.fetch = rest.wrapFetch(base);
   return rest;
 }
 

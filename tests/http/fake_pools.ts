@@ -28,18 +28,25 @@ export const VARIABLES: Variables = {
 export class FakeLease implements DeferredLease<unknown> {
   readonly client = {} as SupabaseClient<unknown>;
   readonly options: SessionOptions;
+  /** The signal of its session. */
+  readonly signal: AbortSignal;
   readonly waitedMs = 4;
   ended = 0;
 
-  constructor(options: SessionOptions) {
+  constructor(options: SessionOptions, signal: AbortSignal) {
     this.options = options;
+    this.signal = signal;
   }
 
   aborted = 0;
 
   end(): Promise<void> {
-    this.ended++;
+    this.finish();
     return Promise.resolve();
+  }
+
+  finish(): undefined {
+    this.ended++;
   }
 
   abort(): void {
@@ -55,7 +62,7 @@ export class FakeLease implements DeferredLease<unknown> {
 export class FakePool implements RequestPool<unknown> {
   config = DEFAULT_SUPABASE_POOL_CONFIG;
   readonly leases: FakeLease[] = [];
-  readonly bound: Pick<SessionOptions, "identity" | "apiKey" | "signal">[] = [];
+  readonly bound: Pick<SessionOptions, "identity" | "apiKey">[] = [];
   stats = {
     totalConnections: 8,
     activeConnections: 3,
@@ -72,21 +79,25 @@ export class FakePool implements RequestPool<unknown> {
     Promise.resolve({ healthy: true, testQuery: { success: true, durationMs: 3 } });
 
   session(options: SessionOptions = {}): ClientSession<unknown> {
-    const { identity, apiKey, signal } = options;
-    this.bound.push({ identity, apiKey, signal });
+    const { identity, apiKey } = options;
+    this.bound.push({ identity, apiKey });
+    const controller = new AbortController();
     const leases: FakeLease[] = [];
     return {
       config: this.config,
-      signal,
+      signal: controller.signal,
       waitedMs: 4,
       defer: (more) => {
-        const lease = new FakeLease({ ...options, ...more });
+        const lease = new FakeLease({ ...options, ...more }, controller.signal);
         leases.push(lease);
         this.leases.push(lease);
         return lease;
       },
       lease: () => Promise.reject(new Error("A fake lends nothing")),
-      abort: () => leases.forEach((lease) => lease.abort()),
+      abort: (reason) => {
+        controller.abort(reason);
+        leases.forEach((lease) => lease.abort());
+      },
       getStats: () => this.getStats(),
       healthCheck: () => this.healthCheck(),
     };

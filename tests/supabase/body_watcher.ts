@@ -3,17 +3,24 @@
  *
  * @module
  */
-import type { BodyWatcher } from "../../shared/supabase/tracked_body.ts";
+import type { TextWatcher } from "../../shared/supabase/text_answer.ts";
 
 /** A watcher that writes down what it is told. */
-export function watcher(): { told: string[]; controller: AbortController; watching: BodyWatcher } {
+export function watcher(): { told: string[]; controller: AbortController; watching: TextWatcher } {
   const told: string[] = [];
   const controller = new AbortController();
-  const watching: BodyWatcher = {
+  const watching: TextWatcher = {
     signal: controller.signal,
     begun: () => told.push("begun"),
     over: () => told.push("over"),
     failed: (error) => told.push(`failed: ${error instanceof Error ? error.message : error}`),
+    race: (promise) =>
+      new Promise((resolve, reject) => {
+        const { signal } = controller;
+        if (signal.aborted) reject(signal.reason);
+        signal.addEventListener("abort", () => reject(signal.reason));
+        promise.then(resolve, reject);
+      }),
   };
   return { told, controller, watching };
 }

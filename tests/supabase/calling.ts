@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Timeouts } from "../../shared/resilience/mod.ts";
 import type { Credentials } from "../../shared/supabase/identity.ts";
 import { type CallSettings, LeaseCalls } from "../../shared/supabase/lease_calls.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
@@ -26,8 +27,9 @@ export function calling(options: Partial<CallSettings> & {
   credentials?: Credentials;
   signal?: AbortSignal;
   take?: () => Promise<void>;
+  requestTimeoutMs?: number;
 } = {}): { calls: LeaseCalls; clock: FakeClock; sent: Sent[] } {
-  const { credentials = ANONYMOUS, signal, take, ...settings } = options;
+  const { credentials = ANONYMOUS, signal, take, requestTimeoutMs = 1_000, ...settings } = options;
   const clock = new FakeClock();
   const sent: Sent[] = [];
   const stub: typeof fetch = (_input, init) => {
@@ -38,7 +40,14 @@ export function calling(options: Partial<CallSettings> & {
     return promise;
   };
   const calls = new LeaseCalls(
-    { baseUrl: BASE, requestTimeoutMs: 1_000, callsPerLease: 6, fetch: stub, clock, ...settings },
+    {
+      baseUrl: BASE,
+      timeouts: new Timeouts(clock, requestTimeoutMs),
+      callsPerLease: 6,
+      fetch: stub,
+      clock,
+      ...settings,
+    },
     credentials,
     signal,
     take && { take },
@@ -59,9 +68,9 @@ export function counted(): { controller: AbortController; signal: AbortSignal; c
 }
 
 /** Whether `promise` has settled. */
-export async function settled(promise: Promise<unknown>): Promise<boolean> {
+export async function settled(promise: Promise<unknown> | undefined): Promise<boolean> {
   let over = false;
-  promise.then(() => over = true, () => over = true);
+  Promise.resolve(promise).then(() => over = true, () => over = true);
   await settle();
   return over;
 }

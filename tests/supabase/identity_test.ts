@@ -152,7 +152,7 @@ Deno.test("only so many tokens are remembered", () => {
   let largest = 0;
   Map.prototype.set = function (this: Map<unknown, unknown>, ...entry) {
     const map = Reflect.apply(set, this, entry);
-    if (typeof entry[1] === "number") largest = Math.max(largest, this.size);
+    if (typeof entry[0] === "string") largest = Math.max(largest, this.size);
     return map;
   };
   try {

@@ -180,8 +180,9 @@ Deno.test("who comes after a wait was given up waits anew", async () => {
   await using made = rig({ maxConnections: 1 });
   const session = made.pool.session();
   const holder = await made.pool.lease();
-  const first = session.lease();
-  session.abort(new Error("gone"));
+  const own = new AbortController();
+  const first = session.lease({ signal: own.signal });
+  own.abort(new Error("gone"));
   const second = session.lease();
   await assertRejects(() => first, AcquireAbortedError);
   holder.release();
