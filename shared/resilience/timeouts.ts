@@ -17,6 +17,7 @@ export class Timeouts {
   #first: Timeout | undefined = undefined;
   #last: Timeout | undefined = undefined;
   #timer: Timer | undefined = undefined;
+  #expiring = false;
 
   constructor(clock: Clock, delayMs: number) {
     this.#clock = clock;
@@ -29,7 +30,7 @@ export class Timeouts {
     if (this.#last) this.#last.next = timeout;
     else this.#first = timeout;
     this.#last = timeout;
-    this.#timer ??= this.#arm(this.delayMs);
+    if (!this.#expiring) this.#timer ??= this.#arm(this.delayMs);
     return timeout;
   }
 
@@ -53,12 +54,13 @@ export class Timeouts {
 
   #expire(): void {
     this.#timer = undefined;
+    this.#expiring = true;
     const now = this.#clock.now();
     try {
       while (this.#first && this.#first.dueAt <= now) this.#first.expire();
     } finally {
-      // The timer stood for the head as it was then: by now there may be another, or one that was begun meanwhile.
-      if (this.#first) this.#timer ??= this.#arm(this.#first.dueAt - now);
+      this.#expiring = false;
+      if (this.#first) this.#timer = this.#arm(this.#first.dueAt - now);
     }
   }
 }

@@ -5,4 +5,6 @@
  */
 
 /** The global `fetch`, as it is when it is called. */
-export const globalFetch: typeof fetch = (input, init) => fetch(input, init);
+export function globalFetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+  return fetch(input, init);
+}
