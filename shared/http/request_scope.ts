@@ -148,7 +148,7 @@ export class RequestScope<Database> implements LazyMembers<Database> {
 
   /** How long this request has waited for places in the pools so far, in ms. */
   get waitedMs(): number {
-    const elsewhere = this.#waitedElsewhere?.(this.#abort.signal) ?? 0;
+    const elsewhere = this.#user === undefined ? 0 : this.#waitedElsewhere?.(this.#user.signal) ?? 0;
     return this.#sessions.reduce((sum, session) => sum + session.waitedMs, elsewhere);
   }
 

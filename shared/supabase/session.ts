@@ -62,6 +62,7 @@ export class PlaceSession<Database> implements ClientSession<Database> {
   readonly #options: SessionOptions;
   /** Made when it is asked for: it costs more than the rest of a session. */
   #controller: AbortController | undefined = undefined;
+  #signal: AbortSignal | undefined = undefined;
   #aborted: { readonly reason: unknown } | undefined = undefined;
 
   constructor(pool: SessionPool, place: SharedPlace, material: ClientMaterial, options: SessionOptions) {
@@ -76,10 +77,11 @@ export class PlaceSession<Database> implements ClientSession<Database> {
   }
 
   get signal(): AbortSignal {
-    const controller = this.#controller ??= new AbortController();
+    if (this.#signal) return this.#signal;
+    const controller = this.#controller = new AbortController();
     if (this.#aborted) controller.abort(this.#aborted.reason);
     const { signal: own } = this.#options;
-    return own ? AbortSignal.any([own, controller.signal]) : controller.signal;
+    return this.#signal = own ? AbortSignal.any([own, controller.signal]) : controller.signal;
   }
 
   get waitedMs(): number {

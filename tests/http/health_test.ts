@@ -215,6 +215,7 @@ Deno.test("the type is that of health answers, unless plain JSON is asked for by
 Deno.test("functions.invoke reads the health of a function", async () => {
   const { get } = setUp();
   const client = createClient("https://x.test", "sb_publishable_x", {
+    auth: { persistSession: false, autoRefreshToken: false },
     global: {
       fetch: (input, init) => get({ headers: init?.headers ?? {} }, new URL(String(input)).pathname.slice(13)),
     },
