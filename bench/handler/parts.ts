@@ -34,7 +34,7 @@ const instantly: typeof fetch = () => Promise.resolve(answer());
 
 /** Makes views as a lease does, with the calls they send through, and begins a query on each. */
 export function viewMaker({ env, publishableKey }: Project, config: SupabaseConnectionPool["config"]): () => unknown {
-  const parts: ClientParts = PooledClient.partsOf(new PooledClient(env.url, publishableKey, config));
+  const parts: ClientParts = PooledClient.partsOf(new PooledClient(env.url, config));
   const settings = {
     baseUrl: env.url,
     timeouts: new Timeouts(systemClock, 30_000),
