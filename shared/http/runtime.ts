@@ -61,21 +61,32 @@ export interface Runtime<Database> {
   readonly life?: IsolateLife;
 }
 
+/** Keys of one kind, and no others that the environment may have. */
+function keyVariables(kind: "PUBLISHABLE" | "SECRET", legacy: string, keys: SupabaseEnv["secretKeys"]): Variables {
+  return { [`SUPABASE_${kind}_KEYS`]: JSON.stringify(keys), [`SUPABASE_${kind}_KEY`]: "", [legacy]: "" };
+}
+
 /** The options `env` of a handler, as the variables they stand for. */
 function asVariables({ url, publishableKeys, secretKeys, jwks }: Partial<SupabaseEnv>): Variables {
   return {
     ...(url === undefined ? {} : { SUPABASE_URL: url }),
-    ...(publishableKeys === undefined ? {} : { SUPABASE_PUBLISHABLE_KEYS: JSON.stringify(publishableKeys) }),
-    ...(secretKeys === undefined ? {} : { SUPABASE_SECRET_KEYS: JSON.stringify(secretKeys) }),
-    ...(jwks instanceof URL ? { SUPABASE_JWKS: "", SUPABASE_JWKS_URL: jwks.href } : {}),
-    ...(jwks && !(jwks instanceof URL) ? { SUPABASE_JWKS: JSON.stringify(jwks) } : {}),
+    ...(publishableKeys ? keyVariables("PUBLISHABLE", "SUPABASE_ANON_KEY", publishableKeys) : {}),
+    ...(secretKeys ? keyVariables("SECRET", "SUPABASE_SERVICE_ROLE_KEY", secretKeys) : {}),
+    ...(jwks ? { SUPABASE_JWKS: jwks instanceof URL ? "" : JSON.stringify(jwks), SUPABASE_JWKS_URL: "" } : {}),
   };
 }
 
+/** The variables, and what `env` says in their place. Of an address of keys the program's own word is enough. */
+function environmentOf({ env, variables }: Pick<RuntimeOptions<never>, "env" | "variables">): Environment {
+  if (!env) return readEnvironment(variables);
+  const read = readEnvironment({ ...(variables ?? Deno.env.toObject()), ...asVariables(env) });
+  return env.jwks instanceof URL ? Object.freeze({ ...read, jwks: env.jwks }) : read;
+}
+
 function create<Database>(options: RuntimeOptions<Database>): Runtime<Database> {
-  const { env, supabaseOptions, variables, service } = options;
+  const { supabaseOptions, service } = options;
   const pool = supabaseOptions ? { ...asPoolConfig(supabaseOptions), ...options.pool } : options.pool;
-  const read = readEnvironment(env ? { ...(variables ?? Deno.env.toObject()), ...asVariables(env) } : variables);
+  const read = environmentOf(options);
   const environment = pool ? Object.freeze({ ...read, pool: Object.freeze({ ...read.pool, ...pool }) }) : read;
   if (typeof service === "object") return { environment, service };
   const made: PoolSource<Database> = service ? service(environment) : new SupabaseService<Database>(environment);
