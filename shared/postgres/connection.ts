@@ -4,7 +4,7 @@
  * @module
  */
 import type { Lease } from "../pool/mod.ts";
-import { type Executor, runPlain, type TransactionWork } from "./executor.ts";
+import { type Executor, runPlain, timeoutOf, type TransactionWork } from "./executor.ts";
 import type { QueryOptions, TransactionOptions } from "./query_options.ts";
 import type { QueryResult, Row } from "./query_result.ts";
 import type { Session } from "./session.ts";
@@ -52,10 +52,11 @@ export class PostgresConnection implements Disposable, AsyncDisposable {
   async query<R extends object = Row>(
     text: string,
     values: readonly unknown[] = [],
-    { signal, timeoutMs = this.#queryTimeoutMs }: Pick<QueryOptions, "signal" | "timeoutMs"> = {},
+    { signal, timeoutMs }: Pick<QueryOptions, "signal" | "timeoutMs"> = {},
   ): Promise<QueryResult<R>> {
     const { resource } = this.#lease;
-    return await runPlain(resource, this.#settings, { text, values }, { signal, timeoutMs }) as QueryResult<R>;
+    const bounds = { signal, timeoutMs: timeoutOf(timeoutMs, this.#queryTimeoutMs) };
+    return await runPlain(resource, this.#settings, { text, values }, bounds) as QueryResult<R>;
   }
 
   /** Runs a function in a transaction on this connection; see the manager's `transaction`. */

@@ -7,6 +7,7 @@
 import { type AcquireOptions, ConfigError, type Lease, PoolClosedError, type ResourcePool } from "../pool/mod.ts";
 import { noteRolledBack, retryTransaction } from "./attempts.ts";
 import type { ActingCaller } from "./caller.ts";
+import { StatementError } from "./errors.ts";
 import { checkLoginRole } from "./login_role.ts";
 import type { ListedStatement, QueryOptions, TransactionOptions, WorkOptions } from "./query_options.ts";
 import type { QueryResult, Row, Statement } from "./query_result.ts";
@@ -74,8 +75,12 @@ export async function leaseSession(pool: ResourcePool<Session>, options: QueryOp
   return lease;
 }
 
-/** The milliseconds that an option asks for. */
-function timeoutOf(value: number | undefined, otherwise: number): number {
+/**
+ * The milliseconds that an option asks for.
+ *
+ * @throws {ConfigError} when it is no number above 0.
+ */
+export function timeoutOf(value: number | undefined, otherwise: number): number {
   if (value === undefined) return otherwise;
   if (typeof value === "number" && value > 0) return value;
   throw new ConfigError([{ path: "timeoutMs", message: `is ${value}, must be a number of ms above 0` }], "options");
@@ -173,6 +178,9 @@ export class Executor implements PostgresQueries {
   }
 
   #list(list: readonly ListedStatement[], options: TransactionOptions): Promise<QueryResult[]> {
+    if (!Array.isArray(list) || list.some((each) => typeof each !== "object" || each === null)) {
+      throw new StatementError("A transaction takes a function, or a list of statements: [{ query, values }, …]");
+    }
     const statements = list.map(({ query, values = [] }) => ({ text: query, values }));
     const bounds = { signal: options.signal, timeoutMs: timeoutOf(options.timeoutMs, this.#parts.queryTimeoutMs) };
     return this.#together(statements, options, bounds, options);

@@ -1,6 +1,6 @@
 /**
- * A PgBouncer of a test's own, in transaction mode: each transaction may be
- * given another one of the server's connections.
+ * A PgBouncer of a test's own. In transaction mode each transaction may be
+ * given another one of the server's connections, in session mode each client keeps its own.
  *
  * @module
  */
@@ -18,29 +18,34 @@ const LOGINS: readonly Login[] = ["superuser", "authenticator"];
 
 const START_TIMEOUT_MS = 10_000;
 
+/** For how long a client has a connection of the server's. */
+export type PoolerMode = "session" | "transaction";
+
 /** See the module. */
 export class PgBouncer implements AsyncDisposable {
   readonly #database: TestDatabase;
   readonly #folder: string;
   readonly #owner: Owner | undefined;
   readonly #doom: AsyncDisposable;
+  readonly #mode: PoolerMode;
   #child: GuardedChild | undefined;
   #port = 0;
 
-  private constructor(database: TestDatabase, folder: string, owner: Owner | undefined) {
+  private constructor(database: TestDatabase, mode: PoolerMode, folder: string, owner: Owner | undefined) {
     this.#database = database;
+    this.#mode = mode;
     this.#folder = folder;
     this.#owner = owner;
     this.#doom = doomFolder(folder, "pgbouncer.pid", owner);
   }
 
   /** Starts one in front of a server, as an ordinary user, on a port that is free. */
-  static async start(database: TestDatabase): Promise<PgBouncer> {
+  static async start(database: TestDatabase, mode: PoolerMode = "transaction"): Promise<PgBouncer> {
     // It does not run as root either.
     const owner = await chooseOwner();
     const folder = await Deno.makeTempDir({ prefix: "pgbouncer-" });
     if (owner) await Deno.chown(folder, owner.uid, owner.gid);
-    const bouncer = new PgBouncer(database, folder, owner);
+    const bouncer = new PgBouncer(database, mode, folder, owner);
     try {
       for (let attempt = 1; !await bouncer.#try(); attempt++) {
         if (attempt === 5) throw new Error("pgbouncer found no port that is free");
@@ -94,7 +99,7 @@ unix_socket_dir =
 pidfile = ${this.#folder}/pgbouncer.pid
 auth_type = scram-sha-256
 auth_file = ${this.#folder}/users.txt
-pool_mode = transaction
+pool_mode = ${this.#mode}
 default_pool_size = ${POOL_SIZE}
 max_client_conn = 100
 server_login_retry = 1
