@@ -41,16 +41,21 @@ export function moduleOf({ id }: Start): string {
   return new URL(`entries/${id === "ours" ? "pooled" : id}.ts`, import.meta.url).pathname;
 }
 
-/** Packs the function with all it imports into one file, as what is deployed is, and returns that file's path. */
+/**
+ * Packs the function with all it imports into one file and returns that file's
+ * path. What is imported on demand goes into files of its own, which are not
+ * read before: so it is with what is deployed.
+ */
 export async function bundle(start: Start, folder: string): Promise<string> {
-  const output = `${folder}/${start.id}.js`;
+  const module = moduleOf(start);
+  const output = `${folder}/${start.id}`;
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["bundle", "--quiet", "--platform", "deno", "--output", output, moduleOf(start)],
+    args: ["bundle", "--quiet", "--platform", "deno", "--code-splitting", "--outdir", output, module],
     stdin: "null",
     stdout: "null",
   }).output();
   if (!success) throw new Error(`The bundle of ${start.id} failed: ${new TextDecoder().decode(stderr)}`);
-  return output;
+  return `${output}/${module.slice(module.lastIndexOf("/") + 1, -".ts".length)}.js`;
 }
 
 /** Whose process it is. */

@@ -6,7 +6,6 @@
  */
 import { FunctionRegion, FunctionsClient } from "@supabase/functions-js";
 import { StorageClient } from "@supabase/storage-js";
-import { SupabaseClient } from "@supabase/supabase-js";
 import { OWN_CLIENT, restrictedAuth } from "./auth_view.ts";
 import { ViewRestrictedError } from "./errors.ts";
 import type { LeaseCalls } from "./lease_calls.ts";
@@ -19,9 +18,13 @@ import type { Carried } from "./project_request.ts";
  * lease, so that whatever a holder changes (headers, a token set on `functions`,
  * a prototype's fields) dies with the lease.
  *
- * Not covered: the module's own classes. `SupabaseClient`, `PostgrestClient` and
- * their like are global, a view's parts inherit from them as every client's do,
- * and code that changes their prototypes changes them for the whole isolate.
+ * It has the members of a `SupabaseClient` and is none to `instanceof`: to have
+ * that class is to load auth and realtime, most of supabase-js, of which an
+ * isolate that verifies nobody needs nothing for its first answer.
+ *
+ * Not covered: the modules' own classes. `PostgrestClient` and its like are
+ * global, a view's parts inherit from them as every client's do, and code that
+ * changes their prototypes changes them for the whole isolate.
  */
 class View {
   readonly #parts: ClientParts;
@@ -135,9 +138,6 @@ class View {
 }
 
 const { failureOf } = View;
-
-// A view is a SupabaseClient to `instanceof`, without one behind it to be reached.
-Object.setPrototypeOf(View.prototype, SupabaseClient.prototype);
 
 // Whatever all views share is frozen: nothing that one holder leaves there reaches the next.
 for (const shared of [View, View.prototype]) {

@@ -92,7 +92,31 @@ Deno.test("what a function does not use is not loaded", async () => {
     .concat(["http", "pool", "resilience", "services", "supabase"].map((folder) => `shared/${folder}`));
   assertEquals(Object.keys(folders).toSorted(), allowed.toSorted());
   const names = new Set(packages.map((name) => name.replace(/^npm:(@?[^@]+)@.*$/, "$1")));
-  assertEquals([...names].toSorted(), ["@supabase/server", "@supabase/supabase-js", "jose", "node:async_hooks", "zod"]);
+  const parts = ["auth-js", "functions-js", "postgrest-js", "server", "storage-js", "supabase-js"];
+  const expected = parts.map((name) => `@supabase/${name}`).concat(["jose", "node:async_hooks", "zod"]);
+  assertEquals([...names].toSorted(), expected);
+});
+
+Deno.test("auth, realtime and what verifies tokens are not loaded for a first answer", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const loaded: string[] = [];
+    const load = async (path: string) => {
+      const text = await Deno.readTextFile(path);
+      loaded.push(text);
+      for (const [, name] of text.matchAll(/^(?:import|\} from) "\.\/(.*)";$/gm)) await load(`${folder}/ours/${name}`);
+    };
+    const start = STARTS.find(({ id }) => id === "ours");
+    assert(start);
+    await load(await bundle(start, folder));
+    const text = loaded.join("\n");
+    assertMatch(text, /node_modules\/@supabase\/postgrest-js\//);
+    for (const name of ["@supabase/auth-js", "@supabase/realtime-js", "@supabase/server", "jose"]) {
+      assertEquals(text.includes(`node_modules/${name}/`), false, name);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 Deno.test("the bars take a round's difference to a bare client", () => {
