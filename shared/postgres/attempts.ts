@@ -11,6 +11,7 @@ import {
   retry,
   type RetryEvent,
 } from "../resilience/mod.ts";
+import { TransactionRolledBackError } from "./errors.ts";
 import type { QueryOptions } from "./query_options.ts";
 
 /** SQLSTATE of a transaction that was rolled back for the sake of another one. */
@@ -36,6 +37,14 @@ export interface AttemptOptions {
   readonly retries: number;
   readonly signal: AbortSignal | undefined;
   readonly clock: Clock;
+}
+
+/** How to try again after a conflict. */
+export interface ConflictAttemptOptions extends AttemptOptions {
+  /** No attempt begins after that, in ms of the clock; `Infinity` for ever. */
+  readonly until: number;
+  /** Whether the latest attempt was rolled back: what was committed is not run again, whatever was thrown after that. */
+  readonly undone: () => boolean;
 }
 
 /** How to try again after whatever is transient. */
@@ -66,8 +75,9 @@ function classify(error: unknown): FailureKind {
   return kind === "ambiguous" && certain ? "transient" : kind;
 }
 
-/** Whether a transaction failed because another one was in its way. */
+/** Whether a transaction failed because another one was in its way, be it that its function kept that back. */
 export function isConflict(error: unknown): boolean {
+  if (error instanceof TransactionRolledBackError) return isConflict(error.cause);
   const code = codeOf(error);
   return typeof code === "string" && CONFLICTS.has(code);
 }
@@ -83,13 +93,19 @@ async function attempt<T>(
   backoff: { readonly delayMs: number; readonly maxDelayMs: number },
   idempotent: boolean,
   onRetry: ((event: RetryEvent) => void) | undefined,
+  until = Infinity,
 ): Promise<T> {
   let running = false;
+  let failure: unknown;
   const waiting = new AbortController();
   const aborted = () => {
     if (!running) waiting.abort(signal?.reason);
   };
   signal?.addEventListener("abort", aborted, { once: true });
+  const late = () => {
+    if (!running) waiting.abort(failure);
+  };
+  const timer = until === Infinity ? undefined : clock.setTimer(late, until - clock.now());
   try {
     // Wrapped: a result is whatever it is, though it may look like a failed one.
     const done = await retry(
@@ -97,6 +113,9 @@ async function attempt<T>(
         running = true;
         try {
           return { value: await once() };
+        } catch (error) {
+          failure = error;
+          throw error;
         } finally {
           running = false;
         }
@@ -108,21 +127,22 @@ async function attempt<T>(
         idempotent,
         signal: waiting.signal,
         clock,
-        classify: (error) => signal?.aborted ? "permanent" : judge(error),
+        classify: (error) => signal?.aborted || clock.now() >= until ? "permanent" : judge(error),
         ...(onRetry ? { onRetry } : {}),
       },
     );
     return done.value;
   } finally {
+    timer?.cancel();
     signal?.removeEventListener("abort", aborted);
   }
 }
 
 /** Runs a transaction, and again after a conflict. */
-export async function retryTransaction<T>(once: () => Promise<T>, options: AttemptOptions): Promise<T> {
+export async function retryTransaction<T>(once: () => Promise<T>, options: ConflictAttemptOptions): Promise<T> {
   if (options.retries === 0) return await once();
-  const onlyConflicts = (error: unknown) => isConflict(error) ? "transient" : "permanent";
-  return await attempt(once, onlyConflicts, options, CONFLICT_BACKOFF, false, undefined);
+  const onlyConflicts = (error: unknown) => isConflict(error) && options.undone() ? "transient" : "permanent";
+  return await attempt(once, onlyConflicts, options, CONFLICT_BACKOFF, false, undefined, options.until);
 }
 
 /** Runs something, and again after what is transient; after what is ambiguous only if it may run twice. */

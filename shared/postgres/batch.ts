@@ -13,7 +13,7 @@ import {
   type Submittable,
   type Wire,
 } from "./driver.ts";
-import { ConnectionError, redacted } from "./errors.ts";
+import { ConnectionError, PostgresError, redacted } from "./errors.ts";
 import type { QueryResult, Row, Statement } from "./query_result.ts";
 import { type Encoded, encoded } from "./statement_encoding.ts";
 import { NO_ROWS, type Prepared, RowReader, type StatementCache } from "./statement_cache.ts";
@@ -40,6 +40,10 @@ export interface Running {
   readonly runs: boolean;
   /** Whether they were sent at all. */
   readonly sent: boolean;
+  /** Whether they are answered, or never will be. */
+  readonly over: boolean;
+  /** Whether the server ended them on request. */
+  readonly canceled: boolean;
   /** Between which statements the server was once it had answered these. */
   readonly after: SessionStatus | undefined;
   /**
@@ -48,6 +52,8 @@ export interface Running {
    * hit them. They had no effect and may be sent again, outside a transaction.
    */
   mayRepeat(error: unknown): boolean;
+  /** Rejects the results now. What was sent goes on. */
+  leave(reason: unknown): void;
 }
 
 /** What a backend is doing between statements (PostgreSQL, ReadyForQuery). */
@@ -97,6 +103,7 @@ export class Batch implements Flight, Running {
   error: Error | undefined = undefined;
   runs = false;
   readonly sent = true;
+  over = false;
   after: SessionStatus | undefined = undefined;
 
   readonly #statements: readonly Encoded[];
@@ -220,6 +227,7 @@ export class Batch implements Flight, Running {
 
   done(status: SessionStatus, cancelling: boolean): void {
     this.runs = false;
+    this.over = true;
     this.after = status;
     this.#cache.dropped(this.#closing);
     if (this.#parsing.length > 0) {
@@ -246,8 +254,19 @@ export class Batch implements Flight, Running {
     return this.#repeatable && error === this.error;
   }
 
+  leave(reason: unknown): void {
+    this.#reject(reason);
+  }
+
+  /** Where the server speaks another language, the request itself has to tell. */
+  get canceled(): boolean {
+    const { error } = this;
+    return error instanceof PostgresError && error.code === CANCELED && error.message.includes("user request");
+  }
+
   lost(error: Error): void {
     this.runs = false;
+    this.over = true;
     this.#fail(error);
   }
 

@@ -13,16 +13,20 @@ export interface Backend {
   readonly secretKey: number;
 }
 
+/** A cancel request under way. */
+export interface CancelRequest {
+  /** Whether it came through; resolves once that is known. */
+  readonly passedOn: Promise<boolean>;
+  /** Waits no longer. */
+  readonly giveUp: () => void;
+}
+
 /**
  * Asks the server to cancel what a backend runs. Resolves once the server has
  * passed it on, or when it cannot be reached or does not answer: whether it
  * came through.
  */
-export function requestCancel(options: DriverOptions, { processId, secretKey }: Backend): {
-  readonly passedOn: Promise<boolean>;
-  /** Waits no longer. */
-  readonly giveUp: () => void;
-} {
+export function requestCancel(options: DriverOptions, { processId, secretKey }: Backend): CancelRequest {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const wire = createWire(options);
   let sent = false;

@@ -83,6 +83,11 @@ export interface PostgresConfig extends Omit<PoolConfig, "createTimeoutMs"> {
   poolMode: PoolMode;
   /** How many prepared statements a connection keeps; 0 for none. Default: 100. */
   maxPreparedStatements: number;
+  /**
+   * How many quick reads of `query` may be under way on one connection at once, where all connections are in use;
+   * 1 for one at a time, each with the connection for itself. Default: 16.
+   */
+  maxStatementsInFlight: number;
   /** A login role that may act for callers however strong it is; see `as`. Default: none. */
   trustedLogin: string | undefined;
 }
@@ -115,6 +120,7 @@ export const DEFAULT_POSTGRES_CONFIG: Readonly<PostgresConfig> = Object.freeze({
   healthCheckIntervalMs: 60_000,
   poolMode: "auto",
   maxPreparedStatements: 100,
+  maxStatementsInFlight: 16,
   trustedLogin: undefined,
 });
 
@@ -200,6 +206,7 @@ export const postgresConfigShape = {
     z.enum(["auto", "session", "transaction"], { error: "must be auto, session or transaction" })
   ),
   maxPreparedStatements: whole(0, 10_000),
+  maxStatementsInFlight: whole(1, 1_000),
   trustedLogin: text("must be the name of a role"),
 } satisfies Record<keyof PostgresConfig, LazySchema>;
 

@@ -4,7 +4,8 @@
  * @module
  */
 import type { Lease } from "../pool/mod.ts";
-import { type Executor, runPlain, timeoutOf, type TransactionWork } from "./executor.ts";
+import { type Executor, timeoutOf, type TransactionWork } from "./executor.ts";
+import { runPlain } from "./plain_statement.ts";
 import type { QueryOptions, TransactionOptions } from "./query_options.ts";
 import type { QueryResult, Row } from "./query_result.ts";
 import type { Session } from "./session.ts";
@@ -47,6 +48,7 @@ export class PostgresConnection implements Disposable, AsyncDisposable {
    * @throws {QueryTimeoutError} when it took too long.
    * @throws {ConnectionLostError} when the connection broke while it ran.
    * @throws {ConnectionBrokenError} when it had broken before.
+   * @throws {TransactionOpenError} while {@linkcode transaction} runs on it.
    * @throws {LeaseReleasedError} after the release.
    */
   async query<R extends object = Row>(
@@ -59,7 +61,11 @@ export class PostgresConnection implements Disposable, AsyncDisposable {
     return await runPlain(resource, this.#settings, { text, values }, bounds) as QueryResult<R>;
   }
 
-  /** Runs a function in a transaction on this connection; see the manager's `transaction`. */
+  /**
+   * Runs a function in a transaction on this connection; see the manager's `transaction`.
+   *
+   * @throws {TransactionOpenError} while another one is open on it.
+   */
   async transaction<T>(
     work: TransactionWork<T>,
     options: Omit<TransactionOptions, "retries" | "lane" | "acquireTimeoutMs"> = {},

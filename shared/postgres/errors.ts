@@ -128,13 +128,22 @@ export class StatementError extends PoolError {
   }
 }
 
-/** A statement took longer than `timeoutMs`. It was cancelled at the server. */
+/** A statement took longer than `timeoutMs`. It was cancelled at the server, or what it did is not known: see `message`. */
 export class QueryTimeoutError extends PoolError {
-  constructor(timeoutMs: number) {
-    super(
-      "QUERY_TIMEOUT",
-      `The statement took longer than ${timeoutMs} ms (timeoutMs) and was cancelled: make it faster or allow it more`,
-    );
+  readonly #timeoutMs: number;
+
+  /** @param cut Whether the server did not answer the cancel request either, so that the connection was cut. */
+  constructor(timeoutMs: number, cut = false) {
+    const end = cut
+      ? "its connection was cut, since the server did not answer, so its effect is unknown: look before you repeat it"
+      : "was cancelled: make it faster or allow it more";
+    super("QUERY_TIMEOUT", `The statement took longer than ${timeoutMs} ms (timeoutMs) and ${end}`);
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** The same for a statement whose connection had to be cut. */
+  cut(): QueryTimeoutError {
+    return new QueryTimeoutError(this.#timeoutMs, true);
   }
 }
 
@@ -188,6 +197,16 @@ export class NestedTransactionOpenError extends PoolError {
     super(
       "NESTED_TRANSACTION_OPEN",
       "A nested transaction is open: run this in the nested one, or await its end first",
+    );
+  }
+}
+
+/** A connection was used beside a transaction that is open on it, or in a transaction begun by a statement. */
+export class TransactionOpenError extends PoolError {
+  constructor() {
+    super(
+      "TRANSACTION_OPEN",
+      "A transaction is open on this connection: run this in it, or await its end first",
     );
   }
 }

@@ -4,18 +4,19 @@
  *
  * @module
  */
-import { type AcquireOptions, ConfigError, type Lease, PoolClosedError, type ResourcePool } from "../pool/mod.ts";
+import { ConfigError, type Lease } from "../pool/mod.ts";
 import { noteRolledBack, retryTransaction } from "./attempts.ts";
 import type { ActingCaller } from "./caller.ts";
-import { StatementError } from "./errors.ts";
+import { TransactionOpenError } from "./errors.ts";
 import { checkLoginRole } from "./login_role.ts";
+import { runShared, type SharedParts } from "./plain_statement.ts";
 import type { ListedStatement, QueryOptions, TransactionOptions, WorkOptions } from "./query_options.ts";
 import type { QueryResult, Row, Statement } from "./query_result.ts";
 import type { Session } from "./session.ts";
+import { leaseSession } from "./session_lease.ts";
 import { mayLeaveState } from "./session_state.ts";
-import type { Sharing } from "./sharing.ts";
-import { checkInTransaction } from "./statement_encoding.ts";
-import { type Bounds, type RunnerSettings, StatementRunner } from "./statement_runner.ts";
+import { checkInTransaction, listed } from "./statement_encoding.ts";
+import { type Bounds, StatementRunner } from "./statement_runner.ts";
 import { runTogether, type TogetherOutcome } from "./together.ts";
 import { Transaction } from "./transaction.ts";
 import { type BeginOptions, beginStatements } from "./transaction_options.ts";
@@ -49,30 +50,18 @@ export interface ExecutorOwner {
 }
 
 /** What an executor runs on. */
-export interface ExecutorParts {
-  readonly pool: ResourcePool<Session>;
-  readonly sharing: Sharing;
-  readonly runner: RunnerSettings;
+export interface ExecutorParts extends SharedParts {
   readonly queryTimeoutMs: number;
   readonly trustedLogin: string | undefined;
   readonly owner: ExecutorOwner;
 }
 
-/** Takes a connection from the pool. Statements of others may still be under way on it. */
-async function acquire(pool: ResourcePool<Session>, options: QueryOptions): Promise<Lease<Session>> {
-  const { lane, signal, acquireTimeoutMs: timeoutMs } = options;
-  const acquireOptions: AcquireOptions = { lane, signal, timeoutMs };
-  const lease = await pool.lease(acquireOptions);
-  // A shutdown may have taken it back since it was granted.
-  if (!lease.active) throw new PoolClosedError();
-  return lease;
-}
-
-/** Takes a connection from the pool, for its holder alone. */
-export async function leaseSession(pool: ResourcePool<Session>, options: QueryOptions): Promise<Lease<Session>> {
-  const lease = await acquire(pool, options);
-  if (!lease.resource.quiet) await lease.resource.drained();
-  return lease;
+/** Options of one attempt at a transaction. */
+interface AttemptOptions extends TransactionOptions {
+  /** What `timeoutMs` was before earlier attempts used some of it up. */
+  readonly allowedMs?: number | undefined;
+  /** Told how it ended. */
+  readonly onEnd?: (outcome: TransactionOutcome) => void;
 }
 
 /**
@@ -112,33 +101,7 @@ export class Executor implements PostgresQueries {
       const [result] = await this.#together([{ text, values }], {}, this.#bounds(given), given);
       return result as QueryResult<R>;
     }
-    const bounds = this.#bounds(options);
-    return await this.#shared({ text, values }, bounds, options) as QueryResult<R>;
-  }
-
-  /** One statement, perhaps behind others on the same connection. */
-  async #shared(statement: Statement, bounds: Bounds, options: QueryOptions): Promise<QueryResult> {
-    const { pool, sharing, runner: settings } = this.#parts;
-    for (;;) {
-      bounds.signal?.throwIfAborted();
-      const free = sharing.tryLease(options.lane);
-      const lease = free ?? await acquire(pool, options);
-      const { resource: session } = lease;
-      const most = mayLeaveState(statement.text) ? 1 : session.statements.mostInFlight(statement.text);
-      if (most === 1 && !session.quiet) await session.drained();
-      session.used = true;
-      session.dirty ||= most === 1 && mayLeaveState(statement.text);
-      const running = session.start([statement], most > 1);
-      if (most > 1) sharing.offer(lease, session, most, free === undefined);
-      try {
-        return only(await new StatementRunner(session, settings).follow(running, bounds));
-      } catch (error) {
-        // By now the connection may be another one's: it is sent again on whichever comes.
-        if (!running.mayRepeat(error)) throw error;
-      } finally {
-        sharing.end(lease, session);
-      }
-    }
+    return await runShared(this.#parts, { text, values }, this.#bounds(options), options) as QueryResult<R>;
   }
 
   transaction(statements: readonly ListedStatement[], options?: TransactionOptions): Promise<QueryResult[]>;
@@ -149,41 +112,69 @@ export class Executor implements PostgresQueries {
   ): Promise<T | QueryResult[]> {
     const given = this.#within(options);
     const { retries = 0, signal } = given;
-    const once = typeof work === "function" ? () => this.#transaction(work, given) : () => this.#list(work, given);
-    return await retryTransaction<T | QueryResult[]>(once, { retries, signal, clock: this.#parts.runner.clock });
+    const { clock } = this.#parts.runner;
+    const timeoutMs = timeoutOf(given.timeoutMs, Infinity);
+    const until = retries === 0 ? Infinity : clock.now() + timeoutMs;
+    let outcome: TransactionOutcome = "rolledBack";
+    const onEnd = (ended: TransactionOutcome) => outcome = ended;
+    const once = () => {
+      const leftMs = until === Infinity ? given.timeoutMs : Math.max(until - clock.now(), 1);
+      const attempt = { ...given, timeoutMs: leftMs, allowedMs: given.timeoutMs, onEnd };
+      return typeof work === "function" ? this.#transaction(work, attempt) : this.#list(work, attempt);
+    };
+    const undone = () => outcome === "rolledBack";
+    return await retryTransaction<T | QueryResult[]>(once, { retries, signal, clock, until, undone });
   }
 
-  /** Runs a function in a transaction on a connection that is held already. */
-  async transactionOn<T>(session: Session, work: TransactionWork<T>, options: TransactionOptions): Promise<T> {
+  /**
+   * Runs a function in a transaction on a connection that is held already.
+   *
+   * @throws {TransactionOpenError} while another one is open on it.
+   */
+  async transactionOn<T>(
+    session: Session,
+    work: TransactionWork<T>,
+    options: AttemptOptions,
+  ): Promise<T> {
     const { runner: settings, queryTimeoutMs, owner } = this.#parts;
-    const begin = [...beginStatements(options), ...await this.#become(session)];
+    const { signal } = options;
+    const timeoutMs = timeoutOf(options.timeoutMs, Infinity);
+    if (session.inTransaction || session.status !== "idle") throw new TransactionOpenError();
+    signal?.throwIfAborted();
+    session.inTransaction = true;
     const started = settings.clock.now();
-    using scope = new TransactionScope(new StatementRunner(session, settings), begin, {
-      signal: options.signal,
-      timeoutMs: timeoutOf(options.timeoutMs, Infinity),
-      queryTimeoutMs,
-      report: (error) => owner.report(error),
-    });
-    this.#mark(session);
+    const runner = new StatementRunner(session, settings);
     try {
-      return await new Transaction(scope, 0).perform(work);
+      const begin = beginStatements(options);
+      begin.push(...await this.#become(runner, { signal, timeoutMs: Math.min(timeoutMs, queryTimeoutMs) }));
+      const { allowedMs = timeoutMs } = options;
+      const report = (error: Error) => owner.report(error);
+      using scope = new TransactionScope(runner, begin, { signal, timeoutMs, allowedMs, queryTimeoutMs, report });
+      this.#mark(session);
+      try {
+        return await new Transaction(scope, 0).perform(work);
+      } finally {
+        const outcome = scope.outcome ?? "rolledBack";
+        owner.ended(outcome, settings.clock.now() - started);
+        options.onEnd?.(outcome);
+      }
     } finally {
-      owner.ended(scope.outcome ?? "rolledBack", settings.clock.now() - started);
+      // A statement that nobody waited for may have been given up just now.
+      if (runner.ending) await runner.ended();
+      session.inTransaction = false;
     }
   }
 
-  async #transaction<T>(work: TransactionWork<T>, options: TransactionOptions): Promise<T> {
+  async #transaction<T>(work: TransactionWork<T>, options: AttemptOptions): Promise<T> {
     using lease = await this.#lease(options);
     return await this.transactionOn(lease.resource, work, options);
   }
 
-  #list(list: readonly ListedStatement[], options: TransactionOptions): Promise<QueryResult[]> {
-    if (!Array.isArray(list) || list.some((each) => typeof each !== "object" || each === null)) {
-      throw new StatementError("A transaction takes a function, or a list of statements: [{ query, values }, …]");
-    }
-    const statements = list.map(({ query, values = [] }) => ({ text: query, values }));
-    const bounds = { signal: options.signal, timeoutMs: timeoutOf(options.timeoutMs, this.#parts.queryTimeoutMs) };
-    return this.#together(statements, options, bounds, options);
+  async #list(list: readonly ListedStatement[], options: AttemptOptions): Promise<QueryResult[]> {
+    const statements = listed(list);
+    const { signal, allowedMs } = options;
+    const bounds = { signal, timeoutMs: timeoutOf(options.timeoutMs, this.#parts.queryTimeoutMs), allowedMs };
+    return await this.#together(statements, options, bounds, options);
   }
 
   /** Begin, statements and COMMIT in one round trip, and what clears the connection right behind them. */
@@ -201,7 +192,7 @@ export class Executor implements PostgresQueries {
     try {
       const started = settings.clock.now();
       const runner = new StatementRunner(session, settings);
-      const before = [...beginStatements(begin), ...await this.#become(session)];
+      const before = [...beginStatements(begin), ...await this.#become(runner, bounds)];
       this.#mark(session);
       session.dirty ||= statements.some(({ text }) => mayLeaveState(text));
       let end: TogetherOutcome;
@@ -228,10 +219,10 @@ export class Executor implements PostgresQueries {
   async #lease(options: QueryOptions): Promise<Lease<Session>> {
     const { pool, runner: { clock } } = this.#parts;
     const { onWaited } = this.#work;
-    if (!onWaited) return await leaseSession(pool, options);
+    if (!onWaited) return await leaseSession(pool, options, clock);
     const since = clock.now();
     try {
-      return await leaseSession(pool, options);
+      return await leaseSession(pool, options, clock);
     } finally {
       onWaited(clock.now() - since);
     }
@@ -251,41 +242,18 @@ export class Executor implements PostgresQueries {
   }
 
   /** What makes a session the caller's. */
-  async #become(session: Session): Promise<Statement[]> {
+  async #become(runner: StatementRunner, bounds: Bounds): Promise<Statement[]> {
     const { trustedLogin, owner } = this.#parts;
     if (!this.#caller) return [];
     const become = this.#caller.become(owner.nowEpochMs());
-    if (session.used) await session.reset();
-    await checkLoginRole(session, trustedLogin);
+    const { session, settings: { cancelTimeoutMs } } = runner;
+    if (session.used) await runner.withinOrCut(session.reset(), Math.min(cancelTimeoutMs, bounds.timeoutMs));
+    await checkLoginRole(runner, trustedLogin, bounds);
+    bounds.signal?.throwIfAborted();
     return [become];
   }
 
   #bounds({ signal, timeoutMs }: QueryOptions): Bounds {
     return { signal, timeoutMs: timeoutOf(timeoutMs, this.#parts.queryTimeoutMs) };
   }
-}
-
-/** Runs a statement for nobody in particular on a connection that its holder has alone. */
-export async function runPlain(
-  session: Session,
-  settings: RunnerSettings,
-  statement: Statement,
-  bounds: Bounds,
-): Promise<QueryResult> {
-  session.used = true;
-  session.dirty ||= mayLeaveState(statement.text);
-  for (;;) {
-    bounds.signal?.throwIfAborted();
-    const running = session.start([statement]);
-    try {
-      return only(await new StatementRunner(session, settings).follow(running, bounds));
-    } catch (error) {
-      if (!running.mayRepeat(error) || session.status !== "idle") throw error;
-    }
-  }
-}
-
-function only([result]: readonly QueryResult[]): QueryResult {
-  if (!result) throw new Error("a statement was answered without a result");
-  return result;
 }

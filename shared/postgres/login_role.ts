@@ -5,7 +5,7 @@
  * @module
  */
 import { LoginRoleError } from "./errors.ts";
-import type { Session } from "./session.ts";
+import type { Bounds, StatementRunner } from "./statement_runner.ts";
 
 /*
  * 'USAGE' asks for what is inherited, so that a NOINHERIT member passes. pg_shdepend knows every object that a role
@@ -35,10 +35,16 @@ from pg_roles r where r.rolname = session_user`;
  *
  * @param trusted A login role that is accepted however strong it is.
  * @throws {LoginRoleError} when its login role is stronger, and not `trusted`.
+ * @throws what `follow` of the runner throws.
  */
-export async function checkLoginRole(session: Session, trusted: string | undefined): Promise<void> {
+export async function checkLoginRole(
+  runner: StatementRunner,
+  trusted: string | undefined,
+  bounds: Bounds,
+): Promise<void> {
+  const { session } = runner;
   if (session.fitForCallers) return;
-  const [result] = await session.run([{ text: STRENGTHS }]);
+  const [result] = await runner.follow(session.start([{ text: STRENGTHS }]), bounds);
   const { name, strength } = result?.rows[0] ?? {};
   if (typeof name !== "string") throw new LoginRoleError("unknown", "could not be looked at");
   if (typeof strength === "string" && name !== trusted) throw new LoginRoleError(name, strength);

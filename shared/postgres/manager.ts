@@ -15,13 +15,14 @@ import { PostgresConnection } from "./connection.ts";
 import { Deadlines } from "./deadlines.ts";
 import { readPostgresEnvironment, type Variables } from "./environment.ts";
 import { type ManagerEvents, ManagerHub, type PostgresHealth } from "./events.ts";
-import { Executor, leaseSession, type PostgresQueries, type TransactionWork } from "./executor.ts";
+import { Executor, type PostgresQueries, type TransactionWork } from "./executor.ts";
 import type { ListedStatement, QueryOptions, TransactionOptions, WorkOptions } from "./query_options.ts";
 import { HealthMonitor } from "./health_monitor.ts";
 import { PoolerDetector } from "./pooler.ts";
 import type { QueryResult, Row } from "./query_result.ts";
 import { driverOptions, SessionFactory } from "./session_factory.ts";
 import type { Session } from "./session.ts";
+import { leaseSession } from "./session_lease.ts";
 import { Sharing } from "./sharing.ts";
 import type { RunnerSettings } from "./statement_runner.ts";
 import type { BeginOptions } from "./transaction_options.ts";
@@ -179,7 +180,7 @@ export class PostgresConnectionManager implements PostgresQueries, AsyncDisposab
    * @throws {PoolClosedError} once `shutdown` was called.
    */
   async lease(options: QueryOptions = {}): Promise<PostgresConnection> {
-    const lease = await leaseSession(this.#pool, options);
+    const lease = await leaseSession(this.#pool, options, this.#clock);
     return new PostgresConnection(lease, this.#executor, this.#runner, this.config.queryTimeoutMs);
   }
 

@@ -17,7 +17,18 @@ const STATUS: Readonly<Record<string, SessionStatus>> = { I: "idle", T: "transac
 /** What could not be sent. */
 function unsent(error: unknown): Running {
   const results = Promise.reject(error);
-  return { results, failedAt: 0, runs: false, sent: false, after: undefined, mayRepeat: () => false };
+  const [sent, runs, over, canceled] = [false, false, true, false];
+  return {
+    results,
+    failedAt: 0,
+    after: undefined,
+    sent,
+    runs,
+    over,
+    canceled,
+    mayRepeat: () => false,
+    leave: () => {},
+  };
 }
 
 /**
@@ -36,6 +47,8 @@ export class Session {
   dirty = false;
   /** Whether anything ran on it, since it was reset, that was not for a caller. */
   used = false;
+  /** Whether a transaction of the library's is open on it. */
+  inTransaction = false;
   /** How many statements run on it whose lease has ended: see `Sharing`. */
   unattended = 0;
   /**
@@ -54,7 +67,7 @@ export class Session {
   /** Since when the server is at the first of the flights, by the wall clock. */
   #headSince = 0;
   #landing: PromiseWithResolvers<void> | undefined = undefined;
-  #cancelling = false;
+  #cancelling = 0;
   #status: SessionStatus = "idle";
   #death: Error | undefined = undefined;
   #closed = false;
@@ -99,10 +112,11 @@ export class Session {
    * Notes that no pooler lends the server's side of it to others.
    *
    * @param maxPreparedStatements How many statements it may keep prepared.
+   * @param maxStatementsInFlight How many of several callers may be under way on it at once.
    */
-  own(maxPreparedStatements: number): void {
+  own(maxPreparedStatements: number, maxStatementsInFlight: number): void {
     this.owned = true;
-    this.statements.allow(maxPreparedStatements);
+    this.statements.allow(maxPreparedStatements, maxStatementsInFlight);
   }
 
   /** Between which statements the server is; as of the latest answer. */
@@ -228,7 +242,7 @@ export class Session {
       next.begun();
       this.#client.query(next);
     }
-    landed?.done(this.#status, this.cancelling);
+    landed?.done(this.#status, this.cancelling > 0);
     this.#tellLanding();
   }
 
@@ -237,19 +251,19 @@ export class Session {
     return (this.#landing ??= Promise.withResolvers<void>()).promise;
   }
 
-  /** Whether a cancel request is under way, which may hit another statement than the one it is for. */
-  get cancelling(): boolean {
+  /** How many cancel requests are under way, each of which may hit another statement than the one it is for. */
+  get cancelling(): number {
     return this.#cancelling;
   }
 
-  set cancelling(underWay: boolean) {
+  set cancelling(underWay: number) {
     this.#cancelling = underWay;
-    if (!underWay) this.#tellLanding();
+    if (underWay === 0) this.#tellLanding();
   }
 
   /** Whether nothing that was sent for others, a cancel request included, can meet what is sent now. */
   get quiet(): boolean {
-    return this.#flights.length === 0 && !this.#cancelling;
+    return this.#flights.length === 0 && this.#cancelling === 0;
   }
 
   /** Resolves when it is {@linkcode quiet}, or dead. */

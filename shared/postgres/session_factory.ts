@@ -33,19 +33,17 @@ export function driverOptions(config: Readonly<PostgresConfig>): DriverOptions {
 /** Makes the connections of one pool. */
 export class SessionFactory implements ResourceFactory<Session> {
   readonly #options: DriverOptions;
-  readonly #maxPreparedStatements: number;
+  readonly #config: Readonly<PostgresConfig>;
   readonly #gate: ConnectGate;
   readonly #pooler: PoolerDetector;
   readonly #clock: Clock;
-  readonly #drainTimeoutMs: number;
 
   constructor(config: Readonly<PostgresConfig>, gate: ConnectGate, pooler: PoolerDetector, clock: Clock) {
     this.#options = driverOptions(config);
-    this.#maxPreparedStatements = config.maxPreparedStatements;
+    this.#config = config;
     this.#gate = gate;
     this.#pooler = pooler;
     this.#clock = clock;
-    this.#drainTimeoutMs = config.cancelTimeoutMs;
   }
 
   create({ signal, invalidate }: CreateContext): Promise<Session> {
@@ -54,7 +52,8 @@ export class SessionFactory implements ResourceFactory<Session> {
       const giveUp = () => session.destroy(signal.reason);
       signal.addEventListener("abort", giveUp, { once: true });
       try {
-        if (await this.#pooler.isOwned(session)) session.own(this.#maxPreparedStatements);
+        const { maxPreparedStatements, maxStatementsInFlight } = this.#config;
+        if (await this.#pooler.isOwned(session)) session.own(maxPreparedStatements, maxStatementsInFlight);
         return session;
       } catch (error) {
         session.destroy(new Error("it could not be looked at"));
@@ -90,7 +89,7 @@ export class SessionFactory implements ResourceFactory<Session> {
   /** Lets statements finish whose lease was ended early: each has been quick so far. */
   async #drain(session: Session): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = this.#clock.setTimer(resolve, this.#drainTimeoutMs);
+    const timer = this.#clock.setTimer(resolve, this.#config.cancelTimeoutMs);
     await Promise.race([session.drained(), promise]);
     timer.cancel();
   }

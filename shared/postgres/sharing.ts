@@ -41,7 +41,7 @@ export class Sharing {
    * @param waited Whether it was waited for. Then others may wait too, and have nobody else to end one for them.
    */
   offer(lease: Lease<Session>, session: Session, most: number, waited: boolean): void {
-    if (session.inFlight >= most || session.cancelling) return;
+    if (session.inFlight >= most || session.cancelling > 0) return;
     this.#offers.set(session, lease);
     this.#latest = session;
     if (waited && this.#pool.getStats().waitingForConnection > 0) this.#endEarly();

@@ -5,6 +5,7 @@
  */
 import { type ColumnMessage, parserOf, type ValueParser } from "./driver.ts";
 import type { Column, Row } from "./query_result.ts";
+import { onlyReads } from "./session_state.ts";
 
 /** The columns of a statement and how its rows are read. */
 export class RowReader {
@@ -50,12 +51,11 @@ export interface Prepared {
   kept: boolean;
   /** Known once the server has described it. */
   reader: RowReader | undefined;
+  /** Whether it only reads. */
+  readonly reads: boolean;
   /** How long the server is at it, in ms: a moving average. `undefined` before the first. */
   tookMs: number | undefined;
 }
-
-/** So many statements may be on their way at once. */
-const MAX_IN_FLIGHT = 16;
 
 /** So long may those on their way keep the server busy, going by what they took before, in ms. */
 const MAX_AHEAD_MS = 50;
@@ -66,15 +66,21 @@ const WEIGHT = 0.1;
 /** The statements that a connection has prepared, the least recently used one first. */
 export class StatementCache {
   #most = 0;
+  #mostInFlight = 1;
   #quickestMs = Infinity;
   readonly #byText = new Map<string, Prepared>();
   readonly #doomed: string[] = [];
   #named = 0;
   #kept = 0;
 
-  /** From now on so many are kept. Before, none is. */
-  allow(most: number): void {
+  /**
+   * From now on so many are kept. Before, none is.
+   *
+   * @param inFlight How many may be on their way at once.
+   */
+  allow(most: number, inFlight: number): void {
     this.#most = most;
+    this.#mostInFlight = inFlight;
   }
 
   /** How many are kept. */
@@ -109,6 +115,7 @@ export class StatementCache {
       parsed: false,
       kept: false,
       reader: undefined,
+      reads: onlyReads(text),
       tookMs: undefined,
     };
     this.#byText.set(text, prepared);
@@ -145,13 +152,13 @@ export class StatementCache {
 
   /**
    * How many statements may be on their way at once where this one is among
-   * them: the slower it has been so far, the fewer. One that is not known goes alone.
+   * them: the slower it has been so far, the fewer. One that is not known, or does not only read, goes alone.
    */
   mostInFlight(text: string): number {
-    const tookMs = this.#byText.get(text)?.tookMs;
-    if (tookMs === undefined) return 1;
+    const { tookMs, reads } = this.#byText.get(text) ?? {};
+    if (tookMs === undefined || !reads) return 1;
     const busyMs = Math.max(tookMs - this.#quickestMs, 1);
-    return Math.max(1, Math.min(MAX_IN_FLIGHT, Math.floor(MAX_AHEAD_MS / busyMs)));
+    return Math.max(1, Math.min(this.#mostInFlight, Math.floor(MAX_AHEAD_MS / busyMs)));
   }
 
   /** The names that the server is to forget, once. */

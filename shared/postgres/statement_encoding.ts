@@ -6,6 +6,7 @@
 import { messageOf } from "../pool/mod.ts";
 import { prepareValue } from "./driver.ts";
 import { StatementError } from "./errors.ts";
+import type { ListedStatement } from "./query_options.ts";
 import type { Statement } from "./query_result.ts";
 import { controlsTransaction, copiesOverConnection } from "./statement_text.ts";
 
@@ -54,4 +55,19 @@ export function checkInTransaction(text: unknown): void {
   throw new StatementError(
     "A statement must not begin or end a transaction by itself here: use commit(), rollback() and transaction() of the transaction",
   );
+}
+
+/**
+ * The statements of a list.
+ *
+ * @throws {StatementError} for what is none.
+ */
+export function listed(list: readonly ListedStatement[]): Statement[] {
+  if (!Array.isArray(list)) {
+    throw new StatementError("A transaction takes a function, or a list of statements: [{ query, values }, …]");
+  }
+  return Array.from(list, (entry: ListedStatement | null | undefined, index) => {
+    if (typeof entry?.query === "string") return { text: entry.query, values: entry.values ?? [] };
+    throw new StatementError(`Statement ${index} of the list must be { query, values? } with a text as query`);
+  });
 }

@@ -6,9 +6,9 @@
  */
 import type { Clock } from "../resilience/mod.ts";
 import { CANCELED, type Running } from "./batch.ts";
-import type { Backend } from "./cancel.ts";
+import type { Backend, CancelRequest } from "./cancel.ts";
 import type { Deadlines } from "./deadlines.ts";
-import { PostgresError, QueryTimeoutError } from "./errors.ts";
+import { ConnectionLostError, PostgresError, QueryTimeoutError } from "./errors.ts";
 import type { QueryResult } from "./query_result.ts";
 import type { Session } from "./session.ts";
 
@@ -18,6 +18,8 @@ export interface Bounds {
   readonly signal?: AbortSignal | undefined;
   /** How long it may take, in ms; `Infinity` for as long as it needs. */
   readonly timeoutMs: number;
+  /** What was allowed in all, in ms, where some of it is used up. Default: `timeoutMs`. */
+  readonly allowedMs?: number | undefined;
 }
 
 /** What a runner needs of its surroundings. */
@@ -27,8 +29,11 @@ export interface RunnerSettings {
   /** How long a statement that was cancelled may go on before its connection is cut, in ms. */
   readonly cancelTimeoutMs: number;
   /** Asks the server to cancel what a backend runs. */
-  readonly requestCancel: (backend: Backend) => { readonly passedOn: Promise<boolean>; readonly giveUp: () => void };
+  readonly requestCancel: (backend: Backend) => CancelRequest;
 }
+
+/** A statement that goes on for so long after a cancel request is sent another one, in ms. */
+const REPEAT_MS = 50;
 
 /**
  * Runs statements on one session.
@@ -43,48 +48,79 @@ export class StatementRunner {
   readonly settings: RunnerSettings;
   /** What ends each of the statements that are waited for. */
   readonly #cancels = new Set<(reason: unknown) => void>();
-  #cancelling: Promise<void> | undefined = undefined;
+  /** What is not over yet of those that were given up. */
+  readonly #ending = new Set<Promise<void>>();
 
   constructor(session: Session, settings: RunnerSettings) {
     this.session = session;
     this.settings = settings;
   }
 
+  /** Whether something that was given up can still reach the session. */
+  get ending(): boolean {
+    return this.#ending.size > 0;
+  }
+
+  /** Resolves when nothing that was given up can reach the session any more. */
+  async ended(): Promise<void> {
+    while (this.#ending.size > 0) await Promise.all(this.#ending);
+  }
+
   /**
    * Waits for what was sent, within bounds.
    *
+   * @param leave Whether to wait no longer for what is given up while others are before it: it
+   * is `ending`, then. Only for what has no effect.
    * @throws {QueryTimeoutError} when it took too long; it was cancelled.
    * @throws the reason of `signal`; it was cancelled. Where it had finished
    * before the request came, its results are returned.
    * @throws what `running` rejects with.
    */
-  async follow(running: Running, { signal, timeoutMs }: Bounds): Promise<QueryResult[]> {
+  async follow(
+    running: Running,
+    { signal, timeoutMs, allowedMs = timeoutMs }: Bounds,
+    leave = false,
+  ): Promise<QueryResult[]> {
     const { clock, deadlines } = this.settings;
     let given: { readonly reason: unknown } | undefined;
+    let left = false;
+    let ending: Promise<void> | undefined;
     const cancel = (reason: unknown) => {
-      given ??= { reason };
-      this.#cancelling ??= this.#cancel(running, reason).finally(() => this.#cancelling = undefined);
+      if (given) return;
+      given = { reason };
+      left = leave && running.sent && !running.runs && !running.over;
+      const end = ending = this.#cancel(running, reason, left);
+      this.#ending.add(end);
+      void end.finally(() => this.#ending.delete(end));
+      if (left) running.leave(reason);
     };
-    const deadline = timeoutMs === Infinity
-      ? undefined
-      : { at: clock.now() + timeoutMs, expired: () => cancel(new QueryTimeoutError(timeoutMs)) };
+    const deadline = timeoutMs === Infinity ? undefined : {
+      at: clock.now() + timeoutMs,
+      expired: () => cancel(new QueryTimeoutError(allowedMs)),
+    };
     const aborted = () => cancel(signal?.reason);
     if (deadline) deadlines.add(deadline);
     signal?.addEventListener("abort", aborted, { once: true });
     this.#cancels.add(cancel);
+    if (signal?.aborted) aborted();
     try {
       return await running.results;
     } catch (error) {
-      if (!given) throw error;
-      const ended = this.session.death !== undefined || (error instanceof PostgresError && error.code === CANCELED);
-      throw ended ? given.reason : error;
+      throw given && !left ? this.#outcome(given.reason, error) : error;
     } finally {
       this.#cancels.delete(cancel);
       if (deadline) deadlines.drop(deadline);
       signal?.removeEventListener("abort", aborted);
       // Nobody else may have the session before that.
-      if (this.#cancelling) await this.#cancelling;
+      if (ending && !left) await ending;
     }
+  }
+
+  /** What to say of a statement that was given up, and has failed with `error` since. */
+  #outcome(reason: unknown, error: unknown): unknown {
+    if (error instanceof PostgresError && error.code === CANCELED) return reason;
+    if (this.session.death === undefined) return error;
+    return reason instanceof QueryTimeoutError && error instanceof ConnectionLostError ? reason.cut() : reason;
   }
 
   /**
@@ -94,7 +130,7 @@ export class StatementRunner {
    */
   async withinOrCut<T>(running: Promise<T>, timeoutMs: number): Promise<T> {
     const { clock, deadlines } = this.settings;
-    const expired = () => this.session.destroy(new QueryTimeoutError(timeoutMs));
+    const expired = () => this.session.destroy(new Error(`there was no answer within ${timeoutMs} ms`));
     const deadline = { at: clock.now() + timeoutMs, expired };
     if (timeoutMs !== Infinity) deadlines.add(deadline);
     try {
@@ -107,45 +143,58 @@ export class StatementRunner {
   /** Cancels whatever runs, and resolves once nothing does. */
   async giveUp(reason: unknown): Promise<void> {
     for (const cancel of [...this.#cancels]) cancel(reason);
-    if (this.#cancelling) await this.#cancelling;
+    await this.ended();
   }
 
   /** Resolves when nothing of it can reach the session any more. */
-  async #cancel(running: Running, reason: unknown): Promise<void> {
+  async #cancel(running: Running, reason: unknown, left: boolean): Promise<void> {
     const { clock, cancelTimeoutMs, requestCancel } = this.settings;
     const { session } = this;
-    let over = false;
-    const settled = running.results.then(() => undefined, (error: unknown) => error).finally(() => over = true);
     // A request hits whatever the server is at.
-    while (!over && !running.runs && !session.death) await Promise.race([settled, session.nextLanding()]);
-    if (over || session.death) return;
+    while (!running.over && !running.runs) await session.nextLanding();
+    // Nobody waits for it any more, and mostly it is quick: a request costs more.
+    if (left && !running.over) await this.#pause(cancelTimeoutMs, running);
+    if (running.over) return;
 
     const cut = () => session.destroy(reason instanceof Error ? reason : new Error("its statement was given up"));
     const { backend } = session;
     if (!backend) return cut();
-    session.cancelling = true;
-    const request = requestCancel(backend);
+    session.cancelling++;
+    const requests: CancelRequest[] = [];
     const timer = clock.setTimer(() => {
-      request.giveUp();
+      for (const request of requests) request.giveUp();
       cut();
     }, cancelTimeoutMs);
     try {
-      // A statement that says it was cancelled on request is the surest sign that the request has come through.
-      const passedOn = isCanceledOnRequest(await settled) || await request.passedOn;
+      let passedOn = true;
+      // One that reaches the backend before the statement does is lost.
+      while (passedOn && !running.over) {
+        const request = requestCancel(backend);
+        requests.push(request);
+        passedOn = await request.passedOn;
+        if (passedOn && !running.over) await this.#pause(REPEAT_MS, running);
+      }
+      while (!running.over) await session.nextLanding();
       if (session.death) return;
+      // Some servers end a request with a reset. A statement that was cancelled on request says then that it came through.
       // Behind a pooler it may be another one's statement that a late request hits, and nobody can tell.
-      if (!passedOn || !session.owned) return cut();
+      if (!(passedOn || running.canceled) || !session.owned) return cut();
       // Whatever the answer is: a request that was still on its way has hit this, what was before it, or nothing.
       await session.start([{ text: "SELECT 1" }]).results.catch(() => {});
     } finally {
       timer.cancel();
-      request.giveUp();
-      session.cancelling = false;
+      for (const request of requests) request.giveUp();
+      session.cancelling--;
     }
   }
-}
 
-/** Where the server speaks another language, the request itself has to tell. */
-function isCanceledOnRequest(error: unknown): boolean {
-  return error instanceof PostgresError && error.code === CANCELED && error.message.includes("user request");
+  /** Waits for something to be over, but not for longer than that. */
+  async #pause(ms: number, running: Running): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = this.settings.clock.setTimer(resolve, ms);
+    let waiting = true;
+    void promise.then(() => waiting = false);
+    while (waiting && !running.over) await Promise.race([promise, this.session.nextLanding()]);
+    timer.cancel();
+  }
 }

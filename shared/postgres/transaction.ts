@@ -33,6 +33,8 @@ export class Transaction {
   readonly #name: string;
   #nested: Transaction | undefined = undefined;
   #ended = false;
+  /** Gives up the statements of a nested one that are under way when it is rolled back. */
+  readonly #abandoned: AbortController | undefined;
   /** The first error of a statement, should its caller have kept it to itself. */
   #failure: unknown = undefined;
 
@@ -41,6 +43,7 @@ export class Transaction {
     this.#scope = scope;
     this.#name = `level_${level}`;
     this.#savepoint = level === 0 ? undefined : { text: `SAVEPOINT ${this.#name}` };
+    this.#abandoned = level === 0 ? undefined : new AbortController();
     // It goes out together with the first statement inside.
     if (this.#savepoint) scope.before.push(this.#savepoint);
   }
@@ -73,7 +76,7 @@ export class Transaction {
     checkInTransaction(text);
     this.#scope.note(text);
     try {
-      return await this.#scope.run({ text, values }, options.timeoutMs) as QueryResult<R>;
+      return await this.#scope.run({ text, values }, options.timeoutMs, this.#abandoned?.signal) as QueryResult<R>;
     } catch (error) {
       this.#failure ??= error;
       throw error;
@@ -153,8 +156,16 @@ export class Transaction {
 
   async #rollback(): Promise<void> {
     this.#end();
-    if (!this.#savepoint) await this.#scope.rollback();
-    else if (!this.#unsent(this.#savepoint)) await this.#undo();
+    if (!this.#savepoint) return await this.#scope.rollback();
+    this.#abandon(new TransactionEndedError());
+    await this.#scope.settled();
+    if (!this.#unsent(this.#savepoint)) await this.#undo();
+  }
+
+  /** What still runs in it, or in one nested in it, would hold the rollback up. */
+  #abandon(reason: Error): void {
+    this.#abandoned?.abort(reason);
+    if (this.#nested) this.#nested.#abandon(reason);
   }
 
   async #undo(): Promise<void> {

@@ -28,6 +28,8 @@ export interface ScopeOptions {
   readonly signal: AbortSignal | undefined;
   /** How long the whole of it may take, in ms; `Infinity` for as long as it needs. */
   readonly timeoutMs: number;
+  /** What was allowed in all, in ms, where some of it is used up. */
+  readonly allowedMs: number;
   /** How long one statement may take, in ms, unless told otherwise. */
   readonly queryTimeoutMs: number;
   /** Told of what nobody else learns of. */
@@ -57,14 +59,14 @@ export class TransactionScope implements Disposable {
 
   /** @param begin What begins it. Nothing is sent before the first statement. */
   constructor(runner: StatementRunner, begin: readonly Statement[], options: ScopeOptions) {
-    const { signal, timeoutMs } = options;
+    const { signal, timeoutMs, allowedMs } = options;
     this.before = [...begin];
     this.signal = signal;
     this.#runner = runner;
     this.#options = options;
     this.#givenUp.promise.catch(() => {}); // nobody may be waiting for it
     const { clock, deadlines } = runner.settings;
-    const expired = () => this.#giveUp(new TransactionTimeoutError(timeoutMs));
+    const expired = () => this.#giveUp(new TransactionTimeoutError(allowedMs));
     this.#end = timeoutMs === Infinity ? undefined : { at: clock.now() + timeoutMs, expired };
     if (this.#end) deadlines.add(this.#end);
     signal?.addEventListener("abort", this.#aborted, { once: true });
@@ -97,9 +99,14 @@ export class TransactionScope implements Disposable {
   /**
    * Runs a statement behind what goes {@linkcode before} it.
    *
+   * @param signal Gives it up.
    * @throws {TransactionRolledBackError} when there is no transaction any more: nothing may run outside of it.
    */
-  async run(statement: Statement, timeoutMs: number = this.#options.queryTimeoutMs): Promise<QueryResult> {
+  async run(
+    statement: Statement,
+    timeoutMs: number = this.#options.queryTimeoutMs,
+    signal?: AbortSignal,
+  ): Promise<QueryResult> {
     for (;;) {
       if (this.#reason) throw this.#reason.reason;
       const before = this.before.splice(0);
@@ -108,7 +115,7 @@ export class TransactionScope implements Disposable {
       if (running.sent) this.#begun = true;
       else this.before.unshift(...before);
       try {
-        const results = await this.#runner.follow(running, { timeoutMs });
+        const results = await this.#runner.follow(running, { signal, timeoutMs });
         if (running.after === "idle") this.#lose(new TransactionEndedError());
         const result = results.at(-1);
         if (result) return result;
@@ -167,6 +174,11 @@ export class TransactionScope implements Disposable {
     await this.#runner.giveUp(this.#reason?.reason ?? new TransactionEndedError());
     if (this.#begun) await this.undo([{ text: "ROLLBACK" }]);
     this.#ended("rolledBack");
+  }
+
+  /** Resolves when nothing that was given up can reach the connection any more. */
+  async settled(): Promise<void> {
+    if (this.#runner.ending) await this.#runner.ended();
   }
 
   /** Runs statements that undo something. Never throws: where one fails, the connection is cut. */

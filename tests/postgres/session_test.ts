@@ -23,7 +23,7 @@ async function open(database: TestDatabase, maxPreparedStatements = 100): Promis
   const deaths: Error[] = [];
   const options = driverOptions(parsePostgresConfig(database.options()));
   const session = await Session.open(options, new AbortController().signal, (reason) => deaths.push(reason));
-  session.own(maxPreparedStatements);
+  session.own(maxPreparedStatements, 1);
   return { session, deaths, [Symbol.asyncDispose]: () => session.close() };
 }
 

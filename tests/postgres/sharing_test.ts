@@ -5,23 +5,15 @@ import {
   PostgresError,
   QueryTimeoutError,
 } from "../../shared/postgres/mod.ts";
-import { PoolClosedError, ResourcePool } from "../../shared/pool/mod.ts";
+import { PoolClosedError } from "../../shared/pool/mod.ts";
 import type { Backend } from "../../shared/postgres/cancel.ts";
-import { parsePostgresConfig, poolOptions } from "../../shared/postgres/config.ts";
-import { ConnectGate } from "../../shared/postgres/connect_gate.ts";
-import { Deadlines } from "../../shared/postgres/deadlines.ts";
-import { Executor } from "../../shared/postgres/executor.ts";
-import { PoolerDetector } from "../../shared/postgres/pooler.ts";
-import { SessionFactory } from "../../shared/postgres/session_factory.ts";
-import { Sharing } from "../../shared/postgres/sharing.ts";
-import { systemClock } from "../../shared/resilience/mod.ts";
-import { countedConnection, TestDatabase, thrownBy } from "./support.ts";
+import { countedConnection, loneExecutor, TestDatabase, thrownBy } from "./support.ts";
 
 const QUICK = "select $1::int as n, pg_backend_pid() as pid";
 
 /** Makes a statement known as a quick one on the only connection of a manager. */
 async function learn(manager: PostgresConnectionManager, text: string, values: unknown[] = []): Promise<void> {
-  for (let time = 0; time < 3; time++) await manager.query(text, values);
+  for (let time = 0; time < 20; time++) await manager.query(text, values);
 }
 
 Deno.test("statements that share a connection", async (t) => {
@@ -29,6 +21,11 @@ Deno.test("statements that share a connection", async (t) => {
   const admin = database.manager();
   await admin.query("create table gate (n int)");
   await admin.query("insert into gate values (0)");
+  // By its text it only reads, and it waits for whoever holds the row.
+  const held = "select touch()";
+  await admin.query(
+    "create function touch() returns void language plpgsql as $$ begin update gate set n = n + 1; end $$",
+  );
   const one = () => database.manager({ maxConnections: 1 });
 
   await t.step("many go out on few connections, and each gets its own answer", async () => {
@@ -91,7 +88,6 @@ Deno.test("statements that share a connection", async (t) => {
   await t.step("a transaction has the connection alone", async () => {
     const manager = one();
     await learn(manager, QUICK, [1]);
-    const held = "update gate set n = n + 1";
     await learn(manager, held);
     await admin.transaction(async (tx) => {
       await tx.query("select from gate for update");
@@ -114,7 +110,6 @@ Deno.test("statements that share a connection", async (t) => {
 
   await t.step("a cancel request hits its own statement, and what it hits besides is sent again", async () => {
     const manager = one();
-    const held = "update gate set n = n + 1";
     await learn(manager, held);
     await learn(manager, QUICK, [1]);
     await admin.query("update gate set n = 0");
@@ -130,13 +125,7 @@ Deno.test("statements that share a connection", async (t) => {
   });
 
   await t.step("a cancel request that comes late hits the next one, which is sent again", async () => {
-    const config = parsePostgresConfig({ ...database.options(), maxConnections: 1, minConnections: 0 });
-    const gate = new ConnectGate(systemClock);
-    const factory = new SessionFactory(config, gate, new PoolerDetector(config), systemClock);
-    const pool = new ResourcePool(factory, poolOptions(config));
-    const deadlines = new Deadlines(systemClock);
     const next = "select pg_sleep($1), $2::int as n";
-    const held = "update gate set n = n + 1";
     const lock = await admin.lease();
     let sent = false;
     /** Passes a request on once its own statement is over and the next one runs. */
@@ -147,19 +136,8 @@ Deno.test("statements that share a connection", async (t) => {
       await admin.query("select pg_cancel_backend($1)", [processId]);
       return sent = true;
     };
-    const executor = new Executor({
-      pool,
-      sharing: new Sharing(pool),
-      runner: {
-        clock: systemClock,
-        deadlines,
-        cancelTimeoutMs: 5_000,
-        requestCancel: (backend) => ({ passedOn: late(backend), giveUp: () => {} }),
-      },
-      queryTimeoutMs: 30_000,
-      trustedLogin: undefined,
-      owner: { ended: () => {}, report: () => {}, nowEpochMs: Date.now },
-    });
+    await using lone = loneExecutor(database, late);
+    const { executor } = lone;
     for (let time = 0; time < 3; time++) {
       await executor.query(held);
       await executor.query(next, [0, 0]);
@@ -171,13 +149,10 @@ Deno.test("statements that share a connection", async (t) => {
     assertEquals((await first).rowCount, 1);
     assertEquals([(await second).rows[0]?.["n"], sent], [7, true]);
     lock.release();
-    deadlines.stop();
-    await pool.shutdown();
   });
 
-  await t.step("one that is given up while others are before it does not hit them", async () => {
+  await t.step("one that is given up while others are before it does not wait for them, nor hit them", async () => {
     const manager = one();
-    const held = "update gate set n = n + 1";
     await learn(manager, held);
     await learn(manager, QUICK, [1]);
     await admin.query("update gate set n = 0");
@@ -185,23 +160,72 @@ Deno.test("statements that share a connection", async (t) => {
     await admin.transaction(async (tx) => {
       await tx.query("select from gate for update");
       const before = manager.query(held);
-      const mine = manager.query(QUICK, [5], { signal: given.signal })
-        .then(({ rows }) => rows[0]?.["n"], (error) => error.message);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      given.abort(new Error("mine"));
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      const aborted = manager.query(QUICK, [5], { signal: given.signal });
+      const late = manager.query(QUICK, [6], { timeoutMs: 20 });
+      const after = manager.query(QUICK, [7]);
+      setTimeout(() => given.abort(new RangeError("mine")), 10);
+      await thrownBy(() => aborted, RangeError);
+      await thrownBy(() => late, QueryTimeoutError);
       await tx.commit();
       assertEquals((await before).rowCount, 1);
-      // It was through before anything could be cancelled, or was cancelled itself.
-      const outcome = await mine;
-      assert(outcome === 5 || outcome === "mine", String(outcome));
+      assertEquals((await after).rows[0]?.["n"], 7);
     });
     assertEquals((await admin.query("select n from gate")).rows, [{ n: 1 }]);
+    const { activeConnections, totalCreated } = manager.getStats();
+    assertEquals([activeConnections, totalCreated], [0, 1]);
   });
+
+  await t.step("who wants a connection alone waits for those on it no longer than for a connection", async () => {
+    const manager = one();
+    await learn(manager, held);
+    await learn(manager, QUICK, [1]);
+    await admin.transaction(async (tx) => {
+      await tx.query("select from gate for update");
+      const before = manager.query(held);
+      const given = new AbortController();
+      const waiting = [
+        manager.lease({ acquireTimeoutMs: 30 }),
+        manager.query("select 'unknown'", [], { acquireTimeoutMs: 30 }),
+        manager.transaction((own) => own.query("select 1"), { signal: given.signal, acquireTimeoutMs: 5_000 }),
+      ];
+      // The first of those who wait is given a connection that is not empty.
+      const behind = manager.query(QUICK, [1]);
+      setTimeout(() => given.abort(new Error("mine")), 60);
+      const outcomes = await Promise.allSettled(waiting);
+      assertEquals(outcomes.map((outcome) => outcome.status === "rejected" && outcome.reason.code), [
+        "ACQUIRE_TIMEOUT",
+        "ACQUIRE_TIMEOUT",
+        "ACQUIRE_ABORTED",
+      ]);
+      await tx.commit();
+      await Promise.all([before, behind]);
+    });
+    assertEquals(manager.getStats().activeConnections, 0);
+    assertEquals((await manager.query(QUICK, [3])).rows[0]?.["n"], 3);
+  });
+
+  await t.step(
+    "what does more than read goes alone, and so does everything where sharing is switched off",
+    async () => {
+      const writes = one();
+      const insert = "insert into gate select 0 from gate where false";
+      const alone = database.manager({ maxConnections: 1, maxStatementsInFlight: 1 });
+      for (const [manager, text] of [[writes, insert], [alone, "select 1"]] as const) {
+        await learn(manager, text);
+        const running = Array.from({ length: 10 }, () => manager.query(text));
+        assertEquals(manager.getStats().waitingForConnection, 9);
+        await Promise.all(running);
+      }
+      const shared = one();
+      await learn(shared, "select 1");
+      const running = Array.from({ length: 3 }, () => shared.query("select 1"));
+      assertEquals(shared.getStats().waitingForConnection, 0);
+      await Promise.all(running);
+    },
+  );
 
   await t.step("when the connection breaks, each learns that its effect is unknown, and no place is lost", async () => {
     const manager = one();
-    const held = "update gate set n = n + 1";
     await learn(manager, held);
     await learn(manager, QUICK, [1]);
     await admin.transaction(async (tx) => {
@@ -224,7 +248,6 @@ Deno.test("statements that share a connection", async (t) => {
 
   await t.step("a shutdown lets them finish", async () => {
     const manager = one();
-    const held = "update gate set n = n + 1";
     await learn(manager, held);
     await learn(manager, QUICK, [1]);
     const lock = await admin.lease();

@@ -7,7 +7,19 @@ import postgres from "postgres";
 import { generateKeys } from "../../local/keys.ts";
 import { type LocalPostgres, startPostgres } from "../../local/postgres/mod.ts";
 import { prepareDatabase } from "../../local/postgres/roles.ts";
-import { type PostgresConfig, PostgresConnectionManager } from "../../shared/postgres/mod.ts";
+import { ResourcePool } from "../../shared/pool/mod.ts";
+import type { Backend } from "../../shared/postgres/cancel.ts";
+import { parsePostgresConfig, poolOptions } from "../../shared/postgres/config.ts";
+import { ConnectGate } from "../../shared/postgres/connect_gate.ts";
+import { Deadlines } from "../../shared/postgres/deadlines.ts";
+import { Executor } from "../../shared/postgres/executor.ts";
+import { type PostgresConfig, PostgresConnection, PostgresConnectionManager } from "../../shared/postgres/mod.ts";
+import { PoolerDetector } from "../../shared/postgres/pooler.ts";
+import { SessionFactory } from "../../shared/postgres/session_factory.ts";
+import { leaseSession } from "../../shared/postgres/session_lease.ts";
+import { Sharing } from "../../shared/postgres/sharing.ts";
+import type { RunnerSettings } from "../../shared/postgres/statement_runner.ts";
+import { systemClock } from "../../shared/resilience/mod.ts";
 
 /** Who logs in. */
 export type Login = "superuser" | "authenticator" | "postgres";
@@ -70,6 +82,49 @@ export async function thrownBy<E extends Error>(
     throw error;
   }
   throw new Error(`nothing was thrown where a ${kind.name} was expected`);
+}
+
+/** An executor on one connection, with cancel requests of the test's own. */
+export interface LoneExecutor extends AsyncDisposable {
+  readonly executor: Executor;
+  /** Takes its connection. */
+  lease(): Promise<PostgresConnection>;
+}
+
+/**
+ * Makes an executor on one connection.
+ *
+ * @param pass Passes a cancel request on, whenever it likes; resolves to whether it came through.
+ */
+export function loneExecutor(database: TestDatabase, pass: (backend: Backend) => Promise<boolean>): LoneExecutor {
+  const config = parsePostgresConfig({ ...database.options(), maxConnections: 1, minConnections: 0 });
+  const factory = new SessionFactory(config, new ConnectGate(systemClock), new PoolerDetector(config), systemClock);
+  const pool = new ResourcePool(factory, poolOptions(config));
+  const deadlines = new Deadlines(systemClock);
+  const runner: RunnerSettings = {
+    clock: systemClock,
+    deadlines,
+    cancelTimeoutMs: 5_000,
+    requestCancel: (backend) => ({ passedOn: pass(backend), giveUp: () => {} }),
+  };
+  const queryTimeoutMs = 30_000;
+  const executor = new Executor({
+    pool,
+    sharing: new Sharing(pool),
+    runner,
+    queryTimeoutMs,
+    trustedLogin: undefined,
+    owner: { ended: () => {}, report: () => {}, nowEpochMs: Date.now },
+  });
+  return {
+    executor,
+    lease: async () =>
+      new PostgresConnection(await leaseSession(pool, {}, systemClock), executor, runner, queryTimeoutMs),
+    async [Symbol.asyncDispose]() {
+      deadlines.stop();
+      await pool.shutdown();
+    },
+  };
 }
 
 /** The claims of a user. */

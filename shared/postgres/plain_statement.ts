@@ -1,0 +1,83 @@
+/**
+ * Statements for nobody in particular, each a transaction of its own.
+ *
+ * @module
+ */
+import type { ResourcePool } from "../pool/mod.ts";
+import { TransactionOpenError } from "./errors.ts";
+import type { QueryOptions } from "./query_options.ts";
+import type { QueryResult, Statement } from "./query_result.ts";
+import type { Session } from "./session.ts";
+import { emptied, leaseShared } from "./session_lease.ts";
+import { mayLeaveState } from "./session_state.ts";
+import type { Sharing } from "./sharing.ts";
+import { type Bounds, type RunnerSettings, StatementRunner } from "./statement_runner.ts";
+
+/** What statements that share connections run on. */
+export interface SharedParts {
+  readonly pool: ResourcePool<Session>;
+  readonly sharing: Sharing;
+  readonly runner: RunnerSettings;
+}
+
+/** One statement, perhaps behind others on the same connection. */
+export async function runShared(
+  { pool, sharing, runner: settings }: SharedParts,
+  statement: Statement,
+  bounds: Bounds,
+  options: QueryOptions,
+): Promise<QueryResult> {
+  for (;;) {
+    bounds.signal?.throwIfAborted();
+    const free = sharing.tryLease(options.lane);
+    const since = free ? 0 : settings.clock.now();
+    const lease = free ?? await leaseShared(pool, options);
+    const { resource: session } = lease;
+    const most = session.statements.mostInFlight(statement.text);
+    if (most === 1 && !session.quiet) await emptied(lease, pool, options, settings.clock, since);
+    session.used = true;
+    if (most === 1) session.dirty ||= mayLeaveState(statement.text);
+    const running = session.start([statement], most > 1);
+    if (most > 1) sharing.offer(lease, session, most, free === undefined);
+    const runner = new StatementRunner(session, settings);
+    try {
+      return only(await runner.follow(running, bounds, most > 1));
+    } catch (error) {
+      // By now the connection may be another one's: it is sent again on whichever comes.
+      if (!running.mayRepeat(error)) throw error;
+    } finally {
+      if (runner.ending) void runner.ended().then(() => sharing.end(lease, session));
+      else sharing.end(lease, session);
+    }
+  }
+}
+
+/**
+ * Runs a statement for nobody in particular on a connection that its holder has alone.
+ *
+ * @throws {TransactionOpenError} while a transaction is open on it.
+ */
+export async function runPlain(
+  session: Session,
+  settings: RunnerSettings,
+  statement: Statement,
+  bounds: Bounds,
+): Promise<QueryResult> {
+  if (session.inTransaction) throw new TransactionOpenError();
+  session.used = true;
+  session.dirty ||= mayLeaveState(statement.text);
+  for (;;) {
+    bounds.signal?.throwIfAborted();
+    const running = session.start([statement]);
+    try {
+      return only(await new StatementRunner(session, settings).follow(running, bounds));
+    } catch (error) {
+      if (!running.mayRepeat(error) || session.status !== "idle") throw error;
+    }
+  }
+}
+
+function only([result]: readonly QueryResult[]): QueryResult {
+  if (!result) throw new Error("a statement was answered without a result");
+  return result;
+}

@@ -1,0 +1,264 @@
+/** Giving up, trying again and misusing a transaction. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  PostgresConnectionManager,
+  QueryTimeoutError,
+  StatementError,
+  TransactionEndedError,
+  TransactionOpenError,
+  TransactionTimeoutError,
+} from "../../shared/postgres/mod.ts";
+import { TcpProxy } from "../support/tcp_proxy.ts";
+import { claimsOf, loneExecutor, TestDatabase, thrownBy } from "./support.ts";
+
+const USER = "7a1d6f3e-0c4b-4e52-9f0a-1b6b1c2d3e04";
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** An error with the SQLSTATE of a serialization failure. */
+const conflict = () => Object.assign(new Error("another one was in the way"), { code: "40001" });
+
+Deno.test("the limits of transactions", async (t) => {
+  await using database = await TestDatabase.start();
+  const admin = database.manager();
+  await admin.query("create table number (n int)");
+  const one = () => database.manager({ maxConnections: 1 });
+  const numbers = async (manager: PostgresConnectionManager = admin) =>
+    (await manager.query("select n from number order by n")).rows.map(({ n }) => n);
+  const empty = () => admin.query("truncate number");
+
+  await t.step("giving up cancels what runs, whatever was given up behind it before", async () => {
+    const manager = one();
+    const given = new AbortController();
+    const started = performance.now();
+    const work = manager.transaction(
+      (tx) => Promise.all([tx.query("select pg_sleep(10)"), tx.query("select 1", [], { timeoutMs: 20 })]),
+      { signal: given.signal },
+    );
+    setTimeout(() => given.abort(new RangeError("mine")), 60);
+    await thrownBy(() => work, RangeError);
+    assert(performance.now() - started < 2_000, "it ran to its end");
+    assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
+    assertEquals(manager.getStats().totalCreated, 1);
+  });
+
+  await t.step("a nested one that fails cancels its own statement, and the outer one goes on", async () => {
+    const manager = one();
+    const started = performance.now();
+    let late: Promise<unknown> = Promise.resolve();
+    await manager.transaction(async (tx) => {
+      await tx.query("insert into number values (1)");
+      await thrownBy(() =>
+        tx.transaction((nested) =>
+          nested.transaction(async (inner) => {
+            await inner.query("insert into number values (2)");
+            late = inner.query("select pg_sleep(10)").catch((error) => error);
+            await pause(20);
+            throw new RangeError("inner");
+          })
+        ), RangeError);
+      await tx.query("insert into number values (3)");
+    });
+    assert(performance.now() - started < 2_000, "it ran to its end");
+    assert(await late instanceof TransactionEndedError);
+    assertEquals([await numbers(manager), manager.getStats().totalCreated], [[1, 3], 1]);
+    await empty();
+  });
+
+  await t.step("a cancel request that comes late, for a statement nobody waited for, hits nobody else", async () => {
+    let sent = false;
+    await using lone = loneExecutor(database, async ({ processId }) => {
+      await pause(150);
+      await admin.query("select pg_cancel_backend($1)", [processId]);
+      return sent = true;
+    });
+    await using connection = await lone.lease();
+    await connection.transaction(async (tx) => {
+      await tx.query("insert into number values (1)");
+      // It is through by itself before the request comes.
+      tx.query("select pg_sleep(0.06)", [], { timeoutMs: 30 }).catch(() => {});
+      await pause(40);
+    });
+    assertEquals(await numbers(), [1]);
+    await connection.transaction((tx) => tx.query("select pg_sleep(0.2)"));
+    assertEquals(sent, true);
+    await empty();
+  });
+
+  await t.step("a cancel request that came too early is sent again", async () => {
+    let requests = 0;
+    await using lone = loneExecutor(database, async ({ processId }) => {
+      if (++requests > 2) await admin.query("select pg_cancel_backend($1)", [processId]);
+      return true;
+    });
+    const started = performance.now();
+    await thrownBy(() => lone.executor.query("select pg_sleep(20)", [], { timeoutMs: 20 }), QueryTimeoutError);
+    assert(performance.now() - started < 3_000, "it went on");
+    assertEquals((await lone.executor.query("select 1 as n")).rows, [{ n: 1 }]);
+  });
+
+  await t.step("whoever gives up while the connection becomes theirs runs nothing", async () => {
+    const { host, port } = database.options();
+    await using proxy = await TcpProxy.start({ host, port });
+    const text = "select nextval('begun'), pg_sleep(20)";
+    await admin.query("create sequence begun");
+    await admin.query("grant usage on sequence begun to authenticated");
+    for (const form of ["query", "list", "function"]) {
+      const manager = database.manager(
+        { port: proxy.port, maxConnections: 1, cancelTimeoutMs: 5_000 },
+        "authenticator",
+      );
+      (await manager.lease()).release();
+      // A cancel request takes longer than the question it is for.
+      proxy.latencyMs = 30;
+      const given = new AbortController();
+      const { signal } = given;
+      setTimeout(() => given.abort(new RangeError("mine")), 15);
+      const queries = manager.as(claimsOf(USER));
+      const started = performance.now();
+      await thrownBy(() => {
+        if (form === "query") return queries.query(text, [], { signal });
+        if (form === "list") return queries.transaction([{ query: text }], { signal });
+        return queries.transaction((tx) => tx.query(text), { signal });
+      }, RangeError);
+      assert(performance.now() - started < 2_000, `${form} took ${performance.now() - started} ms`);
+      proxy.latencyMs = 0;
+      assertEquals((await admin.query("select is_called from begun")).rows, [{ is_called: false }]);
+    }
+  });
+
+  await t.step("timeoutMs bounds all attempts together, and is the figure that is shown", async () => {
+    const manager = one();
+    const started = performance.now();
+    const error = await thrownBy(() =>
+      manager.transaction(async (tx) => {
+        await tx.query("select 1");
+        await pause(40);
+        throw conflict();
+      }, { retries: 100, timeoutMs: 200 }), Error);
+    assert(performance.now() - started < 1_500, `it took ${performance.now() - started} ms`);
+    // It was over in the middle of an attempt, or between two of them.
+    assert(error instanceof TransactionTimeoutError || error.message === conflict().message, error.message);
+    if (error instanceof TransactionTimeoutError) assertStringIncludes(error.message, " 200 ms");
+  });
+
+  await t.step("what was committed is not run again, whatever is thrown after that", async () => {
+    const manager = one();
+    await thrownBy(() =>
+      manager.transaction(async (tx) => {
+        await tx.query("insert into number values (1)");
+        await tx.commit();
+        throw conflict();
+      }, { retries: 3 }), Error);
+    assertEquals(await numbers(), [1]);
+    await empty();
+  });
+
+  await t.step("a conflict is tried again though the function kept it back", async () => {
+    const manager = one();
+    let runs = 0;
+    const result = await manager.transaction(async (tx) => {
+      runs++;
+      const text = runs < 3 ? "do $$ begin raise 'conflict' using errcode = '40001'; end $$" : "select 1";
+      await tx.query(text).catch(() => {});
+      return "through";
+    }, { retries: 3 });
+    assertEquals([result, runs], ["through", 3]);
+  });
+
+  await t.step("a conflict at COMMIT is tried again, with a transaction of its own each time", async () => {
+    const manager = one();
+    await admin.query("create sequence attempt");
+    await admin.query(
+      "create function conflicts() returns trigger language plpgsql as $$ begin " +
+        "if nextval('attempt') < 3 then raise 'conflict' using errcode = '40P01'; end if; return null; end $$",
+    );
+    await admin.query(
+      "create constraint trigger late after insert on number deferrable initially deferred " +
+        "for each row execute function conflicts()",
+    );
+    const lists = [
+      () => manager.transaction([{ query: "insert into number values (1)" }], { retries: 5 }),
+      () => manager.transaction((tx) => tx.query("insert into number values (2)"), { retries: 5 }),
+    ];
+    for (const list of lists) {
+      await admin.query("alter sequence attempt restart");
+      await list();
+    }
+    assertEquals(await numbers(), [1, 2]);
+    await admin.query("drop trigger late on number");
+    await empty();
+  });
+
+  await t.step("a connection has one transaction at a time, and nothing beside it", async () => {
+    await using connection = await admin.lease();
+    await connection.transaction(async (tx) => {
+      await tx.query("insert into number values (1)");
+      await thrownBy(() => connection.transaction(() => {}), TransactionOpenError);
+      await thrownBy(() => connection.query("insert into number values (2)"), TransactionOpenError);
+      await tx.rollback();
+    });
+    await connection.query("begin");
+    await connection.query("insert into number values (3)");
+    await thrownBy(() => connection.transaction(() => {}), TransactionOpenError);
+    await connection.query("rollback");
+    await connection.transaction((tx) => tx.query("insert into number values (4)"));
+    assertEquals(await numbers(), [4]);
+    await empty();
+  });
+
+  await t.step("one that was given up before it began does not begin", async () => {
+    await using connection = await admin.lease();
+    let began = false;
+    const signal = AbortSignal.abort(new RangeError("mine"));
+    const begin = () => {
+      began = true;
+    };
+    await thrownBy(() => connection.transaction(begin, { signal }), RangeError);
+    await thrownBy(() => admin.transaction(begin, { signal, retries: 3 }), Error);
+    assertEquals(began, false);
+  });
+
+  await t.step("what is no list of statements is refused by name, and costs no connection", async () => {
+    const lists: unknown[] = [
+      null,
+      undefined,
+      "select 1",
+      {},
+      [null],
+      ["select 1"],
+      [{ query: "insert into number values (1)" }, {}],
+      [{ query: "insert into number values (1)" }, { query: 5 }],
+      [{ query: "insert into number values (1)" }, { query: "select 1", values: "ab" }],
+      Object.assign(new Array<unknown>(2), { 0: { query: "insert into number values (1)" } }),
+    ];
+    for (const list of lists) {
+      await thrownBy(() => admin.transaction(list as []), StatementError);
+    }
+    assertEquals([await numbers(), admin.getStats().activeConnections], [[], 0]);
+  });
+
+  await t.step("a connection that goes silent does not outlast timeoutMs while it becomes the caller's", async () => {
+    const { host, port } = database.options();
+    await using proxy = await TcpProxy.start({ host, port });
+    const connect = () => database.manager({ port: proxy.port, maxConnections: 1 }, "authenticator");
+    const work = [
+      (manager: PostgresConnectionManager) => manager.as(claimsOf(USER)).query("select 1", [], { timeoutMs: 50 }),
+      (manager: PostgresConnectionManager) =>
+        manager.as(claimsOf(USER)).transaction((tx) => tx.query("select 1"), { timeoutMs: 50 }),
+    ];
+    for (const run of work) {
+      // What was used for nobody is cleared first; a new one's login role is looked at first.
+      for (const used of [true, false]) {
+        const manager = connect();
+        if (used) await manager.query("select 1");
+        else (await manager.lease()).release();
+        proxy.stall();
+        const started = performance.now();
+        await thrownBy(() => run(manager), Error);
+        assert(performance.now() - started < 2_500, `it took ${performance.now() - started} ms`);
+        proxy.resume();
+        assertEquals((await manager.as(claimsOf(USER)).query("select 1 as n")).rows, [{ n: 1 }]);
+      }
+    }
+  });
+});
