@@ -174,9 +174,9 @@ const { createTimeoutMs: _shape, ...coreShape } = poolConfigShape;
 export const postgresConfigShape = {
   ...coreShape,
   host: lazySchema(() => {
-    const error = "must be one host name, address or folder of a Unix socket";
-    // A list, as libpq takes one, would be looked up as a name.
-    return z.string({ error }).regex(/^(\/[^\0]*|[^\s\0,/]+)$/, { error });
+    const error = "must be one host name, address or folder of a Unix socket, without a port";
+    // A list, as libpq takes one, would be looked up as a name, and so would a name with a port.
+    return z.string({ error }).regex(/^(\/[^\0]*|[^\s\0,/:]+|[\da-f:.]*:[\da-f:.]+(%[^\s\0,/]+)?)$/i, { error });
   }),
   port: whole(1, 65_535),
   database: text("must be the name of a database"),

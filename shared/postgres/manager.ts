@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type PoolLimits, type PoolRuntime, type PoolStats, ResourcePool } from "../pool/mod.ts";
+import { PoolClosedError, type PoolLimits, type PoolRuntime, type PoolStats, ResourcePool } from "../pool/mod.ts";
 import { classifyFailure, type Clock, systemClock } from "../resilience/mod.ts";
 import { type ExecuteOptions, retryTransient } from "./attempts.ts";
 import { ActingCaller, type Caller } from "./caller.ts";
@@ -284,8 +284,8 @@ export class PostgresConnectionManager implements PostgresQueries, AsyncDisposab
     let told: unknown;
     this.#pool.on("error", ({ error, source }) => {
       if (source === "create" && classifyFailure(error) !== "permanent") this.#health.down();
-      // One attempt to connect fails for all who wait for it.
-      if (source === "create" && error === told) return;
+      // One attempt to connect fails for all who wait for it; a shutdown that ends one is no trouble.
+      if (source === "create" && (error === told || error instanceof PoolClosedError)) return;
       told = error;
       this.#hub.emit("error", error instanceof Error ? error : new Error(String(error)));
     });

@@ -51,6 +51,12 @@ Deno.test("Postgres options: every bad one is listed, and none is shown that may
   assert(!error.message.includes("hunter2"), error.message);
   assertThrows(() => parsePostgresConfig({ maxConnections: 2, minConnections: 3 }), ConfigError, "minConnections");
   assertEquals(parsePostgresConfig({ maxConnections: 2 }).minConnections, 2);
+  for (const host of ["localhost:5432", "a,b", "[::1]", "a b", "postgres://h/d", "fe80::1,h"]) {
+    assertThrows(() => parsePostgresConfig({ host }), ConfigError, "must be one host name", host);
+  }
+  for (const host of ["h", "a.b.c", "10.0.0.1", "::1", "2001:DB8::1", "::ffff:10.0.0.1", "fe80::1%eth0", "/run/pg"]) {
+    assertEquals(parsePostgresConfig({ host }).host, host);
+  }
 });
 
 Deno.test("Postgres environment: every variable of the specification, and its POSTGRES_ twin", () => {

@@ -258,44 +258,4 @@ Deno.test("the manager", async (t) => {
     await defaults.shutdown(0);
     await thrownBy(() => defaults.getPool("admin").query("select 1"), PoolClosedError);
   });
-
-  await t.step("shutdown refuses at once, lets work finish, and cuts what does not", async () => {
-    const manager = database.manager({ maxConnections: 2 });
-    const finishing = manager.query("select pg_sleep(0.1), 1 as n");
-    const text = "select pg_sleep(22)";
-    const cut = thrownBy(() => manager.query(text), Error);
-    await until(async () => await running(admin, text) === 1, "it runs");
-    const over = manager.shutdown(300);
-    await thrownBy(() => manager.query("select 1"), PoolClosedError);
-    assertEquals((await finishing).rows[0]?.["n"], 1);
-    await over;
-    await cut;
-    await until(async () => await running(admin, text) === 0, "it was cancelled at the server");
-    await manager.shutdown();
-    assertEquals(manager.getStats().totalConnections, 0);
-  });
-
-  await t.step("a server that comes back is used again within a second, and it is told", async () => {
-    const manager = database.manager({ maxConnections: 4, minConnections: 2, acquireTimeoutMs: 10_000 });
-    const watcher = database.manager({ acquireTimeoutMs: 100, healthCheckIntervalMs: 20 });
-    const failures: Error[] = [];
-    const checks: PostgresHealth[] = [];
-    const recoveries: number[] = [];
-    watcher.on("healthCheckFailed", (error) => failures.push(error));
-    watcher.on("healthCheck", (health) => checks.push(health));
-    watcher.on("recovered", ({ downMs }) => recoveries.push(downMs));
-    await Promise.all([manager.query("select 1"), watcher.query("select 1")]);
-    await database.server.kill();
-    const during = manager.query("select 1 as n").then(({ rows }) => rows, (error) => error);
-    await until(() => failures.length > 0, "it is seen");
-    assertStrictEquals(checks.find(({ healthy }) => !healthy)?.error, failures[0]);
-    await pause(1_000);
-    await database.server.start();
-    const back = performance.now();
-    assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
-    assert(performance.now() - back < 1_000, `it took ${performance.now() - back} ms`);
-    await during;
-    await until(() => recoveries.length > 0, "it is told");
-    assert((recoveries[0] ?? 0) >= 900, String(recoveries));
-  });
 });
