@@ -21,13 +21,13 @@ export type Verdict =
   | { readonly auth: AuthResult; readonly error: null }
   | { readonly auth: null; readonly error: AuthError };
 
-/** Verifies the credentials of a request. */
+/** Verifies the credentials of a request: at once where they are remembered. */
 export interface Authenticate {
   /**
    * @param patience Waits for a fetch of keys. Default: for as long as it takes.
    * @throws what `patience` throws, and nothing else.
    */
-  (request: Request, patience?: Patience): Promise<Verdict>;
+  (request: Request, patience?: Patience): Verdict | Promise<Verdict>;
   /** Forgets every remembered token, where memory is short. */
   forget(): void;
 }
@@ -124,16 +124,15 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
 
   const isCurrent = (by: VerifiedWith) => by === secret || by === (source ? source.fresh : inline);
 
-  async function recallOrVerify(request: Request, token: string, patience: Patience): Promise<Verified> {
-    const auth = memory.on ? memory.recall(token, isCurrent) : undefined;
-    if (auth === undefined) return await verify(request, token, patience);
-    return { verdict: await earlierMatch(request) ?? { auth, error: null } };
-  }
-
-  async function authenticate(request: Request, patience: Patience = waitEndlessly): Promise<Verdict> {
-    const { token } = extractCredentials(request);
-    if (token === null || userMode < 0) return await withLibrary(request, modes);
-    const { verdict, verifiedWith } = await recallOrVerify(request, token, patience);
+  async function judge(
+    request: Request,
+    token: string,
+    known: AuthResult | undefined,
+    patience: Patience,
+  ): Promise<Verdict> {
+    const { verdict, verifiedWith }: Verified = known
+      ? { verdict: await earlierMatch(request) ?? { auth: known, error: null } }
+      : await verify(request, token, patience);
     const { auth } = verdict;
     if (auth?.authMode !== "user") return verdict;
     const failure = userTokenFailure(auth.jwtClaims ?? {}, roles, now());
@@ -141,6 +140,14 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     deepFreeze(auth);
     if (memory.on && verifiedWith) memory.remember(token, verifiedWith, auth, Number(auth.jwtClaims?.exp) * 1_000);
     return verdict;
+  }
+
+  function authenticate(request: Request, patience: Patience = waitEndlessly): Verdict | Promise<Verdict> {
+    const { token } = extractCredentials(request);
+    if (token === null || userMode < 0) return withLibrary(request, modes);
+    const known = memory.on ? memory.recall(token, isCurrent) : undefined;
+    const good = known && userMode === 0 && !userTokenFailure(known.jwtClaims ?? {}, roles, now());
+    return good ? { auth: known, error: null } : judge(request, token, known, patience);
   }
 
   return Object.assign(authenticate, { forget: () => memory.forget() });

@@ -4,7 +4,7 @@
  * @module
  */
 import { PoolError } from "../pool/mod.ts";
-import type { Clock, Timer } from "../resilience/mod.ts";
+import type { Timeouts, Timer } from "../resilience/mod.ts";
 
 /** A request was not answered by its deadline; what it did on the pools has been ended. */
 export class DeadlineExceededError extends PoolError {
@@ -19,37 +19,36 @@ export class DeadlineExceededError extends PoolError {
 
 /** The deadline of one request. Its timer keeps no isolate alive. */
 export class Deadline {
-  readonly #clock: Clock;
-  readonly #atMs: number;
-  readonly #deadlineMs: number;
-  #timer: Timer | undefined = undefined;
+  readonly #timeout: Timer;
+  #exceeded: DeadlineExceededError | undefined = undefined;
+  #onExceeded: ((error: DeadlineExceededError) => void) | undefined = undefined;
 
-  /** Begins the request's time. */
-  constructor(clock: Clock, deadlineMs: number) {
-    this.#clock = clock;
-    this.#deadlineMs = deadlineMs;
-    this.#atMs = clock.now() + deadlineMs;
+  /** Begins the request's time, one of a handler's `timeouts`. */
+  constructor(timeouts: Timeouts) {
+    this.#timeout = timeouts.start(() => {
+      this.#exceeded = new DeadlineExceededError(timeouts.delayMs);
+      this.#onExceeded?.(this.#exceeded);
+    });
   }
 
   /**
    * What `work` settles as, or the rejection of the deadline, where that comes first. One wait at a time.
    *
-   * @param onExceeded Told of it before whoever awaits is.
+   * @param onExceeded Told of it before whoever awaits is; also later, once `work` has settled, until {@linkcode cancel}.
    */
   race<T>(work: PromiseLike<T>, onExceeded: (error: DeadlineExceededError) => void): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#timer?.cancel();
-      this.#timer = this.#clock.setTimer(() => {
-        const error = new DeadlineExceededError(this.#deadlineMs);
+      this.#onExceeded = (error) => {
         onExceeded(error);
         reject(error);
-      }, this.#atMs - this.#clock.now());
+      };
+      if (this.#exceeded) this.#onExceeded(this.#exceeded);
       work.then(resolve, reject);
     });
   }
 
   /** There is nothing left that it could end. */
   cancel(): void {
-    this.#timer?.cancel();
+    this.#timeout.cancel();
   }
 }

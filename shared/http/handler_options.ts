@@ -4,6 +4,7 @@
  * @module
  */
 import type { AuthModeWithKey, ErrorResponseConfig } from "@supabase/server";
+import { type Clock, Timeouts } from "../resilience/mod.ts";
 import { parseHandlerSettings } from "../services/mod.ts";
 import type { Authenticate } from "./authenticate.ts";
 import type { CorsOption } from "./cors.ts";
@@ -65,8 +66,8 @@ export type PooledHandler<Database> = (
 export interface Prepared<Database> {
   readonly runtime: Runtime<Database>;
   readonly authenticate: Authenticate;
-  /** How long a request may take, in ms. */
-  readonly deadlineMs: number;
+  /** The deadlines of its requests. */
+  readonly deadlines: Timeouts;
   /** What no line of the log may show. */
   readonly secrets: readonly string[];
 }
@@ -75,6 +76,7 @@ export interface Prepared<Database> {
 export function prepare<Database>(
   options: PooledSupabaseOptions<Database>,
   runtime: Runtime<Database>,
+  clock: Clock,
 ): Prepared<Database> {
   const { auth = options.allow ?? "user", audience, issuer } = options;
   const { environment, service } = runtime;
@@ -87,7 +89,7 @@ export function prepare<Database>(
   runtime.life?.onMemoryLow(() => authenticate.forget());
   return {
     runtime,
-    deadlineMs,
+    deadlines: new Timeouts(clock, deadlineMs),
     authenticate,
     secrets: [...Object.values(environment.secretKeys), ...(jwtSecret === undefined ? [] : [jwtSecret])],
   };

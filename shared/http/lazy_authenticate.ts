@@ -26,9 +26,9 @@ export function createLazyAuthenticate(options: AuthenticateOptions): Authentica
     return authenticate = createAuthenticate(rules);
   }
 
-  function check(request: Request, patience?: Patience): Promise<Verdict> {
+  function check(request: Request, patience?: Patience): Verdict | Promise<Verdict> {
     // It matches every request, and the first match wins.
-    if (first === "none") return Promise.resolve(ANYBODY);
+    if (first === "none") return ANYBODY;
     if (authenticate !== undefined) return authenticate(request, patience);
     loading ??= load();
     return loading.then((loaded) => loaded(request, patience));

@@ -35,7 +35,6 @@ export function patienceOf(request: Request, deadline: Deadline): Patience {
       return await deadline.race(Promise.race([work, left.promise]), () => {});
     } finally {
       signal.removeEventListener("abort", leave);
-      deadline.cancel();
     }
   };
 }

@@ -7,6 +7,7 @@ import type { AuthError } from "@supabase/server";
 import { PoolError } from "../pool/mod.ts";
 import { type Clock, systemClock } from "../resilience/mod.ts";
 import { IdentityError } from "../supabase/mod.ts";
+import type { Verdict } from "./authenticate.ts";
 import { checkOptions } from "./check_options.ts";
 import { createCors } from "./cors.ts";
 import { Deadline } from "./deadline.ts";
@@ -92,18 +93,28 @@ export function createRequestHandler<Database>(
   }
 
   async function answer(request: Request, handler: PooledHandler<Database>, timing: Timing): Promise<Response> {
-    const { runtime, authenticate, deadlineMs } = prepared ??= prepare(options, ofHandler());
-    const deadline = new Deadline(clock, deadlineMs);
+    const { runtime, authenticate, deadlines } = prepared ??= prepare(options, ofHandler(), clock);
     if (health && request.url.includes("/health/pool") && isHealthPath(new URL(request.url).pathname)) {
       return await answerHealth(request, runtime as Runtime<never>);
     }
     if (runtime.environment.secretKey === undefined) await loadMissingSecretKey();
-    const onOver = runtime.life?.enter() ?? (() => {});
+    const leave = runtime.life?.enter();
+    const deadline = new Deadline(deadlines);
+    const onOver = () => {
+      deadline.cancel();
+      leave?.();
+    };
     const patience = patienceOf(request, deadline);
-    const { auth, error } = await authenticate(request, patience).catch((fault) => {
+    let verdict: Verdict;
+    try {
+      const judged = authenticate(request, patience);
+      // One that is remembered costs no turn of the event loop.
+      verdict = "then" in judged ? await judged : judged;
+    } catch (fault) {
       onOver();
       throw fault;
-    });
+    }
+    const { auth, error } = verdict;
     if (error) {
       onOver();
       return refuse(error, request);

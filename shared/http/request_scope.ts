@@ -80,8 +80,9 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   readonly #sessions: ClientSession<Database>[] = [];
   #waitedElsewhere: RequestPool<Database>["waitedMs"];
   readonly #leases: DeferredLease<Database>[] = [];
-  readonly #background = new Set<PromiseLike<unknown>>();
-  readonly #held: HeldLeases<Database>;
+  // Made when they are needed: most requests need neither.
+  #background: Set<PromiseLike<unknown>> | undefined = undefined;
+  #held: HeldLeases<Database> | undefined = undefined;
   readonly #events: ScopeEvents;
   readonly #onOver: () => void;
   #user: ClientSession<Database> | undefined;
@@ -107,11 +108,6 @@ export class RequestScope<Database> implements LazyMembers<Database> {
     this.#events = events;
     this.#lease = lease;
     this.#onOver = onOver;
-    this.#held = new HeldLeases({
-      over: () => this.#over,
-      elsewhere: () => isElsewhere(this),
-      onLate: (count) => this.#tellForgotten(count),
-    });
     this.context = new RequestContext(auth, this, (promise) => this.#waitUntil(promise));
   }
 
@@ -157,10 +153,9 @@ export class RequestScope<Database> implements LazyMembers<Database> {
    *
    * @throws {DeadlineExceededError} when it has not answered by the deadline; what it did on the pools is ended then.
    */
-  async run(handler: (request: Request, context: PooledContext<Database>) => unknown): Promise<unknown> {
+  run(handler: (request: Request, context: PooledContext<Database>) => unknown): unknown {
     const answer = runWithin(this, () => handler(this.#request, this.context));
-    if (!isPromiseLike(answer)) return answer;
-    return await this.#deadline.race(answer, (reason) => this.#cut(reason));
+    return isPromiseLike(answer) ? this.#deadline.race(answer, (reason) => this.#cut(reason)) : answer;
   }
 
   /** What really failed where supabase-js has flattened what a call threw, or `error` itself. */
@@ -199,7 +194,7 @@ export class RequestScope<Database> implements LazyMembers<Database> {
 
   /** Whether the handler has answered and no background work is left. */
   get #over(): boolean {
-    return this.#answered && this.#background.size === 0;
+    return this.#answered && !this.#background?.size;
   }
 
   /** Listens for the caller's leaving. Most runtimes make a request's signal only when it is asked for. */
@@ -233,7 +228,12 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   }
 
   #poolOf(session: ClientSession<Database>): RequestClientPool<Database> {
-    return { ...this.#held.watch(session), client: (options) => this.#defer(session, options) };
+    const held = this.#held ??= new HeldLeases({
+      over: () => this.#over,
+      elsewhere: () => isElsewhere(this),
+      onLate: (count) => this.#tellForgotten(count),
+    });
+    return { ...held.watch(session), client: (options) => this.#defer(session, options) };
   }
 
   #open(pool: RequestPool<Database>, options: SessionOptions): ClientSession<Database> {
@@ -254,10 +254,11 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   }
 
   #waitUntil(promise: PromiseLike<unknown>): void {
-    this.#background.add(promise);
+    const background = this.#background ??= new Set();
+    background.add(promise);
     const settled = Promise.resolve(promise).then(() => {}, this.#events.rejected).finally(() => {
-      this.#background.delete(promise);
-      if (this.#cutFor && this.#background.size === 0) this.#cut(this.#cutFor.reason);
+      background.delete(promise);
+      if (this.#cutFor && background.size === 0) this.#cut(this.#cutFor.reason);
       this.#endWhenIdle();
     });
     edgeRuntime()?.waitUntil(settled);
@@ -265,14 +266,10 @@ export class RequestScope<Database> implements LazyMembers<Database> {
 
   #endWhenIdle(): void {
     if (!this.#over) return;
-    this.#tellForgotten(this.#held.end());
-    if (this.#leases.length === 0) return this.#onOver();
-    Promise.all(this.#leases.map((lease) => lease.end()))
-      .catch(this.#events.rejected)
-      .finally(() => {
-        this.#deadline.cancel();
-        this.#onOver();
-      });
+    this.#tellForgotten(this.#held?.end() ?? 0);
+    const unread = this.#leases.map((lease) => lease.finish()).filter((finished) => finished !== undefined);
+    if (unread.length === 0) return this.#onOver();
+    Promise.all(unread).catch(this.#events.rejected).finally(this.#onOver);
   }
 
   #tellForgotten(count: number): void {
@@ -287,7 +284,7 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   /** Ends what runs for a caller who is not to be answered any more, unless the handler wants the work done all the same. */
   #cut(reason: unknown): void {
     if (this.#cutWith) return;
-    if (this.#background.size > 0) {
+    if (this.#background?.size) {
       this.#cutFor ??= { reason };
       return;
     }

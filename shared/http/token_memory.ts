@@ -28,7 +28,12 @@ interface Remembered {
   readonly verifiedWith: VerifiedWith;
   readonly fromMs: number;
   readonly untilMs: number;
+  /** When it was last counted as used. */
+  usedMs: number;
 }
+
+/** A token used again sooner than this is not counted as used anew, in ms: to count costs more than to recall. */
+const USE_GRAIN_MS = 1_000;
 
 /**
  * What verified tokens said, by the whole token. A signature takes longer to
@@ -41,7 +46,7 @@ interface Remembered {
 export class TokenMemory {
   readonly #rememberMs: number;
   readonly #now: () => number;
-  /** The one unused for longest first. */
+  /** The one unused for longest first, to a second. */
   readonly #tokens = new Map<string, Remembered>();
 
   constructor({ rememberMs, now }: TokenMemoryOptions) {
@@ -69,10 +74,16 @@ export class TokenMemory {
   recall(token: string, isCurrent: (verifiedWith: VerifiedWith) => boolean): AuthResult | undefined {
     const known = this.#tokens.get(token);
     if (known === undefined) return undefined;
-    this.#tokens.delete(token);
     const nowMs = this.#now();
-    if (!isCurrent(known.verifiedWith) || nowMs >= known.untilMs || nowMs < known.fromMs) return undefined;
-    this.#tokens.set(token, known);
+    if (!isCurrent(known.verifiedWith) || nowMs >= known.untilMs || nowMs < known.fromMs) {
+      this.#tokens.delete(token);
+      return undefined;
+    }
+    if (nowMs - known.usedMs >= USE_GRAIN_MS) {
+      known.usedMs = nowMs;
+      this.#tokens.delete(token);
+      this.#tokens.set(token, known);
+    }
     return known.auth;
   }
 
@@ -88,7 +99,7 @@ export class TokenMemory {
         break;
       }
     }
-    this.#tokens.set(token, { auth, verifiedWith, fromMs, untilMs });
+    this.#tokens.set(token, { auth, verifiedWith, fromMs, untilMs, usedMs: fromMs });
   }
 
   /** Forgets every token. */

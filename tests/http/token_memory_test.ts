@@ -71,8 +71,9 @@ Deno.test("with another key set, or none of time, nothing is known", () => {
 });
 
 Deno.test("it is bounded in tokens and in bytes; the one unused for longest goes", () => {
-  const { remember, knows, memory } = setUp();
+  const { clock, remember, knows, memory } = setUp();
   for (let i = 0; i < MAX_REMEMBERED_TOKENS; i++) remember(`t${i}`);
+  clock.nowMs += 1_000; // uses are told apart by the second
   assert(knows("t0"));
   remember("one more");
   assertEquals([memory.size, knows("t0"), knows("t1"), knows("one more")], [MAX_REMEMBERED_TOKENS, true, false, true]);

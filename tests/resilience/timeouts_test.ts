@@ -54,11 +54,14 @@ Deno.test("one that throws keeps none of the others from being due", async () =>
 
 Deno.test("whatever is begun and cancelled, what is left is due at its time, and no timer without a timeout", async () => {
   await fc.assert(fc.asyncProperty(
-    fc.array(fc.oneof(
-      fc.record({ kind: fc.constant("start" as const), again: fc.boolean() }),
-      fc.record({ kind: fc.constant("cancel" as const), which: fc.nat(30) }),
-      fc.record({ kind: fc.constant("advance" as const), ms: fc.integer({ min: 0, max: 80 }) }),
-    ), { maxLength: 60 }),
+    fc.array(
+      fc.oneof(
+        fc.record({ kind: fc.constant("start" as const), again: fc.boolean() }),
+        fc.record({ kind: fc.constant("cancel" as const), which: fc.nat(30) }),
+        fc.record({ kind: fc.constant("advance" as const), ms: fc.integer({ min: 0, max: 80 }) }),
+      ),
+      { maxLength: 60 },
+    ),
     async (steps) => {
       const clock = new FakeClock();
       const timeouts = new Timeouts(clock, 100);
