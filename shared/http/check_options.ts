@@ -20,7 +20,11 @@ const MOST_CONNECTIONS = 10_000;
 
 /** `@supabase/server` takes `users` for `user` with a key, and our own rules for users would not hold. */
 function* ofModes(auth: unknown): Generator<ConfigIssue> {
-  for (const mode of Array.isArray(auth) ? auth : [auth]) {
+  const modes: unknown[] = Array.isArray(auth) ? auth : [auth];
+  if (modes.slice(0, -1).includes("none")) {
+    yield { path: "auth", message: "names none before other modes; it matches every request, and must come last" };
+  }
+  for (const mode of modes) {
     if (typeof mode === "string" && MODE.test(mode)) continue;
     const shown = typeof mode === "string" ? JSON.stringify(mode.slice(0, 40)) : `a ${typeof mode}`;
     const message = `is ${shown}, must be none, user, publishable, secret, or a named key such as publishable:web`;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { AuthModeWithKey, ErrorResponseConfig } from "@supabase/server";
+import type { CredentialedAuthMode, ErrorResponseConfig } from "@supabase/server";
 import { type Clock, Timeouts } from "../resilience/mod.ts";
 import { parseHandlerSettings } from "../services/mod.ts";
 import type { Authenticate } from "./authenticate.ts";
@@ -13,17 +13,23 @@ import type { LogSink } from "./log.ts";
 import type { LeaseDefaults, PooledContext } from "./pooled_context.ts";
 import type { Runtime, RuntimeOptions } from "./runtime.ts";
 
+/** Modes that look at a credential, in the order they are tried. */
+type Credentialed = readonly [CredentialedAuthMode, ...CredentialedAuthMode[]];
+
+/** The auth modes a handler may take: one, or a list in which `none`, which matches every request, can only come last. */
+export type AuthOption = "none" | CredentialedAuthMode | Credentialed | readonly [...Credentialed, "none"];
+
 /** Options of {@linkcode withPooledSupabase}: those of `withSupabase`, and the pool's. */
 export interface PooledSupabaseOptions<Database> extends RuntimeOptions<Database> {
   /** @deprecated Use `auth`, which wins over it. */
-  readonly allow?: AuthModeWithKey | readonly AuthModeWithKey[];
+  readonly allow?: AuthOption;
   /**
    * The auth mode or modes to accept: `user`, `publishable`, `secret`, `none`,
    * a named key (`publishable:web`) or any key of a kind (`secret:*`). They are
-   * tried in order and the first match wins; a bad token is refused and never
-   * taken for no token. Default: `user`.
+   * tried in order and the first match wins, so that `none` can only come last;
+   * a bad token is refused and never taken for no token. Default: `user`.
    */
-  readonly auth?: AuthModeWithKey | readonly AuthModeWithKey[];
+  readonly auth?: AuthOption;
   /** Accepted `aud` values of a user's token. Default: any. */
   readonly audience?: string | string[];
   /** Accepted `iss` values of a user's token. Default: any. */

@@ -19,6 +19,7 @@ const BAD: readonly (readonly [Options, paths: readonly string[]])[] = [
   [{ deadlineMs: NaN, rememberTokensMs: 60_001 }, ["rememberTokensMs", "deadlineMs"]],
   [untyped({ auth: "users" }), ["auth"]],
   [untyped({ auth: ["user", "admin:web"] }), ["auth"]],
+  [untyped({ auth: ["none", "user"] }), ["auth"]],
   [untyped({ allow: "user:web" }), ["auth"]],
   [untyped({ lease: { lane: "express" } }), ["lease.lane"]],
   [{ lease: { timeoutMs: -1 } }, ["lease.timeoutMs"]],
