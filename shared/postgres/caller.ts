@@ -32,13 +32,16 @@ export class ActingCaller {
 
   /** @throws {CallerError} when the claims are not those of a user. */
   constructor(caller: Caller) {
-    const claims = caller === "anonymous" ? { role: "anon" } : caller.claims;
-    const { role } = claims;
+    const json = caller === "anonymous" ? '{"role":"anon"}' : jsonOf(caller);
+    // What is sent is what is judged, whatever the object does when it is read.
+    const claims: unknown = JSON.parse(json);
+    if (typeof claims !== "object" || claims === null) throw notClaims();
+    const role: unknown = Reflect.get(claims, "role");
     if (typeof role !== "string" || !CALLER_ROLES.includes(role)) {
       throw new CallerError(`The claim role must be ${CALLER_ROLES.join(" or ")}: nobody else is acted for`);
     }
-    this.#exp = role === "anon" && caller === "anonymous" ? Infinity : expiry(claims);
-    this.#statement = { text: BECOME, values: [JSON.stringify(claims), role] };
+    this.#exp = caller === "anonymous" ? Infinity : expiry(claims);
+    this.#statement = { text: BECOME, values: [json, role] };
   }
 
   /**
@@ -53,7 +56,25 @@ export class ActingCaller {
   }
 }
 
-function expiry({ sub, exp }: Readonly<Record<string, unknown>>): number {
+function notClaims(): CallerError {
+  return new CallerError('The caller must be "anonymous" or { claims }, with the claims of a verified token');
+}
+
+/** The claims as they are sent. */
+function jsonOf(caller: unknown): string {
+  let json: string | undefined;
+  try {
+    if (typeof caller === "object" && caller !== null) json = JSON.stringify(Reflect.get(caller, "claims"));
+  } catch {
+    // A cycle, a bigint: no token holds these.
+  }
+  if (json === undefined) throw notClaims();
+  return json;
+}
+
+function expiry(claims: object): number {
+  const sub: unknown = Reflect.get(claims, "sub");
+  const exp: unknown = Reflect.get(claims, "exp");
   if (typeof sub !== "string" || sub === "") throw new CallerError("The claim sub must be the user's id");
   if (typeof exp !== "number" || !Number.isFinite(exp)) throw new CallerError("The claim exp must be a number");
   return exp;

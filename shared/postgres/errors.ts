@@ -33,9 +33,15 @@ function text(source: object, key: string): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
-/** Class 22, "data exception": its messages quote the value that did not fit. */
+/** From the first quotation mark to the last, in whatever language the server speaks. */
+const QUOTED = /["'`«»‹›„“”‚‘’「」『』].*["'`«»‹›„“”‚‘’「」『』]/s;
+
+/**
+ * Class 22, "data exception": its messages quote the value that did not fit.
+ * 42601, "syntax error": it quotes what the text goes on with, literals included; `position` tells where.
+ */
 function withoutValues(code: string, message: string): string {
-  return code.startsWith("22") ? message.replace(/".*"/s, '"…"') : message;
+  return code.startsWith("22") || code === "42601" ? message.replace(QUOTED, '"…"') : message;
 }
 
 /** An error that the server reported. `code` is its SQLSTATE. */

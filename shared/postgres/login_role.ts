@@ -8,7 +8,8 @@ import { LoginRoleError } from "./errors.ts";
 import type { Bounds, StatementRunner } from "./statement_runner.ts";
 
 /*
- * 'USAGE' asks for what is inherited, so that a NOINHERIT member passes. pg_shdepend knows every object that a role
+ * 'USAGE' asks for what is inherited, so that a NOINHERIT member passes; 'MEMBER' for whom `SET ROLE` may turn it into.
+ * The hosted authenticator is a member of service_role. pg_shdepend knows every object that a role
  * owns, and every one it has rights on.
  */
 const STRENGTHS = `
@@ -21,6 +22,11 @@ select r.rolname as name,
     when exists (
       select from pg_roles o where o.oid <> r.oid and pg_has_role(r.oid, o.oid, 'USAGE')
     ) then 'inherits the rights of another role'
+    when exists (
+      select from pg_roles o
+      where o.oid <> r.oid and o.rolname <> 'service_role' and pg_has_role(r.oid, o.oid, 'MEMBER')
+        and (o.rolsuper or o.rolbypassrls or o.rolcreaterole or o.rolreplication)
+    ) then 'may become a stronger role'
     when exists (
       select from pg_shdepend d
       where d.refclassid = 'pg_authid'::regclass and d.refobjid = r.oid

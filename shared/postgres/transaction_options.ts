@@ -31,6 +31,10 @@ function checkMs(path: string, value: number | undefined, issues: ConfigIssue[])
   issues.push({ path, message: `is ${value}, must be a whole number of ms from 0 to ${MAX_TIMER_MS}` });
 }
 
+function checkSwitch(path: string, value: unknown, issues: ConfigIssue[]): void {
+  if (value !== undefined && typeof value !== "boolean") issues.push({ path, message: "must be true or false" });
+}
+
 /**
  * The statements that begin a transaction.
  *
@@ -42,6 +46,8 @@ export function beginStatements(options: BeginOptions): Statement[] {
   if (isolationLevel !== undefined && !LEVELS.includes(isolationLevel)) {
     issues.push({ path: "isolationLevel", message: `must be one of ${LEVELS.join(", ")}` });
   }
+  checkSwitch("readOnly", readOnly, issues);
+  checkSwitch("deferrable", deferrable, issues);
   checkMs("statementTimeoutMs", statementTimeoutMs, issues);
   checkMs("idleInTransactionSessionTimeoutMs", idleInTransactionSessionTimeoutMs, issues);
   if (issues.length > 0) throw new ConfigError(issues, "transaction options");

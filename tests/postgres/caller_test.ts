@@ -183,8 +183,46 @@ Deno.test("acting as the caller", async (t) => {
       const error = assertThrows(() => manager.as(claimsOf(ALICE, claims)), CallerError);
       assertStringIncludes(error.message, claim.trim());
     }
+    const roles = [
+      "AUTHENTICATED",
+      "authenticated ",
+      '"authenticated"',
+      "authenticated; reset role",
+      "none",
+      ["anon"],
+      null,
+    ];
+    for (const role of roles) assertThrows(() => manager.as(claimsOf(ALICE, { role })), CallerError, "claim role");
+    const circular: Record<string, unknown> = {};
+    circular["self"] = circular;
+    const none: unknown[] = [null, undefined, "", "authenticated", 5, {}, { claims: null }, { claims: "x" }];
+    none.push({ claims: () => {} }, claimsOf(ALICE, { big: 1n }), claimsOf(ALICE, circular));
+    for (const caller of none) assertThrows(() => manager.as(caller as "anonymous"), CallerError, "claims");
     const expired = manager.as(claimsOf(ALICE, { exp: Math.floor(Date.now() / 1_000) - 1 }));
     assertStringIncludes((await thrownBy(() => expired.query("select 1"), CallerError)).message, "expired");
+  });
+
+  await t.step("what is judged of the claims is what is sent", async () => {
+    const uid = "select auth.uid() as uid, auth.role() as role";
+    const { claims } = claimsOf(ALICE);
+    const other = { ...claims, toJSON: () => ({ ...claims, role: "service_role" }) };
+    assertThrows(() => manager.as({ claims: other }), CallerError, "claim role");
+    let reads = 0;
+    const shifty = {
+      ...claims,
+      get sub() {
+        return reads++ === 0 ? ALICE : BOB;
+      },
+    };
+    const acting = manager.as({ claims: shifty });
+    for (let time = 0; time < 2; time++) {
+      assertEquals((await acting.query(uid)).rows, [{ uid: ALICE, role: "authenticated" }]);
+    }
+    for (const name of ['it\'s "q" \\ $1 ü 😀', "x".repeat(1_000_000), "'; reset role; --"]) {
+      const named = manager.as(claimsOf(ALICE, { name }));
+      const { rows } = await named.query("select auth.uid() as uid, auth.jwt() ->> 'name' as name");
+      assertEquals(rows, [{ uid: ALICE, name }]);
+    }
   });
 
   await t.step("a login role that could do more is refused, unless it is named", async () => {
@@ -199,7 +237,7 @@ Deno.test("acting as the caller", async (t) => {
     assertEquals((await trusted.as("anonymous").query("select current_user as role")).rows, [{ role: "anon" }]);
 
     const weak = async (change: string, undo: string, expected: string) => {
-      await admin.query(change);
+      for (const text of change.split(";")) await admin.query(text);
       const own = database.manager({}, "authenticator");
       const error = await thrownBy(() => own.as("anonymous").query("select 1"), LoginRoleError);
       assertStringIncludes(error.message, expected);
@@ -211,6 +249,13 @@ Deno.test("acting as the caller", async (t) => {
       "grant anon to authenticator with inherit false",
       "inherits",
     );
+    for (const strength of ["superuser", "bypassrls", "createrole", "replication"]) {
+      await weak(
+        `create role strong ${strength}; grant strong to authenticator with inherit false, set true`,
+        "drop role strong",
+        "may become a stronger role",
+      );
+    }
     await weak("grant select on note to authenticator", "revoke select on note from authenticator", "rights on tables");
     await weak("alter table open owner to authenticator", "alter table open owner to supabase_admin", "owns objects");
   });

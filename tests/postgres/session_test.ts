@@ -262,8 +262,34 @@ Deno.test("one connection", async (t) => {
       const all = Deno.inspect(error, { depth: 9 }) + JSON.stringify(error) + error.stack;
       assert(!all.includes("hunter"), all);
     }
+    // Nor what a text goes on with, should somebody have written a value into it.
+    for (const text of ["select 'hunter2", "select 1 2 'hunter2'", "select $x$ hunter2"]) {
+      const { code, message } = await thrownBy(() => session.run([{ text }]), PostgresError);
+      assertEquals([code, message.includes("hunter2")], ["42601", false], message);
+    }
     const error = await thrownBy(() => session.run([{ text: "insert into secret values ('hunter2')" }]), PostgresError);
     assertEquals([error.table, error.constraint, error.severity], ["secret", "secret_pkey", "ERROR"]);
+  });
+
+  await t.step("errors carry no values in whatever language the server speaks", () => {
+    const said = [
+      "ungültige Eingabesyntax für Typ integer: »hunter2«",
+      "syntaxe en entrée invalide pour le type integer : « hunter2 »",
+      '型integerの入力構文が不正です: "hunter2"',
+      "無效的輸入「hunter2」",
+      "invalid input syntax: „hunter2“",
+    ];
+    for (const message of said) {
+      const error = new PostgresError({
+        code: "22P02",
+        severity: "FEHLER",
+        message,
+        detail: "hunter2",
+        where: "hunter2",
+      });
+      const all = Deno.inspect(error, { depth: 9, showHidden: true }) + error.stack + error;
+      assert(!all.includes("hunter"), all);
+    }
   });
 
   await t.step(

@@ -208,11 +208,15 @@ Deno.test("transactions", async (t) => {
     const error = await thrownBy(() =>
       manager.transaction((tx) => insert(tx, 1), {
         isolationLevel: "read committed; drop table number" as "serializable",
+        readOnly: "no" as unknown as boolean,
+        deferrable: null as unknown as boolean,
         statementTimeoutMs: -1,
         idleInTransactionSessionTimeoutMs: 0.5,
       }), ConfigError);
     assertEquals(error.issues.map(({ path }) => path), [
       "isolationLevel",
+      "readOnly",
+      "deferrable",
       "statementTimeoutMs",
       "idleInTransactionSessionTimeoutMs",
     ]);
