@@ -15,7 +15,7 @@ import type { QueryResult, Row, Statement } from "./query_result.ts";
 import type { Session } from "./session.ts";
 import { leaseSession } from "./session_lease.ts";
 import { mayLeaveState } from "./session_state.ts";
-import { checkInTransaction, listed } from "./statement_encoding.ts";
+import { checkInTransaction, checkWithoutSession, listed } from "./statement_encoding.ts";
 import { type Bounds, StatementRunner } from "./statement_runner.ts";
 import { runTogether, type TogetherOutcome } from "./together.ts";
 import { Transaction } from "./transaction.ts";
@@ -192,6 +192,7 @@ export class Executor implements PostgresQueries {
     try {
       const started = settings.clock.now();
       const runner = new StatementRunner(session, settings);
+      if (!session.owned) { for (const { text } of statements) checkWithoutSession(text); }
       const before = [...beginStatements(begin), ...await this.#become(runner, bounds)];
       this.#mark(session);
       session.dirty ||= statements.some(({ text }) => mayLeaveState(text));

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ResourcePool } from "../pool/mod.ts";
+import type { Lease, ResourcePool } from "../pool/mod.ts";
 import { TransactionOpenError } from "./errors.ts";
 import type { QueryOptions } from "./query_options.ts";
 import type { QueryResult, Statement } from "./query_result.ts";
@@ -11,6 +11,7 @@ import type { Session } from "./session.ts";
 import { emptied, leaseShared } from "./session_lease.ts";
 import { mayLeaveState } from "./session_state.ts";
 import type { Sharing } from "./sharing.ts";
+import { checkWithoutSession } from "./statement_encoding.ts";
 import { type Bounds, type RunnerSettings, StatementRunner } from "./statement_runner.ts";
 
 /** What statements that share connections run on. */
@@ -30,11 +31,15 @@ export async function runShared(
   for (;;) {
     bounds.signal?.throwIfAborted();
     const free = sharing.tryLease(options.lane);
-    const since = free ? 0 : settings.clock.now();
+    let since = free ? undefined : settings.clock.now();
     const lease = free ?? await leaseShared(pool, options);
     const { resource: session } = lease;
+    if (!session.owned) orRelease(lease, () => checkWithoutSession(statement.text));
     const most = session.statements.mostInFlight(statement.text);
-    if (most === 1 && !session.quiet) await emptied(lease, pool, options, settings.clock, since);
+    if (most === 1 && !session.quiet) {
+      since ??= settings.clock.now();
+      await emptied(lease, pool, options, settings.clock, since);
+    }
     session.used = true;
     if (most === 1) session.dirty ||= mayLeaveState(statement.text);
     const running = session.start([statement], most > 1);
@@ -52,6 +57,16 @@ export async function runShared(
   }
 }
 
+/** Checks something; where that throws, the lease is given back. */
+function orRelease(lease: Lease<Session>, check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    lease[Symbol.dispose]();
+    throw error;
+  }
+}
+
 /**
  * Runs a statement for nobody in particular on a connection that its holder has alone.
  *
@@ -64,6 +79,7 @@ export async function runPlain(
   bounds: Bounds,
 ): Promise<QueryResult> {
   if (session.inTransaction) throw new TransactionOpenError();
+  if (!session.owned) checkWithoutSession(statement.text);
   session.used = true;
   session.dirty ||= mayLeaveState(statement.text);
   for (;;) {

@@ -8,7 +8,7 @@ import { prepareValue } from "./driver.ts";
 import { StatementError } from "./errors.ts";
 import type { ListedStatement } from "./query_options.ts";
 import type { Statement } from "./query_result.ts";
-import { controlsTransaction, copiesOverConnection } from "./statement_text.ts";
+import { controlsTransaction, copiesOverConnection, outlivesTransaction } from "./statement_text.ts";
 
 /** A statement whose values are ready to be sent. */
 export interface Encoded {
@@ -70,4 +70,18 @@ export function listed(list: readonly ListedStatement[]): Statement[] {
     if (typeof entry?.query === "string") return { text: entry.query, values: entry.values ?? [] };
     throw new StatementError(`Statement ${index} of the list must be { query, values? } with a text as query`);
   });
+}
+
+/**
+ * Checks the text of a statement that is to run behind a pooler in transaction mode: what it
+ * left would be met by whomever the pooler lends the server's connection to next.
+ *
+ * @throws {StatementError} for what outlives its transaction, as far as the text shows it.
+ */
+export function checkWithoutSession(text: unknown): void {
+  if (typeof text !== "string" || !outlivesTransaction(text)) return;
+  throw new StatementError(
+    "Behind a pooler in transaction mode a statement must leave nothing in its session: use SET LOCAL, " +
+      "set_config(…, true), pg_advisory_xact_lock and ON COMMIT DROP, or connect without the pooler",
+  );
 }

@@ -66,3 +66,32 @@ export function copiesOverConnection(text: string): boolean {
   if (ORDINARY.test(text) || firstWords(text, 1)[0] !== "COPY") return false;
   return /\b(stdin|stdout)\b/i.test(text.replace(/'[^']*'|"[^"]*"/g, ""));
 }
+
+/** What a statement may be whose functions leave something by their names. */
+const CALLS: ReadonlySet<string> = new Set(
+  ["SELECT", "WITH", "VALUES", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE", "CALL", "DO", "EXPLAIN"],
+);
+const LEAVING_CALL = /\bset_config\s*\([^()]*,\s*false\s*\)|\bpg_(try_)?advisory_lock(_shared)?\s*\(/i;
+const INTO_TEMPORARY = /\binto\s+(local\s+|global\s+)?temp/i;
+
+/** What `SET` may be followed by so that it ends with the transaction. */
+const TRANSACTION_SETTINGS: ReadonlySet<string> = new Set(["LOCAL", "TRANSACTION", "CONSTRAINTS"]);
+
+/** What holds for the whole session, or drops what others have prepared in it. */
+const OF_SESSION: ReadonlySet<string> = new Set(["LISTEN", "PREPARE", "DEALLOCATE", "DISCARD", "LOAD"]);
+
+/**
+ * Whether a statement leaves something in its session, or takes something from it, that does not end with
+ * the transaction. It judges by the text: what a function does inside is not seen.
+ */
+export function outlivesTransaction(text: string): boolean {
+  const words = firstWords(text, 3);
+  const [first = "", second = ""] = words;
+  if (first === "SET") return !TRANSACTION_SETTINGS.has(second);
+  if (first === "DECLARE") return /\bwith\s+hold\b/i.test(text);
+  if (first === "CREATE" && words.some((word) => /^TEMP(ORARY)?$/.test(word))) {
+    return !/\bon\s+commit\s+drop\b/i.test(text);
+  }
+  if (CALLS.has(first)) return LEAVING_CALL.test(text) || INTO_TEMPORARY.test(text);
+  return OF_SESSION.has(first);
+}

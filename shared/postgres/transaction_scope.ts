@@ -13,6 +13,7 @@ import {
 import type { QueryResult, Statement } from "./query_result.ts";
 import type { Deadline } from "./deadlines.ts";
 import { mayLeaveState } from "./session_state.ts";
+import { checkWithoutSession } from "./statement_encoding.ts";
 import type { StatementRunner } from "./statement_runner.ts";
 
 /** How a transaction ended. */
@@ -90,9 +91,14 @@ export class TransactionScope implements Disposable {
     return await Promise.race([work, this.#givenUp.promise]);
   }
 
-  /** Notes what a statement may leave on the connection. */
+  /**
+   * Notes what a statement may leave on the connection.
+   *
+   * @throws {StatementError} when it may leave nothing, and would.
+   */
   note(text: string): void {
     const { session } = this.#runner;
+    if (!session.owned) checkWithoutSession(text);
     session.dirty ||= mayLeaveState(text);
   }
 

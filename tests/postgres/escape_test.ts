@@ -109,6 +109,29 @@ Deno.test("nothing runs outside of the transaction it was meant for", async (t) 
     });
   }
 
+  await t.step("behind a pooler in transaction mode nothing is left for whoever comes next", async () => {
+    const pooled = database.manager({ poolMode: "transaction", maxConnections: 1 }, "authenticator");
+    const acting = pooled.as(claimsOf(ALICE));
+    const text = "set work_mem = '8MB'";
+    const attempts = [
+      () => pooled.query(text),
+      () => pooled.transaction([{ query: INSERT }, { query: text }]),
+      () => pooled.transaction((tx) => tx.query(text)),
+      () => acting.query(text),
+      () => acting.transaction([{ query: INSERT }, { query: text }]),
+      () => acting.transaction((tx) => tx.transaction((nested) => nested.query(text))),
+      async () => {
+        await using connection = await pooled.lease();
+        await connection.query(text);
+      },
+    ];
+    for (const attempt of attempts) await thrownBy(attempt, StatementError);
+    assertEquals([pooled.getStats().activeConnections, await seen()], [0, []]);
+    const shown = await acting.transaction([{ query: "set local work_mem = '8MB'" }, { query: "show work_mem" }]);
+    assertEquals(shown[1]?.rows, [{ work_mem: "8MB" }]);
+    assertEquals((await pooled.query("show work_mem")).rows, [{ work_mem: "4MB" }]);
+  });
+
   await t.step("a statement prepared by SQL in the place of COMMIT is not taken for it", async () => {
     await bob.transaction((tx) => tx.query(WHO));
     const replace = `do $$ declare s text; begin

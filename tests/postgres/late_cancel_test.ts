@@ -33,7 +33,7 @@ Deno.test("a cancel request that comes late does not reach what has the connecti
   for (let time = 0; time < 20; time++) await executor.query(held);
 
   const behind: Readonly<Record<string, () => Promise<unknown>>> = {
-    "a procedure that commits": () => executor.query("call work()"),
+    "a procedure that commits": () => executor.query("call work()", [], { acquireTimeoutMs: 900 }),
     "a transaction": () =>
       executor.transaction(async (tx) => {
         await tx.query("insert into run values (1)");
