@@ -13,7 +13,7 @@ import { runShared, type SharedParts } from "./plain_statement.ts";
 import type { ListedStatement, QueryOptions, TransactionOptions, WorkOptions } from "./query_options.ts";
 import type { QueryResult, Row, Statement } from "./query_result.ts";
 import type { Session } from "./session.ts";
-import { leaseSession } from "./session_lease.ts";
+import { explainLoss, leaseSession } from "./session_lease.ts";
 import { mayLeaveState } from "./session_state.ts";
 import { checkInTransaction, checkWithoutSession, listed } from "./statement_encoding.ts";
 import { type Bounds, StatementRunner } from "./statement_runner.ts";
@@ -167,7 +167,11 @@ export class Executor implements PostgresQueries {
 
   async #transaction<T>(work: TransactionWork<T>, options: AttemptOptions): Promise<T> {
     using lease = await this.#lease(options);
-    return await this.transactionOn(lease.resource, work, options);
+    try {
+      return await this.transactionOn(lease.resource, work, options);
+    } catch (error) {
+      throw explainLoss(error, lease);
+    }
   }
 
   async #list(list: readonly ListedStatement[], options: AttemptOptions): Promise<QueryResult[]> {
@@ -207,7 +211,7 @@ export class Executor implements PostgresQueries {
       owner.ended(end.outcome, settings.clock.now() - started);
       if (cleared) cleared = runner.withinOrCut(cleared, settings.cancelTimeoutMs);
       if (end.outcome === "rolledBack") noteRolledBack(end.error);
-      if (end.outcome !== "committed") throw end.error;
+      if (end.outcome !== "committed") throw explainLoss(end.error, lease);
       return end.results;
     } finally {
       // Whoever waits for the result need not wait for that.

@@ -8,7 +8,7 @@ import { TransactionOpenError } from "./errors.ts";
 import type { QueryOptions } from "./query_options.ts";
 import type { QueryResult, Statement } from "./query_result.ts";
 import type { Session } from "./session.ts";
-import { emptied, leaseShared } from "./session_lease.ts";
+import { emptied, explainLoss, leaseShared } from "./session_lease.ts";
 import { mayLeaveState } from "./session_state.ts";
 import type { Sharing } from "./sharing.ts";
 import { checkWithoutSession } from "./statement_encoding.ts";
@@ -49,7 +49,7 @@ export async function runShared(
       return only(await runner.follow(running, bounds, most > 1));
     } catch (error) {
       // By now the connection may be another one's: it is sent again on whichever comes.
-      if (!running.mayRepeat(error)) throw error;
+      if (!running.mayRepeat(error)) throw explainLoss(error, lease);
     } finally {
       if (runner.ending) void runner.ended().then(() => sharing.end(lease, session));
       else sharing.end(lease, session);

@@ -8,10 +8,12 @@ import {
   type AcquireOptions,
   AcquireTimeoutError,
   type Lease,
+  LeaseRevokedError,
   PoolClosedError,
   type ResourcePool,
 } from "../pool/mod.ts";
 import type { Clock } from "../resilience/mod.ts";
+import { PostgresError } from "./errors.ts";
 import type { QueryOptions } from "./query_options.ts";
 import type { Session } from "./session.ts";
 
@@ -72,4 +74,17 @@ export async function emptied(
     timer?.cancel();
     signal?.removeEventListener("abort", aborted);
   }
+}
+
+/** SQLSTATE of a statement that was cancelled. */
+const CANCELED = "57014";
+
+/**
+ * What its holder is told of an error: where a statement was cancelled because
+ * the pool, shut down, took its connection back, that is it.
+ */
+export function explainLoss(error: unknown, lease: Lease<Session>): unknown {
+  if (lease.active || !(error instanceof PostgresError) || error.code !== CANCELED) return error;
+  const reason: unknown = lease.signal.reason;
+  return reason instanceof LeaseRevokedError ? reason : error;
 }

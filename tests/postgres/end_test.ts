@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
-import { PoolClosedError } from "../../shared/pool/mod.ts";
+import { LeaseRevokedError, PoolClosedError } from "../../shared/pool/mod.ts";
 import type { PostgresConnectionManager, PostgresHealth } from "../../shared/postgres/mod.ts";
 import { TcpProxy } from "../support/tcp_proxy.ts";
 import { pause, until } from "./chaos/rig.ts";
-import { TestDatabase, thrownBy } from "./support.ts";
+import { claimsOf, TestDatabase, thrownBy } from "./support.ts";
 
 /** How many statements with this text run at the server. */
 async function running(admin: PostgresConnectionManager, text: string): Promise<number> {
@@ -28,7 +28,8 @@ Deno.test("the end of a manager, and of its server", async (t) => {
     const manager = database.manager({ maxConnections: 2 });
     const finishing = manager.query("select pg_sleep(0.1), 1 as n");
     const text = "select pg_sleep(22)";
-    const cut = thrownBy(() => manager.query(text), Error);
+    // Cancelled at the server, for a reason that is ours.
+    const cut = thrownBy(() => manager.query(text), LeaseRevokedError);
     await until("it runs", async () => await running(admin, text) === 1);
     const over = manager.shutdown(300);
     await thrownBy(() => manager.query("select 1"), PoolClosedError);
@@ -38,6 +39,24 @@ Deno.test("the end of a manager, and of its server", async (t) => {
     await until("it was cancelled at the server", async () => await running(admin, text) === 0);
     await manager.shutdown();
     assertEquals(manager.getStats().totalConnections, 0);
+  });
+
+  await t.step("what a shutdown cuts says so, whatever it is", async () => {
+    const text = "select pg_sleep(23)";
+    const user = claimsOf(crypto.randomUUID());
+    const kinds: ((manager: PostgresConnectionManager) => Promise<unknown>)[] = [
+      (manager) => manager.transaction(async (tx) => void await tx.query(text)),
+      (manager) => manager.transaction([{ query: text }]),
+      (manager) => manager.as(user).query(text),
+    ];
+    for (const run of kinds) {
+      const manager = database.manager({ maxConnections: 1 }, "authenticator");
+      const cut = thrownBy(() => run(manager), LeaseRevokedError);
+      await until("it runs", async () => await running(admin, text) === 1);
+      await manager.shutdown(0);
+      await cut;
+      await until("it was cancelled at the server", async () => await running(admin, text) === 0);
+    }
   });
 
   await t.step("a server that comes back is used again within a second, and it is told", async () => {
