@@ -7,6 +7,7 @@ import { certificateEnvironment, DENO_2_1 } from "../../local/deno_2_1/deno.ts";
 import { readModuleGraph } from "../../local/deploy/module_graph.ts";
 import type { Case, Measurement } from "../support/case.ts";
 import type { DataApiProcess } from "../support/child.ts";
+import { createProject } from "../handler/project.ts";
 
 /** The figures a start yields, each in ms. */
 export type Metric =
@@ -17,28 +18,55 @@ export type Metric =
   /** Answering the first request after that. */
   | "answerMs"
   /** Both. */
-  | "totalMs";
+  | "totalMs"
+  /** The processor's time in `totalMs`, of the thread that runs the function; where the system tells it, as Linux does. */
+  | "cpuMs";
 
 /** One of those that are compared. */
 export interface Start {
-  /** Its key in the results, and the name of its module. */
+  /** Its key in the results. */
   readonly id: string;
   /** Its name in tables and plots. */
   readonly title: string;
+  /** The name of its module in `entries/`. */
+  readonly entry: string;
 }
 
-/** All of them. */
+const WITH_SUPABASE: Start = { id: "with_supabase", title: "withSupabase and zod", entry: "with_supabase" };
+const OURS: Start = { id: "ours", title: "withPooledSupabase", entry: "pooled" };
+
+/** Those that answer anybody. */
 export const STARTS: readonly Start[] = [
-  { id: "bare", title: "supabase-js, zod and a bare client" },
-  { id: "with_supabase", title: "withSupabase and zod" },
-  { id: "ours", title: "withPooledSupabase" },
+  { id: "bare", title: "supabase-js, zod and a bare client", entry: "bare" },
+  WITH_SUPABASE,
+  OURS,
 ];
+
+/** Those that answer users, whose tokens they verify. */
+export const VERIFIED_STARTS: readonly Start[] = [
+  { id: "bare", title: "verifyAuth, zod and a bare client", entry: "verify_auth" },
+  WITH_SUPABASE,
+  OURS,
+];
+
+/** A signed-in user, and the keys that the token is verified with. */
+export interface Caller {
+  readonly token: string;
+  /** A JWKS (RFC 7517), as JSON. */
+  readonly jwks: string;
+}
+
+/** One, of the project at `url`. */
+export async function signedInUser(url: string): Promise<Caller> {
+  const { env: { jwks }, tokens: [token = ""] } = await createProject(url, 1);
+  return { token, jwks: JSON.stringify(jwks) };
+}
 
 const FIRST_REQUEST = new URL("first_request.ts", import.meta.url).pathname;
 
 /** Path of a function's module. */
-export function moduleOf({ id }: Start): string {
-  return new URL(`entries/${id === "ours" ? "pooled" : id}.ts`, import.meta.url).pathname;
+export function moduleOf({ entry }: Start): string {
+  return new URL(`entries/${entry}.ts`, import.meta.url).pathname;
 }
 
 /**
@@ -47,15 +75,14 @@ export function moduleOf({ id }: Start): string {
  * read before: so it is with what is deployed.
  */
 export async function bundle(start: Start, folder: string): Promise<string> {
-  const module = moduleOf(start);
-  const output = `${folder}/${start.id}`;
+  const output = `${folder}/${start.entry}`;
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["bundle", "--quiet", "--platform", "deno", "--code-splitting", "--outdir", output, module],
+    args: ["bundle", "--quiet", "--platform", "deno", "--code-splitting", "--outdir", output, moduleOf(start)],
     stdin: "null",
     stdout: "null",
   }).output();
-  if (!success) throw new Error(`The bundle of ${start.id} failed: ${new TextDecoder().decode(stderr)}`);
-  return `${output}/${module.slice(module.lastIndexOf("/") + 1, -".ts".length)}.js`;
+  if (!success) throw new Error(`The bundle of ${start.entry} failed: ${new TextDecoder().decode(stderr)}`);
+  return `${output}/${start.entry}.js`;
 }
 
 /** Whose process it is. */
@@ -91,25 +118,34 @@ export async function hostedDeno(cache: string): Promise<Runtime> {
   return { program: new TextDecoder().decode(stdout).trim(), flags: ["--no-config", "--no-lock"], env };
 }
 
+/** What the functions are started on. */
+export interface Circumstances {
+  /** The Data API they ask. */
+  readonly dataApi: Pick<DataApiProcess, "url">;
+  /** Whose processes. Default: {@linkcode THIS_DENO}. */
+  readonly runtime?: Runtime;
+  /** Who calls. Default: anybody. */
+  readonly caller?: Caller | undefined;
+}
+
 /**
  * Starts a process that answers one request with the function in `module`.
  *
- * @param runtime Whose process. Default: {@linkcode THIS_DENO}.
  * @throws {Error} when it fails, with what it said.
  */
 export async function startCold(
   module: string,
-  { url }: Pick<DataApiProcess, "url">,
-  { program, flags, env }: Runtime = THIS_DENO,
-): Promise<Required<Measurement<Metric>>> {
-  const command = new Deno.Command(program, {
-    args: ["run", "--quiet", "--no-check", ...flags, "-A", FIRST_REQUEST, `file://${module}`],
+  { dataApi, runtime = THIS_DENO, caller }: Circumstances,
+): Promise<Measurement<Metric>> {
+  const command = new Deno.Command(runtime.program, {
+    args: ["run", "--quiet", "--no-check", ...runtime.flags, "-A", FIRST_REQUEST, `file://${module}`],
     env: {
-      ...env,
-      SUPABASE_URL: url,
+      ...runtime.env,
+      SUPABASE_URL: dataApi.url,
       SUPABASE_PUBLISHABLE_KEY: "sb_publishable_benchmark",
       SUPABASE_SECRET_KEY: "sb_secret_benchmark",
-      SUPABASE_JWKS: '{"keys":[]}',
+      SUPABASE_JWKS: caller?.jwks ?? '{"keys":[]}',
+      ...caller === undefined ? {} : { CALLER_TOKEN: caller.token },
       NO_COLOR: "1",
     },
     stdin: "null",
@@ -118,26 +154,35 @@ export async function startCold(
   const { success, stdout, stderr } = await command.output();
   const processMs = performance.now() - startMs;
   if (!success) throw new Error(`The first request failed: ${new TextDecoder().decode(stderr)}`);
-  const { importMs, answerMs } = JSON.parse(new TextDecoder().decode(stdout));
-  return { processMs, importMs, answerMs, totalMs: importMs + answerMs };
+  const { importMs, answerMs, cpuMs } = JSON.parse(new TextDecoder().decode(stdout));
+  return {
+    processMs,
+    importMs,
+    answerMs,
+    totalMs: importMs + answerMs,
+    ...typeof cpuMs === "number" ? { cpuMs } : {},
+  };
 }
 
-/** A case whose entrants' modules are those that `pathOf` says, on `runtime`. */
-export function startCase(
-  id: string,
-  title: string,
-  dataApi: Pick<DataApiProcess, "url">,
-  pathOf: (start: Start) => string,
-  runtime: Runtime = THIS_DENO,
-): Case<Metric> {
+/** What is started in a case. */
+export interface StartCase extends Circumstances {
+  readonly id: string;
+  readonly title: string;
+  readonly starts: readonly Start[];
+  /** Where the module of one of them is. */
+  readonly pathOf: (start: Start) => string;
+}
+
+/** Such a case. */
+export function startCase({ id, title, starts, pathOf, ...circumstances }: StartCase): Case<Metric> {
   return {
     id,
     title,
-    metrics: ["importMs", "answerMs", "totalMs", "processMs"],
-    entrants: STARTS.map((start) => ({
+    metrics: ["importMs", "answerMs", "totalMs", "cpuMs", "processMs"],
+    entrants: starts.map((start) => ({
       id: start.id,
       title: start.title,
-      measure: () => startCold(pathOf(start), dataApi, runtime),
+      measure: () => startCold(pathOf(start), circumstances),
     })),
   };
 }

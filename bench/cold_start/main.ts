@@ -8,12 +8,16 @@
  *
  * - *from sources*, as on a developer's machine: each module is looked up and
  *   read by itself;
- * - *bundled into one file*, as what is deployed is: hosted isolates read no
- *   single modules from a disk. The bundler leaves out what is not used, of all
- *   functions alike;
+ * - *bundled*, as what is deployed is: hosted isolates read no single modules
+ *   from a disk. What is imported on demand stays apart and is not read before.
+ *   The bundler leaves out what is not used, of all functions alike;
  * - *the same on the Deno of the hosted runtime*: a newer one loads its own
  *   parts for timers and for the context of asynchronous calls when they are
  *   first used, which a bare client does without.
+ *
+ * In these nobody is verified, since a bare client verifies nobody. In the
+ * fourth case, *verified*, the caller is a user, whose token all of them verify:
+ * the bare client by `verifyAuth` of `@supabase/server`.
  *
  * @module
  */
@@ -26,10 +30,22 @@ import { Figures } from "../support/figures.ts";
 import { gather } from "../support/results.ts";
 import { runRounds, Samples } from "../support/rounds.ts";
 import { BARS } from "./bars.ts";
-import { bundle, hostedDeno, loadedBy, type Metric, moduleOf, type Start, startCase, STARTS } from "./entrants.ts";
+import {
+  bundle,
+  hostedDeno,
+  loadedBy,
+  type Metric,
+  moduleOf,
+  signedInUser,
+  type Start,
+  startCase,
+  STARTS,
+  THIS_DENO,
+  VERIFIED_STARTS,
+} from "./entrants.ts";
 import { type ColdStartResults, plot, report } from "./report.ts";
 
-const CASE_IDS = ["sources", "bundled", "hosted"];
+const CASE_IDS = ["sources", "bundled", "hosted", "verified"];
 
 const HELP = `Usage: deno task bench:cold_start [options]
 
@@ -59,15 +75,26 @@ const bench: Bench<ColdStartResults> = {
     const folder = await Deno.makeTempDir({ prefix: "bench-cold-start-" });
     try {
       const bundled = new Map<string, string>();
-      for (const start of STARTS) bundled.set(start.id, await bundle(start, folder));
-      const bundleOf = ({ id }: Start) => bundled.get(id) ?? "";
+      for (const start of new Set([...STARTS, ...VERIFIED_STARTS])) {
+        bundled.set(start.entry, await bundle(start, folder));
+      }
+      const bundleOf = ({ entry }: Start) => bundled.get(entry) ?? "";
       const wanted = (id: string) => only.length === 0 || only.includes(id);
+      const hosted = wanted("hosted") || wanted("verified") ? await hostedDeno(`${folder}/cache`) : THIS_DENO;
+      const title = `bundled, ${DENO_2_1}`;
       const cases = [
-        startCase("sources", "from sources", dataApi, moduleOf),
-        startCase("bundled", "bundled", dataApi, bundleOf),
-        ...(wanted("hosted")
-          ? [startCase("hosted", `bundled, ${DENO_2_1}`, dataApi, bundleOf, await hostedDeno(`${folder}/cache`))]
-          : []),
+        startCase({ id: "sources", title: "from sources", starts: STARTS, pathOf: moduleOf, dataApi }),
+        startCase({ id: "bundled", title: "bundled", starts: STARTS, pathOf: bundleOf, dataApi }),
+        startCase({ id: "hosted", title, starts: STARTS, pathOf: bundleOf, dataApi, runtime: hosted }),
+        startCase({
+          id: "verified",
+          title: `${title}, a user`,
+          starts: VERIFIED_STARTS,
+          pathOf: bundleOf,
+          dataApi,
+          runtime: hosted,
+          caller: await signedInUser(dataApi.url),
+        }),
       ].filter(({ id }) => wanted(id));
       const samples = new Samples();
       const warmUps = 2;

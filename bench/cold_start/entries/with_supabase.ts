@@ -6,7 +6,7 @@ const Query = z.object({ limit: z.coerce.number().int().min(1).max(100).default(
 
 /** Answers a request. */
 export const handle: (request: Request) => Promise<Response> = withSupabase(
-  { auth: "none" },
+  { auth: Deno.env.has("CALLER_TOKEN") ? "user" : "none" },
   async (request, { supabase }) => {
     const { limit } = Query.parse(Object.fromEntries(new URL(request.url).searchParams));
     const { data, error } = await supabase.from("categories").select().limit(limit);

@@ -1,0 +1,20 @@
+/** The bare client's function for users, their tokens verified by `@supabase/server`. */
+import { verifyAuth } from "@supabase/server/core";
+import { createClient } from "@supabase/supabase-js";
+import * as z from "zod";
+
+const Query = z.object({ limit: z.coerce.number().int().min(1).max(100).default(50) });
+
+/** Answers a request. */
+export async function handle(request: Request): Promise<Response> {
+  const { data: auth, error: refused } = await verifyAuth(request, { auth: "user" });
+  if (refused) throw refused;
+  const client = createClient(Deno.env.get("SUPABASE_URL") ?? "", Deno.env.get("SUPABASE_PUBLISHABLE_KEY") ?? "", {
+    auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
+    global: { headers: { Authorization: `Bearer ${auth.token}` } },
+  });
+  const { limit } = Query.parse(Object.fromEntries(new URL(request.url).searchParams));
+  const { data, error } = await client.from("categories").select().limit(limit);
+  if (error) throw error;
+  return Response.json(data);
+}
