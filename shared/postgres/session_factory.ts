@@ -82,11 +82,13 @@ export class SessionFactory implements ResourceFactory<Session> {
     if (session.busy && backend && session.owned) {
       // The server would go on with it, unattended, until it next looks at the socket.
       await requestCancel(this.#options, backend).passedOn;
+      // Its holder learns that it was cancelled, and not only that the connection is gone.
+      await this.#drain(session);
     }
     await session.close();
   }
 
-  /** Lets statements finish whose lease was ended early: each has been quick so far. */
+  /** Lets statements finish, for a while. Those whose lease was ended early have been quick so far. */
   async #drain(session: Session): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = this.#clock.setTimer(resolve, this.#config.cancelTimeoutMs);

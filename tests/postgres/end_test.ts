@@ -79,7 +79,7 @@ Deno.test("the end of a manager, and of its server", async (t) => {
     assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
     assert(performance.now() - back < 1_000, `it took ${performance.now() - back} ms`);
     await during;
-    await until("it is told", () => recoveries.length > 0);
-    assert((recoveries[0] ?? 0) >= 900, String(recoveries));
+    // A check that is slow on a busy machine has an end of its own, which is told too.
+    await until("it is told", () => recoveries.some((downMs) => downMs >= 900));
   });
 });
