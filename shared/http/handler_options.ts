@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { CredentialedAuthMode, ErrorResponseConfig } from "@supabase/server";
+import type { AuthModeWithKey, CredentialedAuthMode, ErrorResponseConfig } from "@supabase/server";
 import { type Clock, Timeouts } from "../resilience/mod.ts";
 import { parseHandlerSettings } from "../services/mod.ts";
 import type { Authenticate } from "./authenticate.ts";
@@ -22,7 +22,7 @@ export type AuthOption = "none" | CredentialedAuthMode | Credentialed | readonly
 /** Options of {@linkcode withPooledSupabase}: those of `withSupabase`, and the pool's. */
 export interface PooledSupabaseOptions<Database> extends RuntimeOptions<Database> {
   /** @deprecated Use `auth`, which wins over it. */
-  readonly allow?: AuthOption;
+  readonly allow?: AuthModeWithKey | readonly AuthModeWithKey[];
   /**
    * The auth mode or modes to accept: `user`, `publishable`, `secret`, `none`,
    * a named key (`publishable:web`) or any key of a kind (`secret:*`). They are

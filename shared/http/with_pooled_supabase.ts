@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { ConfigError } from "../pool/mod.ts";
 import type { PooledHandler, PooledSupabaseOptions } from "./handler_options.ts";
 import { createRequestHandler } from "./request_handler.ts";
 
@@ -35,13 +36,17 @@ export type { AuthOption, PooledHandler, PooledSupabaseOptions } from "./handler
  *
  * The returned function never throws and never rejects.
  *
- * @throws {ConfigError} listing every option that is bad whatever the environment holds.
+ * @throws {ConfigError} listing every option that is bad whatever the environment holds, or because there is no handler.
  */
 // deno-lint-ignore no-explicit-any -- untyped rows, as SupabaseClient and withSupabase default to
 export function withPooledSupabase<Database = any>(
   options: PooledSupabaseOptions<Database>,
   handler: PooledHandler<Database>,
 ): (request: Request) => Promise<Response> {
+  if (typeof handler !== "function") {
+    const message = `is ${handler === undefined ? "missing" : `a ${typeof handler}`}, must be a function`;
+    throw new ConfigError([{ path: "handler", message }], "arguments of withPooledSupabase");
+  }
   const handle = createRequestHandler(options);
   return (request) => handle(request, handler);
 }

@@ -20,6 +20,7 @@ const BAD: readonly (readonly [Options, paths: readonly string[]])[] = [
   [untyped({ auth: "users" }), ["auth"]],
   [untyped({ auth: ["user", "admin:web"] }), ["auth"]],
   [untyped({ auth: ["none", "user"] }), ["auth"]],
+  [{ allow: ["none", "user"] }, ["auth"]],
   [untyped({ allow: "user:web" }), ["auth"]],
   [untyped({ lease: { lane: "express" } }), ["lease.lane"]],
   [{ lease: { timeoutMs: -1 } }, ["lease.timeoutMs"]],
@@ -45,6 +46,12 @@ for (const [options, paths] of BAD) {
     if (cors === undefined) assertThrows(() => pooledSupabase(others), ConfigError);
   });
 }
+
+Deno.test("a handler is not made without one", () => {
+  for (const none of [undefined, null, {}, new Response()]) {
+    assertThrows(() => withPooledSupabase({}, none as unknown as () => Response), ConfigError, "must be a function");
+  }
+});
 
 Deno.test("a health route is not made with bad options of its pools", () => {
   assertThrows(() => healthRoute({ pool: { maxConnections: 0 } }), ConfigError, "maxConnections");
