@@ -28,7 +28,12 @@ Deno.test("Postgres options: the defaults are the specification's, and all of th
     true,
     60_000,
   ]);
-  for (const preset of Object.values(POSTGRES_PRESETS)) parsePostgresConfig(preset);
+  const settings = Object.values(POSTGRES_PRESETS).map(parsePostgresConfig);
+  assertEquals(
+    settings.map((preset) => [preset.maxConnections, preset.idleTimeoutMs, preset.connectionTimeoutMs]),
+    [[20, 30_000, 2_000], [100, 30_000, 3_000], [4, 10_000, 3_000]],
+  );
+  assertEquals(settings.map(({ healthCheckIntervalMs }) => healthCheckIntervalMs), [60_000, 30_000, 0]);
 });
 
 Deno.test("Postgres options: every bad one is listed, and none is shown that may be secret", () => {

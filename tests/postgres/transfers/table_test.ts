@@ -86,6 +86,20 @@ Deno.test("the table of transfers", async (t) => {
     assertEquals(await money.balances(owner.categoryIds), [100, 0]);
   });
 
+  await t.step("the service role is held to the same, for any user", async () => {
+    const owner = await money.owner(100, 0);
+    const text = "insert into public.transfers " +
+      "(user_id, budget_id, from_category_id, to_category_id, amount, idempotency_key) values ($1, $2, $3, $4, $5, $6)";
+    const add = (amount: number) =>
+      money.auditor.transaction(async (tx) => {
+        await tx.query("set local role service_role");
+        await tx.query(text, [owner.claims.claims["sub"], ...valuesOf(owner, amount)]);
+      });
+    await add(70);
+    assertEquals((await codeOf(() => add(31)))[0], "PT409");
+    assertEquals(await money.balances(owner.categoryIds), [30, 70]);
+  });
+
   await t.step("what was moved is not changed, deleted or done by hand", async () => {
     const owner = await money.owner(100, 0);
     const queries: PostgresQueries = manager.as(owner.claims);

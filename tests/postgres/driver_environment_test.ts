@@ -1,0 +1,24 @@
+import { assert, assertEquals } from "@std/assert";
+import { startDeno } from "../support/deno_process.ts";
+
+/** Variables of libpq and of the driver, none of which is ours. */
+const FOREIGN = {
+  PGHOST: "evil.example",
+  PGPORT: "666",
+  PGDATABASE: "evil",
+  PGUSER: "evil",
+  PGPASSWORD: "evil",
+  PGOPTIONS: "-c search_path=evil",
+  PGAPPNAME: "evil",
+  PGREPLICATION: "evil",
+  PGSSLMODE: "no-verify",
+  PGSSLNEGOTIATION: "direct",
+};
+
+Deno.test("the driver takes nothing from variables that are not ours", async () => {
+  await using child = startDeno(new URL("driver_environment.ts", import.meta.url), FOREIGN);
+  const line = await child.line() ?? "";
+  assert(!/evil|666|direct/.test(line), line);
+  const { host, port, application_name: name, ssl } = JSON.parse(line);
+  assertEquals([host, port, name, ssl], ["localhost", 5432, "ours", false]);
+});
