@@ -252,7 +252,7 @@ export class Executor implements PostgresQueries {
     if (!this.#caller) return [];
     const become = this.#caller.become(owner.nowEpochMs());
     const { session, settings: { cancelTimeoutMs } } = runner;
-    if (session.used) await runner.withinOrCut(session.reset(), Math.min(cancelTimeoutMs, bounds.timeoutMs));
+    if (session.used) await runner.withinOrCut(session.reset(), cancelTimeoutMs);
     await checkLoginRole(runner, trustedLogin, bounds);
     bounds.signal?.throwIfAborted();
     return [become];

@@ -6,14 +6,20 @@
 import type { CreateContext, ResourceFactory } from "../pool/mod.ts";
 import type { Clock } from "../resilience/mod.ts";
 import { requestCancel } from "./cancel.ts";
+import { checkClientCertificate } from "./client_certificate.ts";
 import type { PostgresConfig } from "./config.ts";
 import type { ConnectGate } from "./connect_gate.ts";
 import type { DriverOptions } from "./driver.ts";
 import type { PoolerDetector } from "./pooler.ts";
 import { Session } from "./session.ts";
 
-/** The options of the driver. Everything is said: what is not, the driver would take from `PG*` variables. */
+/**
+ * The options of the driver. Everything is said: what is not, the driver would take from `PG*` variables.
+ *
+ * @throws {ConfigError} when the runtime cannot do what they ask for.
+ */
 export function driverOptions(config: Readonly<PostgresConfig>): DriverOptions {
+  checkClientCertificate(config);
   const { host, port, database, user, password, ssl, options, applicationName, keepAlive, keepAliveDelayMs } = config;
   return {
     host,
