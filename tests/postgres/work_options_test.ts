@@ -7,6 +7,8 @@ Deno.test("what holds for all the work of a caller", async (t) => {
   const manager = database.manager({ maxConnections: 1 }, "authenticator");
 
   await t.step("one signal gives all of it up, and each may have one of its own", async () => {
+    // So that none of them waits for the connection to be made.
+    await manager.as("anonymous").query("select 1");
     const kinds = ["query", "function", "list"] as const;
     for (const kind of kinds) {
       for (const whose of ["work", "own"] as const) {
