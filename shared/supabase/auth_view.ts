@@ -18,6 +18,7 @@ const load = () => import("@supabase/auth-js");
 export function restrictedAuth(parts: ClientParts, calls: LeaseCalls): AnyClient["auth"] {
   const { token, mayOverride } = calls.credentials;
   const options = { url: parts.authUrl, headers: { ...parts.headers }, fetch: calls.fetch };
+  const prepare = () => calls.prepare();
   const client = lazyApi(async () => {
     const { AuthClient } = await load();
     return new AuthClient({
@@ -29,7 +30,7 @@ export function restrictedAuth(parts: ClientParts, calls: LeaseCalls): AnyClient
       persistSession: false,
       detectSessionInUrl: false,
     });
-  });
+  }, prepare);
   const own = (jwt: string | undefined, what: string): string | undefined => {
     if (jwt !== undefined && jwt !== token && !mayOverride) {
       throw new ViewRestrictedError(`${what} of another token`, "the lease acts for its own caller only");
@@ -39,7 +40,7 @@ export function restrictedAuth(parts: ClientParts, calls: LeaseCalls): AnyClient
   const allowed: Partial<AnyClient["auth"]> = {
     getUser: async (jwt) => await client.getUser(own(jwt, "auth.getUser()")),
     getClaims: async (jwt, rest) => await client.getClaims(own(jwt, "auth.getClaims()"), rest),
-    ...(mayOverride ? { admin: lazyApi(async () => new (await load()).AuthAdminApi(options)) } : {}),
+    ...(mayOverride ? { admin: lazyApi(async () => new (await load()).AuthAdminApi(options), prepare) } : {}),
   };
   return new Proxy(Object.freeze(allowed) as AnyClient["auth"], {
     get(target, name) {

@@ -52,6 +52,9 @@ export class LeaseCalls implements CallOwner {
   #turns: Turns | undefined;
   #failures: unknown[] | undefined = undefined;
   #onQuiet: (() => void)[] | undefined = undefined;
+  /** How many calls are being made whose client is still to be loaded. */
+  #preparing = 0;
+  #onPrepared: (() => void)[] | undefined = undefined;
 
   /**
    * @param signal Ends every call when it aborts, as when the caller has gone away.
@@ -78,6 +81,18 @@ export class LeaseCalls implements CallOwner {
   /** Throws once the lease has ended. */
   check(): void {
     if (this.#state !== "open") throw this.#why();
+  }
+
+  /**
+   * For a call whose client has to be loaded before it can send: {@linkcode finish} waits for it as for one under way.
+   *
+   * @returns To be called once it has been sent, or cannot be.
+   */
+  prepare(): () => void {
+    this.#preparing++;
+    return () => {
+      if (--this.#preparing === 0) { for (const resolve of this.#onPrepared?.splice(0) ?? []) resolve(); }
+    };
   }
 
   /** `fetch`, bound to the lease. A standalone function, as clients take it. */
@@ -156,6 +171,9 @@ export class LeaseCalls implements CallOwner {
    * soon given up. {@linkcode end} still cuts it short.
    */
   finish(): Promise<void> | undefined {
+    if (this.#state === "open" && this.#preparing > 0) {
+      return new Promise<void>((resolve) => (this.#onPrepared ??= []).push(resolve)).then(() => this.finish());
+    }
     if (this.#state === "open") this.#state = "finishing";
     if (!this.#underWay || this.#underWay.size === 0) return undefined;
     for (const call of this.#underWay) call.expireUnread();

@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { FunctionRegion, FunctionsClient } from "@supabase/functions-js";
 import { StorageClient } from "@supabase/storage-js";
 import { OWN_CLIENT, restrictedAuth } from "./auth_view.ts";
 import { ViewRestrictedError } from "./errors.ts";
+import { lazyFunctions } from "./functions_view.ts";
 import type { LeaseCalls } from "./lease_calls.ts";
 import type { AnyClient, ClientParts, RestPart } from "./pooled_client.ts";
 import type { Carried } from "./project_request.ts";
@@ -72,12 +72,7 @@ class View {
 
   get functions(): AnyClient["functions"] {
     this.#calls.check();
-    const { functionsUrl, headers } = this.#parts;
-    return this.#functions ??= new FunctionsClient(functionsUrl, {
-      headers: { ...headers },
-      customFetch: this.#calls.fetch,
-      region: FunctionRegion.Any,
-    });
+    return this.#functions ??= lazyFunctions(this.#parts, this.#calls);
   }
 
   get storage(): AnyClient["storage"] {

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/asser
 import { AcquireTimeoutError, LeaseReleasedError, LeaseRevokedError } from "../../shared/pool/mod.ts";
 import { transportFailure } from "../../shared/supabase/mod.ts";
 import { userToken } from "../support/fake_project.ts";
-import { fetchOf, rig } from "./support.ts";
+import { fetchOf, rig, SECRET } from "./support.ts";
 
 const soon = (ms = 1) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -163,6 +163,39 @@ Deno.test("storage's downloads and streams come through", async () => {
   assertEquals(await new Response(data).text(), "file");
   assertEquals((await deferred.client.functions.invoke("x")).data, "file");
   await deferred.end();
+});
+
+Deno.test("calls whose client is still to be loaded, begun and not awaited, are carried through; later ones are not", async () => {
+  await using made = rig({ maxConnections: 1 }, SECRET);
+  made.project.answer = () => Response.json({});
+  const deferred = made.pool.defer();
+  const { auth, functions } = deferred.client;
+  const calls = [
+    functions.invoke("report"),
+    auth.admin.getUserById("6f2c9e0a-0000-4000-8000-000000000000"),
+  ];
+  await deferred.end();
+  assertEquals(made.project.requests.map(({ path }) => path).toSorted(), [
+    "/auth/v1/admin/users/6f2c9e0a-0000-4000-8000-000000000000",
+    "/functions/v1/report",
+  ]);
+  for (const { error } of await Promise.all(calls)) assertEquals(error, null);
+  assert((await functions.invoke("report")).error);
+  assert((await auth.admin.listUsers()).error);
+  assertEquals(made.project.requests.length, 2);
+  assertEquals(made.pool.getStats().activeConnections, 0);
+});
+
+Deno.test("an aborted lease waits for no client to be loaded", async () => {
+  await using made = rig({ maxConnections: 1 });
+  const deferred = made.pool.defer();
+  const call = deferred.client.functions.invoke("report");
+  const end = deferred.end();
+  deferred.abort();
+  const { error } = await call;
+  assert(error);
+  await end;
+  assertEquals(made.project.requests.length, 0);
 });
 
 Deno.test("the caller's signal ends the wait of a deferred client, which leaves the queue", async () => {

@@ -1,6 +1,8 @@
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { lazyApi } from "../../shared/supabase/lazy_api.ts";
 
+const unheard = () => () => {};
+
 class Mail {
   readonly #sender = "me";
 
@@ -24,7 +26,7 @@ class Api {
 
 Deno.test("it is made at the first call, once, whoever calls meanwhile", async () => {
   let made = 0;
-  const api = lazyApi(() => (made++, Promise.resolve(new Api())));
+  const api = lazyApi(() => (made++, Promise.resolve(new Api())), unheard);
   const { mail } = api;
   assertEquals(made, 0);
   assertEquals(await Promise.all([api.name("!"), api.name("?"), mail.send("you")]), ["api!", "api?", "me to you"]);
@@ -33,13 +35,16 @@ Deno.test("it is made at the first call, once, whoever calls meanwhile", async (
 
 Deno.test("what could not be made is made at the next call", async () => {
   let times = 0;
-  const api = lazyApi(() => times++ === 0 ? Promise.reject(new Error("not loaded")) : Promise.resolve(new Api()));
+  const api = lazyApi(
+    () => times++ === 0 ? Promise.reject(new Error("not loaded")) : Promise.resolve(new Api()),
+    unheard,
+  );
   await assertRejects(() => api.name("!"), Error, "not loaded");
   assertEquals(await api.name("!"), "api!");
 });
 
 Deno.test("what a call rejects with is passed on, and a function that is not there is named", async () => {
-  const api = lazyApi(() => Promise.resolve(new Api()));
+  const api = lazyApi(() => Promise.resolve(new Api()), unheard);
   await assertRejects(() => api.fail(), RangeError, "no");
   // deno-lint-ignore no-explicit-any -- reaching where the types do not lead
   const any = api as any;
@@ -49,8 +54,21 @@ Deno.test("what a call rejects with is passed on, and a function that is not the
 
 Deno.test("to await it, or a part of it, makes nothing", async () => {
   let made = 0;
-  const api = lazyApi(() => (made++, Promise.resolve(new Api())));
+  const api = lazyApi(() => (made++, Promise.resolve(new Api())), unheard);
   assertStrictEquals(await api, api);
   await api.mail;
   assertEquals(made, 0);
+});
+
+Deno.test("who is told of calls hears of each, and when it has reached the object or failed to", async () => {
+  const told: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<Api>();
+  const api = lazyApi(() => promise, () => (told.push("made"), () => told.push("handed on")));
+  // deno-lint-ignore no-explicit-any -- reaching where the types do not lead
+  const calls = [api.name("!"), (api as any).nothing()];
+  assertEquals(told, ["made", "made"]);
+  resolve(new Api());
+  await assertRejects(() => calls[1] ?? Promise.resolve(), TypeError);
+  await calls[0];
+  assertEquals(told, ["made", "made", "handed on", "handed on"]);
 });
