@@ -4,9 +4,9 @@
  * @module
  */
 import type { Lease } from "../pool/mod.ts";
-import { type Executor, timeoutOf, type TransactionWork } from "./executor.ts";
+import type { Executor, TransactionWork } from "./executor.ts";
 import { runPlain } from "./plain_statement.ts";
-import type { QueryOptions, TransactionOptions } from "./query_options.ts";
+import { type QueryOptions, timeoutOf, type TransactionOptions } from "./query_options.ts";
 import type { QueryResult, Row } from "./query_result.ts";
 import type { Session } from "./session.ts";
 import type { RunnerSettings } from "./statement_runner.ts";

@@ -4,13 +4,19 @@
  *
  * @module
  */
-import { ConfigError, type Lease } from "../pool/mod.ts";
+import type { Lease } from "../pool/mod.ts";
 import { noteRolledBack, retryTransaction } from "./attempts.ts";
 import type { ActingCaller } from "./caller.ts";
 import { TransactionOpenError } from "./errors.ts";
 import { checkLoginRole } from "./login_role.ts";
 import { runShared, type SharedParts } from "./plain_statement.ts";
-import type { ListedStatement, QueryOptions, TransactionOptions, WorkOptions } from "./query_options.ts";
+import {
+  type ListedStatement,
+  type QueryOptions,
+  timeoutOf,
+  type TransactionOptions,
+  type WorkOptions,
+} from "./query_options.ts";
 import type { QueryResult, Row, Statement } from "./query_result.ts";
 import type { Session } from "./session.ts";
 import { explainLoss, leaseSession } from "./session_lease.ts";
@@ -62,17 +68,6 @@ interface AttemptOptions extends TransactionOptions {
   readonly allowedMs?: number | undefined;
   /** Told how it ended. */
   readonly onEnd?: (outcome: TransactionOutcome) => void;
-}
-
-/**
- * The milliseconds that an option asks for.
- *
- * @throws {ConfigError} when it is no number above 0.
- */
-export function timeoutOf(value: number | undefined, otherwise: number): number {
-  if (value === undefined) return otherwise;
-  if (typeof value === "number" && value > 0) return value;
-  throw new ConfigError([{ path: "timeoutMs", message: `is ${value}, must be a number of ms above 0` }], "options");
 }
 
 /** Runs queries and transactions, each on a connection of its own. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Lane } from "../pool/mod.ts";
+import { ConfigError, type Lane } from "../pool/mod.ts";
 import type { BeginOptions } from "./transaction_options.ts";
 
 /** Options of a query. */
@@ -42,4 +42,15 @@ export interface TransactionOptions extends BeginOptions, QueryOptions {
 export interface ListedStatement {
   readonly query: string;
   readonly values?: readonly unknown[] | undefined;
+}
+
+/**
+ * The milliseconds that an option asks for.
+ *
+ * @throws {ConfigError} when it is no number above 0.
+ */
+export function timeoutOf(value: number | undefined, otherwise: number): number {
+  if (value === undefined) return otherwise;
+  if (typeof value === "number" && value > 0) return value;
+  throw new ConfigError([{ path: "timeoutMs", message: `is ${value}, must be a number of ms above 0` }], "options");
 }

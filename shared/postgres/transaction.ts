@@ -9,6 +9,7 @@ import {
   TransactionEndedError,
   TransactionRolledBackError,
 } from "./errors.ts";
+import { timeoutOf } from "./query_options.ts";
 import type { QueryResult, Row, Statement } from "./query_result.ts";
 import { checkInTransaction } from "./statement_encoding.ts";
 import type { TransactionScope } from "./transaction_scope.ts";
@@ -66,6 +67,7 @@ export class Transaction {
    * @throws {TransactionEndedError} when it was committed or rolled back.
    * @throws {NestedTransactionOpenError} while one nested in it is open.
    * @throws {QueryTimeoutError} when the statement took too long.
+   * @throws {ConfigError} when `timeoutMs` is no number above 0.
    */
   async query<R extends object = Row>(
     text: string,
@@ -75,8 +77,9 @@ export class Transaction {
     this.#check();
     checkInTransaction(text);
     this.#scope.note(text);
+    const timeoutMs = options.timeoutMs === undefined ? undefined : timeoutOf(options.timeoutMs, Infinity);
     try {
-      return await this.#scope.run({ text, values }, options.timeoutMs, this.#abandoned?.signal) as QueryResult<R>;
+      return await this.#scope.run({ text, values }, timeoutMs, this.#abandoned?.signal) as QueryResult<R>;
     } catch (error) {
       this.#failure ??= error;
       throw error;
@@ -149,7 +152,7 @@ export class Transaction {
     try {
       await this.#scope.run({ text: `RELEASE SAVEPOINT ${this.#name}` });
     } catch (error) {
-      await this.#undo();
+      await this.#undo(this.#savepoint);
       throw error instanceof PostgresError && this.#failure ? new TransactionRolledBackError(this.#failure) : error;
     }
   }
@@ -159,7 +162,7 @@ export class Transaction {
     if (!this.#savepoint) return await this.#scope.rollback();
     this.#abandon(new TransactionEndedError());
     await this.#scope.settled();
-    if (!this.#unsent(this.#savepoint)) await this.#undo();
+    if (!this.#unsent(this.#savepoint)) await this.#undo(this.#savepoint);
   }
 
   /** What still runs in it, or in one nested in it, would hold the rollback up. */
@@ -168,7 +171,9 @@ export class Transaction {
     if (this.#nested) this.#nested.#abandon(reason);
   }
 
-  async #undo(): Promise<void> {
+  async #undo(savepoint: Statement): Promise<void> {
+    // In a transaction that had failed before, there is none to go back to.
+    if (!this.#scope.hasRun(savepoint)) return;
     await this.#scope.undo([
       { text: `ROLLBACK TO SAVEPOINT ${this.#name}` },
       { text: `RELEASE SAVEPOINT ${this.#name}` },

@@ -55,6 +55,8 @@ export class TransactionScope implements Disposable {
   #reason: { readonly reason: unknown } | undefined = undefined;
   /** After this, a COMMIT that nobody waits for any longer is cut. */
   #lastMoment: Deadline | undefined = undefined;
+  /** The texts of those that went before another one and have had their effect. */
+  readonly #done = new Set<string>();
   #begun = false;
   #levels = 0;
 
@@ -122,11 +124,13 @@ export class TransactionScope implements Disposable {
       else this.before.unshift(...before);
       try {
         const results = await this.#runner.follow(running, { signal, timeoutMs });
+        for (const { text } of before) this.#done.add(text);
         if (running.after === "idle") this.#lose(new TransactionEndedError());
         const result = results.at(-1);
         if (result) return result;
         throw new TransactionRolledBackError(undefined);
       } catch (error) {
+        for (const { text } of before.slice(0, Math.max(running.failedAt, 0))) this.#done.add(text);
         if (running.after !== "idle") throw error;
         // BEGIN itself has failed: that is certain only of the first batch, and only that one may be sent again.
         if (!running.mayRepeat(error) || before.length === 0) {
@@ -136,6 +140,11 @@ export class TransactionScope implements Disposable {
         this.before.unshift(...before);
       }
     }
+  }
+
+  /** Whether a statement that went {@linkcode before} another one has had its effect. */
+  hasRun({ text }: Statement): boolean {
+    return this.#done.has(text);
   }
 
   /** There is no transaction any more. What would run outside of it would not be the caller's. */

@@ -2,12 +2,15 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import {
   PostgresConnectionManager,
+  PostgresError,
   QueryTimeoutError,
   StatementError,
   TransactionEndedError,
   TransactionOpenError,
+  TransactionRolledBackError,
   TransactionTimeoutError,
 } from "../../shared/postgres/mod.ts";
+import { ConfigError } from "../../shared/pool/mod.ts";
 import { TcpProxy } from "../support/tcp_proxy.ts";
 import { claimsOf, loneExecutor, TestDatabase, thrownBy } from "./support.ts";
 
@@ -30,11 +33,10 @@ Deno.test("the limits of transactions", async (t) => {
     const manager = one();
     const given = new AbortController();
     const started = performance.now();
-    const work = manager.transaction(
-      (tx) => Promise.all([tx.query("select pg_sleep(10)"), tx.query("select 1", [], { timeoutMs: 20 })]),
-      { signal: given.signal },
-    );
-    setTimeout(() => given.abort(new RangeError("mine")), 60);
+    const work = manager.transaction((tx) => {
+      setTimeout(() => given.abort(new RangeError("mine")), 60);
+      return Promise.all([tx.query("select pg_sleep(10)"), tx.query("select 1", [], { timeoutMs: 20 })]);
+    }, { signal: given.signal });
     await thrownBy(() => work, RangeError);
     assert(performance.now() - started < 2_000, "it ran to its end");
     assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
@@ -204,6 +206,35 @@ Deno.test("the limits of transactions", async (t) => {
     await connection.transaction((tx) => tx.query("insert into number values (4)"));
     assertEquals(await numbers(), [4]);
     await empty();
+  });
+
+  await t.step("a nested one in a transaction that has failed costs no connection", async () => {
+    const manager = one();
+    const errors: Error[] = [];
+    manager.on("error", (error) => errors.push(error));
+    for (const keep of [true, false]) {
+      await thrownBy(() =>
+        manager.transaction(async (tx) => {
+          await tx.query("select 1 / 0").catch(() => {});
+          const nested = tx.transaction((own) => own.transaction((inner) => inner.query("select 1")));
+          await (keep ? nested.catch(() => {}) : nested);
+        }), keep ? TransactionRolledBackError : PostgresError);
+    }
+    // One that has failed itself is undone, however many are in it.
+    await manager.transaction(async (tx) => {
+      await tx.query("insert into number values (1)");
+      const nested = tx.transaction((own) => own.transaction((inner) => inner.query("select 1 / 0")));
+      await thrownBy(() => nested, PostgresError);
+      await tx.query("insert into number values (2)");
+    });
+    assertEquals([await numbers(manager), errors, manager.getStats().totalCreated], [[1, 2], [], 1]);
+    await empty();
+  });
+
+  await t.step("a statement's own timeoutMs must be one", async () => {
+    for (const timeoutMs of [NaN, 0, -5, "5" as unknown as number]) {
+      await thrownBy(() => admin.transaction((tx) => tx.query("select 1", [], { timeoutMs })), ConfigError);
+    }
   });
 
   await t.step("one that was given up before it began does not begin", async () => {
