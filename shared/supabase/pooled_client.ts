@@ -42,7 +42,12 @@ export interface ClientParts {
 }
 
 /** How a `SupabaseClient` of the version that is pinned introduces itself. */
-const CLIENT_INFO = "supabase-js/2.119.0; runtime=deno; runtime-version=";
+function clientInfo(): string {
+  // Not every runtime's `Deno` has all that Deno's own has.
+  const { version }: { version?: { deno?: string } } = Deno;
+  const runtime = version?.deno === undefined ? "" : `; runtime-version=${version.deno}`;
+  return `supabase-js/2.119.0; runtime=deno${runtime}`;
+}
 
 /**
  * One pooled client: what a `SupabaseClient` of its configuration is made of, as
@@ -68,7 +73,7 @@ export class PooledClient {
 }
 
 function makeParts(url: string, { schema, headers: own }: Readonly<SupabasePoolConfig>): ClientParts {
-  const headers = Object.freeze({ "X-Client-Info": CLIENT_INFO + Deno.version.deno, ...own });
+  const headers = Object.freeze({ "X-Client-Info": clientInfo(), ...own });
   // Its own retry knows neither our deadline nor the lease. Whatever it sends, it sends through a view's fetch.
   const client: unknown = new PostgrestClient(`${url}/rest/v1`, { headers, schema, retry: false });
   const rest = client as RestPart;

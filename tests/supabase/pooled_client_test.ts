@@ -81,3 +81,14 @@ Deno.test("the packages that views are made of are those of supabase-js", () => 
   assertInstanceOf(whole.functions, FunctionsClient);
   assertInstanceOf(whole.storage, StorageClient);
 });
+
+Deno.test("a runtime that tells no version is introduced without one", () => {
+  const { version } = Deno;
+  try {
+    Object.assign(Deno, { version: undefined });
+    const parts = PooledClient.partsOf(new PooledClient("http://127.0.0.1:9", parseSupabasePoolConfig()));
+    assertEquals(parts.headers["X-Client-Info"], "supabase-js/2.119.0; runtime=deno");
+  } finally {
+    Object.assign(Deno, { version });
+  }
+});
