@@ -7,11 +7,16 @@ import type { CreateContext, ResourceFactory } from "../pool/mod.ts";
 import type { Clock } from "../resilience/mod.ts";
 import { requestCancel } from "./cancel.ts";
 import { checkClientCertificate } from "./client_certificate.ts";
-import type { PostgresConfig } from "./config.ts";
+import type { PostgresConfig, TlsOptions } from "./config.ts";
 import type { ConnectGate } from "./connect_gate.ts";
 import type { DriverOptions } from "./driver.ts";
 import type { PoolerDetector } from "./pooler.ts";
 import { Session } from "./session.ts";
+
+/** TLS as it is to be. Where verification is not asked for, NODE_TLS_REJECT_UNAUTHORIZED would decide. */
+function tlsOptions(own: TlsOptions): TlsOptions {
+  return { ...own, rejectUnauthorized: own.rejectUnauthorized ?? true };
+}
 
 /**
  * The options of the driver. Everything is said: what is not, the driver would take from `PG*` variables.
@@ -28,7 +33,7 @@ export function driverOptions(config: Readonly<PostgresConfig>): DriverOptions {
     user,
     // A function: an empty one would be looked up elsewhere, and the driver shows none in what it prints.
     password: () => password,
-    ssl: typeof ssl === "boolean" ? ssl : { ...ssl },
+    ssl: ssl === false ? false : tlsOptions(ssl === true ? {} : ssl),
     application_name: applicationName,
     options,
     keepAlive,

@@ -1,8 +1,17 @@
 /** Prints what the driver would connect with; see `driver_environment_test.ts`. */
-import { parsePostgresConfig } from "../../shared/postgres/config.ts";
+import { parsePostgresConfig, type PostgresConfig } from "../../shared/postgres/config.ts";
 import { createClient } from "../../shared/postgres/driver.ts";
 import { driverOptions } from "../../shared/postgres/session_factory.ts";
 
-const client = createClient(driverOptions(parsePostgresConfig({ applicationName: "ours", options: undefined })));
-const parameters: object = Reflect.get(client, "connectionParameters");
-console.log(JSON.stringify({ ...parameters, password: String(Reflect.get(client, "password")) }));
+/** What a client is made with; its password is not among what it shows by itself. */
+function shown(config: Partial<PostgresConfig>): object {
+  const client = createClient(driverOptions(parsePostgresConfig(config)));
+  const parameters: object = Reflect.get(client, "connectionParameters");
+  return { ...parameters, password: String(Reflect.get(client, "password")) };
+}
+
+const tls = [true, {}, { rejectUnauthorized: undefined }, { rejectUnauthorized: false }];
+console.log(JSON.stringify([
+  shown({ applicationName: "ours", options: undefined }),
+  ...tls.map((ssl) => shown({ applicationName: "ours", ssl })),
+]));

@@ -13,12 +13,17 @@ const FOREIGN = {
   PGREPLICATION: "evil",
   PGSSLMODE: "no-verify",
   PGSSLNEGOTIATION: "direct",
+  NODE_TLS_REJECT_UNAUTHORIZED: "0",
 };
 
 Deno.test("the driver takes nothing from variables that are not ours", async () => {
   await using child = startDeno(new URL("driver_environment.ts", import.meta.url), FOREIGN);
   const line = await child.line() ?? "";
   assert(!/evil|666|direct/.test(line), line);
-  const { host, port, application_name: name, ssl } = JSON.parse(line);
+  const [{ host, port, application_name: name, ssl }, ...withTls] = JSON.parse(line);
   assertEquals([host, port, name, ssl], ["localhost", 5432, "ours", false]);
+  assertEquals(
+    withTls.map(({ ssl }: { ssl: { rejectUnauthorized: unknown } }) => ssl.rejectUnauthorized),
+    [true, true, true, false],
+  );
 });
