@@ -114,7 +114,7 @@ export class Batch implements Flight, Running {
   /** How many statements the server is to drop. */
   #closing = 0;
   /** What the server is still to parse: what it is to keep, or nothing of that kind. */
-  readonly #unparsed: (Prepared | undefined)[] = [];
+  #unparsed: (Prepared | undefined)[] | undefined = undefined;
   readonly #resolve: (results: QueryResult[]) => void;
   readonly #reject: (error: unknown) => void;
   #at = 0;
@@ -144,7 +144,7 @@ export class Batch implements Flight, Running {
     const prepared = this.#prepare(out, text);
     const statement = prepared?.name ?? "";
     if (!prepared) {
-      this.#unparsed.push(undefined);
+      (this.#unparsed ??= []).push(undefined);
       out.push(message.parse({ text, name: "" }));
     }
     out.push(message.bind({ statement, values }));
@@ -161,7 +161,7 @@ export class Batch implements Flight, Running {
     if (known) return known.parsed || this.#parsing.includes(known) ? known : undefined;
     const prepared = this.#cache.add(text);
     this.#parsing.push(prepared);
-    this.#unparsed.push(prepared);
+    (this.#unparsed ??= []).push(prepared);
     out.push(message.parse({ text, name: prepared.name }));
     return prepared;
   }
@@ -221,7 +221,7 @@ export class Batch implements Flight, Running {
   }
 
   parsed(): void {
-    const prepared = this.#unparsed.shift();
+    const prepared = this.#unparsed?.shift();
     if (prepared) this.#cache.keep(prepared);
   }
 

@@ -49,7 +49,7 @@ export class StatementRunner {
   /** What ends each of the statements that are waited for. */
   readonly #cancels = new Set<(reason: unknown) => void>();
   /** What is not over yet of those that were given up. */
-  readonly #ending = new Set<Promise<void>>();
+  #ending: Set<Promise<void>> | undefined = undefined;
 
   constructor(session: Session, settings: RunnerSettings) {
     this.session = session;
@@ -58,12 +58,12 @@ export class StatementRunner {
 
   /** Whether something that was given up can still reach the session. */
   get ending(): boolean {
-    return this.#ending.size > 0;
+    return this.#ending !== undefined;
   }
 
   /** Resolves when nothing that was given up can reach the session any more. */
   async ended(): Promise<void> {
-    while (this.#ending.size > 0) await Promise.all(this.#ending);
+    while (this.#ending) await Promise.all(this.#ending);
   }
 
   /**
@@ -89,9 +89,7 @@ export class StatementRunner {
       if (given) return;
       given = { reason };
       left = leave && running.sent && !running.runs && !running.over;
-      const end = ending = this.#cancel(running, reason, left);
-      this.#ending.add(end);
-      void end.finally(() => this.#ending.delete(end));
+      ending = this.#end(this.#cancel(running, reason, left));
       if (left) running.leave(reason);
     };
     const deadline = timeoutMs === Infinity ? undefined : {
@@ -114,6 +112,16 @@ export class StatementRunner {
       // Nobody else may have the session before that.
       if (ending && !left) await ending;
     }
+  }
+
+  /** Keeps in mind that something is not over yet. Most runners never have anything of the kind. */
+  #end(end: Promise<void>): Promise<void> {
+    const all = this.#ending ??= new Set();
+    all.add(end);
+    return end.finally(() => {
+      all.delete(end);
+      if (all.size === 0) this.#ending = undefined;
+    });
   }
 
   /** What to say of a statement that was given up, and has failed with `error` since. */
