@@ -1,6 +1,7 @@
 /**
  * Certificates for tests of TLS, good until 2126: an authority, a server named
- * `localhost` and `127.0.0.1`, and a client. The keys guard nothing.
+ * `localhost` and `127.0.0.1`, and a client; and another authority, whose server's certificate expired in 2021.
+ * The keys guard nothing.
  *
  * @module
  */
@@ -60,5 +61,41 @@ export const CLIENT_KEY = `-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgzN96NkTUSaeJRNdU
 3fsi9Gdd7z4z3xCaKQzH8/SnCWWhRANCAATzRw3JNh88gNm8D6FJTgt75GY8kr37
 5dYC/TYOUC8L+X0kenmLMcJCaX5nv5UgZwEocsUkEWcuqRoZ11s7/TX1
+-----END PRIVATE KEY-----
+`;
+
+/** Another authority's certificate. */
+export const OTHER_AUTHORITY = `-----BEGIN CERTIFICATE-----
+MIIBkDCCATWgAwIBAgIUdyruT3hMpbZOxZwvCS/3kTD+lwAwCgYIKoZIzj0EAwIw
+HDEaMBgGA1UEAwwRQW5vdGhlciBhdXRob3JpdHkwIBcNMjYxMTIxMTA0OTEwWhgP
+MjEyNjEwMjgxMDQ5MTBaMBwxGjAYBgNVBAMMEUFub3RoZXIgYXV0aG9yaXR5MFkw
+EwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE+wwM9GlAf1ZRmr88gASU9E6DwGGDe2jD
+plfizrlgjFtVpOIYy8ljYvIhEhcwhQg1/P6vu1sE3ETLJD305mGe96NTMFEwHQYD
+VR0OBBYEFIlrHavrum3vGV0pWbJn5Jlr42elMB8GA1UdIwQYMBaAFIlrHavrum3v
+GV0pWbJn5Jlr42elMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSQAwRgIh
+AIItUnwGE8OcsmIy9rGioZGK0M7bK/aZzLILZSyjvDB2AiEApZh4Knf8GBsScJOZ
+4n+p5443412rhCizNC6AnCUVxu8=
+-----END CERTIFICATE-----
+`;
+
+/** A certificate of the {@linkcode OTHER_AUTHORITY} for the server, good from 2020 to 2021. */
+export const EXPIRED_CERTIFICATE = `-----BEGIN CERTIFICATE-----
+MIIBgDCCASWgAwIBAgIBATAKBggqhkjOPQQDAjAcMRowGAYDVQQDDBFBbm90aGVy
+IGF1dGhvcml0eTAeFw0yMDAxMDEwMDAwMDBaFw0yMTAxMDEwMDAwMDBaMBYxFDAS
+BgNVBAMMC1Rlc3Qgc2VydmVyMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEB76k
+PMRzUpuOdWVJnTwIGiRacNnuBfTc0FfsVwL1EB//NZKHc5X1EEVqpntg8IxY1081
+nnGFf4GVUJ5GihdkxaNeMFwwGgYDVR0RBBMwEYIJbG9jYWxob3N0hwR/AAABMB0G
+A1UdDgQWBBRqdMMVAvOGbB0XVQblQdK6/djvyjAfBgNVHSMEGDAWgBSJax2r67pt
+7xldKVmyZ+SZa+NnpTAKBggqhkjOPQQDAgNJADBGAiEAwI6umZKSkZtKhv6T1gGo
+c66VtWbpo2IeSp/9ZpMPfHcCIQDjHY0GkNUnw5XoM6tsA47a52mF9An73BDLxXFI
+4XJOAQ==
+-----END CERTIFICATE-----
+`;
+
+/** Its key. */
+export const EXPIRED_KEY = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgXGeimI4TyqvZbf9X
+uebqmtdl5cZCv/b13ipvm7HHO3ChRANCAAQHvqQ8xHNSm451ZUmdPAgaJFpw2e4F
+9NzQV+xXAvUQH/81kodzlfUQRWqme2DwjFjXTzWecYV/gZVQnkaKF2TF
 -----END PRIVATE KEY-----
 `;

@@ -1,20 +1,39 @@
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { CreateFailedError } from "../../shared/pool/mod.ts";
-import { type PostgresConfig, QueryTimeoutError, TlsError } from "../../shared/postgres/mod.ts";
-import { AUTHORITY, CLIENT_CERTIFICATE, CLIENT_KEY, SERVER_CERTIFICATE, SERVER_KEY } from "./certificates.ts";
+import {
+  type PostgresConfig,
+  PostgresConnectionManager,
+  QueryTimeoutError,
+  TlsError,
+} from "../../shared/postgres/mod.ts";
+import {
+  AUTHORITY,
+  CLIENT_CERTIFICATE,
+  CLIENT_KEY,
+  EXPIRED_CERTIFICATE,
+  EXPIRED_KEY,
+  OTHER_AUTHORITY,
+  SERVER_CERTIFICATE,
+  SERVER_KEY,
+} from "./certificates.ts";
 import { TestDatabase, thrownBy } from "./support.ts";
 
-/** Has the server speak TLS from now on. */
-async function enableTls(database: TestDatabase): Promise<void> {
-  const admin = database.manager();
+/** Puts files where the server looks for its certificates. */
+async function install(admin: PostgresConnectionManager, files: Readonly<Record<string, string>>): Promise<void> {
   const { rows } = await admin.query<{ data_directory: string }>("show data_directory");
   const folder = rows[0]?.data_directory ?? "";
   const { uid, gid } = await Deno.stat(folder);
-  const files = { "server.crt": SERVER_CERTIFICATE, "server.key": SERVER_KEY, "authority.crt": AUTHORITY };
   for (const [name, pem] of Object.entries(files)) {
     await Deno.writeTextFile(`${folder}/${name}`, pem, { mode: 0o600 });
     if (Deno.uid() === 0) await Deno.chown(`${folder}/${name}`, uid, gid);
   }
+}
+
+/** Has the server speak TLS from now on. */
+async function enableTls(database: TestDatabase): Promise<void> {
+  const admin = database.manager();
+  const files = { "server.crt": SERVER_CERTIFICATE, "server.key": SERVER_KEY, "authority.crt": AUTHORITY };
+  await install(admin, files);
   await admin.query("alter system set ssl_ca_file = 'authority.crt'");
   await admin.query("alter system set ssl = on");
   await admin.query("select pg_reload_conf()");
@@ -91,5 +110,20 @@ Deno.test("TLS", async (t) => {
     await thrownBy(() => manager.query("select pg_sleep(20)", [], { timeoutMs: 50 }), QueryTimeoutError);
     assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
     assertEquals(manager.getStats().totalCreated, 1);
+  });
+
+  await t.step("one whose certificate has expired is refused, though its authority is trusted", async () => {
+    const admin = database.manager();
+    await install(admin, { "server.crt": EXPIRED_CERTIFICATE, "server.key": EXPIRED_KEY });
+    await admin.query("select pg_reload_conf()");
+    // It reads the new files when it has time to: until then it serves the old certificate.
+    const connects = () => connect({ ssl: { ca: AUTHORITY } }).query("select 1").then(() => true, () => false);
+    for (let turn = 0; turn < 200 && await connects(); turn++) await new Promise((resolve) => setTimeout(resolve, 10));
+    const refused = connect({ ssl: { ca: OTHER_AUTHORITY } });
+    const error = await thrownBy(() => refused.query("select 1"), CreateFailedError);
+    assertInstanceOf(error.cause, TlsError);
+    assertEquals(error.cause.code, "TLS_UNVERIFIED");
+    const unverified = connect({ ssl: { ca: OTHER_AUTHORITY, rejectUnauthorized: false } });
+    assertEquals((await unverified.query(state)).rows, [{ ssl: true, client_dn: null }]);
   });
 });
