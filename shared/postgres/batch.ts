@@ -140,8 +140,8 @@ export class Batch implements Flight, Running {
     out.push(message.sync());
   }
 
-  #encode(out: Uint8Array[], { text, values }: Encoded): void {
-    const prepared = this.#prepare(out, text);
+  #encode(out: Uint8Array[], { text, values, unprepared }: Encoded): void {
+    const prepared = unprepared ? undefined : this.#prepare(out, text);
     const statement = prepared?.name ?? "";
     if (!prepared) {
       (this.#unparsed ??= []).push(undefined);

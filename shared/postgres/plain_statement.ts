@@ -11,7 +11,7 @@ import type { Session } from "./session.ts";
 import { emptied, explainLoss, leaseShared } from "./session_lease.ts";
 import { mayLeaveState } from "./session_state.ts";
 import type { Sharing } from "./sharing.ts";
-import { checkWithoutSession } from "./statement_encoding.ts";
+import { checkInTransaction, checkWithoutSession } from "./statement_encoding.ts";
 import { type Bounds, type RunnerSettings, StatementRunner } from "./statement_runner.ts";
 
 /** What statements that share connections run on. */
@@ -28,6 +28,7 @@ export async function runShared(
   bounds: Bounds,
   options: QueryOptions,
 ): Promise<QueryResult> {
+  checkInTransaction(statement.text);
   for (;;) {
     bounds.signal?.throwIfAborted();
     const free = sharing.tryLease(options.lane);

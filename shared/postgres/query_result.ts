@@ -28,4 +28,6 @@ export interface QueryResult<R extends object = Row> {
 export interface Statement {
   readonly text: string;
   readonly values?: readonly unknown[];
+  /** Whether it must not depend on what was prepared before, and somebody may have dropped. */
+  readonly unprepared?: boolean;
 }

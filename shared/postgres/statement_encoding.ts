@@ -14,6 +14,7 @@ import { controlsTransaction, copiesOverConnection, outlivesTransaction } from "
 export interface Encoded {
   readonly text: string;
   readonly values: unknown[];
+  readonly unprepared: boolean;
 }
 
 /** The most values that a statement may have: the protocol counts them in 16 bits. */
@@ -24,7 +25,7 @@ const MAX_VALUES = 65_535;
  *
  * @throws {StatementError} for what the protocol could not carry: it would be read as something else.
  */
-export function encoded({ text, values = [] }: Statement): Encoded {
+export function encoded({ text, values = [], unprepared = false }: Statement): Encoded {
   if (typeof text !== "string" || text.includes("\0")) {
     throw new StatementError("A statement must be a string without NUL characters");
   }
@@ -38,22 +39,23 @@ export function encoded({ text, values = [] }: Statement): Encoded {
     );
   }
   try {
-    return { text, values: values.map(prepareValue) };
+    return { text, values: values.map(prepareValue), unprepared };
   } catch (error) {
     throw new StatementError(`A value of a statement has no form that can be sent: ${messageOf(error)}`);
   }
 }
 
 /**
- * Checks the text of a statement that is to run in a transaction of ours: what it
- * ended by itself would let what follows run outside, and not as its caller.
+ * Checks the text of a statement that is to run in a transaction of ours, or to be one by itself: what it
+ * ended would let what follows run outside, and not as its caller; what it began would be nobody's.
  *
  * @throws {StatementError} for BEGIN, COMMIT, ROLLBACK and their like.
  */
 export function checkInTransaction(text: unknown): void {
   if (typeof text !== "string" || !controlsTransaction(text)) return;
   throw new StatementError(
-    "A statement must not begin or end a transaction by itself here: use commit(), rollback() and transaction() of the transaction",
+    "A statement must not begin or end a transaction by itself here: use transaction(), and commit(), rollback() and " +
+      "transaction() of what that hands over; or lease() a connection",
   );
 }
 

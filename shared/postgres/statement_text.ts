@@ -57,6 +57,8 @@ export function controlsTransaction(text: string): boolean {
   const [first, second = "", third] = firstWords(text, 3);
   if (first === undefined) return false;
   if (first === "PREPARE") return second === "TRANSACTION";
+  // These are for one that ended before, and refused inside of another one.
+  if (second === "PREPARED") return false;
   if (first === "ROLLBACK" && (NOISE.has(second) ? third : second) === "TO") return false;
   return ENDS.has(first);
 }

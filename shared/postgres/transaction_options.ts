@@ -57,7 +57,8 @@ export function beginStatements(options: BeginOptions): Statement[] {
     readOnly === undefined ? "" : readOnly ? " READ ONLY" : " READ WRITE",
     deferrable === undefined ? "" : deferrable ? " DEFERRABLE" : " NOT DEFERRABLE",
   ];
-  const statements: Statement[] = [{ text: `BEGIN${modes.join("")}` }];
+  // What is sent behind it before it is answered would run outside, should it fail. So it is nothing that can.
+  const statements: Statement[] = [{ text: `BEGIN${modes.join("")}`, unprepared: true }];
   const settings = [
     ["statement_timeout", statementTimeoutMs],
     ["idle_in_transaction_session_timeout", idleInTransactionSessionTimeoutMs],

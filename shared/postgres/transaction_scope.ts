@@ -115,30 +115,23 @@ export class TransactionScope implements Disposable {
     timeoutMs: number = this.#options.queryTimeoutMs,
     signal?: AbortSignal,
   ): Promise<QueryResult> {
-    for (;;) {
-      if (this.#reason) throw this.#reason.reason;
-      const before = this.before.splice(0);
-      const running = this.#runner.session.start([...before, statement]);
-      // What could not be sent has begun nothing: the next one has to.
-      if (running.sent) this.#begun = true;
-      else this.before.unshift(...before);
-      try {
-        const results = await this.#runner.follow(running, { signal, timeoutMs });
-        for (const { text } of before) this.#done.add(text);
-        if (running.after === "idle") this.#lose(new TransactionEndedError());
-        const result = results.at(-1);
-        if (result) return result;
-        throw new TransactionRolledBackError(undefined);
-      } catch (error) {
-        for (const { text } of before.slice(0, Math.max(running.failedAt, 0))) this.#done.add(text);
-        if (running.after !== "idle") throw error;
-        // BEGIN itself has failed: that is certain only of the first batch, and only that one may be sent again.
-        if (!running.mayRepeat(error) || before.length === 0) {
-          this.#lose(new TransactionRolledBackError(error));
-          throw error;
-        }
-        this.before.unshift(...before);
-      }
+    if (this.#reason) throw this.#reason.reason;
+    const before = this.before.splice(0);
+    const running = this.#runner.session.start([...before, statement]);
+    // What could not be sent has begun nothing: the next one has to.
+    if (running.sent) this.#begun = true;
+    else this.before.unshift(...before);
+    try {
+      const results = await this.#runner.follow(running, { signal, timeoutMs });
+      for (const { text } of before) this.#done.add(text);
+      if (running.after === "idle") this.#lose(new TransactionEndedError());
+      const result = results.at(-1);
+      if (result) return result;
+      throw new TransactionRolledBackError(undefined);
+    } catch (error) {
+      for (const { text } of before.slice(0, Math.max(running.failedAt, 0))) this.#done.add(text);
+      if (running.after === "idle") this.#lose(new TransactionRolledBackError(error));
+      throw error;
     }
   }
 

@@ -3,6 +3,7 @@ import {
   PostgresError,
   type PostgresQueries,
   StatementError,
+  Transaction,
   TransactionRolledBackError,
 } from "../../shared/postgres/mod.ts";
 import { claimsOf, TestDatabase, thrownBy } from "./support.ts";
@@ -44,12 +45,17 @@ Deno.test("nothing runs outside of the transaction it was meant for", async (t) 
     await admin.query("truncate seen");
   });
 
-  await t.step("not where BEGIN has failed, which is sent again", async () => {
-    // Who drops what we prepared on a connection of their own meets that themselves.
+  await t.step("not where what was prepared on the connection is gone", async () => {
+    // Who drops it on a connection of their own meets that themselves, in the transaction and not outside.
     await using connection = await admin.lease();
+    const twice = (tx: Transaction) => Promise.all([tx.query(INSERT), tx.query("insert into seen (n) values (2)")]);
     await connection.transaction((tx) => tx.query(INSERT));
+    await connection.query("truncate seen");
     await connection.query("deallocate all");
-    assertEquals(await connection.transaction(async (tx) => (await tx.query("select 1 as n")).rows), [{ n: 1 }]);
+    assertEquals((await thrownBy(() => connection.transaction(twice), PostgresError)).code, "26000");
+    assertEquals(await seen(), []);
+    await connection.transaction(twice);
+    assertEquals((await seen()).length, 2);
     await connection.query("truncate seen");
   });
 
@@ -77,6 +83,8 @@ Deno.test("nothing runs outside of the transaction it was meant for", async (t) 
           }), RangeError);
       }
       await thrownBy(() => alice.query(text), StatementError);
+      // By itself it could only begin what nobody has, or end nothing.
+      await thrownBy(() => admin.query(text), StatementError);
       assertEquals(await seen(), []);
     });
   }

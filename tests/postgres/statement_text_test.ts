@@ -35,8 +35,6 @@ Deno.test("what begins or ends a transaction is told from what does not", () => 
     "rollback",
     "rollback and chain",
     "rollback work",
-    "rollback prepared 'x'",
-    "commit prepared 'x'",
     "prepare transaction 'x'",
     "prepare/* */transaction 'x'",
   ];
@@ -49,6 +47,8 @@ Deno.test("what begins or ends a transaction is told from what does not", () => 
     "rollback work to savepoint a",
     "rollback /* x */ transaction to a",
     "prepare statement as select 1",
+    "rollback prepared 'x'",
+    "commit prepared 'x'",
     "do $$ begin commit; end $$",
     "set transaction read only",
     "",
