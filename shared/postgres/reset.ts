@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Flight } from "./batch.ts";
+import { CANCELED, type Flight, type SessionStatus } from "./batch.ts";
 import { type DataRowMessage, message } from "./driver.ts";
 import type { StatementCache } from "./statement_cache.ts";
 
@@ -31,6 +31,8 @@ const END = "ROLLBACK";
 export class Reset implements Flight {
   readonly promise: Promise<void>;
   failure: object | undefined = undefined;
+  /** Whether it failed since a cancel request for something else hit it. */
+  mayRepeat = false;
 
   readonly #text: string;
   readonly #resolve: () => void;
@@ -74,7 +76,8 @@ export class Reset implements Flight {
 
   begun(): void {}
 
-  done(): void {
+  done(_status: SessionStatus, cancelling: boolean): void {
+    this.mayRepeat = cancelling && this.failure !== undefined && Reflect.get(this.failure, "code") === CANCELED;
     if (this.failure) this.#reject(this.failure);
     else if (this.#statements && !this.#untouched(this.#statements)) {
       this.#reject(new Error("Statements were prepared or dropped by SQL"));

@@ -190,7 +190,7 @@ export class Session {
     if (this.#death) return Promise.resolve();
     const reset = new Reset(this.owned ? this.statements : undefined);
     this.#send(reset, false);
-    return reset.promise.catch((error) => this.destroy(redacted(error)));
+    return reset.promise.catch((error) => reset.mayRepeat ? this.reset() : this.destroy(redacted(error)));
   }
 
   /** Closes it in order. */

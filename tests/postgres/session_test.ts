@@ -128,6 +128,41 @@ Deno.test("one connection", async (t) => {
     assertEquals(await read(), [{ n: 1, m: 7 }]);
   });
 
+  await t.step("a reset that a cancel request for something else hits is sent again", async () => {
+    await using other = await open(database);
+    await other.session.run([{ text: "create temporary table mine (n int)" }]);
+    const [{ table, pid }] = await rows(
+      other.session,
+      "select nspname || '.mine' as table, pg_backend_pid() as pid from pg_namespace where oid = pg_my_temp_schema()",
+    ) as [{ table: string; pid: number }];
+    await using watcher = await open(database);
+    const waits = "select from pg_stat_activity where pid = $1 and wait_event_type = 'Lock'";
+    const waiting = async () => {
+      while ((await rows(watcher.session, waits, [pid])).length === 0) await Promise.resolve();
+    };
+    await session.run([{ text: "begin" }]);
+    await session.run([{ text: `lock table ${table} in access share mode` }]);
+    other.session.cancelling++;
+    const reset = other.session.reset();
+    await waiting();
+    await session.run([{ text: "select pg_cancel_backend($1)", values: [pid] }]);
+    await session.run([{ text: "commit" }]);
+    await reset;
+    other.session.cancelling--;
+    assertEquals(other.deaths, []);
+    assertEquals(await rows(other.session, "select to_regclass('pg_temp.mine') as mine"), [{ mine: null }]);
+    // One that is cancelled otherwise has not cleared it.
+    await other.session.run([{ text: "create temporary table mine (n int)" }]);
+    await session.run([{ text: "begin" }]);
+    await session.run([{ text: `lock table ${table} in access share mode` }]);
+    const again = other.session.reset();
+    await waiting();
+    await session.run([{ text: "select pg_cancel_backend($1)", values: [pid] }]);
+    await again;
+    await session.run([{ text: "commit" }]);
+    assertEquals(other.deaths.length, 1);
+  });
+
   await t.step("values come back as they were sent", async () => {
     const at = new Date("2026-02-03T04:05:06.789Z");
     const values = [
