@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { observe } from "../resilience/mod.ts";
 
 /** Takes one line of the log. */
 export type LogSink = (line: string) => void;
@@ -93,9 +94,6 @@ export function logError(event: string, error: unknown, sink: LogSink, entry: Lo
       error: { name: typeof error, message: "what was thrown has no text" },
     });
   }
-  try {
-    sink(line);
-  } catch {
-    // Nobody is left to be told, and whoever is served must not suffer for it.
-  }
+  // Nobody is left to be told of a failure, and whoever is served must not suffer for it.
+  observe(() => sink(line), () => {});
 }

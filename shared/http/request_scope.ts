@@ -6,6 +6,7 @@
 import type { AuthMode, AuthResult, SupabaseEnv } from "@supabase/server";
 import type { SupabaseClient } from "@supabase/supabase-js";
 import { type AcquireOptions, LeaseReleasedError, PoolError } from "../pool/mod.ts";
+import { isPromiseLike } from "../resilience/mod.ts";
 import { toServiceError } from "../services/mod.ts";
 import {
   type ClientSession,
@@ -18,7 +19,6 @@ import { isElsewhere, runWithin } from "./current_request.ts";
 import type { Deadline } from "./deadline.ts";
 import { HeldLeases } from "./held_leases.ts";
 import type { LeaseDefaults, PooledContext, RequestClientPool } from "./pooled_context.ts";
-import { isPromiseLike } from "./promise_like.ts";
 import { throwMissingSecretKey } from "./refusal.ts";
 import { type LazyMembers, RequestContext } from "./request_context.ts";
 import type { RequestPool, Runtime } from "./runtime.ts";

@@ -3,8 +3,9 @@
  *
  * @module
  */
+import { isPromiseLike } from "../resilience/mod.ts";
 import { CreateTimeoutError, NoResourceError } from "./errors.ts";
-import { type HookRunner, isPromiseLike } from "./hook_run.ts";
+import type { HookRunner } from "./hook_run.ts";
 import type { ResourceFactory } from "./resource_factory.ts";
 
 /** Whom a creation reports to. Each creation ends with exactly one of `made`, `failed` and `overdue` + `over`. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { observe } from "../resilience/mod.ts";
 import type { Lane } from "./lane.ts";
 import type { Lease } from "./lease.ts";
 import type { PoolLimits } from "./limits.ts";
@@ -91,8 +92,8 @@ export class EventHub<M extends { error: { error: unknown; source: ErrorSource }
 
   /**
    * Calls `listener` at each event of that name, until the returned subscription
-   * is disposed of. A listener that throws is reported as an `error` event and
-   * disturbs nothing else.
+   * is disposed of. A listener that throws, or returns a promise that is
+   * rejected, is reported as an `error` event and disturbs nothing else.
    */
   on<K extends keyof M>(name: K, listener: Listener<M[K]>): Disposable {
     // A wrapper of its own, so that the same function subscribed twice is two subscriptions.
@@ -142,11 +143,9 @@ export class EventHub<M extends { error: { error: unknown; source: ErrorSource }
   }
 
   #tell(listener: Listener<never>, name: keyof M | undefined, event: never): void {
-    try {
-      listener(event);
-    } catch (error) {
+    observe(() => listener(event), (error) => {
       // A failing error listener has nobody left to tell.
       if (name !== "error") this.emit("error", { error, source: "listener" } as M["error"]);
-    }
+    });
   }
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Clock, Timer } from "../resilience/mod.ts";
+import { type Clock, isPromiseLike, type Timer } from "../resilience/mod.ts";
 
 /** How a hook ended. */
 export type Outcome<R> =
@@ -14,11 +14,6 @@ export type Outcome<R> =
 export interface Abandonable {
   /** Waits no longer. Does nothing once it has ended. */
   giveUp(error: unknown): void;
-}
-
-/** Whether `value` has to be waited for. */
-export function isPromiseLike<R>(value: R | PromiseLike<R>): value is PromiseLike<R> {
-  return value !== null && typeof value === "object" && "then" in value && typeof value.then === "function";
 }
 
 /**

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { observe } from "../resilience/mod.ts";
 
 /**
  * Takes the times of every lease, for histograms. Unlike a listener of events
@@ -40,8 +41,8 @@ export class Recorders {
   add(recorder: PoolRecorder): Disposable {
     // A wrapper of its own, so that the same recorder added twice is two subscriptions.
     const entry: PoolRecorder = {
-      waitTime: (ms) => recorder.waitTime?.(ms),
-      useTime: (ms) => recorder.useTime?.(ms),
+      waitTime: (ms) => this.#hear(recorder.waitTime?.(ms)),
+      useTime: (ms) => this.#hear(recorder.useTime?.(ms)),
     };
     this.#set([...this.#all, entry]);
     return { [Symbol.dispose]: () => this.#set(this.#all.filter((other) => other !== entry)) };
@@ -67,6 +68,11 @@ export class Recorders {
         this.#failed(error);
       }
     }
+  }
+
+  /** What a recorder returns is nothing, unless it is asynchronous. */
+  #hear(result: unknown): void {
+    if (result !== undefined) observe(() => result, this.#failed);
   }
 
   #set(all: readonly PoolRecorder[]): void {

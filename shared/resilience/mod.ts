@@ -7,5 +7,6 @@
 export * from "./backoff.ts";
 export * from "./clock.ts";
 export * from "./failure.ts";
+export * from "./promise_like.ts";
 export * from "./retry.ts";
 export * from "./timeouts.ts";

@@ -6,6 +6,7 @@
 import { backoffDelayMs } from "./backoff.ts";
 import { type Clock, MAX_TIMER_MS, systemClock } from "./clock.ts";
 import { classifyFailure, type FailureKind, retryAfterMs } from "./failure.ts";
+import { observe } from "./promise_like.ts";
 
 /** The time for an operation and its retries was over while an attempt ran; `cause` is the last failure, if any. */
 export class RetryTimeoutError extends Error {
@@ -58,7 +59,7 @@ export interface RetryOptions {
   readonly signal?: AbortSignal | undefined;
   /** Judges failures. Default: {@linkcode classifyFailure}. */
   readonly classify?: (failure: unknown) => FailureKind;
-  /** Told before each delay. What it throws is ignored. */
+  /** Told before each delay. What it throws, or what it returns is rejected with, is ignored. */
   readonly onRetry?: (event: RetryEvent) => void;
   /** Default: the isolate's own. */
   readonly clock?: Clock;
@@ -136,11 +137,8 @@ export async function retry<T>(
       const backoff = backoffDelayMs(attempt, { baseMs: delayMs, capMs: Math.max(maxDelayMs, delayMs) }, random);
       const delay = Math.max(backoff, retryAfterMs(last) ?? 0);
       if (clock.now() + delay >= deadline) return settle(outcome);
-      try {
-        onRetry?.({ retry: attempt + 1, delayMs: delay, failure: last, kind });
-      } catch {
-        // An observer decides nothing.
-      }
+      const event = { retry: attempt + 1, delayMs: delay, failure: last, kind };
+      observe(() => onRetry?.(event), () => {}); // an observer decides nothing
       await sleep(delay, clock, stopped);
     }
   } finally {

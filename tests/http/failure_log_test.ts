@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
+import { delay } from "@std/async";
 import { FakeTime } from "@std/testing/time";
 import { withPooledSupabase } from "../support/http.ts";
 import { AcquireTimeoutError, QueueFullError } from "../../shared/pool/mod.ts";
@@ -135,3 +136,19 @@ for (
     assertFalse(redact(text).includes("hunter2"), redact(text));
   });
 }
+
+Deno.test("a log that fails, at once or later, harms no answer", async () => {
+  const noLog = () => {
+    throw new Error("no log");
+  };
+  for (const log of [noLog, () => Promise.reject(new Error("no log"))]) {
+    const handle = withPooledSupabase<unknown>(
+      { auth: "none", variables: VARIABLES, service: new FakePools(), log },
+      () => Promise.reject(new Error("secret")),
+    );
+    const response = await handle(new Request("https://x.test/f"));
+    assertEquals(response.status, 500);
+    await response.body?.cancel();
+    await delay(0);
+  }
+});

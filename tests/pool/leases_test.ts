@@ -121,6 +121,20 @@ Deno.test("a throwing listener is reported and changes nothing", async () => {
   assertEquals(errors.filter(({ source }) => source === "listener").length, 7);
 });
 
+Deno.test("a listener or a recorder whose promise is rejected is reported and changes nothing", async () => {
+  const { pool, errors } = watchedPool({ maxConnections: 1 });
+  pool.on("acquired", () => Promise.reject(new Error("from acquired")));
+  pool.on("error", () => Promise.reject(new Error("from error")));
+  pool.record({ useTime: () => Promise.reject(new Error("from useTime")) as unknown as void });
+  (await pool.lease()).release();
+  await settle();
+  assertEquals(errors.map(({ source, error }) => [source, (error as Error).message]).sort(), [
+    ["listener", "from acquired"],
+    ["listener", "from useTime"],
+  ]);
+  (await pool.lease()).release();
+});
+
 Deno.test("a subscription ends when it is disposed of", async () => {
   const { pool } = watchedPool();
   let heard = 0;

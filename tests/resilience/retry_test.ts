@@ -188,6 +188,10 @@ Deno.test("retry: an observer that throws changes nothing", async () => {
   const done = retry(run, { clock, onRetry: throwing(new Error("observer")) });
   await clock.advance(1_000);
   assertEquals(await done, "done");
+  const again = script<string>(throwing(TRANSIENT), () => "done");
+  const late = retry(again.run, { clock, onRetry: () => Promise.reject(new Error("observer")) });
+  await clock.advance(1_000);
+  assertEquals(await late, "done");
 });
 
 Deno.test("retry: an option out of range is an error that names it and what it held", async () => {
