@@ -6,7 +6,7 @@
  */
 import { observe } from "../resilience/mod.ts";
 
-/** Takes one line of the log. */
+/** Takes one line of the log. What it throws, or what it returns is rejected with, is ignored. */
 export type LogSink = (line: string) => void;
 
 /** What looks like a credential, wherever it stands in a text. */

@@ -73,7 +73,7 @@ function inspected(log: http.LogSink, watch: SecretWatch): http.LogSink {
       // Whoever logs may well catch what the log throws: this cannot be caught.
       reportError(error);
     }
-    log(line);
+    return log(line);
   };
 }
 
