@@ -38,13 +38,18 @@ export class Deadline {
    */
   race<T>(work: PromiseLike<T>, onExceeded: (error: DeadlineExceededError) => void): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#onExceeded = (error) => {
+      this.watch((error) => {
         onExceeded(error);
         reject(error);
-      };
-      if (this.#exceeded) this.#onExceeded(this.#exceeded);
+      });
       work.then(resolve, reject);
     });
+  }
+
+  /** Tells `onExceeded`, and nobody before it any more, of the deadline until {@linkcode cancel}; at once where it has passed. */
+  watch(onExceeded: (error: DeadlineExceededError) => void): void {
+    this.#onExceeded = onExceeded;
+    if (this.#exceeded) onExceeded(this.#exceeded);
   }
 
   /** There is nothing left that it could end. */

@@ -155,7 +155,11 @@ export class RequestScope<Database> implements LazyMembers<Database> {
    */
   run(handler: (request: Request, context: PooledContext<Database>) => unknown): unknown {
     const answer = runWithin(this, () => handler(this.#request, this.context));
-    return isPromiseLike(answer) ? this.#deadline.race(answer, (reason) => this.#cut(reason)) : answer;
+    const end = (reason: unknown) => this.#cut(reason);
+    if (isPromiseLike(answer)) return this.#deadline.race(answer, end);
+    // Its body may still be made of what it does on the pools.
+    this.#deadline.watch(end);
+    return answer;
   }
 
   /** What really failed where supabase-js has flattened what a call threw, or `error` itself. */

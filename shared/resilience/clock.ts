@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { AsyncLocalStorage } from "node:async_hooks";
 
 /** A pending timer, of whichever kind the runtime makes. */
 export interface Timer {
@@ -32,6 +33,12 @@ export interface Clock {
 /** The longest delay a timer holds (a signed 32-bit number of ms); longer ones fire at once. */
 export const MAX_TIMER_MS = 2_147_483_647;
 
+/**
+ * Runs a function outside of every async context. A timer here serves many requests: in the context of the one that
+ * happened to need it first, it would keep all that belongs to that one, and others' work would pass for its own.
+ */
+const inNoContext = AsyncLocalStorage.snapshot();
+
 function unref(id: unknown): void {
   if (typeof id === "object" && id !== null && "unref" in id && typeof id.unref === "function") id.unref();
   else if (typeof id === "number" && typeof Deno !== "undefined") Deno.unrefTimer(id);
@@ -59,7 +66,7 @@ export function createSystemClock(): Clock {
       return now;
     },
     setTimer(callback: () => void, delayMs: number, { keepAlive = false }: TimerOptions = {}): Timer {
-      const id = setTimeout(callback, Math.min(Math.max(delayMs, 0), MAX_TIMER_MS));
+      const id = inNoContext(setTimeout, callback, Math.min(Math.max(delayMs, 0), MAX_TIMER_MS));
       if (!keepAlive) unref(id);
       return { cancel: () => clearTimeout(id) };
     },

@@ -6,6 +6,7 @@
  */
 import { LeaseReleasedError } from "../pool/mod.ts";
 import { Call, type CallOwner, type CallTimes } from "./call.ts";
+import { globalFetch } from "./global_fetch.ts";
 import type { Credentials } from "./identity.ts";
 import { type Carried, projectRequest, sendWithin } from "./project_request.ts";
 import { trackText } from "./text_answer.ts";
@@ -131,7 +132,9 @@ export class LeaseCalls implements CallOwner {
       const { signal } = call;
       signal.throwIfAborted();
       call.begin();
-      const answer = await sendWithin({ request, credentials: this.credentials, signal, baseUrl, send });
+      const sending = sendWithin({ request, credentials: this.credentials, signal, baseUrl, send });
+      // One that is not the runtime's own may know nothing of signals.
+      const answer = await (send === globalFetch ? sending : call.race(sending));
       call.answered();
       const tracked = (query ? trackText : trackBody)(answer.response, request.method, answer, call);
       if (this.#state !== "open") call.expireUnread();

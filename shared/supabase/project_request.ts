@@ -128,6 +128,11 @@ export async function sendWithin(
     const response = await (target instanceof Request
       ? send(target, bound)
       : send(target, { ...request.init, ...bound, method, body }));
+    if (signal.aborted) {
+      // Sent by somebody who knows nothing of signals: nobody waits for it any more.
+      response.body?.cancel().catch(() => {});
+      throw signal.reason;
+    }
     const location = REDIRECTS.includes(response.status) ? response.headers.get("location") : null;
     if (location === null || request.redirect === "manual") {
       return { response, url, redirected: redirects > 0 };

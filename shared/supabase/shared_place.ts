@@ -16,7 +16,7 @@ import type { PooledClient } from "./pooled_client.ts";
 import { Turns } from "./turns.ts";
 
 /** Where the places are. */
-export type Places = Pick<ResourcePool<PooledClient>, "lease" | "tryLease">;
+export type Places = Pick<ResourcePool<PooledClient>, "config" | "lease" | "tryLease">;
 
 /** Somebody who works in the place. */
 export interface PlaceUser {
@@ -135,7 +135,7 @@ export class SharedPlace {
   }
 
   async #waitFor(user: PlaceUser, options: AcquireOptions): Promise<void> {
-    const untilMs = performance.now() + (options.timeoutMs ?? 0);
+    const untilMs = performance.now() + (options.timeoutMs ?? this.#places.config.acquireTimeoutMs);
     try {
       let leftMs = options.timeoutMs;
       while (!this.#lease) {

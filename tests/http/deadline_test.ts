@@ -1,5 +1,5 @@
 /** A request is over by its deadline, or when its caller leaves, whatever it does. */
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { delay } from "@std/async";
 import { type PooledHandler, type PooledSupabaseOptions, problem, withPooledSupabase } from "../support/http.ts";
 import { ConfigError } from "../../shared/pool/mod.ts";
@@ -99,6 +99,30 @@ Deno.test("a body that is passed on to the caller counts as well", async () => {
   const response = await rig.fetch("/f");
   assertEquals([response.status, rig.service.getPoolStats().activeConnections], [200, 1]);
   await assertRejects(() => response.text(), Error, "deadlineMs");
+  assertEquals(rig.service.getPoolStats().activeConnections, 0);
+});
+
+Deno.test("so does one of a handler that is not asynchronous, whatever is still asked for it", async () => {
+  const { state, body } = endless();
+  const rows = Promise.withResolvers<{ error: unknown }>();
+  await using rig = setUp(
+    (_request, { supabase }) =>
+      new Response(
+        new ReadableStream({
+          async start(controller) {
+            rows.resolve(await supabase.from("a").select());
+            controller.close();
+          },
+        }),
+      ),
+    { POOL_MAX_CONNECTIONS: "1" },
+    { deadlineMs: MS },
+  );
+  rig.project.answer = () => new Response(body());
+  const response = await rig.fetch("/f");
+  assertEquals([response.status, await response.text()], [200, ""]);
+  assertStringIncludes(Deno.inspect((await rows.promise).error), "deadlineMs");
+  while (!state.cancelled) await delay(1);
   assertEquals(rig.service.getPoolStats().activeConnections, 0);
 });
 

@@ -38,6 +38,20 @@ Deno.test("a call leaves no timer and no listener, however it ends", async () =>
   });
 });
 
+Deno.test("a fetch that knows nothing of signals keeps nobody waiting, and what it brings late is not read", async () => {
+  const answered = Promise.withResolvers<Response>();
+  let cancelled = false;
+  const body = new ReadableStream({ cancel: () => void (cancelled = true) });
+  const { calls, clock } = calling({ fetch: () => answered.promise });
+  const call = calls.fetch(URL_OF_X);
+  await clock.advance(1_000);
+  await assertRejects(() => call, RequestTimeoutError);
+  assertEquals([calls.finish(), clock.timers, cancelled], [undefined, 0, false]);
+  answered.resolve(new Response(body));
+  await settle();
+  assert(cancelled);
+});
+
 Deno.test("the caller's signal, and the call's own, end it with their reason", async () => {
   for (const which of ["caller", "own"] as const) {
     const caller = new AbortController();

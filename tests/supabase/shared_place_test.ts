@@ -6,11 +6,11 @@ import { PooledClient } from "../../shared/supabase/pooled_client.ts";
 import { type Places, SharedPlace } from "../../shared/supabase/shared_place.ts";
 
 /** One place, and how it was asked for. */
-function onePlace() {
+function onePlace(acquireTimeoutMs = 5_000) {
   const pool = new ResourcePool<PooledClient>({
     create: () => new PooledClient("http://project.test", DEFAULT_SUPABASE_POOL_CONFIG),
     destroy: () => {},
-  }, { minConnections: 0, maxConnections: 1 });
+  }, { minConnections: 0, maxConnections: 1, acquireTimeoutMs });
   const asked: string[] = [];
   const places: Places = {
     lease: (options) => {
@@ -21,6 +21,7 @@ function onePlace() {
       asked.push("try");
       return pool.tryLease(lane);
     },
+    config: pool.config,
   };
   return { pool, asked, places, active: () => pool.getStats().activeConnections };
 }
@@ -95,6 +96,22 @@ Deno.test("whoever comes while the place is waited for waits for its own time, a
   assert(place.waitedMs >= 78 && place.waitedMs <= performance.now() - startMs, "waiting twice at once counts once");
   place.leave(long);
   (await next).release();
+  await pool.shutdown();
+});
+
+Deno.test("the time of whoever names none is the pool's, from when it came", async () => {
+  const { pool, places } = onePlace(80);
+  const holder = await pool.lease();
+  const place = new SharedPlace(places, 6);
+  const codes: string[] = [];
+  entered(place).then((code) => codes.push(code));
+  await delay(40);
+  const laterMs = performance.now();
+  place.enter({ lost() {} }, {})?.catch((error) => codes.push(error.code));
+  while (codes.length < 2) await delay(1);
+  assertEquals(codes, ["ACQUIRE_TIMEOUT", "ACQUIRE_TIMEOUT"]);
+  assert(performance.now() - laterMs >= 78);
+  holder.release();
   await pool.shutdown();
 });
 
