@@ -10,10 +10,10 @@ import {
   type DataRowMessage,
   message,
   type RowDescriptionMessage,
-  type Submittable,
   type Wire,
 } from "./driver.ts";
 import { ConnectionError, PostgresError, redacted } from "./errors.ts";
+import type { Flight, Running, SessionStatus } from "./flight.ts";
 import type { QueryResult, Row, Statement } from "./query_result.ts";
 import { type Encoded, encoded } from "./statement_encoding.ts";
 import { NO_ROWS, type Prepared, RowReader, type StatementCache } from "./statement_cache.ts";
@@ -24,61 +24,6 @@ export const CANCELED = "57014";
 const UNKNOWN_STATEMENT = "26000";
 /** A prepared statement whose table was changed is refused with SQLSTATE 0A000 by this function of the server. */
 const STALE_STATEMENT = "RevalidateCachedQuery";
-
-/** Statements on their way. */
-export interface Running {
-  /**
-   * One result for each. Rejects with a `PostgresError` for what the server
-   * reported, a `ConnectionLostError` when the connection broke before it
-   * answered, a `ConnectionBrokenError` when it had broken before, or a
-   * `StatementError` when one of them could not be sent, and so none was.
-   */
-  readonly results: Promise<QueryResult[]>;
-  /** The index of the one that failed, once one has; -1 before, and when the connection broke. */
-  readonly failedAt: number;
-  /** Whether it is these that the server is at. */
-  readonly runs: boolean;
-  /** Whether they were sent at all. */
-  readonly sent: boolean;
-  /** Whether they are answered, or never will be. */
-  readonly over: boolean;
-  /** Whether the server ended them on request. */
-  readonly canceled: boolean;
-  /** Between which statements the server was once it had answered these. */
-  readonly after: SessionStatus | undefined;
-  /**
-   * Whether they failed with this error through no fault of their own: a table
-   * has changed since they were prepared, or a cancel request for another one
-   * hit them. They had no effect and may be sent again, outside a transaction.
-   */
-  mayRepeat(error: unknown): boolean;
-  /** Rejects the results now. What was sent goes on. */
-  leave(reason: unknown): void;
-}
-
-/** What a backend is doing between statements (PostgreSQL, ReadyForQuery). */
-export type SessionStatus = "idle" | "transaction" | "failed";
-
-/** What is sent on one connection under one Sync. */
-export interface Flight extends Submittable {
-  /** The bytes that are to be sent, added to `out`. Called once. */
-  encode(out: Uint8Array[]): void;
-  /** What the server reported, if it failed. */
-  readonly failure: object | undefined;
-  /** All that was sent before it is answered: the server is at it. */
-  begun(): void;
-  /** The server has parsed a statement of it. */
-  parsed?(): void;
-  /**
-   * It is over: the server is ready for what comes next.
-   *
-   * @param status Between which statements the server is now.
-   * @param cancelling Whether a cancel request was under way, which may have hit it.
-   */
-  done(status: SessionStatus, cancelling: boolean): void;
-  /** The connection broke. */
-  lost(error: Error): void;
-}
 
 /** One statement of a batch, on its way. */
 interface Step {

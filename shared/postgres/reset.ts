@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { CANCELED, type Flight, type SessionStatus } from "./batch.ts";
+import { CANCELED } from "./batch.ts";
 import { type DataRowMessage, message } from "./driver.ts";
+import type { Flight, SessionStatus } from "./flight.ts";
 import type { StatementCache } from "./statement_cache.ts";
 
 /**

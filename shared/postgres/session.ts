@@ -5,31 +5,15 @@
  */
 import { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers";
-import { Batch, type Flight, type Running, type SessionStatus } from "./batch.ts";
+import { Batch } from "./batch.ts";
 import { createClient, type DriverClient, type DriverOptions, type ReadyMessage } from "./driver.ts";
 import { ConnectionBrokenError, ConnectionLostError, redacted } from "./errors.ts";
+import { type Flight, type Running, type SessionStatus, unsent } from "./flight.ts";
 import type { QueryResult, Statement } from "./query_result.ts";
 import { Reset } from "./reset.ts";
 import { StatementCache } from "./statement_cache.ts";
 
 const STATUS: Readonly<Record<string, SessionStatus>> = { I: "idle", T: "transaction", E: "failed" };
-
-/** What could not be sent. */
-function unsent(error: unknown): Running {
-  const results = Promise.reject(error);
-  const [sent, runs, over, canceled] = [false, false, true, false];
-  return {
-    results,
-    failedAt: 0,
-    after: undefined,
-    sent,
-    runs,
-    over,
-    canceled,
-    mayRepeat: () => false,
-    leave: () => {},
-  };
-}
 
 /**
  * One connection to Postgres.

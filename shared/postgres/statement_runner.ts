@@ -5,10 +5,11 @@
  * @module
  */
 import type { Clock } from "../resilience/mod.ts";
-import { CANCELED, type Running } from "./batch.ts";
+import { CANCELED } from "./batch.ts";
 import type { Backend, CancelRequest } from "./cancel.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { ConnectionLostError, PostgresError, QueryTimeoutError } from "./errors.ts";
+import type { Running } from "./flight.ts";
 import type { QueryResult } from "./query_result.ts";
 import type { Session } from "./session.ts";
 
