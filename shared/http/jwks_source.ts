@@ -55,11 +55,21 @@ export class JwksSource {
   async keysFor(kid: string | undefined, patience: Patience): Promise<KeysOrFailure> {
     const known = this.fresh;
     if (known && (this.#remote.coolingDown || known.keys.some((key) => key.kid === kid))) return { keys: known };
-    const failure = await patience(this.#remote.reload().then(() => undefined, (error: unknown) => ({ error })));
-    if (!failure) this.#adopt();
+    const failure = await patience(this.#reload());
     // Keys that are young enough still serve; what this token lacks is for its verifier to say.
     const keys = this.fresh;
     return keys ? { keys } : { failure: failure?.error };
+  }
+
+  /** Fetches the keys, and takes them over whether or not anybody still waits for them. */
+  async #reload(): Promise<{ readonly error: unknown } | undefined> {
+    try {
+      await this.#remote.reload();
+    } catch (error) {
+      return { error };
+    }
+    this.#adopt();
+    return undefined;
   }
 
   #adopt(): void {

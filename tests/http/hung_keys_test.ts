@@ -1,7 +1,11 @@
 /** Keys that do not come: how long a request waits for them, and what it is answered. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { delay } from "@std/async";
+import { FakeTime } from "@std/testing/time";
 import { withSupabase } from "@supabase/server";
+import { createAuthenticate } from "../../shared/http/authenticate.ts";
+import { JWKS_MAX_AGE_MS } from "../../shared/http/jwks_source.ts";
+import type { Patience } from "../../shared/http/patience.ts";
 import { createRequestHandler } from "../../shared/http/request_handler.ts";
 import { withPooledSupabase } from "../support/http.ts";
 import { FakeClock } from "../support/fake_clock.ts";
@@ -95,6 +99,27 @@ Deno.test("a caller who leaves while keys are waited for is let go at once, and 
   keys.go.resolve();
   assertEquals((await answering({})).status, 200);
   assertEquals([keys.state.fetched, clock.timers], [1, 0]);
+});
+
+Deno.test("keys that come after everybody has left count: what a withdrawn one signed is refused", async () => {
+  await using keys = startKeys();
+  keys.go.resolve();
+  using time = new FakeTime();
+  const authenticate = createAuthenticate({ auth: "user", env: keys.env, rememberTokensMs: 60_000 });
+  const old = await project.sign({ exp: 4_000_000_000 });
+  const request = () => new Request("https://x.test/f", { headers: { Authorization: `Bearer ${old}` } });
+  assertEquals((await authenticate(request())).error, null);
+  keys.state.answer = () => Response.json({ keys: [] });
+  time.tick(JWKS_MAX_AGE_MS);
+  let fetching: Promise<unknown> | undefined;
+  const leaves: Patience = (work) => {
+    fetching = work;
+    return Promise.reject(new Error("left"));
+  };
+  await assertRejects(async () => await authenticate(request(), leaves), Error, "left");
+  await fetching;
+  assertEquals((await authenticate(request())).error?.code, "INVALID_JWT");
+  assertEquals(keys.state.fetched, 2);
 });
 
 Deno.test({
