@@ -26,6 +26,8 @@ export interface PlaceUser {
 
 /** A wait for the place, of all who asked for it on the same terms. */
 interface Wait {
+  /** Who began it: it lasts as long as their time. */
+  readonly by: PlaceUser;
   readonly controller: AbortController;
   /** The place is there, whichever wait brought it, or this wait has failed. */
   readonly arrived: PromiseWithResolvers<void>;
@@ -139,13 +141,14 @@ export class SharedPlace {
     try {
       let leftMs = options.timeoutMs;
       while (!this.#lease) {
-        const { arrived, controller } = this.#join(options, leftMs);
+        const { by, arrived, controller } = this.#join(user, options, leftMs);
         try {
           await arrived.promise;
         } catch (error) {
           leftMs = Math.ceil(untilMs - performance.now());
           // Who came later on the same terms has time left when the first one's is over.
-          if (!(error instanceof AcquireTimeoutError) || leftMs <= 0 || !this.#users.includes(user)) throw error;
+          const over = by === user || leftMs <= 0 || !this.#users.includes(user);
+          if (over || !(error instanceof AcquireTimeoutError)) throw error;
         }
         // Sent away when the place had been granted already.
         if (!this.#users.includes(user)) throw new AcquireAbortedError(controller.signal.reason);
@@ -157,11 +160,11 @@ export class SharedPlace {
   }
 
   /** The wait of those who ask on these terms, the signal aside, begun if there is none. */
-  #join({ lane = "normal", timeoutMs }: AcquireOptions, leftMs: number | undefined): Wait {
+  #join(by: PlaceUser, { lane = "normal", timeoutMs }: AcquireOptions, leftMs: number | undefined): Wait {
     const terms = `${lane} ${timeoutMs}`;
     const there = this.#waits?.get(terms);
     if (there) return there;
-    const wait: Wait = { controller: new AbortController(), arrived: Promise.withResolvers() };
+    const wait: Wait = { by, controller: new AbortController(), arrived: Promise.withResolvers() };
     if (!this.#waits?.size) this.#waitingSinceMs = performance.now();
     (this.#waits ??= new Map()).set(terms, wait);
     wait.arrived.promise.catch(() => {}); // told to those who still wait

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { delay } from "@std/async";
-import { type AcquireOptions, ResourcePool } from "../../shared/pool/mod.ts";
+import { type AcquireOptions, AcquireTimeoutError, ResourcePool } from "../../shared/pool/mod.ts";
 import { DEFAULT_SUPABASE_POOL_CONFIG } from "../../shared/supabase/config.ts";
 import { PooledClient } from "../../shared/supabase/pooled_client.ts";
 import { type Places, SharedPlace } from "../../shared/supabase/shared_place.ts";
@@ -112,6 +112,23 @@ Deno.test("the time of whoever names none is the pool's, from when it came", asy
   assertEquals(codes, ["ACQUIRE_TIMEOUT", "ACQUIRE_TIMEOUT"]);
   assert(performance.now() - laterMs >= 78);
   holder.release();
+  await pool.shutdown();
+});
+
+Deno.test("whoever began a wait that is over asks no more, though its own clock gives it a moment yet", async () => {
+  const { pool, places, asked } = onePlace();
+  const refusing: Places = {
+    ...places,
+    lease: () => {
+      asked.push("lease");
+      return Promise.reject(new AcquireTimeoutError("Connection acquire timeout"));
+    },
+  };
+  const place = new SharedPlace(refusing, 6);
+  const second = { lost() {} };
+  const codes = [entered(place), place.enter(second, {})?.catch((error) => error.code)];
+  assertEquals(await Promise.all(codes), ["ACQUIRE_TIMEOUT", "ACQUIRE_TIMEOUT"]);
+  assertEquals(asked, ["try", "lease", "lease"], "the second one, which came later, has its own time");
   await pool.shutdown();
 });
 
