@@ -15,7 +15,7 @@ import {
   type SessionOptions,
   transportFailure,
 } from "../supabase/mod.ts";
-import { isElsewhere, runWithin } from "./current_request.ts";
+import { isElsewhere, type RequestMark, runWithin } from "./current_request.ts";
 import type { Deadline } from "./deadline.ts";
 import { HeldLeases } from "./held_leases.ts";
 import type { LeaseDefaults, PooledContext, RequestClientPool } from "./pooled_context.ts";
@@ -72,6 +72,7 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   /** What the handler gets. */
   readonly context: PooledContext<Database>;
 
+  readonly #mark: RequestMark = {};
   readonly #request: Request;
   readonly #runtime: Runtime<Database>;
   readonly #auth: AuthResult;
@@ -154,7 +155,7 @@ export class RequestScope<Database> implements LazyMembers<Database> {
    * @throws {DeadlineExceededError} when it has not answered by the deadline; what it did on the pools is ended then.
    */
   run(handler: (request: Request, context: PooledContext<Database>) => unknown): unknown {
-    const answer = runWithin(this, () => handler(this.#request, this.context));
+    const answer = runWithin(this.#mark, () => handler(this.#request, this.context));
     const end = (reason: unknown) => this.#cut(reason);
     if (isPromiseLike(answer)) return this.#deadline.race(answer, end);
     // Its body may still be made of what it does on the pools.
@@ -234,7 +235,7 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   #poolOf(session: ClientSession<Database>): RequestClientPool<Database> {
     const held = this.#held ??= new HeldLeases({
       over: () => this.#over,
-      elsewhere: () => isElsewhere(this),
+      elsewhere: () => isElsewhere(this.#mark),
       onLate: (count) => this.#tellForgotten(count),
     });
     return { ...held.watch(session), client: (options) => this.#defer(session, options) };
