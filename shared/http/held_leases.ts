@@ -54,19 +54,25 @@ export class HeldLeases<Database> {
     this.#options = options;
   }
 
+  /** @throws {IdentityError} where the one who asks is at work for another request. */
+  check(): void {
+    if (!this.#options.elsewhere()) return;
+    throw new IdentityError("This pool acts for the caller of another request: keep no ctx.pool");
+  }
+
   /**
    * `session`, its leases watched. What is leased once the request is over is its holder's own; to another request it
    * lends nothing.
    */
   watch(session: ClientSession<Database>): ClientPool<Database> {
-    const { over, elsewhere, onLate } = this.#options;
+    const { over, onLate } = this.#options;
     return {
       config: session.config,
       signal: session.signal,
       getStats: () => session.getStats(),
       healthCheck: () => session.healthCheck(),
       lease: async (options) => {
-        if (elsewhere()) throw new IdentityError("This pool acts for the caller of another request: keep no ctx.pool");
+        this.check();
         if (over()) return await session.lease(options);
         const lease = await session.lease(options);
         const watched = new WatchedLease(lease, () => this.#held.delete(watched));

@@ -22,6 +22,8 @@ export interface RequestClientPool<Database> extends ClientPool<Database> {
   /**
    * A client like `ctx.supabase`, its place taken as `options` say (`lane`,
    * `timeoutMs`) where it has to wait for it.
+   *
+   * @throws {IdentityError} when another request asks.
    */
   client(options?: AcquireOptions): SupabaseClient<Database>;
 }

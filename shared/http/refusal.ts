@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { AuthError, ErrorResponseConfig, SupabaseEnv, SupabaseServerError } from "@supabase/server";
+import type { AuthError, ErrorResponseConfig, SupabaseServerError } from "@supabase/server";
 
 /** The header that carries the code of a refusal. */
 export const ERROR_CODE_HEADER = "x-supabase-server-error";
@@ -15,25 +15,6 @@ const SOURCE = "@supabase/server";
 /** Whether it is an error of `@supabase/server`. Not by its class: that is where all of that package would be loaded. */
 export function isServerError(error: unknown): error is SupabaseServerError {
   return error instanceof Error && Reflect.get(error, "source") === SOURCE;
-}
-
-let core: typeof import("@supabase/server/core") | undefined;
-
-/** Loads what {@linkcode throwMissingSecretKey} throws with. Most projects have a secret key, and need none of it. */
-export async function loadMissingSecretKey(): Promise<void> {
-  core ??= await import("@supabase/server/core");
-}
-
-/**
- * Throws what `@supabase/server` throws where an admin client is asked for and no secret key is configured.
- *
- * @throws {EnvError} `MISSING_DEFAULT_SECRET_KEY`.
- * @throws {TypeError} when {@linkcode loadMissingSecretKey} has not been awaited.
- */
-export function throwMissingSecretKey({ url, publishableKeys, jwks }: SupabaseEnv): never {
-  if (core === undefined) throw new TypeError("loadMissingSecretKey must be awaited first");
-  core.createAdminClient({ env: { url, publishableKeys, secretKeys: {}, jwks } });
-  throw new TypeError("@supabase/server made an admin client without a key");
 }
 
 /** The longest name of an authentication scheme, in characters. No registered one has more than 15. */

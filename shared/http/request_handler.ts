@@ -15,10 +15,11 @@ import { errorResponse } from "./error_response.ts";
 import { FailureLog } from "./failure_log.ts";
 import { type PooledHandler, type PooledSupabaseOptions, prepare, type Prepared } from "./handler_options.ts";
 import { answerHealth, isHealthPath } from "./health.ts";
+import { loadMissingSecretKey } from "./missing_admin.ts";
 import { CallerLeftError, patienceOf } from "./patience.ts";
 import { type HeaderStats, NO_POOL, stampPoolHeaders } from "./pool_headers.ts";
 import { problem } from "./problem.ts";
-import { isServerError, loadMissingSecretKey, refusal } from "./refusal.ts";
+import { isServerError, refusal } from "./refusal.ts";
 import { RequestScope, type ScopeEvents } from "./request_scope.ts";
 import { lazyRuntime, type Runtime } from "./runtime.ts";
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { AuthMode, AuthResult, SupabaseEnv } from "@supabase/server";
+import type { AuthMode, AuthResult } from "@supabase/server";
 import type { SupabaseClient } from "@supabase/supabase-js";
 import { type AcquireOptions, LeaseReleasedError, PoolError } from "../pool/mod.ts";
 import { isPromiseLike } from "../resilience/mod.ts";
@@ -17,29 +17,12 @@ import {
 } from "../supabase/mod.ts";
 import { isElsewhere, type RequestMark, runWithin } from "./current_request.ts";
 import type { Deadline } from "./deadline.ts";
+import { edgeRuntime } from "./edge_runtime.ts";
 import { HeldLeases } from "./held_leases.ts";
+import { missingAdmin } from "./missing_admin.ts";
 import type { LeaseDefaults, PooledContext, RequestClientPool } from "./pooled_context.ts";
-import { throwMissingSecretKey } from "./refusal.ts";
 import { type LazyMembers, RequestContext } from "./request_context.ts";
 import type { RequestPool, Runtime } from "./runtime.ts";
-
-interface Background {
-  waitUntil(promise: Promise<unknown>): void;
-}
-
-/** The hosted runtime's own `waitUntil`. */
-function edgeRuntime(): Background | undefined {
-  const runtime: unknown = Reflect.get(globalThis, "EdgeRuntime");
-  const known = typeof runtime === "object" && runtime !== null && "waitUntil" in runtime &&
-    typeof runtime.waitUntil === "function";
-  return known ? runtime as Background : undefined;
-}
-
-/** Stands where the admin's client or pool would be, so that a handler may name it without using it. */
-function missingAdmin<Admin extends object>(env: SupabaseEnv): Admin {
-  const refuse = () => throwMissingSecretKey(env);
-  return new Proxy<Admin>({} as Admin, { get: refuse, set: refuse, has: refuse });
-}
 
 /** The token's holder or nobody: never the project's secret key, whatever the mode was. */
 function identityOf({ authMode, token }: AuthResult): Identity {
@@ -238,7 +221,13 @@ export class RequestScope<Database> implements LazyMembers<Database> {
       elsewhere: () => isElsewhere(this.#mark),
       onLate: (count) => this.#tellForgotten(count),
     });
-    return { ...held.watch(session), client: (options) => this.#defer(session, options) };
+    return {
+      ...held.watch(session),
+      client: (options) => {
+        held.check();
+        return this.#defer(session, options);
+      },
+    };
   }
 
   #open(pool: RequestPool<Database>, options: SessionOptions): ClientSession<Database> {

@@ -1,7 +1,6 @@
 /** What is known of `@supabase/server` here without loading it is what it says itself. */
-import { assert, assertEquals, assertFalse, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertFalse } from "@std/assert";
 import {
-  EnvError,
   ErrorCodeHeader,
   Errors,
   InvalidJwtError,
@@ -9,13 +8,7 @@ import {
   MissingDefaultSecretKeyError,
 } from "@supabase/server";
 import { invalidToken } from "../../shared/http/invalid_token.ts";
-import {
-  ERROR_CODE_HEADER,
-  isServerError,
-  loadMissingSecretKey,
-  throwMissingSecretKey,
-} from "../../shared/http/refusal.ts";
-import { URL_OF_PROJECT } from "./fake_pools.ts";
+import { ERROR_CODE_HEADER, isServerError } from "../../shared/http/refusal.ts";
 import { sharedSecretToken } from "./tokens.ts";
 
 Deno.test("its header, and its errors", () => {
@@ -30,14 +23,6 @@ Deno.test("its header, and its errors", () => {
   for (const other of [new Error("no"), { source: "@supabase/server" }, undefined, "@supabase/server"]) {
     assertFalse(isServerError(other));
   }
-});
-
-Deno.test("a missing secret key", async () => {
-  const keys = { publishableKeys: { default: "sb_publishable_a" }, secretKeys: {}, jwks: null };
-  await loadMissingSecretKey();
-  const error = assertThrows(() => throwMissingSecretKey({ url: URL_OF_PROJECT, ...keys }), EnvError);
-  const theirs = Errors[MissingDefaultSecretKeyError]([]);
-  assertEquals([error.code, error.message], [theirs.code, theirs.message]);
 });
 
 Deno.test("a refused token", async () => {

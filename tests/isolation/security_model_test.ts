@@ -3,11 +3,16 @@
  *
  * @module
  */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { IdentityError } from "../../shared/supabase/mod.ts";
 import { readEnvironment, SupabaseService, type Variables } from "../../shared/services/mod.ts";
-import { type PooledHandler, type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";
+import {
+  type PooledContext,
+  type PooledHandler,
+  type PooledSupabaseOptions,
+  withPooledSupabase,
+} from "../support/http.ts";
 import { JWT_SECRET } from "../http/fake_pools.ts";
 import { createProjectKey, sharedSecretToken, USER } from "../http/tokens.ts";
 import { PROJECT, PUBLISHABLE, SECRET } from "./callers.ts";
@@ -190,12 +195,13 @@ Deno.test("when the project changes its key, the old one's tokens reach nothing,
 });
 
 Deno.test("a pool that one request kept lends nothing to another one, whether or not the first is over", async () => {
-  let kept: { lease(): Promise<AsyncDisposable> } | undefined;
+  let kept: PooledContext<Database>["pool"] | undefined;
   let first = Promise.withResolvers<void>();
   let held = false;
   await using rig = setUp(async (_request, { pool }) => {
     if (kept) {
       await assertRejects(async () => await kept?.lease(), IdentityError, "another request");
+      assertThrows(() => kept?.client(), IdentityError, "another request");
       return new Response();
     }
     kept = pool;
