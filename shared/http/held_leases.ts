@@ -45,9 +45,13 @@ export interface HeldLeasesOptions {
   readonly onLate: (count: number) => void;
 }
 
+/** Of so many leases that were given back the clients are kept for {@linkcode HeldLeases.clients}. */
+const KEPT_CLIENTS = 8;
+
 /** The leases of one request that were not given back yet. */
 export class HeldLeases<Database> {
   readonly #held = new Set<ClientLease<Database>>();
+  readonly #givenBack: SupabaseClient<Database>[] = [];
   readonly #options: HeldLeasesOptions;
 
   constructor(options: HeldLeasesOptions) {
@@ -75,7 +79,7 @@ export class HeldLeases<Database> {
         this.check();
         if (over()) return await session.lease(options);
         const lease = await session.lease(options);
-        const watched = new WatchedLease(lease, () => this.#held.delete(watched));
+        const watched = new WatchedLease(lease, () => this.#remove(watched));
         this.#held.add(watched);
         if (over()) onLate(this.end());
         return watched;
@@ -83,10 +87,20 @@ export class HeldLeases<Database> {
     };
   }
 
+  /** The clients of the leases that are held, and of those given back of late: they know what their calls threw. */
+  get clients(): readonly SupabaseClient<Database>[] {
+    return [...this.#held].map(({ client }) => client).concat(this.#givenBack);
+  }
+
   /** Ends every lease that is still held, with the calls under way in it, and says how many they were. */
   end(): number {
     const forgotten = [...this.#held];
     for (const lease of forgotten) lease[Symbol.dispose]();
     return forgotten.length;
+  }
+
+  #remove(lease: ClientLease<Database>): void {
+    if (!this.#held.delete(lease)) return;
+    if (this.#givenBack.push(lease.client) > KEPT_CLIENTS) this.#givenBack.shift();
   }
 }

@@ -148,7 +148,7 @@ export class RequestScope<Database> implements LazyMembers<Database> {
 
   /** What really failed where supabase-js has flattened what a call threw, or `error` itself. */
   explain(error: unknown): unknown {
-    for (const { client } of this.#leases) {
+    for (const client of [...this.#leases.map(({ client }) => client), ...this.#held?.clients ?? []]) {
       const failure = transportFailure(client, error);
       if (failure !== undefined) return toServiceError(failure);
     }

@@ -126,6 +126,21 @@ Deno.test("what a context that was kept leases later is its holder's own", async
   assertEquals([rig.lent(), rig.logged()], [0, []]);
 });
 
+Deno.test("what a lease's call threw is what is told, held or given back, though supabase-js flattens it", async () => {
+  for (const holds of [true, false]) {
+    await using rig = setUp(async (_request, { pool }) => {
+      const lease = await pool.lease();
+      const { error } = await lease.client.from("x").select();
+      if (!holds) lease.release();
+      for (let others = 0; others < 7; others++) (await pool.lease()).release();
+      throw error;
+    });
+    rig.project.answer = () => new Response(null, { status: 302, headers: { Location: "http://elsewhere.test/" } });
+    assertEquals([await rig.send(), rig.lent()], [500, 0]);
+    assertEquals(rig.logged().map(([, code]) => code), ["FOREIGN_ADDRESS"], `${holds}`);
+  }
+});
+
 Deno.test("a handler that throws keeps no lease, and its own error is what is told", async () => {
   await using rig = setUp(async (_request, { pool }) => {
     await pool.lease();
