@@ -37,7 +37,7 @@ interface Step {
 function resultOf({ reader = NO_ROWS, rows, tag = "" }: Step): QueryResult {
   const last = tag.slice(tag.lastIndexOf(" ") + 1);
   const rowCount = /^\d+$/.test(last) ? Number(last) : null;
-  return { rows, rowCount, command: rowCount === null ? tag : tag.slice(0, tag.indexOf(" ")), fields: reader.columns };
+  return { rows, rowCount, command: tag.split(" ", 1)[0] ?? "", fields: reader.columns };
 }
 
 /** Statements under one Sync. */
@@ -220,9 +220,10 @@ export class Batch implements Flight, Running {
     this.#reject(error);
   }
 
-  /** A prepared statement is no longer what it was. */
+  /** A statement that was prepared earlier is no longer what it was. One that says so of another one (EXECUTE) is not meant. */
   #isStale(failure: object): boolean {
-    return this.#cache.enabled &&
+    const prepared = this.#steps[this.failedAt]?.prepared;
+    return prepared !== undefined && !this.#parsing.includes(prepared) &&
       (codeOf(failure) === UNKNOWN_STATEMENT || Reflect.get(failure, "routine") === STALE_STATEMENT);
   }
 }

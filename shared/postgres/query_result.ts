@@ -16,10 +16,11 @@ export interface Column {
 
 /** What a statement yields. */
 export interface QueryResult<R extends object = Row> {
+  /** By the names of the columns: of several with one name, the last one's value. */
   readonly rows: R[];
   /** How many rows it returned or changed; `null` for a statement that counts none. */
   readonly rowCount: number | null;
-  /** The first word of its command tag, e.g. `SELECT` or `INSERT`. */
+  /** The first word of its command tag, e.g. `SELECT`, `INSERT` or `CREATE`; empty for an empty statement. */
   readonly command: string;
   readonly fields: readonly Column[];
 }

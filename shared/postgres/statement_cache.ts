@@ -10,16 +10,18 @@ import { onlyReads } from "./session_state.ts";
 /** The columns of a statement and how its rows are read. */
 export class RowReader {
   readonly columns: readonly Column[];
-  readonly #names: readonly string[];
+  /** By column; of several with one name the last one counts. */
+  readonly #names: readonly (string | undefined)[];
   readonly #parsers: readonly ValueParser[];
   /** A row of nulls. A copy of it has the place for all values, and `__proto__` as a name like any other. */
   readonly #empty: Row;
 
   constructor(fields: readonly ColumnMessage[]) {
     this.columns = Object.freeze(fields.map(({ name, dataTypeID }) => Object.freeze({ name, dataTypeID })));
-    this.#names = fields.map(({ name }) => name);
+    const last = new Map(fields.map(({ name }, index) => [name, index]));
+    this.#names = fields.map(({ name }, index) => last.get(name) === index ? name : undefined);
     this.#parsers = fields.map(({ dataTypeID }) => parserOf(dataTypeID));
-    this.#empty = Object.fromEntries(this.#names.map((name) => [name, null]));
+    this.#empty = Object.fromEntries(fields.map(({ name }) => [name, null]));
   }
 
   /** The row that these texts stand for. */

@@ -128,6 +128,26 @@ Deno.test("one connection", async (t) => {
     assertEquals(await read(), [{ n: 1, m: 7 }]);
   });
 
+  await t.step(
+    "a statement prepared by SQL that is gone, or changed, is an error each time, and is not sent again",
+    async () => {
+      await using other = await open(database);
+      const codeOf = async (text: string) => (await thrownBy(() => other.session.run([{ text }]), PostgresError)).code;
+      for (const text of ["execute gone", "deallocate gone"]) {
+        assertEquals([await codeOf(text), await codeOf(text)], ["26000", "26000"]);
+      }
+      const known = { text: "execute mine" };
+      await other.session.run([{ text: "create table prepared_by_sql (n int)" }]);
+      await other.session.run([{ text: "prepare mine as select * from prepared_by_sql" }]);
+      await other.session.run([known]);
+      await other.session.run([{ text: "alter table prepared_by_sql add column m int" }]);
+      assertEquals([await codeOf(known.text), await codeOf(known.text)], ["0A000", "0A000"]);
+      await other.session.run([{ text: "deallocate mine" }]);
+      assertEquals(await codeOf(known.text), "26000");
+      assertEquals(await rows(other.session, "select 1 as n"), [{ n: 1 }]);
+    },
+  );
+
   await t.step("a reset that a cancel request for something else hits is sent again", async () => {
     await using other = await open(database);
     await other.session.run([{ text: "create temporary table mine (n int)" }]);
@@ -209,6 +229,11 @@ Deno.test("one connection", async (t) => {
     assertEquals(Object.getPrototypeOf(row), Object.prototype);
   });
 
+  await t.step("of several columns with one name the last one counts, null or not", async () => {
+    assertEquals(await rows(session, "select 1 as id, null::int as id"), [{ id: null }]);
+    assertEquals(await rows(session, "select null::int as id, 2 as id, 'x' as name, 3 as id"), [{ id: 3, name: "x" }]);
+  });
+
   await t.step("results say what was done", async () => {
     const commands = [
       "create table done (n int)",
@@ -220,11 +245,11 @@ Deno.test("one connection", async (t) => {
     ];
     const results = await session.run(commands.map((text) => ({ text })));
     assertEquals(results.map(({ command, rowCount }) => [command, rowCount]), [
-      ["CREATE TABLE", null],
+      ["CREATE", null],
       ["INSERT", 2],
       ["UPDATE", 2],
       ["DELETE", 2],
-      ["DROP TABLE", null],
+      ["DROP", null],
       ["", null],
     ]);
     const [{ fields } = { fields: [] }] = await session.run([{ text: "select 1 as a, 'x'::text as b where false" }]);
