@@ -22,8 +22,12 @@ import { NO_ROWS, type Prepared, RowReader, type StatementCache } from "./statem
 export const CANCELED = "57014";
 /** SQLSTATE of a statement that the server has not, or no more. */
 const UNKNOWN_STATEMENT = "26000";
-/** A prepared statement whose table was changed is refused with SQLSTATE 0A000 by this function of the server. */
-const STALE_STATEMENT = "RevalidateCachedQuery";
+/** SQLSTATE of a statement whose columns are others than when it was prepared ("cached plan must not change result type"). */
+const CHANGED_RESULT = "0A000";
+/** The class of SQLSTATEs of what does not fit the tables and types that there are (PostgreSQL, appendix A). */
+const NO_FIT = "42";
+/** SQLSTATE of that class that says nothing of tables: the role has no right to it. */
+const NO_RIGHT = "42501";
 
 /** One statement of a batch, on its way. */
 interface Step {
@@ -63,6 +67,8 @@ export class Batch implements Flight, Running {
   readonly #resolve: (results: QueryResult[]) => void;
   readonly #reject: (error: unknown) => void;
   #at = 0;
+  /** How many the server has bound to their values: before that, nothing of one has run. */
+  #bound = 0;
   #repeatable = false;
   /** A value that could not be read. */
   #fault: { readonly error: unknown } | undefined = undefined;
@@ -170,6 +176,10 @@ export class Batch implements Flight, Running {
     if (prepared) this.#cache.keep(prepared);
   }
 
+  bound(): void {
+    this.#bound++;
+  }
+
   done(status: SessionStatus, cancelling: boolean): void {
     this.runs = false;
     this.over = true;
@@ -179,8 +189,11 @@ export class Batch implements Flight, Running {
       for (const prepared of this.#parsing) if (!prepared.parsed) this.#cache.forget(prepared);
     }
     if (this.failure) {
-      this.#repeatable = this.#isStale(this.failure) || (cancelling && codeOf(this.failure) === CANCELED);
-      if (this.#isStale(this.failure)) this.#cache.clear();
+      const code = codeOf(this.failure);
+      const stale = this.#staleAt(code);
+      this.#repeatable = stale !== undefined || (cancelling && code === CANCELED);
+      if (stale && code === UNKNOWN_STATEMENT) this.#cache.clear();
+      else if (stale) this.#cache.forget(stale);
       this.#fail(redacted(this.failure));
     } else if (this.#at < this.#steps.length) {
       this.#fail(new ConnectionError("PROTOCOL_ERROR", "The server left a statement without an answer"));
@@ -220,11 +233,15 @@ export class Batch implements Flight, Running {
     this.#reject(error);
   }
 
-  /** A statement that was prepared earlier is no longer what it was. One that says so of another one (EXECUTE) is not meant. */
-  #isStale(failure: object): boolean {
+  /**
+   * The statement that failed, if that may be since it was prepared earlier: it is gone, or tables have changed
+   * since. It has not run then. What an EXECUTE in it says of another one comes later, and is no such failure.
+   */
+  #staleAt(code: unknown): Prepared | undefined {
     const prepared = this.#steps[this.failedAt]?.prepared;
-    return prepared !== undefined && !this.#parsing.includes(prepared) &&
-      (codeOf(failure) === UNKNOWN_STATEMENT || Reflect.get(failure, "routine") === STALE_STATEMENT);
+    if (prepared === undefined || this.#bound !== this.failedAt || this.#parsing.includes(prepared)) return undefined;
+    if (typeof code !== "string" || code === NO_RIGHT) return undefined;
+    return code === UNKNOWN_STATEMENT || code === CHANGED_RESULT || code.startsWith(NO_FIT) ? prepared : undefined;
   }
 }
 

@@ -41,7 +41,7 @@ export interface ReadyMessage {
 export interface Wire {
   readonly stream: { write(bytes: Uint8Array): unknown; destroy(): void };
   on(event: "readyForQuery", listener: (message: ReadyMessage) => void): void;
-  on(event: "parseComplete", listener: () => void): void;
+  on(event: "parseComplete" | "bindComplete", listener: () => void): void;
 }
 
 /** What a `pg.Client` runs and tells of its messages: pg's own extension point, as `pg-cursor` uses it. */

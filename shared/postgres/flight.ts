@@ -29,7 +29,7 @@ export interface Running {
   readonly after: SessionStatus | undefined;
   /**
    * Whether they failed with this error through no fault of their own: a table
-   * has changed since they were prepared, or a cancel request for another one
+   * has changed since one was prepared, or a cancel request for another one
    * hit them. They had no effect and may be sent again, outside a transaction.
    */
   mayRepeat(error: unknown): boolean;
@@ -67,6 +67,8 @@ export interface Flight extends Submittable {
   begun(): void;
   /** The server has parsed a statement of it. */
   parsed?(): void;
+  /** The server has bound a statement of it to its values. */
+  bound?(): void;
   /**
    * It is over: the server is ready for what comes next.
    *

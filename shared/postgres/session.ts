@@ -89,6 +89,7 @@ export class Session {
     // Behind the driver's own listener: it is ready for the next one then.
     client.connection.on("readyForQuery", (message) => session.#landed(message));
     client.connection.on("parseComplete", () => session.#flights[0]?.parsed?.());
+    client.connection.on("bindComplete", () => session.#flights[0]?.bound?.());
     return session;
   }
 

@@ -143,6 +143,8 @@ export class StatementCache {
   /** Forgets a statement. Where the server keeps it, it is to be told. */
   forget(prepared: Prepared): void {
     if (prepared.kept) this.#doomed.push(prepared.name);
+    // Several that relied on it may find it stale.
+    prepared.kept = false;
     if (this.#byText.get(prepared.text) === prepared) this.#byText.delete(prepared.text);
   }
 

@@ -120,6 +120,18 @@ Deno.test("one connection", async (t) => {
     await session.run([{ text: "deallocate all" }]);
     assertEquals(await read(), [{ n: 1, m: 7 }]);
     assertEquals(await read(), [{ n: 1, m: 7 }]);
+    // The server keeps what type a parameter was taken for.
+    const write = () => rows(session, "insert into changing (n) values ($1) returning n", ["1"]);
+    const find = () => rows(session, "select n from changing where n = $1", ["1"]);
+    await session.run([{ text: "alter table changing alter column n type text" }]);
+    assertEquals([await write(), await find()], [[{ n: "1" }], [{ n: "1" }, { n: "1" }]]);
+    await session.run([{ text: "alter table changing alter column n type int using n::int" }]);
+    assertEquals([await write(), await find()], [[{ n: 1 }], [{ n: 1 }, { n: 1 }, { n: 1 }]]);
+    await session.run([{ text: "alter table changing alter column n type text" }]);
+    assertEquals((await Promise.all([find(), find()])).map((found) => found.length), [3, 3]);
+    assertEquals(await rows(session, PREPARED), [{ n: session.statements.kept }]);
+    await session.run([{ text: "alter table changing alter column n type int using n::int" }]);
+    await session.run([{ text: "delete from changing where ctid <> (select min(ctid) from changing)" }]);
     // In a transaction it cannot be sent again: the transaction has failed.
     await session.run([{ text: "begin" }]);
     await session.run([{ text: "alter table changing drop column m" }]);
