@@ -46,7 +46,10 @@ export class Deadline {
     });
   }
 
-  /** Tells `onExceeded`, and nobody before it any more, of the deadline until {@linkcode cancel}; at once where it has passed. */
+  /**
+   * Tells `onExceeded` of the deadline until {@linkcode cancel}, at once where it has passed, and nobody who was to be
+   * told before.
+   */
   watch(onExceeded: (error: DeadlineExceededError) => void): void {
     this.#onExceeded = onExceeded;
     if (this.#exceeded) onExceeded(this.#exceeded);

@@ -23,8 +23,8 @@ function throwMissingSecretKey({ url, publishableKeys, jwks }: SupabaseEnv): nev
 }
 
 /**
- * Stands where the admin's client or pool would be, so that a handler may name it without using it. Any use of it throws
- * what `@supabase/server` throws where no secret key is configured.
+ * Stands where the admin's client or pool would be, so that a handler may name it without using it. Any use of it
+ * throws what `@supabase/server` throws where no secret key is configured.
  */
 export function missingAdmin<Admin extends object>(env: SupabaseEnv): Admin {
   const refuse = () => throwMissingSecretKey(env);

@@ -10,10 +10,9 @@ import type { TextWatcher } from "./text_answer.ts";
 import type { TurnTaker } from "./turns.ts";
 
 /**
- * How long an answer may lie unread when its lease was ended, or its turn is wanted, in ms. Whoever
- * passes an answer on begins to read it at once, in the same turn of the event
- * loop; one that lies there longer has been dropped, as clients drop the bodies
- * of errors. Long enough for a busy isolate, short beside any request.
+ * How long an answer may lie unread when its lease was ended, or its turn is wanted, in ms. Whoever passes an answer on
+ * begins to read it at once, in the same turn of the event loop; one that lies there longer has been dropped, as
+ * clients drop the bodies of errors. Long enough for a busy isolate, short beside any request.
  */
 export const UNREAD_GRACE_MS = 100;
 

@@ -45,9 +45,9 @@ export interface ProjectAnswer {
 }
 
 /**
- * The request that `fetch(input, init)` would send, and `common` headers where it has none of that name. Its address is parsed once:
- * what is checked is what is sent, whatever `..` was in it and whatever happens
- * to a `URL` object meanwhile.
+ * The request that `fetch(input, init)` would send, and `common` headers where it has none of that name. Its address
+ * is parsed once: what is checked is what is sent, whatever `..` was in it and whatever happens to a `URL` object
+ * meanwhile.
  *
  * @param baseUrl The project's address, without a slash at its end.
  * @throws {ForeignAddressError} when it would leave the project.
