@@ -41,7 +41,10 @@ export interface SupabasePoolConfig extends PoolConfig {
   userRoles: readonly string[];
   /** What a health check asks the database. Default: one row of `templates`. */
   healthQuery: HealthQuery;
-  /** Stands in for the global `fetch`, in tests say. Default: the global `fetch`. */
+  /**
+   * Stands in for the global `fetch`, in tests say. It is to pass `signal` on: what it goes on with after its call has
+   * been ended keeps nobody waiting, and counts for no limit. Default: the global `fetch`.
+   */
   fetch: typeof fetch;
 }
 
