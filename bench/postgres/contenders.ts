@@ -8,7 +8,7 @@ import pg from "pg";
 import pLimit from "p-limit";
 import postgres from "postgres";
 import { ResourcePool } from "../../shared/pool/mod.ts";
-import { PostgresConnectionManager } from "../../shared/postgres/mod.ts";
+import { type PostgresConfig, PostgresConnectionManager } from "../../shared/postgres/mod.ts";
 import type { Login } from "./database.ts";
 
 /** How many connections each may have. */
@@ -99,10 +99,9 @@ const pgPool: Contender = {
   },
 };
 
-function postgresJs(options: Login, name: string, max: number, maxPipeline?: number) {
+function postgresJs(options: Login, name: string, max: number) {
   const { user: username, ...rest } = options;
-  const pipeline = maxPipeline === undefined ? {} : { max_pipeline: maxPipeline };
-  return postgres({ ...rest, ...pipeline, username, max, connection: { application_name: name }, onnotice: () => {} });
+  return postgres({ ...rest, username, max, connection: { application_name: name }, onnotice: () => {} });
 }
 
 function postgresWork(sql: postgres.Sql): Work {
@@ -119,16 +118,14 @@ function postgresWork(sql: postgres.Sql): Work {
   };
 }
 
-function postgresContender(id: string, title: string, maxPipeline?: number): Contender {
-  return {
-    id,
-    title,
-    open(login, name) {
-      const sql = postgresJs(login, name, CONNECTIONS, maxPipeline);
-      return { ...postgresWork(sql), close: () => sql.end({ timeout: 5 }) };
-    },
-  };
-}
+const postgresPool: Contender = {
+  id: "postgres",
+  title: "postgres.js",
+  open(login, name) {
+    const sql = postgresJs(login, name, CONNECTIONS);
+    return { ...postgresWork(sql), close: () => sql.end({ timeout: 5 }) };
+  },
+};
 
 const POOL = {
   maxConnections: CONNECTIONS,
@@ -186,36 +183,42 @@ const coreOnPostgres: Contender = {
 };
 
 /** Makes our manager for a benchmark. */
-export function openManager(login: Login, applicationName: string): PostgresConnectionManager {
-  return new PostgresConnectionManager({ ...POOL, ...login, applicationName, healthCheckIntervalMs: 0 });
+export function openManager(
+  login: Login,
+  applicationName: string,
+  options: Partial<PostgresConfig> = {},
+): PostgresConnectionManager {
+  return new PostgresConnectionManager({ ...POOL, ...login, ...options, applicationName, healthCheckIntervalMs: 0 });
 }
 
-const ours: Contender = {
-  id: "ours",
-  title: "ours",
-  open(login, name) {
-    const manager = openManager(login, name);
-    return {
-      one: async (id) => (await manager.query(ONE, [id])).rows.length,
-      twenty: async (id) => (await manager.query(TWENTY, [id])).rows.length,
-      transaction: (id) =>
-        manager.transaction(async (tx) => {
-          let rows = 0;
-          for (let n = 0; n < 3; n++) rows += (await tx.query(ONE, [id + n])).rows.length;
-          return rows;
-        }),
-      close: () => manager.shutdown(),
-    };
-  },
-};
+function ourContender(id: string, title: string, options: Partial<PostgresConfig> = {}): Contender {
+  return {
+    id,
+    title,
+    open(login, name) {
+      const manager = openManager(login, name, options);
+      return {
+        one: async (id) => (await manager.query(ONE, [id])).rows.length,
+        twenty: async (id) => (await manager.query(TWENTY, [id])).rows.length,
+        transaction: (id) =>
+          manager.transaction(async (tx) => {
+            let rows = 0;
+            for (let n = 0; n < 3; n++) rows += (await tx.query(ONE, [id + n])).rows.length;
+            return rows;
+          }),
+        close: () => manager.shutdown(),
+      };
+    },
+  };
+}
 
 /** All contenders, in the order of the tables. */
 export const CONTENDERS: readonly Contender[] = [
   perRequest,
   pgPool,
-  postgresContender("postgres", "postgres.js"),
-  postgresContender("postgres_no_pipeline", "postgres.js, no pipelining", 1),
+  postgresPool,
   coreOnPg,
   coreOnPostgres,
-  ours,
+  ourContender("ours_alone", "ours, no connection shared", { maxStatementsInFlight: 1 }),
+  ourContender("ours", "ours"),
 ];
