@@ -261,7 +261,8 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   #endWhenIdle(): void {
     if (!this.#over) return;
     this.#tellForgotten(this.#held?.end() ?? 0);
-    const unread = this.#leases.map((lease) => lease.finish()).filter((finished) => finished !== undefined);
+    // Those that came last leave the place first: it looks for them from its end.
+    const unread = this.#leases.toReversed().map((lease) => lease.finish()).filter((ended) => ended !== undefined);
     if (unread.length === 0) return this.#onOver();
     Promise.all(unread).catch(this.#events.rejected).finally(this.#onOver);
   }

@@ -76,8 +76,10 @@ function carried(headers: HeadersInit | undefined, common: Carried): Carried {
   if (headers === undefined) return { ...common };
   // A list may name a header twice, and so may an object in letters of either case: `Headers` know what to make of it.
   const plain = !(headers instanceof Headers) && !(Symbol.iterator in headers);
-  if (plain && Object.keys(headers).every(isLowerCase)) return { ...common, ...headers };
-  return { ...common, ...Object.fromEntries(new Headers(headers)) };
+  // Read once: what is looked at is what is sent.
+  const own: Carried | Headers = plain ? { ...headers } : new Headers(headers);
+  if (!(own instanceof Headers) && Object.keys(own).every(isLowerCase)) return { ...common, ...own };
+  return { ...common, ...Object.fromEntries(new Headers(own)) };
 }
 
 function isLowerCase(name: string): boolean {

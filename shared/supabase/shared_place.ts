@@ -216,7 +216,7 @@ export class SharedPlace {
 
 /** Takes `user` out of a list of a few, and says whether it was in it. */
 function remove(users: PlaceUser[], user: PlaceUser): boolean {
-  const at = users.indexOf(user);
+  const at = users.lastIndexOf(user);
   if (at >= 0) users.splice(at, 1);
   return at >= 0;
 }

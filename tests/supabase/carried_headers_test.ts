@@ -106,3 +106,14 @@ Deno.test("a query's own header wins over the one that all queries have", async 
   await lease.client.from("a").select();
   assertEquals(tenants, ["all", "one", null]);
 });
+
+Deno.test("headers that read otherwise the second time bring no credentials in", async () => {
+  let reads = 0;
+  const shifty = new Proxy<Record<string, string>>({ accept: "a/b", Authorization: "Bearer other" }, {
+    ownKeys: () => reads++ === 0 ? ["accept"] : ["accept", "Authorization"],
+  });
+  const { calls, sent } = calling({ credentials: ALICE });
+  const carried = await sentWith(calls, sent, shifty);
+  assertEquals(carried.get("authorization"), `Bearer ${alice}`);
+  calls.end();
+});
