@@ -11,7 +11,7 @@ import type { Session } from "./session.ts";
 import { emptied, explainLoss, leaseShared } from "./session_lease.ts";
 import { mayLeaveState } from "./session_state.ts";
 import type { Sharing } from "./sharing.ts";
-import { checkInTransaction, checkWithoutSession } from "./statement_encoding.ts";
+import { checkInTransaction, checkText, checkWithoutSession } from "./statement_encoding.ts";
 import { type Bounds, type RunnerSettings, StatementRunner } from "./statement_runner.ts";
 
 /** What statements that share connections run on. */
@@ -79,6 +79,7 @@ export async function runPlain(
   statement: Statement,
   bounds: Bounds,
 ): Promise<QueryResult> {
+  checkText(statement.text);
   if (session.inTransaction) throw new TransactionOpenError();
   if (!session.owned) checkWithoutSession(statement.text);
   session.used = true;

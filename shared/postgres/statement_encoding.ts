@@ -21,14 +21,22 @@ export interface Encoded {
 const MAX_VALUES = 65_535;
 
 /**
+ * Checks that the text of a statement is one.
+ *
+ * @throws {StatementError} for what is none.
+ */
+export function checkText(text: unknown): asserts text is string {
+  if (typeof text === "string" && !text.includes("\0")) return;
+  throw new StatementError("A statement must be a string without NUL characters; its values go beside it, as an array");
+}
+
+/**
  * Checks a statement and encodes its values.
  *
  * @throws {StatementError} for what the protocol could not carry: it would be read as something else.
  */
 export function encoded({ text, values = [], unprepared = false }: Statement): Encoded {
-  if (typeof text !== "string" || text.includes("\0")) {
-    throw new StatementError("A statement must be a string without NUL characters");
-  }
+  checkText(text);
   if (!Array.isArray(values) || values.length > MAX_VALUES) {
     throw new StatementError(`The values of a statement must be an array of at most ${MAX_VALUES} elements`);
   }
@@ -49,10 +57,11 @@ export function encoded({ text, values = [], unprepared = false }: Statement): E
  * Checks the text of a statement that is to run in a transaction of ours, or to be one by itself: what it
  * ended would let what follows run outside, and not as its caller; what it began would be nobody's.
  *
- * @throws {StatementError} for BEGIN, COMMIT, ROLLBACK and their like.
+ * @throws {StatementError} for BEGIN, COMMIT, ROLLBACK and their like, and for what is no text.
  */
 export function checkInTransaction(text: unknown): void {
-  if (typeof text !== "string" || !controlsTransaction(text)) return;
+  checkText(text);
+  if (!controlsTransaction(text)) return;
   throw new StatementError(
     "A statement must not begin or end a transaction by itself here: use transaction(), and commit(), rollback() and " +
       "transaction() of what that hands over; or lease() a connection",

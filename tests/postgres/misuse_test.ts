@@ -21,8 +21,17 @@ Deno.test("what cannot be meant is refused by name, and nothing is sent", async 
   for (const work of [undefined, null, "select 1", [null], ["select 1"]]) {
     await thrownBy(() => untyped.transaction(work), StatementError);
   }
-  for (const query of [undefined, 5, null, "a\0b", { text: "select 1" }]) {
+  const noText = {
+    toString: () => {
+      throw new Error("no text");
+    },
+  };
+  for (const query of [undefined, 5, null, "a\0b", { text: "select 1" }, Symbol("select 1"), noText]) {
     await thrownBy(() => untyped.query(query), StatementError);
+    await thrownBy(async () => {
+      await using connection = await manager.lease();
+      await (connection as unknown as Untyped).query(query);
+    }, StatementError);
   }
   for (const values of [null, "x", { a: 1 }]) {
     await thrownBy(() => untyped.query("select 1", values), StatementError);
