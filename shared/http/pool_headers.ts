@@ -19,6 +19,8 @@ export const NO_POOL: Readonly<HeaderStats> = Object.freeze({
   waitingForConnection: 0,
 });
 
+const EXPOSE = "Access-Control-Expose-Headers";
+
 /** The header of each counter. */
 const HEADERS = [
   ["X-Pool-Total-Connections", "totalConnections"],
@@ -28,6 +30,10 @@ const HEADERS = [
 ] as const satisfies readonly (readonly [string, keyof HeaderStats])[];
 
 const EXPOSED: readonly string[] = [...HEADERS.map(([name]) => name), "Server-Timing"];
+const ALL_EXPOSED = EXPOSED.join(", ");
+
+/** The metric of a request that waited for nothing, as most do. */
+const NO_WAIT = "pool;dur=0.0";
 
 /** `stats` as headers: `X-Pool-Total-Connections` and its three siblings. */
 export function poolHeaders(stats: HeaderStats): Record<string, string> {
@@ -36,16 +42,16 @@ export function poolHeaders(stats: HeaderStats): Record<string, string> {
 
 /** Adds `names` to `Access-Control-Expose-Headers`, keeping what is there: browsers hide what is not listed. */
 export function exposeHeaders(headers: Headers, names: readonly string[]): void {
-  const listed = headers.get("Access-Control-Expose-Headers");
-  if (!listed) return headers.set("Access-Control-Expose-Headers", names.join(", "));
+  const listed = headers.get(EXPOSE);
+  if (!listed) return headers.set(EXPOSE, names.join(", "));
   const known = new Set(listed.split(",").map((name) => name.trim().toLowerCase()));
   const missing = names.filter((name) => !known.has(name.toLowerCase()));
-  if (missing.length > 0) headers.set("Access-Control-Expose-Headers", [listed, ...missing].join(", "));
+  if (missing.length > 0) headers.set(EXPOSE, [listed, ...missing].join(", "));
 }
 
 /** Sets the `pool` metric of `Server-Timing` and keeps every other one. */
 function setTiming(headers: Headers, durationMs: number): void {
-  const ours = `pool;dur=${Math.max(0, durationMs).toFixed(1)}`;
+  const ours = durationMs > 0 ? `pool;dur=${durationMs.toFixed(1)}` : NO_WAIT;
   const listed = headers.get("Server-Timing");
   if (!listed) return headers.set("Server-Timing", ours);
   const others = listed.split(",").map((metric) => metric.trim())
@@ -83,6 +89,7 @@ export function stampPoolHeaders(response: Response, stats: HeaderStats, duratio
   return changeHeaders(response, (headers) => {
     for (const [name, counter] of HEADERS) headers.set(name, String(stats[counter]));
     setTiming(headers, durationMs);
-    exposeHeaders(headers, EXPOSED);
+    if (headers.has(EXPOSE)) exposeHeaders(headers, EXPOSED);
+    else headers.set(EXPOSE, ALL_EXPOSED);
   });
 }
