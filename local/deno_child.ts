@@ -67,7 +67,7 @@ export class DenoChild {
         if (line !== "") onLine(line, stream);
       },
     });
-    const ended = child.exited.then(() => said.join("\n"));
+    const ended = child.heard.then(() => said.join("\n"));
     ended.then((lines) => serving.resolve({ error: lines || "it ended without a word" }));
     const timer = setTimeout(
       () => serving.resolve({ error: `it was not ready within ${startTimeoutMs} ms` }),

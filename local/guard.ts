@@ -94,11 +94,26 @@ rm -rf -- "$1"
   };
 }
 
+const HEARD_MS = 200;
+
+/** Waits for `promise`, and no longer than `ms`. */
+async function within(ms: number, promise: Promise<unknown>): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  await Promise.race([promise, late]);
+  clearTimeout(timer);
+}
+
 /** A child process under guard. */
 export class GuardedChild {
   readonly #process: ChildProcess;
   /** Resolves with the child's exit status (128 + n after signal n) once it has ended. Never rejects. */
   readonly exited: Promise<number>;
+  /**
+   * Resolves once it has ended and `onLine` was told all that it said. What it
+   * started may keep its streams open: they are waited for, for 200 ms.
+   */
+  readonly heard: Promise<void>;
   #running = true;
 
   /** Starts the child. A program that cannot be started ends at once, with status 126 or 127. */
@@ -118,13 +133,16 @@ export class GuardedChild {
       this.#process.once("exit", (code, signal) => end(code ?? (signal === null ? 1 : 128)));
     });
     this.#process.stdin?.on("error", () => {});
+    const closed: Promise<void>[] = [];
     for (const name of ["stdout", "stderr"] as const) {
       const stream = this.#process[name];
       if (!stream) continue;
       const lines = createInterface({ input: stream, crlfDelay: Infinity });
       lines.on("line", (line) => onLine?.(line, name));
       lines.on("error", () => {});
+      closed.push(new Promise((resolve) => lines.once("close", resolve)));
     }
+    this.heard = this.exited.then(() => within(HEARD_MS, Promise.all(closed)));
   }
 
   /** Whether the child has not ended yet. */
