@@ -10,7 +10,7 @@ import { decodeProtectedHeader } from "jose";
 import { type AuthenticateOptions, copyOptions } from "./authenticate_options.ts";
 import { deepFreeze } from "./deep_freeze.ts";
 import { invalidToken, jwksFetchFailed, type TokenFailure } from "./invalid_token.ts";
-import { addressOf, type JwksSource, keysAt, type KeySet } from "./jwks_source.ts";
+import { type JwksSource, keysAt, type KeySet } from "./jwks_source.ts";
 import { type Patience, waitEndlessly } from "./patience.ts";
 import { createSecretVerifier, isEmpty, type SecretVerifier } from "./shared_secret.ts";
 import { TokenMemory, type VerifiedWith } from "./token_memory.ts";
@@ -70,12 +70,11 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
   const source = memory.on && env.jwks instanceof URL ? keysAt(env.jwks) : undefined;
 
   const inline = env.jwks === null || env.jwks instanceof URL ? undefined : env.jwks;
-  const ownEnv = inline ? { ...env, jwks: addressOf(inline) } : env;
 
   async function withLibrary(request: Request, auth: AuthModeWithKey[], keys?: KeySet): Promise<Verdict> {
     const { data, error } = await verifyAuth(request, {
       auth,
-      env: keys ? { ...env, jwks: keys } : ownEnv,
+      env: keys ? { ...env, jwks: keys } : env,
       ...expected,
     });
     return error === null ? { auth: data, error } : { auth: null, error };
@@ -117,7 +116,7 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
   async function verify(request: Request, token: string, patience: Patience): Promise<Verified> {
     if (secret?.covers(token)) return { verdict: await withSecret(secret, request, token), verifiedWith: secret };
     if (source) return await withPublished(source, request, token, patience);
-    if (inline) return { verdict: await withLibrary(request, modes), verifiedWith: inline };
+    if (inline) return { verdict: await withLibrary(request, modes, inline), verifiedWith: inline };
     const verdict = withLibrary(request, modes);
     return { verdict: await (env.jwks instanceof URL ? patience(verdict) : verdict) };
   }

@@ -81,17 +81,6 @@ export class JwksSource {
   }
 }
 
-/**
- * An address at which `keys` are. `@supabase/server` makes the keys of an
- * address usable once and keeps them; those it is handed as they are it makes
- * usable anew for each token, which costs as much as a sixteenth of the whole
- * verification. Nothing goes over the network: the address is the key set itself
- * (RFC 2397).
- */
-export function addressOf(keys: KeySet): URL {
-  return new URL(`data:application/json,${encodeURIComponent(JSON.stringify(keys))}`);
-}
-
 const sources = new Map<string, JwksSource>();
 
 /** The keys at `address`: fetched once for all handlers of this isolate, of which an app may have one to each route. */
