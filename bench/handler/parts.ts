@@ -6,13 +6,13 @@
  */
 import { verifyAuth } from "@supabase/server/core";
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
-import { createAuthenticate } from "../../shared/http/authenticate.ts";
+import { createAuthenticate } from "../../shared/http/auth/authenticate.ts";
 import { SupabaseConnectionPool, withPooledSupabase } from "../../shared/mod.ts";
-import { stampPoolHeaders } from "../../shared/http/pool_headers.ts";
+import { stampPoolHeaders } from "../../shared/http/responses/pool_headers.ts";
 import { systemClock, Timeouts } from "../../shared/resilience/mod.ts";
-import { LeaseCalls } from "../../shared/supabase/lease_calls.ts";
+import { LeaseCalls } from "../../shared/supabase/calls/lease_calls.ts";
 import { type ClientParts, PooledClient } from "../../shared/supabase/pooled_client.ts";
-import { createView } from "../../shared/supabase/view.ts";
+import { createView } from "../../shared/supabase/view/view.ts";
 import { answer } from "../support/data_api.ts";
 import { rows } from "./contenders.ts";
 import { callOnce } from "./load.ts";

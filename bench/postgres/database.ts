@@ -3,7 +3,7 @@
  *
  * @module
  */
-// @ts-types="../../shared/postgres/pg.d.ts"
+// @ts-types="../../shared/postgres/wire/pg.d.ts"
 import pg from "pg";
 import { type LocalPostgres, startPostgres } from "../../local/postgres/mod.ts";
 

@@ -4,5 +4,5 @@
  *
  * @module
  */
-export * from "./hono_middleware.ts";
-export * from "./routes.ts";
+export * from "./routing/hono_middleware.ts";
+export * from "./routing/routes.ts";

@@ -4,17 +4,17 @@
  *
  * @module
  */
-export * from "./answers.ts";
-export type { ClientOptions } from "./client_options.ts";
-export type { CorsOption } from "./cors.ts";
-export { DeadlineExceededError } from "./deadline.ts";
-export * from "./error_response.ts";
-export { HEALTH_TYPE, healthRoute, type HealthRouteOptions, type HealthStatus, isHealthPath } from "./health.ts";
-export * from "./input.ts";
-export type { LogSink } from "./log.ts";
-export { type HeaderStats, poolHeaders, stampPoolHeaders } from "./pool_headers.ts";
-export * from "./problem.ts";
-export { RequestError } from "./request_error.ts";
-export type { LeaseDefaults, PooledContext, RequestClientPool } from "./pooled_context.ts";
-export type { PoolSource, RequestPool, RuntimeOptions } from "./runtime.ts";
-export * from "./with_pooled_supabase.ts";
+export * from "./responses/answers.ts";
+export type { ClientOptions } from "./handler/client_options.ts";
+export type { CorsOption } from "./responses/cors.ts";
+export { DeadlineExceededError } from "./request/deadline.ts";
+export * from "./responses/error_response.ts";
+export { HEALTH_TYPE, healthRoute, type HealthRouteOptions, type HealthStatus, isHealthPath } from "./health/health.ts";
+export * from "./routing/input.ts";
+export type { LogSink } from "./logging/log.ts";
+export { type HeaderStats, poolHeaders, stampPoolHeaders } from "./responses/pool_headers.ts";
+export * from "./responses/problem.ts";
+export { RequestError } from "./responses/request_error.ts";
+export type { LeaseDefaults, PooledContext, RequestClientPool } from "./request/pooled_context.ts";
+export type { PoolSource, RequestPool, RuntimeOptions } from "./handler/runtime.ts";
+export * from "./handler/with_pooled_supabase.ts";

@@ -5,8 +5,8 @@
  * @module
  */
 import { ConfigError, type ConfigIssue, type PoolRuntime } from "../pool/mod.ts";
-import { parsePostgresConfig, type PostgresConfig } from "./config.ts";
-import { type PriorityOverrides, readPostgresEnvironment, type Variables } from "./environment.ts";
+import { parsePostgresConfig, type PostgresConfig } from "./config/config.ts";
+import { type PriorityOverrides, readPostgresEnvironment, type Variables } from "./config/environment.ts";
 import { PostgresConnectionManager, type PostgresStats } from "./manager.ts";
 
 /** Whom an operation is for: users, background work, or administration. */

@@ -17,7 +17,7 @@ import {
   type HandlerSettings,
   handlerSettingsShape,
 } from "./handler_settings.ts";
-import { nearestName } from "./nearest_name.ts";
+import { nearestName } from "../environment/nearest_name.ts";
 
 type Option = keyof SupabasePoolConfig;
 

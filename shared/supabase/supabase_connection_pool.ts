@@ -16,19 +16,19 @@ import {
   type ReleaseOptions,
   ResourcePool,
 } from "../pool/mod.ts";
-import type { ClientLease, ClientLeaseOptions, ClientPool, DeferredLease } from "./client_lease.ts";
+import type { ClientLease, ClientLeaseOptions, ClientPool, DeferredLease } from "./scope/client_lease.ts";
 import type { SupabasePoolConfig } from "./config.ts";
 import { HealthProbe, type PoolHealth } from "./health.ts";
-import { HeldLease } from "./held_lease.ts";
+import { HeldLease } from "./scope/held_lease.ts";
 import { Identities, type Identity } from "./identity.ts";
 import { kindOfKey, type PoolKind } from "./keys.ts";
-import { type ClientMaterial, DeferredClient } from "./deferred_lease.ts";
-import { type CallSettings, LeaseCalls } from "./lease_calls.ts";
+import { type ClientMaterial, DeferredClient } from "./scope/deferred_lease.ts";
+import { type CallSettings, LeaseCalls } from "./calls/lease_calls.ts";
 import { type ClientParts, PooledClient, pooledClientFactory } from "./pooled_client.ts";
 import { Registry } from "./registry.ts";
-import { type ClientSession, PlaceSession, type SessionOptions } from "./session.ts";
-import { SharedPlace } from "./shared_place.ts";
-import { createView } from "./view.ts";
+import { type ClientSession, PlaceSession, type SessionOptions } from "./scope/session.ts";
+import { SharedPlace } from "./scope/shared_place.ts";
+import { createView } from "./view/view.ts";
 
 /**
  * A pool of Supabase clients for one project and one key.

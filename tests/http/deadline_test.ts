@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows
 import { delay } from "@std/async";
 import { type PooledHandler, type PooledSupabaseOptions, problem, withPooledSupabase } from "../support/http.ts";
 import { ConfigError } from "../../shared/pool/mod.ts";
-import { createRequestHandler } from "../../shared/http/request_handler.ts";
+import { createRequestHandler } from "../../shared/http/handler/request_handler.ts";
 import { PooledBaseService } from "../../shared/services/mod.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { FakePools, VARIABLES } from "./fake_pools.ts";

@@ -5,7 +5,7 @@ import { withPooledSupabase } from "../support/http.ts";
 import { AcquireTimeoutError, QueueFullError } from "../../shared/pool/mod.ts";
 import { ServiceError } from "../../shared/services/mod.ts";
 import { RequestTimeoutError } from "../../shared/supabase/mod.ts";
-import { redact } from "../../shared/http/log.ts";
+import { redact } from "../../shared/http/logging/log.ts";
 import { FakePools, VARIABLES } from "./fake_pools.ts";
 
 /** A handler that fails as it is told, and what it logged. */

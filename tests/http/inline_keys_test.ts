@@ -1,7 +1,7 @@
 /** Keys that are at hand: nothing is fetched for them. */
 import { assertEquals } from "@std/assert";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
-import { createAuthenticate } from "../../shared/http/authenticate.ts";
+import { createAuthenticate } from "../../shared/http/auth/authenticate.ts";
 
 Deno.test("an inline key set goes through no fetch, where its secrets would be part of an address", async () => {
   const { publicKey, privateKey } = await generateKeyPair("ES256");

@@ -1,6 +1,6 @@
 /** What each sign of an isolate's end does to its requests and pools. */
 import { assertEquals, assertThrows } from "@std/assert";
-import { IsolateLife } from "../../shared/http/isolate_life.ts";
+import { IsolateLife } from "../../shared/http/handler/isolate_life.ts";
 import { PoolClosedError } from "../../shared/pool/mod.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 

@@ -1,8 +1,8 @@
 /** What verifies credentials is loaded late, and decides as if it had been there from the first. */
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
-import { createAuthenticate } from "../../shared/http/authenticate.ts";
-import type { AuthenticateOptions } from "../../shared/http/authenticate_options.ts";
-import { createLazyAuthenticate } from "../../shared/http/lazy_authenticate.ts";
+import { createAuthenticate } from "../../shared/http/auth/authenticate.ts";
+import type { AuthenticateOptions } from "../../shared/http/auth/authenticate_options.ts";
+import { createLazyAuthenticate } from "../../shared/http/auth/lazy_authenticate.ts";
 import { URL_OF_PROJECT } from "./fake_pools.ts";
 import { sharedSecretToken } from "./tokens.ts";
 

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { EnvError, Errors, MissingDefaultSecretKeyError } from "@supabase/server";
-import { loadMissingSecretKey, missingAdmin } from "../../shared/http/missing_admin.ts";
+import { loadMissingSecretKey, missingAdmin } from "../../shared/http/request/missing_admin.ts";
 import { URL_OF_PROJECT } from "./fake_pools.ts";
 
 Deno.test("an admin client without a secret key may be named, and throws as that of withSupabase does when it is used", async () => {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertFalse, assertMatch } from "@std/assert";
 import { errorResponse, poolHeaders, problem, stampPoolHeaders } from "../support/http.ts";
-import { logError, redact } from "../../shared/http/log.ts";
+import { logError, redact } from "../../shared/http/logging/log.ts";
 import * as pool from "../../shared/pool/mod.ts";
 import * as postgres from "../../shared/postgres/mod.ts";
 import { ServiceError } from "../../shared/services/mod.ts";

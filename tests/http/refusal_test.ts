@@ -7,8 +7,8 @@ import {
   MissingCredentialsError,
   MissingDefaultSecretKeyError,
 } from "@supabase/server";
-import { invalidToken } from "../../shared/http/invalid_token.ts";
-import { ERROR_CODE_HEADER, isServerError } from "../../shared/http/refusal.ts";
+import { invalidToken } from "../../shared/http/auth/invalid_token.ts";
+import { ERROR_CODE_HEADER, isServerError } from "../../shared/http/auth/refusal.ts";
 import { sharedSecretToken } from "./tokens.ts";
 
 Deno.test("its header, and its errors", () => {

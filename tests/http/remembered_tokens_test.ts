@@ -3,11 +3,11 @@ import { assertEquals, assertFalse, assertRejects, assertStringIncludes, assertT
 import { FakeTime } from "@std/testing/time";
 import type { SupabaseEnv } from "@supabase/server";
 import fc from "fast-check";
-import { createAuthenticate } from "../../shared/http/authenticate.ts";
+import { createAuthenticate } from "../../shared/http/auth/authenticate.ts";
 import { ConfigError } from "../../shared/pool/mod.ts";
-import type { AuthenticateOptions } from "../../shared/http/authenticate_options.ts";
-import { deepFreeze } from "../../shared/http/deep_freeze.ts";
-import { JWKS_MAX_AGE_MS } from "../../shared/http/jwks_source.ts";
+import type { AuthenticateOptions } from "../../shared/http/auth/authenticate_options.ts";
+import { deepFreeze } from "../../shared/http/auth/deep_freeze.ts";
+import { JWKS_MAX_AGE_MS } from "../../shared/http/auth/jwks_source.ts";
 import { type PooledContext, type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";
 import { FakePools, JWT_SECRET, URL_OF_PROJECT, VARIABLES } from "./fake_pools.ts";
 import { createProjectKey, type ProjectKey, sharedSecretToken } from "./tokens.ts";

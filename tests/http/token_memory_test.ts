@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { AuthResult } from "@supabase/server";
 import fc from "fast-check";
-import { MAX_REMEMBERED_LENGTH, MAX_REMEMBERED_TOKENS, TokenMemory } from "../../shared/http/token_memory.ts";
+import { MAX_REMEMBERED_LENGTH, MAX_REMEMBERED_TOKENS, TokenMemory } from "../../shared/http/auth/token_memory.ts";
 
 const KEYS = { name: "keys" };
 const START_MS = 1_800_000_000_000;

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/as
 import { FakeTime } from "@std/testing/time";
 import { importSPKI } from "jose";
 import { type PooledContext, type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";
-import { DEFAULT_USER_ROLES, userTokenFailure } from "../../shared/http/user_token.ts";
+import { DEFAULT_USER_ROLES, userTokenFailure } from "../../shared/http/auth/user_token.ts";
 import { PoolError } from "../../shared/pool/mod.ts";
 import { IdentityError } from "../../shared/supabase/mod.ts";
 import { FakePools, JWT_SECRET, VARIABLES } from "./fake_pools.ts";

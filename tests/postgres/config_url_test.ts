@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ConfigError, type ConfigIssue } from "../../shared/pool/mod.ts";
-import { readUrl } from "../../shared/postgres/config_url.ts";
+import { readUrl } from "../../shared/postgres/config/config_url.ts";
 import { type PostgresConfig, PostgresConnectionManager } from "../../shared/postgres/mod.ts";
 
 const PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";

@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { ConnectGate } from "../../shared/postgres/connect_gate.ts";
+import { ConnectGate } from "../../shared/postgres/connection/connect_gate.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 
 interface Attempt {

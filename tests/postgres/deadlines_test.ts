@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { Deadlines } from "../../shared/postgres/deadlines.ts";
+import { Deadlines } from "../../shared/postgres/query/deadlines.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
 Deno.test("deadlines: each is told once, in time, by one timer; a dropped one is not", async () => {

@@ -1,6 +1,6 @@
 /** A cancel request that arrives when its own statement is over. */
 import { assertEquals } from "@std/assert";
-import type { Backend } from "../../shared/postgres/cancel.ts";
+import type { Backend } from "../../shared/postgres/connection/cancel.ts";
 import { loneExecutor, TestDatabase } from "./support.ts";
 
 Deno.test("a cancel request that comes late does not reach what has the connection for itself", async (t) => {

@@ -1,5 +1,5 @@
 import { assertEquals, assertInstanceOf } from "@std/assert";
-import { redacted } from "../../shared/postgres/errors.ts";
+import { redacted } from "../../shared/postgres/errors/errors.ts";
 import { PoolerError, PostgresError } from "../../shared/postgres/mod.ts";
 import { classifyFailure, type FailureKind } from "../../shared/resilience/mod.ts";
 

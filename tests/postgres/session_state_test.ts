@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { mayLeaveState } from "../../shared/postgres/session_state.ts";
+import { mayLeaveState } from "../../shared/postgres/connection/session_state.ts";
 
 const HARMLESS = [
   "select 1",

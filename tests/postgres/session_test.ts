@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
-import { Deadlines } from "../../shared/postgres/deadlines.ts";
+import { Deadlines } from "../../shared/postgres/query/deadlines.ts";
 import {
   ConnectionBrokenError,
   ConnectionLostError,
@@ -7,10 +7,10 @@ import {
   PostgresError,
   StatementError,
 } from "../../shared/postgres/mod.ts";
-import { driverOptions } from "../../shared/postgres/session_factory.ts";
-import { Session } from "../../shared/postgres/session.ts";
-import { StatementRunner } from "../../shared/postgres/statement_runner.ts";
-import { runTogether } from "../../shared/postgres/together.ts";
+import { driverOptions } from "../../shared/postgres/connection/session_factory.ts";
+import { Session } from "../../shared/postgres/connection/session.ts";
+import { StatementRunner } from "../../shared/postgres/query/statement_runner.ts";
+import { runTogether } from "../../shared/postgres/query/together.ts";
 import { systemClock } from "../../shared/resilience/mod.ts";
 import { TestDatabase, thrownBy } from "./support.ts";
 

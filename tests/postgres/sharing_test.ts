@@ -6,7 +6,7 @@ import {
   QueryTimeoutError,
 } from "../../shared/postgres/mod.ts";
 import { PoolClosedError } from "../../shared/pool/mod.ts";
-import type { Backend } from "../../shared/postgres/cancel.ts";
+import type { Backend } from "../../shared/postgres/connection/cancel.ts";
 import { countedConnection, loneExecutor, TestDatabase, thrownBy } from "./support.ts";
 
 const QUICK = "select $1::int as n, pg_backend_pid() as pid";

@@ -4,7 +4,7 @@ import {
   copiesOverConnection,
   firstWords,
   outlivesTransaction,
-} from "../../shared/postgres/statement_text.ts";
+} from "../../shared/postgres/wire/statement_text.ts";
 
 Deno.test("the first words of a statement are found behind blanks and comments", () => {
   const texts: Record<string, string[]> = {

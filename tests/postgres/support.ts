@@ -8,17 +8,17 @@ import { generateKeys } from "../../local/keys.ts";
 import { type LocalPostgres, startPostgres } from "../../local/postgres/mod.ts";
 import { prepareDatabase } from "../../local/postgres/roles.ts";
 import { ResourcePool } from "../../shared/pool/mod.ts";
-import type { Backend } from "../../shared/postgres/cancel.ts";
-import { parsePostgresConfig, poolOptions } from "../../shared/postgres/config.ts";
-import { ConnectGate } from "../../shared/postgres/connect_gate.ts";
-import { Deadlines } from "../../shared/postgres/deadlines.ts";
-import { Executor } from "../../shared/postgres/executor.ts";
+import type { Backend } from "../../shared/postgres/connection/cancel.ts";
+import { parsePostgresConfig, poolOptions } from "../../shared/postgres/config/config.ts";
+import { ConnectGate } from "../../shared/postgres/connection/connect_gate.ts";
+import { Deadlines } from "../../shared/postgres/query/deadlines.ts";
+import { Executor } from "../../shared/postgres/query/executor.ts";
 import { type PostgresConfig, PostgresConnection, PostgresConnectionManager } from "../../shared/postgres/mod.ts";
-import { PoolerDetector } from "../../shared/postgres/pooler.ts";
-import { SessionFactory } from "../../shared/postgres/session_factory.ts";
-import { leaseSession } from "../../shared/postgres/session_lease.ts";
-import { Sharing } from "../../shared/postgres/sharing.ts";
-import type { RunnerSettings } from "../../shared/postgres/statement_runner.ts";
+import { PoolerDetector } from "../../shared/postgres/connection/pooler.ts";
+import { SessionFactory } from "../../shared/postgres/connection/session_factory.ts";
+import { leaseSession } from "../../shared/postgres/connection/session_lease.ts";
+import { Sharing } from "../../shared/postgres/query/sharing.ts";
+import type { RunnerSettings } from "../../shared/postgres/query/statement_runner.ts";
 import { systemClock } from "../../shared/resilience/mod.ts";
 
 /** Who logs in. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { TextWatcher } from "../../shared/supabase/text_answer.ts";
+import type { TextWatcher } from "../../shared/supabase/calls/text_answer.ts";
 
 /** A watcher that writes down what it is told. */
 export function watcher(): { told: string[]; controller: AbortController; watching: TextWatcher } {

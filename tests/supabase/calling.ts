@@ -5,7 +5,7 @@
  */
 import { Timeouts } from "../../shared/resilience/mod.ts";
 import type { Credentials } from "../../shared/supabase/identity.ts";
-import { type CallSettings, LeaseCalls } from "../../shared/supabase/lease_calls.ts";
+import { type CallSettings, LeaseCalls } from "../../shared/supabase/calls/lease_calls.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 
 /** The project's address. */

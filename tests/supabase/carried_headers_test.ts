@@ -1,6 +1,6 @@
 /** What a call carries: its own headers, those that all queries have in common, and the lease's credentials. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { LeaseCalls } from "../../shared/supabase/lease_calls.ts";
+import { LeaseCalls } from "../../shared/supabase/calls/lease_calls.ts";
 import { userToken } from "../support/fake_project.ts";
 import { settle } from "../support/fake_clock.ts";
 import { calling, URL_OF_X } from "./calling.ts";

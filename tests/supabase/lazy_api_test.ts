@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { lazyApi } from "../../shared/supabase/lazy_api.ts";
+import { lazyApi } from "../../shared/supabase/view/lazy_api.ts";
 
 const unheard = () => () => {};
 

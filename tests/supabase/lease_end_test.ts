@@ -1,6 +1,6 @@
 import { assertEquals, assertInstanceOf, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { LeaseReleasedError } from "../../shared/pool/mod.ts";
-import { UNREAD_GRACE_MS } from "../../shared/supabase/call.ts";
+import { UNREAD_GRACE_MS } from "../../shared/supabase/calls/call.ts";
 import { settle } from "../support/fake_clock.ts";
 import { calling, settled, URL_OF_X } from "./calling.ts";
 

@@ -3,7 +3,7 @@ import { delay } from "@std/async";
 import { type AcquireOptions, AcquireTimeoutError, ResourcePool } from "../../shared/pool/mod.ts";
 import { DEFAULT_SUPABASE_POOL_CONFIG } from "../../shared/supabase/config.ts";
 import { PooledClient } from "../../shared/supabase/pooled_client.ts";
-import { type Places, SharedPlace } from "../../shared/supabase/shared_place.ts";
+import { type Places, SharedPlace } from "../../shared/supabase/scope/shared_place.ts";
 
 /** One place, and how it was asked for. */
 function onePlace(acquireTimeoutMs = 5_000) {

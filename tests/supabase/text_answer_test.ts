@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { trackText } from "../../shared/supabase/text_answer.ts";
+import { trackText } from "../../shared/supabase/calls/text_answer.ts";
 import { watcher } from "./body_watcher.ts";
 
 const ORIGIN = { url: "http://project.test/x", redirected: true };

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import { type BodyWatcher, trackBody } from "../../shared/supabase/tracked_body.ts";
+import { type BodyWatcher, trackBody } from "../../shared/supabase/calls/tracked_body.ts";
 import { watcher } from "./body_watcher.ts";
 
 const ORIGIN = { url: "http://project.test/x", redirected: true };

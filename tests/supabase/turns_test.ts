@@ -1,6 +1,6 @@
 /** Calls of one lease that wait for each other. */
 import { assertEquals } from "@std/assert";
-import { UNREAD_GRACE_MS } from "../../shared/supabase/call.ts";
+import { UNREAD_GRACE_MS } from "../../shared/supabase/calls/call.ts";
 import { settle } from "../support/fake_clock.ts";
 import { calling, URL_OF_X } from "./calling.ts";
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
-import { PoolerDetector } from "../../../shared/postgres/pooler.ts";
+import { PoolerDetector } from "../../../shared/postgres/connection/pooler.ts";
 import {
   PoolerError,
   type PostgresConfig,

@@ -1,0 +1,96 @@
+/**
+ * What can be said against a handler's options before there is a request.
+ *
+ * @module
+ */
+import { ConfigError, type ConfigIssue, type Lane } from "../../pool/mod.ts";
+import { DEFAULT_HANDLER_SETTINGS, MIN_JWT_SECRET_BYTES, parseHandlerSettings } from "../../services/mod.ts";
+import { parseSupabasePoolConfig, type SupabasePoolConfig } from "../../supabase/mod.ts";
+import { asPoolConfig } from "./client_options.ts";
+import { type CorsOption, headersOf } from "../responses/cors.ts";
+import type { PooledSupabaseOptions } from "./handler_options.ts";
+import type { LeaseDefaults } from "../request/pooled_context.ts";
+
+const MODE = /^(none|user|(publishable|secret)(:.*)?)$/;
+
+const LANES = ["admin", "high", "normal", "low"] satisfies Lane[];
+
+/** So many clients at most that no other option can ask for more than there are. */
+const MOST_CONNECTIONS = 10_000;
+
+/** `@supabase/server` takes `users` for `user` with a key, and our own rules for users would not hold. */
+function* ofModes(auth: unknown): Generator<ConfigIssue> {
+  const modes: unknown[] = Array.isArray(auth) ? auth : [auth];
+  if (modes.slice(0, -1).includes("none")) {
+    yield { path: "auth", message: "names none before other modes; it matches every request, and must come last" };
+  }
+  for (const mode of modes) {
+    if (typeof mode === "string" && MODE.test(mode)) continue;
+    const shown = typeof mode === "string" ? JSON.stringify(mode.slice(0, 40)) : `a ${typeof mode}`;
+    const message = `is ${shown}, must be none, user, publishable, secret, or a named key such as publishable:web`;
+    yield { path: "auth", message };
+  }
+}
+
+function* ofSecret(secret: string | undefined): Generator<ConfigIssue> {
+  // An empty secret, say from a variable that is not set, would let anybody sign.
+  if (secret === undefined || new TextEncoder().encode(secret).length >= MIN_JWT_SECRET_BYTES) return;
+  yield { path: "jwtSecret", message: `is shorter than ${MIN_JWT_SECRET_BYTES} bytes` };
+}
+
+function* ofLease({ lane, timeoutMs }: LeaseDefaults): Generator<ConfigIssue> {
+  if (lane !== undefined && !LANES.includes(lane)) {
+    yield { path: "lease.lane", message: `must be one of ${LANES.join(", ")}` };
+  }
+  if (timeoutMs !== undefined && !(typeof timeoutMs === "number" && timeoutMs >= 0)) {
+    yield { path: "lease.timeoutMs", message: "must be a number of ms from 0 to Infinity" };
+  }
+}
+
+/** Header values with a line end or another control character are refused by some runtimes, and end others. */
+function* ofCors(option: CorsOption): Generator<ConfigIssue> {
+  if (typeof option !== "object") return;
+  for (const [name, value] of Object.entries(headersOf(option))) {
+    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
+      yield { path: "cors.headers", message: `${JSON.stringify(name.slice(0, 40))} is no name of a header` };
+    } else if (typeof value !== "string" || /[^\t\x20-\x7e\x80-\xff]/.test(value)) {
+      yield { path: `cors.headers.${name}`, message: "must be printable text, in Latin-1 and on one line" };
+    }
+  }
+}
+
+/** The issues of a `ConfigError` that `check` throws. */
+function issuesOf(check: () => unknown, prefix = ""): readonly ConfigIssue[] {
+  try {
+    check();
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.issues.map(({ path, message }) => ({ path: prefix + path, message }));
+  }
+}
+
+/** Judges each option of the pools alone: the environment may have the others. */
+function checkPool(pool: Partial<SupabasePoolConfig>): void {
+  parseSupabasePoolConfig({ ...pool, maxConnections: pool.maxConnections ?? MOST_CONNECTIONS });
+}
+
+/**
+ * Checks all that does not depend on the environment.
+ *
+ * @throws {ConfigError} listing every bad option.
+ */
+export function checkOptions<Database>(options: PooledSupabaseOptions<Database>): void {
+  const { auth, allow, jwtSecret, lease, cors, supabaseOptions, pool } = options;
+  const issues = [
+    ...ofModes(auth ?? allow ?? "user"),
+    ...ofSecret(jwtSecret),
+    ...issuesOf(() => parseHandlerSettings(options, DEFAULT_HANDLER_SETTINGS)),
+    ...lease === undefined ? [] : ofLease(lease),
+    ...cors === undefined ? [] : ofCors(cors),
+  ];
+  let ofClients: Partial<SupabasePoolConfig> = {};
+  if (supabaseOptions) issues.push(...issuesOf(() => ofClients = asPoolConfig(supabaseOptions)));
+  if (supabaseOptions || pool) issues.push(...issuesOf(() => checkPool({ ...ofClients, ...pool }), "pool."));
+  if (issues.length > 0) throw new ConfigError(issues, "options of withPooledSupabase");
+}

@@ -1,0 +1,176 @@
+/**
+ * How a request is answered: credentials, context, deadline, errors, headers.
+ *
+ * @module
+ */
+import type { AuthError } from "@supabase/server";
+import { PoolError } from "../../pool/mod.ts";
+import { type Clock, systemClock } from "../../resilience/mod.ts";
+import { IdentityError } from "../../supabase/mod.ts";
+import type { Verdict } from "../auth/authenticate.ts";
+import { checkOptions } from "./check_options.ts";
+import { createCors } from "../responses/cors.ts";
+import { Deadline } from "../request/deadline.ts";
+import { errorResponse } from "../responses/error_response.ts";
+import { FailureLog } from "../logging/failure_log.ts";
+import { type PooledHandler, type PooledSupabaseOptions, prepare, type Prepared } from "./handler_options.ts";
+import { answerHealth, isHealthPath } from "../health/health.ts";
+import { loadMissingSecretKey } from "../request/missing_admin.ts";
+import { CallerLeftError, patienceOf } from "../request/patience.ts";
+import { type HeaderStats, NO_POOL, stampPoolHeaders } from "../responses/pool_headers.ts";
+import { problem } from "../responses/problem.ts";
+import { isServerError, refusal } from "../auth/refusal.ts";
+import { RequestScope, type ScopeEvents } from "../request/request_scope.ts";
+import { lazyRuntime, type Runtime } from "./runtime.ts";
+
+/** How long a request waited for its places in the pools. */
+interface Timing {
+  waitedMs: number;
+}
+
+/** The answer to a caller who is not there any more, with the status the web's servers log for it. */
+function callerGone(): Response {
+  return problem({ status: 499, code: "CLIENT_CLOSED_REQUEST", title: "Client closed request" });
+}
+
+/** What the log tells of a handler that kept leases. */
+function forgotten(count: number): PoolError {
+  return new PoolError(
+    "LEASE_FORGOTTEN",
+    `The handler answered without giving back ${count} lease(s) of its pools; they have been ended. Take a lease with ` +
+      "`await using`, and give work that goes on after the answer to ctx.waitUntil",
+  );
+}
+
+/** Whether a pool refuses to act for the caller: one of clients, or of Postgres connections. */
+function isOfIdentity(error: unknown): boolean {
+  return error instanceof IdentityError || (error instanceof PoolError && error.code === "CALLER_INVALID");
+}
+
+/** The answer to what went wrong, in the form of whoever refused. */
+function failure(error: unknown): Response {
+  if (!isServerError(error)) return errorResponse(error);
+  return problem({
+    status: error.status,
+    code: error.code,
+    title: error.status < 500 ? "Request refused" : "Server configuration error",
+    detail: error.status < 500 ? error.message : "The server is not set up for this request; its log says more",
+  });
+}
+
+/** Answers a request with a handler. Never throws, never rejects. */
+export type HandleRequest<Database> = (request: Request, handler: PooledHandler<Database>) => Promise<Response>;
+
+/**
+ * What answers requests under one set of options; see `withPooledSupabase`.
+ *
+ * @param clock Default: the isolate's own time.
+ * @throws {ConfigError} listing every option that is bad whatever the environment holds.
+ */
+export function createRequestHandler<Database>(
+  options: PooledSupabaseOptions<Database>,
+  clock: Clock = systemClock,
+): HandleRequest<Database> {
+  checkOptions(options);
+  const { errors, health = true, log = console.error, lease = {} } = options;
+  const cors = createCors(options.cors);
+  const ofHandler = lazyRuntime(options);
+  const failures = new FailureLog(log, clock);
+  let prepared: Prepared<Database> | undefined;
+
+  function secrets(): readonly string[] {
+    return prepared?.secrets ?? [];
+  }
+
+  const events: ScopeEvents = {
+    rejected: (reason) => failures.write("background_work_failed", reason, { secrets: secrets() }),
+    forgotten: (count) => failures.seldom("lease_forgotten", forgotten(count)),
+  };
+
+  function refuse(error: AuthError, request: Request): Response {
+    // Keys that are missing, a JWKS that cannot be fetched: not the caller's fault, and any caller can repeat it.
+    if (error.status >= 500) failures.seldom("request_failed", error, { secrets: secrets() });
+    return refusal(error, request, errors);
+  }
+
+  async function answer(request: Request, handler: PooledHandler<Database>, timing: Timing): Promise<Response> {
+    const { runtime, authenticate, deadlines } = prepared ??= prepare(options, ofHandler(), clock);
+    if (health && request.url.includes("/health/pool") && isHealthPath(new URL(request.url).pathname)) {
+      return await answerHealth(request, runtime as Runtime<never>);
+    }
+    if (runtime.environment.secretKey === undefined) await loadMissingSecretKey();
+    const leave = runtime.life?.enter();
+    const deadline = new Deadline(deadlines);
+    const onOver = () => {
+      deadline.cancel();
+      leave?.();
+    };
+    const patience = patienceOf(request, deadline);
+    let verdict: Verdict;
+    try {
+      const judged = authenticate(request, patience);
+      // One that is remembered costs no turn of the event loop.
+      verdict = "then" in judged ? await judged : judged;
+    } catch (fault) {
+      onOver();
+      throw fault;
+    }
+    const { auth, error } = verdict;
+    if (error) {
+      onOver();
+      return refuse(error, request);
+    }
+    const scope = new RequestScope({ request, runtime, auth, deadline, events, lease, onOver });
+    let failed = true;
+    try {
+      const response = await scope.run(handler);
+      if (!(response instanceof Response)) throw new TypeError("The handler returned no Response");
+      if (response.bodyUsed) throw new TypeError("The handler returned a Response whose body was read already");
+      failed = false;
+      return response;
+    } catch (error) {
+      if (scope.callerLeft) return callerGone();
+      const failure = scope.explain(error);
+      // A token may expire while its request runs; then it is refused as any expired one.
+      const again = isOfIdentity(failure) ? await authenticate(request, patience) : undefined;
+      if (again?.error) return refuse(again.error, request);
+      throw failure;
+    } finally {
+      timing.waitedMs = scope.waitedMs;
+      scope.answered({ failed });
+    }
+  }
+
+  function failed(error: unknown): Response {
+    if (error instanceof CallerLeftError) return callerGone();
+    const response = failure(error);
+    if (prepared === undefined) failures.notReady(error);
+    else failures.answered(response.status, error, secrets());
+    return response;
+  }
+
+  function stats(): HeaderStats {
+    try {
+      return prepared?.runtime.service.getConnectionPool().getStats() ?? NO_POOL;
+    } catch {
+      // The answer matters more than its headers.
+      return NO_POOL;
+    }
+  }
+
+  function stamp(response: Response, { waitedMs }: Timing): Response {
+    const shown = options.poolHeaders ?? prepared?.runtime.environment.poolHeaders ?? true;
+    const stamped = cors.stamp(response);
+    return shown ? stampPoolHeaders(stamped, stats(), waitedMs) : stamped;
+  }
+
+  return async (request, handler) => {
+    const timing: Timing = { waitedMs: 0 };
+    try {
+      const preflight = cors.preflight(request);
+      return stamp(preflight ?? await answer(request, handler, timing), timing);
+    } catch (error) {
+      return stamp(failed(error), timing);
+    }
+  };
+}

@@ -1,0 +1,71 @@
+/**
+ * What a transaction may ask for.
+ *
+ * @module
+ */
+import { ConfigError, type ConfigIssue } from "../../pool/mod.ts";
+import { MAX_TIMER_MS } from "../../resilience/mod.ts";
+import type { Statement } from "../wire/query_result.ts";
+
+/** How far a transaction is shielded from others (PostgreSQL, "Transaction Isolation"). */
+export type IsolationLevel = "read committed" | "repeatable read" | "serializable";
+
+const LEVELS: readonly IsolationLevel[] = ["read committed", "repeatable read", "serializable"];
+
+/** How a transaction begins. */
+export interface BeginOptions {
+  /** Default: the server's, which is `read committed` unless changed. */
+  readonly isolationLevel?: IsolationLevel | undefined;
+  /** Whether it may only read. Default: the server's, `false` unless changed. */
+  readonly readOnly?: boolean | undefined;
+  /** Whether a serializable, read-only transaction waits for a moment in which it cannot fail. Default: `false`. */
+  readonly deferrable?: boolean | undefined;
+  /** The server ends any statement that takes longer, in ms; 0 for no limit. Default: the role's. */
+  readonly statementTimeoutMs?: number | undefined;
+  /** The server ends the connection when it waits longer for the next statement, in ms; 0 for no limit. Default: the role's. */
+  readonly idleInTransactionSessionTimeoutMs?: number | undefined;
+}
+
+function checkMs(path: string, value: number | undefined, issues: ConfigIssue[]): void {
+  if (value === undefined || (Number.isInteger(value) && value >= 0 && value <= MAX_TIMER_MS)) return;
+  issues.push({ path, message: `is ${value}, must be a whole number of ms from 0 to ${MAX_TIMER_MS}` });
+}
+
+function checkSwitch(path: string, value: unknown, issues: ConfigIssue[]): void {
+  if (value !== undefined && typeof value !== "boolean") issues.push({ path, message: "must be true or false" });
+}
+
+/**
+ * The statements that begin a transaction.
+ *
+ * @throws {ConfigError} listing every bad option.
+ */
+export function beginStatements(options: BeginOptions): Statement[] {
+  const { isolationLevel, readOnly, deferrable, statementTimeoutMs, idleInTransactionSessionTimeoutMs } = options;
+  const issues: ConfigIssue[] = [];
+  if (isolationLevel !== undefined && !LEVELS.includes(isolationLevel)) {
+    issues.push({ path: "isolationLevel", message: `must be one of ${LEVELS.join(", ")}` });
+  }
+  checkSwitch("readOnly", readOnly, issues);
+  checkSwitch("deferrable", deferrable, issues);
+  checkMs("statementTimeoutMs", statementTimeoutMs, issues);
+  checkMs("idleInTransactionSessionTimeoutMs", idleInTransactionSessionTimeoutMs, issues);
+  if (issues.length > 0) throw new ConfigError(issues, "transaction options");
+
+  const modes = [
+    isolationLevel === undefined ? "" : ` ISOLATION LEVEL ${isolationLevel.toUpperCase()}`,
+    readOnly === undefined ? "" : readOnly ? " READ ONLY" : " READ WRITE",
+    deferrable === undefined ? "" : deferrable ? " DEFERRABLE" : " NOT DEFERRABLE",
+  ];
+  // What is sent behind it before it is answered would run outside, should it fail. So it is nothing that can.
+  const statements: Statement[] = [{ text: `BEGIN${modes.join("")}`, unprepared: true }];
+  const settings = [
+    ["statement_timeout", statementTimeoutMs],
+    ["idle_in_transaction_session_timeout", idleInTransactionSessionTimeoutMs],
+  ] as const;
+  for (const [name, ms] of settings) {
+    if (ms === undefined) continue;
+    statements.push({ text: `SELECT set_config('${name}', $1, true)`, values: [`${ms}ms`] });
+  }
+  return statements;
+}

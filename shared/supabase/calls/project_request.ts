@@ -1,0 +1,177 @@
+/**
+ * Requests that stay within a project, redirects included.
+ *
+ * @module
+ */
+import { ForeignAddressError, RedirectError } from "../errors.ts";
+import { globalFetch } from "./global_fetch.ts";
+import type { Credentials } from "../identity.ts";
+
+/** So many redirects are followed, as the Fetch standard has it. */
+const MAX_REDIRECTS = 20;
+
+/** Statuses whose `location` is followed (Fetch standard, "redirect status"). */
+const REDIRECTS = [301, 302, 303, 307, 308];
+
+/** What describes a body, and goes with it (Fetch standard, "request-body-header name"). */
+const BODY_HEADERS = ["content-encoding", "content-language", "content-location", "content-type", "content-length"];
+
+/** Headers by their names in lower case. The runtime takes them over from such an object at half of what `Headers` cost. */
+export type Carried = Record<string, string>;
+
+const NONE: Carried = Object.freeze({});
+
+/** A request whose address has been checked. */
+export interface ProjectRequest {
+  /** What is sent: the address in its one form, or a request whose address is in it already. */
+  readonly target: string | Request;
+  /** The address of `target`, as it was checked. */
+  readonly url: string;
+  readonly method: string;
+  /** What it carries beside the credentials. */
+  readonly headers: Carried;
+  readonly signal: AbortSignal | undefined;
+  readonly redirect: RequestRedirect;
+  /** Whatever else the caller said of it. */
+  readonly init: RequestInit | undefined;
+}
+
+/** An answer, and where it came from. */
+export interface ProjectAnswer {
+  readonly response: Response;
+  /** The address that answered, after all redirects. */
+  readonly url: string;
+  readonly redirected: boolean;
+}
+
+/**
+ * The request that `fetch(input, init)` would send, and `common` headers where it has none of that name. Its address
+ * is parsed once: what is checked is what is sent, whatever `..` was in it and whatever happens to a `URL` object
+ * meanwhile.
+ *
+ * @param baseUrl The project's address, without a slash at its end.
+ * @throws {ForeignAddressError} when it would leave the project.
+ */
+export function projectRequest(
+  input: RequestInfo | URL,
+  init: RequestInit | undefined,
+  baseUrl: string,
+  common: Carried = NONE,
+): ProjectRequest {
+  if (input instanceof Request) {
+    const request = new Request(input, init);
+    const { method, headers, signal, redirect } = request;
+    const url = within(request.url, undefined, baseUrl);
+    return { target: request, url, method, headers: carried(headers, common), signal, redirect, init: undefined };
+  }
+  const url = within(String(input), undefined, baseUrl);
+  const method = (init?.method ?? "GET").toUpperCase();
+  const redirect = init?.redirect ?? "follow";
+  const signal = init?.signal ?? undefined;
+  return { target: url, url, method, headers: carried(init?.headers, common), signal, redirect, init };
+}
+
+/** `headers`, and of the `common` ones those that are not among them, as an object of the request's own. */
+function carried(headers: HeadersInit | undefined, common: Carried): Carried {
+  if (headers === undefined) return { ...common };
+  // A list may name a header twice, and so may an object in letters of either case: `Headers` know what to make of it.
+  const plain = !(headers instanceof Headers) && !(Symbol.iterator in headers);
+  // Read once: what is looked at is what is sent.
+  const own: Carried | Headers = plain ? { ...headers } : new Headers(headers);
+  if (!(own instanceof Headers) && Object.keys(own).every(isLowerCase)) return { ...common, ...own };
+  return { ...common, ...Object.fromEntries(new Headers(own)) };
+}
+
+function isLowerCase(name: string): boolean {
+  return name === name.toLowerCase();
+}
+
+/** `headers` with the credentials of a lease in them. */
+function withCredentials(headers: Carried, { apikey, authorization, mayOverride }: Credentials): Carried {
+  const all: Carried = { ...headers, apikey };
+  if (mayOverride && Object.hasOwn(all, "authorization")) return all;
+  if (authorization !== undefined) all.authorization = authorization;
+  else if (Object.hasOwn(all, "authorization")) delete all.authorization;
+  return all;
+}
+
+/** How a request is sent. */
+export interface Sending {
+  readonly request: ProjectRequest;
+  readonly credentials: Credentials;
+  readonly signal: AbortSignal;
+  /** The project's address, without a slash at its end. */
+  readonly baseUrl: string;
+  readonly send: typeof fetch;
+}
+
+/**
+ * Sends `request` and follows redirects within the project. The runtime's own
+ * following takes only `authorization` away on the way to another origin: the
+ * `apikey` would go along.
+ *
+ * Method and body change as the Fetch standard says (section 4.4, HTTP-redirect
+ * fetch). The caller's `redirect: "manual"` gets the redirect itself.
+ *
+ * @throws {ForeignAddressError} when a redirect would leave the project.
+ * @throws {RedirectError} when a redirect cannot be followed, or must not be (`redirect: "error"`).
+ */
+export async function sendWithin(
+  { request, credentials, signal, baseUrl, send }: Sending,
+): Promise<ProjectAnswer> {
+  let { target, url, method } = request;
+  let body = request.init?.body ?? null;
+  let { headers } = request;
+  for (let redirects = 0;; redirects++) {
+    // For each step of the way anew: whoever sends it may have a hand in what it gets.
+    const completed = withCredentials(headers, credentials);
+    const sent = send === globalFetch ? completed : new Headers(completed);
+    const bound: RequestInit = { headers: sent, signal, redirect: "manual" };
+    const response = await (target instanceof Request
+      ? send(target, bound)
+      : send(target, { ...request.init, ...bound, method, body }));
+    if (signal.aborted) {
+      // Sent by somebody who knows nothing of signals: nobody waits for it any more.
+      response.body?.cancel().catch(() => {});
+      throw signal.reason;
+    }
+    const location = REDIRECTS.includes(response.status) ? response.headers.get("location") : null;
+    if (location === null || request.redirect === "manual") {
+      return { response, url, redirected: redirects > 0 };
+    }
+
+    // What it says beside its address is of no use; not waited for, since nobody reads it.
+    response.body?.cancel().catch(() => {});
+    if (request.redirect === "error") {
+      throw new RedirectError('the call allows none (redirect: "error")');
+    }
+    if (redirects === MAX_REDIRECTS) {
+      throw new RedirectError(`there were more than ${MAX_REDIRECTS} of them`);
+    }
+    // Asked for only now: a Request whose body was looked at is sent without its length.
+    if (target instanceof Request) {
+      body = target.body;
+    }
+    url = target = within(location, url, baseUrl);
+    headers = { ...headers };
+    const toGet = response.status === 303
+      ? method !== "GET" && method !== "HEAD"
+      : response.status <= 302 && method === "POST";
+    if (toGet) {
+      method = "GET";
+      body = null;
+      for (const name of BODY_HEADERS) {
+        delete headers[name];
+      }
+    } else if (body instanceof ReadableStream) {
+      throw new RedirectError("the body is a stream, which cannot be sent twice: pass bytes, text or a Blob");
+    }
+  }
+}
+
+/** `address` in its one form, where that lies within the project. */
+function within(address: string, from: string | undefined, baseUrl: string): string {
+  const href = URL.parse(address, from)?.href ?? "";
+  if (!href.startsWith(`${baseUrl}/`)) throw new ForeignAddressError(from === undefined ? "this call" : "a redirect");
+  return href;
+}

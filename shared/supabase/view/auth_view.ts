@@ -1,0 +1,53 @@
+/**
+ * The `auth` of a view.
+ *
+ * @module
+ */
+import { ViewRestrictedError } from "../errors.ts";
+import { lazyApi } from "./lazy_api.ts";
+import type { LeaseCalls } from "../calls/lease_calls.ts";
+import type { AnyClient, ClientParts } from "../pooled_client.ts";
+
+/** What to do instead of what a view cannot do. */
+export const OWN_CLIENT = "make a client of your own with createClient for this caller";
+
+/** auth-js, loaded when something is asked of it: few functions do, and it is the largest part of supabase-js. */
+const load = () => import("@supabase/auth-js");
+
+/** What `auth` can do on a view: tell who the lease's user is, and administer on an admin lease. */
+export function restrictedAuth(parts: ClientParts, calls: LeaseCalls): AnyClient["auth"] {
+  const { token, mayOverride } = calls.credentials;
+  const options = { url: parts.authUrl, headers: { ...parts.headers }, fetch: calls.fetch };
+  const prepare = () => calls.prepare();
+  const client = lazyApi(async () => {
+    const { AuthClient } = await load();
+    return new AuthClient({
+      ...options,
+      // The module keeps signing keys by this name, for every client in the isolate: under its default, which all share,
+      // one project's keys would verify another's tokens. All else it shares is a counter of clients by that name.
+      storageKey: `${mayOverride ? "admin" : "user"} ${parts.authUrl}`,
+      autoRefreshToken: false,
+      persistSession: false,
+      detectSessionInUrl: false,
+    });
+  }, prepare);
+  const own = (jwt: string | undefined, what: string): string | undefined => {
+    if (jwt !== undefined && jwt !== token && !mayOverride) {
+      throw new ViewRestrictedError(`${what} of another token`, "the lease acts for its own caller only");
+    }
+    return jwt ?? token;
+  };
+  const allowed: Partial<AnyClient["auth"]> = {
+    getUser: async (jwt) => await client.getUser(own(jwt, "auth.getUser()")),
+    getClaims: async (jwt, rest) => await client.getClaims(own(jwt, "auth.getClaims()"), rest),
+    ...(mayOverride ? { admin: lazyApi(async () => new (await load()).AuthAdminApi(options), prepare) } : {}),
+  };
+  return new Proxy(Object.freeze(allowed) as AnyClient["auth"], {
+    get(target, name) {
+      if (typeof name === "symbol" || name === "then") return undefined;
+      if (Object.hasOwn(target, name)) return Reflect.get(target, name);
+      if (name === "admin") throw new ViewRestrictedError("auth.admin", "lease from a pool made with the secret key");
+      throw new ViewRestrictedError(`auth.${name}`, `a session would outlive its request; ${OWN_CLIENT}`);
+    },
+  });
+}

@@ -1,0 +1,27 @@
+/**
+ * The `functions` of a view.
+ *
+ * @module
+ */
+import { lazyApi } from "./lazy_api.ts";
+import type { LeaseCalls } from "../calls/lease_calls.ts";
+import type { AnyClient, ClientParts } from "../pooled_client.ts";
+
+/** A client of the project's functions. functions-js is loaded when one is first invoked: most requests invoke none. */
+export function lazyFunctions(
+  { functionsUrl, headers: common }: ClientParts,
+  calls: LeaseCalls,
+): AnyClient["functions"] {
+  const headers: Record<string, string> = { ...common };
+  const client = lazyApi(async () => {
+    const { FunctionRegion, FunctionsClient } = await import("@supabase/functions-js");
+    return new FunctionsClient(functionsUrl, { headers, customFetch: calls.fetch, region: FunctionRegion.Any });
+  }, () => calls.prepare());
+  const functions: Pick<AnyClient["functions"], "invoke" | "setAuth"> = {
+    invoke: (name, options) => client.invoke(name, options),
+    setAuth(token) {
+      headers.Authorization = `Bearer ${token}`;
+    },
+  };
+  return Object.assign(functions, { headers }) as unknown as AnyClient["functions"];
+}

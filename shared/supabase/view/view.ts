@@ -1,0 +1,187 @@
+/**
+ * What the holder of a lease gets: a Supabase client of its own making, bound
+ * to one lease.
+ *
+ * @module
+ */
+import { StorageClient } from "@supabase/storage-js";
+import { OWN_CLIENT, restrictedAuth } from "./auth_view.ts";
+import { ViewRestrictedError } from "../errors.ts";
+import { lazyFunctions } from "./functions_view.ts";
+import type { LeaseCalls } from "../calls/lease_calls.ts";
+import type { AnyClient, ClientParts, RestPart } from "../pooled_client.ts";
+import type { Carried } from "../calls/project_request.ts";
+
+/**
+ * A view of a pooled client. Everything it hands out is made for it and sends
+ * through its lease's `fetch`; nothing reachable from it is shared with another
+ * lease, so that whatever a holder changes (headers, a token set on `functions`,
+ * a prototype's fields) dies with the lease.
+ *
+ * It has the members of a `SupabaseClient` and is none to `instanceof`: to have
+ * that class is to load auth and realtime, most of supabase-js, of which an
+ * isolate that verifies nobody needs nothing for its first answer.
+ *
+ * Not covered: the modules' own classes. `PostgrestClient` and its like are
+ * global, a view's parts inherit from them as every client's do, and code that
+ * changes their prototypes changes them for the whole isolate.
+ */
+class View {
+  readonly #parts: ClientParts;
+  readonly #calls: LeaseCalls;
+  #queries: RestPart | undefined = undefined;
+  #rest: RestPart | undefined = undefined;
+  #functions: AnyClient["functions"] | undefined = undefined;
+  #storage: AnyClient["storage"] | undefined = undefined;
+  #auth: AnyClient["auth"] | undefined = undefined;
+
+  constructor(parts: ClientParts, calls: LeaseCalls) {
+    this.#parts = parts;
+    this.#calls = calls;
+  }
+
+  /** What a call of `client` threw, if that is a view; see {@linkcode transportFailure}. */
+  static failureOf(client: object, message: string): unknown {
+    return #calls in client ? client.#calls.failure(message) : undefined;
+  }
+
+  from(...args: Parameters<AnyClient["from"]>): unknown {
+    return this.#query().from(...args);
+  }
+
+  rpc(...args: Parameters<AnyClient["rpc"]>): unknown {
+    return this.#query().rpc(...args);
+  }
+
+  schema(...args: Parameters<AnyClient["schema"]>): unknown {
+    return this.#query().schema(...args);
+  }
+
+  getOpenApiSpec(): unknown {
+    return this.#query().getOpenApiSpec();
+  }
+
+  get rest(): RestPart {
+    this.#calls.check();
+    // From now on queries are made of it, with whatever its holder does to its headers.
+    return this.#queries = this.#rest ??= deriveRest(this.#parts, this.#calls, {
+      headers: new Headers(this.#parts.queryHeaders),
+      common: NONE,
+    });
+  }
+
+  get functions(): AnyClient["functions"] {
+    this.#calls.check();
+    return this.#functions ??= lazyFunctions(this.#parts, this.#calls);
+  }
+
+  get storage(): AnyClient["storage"] {
+    this.#calls.check();
+    const { storageUrl, headers } = this.#parts;
+    return this.#storage ??= new StorageClient(storageUrl, { ...headers }, this.#calls.fetch);
+  }
+
+  get auth(): AnyClient["auth"] {
+    this.#calls.check();
+    return this.#auth ??= restrictedAuth(this.#parts, this.#calls);
+  }
+
+  get realtime(): never {
+    throw new ViewRestrictedError("realtime", `a channel outlives its request; ${OWN_CLIENT}`);
+  }
+
+  channel(): never {
+    throw new ViewRestrictedError("channel()", `a channel outlives its request; ${OWN_CLIENT}`);
+  }
+
+  getChannels(): never[] {
+    return [];
+  }
+
+  removeChannel(): never {
+    throw new ViewRestrictedError("removeChannel()", "there are no channels on it");
+  }
+
+  removeAllChannels(): Promise<never[]> {
+    return Promise.resolve([]);
+  }
+
+  get supabaseUrl(): string {
+    return this.#parts.supabaseUrl;
+  }
+
+  get headers(): Record<string, string> {
+    return { ...this.#parts.headers };
+  }
+
+  get fetch(): typeof fetch {
+    return this.#calls.fetch;
+  }
+
+  /**
+   * Makes queries. Every query is made with copies of its headers, so that as
+   * long as nobody asks for {@linkcode rest} it has none: those that all queries
+   * have in common are put in when one is sent.
+   */
+  #query(): RestPart {
+    this.#calls.check();
+    return this.#queries ??= deriveRest(this.#parts, this.#calls, {
+      headers: NO_HEADERS,
+      common: this.#parts.queryHeaders,
+    });
+  }
+}
+
+const { failureOf } = View;
+
+// Whatever all views share is frozen: nothing that one holder leaves there reaches the next.
+for (const shared of [View, View.prototype]) {
+  for (const { value, get } of Object.values(Object.getOwnPropertyDescriptors(shared))) {
+    if (typeof value === "function") Object.freeze(value);
+    if (get) Object.freeze(get);
+  }
+  Object.freeze(shared);
+}
+
+/** The headers of queries. */
+interface QueryHeaders {
+  /** Those it is made with. */
+  readonly headers: Headers;
+  /** Those that are put in when it is sent, where it has none of that name. */
+  readonly common: Carried;
+}
+
+const NONE: Carried = Object.freeze({});
+const NO_HEADERS = new Headers();
+
+function deriveRest({ rest: shared }: ClientParts, calls: LeaseCalls, { headers, common }: QueryHeaders): RestPart {
+  const rest: RestPart = Object.create(Object.getPrototypeOf(shared));
+  Object.assign(rest, shared);
+  rest.headers = headers;
+  const base: typeof fetch = (input, init) => calls.rawFetch(input, init);
+  // `from(table, { fetch })` and `schema()` wrap a fetch of their own: it is bound to the lease as well.
+  rest.wrapFetch = (inner) => {
+    const send = inner === base ? calls.rawFetch : inner;
+    return (input, init) => calls.send(input, init, send, common);
+  };
+  rest.baseFetch = base;
+  rest.fetch = rest.wrapFetch(base);
+  return rest;
+}
+
+/** A new view for the lease whose calls these are. */
+export function createView(parts: ClientParts, calls: LeaseCalls): AnyClient {
+  return new View(parts, calls) as unknown as AnyClient;
+}
+
+/**
+ * What a call through a view really threw. supabase-js flattens it to
+ * `{ message: "Name: text" }` with status 0, and its code and cause are lost;
+ * this gives the error itself back, where `client` is a view and `error` such an
+ * object, and `undefined` otherwise.
+ */
+export function transportFailure(client: unknown, error: unknown): unknown {
+  if (client === null || typeof client !== "object" || error === null || typeof error !== "object") return undefined;
+  const message: unknown = Reflect.get(error, "message");
+  return typeof message === "string" ? failureOf(client, message) : undefined;
+}
