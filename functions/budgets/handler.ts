@@ -14,8 +14,6 @@ import { currencyField, nameField, pageFields, uuidField } from "../../shared/ht
 import { createRoutes, onlyMethods, serveRoutes } from "../../shared/http/hono.ts";
 import {
   created,
-  type Database,
-  PooledBudgetService,
   privateJson,
   readJson,
   readParam,
@@ -23,6 +21,8 @@ import {
   type RuntimeOptions,
   withPooledSupabase,
 } from "../../shared/mod.ts";
+import { BudgetService } from "../_app/budget_service.ts";
+import type { Database } from "../_app/database.ts";
 
 const pageQuery = z.strictObject(pageFields);
 const newBudget = z.strictObject({ name: nameField, currency: currencyField.optional() });
@@ -33,30 +33,30 @@ const routes = createRoutes<Database>("budgets");
 
 routes.get("/", async (c) => {
   const page = readQuery(c.req.raw, pageQuery);
-  return privateJson(await new PooledBudgetService(c.env.pooled.pool).listBudgets(page));
+  return privateJson(await new BudgetService(c.env.pooled.pool).listBudgets(page));
 });
 
 routes.post("/", async (c) => {
   const budget = await readJson(c.req.raw, newBudget);
-  return created(c.req.raw, await new PooledBudgetService(c.env.pooled.pool).createBudget(budget));
+  return created(c.req.raw, await new BudgetService(c.env.pooled.pool).createBudget(budget));
 });
 
 routes.all("/", onlyMethods("GET", "POST"));
 
 routes.get("/:id", async (c) => {
   const id = readParam("id", c.req.param("id"), uuidField);
-  return privateJson(await new PooledBudgetService(c.env.pooled.pool).getBudget(id));
+  return privateJson(await new BudgetService(c.env.pooled.pool).getBudget(id));
 });
 
 routes.patch("/:id", async (c) => {
   const id = readParam("id", c.req.param("id"), uuidField);
   const fields = await readJson(c.req.raw, changes);
-  return privateJson(await new PooledBudgetService(c.env.pooled.pool).updateBudget(id, fields));
+  return privateJson(await new BudgetService(c.env.pooled.pool).updateBudget(id, fields));
 });
 
 routes.delete("/:id", async (c) => {
   const id = readParam("id", c.req.param("id"), uuidField);
-  await new PooledBudgetService(c.env.pooled.pool).deleteBudget(id);
+  await new BudgetService(c.env.pooled.pool).deleteBudget(id);
   return c.body(null, 204);
 });
 

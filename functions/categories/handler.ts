@@ -15,8 +15,6 @@ import { nameField, pageFields, uuidField } from "../../shared/http/fields.ts";
 import { createRoutes, onlyMethods, serveRoutes } from "../../shared/http/hono.ts";
 import {
   created,
-  type Database,
-  PooledCategoryService,
   privateJson,
   readJson,
   readParam,
@@ -24,6 +22,8 @@ import {
   type RuntimeOptions,
   withPooledSupabase,
 } from "../../shared/mod.ts";
+import type { Database } from "../_app/database.ts";
+import { PooledCategoryService } from "../_app/pooled_category_service.ts";
 
 /** A budget holds at most so many; the schema sees to it. */
 const MAX_CATEGORIES = 500;

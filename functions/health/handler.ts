@@ -6,7 +6,8 @@
  * @module
  */
 import { createRoutes, serveRoutes } from "../../shared/http/hono.ts";
-import { type Database, healthRoute, type RuntimeOptions, withPooledSupabase } from "../../shared/mod.ts";
+import { healthRoute, type RuntimeOptions, withPooledSupabase } from "../../shared/mod.ts";
+import type { Database } from "../_app/database.ts";
 
 /**
  * The handler of this function.

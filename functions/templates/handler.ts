@@ -9,14 +9,9 @@
 import * as z from "zod";
 import { pageFields, uuidField } from "../../shared/http/fields.ts";
 import { createRoutes, onlyMethods, serveRoutes } from "../../shared/http/hono.ts";
-import {
-  type Database,
-  PooledTemplateService,
-  readParam,
-  readQuery,
-  type RuntimeOptions,
-  withPooledSupabase,
-} from "../../shared/mod.ts";
+import { readParam, readQuery, type RuntimeOptions, withPooledSupabase } from "../../shared/mod.ts";
+import type { Database } from "../_app/database.ts";
+import { TemplateService } from "../_app/template_service.ts";
 
 const pageQuery = z.strictObject(pageFields);
 
@@ -24,14 +19,14 @@ const routes = createRoutes<Database>("templates");
 
 routes.get("/", async (c) => {
   const page = readQuery(c.req.raw, pageQuery);
-  return c.json(await new PooledTemplateService(c.env.pooled.pool).listTemplates(page));
+  return c.json(await new TemplateService(c.env.pooled.pool).listTemplates(page));
 });
 
 routes.all("/", onlyMethods("GET"));
 
 routes.get("/:id", async (c) => {
   const id = readParam("id", c.req.param("id"), uuidField);
-  return c.json(await new PooledTemplateService(c.env.pooled.pool).getTemplate(id));
+  return c.json(await new TemplateService(c.env.pooled.pool).getTemplate(id));
 });
 
 routes.all("/:id", onlyMethods("GET"));

@@ -12,7 +12,6 @@ import { createRoutes, onlyMethods, type Routes, serveRoutes } from "../../share
 import { DirectPostgres } from "../../shared/http/postgres.ts";
 import {
   created,
-  type Database,
   type PoolSource,
   privateJson,
   readJson,
@@ -27,7 +26,8 @@ import {
   PostgresConnectionManager,
   readPostgresEnvironment,
 } from "../../shared/postgres/mod.ts";
-import { TransferService } from "../../shared/services/transfer_service.ts";
+import type { Database } from "../_app/database.ts";
+import { TransferService } from "../_app/transfer_service.ts";
 
 const amountError = `must be a whole number of minor units (cents, say) from 1 to ${Number.MAX_SAFE_INTEGER}`;
 

@@ -5,13 +5,9 @@
  * @module
  */
 export * from "./base_service.ts";
-export * from "./budget_service.ts";
-export * from "./category_service.ts";
-export * from "./database.ts";
 export * from "./environment.ts";
-export type { Page, PageRequest } from "./page.ts";
+export { type Page, type PageRequest, readPage } from "./page.ts";
 export * from "./pooled_base_service.ts";
-export * from "./pooled_category_service.ts";
 export {
   notFound,
   ServiceError,
@@ -21,4 +17,3 @@ export {
 } from "./service_error.ts";
 export { statusOfCode } from "./service_status.ts";
 export * from "./supabase_service.ts";
-export * from "./template_service.ts";

@@ -15,11 +15,11 @@ function needed({ root, graph }: Pick<UploadedTree, "root" | "graph">): string[]
   return graph.files.filter((path) => path.startsWith(`${root}/`)).map((path) => path.slice(root.length + 1));
 }
 
-/** Whether one of the function's own modules imports that part. */
-function asksFor(part: string, { name, files }: Upload): boolean {
+/** Whether one of the application's modules in the upload imports that part. */
+function asksFor(part: string, { files }: Upload): boolean {
   const decoder = new TextDecoder();
   return [...files].some(([path, content]) =>
-    path.startsWith(`functions/${name}/`) && decoder.decode(content).includes(`/shared/${part}/`)
+    path.startsWith("functions/") && decoder.decode(content).includes(`/shared/${part}/`)
   );
 }
 
@@ -28,7 +28,7 @@ export function uploadFaults(upload: Upload, tree: Pick<UploadedTree, "root" | "
   const { name, metadata, files } = upload;
   const paths = [...files.keys()];
   const allowed = new RegExp(
-    String.raw`^(import_map\.json|(functions/${name}|shared)/([a-z][a-z0-9_]*/)*[a-z][a-z0-9_]*(\.d)?\.ts)$`,
+    String.raw`^(import_map\.json|(functions/(${name}|_app)|shared)/([a-z][a-z0-9_]*/)*[a-z][a-z0-9_]*(\.d)?\.ts)$`,
   );
   const modules = needed(tree);
   const unasked = OPTIONAL_PARTS.filter((part) => !asksFor(part, upload));

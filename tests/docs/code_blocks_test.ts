@@ -6,7 +6,8 @@ const ROOT = new URL("../../", import.meta.url);
 /** What the blocks talk of without having made it, as their text says. */
 const AMBIENT = `
 import type { SupabaseClient } from "@supabase/supabase-js";
-import type { Database as OurDatabase, PooledContext, SupabaseService as OurService } from "../../shared/mod.ts";
+import type { PooledContext, SupabaseService as OurService } from "${new URL("shared/mod.ts", ROOT)}";
+import type { Database as OurDatabase } from "${new URL("functions/_app/database.ts", ROOT)}";
 declare global {
   const ctx: PooledContext<OurDatabase>;
   const supabaseClient: SupabaseClient<OurDatabase>;
@@ -37,15 +38,23 @@ function blocksOf(file: string, text: string): Block[] {
   return blocks;
 }
 
-/** What a block may use that another one has imported. */
-const FACE = ["SupabaseConnectionPool", "SupabaseService", "CategoryService", "PooledCategoryService"];
+/** The names that a block without imports may use, by the module that exports them. */
+const MODULES = {
+  SupabaseConnectionPool: "shared/mod.ts",
+  SupabaseService: "shared/mod.ts",
+  CategoryService: "functions/_app/category_service.ts",
+  PooledCategoryService: "functions/_app/pooled_category_service.ts",
+};
 
 /** Its imports, led to this repository; what it makes is exported, so that it need not be used. */
 function standingAlone({ code }: Block): string {
-  const face = FACE.filter((name) => new RegExp(`\\b${name}\\b`).test(code) && !/^import /m.test(code));
-  const shared = `${new URL("shared/", ROOT)}`;
-  return (face.length > 0 ? `import { ${face.join(", ")} } from "${shared}mod.ts";\n` : "") +
-    code.replaceAll(/"(?:\.\.\/\.\.|\.)\/shared\//g, `"${shared}`).replaceAll(/^const /gm, "export const ") +
+  const imports = /^import /m.test(code) ? [] : Object.entries(MODULES)
+    .filter(([name]) => new RegExp(`\\b${name}\\b`).test(code))
+    .map(([name, module]) => `import { ${name} } from "${new URL(module, ROOT)}";\n`);
+  return imports.join("") +
+    code.replaceAll(/"(?:\.\.\/\.\.|\.)\/shared\//g, `"${new URL("shared/", ROOT)}`)
+      .replaceAll('"../_app/', `"${new URL("functions/_app/", ROOT)}`)
+      .replaceAll(/^const /gm, "export const ") +
     "\nexport {};\n";
 }
 

@@ -1,11 +1,12 @@
 /**
  * The functions on a stand-in for the project, with a signed-in user.
  */
-import { type Database, type RuntimeOptions, SupabaseService } from "../../shared/mod.ts";
+import { type RuntimeOptions, SupabaseService } from "../../shared/mod.ts";
 import { type FakeProject, startFakeProject } from "../support/fake_project.ts";
 import { watched, watchOf } from "../support/http.ts";
 import { JWT_SECRET } from "../http/fake_pools.ts";
 import { sharedSecretToken } from "../http/tokens.ts";
+import type { Database } from "../../functions/_app/database.ts";
 
 export const ID = "123e4567-e89b-12d3-a456-426614174000";
 export const OTHER_ID = "223e4567-e89b-12d3-a456-426614174000";

@@ -1,15 +1,13 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { createClient } from "@supabase/supabase-js";
-import {
-  CategoryService,
-  type Database,
-  PooledBudgetService,
-  PooledCategoryService,
-  PooledTemplateService,
-  ServiceError,
-} from "../../shared/services/mod.ts";
+import { ServiceError } from "../../shared/services/mod.ts";
 import type { ClientPool } from "../../shared/supabase/mod.ts";
 import { apiError, type Call, counted, type DataApi, PUBLISHABLE_KEY, startDataApi } from "./data_api.ts";
+import { BudgetService } from "../../functions/_app/budget_service.ts";
+import { CategoryService } from "../../functions/_app/category_service.ts";
+import type { Database } from "../../functions/_app/database.ts";
+import { PooledCategoryService } from "../../functions/_app/pooled_category_service.ts";
+import { TemplateService } from "../../functions/_app/template_service.ts";
 
 const ID = "123e4567-e89b-12d3-a456-426614174000";
 const BUDGET = { id: ID, name: "Home" };
@@ -25,7 +23,7 @@ function summary({ method, path, query, body }: Call): unknown[] {
 
 Deno.test("listBudgets asks for one page, in order, counted", async () => {
   await using api = startDataApi(() => counted([BUDGET], 7));
-  const page = await new PooledBudgetService(typed(api)).listBudgets({ limit: 2, offset: 4 });
+  const page = await new BudgetService(typed(api)).listBudgets({ limit: 2, offset: 4 });
   assertEquals(page as unknown, { items: [BUDGET], total: 7, limit: 2, offset: 4 });
   const [call] = api.calls as [Call];
   assertEquals(Object.fromEntries(call.query), {
@@ -41,21 +39,21 @@ Deno.test("a page behind the end is empty and still knows the total", async () =
   await using api = startDataApi((_call, nth) =>
     nth === 1 ? apiError(416, "PGRST103", "Requested range not satisfiable") : counted([BUDGET], 3)
   );
-  const page = await new PooledBudgetService(typed(api)).listBudgets({ limit: 2, offset: 100 });
+  const page = await new BudgetService(typed(api)).listBudgets({ limit: 2, offset: 100 });
   assertEquals(page as unknown, { items: [], total: 3, limit: 2, offset: 100 });
 });
 
 Deno.test("a page of nothing at all", async () => {
   await using api = startDataApi(() => apiError(416, "PGRST103", "Requested range not satisfiable"));
-  const page = await new PooledBudgetService(typed(api)).listBudgets({ limit: 2, offset: 100 });
+  const page = await new BudgetService(typed(api)).listBudgets({ limit: 2, offset: 100 });
   assertEquals([page.items, page.total], [[], 0]);
 });
 
 Deno.test("reads are retried, creations and deletions only where nothing can have been done", async () => {
   await using api = startDataApi(() => apiError(502, ""), { maxRetries: 1 });
-  const budgets = new PooledBudgetService(typed(api));
+  const budgets = new BudgetService(typed(api));
   const categories = new PooledCategoryService(typed(api));
-  const templates = new PooledTemplateService(typed(api));
+  const templates = new TemplateService(typed(api));
   const page = { limit: 1, offset: 0 };
   const expected: readonly (readonly [work: () => Promise<unknown>, calls: number])[] = [
     [() => budgets.listBudgets(page), 2],
@@ -83,7 +81,7 @@ Deno.test("reads are retried, creations and deletions only where nothing can hav
 
 Deno.test("a row that is not there, or is another's, is NOT_FOUND", async () => {
   await using api = startDataApi(() => Response.json([]));
-  const budgets = new PooledBudgetService(typed(api));
+  const budgets = new BudgetService(typed(api));
   const categories = new PooledCategoryService(typed(api));
   for (
     const [work, what] of [
@@ -93,7 +91,7 @@ Deno.test("a row that is not there, or is another's, is NOT_FOUND", async () => 
       [() => categories.getCategory(ID), "category"],
       [() => categories.renameCategory(ID, "a"), "category"],
       [() => categories.deleteCategory(ID), "category"],
-      [() => new PooledTemplateService(typed(api)).getTemplate(ID), "template"],
+      [() => new TemplateService(typed(api)).getTemplate(ID), "template"],
     ] as const
   ) {
     const error = await assertRejects(work, ServiceError, `No such ${what}`);
@@ -118,7 +116,7 @@ Deno.test("what each write sends", async () => {
       ? new Response(JSON.stringify(BUDGET), { headers: { "Content-Type": "application/json" } })
       : Response.json([CATEGORY])
   );
-  const budgets = new PooledBudgetService(typed(api));
+  const budgets = new BudgetService(typed(api));
   const categories = new PooledCategoryService(typed(api));
   await budgets.createBudget({ name: "Home" });
   await budgets.createBudget({ name: "Home", currency: "EUR" });

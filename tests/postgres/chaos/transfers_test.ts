@@ -7,10 +7,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { Random } from "../../isolation/random.ts";
 import { ServiceError } from "../../../shared/services/mod.ts";
-import { type TransferOrder, TransferService } from "../../../shared/services/transfer_service.ts";
 import { Money, type Owner } from "../transfers/money.ts";
 import { pause, Rig, until, useEverySlot } from "./rig.ts";
 import { Storm } from "./storm.ts";
+import { type TransferOrder, TransferService } from "../../../functions/_app/transfer_service.ts";
 
 const TRANSFERS = Number(Deno.env.get("CHAOS_TRANSFERS") ?? 10_000);
 const WISHED_SEED = Deno.env.get("CHAOS_SEED") ?? "1";

@@ -7,7 +7,6 @@ import {
   QueryTimeoutError,
   readPostgresEnvironment,
 } from "../../../shared/postgres/mod.ts";
-import { TransferService } from "../../../shared/services/transfer_service.ts";
 import { component } from "../../support/components.ts";
 import { TcpProxy } from "../../support/tcp_proxy.ts";
 import { pause, useEverySlot } from "../chaos/rig.ts";
@@ -15,6 +14,7 @@ import { claimsOf, type Login, thrownBy } from "../support.ts";
 import { Money } from "../transfers/money.ts";
 import { PgBouncer, POOL_SIZE } from "./pgbouncer.ts";
 import { WireTap } from "./wire_tap.ts";
+import { TransferService } from "../../../functions/_app/transfer_service.ts";
 
 const pgbouncer = component("pgbouncer");
 

@@ -6,9 +6,9 @@ import {
   type TransactionWork,
 } from "../../../shared/postgres/mod.ts";
 import { ServiceError } from "../../../shared/mod.ts";
-import { type TransferOrder, TransferService } from "../../../shared/services/transfer_service.ts";
 import { claimsOf, thrownBy } from "../support.ts";
 import { Money, type Owner } from "./money.ts";
+import { type TransferOrder, TransferService } from "../../../functions/_app/transfer_service.ts";
 
 function order({ categoryIds }: Owner, amount: number, from = 0, to = 1, key: string = crypto.randomUUID()) {
   const [fromCategoryId = "", toCategoryId = ""] = [categoryIds[from], categoryIds[to]];

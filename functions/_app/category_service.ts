@@ -5,7 +5,7 @@
  * @module
  */
 import type { SupabaseClient } from "@supabase/supabase-js";
-import { BaseService } from "./base_service.ts";
+import { BaseService } from "../../shared/mod.ts";
 import type { Category, Database } from "./database.ts";
 
 /** The categories of the budgets that its client may see. */

@@ -3,10 +3,8 @@
  *
  * @module
  */
+import { notFound, type Page, type PageRequest, PooledBaseService, readPage } from "../../shared/mod.ts";
 import type { Budget, Database, TablesInsert } from "./database.ts";
-import { type Page, type PageRequest, readPage } from "./page.ts";
-import { PooledBaseService } from "./pooled_base_service.ts";
-import { notFound } from "./service_error.ts";
 
 /** What a budget may be made of. */
 export interface NewBudget {
@@ -28,7 +26,7 @@ export interface BudgetChanges {
  * A user's budgets. Whose they are is decided by the pool: row-level security
  * shows a caller's own only, and another's is as good as not there.
  */
-export class PooledBudgetService extends PooledBaseService<Database> {
+export class BudgetService extends PooledBaseService<Database> {
   /** One page of the budgets, oldest first. */
   listBudgets(page: PageRequest): Promise<Page<Budget>> {
     return this.withIdempotentRetry((client) =>

@@ -3,13 +3,11 @@
  *
  * @module
  */
+import { notFound, type Page, type PageRequest, PooledBaseService, readPage } from "../../shared/mod.ts";
 import type { Database, Template } from "./database.ts";
-import { type Page, type PageRequest, readPage } from "./page.ts";
-import { PooledBaseService } from "./pooled_base_service.ts";
-import { notFound } from "./service_error.ts";
 
 /** The templates the caller may see: to everybody but staff, the published ones. */
-export class PooledTemplateService extends PooledBaseService<Database> {
+export class TemplateService extends PooledBaseService<Database> {
   /** One page of the templates, by name. */
   listTemplates(page: PageRequest): Promise<Page<Template>> {
     return this.withIdempotentRetry((client) =>

@@ -1,13 +1,11 @@
 /**
- * Transfers between categories, on direct Postgres. Not part of `mod.ts`: only
- * functions that talk to Postgres themselves need it.
+ * Transfers between categories, on direct Postgres.
  *
  * @module
  */
-import type { PostgresQueries, Transaction } from "../postgres/mod.ts";
-import { type Clock, retry, RetryTimeoutError } from "../resilience/mod.ts";
+import { type Clock, notFound, retry, RetryTimeoutError, ServiceError, toServiceError } from "../../shared/mod.ts";
+import type { PostgresQueries, Transaction } from "../../shared/postgres/mod.ts";
 import type { Transfer } from "./database.ts";
-import { notFound, ServiceError, toServiceError } from "./service_error.ts";
 
 /** What is to be moved. */
 export interface TransferOrder {

@@ -3,10 +3,8 @@
  *
  * @module
  */
+import { notFound, type Page, type PageRequest, PooledBaseService, readPage } from "../../shared/mod.ts";
 import type { Category, Database } from "./database.ts";
-import { type Page, type PageRequest, readPage } from "./page.ts";
-import { PooledBaseService } from "./pooled_base_service.ts";
-import { notFound } from "./service_error.ts";
 
 /** SQLSTATE of a foreign key that points at nothing. */
 const FOREIGN_KEY_VIOLATION = "23503";
@@ -16,7 +14,7 @@ const NO_SUCH_BUDGET = "PT404";
 
 /**
  * The categories of a user's budgets. Whose they are is decided by the pool,
- * as for `PooledBudgetService`.
+ * as for `BudgetService`.
  */
 export class PooledCategoryService extends PooledBaseService<Database> {
   /** Every category of a budget, in their order. None where the caller has no such budget. */
