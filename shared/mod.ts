@@ -1,13 +1,65 @@
 /**
- * What functions use: pools of Supabase clients, services on them, and the
- * wrapper that gives a request its pooled client.
+ * The public surface of the library, for functions: the handler wrapper, services, pools of Supabase clients and the
+ * pool core below them.
+ *
+ * More entry points: `http/hono.ts`, `http/fields.ts`, `http/postgres.ts` and `postgres/mod.ts`. Each is loaded and
+ * uploaded only by the functions that import it.
  *
  * @module
  */
-export * from "./pool/mod.ts";
-export * from "./supabase/mod.ts";
-export * from "./services/mod.ts";
-export * from "./http/mod.ts";
+
+// The wrapper of an edge function, and the context it passes to the handler.
+export {
+  type AuthOption,
+  type ClientOptions,
+  type CorsOption,
+  type LeaseDefaults,
+  type LogSink,
+  type PooledContext,
+  type PooledHandler,
+  type PooledSupabaseOptions,
+  type PoolSource,
+  type RequestClientPool,
+  type RequestPool,
+  type RuntimeOptions,
+  withPooledSupabase,
+} from "./http/mod.ts";
+
+// Reading a request.
+export { readJson, type ReadJsonOptions, readParam, readQuery } from "./http/mod.ts";
+
+// Responses: JSON, problems (RFC 9457) and health.
+export {
+  created,
+  DeadlineExceededError,
+  healthRoute,
+  type HealthRouteOptions,
+  privateJson,
+  problem,
+  type ProblemField,
+  type ProblemInit,
+  RequestError,
+} from "./http/mod.ts";
+
+// Services.
+export {
+  BaseService,
+  type ClientOperation,
+  notFound,
+  type Page,
+  type PageRequest,
+  PooledBaseService,
+  readPage,
+  ServiceError,
+  type ServiceErrorCode,
+  type ServiceErrorInit,
+  SupabaseService,
+  type SupabaseServiceOptions,
+  toServiceError,
+  type WithRetryOptions,
+} from "./services/mod.ts";
+
+// Retries, time and the classification of failures.
 export {
   type Clock,
   type FailureKind,
@@ -15,4 +67,88 @@ export {
   type RetryEvent,
   type RetryOptions,
   RetryTimeoutError,
+  type Timer,
+  type TimerOptions,
 } from "./resilience/mod.ts";
+
+// The environment of a function.
+export {
+  type Environment,
+  type HandlerSettings,
+  type Keys,
+  type PoolVariables,
+  readEnvironment,
+  type Variables,
+} from "./services/mod.ts";
+
+// Pools of Supabase clients.
+export {
+  type ClientLease,
+  type ClientLeaseOptions,
+  type ClientPool,
+  type ClientSession,
+  type ConnectionPoolConfig,
+  DEFAULT_SUPABASE_POOL_CONFIG,
+  type DeferredLease,
+  type HealthQuery,
+  type Identity,
+  type PoolHealth,
+  type PoolKind,
+  type SessionOptions,
+  SupabaseConnectionPool,
+  type SupabasePoolConfig,
+} from "./supabase/mod.ts";
+
+// The pool core, for other kinds of resources.
+export {
+  type AcquireOptions,
+  type ConnectionPoolStats,
+  type CreateContext,
+  DEFAULT_POOL_CONFIG,
+  type DestroyReason,
+  type ErrorSource,
+  type Lane,
+  Lease,
+  type PoolConfig,
+  type PoolEvents,
+  type PoolLimits,
+  type PoolRecorder,
+  type PoolRuntime,
+  type PoolStats,
+  type PresetName,
+  PRESETS,
+  type ReleaseOptions,
+  type ResourceFactory,
+  ResourcePool,
+} from "./pool/mod.ts";
+
+// Errors of pools. Each has a stable `code`.
+export {
+  AcquireAbortedError,
+  AcquireTimeoutError,
+  ConfigError,
+  type ConfigIssue,
+  CreateFailedError,
+  CreateTimeoutError,
+  DoubleReleaseError,
+  ForeignReleaseError,
+  HookTimeoutError,
+  LateReleaseError,
+  LeaseReleasedError,
+  LeaseRevokedError,
+  NoResourceError,
+  PoolClosedError,
+  PoolError,
+  type PoolErrorCode,
+  QueueFullError,
+  ResourceInvalidError,
+} from "./pool/mod.ts";
+
+// Errors of Supabase clients.
+export {
+  ForeignAddressError,
+  IdentityError,
+  RedirectError,
+  RequestTimeoutError,
+  ViewRestrictedError,
+} from "./supabase/mod.ts";

@@ -1,8 +1,18 @@
 /**
- * What uses Hono, for functions with many routes. An entry point of its own: a
- * function with one route need not load it.
+ * Routing with Hono, for functions with several routes. A separate entry point: a function with one route does not
+ * load Hono.
  *
  * @module
  */
-export * from "./routing/hono_middleware.ts";
-export * from "./routing/routes.ts";
+
+// Routes inside `withPooledSupabase`.
+export { createRoutes, onlyMethods, type RouteBindings, type Routes, serveRoutes } from "./routing/routes.ts";
+
+// A middleware for an existing app.
+export {
+  onPooledError,
+  type PooledEnv,
+  type PooledMiddlewareOptions,
+  pooledSupabase,
+  type PooledVariables,
+} from "./routing/hono_middleware.ts";

@@ -1,20 +1,28 @@
 /**
- * Requests in, answers out: credentials, pooled clients, the headers that tell
- * how the pool stands, problem answers and health.
+ * HTTP: credentials, pooled clients, input, responses and health.
  *
  * @module
  */
-export * from "./responses/answers.ts";
+
+// The wrapper and its options.
 export type { ClientOptions } from "./handler/client_options.ts";
-export type { CorsOption } from "./responses/cors.ts";
-export { DeadlineExceededError } from "./request/deadline.ts";
-export * from "./responses/error_response.ts";
-export { HEALTH_TYPE, healthRoute, type HealthRouteOptions, type HealthStatus, isHealthPath } from "./health/health.ts";
-export * from "./routing/input.ts";
-export type { LogSink } from "./logging/log.ts";
-export { type HeaderStats, poolHeaders, stampPoolHeaders } from "./responses/pool_headers.ts";
-export * from "./responses/problem.ts";
-export { RequestError } from "./responses/request_error.ts";
-export type { LeaseDefaults, PooledContext, RequestClientPool } from "./request/pooled_context.ts";
+export {
+  type AuthOption,
+  type PooledHandler,
+  type PooledSupabaseOptions,
+  withPooledSupabase,
+} from "./handler/with_pooled_supabase.ts";
 export type { PoolSource, RequestPool, RuntimeOptions } from "./handler/runtime.ts";
-export * from "./handler/with_pooled_supabase.ts";
+export type { LogSink } from "./logging/log.ts";
+export type { LeaseDefaults, PooledContext, RequestClientPool } from "./request/pooled_context.ts";
+export { DeadlineExceededError } from "./request/deadline.ts";
+
+// Input.
+export { readJson, type ReadJsonOptions, readParam, readQuery } from "./routing/input.ts";
+
+// Responses.
+export { created, privateJson } from "./responses/answers.ts";
+export type { CorsOption } from "./responses/cors.ts";
+export { problem, type ProblemField, type ProblemInit } from "./responses/problem.ts";
+export { RequestError } from "./responses/request_error.ts";
+export { healthRoute, type HealthRouteOptions } from "./health/health.ts";

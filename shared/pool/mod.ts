@@ -1,17 +1,55 @@
 /**
- * The pool core. It knows nothing of what it pools: see
- * {@linkcode ResourceFactory}, which is all there is to extend.
+ * The pool core. It depends on nothing it pools: {@linkcode ResourceFactory} is its whole extension surface.
  *
  * @module
  */
+
+// The pool and its leases.
 export type { AcquireOptions } from "./acquire_options.ts";
-export * from "./config.ts";
-export * from "./errors.ts";
-export type { DestroyReason, ErrorSource, PoolEvents } from "./events.ts";
 export type { Lane } from "./lane.ts";
 export { Lease, type ReleaseOptions } from "./lease.ts";
-export type { PoolLimits } from "./limits.ts";
-export type { PoolRecorder } from "./recorders.ts";
-export * from "./resource_factory.ts";
+export type { CreateContext, ResourceFactory } from "./resource_factory.ts";
 export { type PoolRuntime, ResourcePool } from "./resource_pool.ts";
+
+// Configuration.
+export {
+  DEFAULT_POOL_CONFIG,
+  type LazySchema,
+  lazySchema,
+  parseConfig,
+  parsePoolConfig,
+  type PoolConfig,
+  poolConfigShape,
+  type PresetName,
+  PRESETS,
+  whole,
+} from "./config.ts";
+export type { PoolLimits } from "./limits.ts";
+
+// Observation.
+export type { DestroyReason, ErrorSource, PoolEvents } from "./events.ts";
+export type { PoolRecorder } from "./recorders.ts";
 export type { ConnectionPoolStats, PoolStats } from "./stats.ts";
+
+// Errors.
+export {
+  AcquireAbortedError,
+  AcquireTimeoutError,
+  ConfigError,
+  type ConfigIssue,
+  CreateFailedError,
+  CreateTimeoutError,
+  DoubleReleaseError,
+  ForeignReleaseError,
+  HookTimeoutError,
+  LateReleaseError,
+  LeaseReleasedError,
+  LeaseRevokedError,
+  messageOf,
+  NoResourceError,
+  PoolClosedError,
+  PoolError,
+  type PoolErrorCode,
+  QueueFullError,
+  ResourceInvalidError,
+} from "./errors.ts";

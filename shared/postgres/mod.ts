@@ -1,11 +1,16 @@
 /**
- * Direct Postgres: connections, transactions, acting as the caller.
+ * Direct Postgres: connections, transactions, and statements as the caller.
  *
  * @module
  */
-export type { ExecuteOptions } from "./query/attempts.ts";
+
+// The connections of one login, and of several priorities.
 export { PostgresConnectionManager, type PostgresStats } from "./manager.ts";
-export { type Caller, CALLER_ROLES } from "./caller/caller.ts";
+export { OPERATION_TYPES, type OperationType, type PoolOverrides, PostgresPools } from "./pools.ts";
+export { PostgresConnection } from "./connection/connection.ts";
+export type { ManagerEvents, PostgresHealth } from "./events.ts";
+
+// Configuration.
 export {
   DEFAULT_POSTGRES_CONFIG,
   parsePostgresConfig,
@@ -15,21 +20,45 @@ export {
   type PostgresPresetName,
   type TlsOptions,
 } from "./config/config.ts";
-export { PostgresConnection } from "./connection/connection.ts";
 export {
   type PostgresEnvironment,
   type PriorityOverrides,
   readPostgresEnvironment,
   type Variables,
 } from "./config/environment.ts";
-export * from "./errors/errors.ts";
-export type { ManagerEvents, PostgresHealth } from "./events.ts";
+
+// Queries.
+export type { ExecuteOptions } from "./query/attempts.ts";
 export type { PostgresQueries, TransactionWork } from "./query/executor.ts";
 export type { ListedStatement, QueryOptions, TransactionOptions, WorkOptions } from "./query/query_options.ts";
 export type { Column, QueryResult, Row } from "./wire/query_result.ts";
+
+// Transactions.
 export { Transaction, type TransactionQueryOptions } from "./transaction/transaction.ts";
 export type { TransactionStats } from "./transaction/transaction_figures.ts";
 export type { BeginOptions, IsolationLevel } from "./transaction/transaction_options.ts";
+
+// Statements as the caller.
+export { type Caller, CALLER_ROLES } from "./caller/caller.ts";
+
+// Errors.
+export {
+  CallerError,
+  CommitOutcomeUnknownError,
+  ConnectionBrokenError,
+  ConnectionError,
+  ConnectionLostError,
+  LoginRoleError,
+  NestedTransactionOpenError,
+  PostgresError,
+  type PostgresErrorFields,
+  QueryTimeoutError,
+  RollbackFailedError,
+  StatementError,
+  TransactionEndedError,
+  TransactionOpenError,
+  TransactionRolledBackError,
+  TransactionTimeoutError,
+} from "./errors/errors.ts";
 export { PoolerError } from "./errors/pooler_error.ts";
 export { TlsError } from "./errors/tls_error.ts";
-export { OPERATION_TYPES, type OperationType, type PoolOverrides, PostgresPools } from "./pools.ts";

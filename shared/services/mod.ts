@@ -1,13 +1,16 @@
 /**
- * Services: what is done with pooled clients, and the façade that owns the
- * pools.
+ * Base classes of services, and the façade that owns a project's pools.
  *
  * @module
  */
-export * from "./base_service.ts";
-export * from "./environment.ts";
+
+// Services.
+export { BaseService } from "./base_service.ts";
+export { type ClientOperation, PooledBaseService, type WithRetryOptions } from "./pooled_base_service.ts";
+export { SupabaseService, type SupabaseServiceOptions } from "./supabase_service.ts";
+
+// Results of services.
 export { type Page, type PageRequest, readPage } from "./page.ts";
-export * from "./pooled_base_service.ts";
 export {
   notFound,
   ServiceError,
@@ -16,4 +19,16 @@ export {
   toServiceError,
 } from "./service_error.ts";
 export { statusOfCode } from "./service_status.ts";
-export * from "./supabase_service.ts";
+
+// The environment of a function.
+export {
+  DEFAULT_HANDLER_SETTINGS,
+  type Environment,
+  type HandlerSettings,
+  type Keys,
+  MIN_JWT_SECRET_BYTES,
+  parseHandlerSettings,
+  type PoolVariables,
+  readEnvironment,
+  type Variables,
+} from "./environment.ts";

@@ -48,6 +48,12 @@ export interface SupabasePoolConfig extends PoolConfig {
   fetch: typeof fetch;
 }
 
+/** The options that the specification names. */
+export type ConnectionPoolConfig = Pick<
+  SupabasePoolConfig,
+  "maxConnections" | "minConnections" | "idleTimeoutMs" | "acquireTimeoutMs" | "maxRetries" | "retryDelayMs"
+>;
+
 /** The value of each option that is not given. */
 export const DEFAULT_SUPABASE_POOL_CONFIG: Readonly<SupabasePoolConfig> = Object.freeze<SupabasePoolConfig>({
   ...DEFAULT_POOL_CONFIG,

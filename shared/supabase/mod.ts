@@ -1,14 +1,35 @@
 /**
- * Pooled Supabase clients.
+ * Pools of Supabase clients.
  *
  * @module
  */
-export type { ClientLease, ClientLeaseOptions, ClientPool, DeferredLease } from "./scope/client_lease.ts";
-export * from "./config.ts";
-export * from "./errors.ts";
+
+// The pool.
+export { SupabaseConnectionPool } from "./supabase_connection_pool.ts";
 export type { PoolHealth } from "./health.ts";
 export type { Identity } from "./identity.ts";
 export { kindOfKey, type PoolKind } from "./keys.ts";
+
+// Configuration.
+export {
+  type ConnectionPoolConfig,
+  DEFAULT_SUPABASE_POOL_CONFIG,
+  type HealthQuery,
+  parseSupabasePoolConfig,
+  type SupabasePoolConfig,
+  supabasePoolConfigShape,
+} from "./config.ts";
+
+// Leases and the views they hand out.
+export type { ClientLease, ClientLeaseOptions, ClientPool, DeferredLease } from "./scope/client_lease.ts";
 export type { ClientSession, SessionOptions } from "./scope/session.ts";
-export { SupabaseConnectionPool } from "./supabase_connection_pool.ts";
 export { transportFailure } from "./view/view.ts";
+
+// Errors.
+export {
+  ForeignAddressError,
+  IdentityError,
+  RedirectError,
+  RequestTimeoutError,
+  ViewRestrictedError,
+} from "./errors.ts";

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { createBudgetsHandler } from "../../functions/budgets/handler.ts";
 import { createCategoriesHandler } from "../../functions/categories/handler.ts";
 import { createTemplatesHandler } from "../../functions/templates/handler.ts";
-import { MAX_BODY_BYTES } from "../../shared/mod.ts";
+import { MAX_BODY_BYTES } from "../../shared/http/routing/input.ts";
 import { type Fixture, ID, type Problem, startFunction } from "./fixture.ts";
 
 const JSON_TYPE = { "Content-Type": "application/json" };

@@ -2,7 +2,8 @@ import { assert, assertEquals, assertFalse, assertMatch } from "@std/assert";
 import { delay } from "@std/async";
 import { createClient } from "@supabase/supabase-js";
 import { FakeTime } from "@std/testing/time";
-import { healthRoute, isHealthPath, withPooledSupabase } from "../support/http.ts";
+import { healthRoute, withPooledSupabase } from "../support/http.ts";
+import { isHealthPath } from "../../shared/http/health/health.ts";
 import { PoolClosedError } from "../../shared/pool/mod.ts";
 import { FakePools, VARIABLES } from "./fake_pools.ts";
 

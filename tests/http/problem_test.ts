@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertFalse, assertMatch } from "@std/assert";
-import { errorResponse, poolHeaders, problem, stampPoolHeaders } from "../support/http.ts";
+import { problem } from "../support/http.ts";
+import { errorResponse } from "../../shared/http/responses/error_response.ts";
+import { poolHeaders, stampPoolHeaders } from "../../shared/http/responses/pool_headers.ts";
 import { logError, redact } from "../../shared/http/logging/log.ts";
 import * as pool from "../../shared/pool/mod.ts";
 import * as postgres from "../../shared/postgres/mod.ts";
