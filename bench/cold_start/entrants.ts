@@ -69,20 +69,37 @@ export function moduleOf({ entry }: Start): string {
   return new URL(`entries/${entry}.ts`, import.meta.url).pathname;
 }
 
+const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
+
 /**
- * Packs the function with all it imports into one file and returns that file's
- * path. What is imported on demand goes into files of its own, which are not
- * read before: so it is with what is deployed.
+ * Bundles a function with all it imports and returns the path of the bundle in
+ * `folder`. Modules that are imported on demand go into files of their own, as
+ * in a deployment, and are not read before.
+ *
+ * @param module The path of the function's module.
+ * @throws {Error} when the bundler fails, with its message.
  */
-export async function bundle(start: Start, folder: string): Promise<string> {
-  const output = `${folder}/${start.entry}`;
+export async function bundle(module: string, folder: string): Promise<string> {
+  const name = module.replace(/^.*\//, "").replace(/\.ts$/, "");
+  const output = `${folder}/${name}`;
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["bundle", "--quiet", "--platform", "deno", "--code-splitting", "--outdir", output, moduleOf(start)],
+    args: [
+      "bundle",
+      "--quiet",
+      "--config",
+      CONFIG,
+      "--platform",
+      "deno",
+      "--code-splitting",
+      "--outdir",
+      output,
+      module,
+    ],
     stdin: "null",
     stdout: "null",
   }).output();
-  if (!success) throw new Error(`The bundle of ${start.entry} failed: ${new TextDecoder().decode(stderr)}`);
-  return `${output}/${start.entry}.js`;
+  if (!success) throw new Error(`Cannot bundle ${module}: ${new TextDecoder().decode(stderr)}`);
+  return `${output}/${name}.js`;
 }
 
 /** Whose process it is. */

@@ -76,7 +76,7 @@ const bench: Bench<ColdStartResults> = {
     try {
       const bundled = new Map<string, string>();
       for (const start of new Set([...STARTS, ...VERIFIED_STARTS])) {
-        bundled.set(start.entry, await bundle(start, folder));
+        bundled.set(start.entry, await bundle(moduleOf(start), folder));
       }
       const bundleOf = ({ entry }: Start) => bundled.get(entry) ?? "";
       const wanted = (id: string) => only.length === 0 || only.includes(id);

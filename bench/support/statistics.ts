@@ -40,6 +40,27 @@ export function summarize(values: readonly number[]): Summary {
   };
 }
 
+/**
+ * Returns an interval that contains the median of what `values` were drawn
+ * from with a probability of at least 95 %, whatever the distribution: two of
+ * the sorted values, by the sign test. Fewer than six values give their whole
+ * range, which says less than that.
+ */
+export function medianInterval(values: readonly number[]): readonly [low: number, high: number] {
+  const sorted = values.toSorted((a, b) => a - b);
+  // The probability that exactly `rank` of the values lie below the median, and that at most so many do.
+  let exactly = 0.5 ** sorted.length;
+  let atMost = exactly;
+  let rank = 0;
+  while (atMost + exactly * (sorted.length - rank) / (rank + 1) <= 0.025) {
+    exactly *= (sorted.length - rank) / (rank + 1);
+    rank++;
+    atMost += exactly;
+  }
+  const index = atMost <= 0.025 ? rank : 0;
+  return [sorted[index] ?? NaN, sorted[sorted.length - 1 - index] ?? NaN];
+}
+
 /** A copy in an order drawn by `random`, every order as likely as any other. */
 export function shuffled<T>(values: readonly T[], random: () => number = Math.random): T[] {
   const rest = [...values];

@@ -73,7 +73,7 @@ export function section<M extends string>(
 /** The machine and the versions, as two lines. */
 export function where({ cpu, cores, os, deno, v8, peers, load }: Environment): string {
   const versions = Object.entries(peers).map(([name, version]) => `${name} ${version}`).join(", ");
-  return `${cpu}, ${cores} cores, ${os}, load ${shown(load)}\nDeno ${deno}, V8 ${v8}; ${versions}\n`;
+  return `${cpu}, ${cores} cores, ${os}, load ${shown(load)}\nDeno ${deno}, V8 ${v8}${versions && `; ${versions}`}\n`;
 }
 
 /** Where and how it was measured. */

@@ -69,7 +69,7 @@ Deno.test("a bundle answers as its sources do", async () => {
     await withDataApi(async (dataApi, paths) => {
       const start = STARTS.find(({ id }) => id === "ours");
       assert(start);
-      await startCold(await bundle(start, folder), { dataApi });
+      await startCold(await bundle(moduleOf(start), folder), { dataApi });
       assertEquals(paths, ["/rest/v1/categories"]);
     });
   } finally {
@@ -89,7 +89,7 @@ Deno.test({
       await withDataApi(async (dataApi, paths) => {
         const start = STARTS.find(({ id }) => id === "ours");
         assert(start);
-        await startCold(await bundle(start, folder), { dataApi, runtime: hosted });
+        await startCold(await bundle(moduleOf(start), folder), { dataApi, runtime: hosted });
         assertEquals(paths, ["/rest/v1/categories"]);
       });
     } finally {
@@ -133,7 +133,7 @@ Deno.test("auth, realtime and what verifies tokens are not loaded for a first an
         await load(`${folder}/${start.entry}/${name}`);
       }
     };
-    await load(await bundle(start, folder));
+    await load(await bundle(moduleOf(start), folder));
     const text = loaded.join("\n");
     assertMatch(text, /node_modules\/@supabase\/postgrest-js\//);
     for (const name of ["@supabase/auth-js", "@supabase/realtime-js", "@supabase/server", "jose"]) {

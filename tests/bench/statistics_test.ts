@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { median, quantile, shuffled, summarize } from "../../bench/support/statistics.ts";
+import { median, medianInterval, quantile, shuffled, summarize } from "../../bench/support/statistics.ts";
 
 Deno.test("quantiles lie between the values they fall between", () => {
   assertEquals(median([3, 1, 2]), 2);
@@ -25,4 +25,12 @@ Deno.test("shuffling keeps every value and can yield every order", () => {
     }
   }
   assertEquals([...orders].sort(), ["abc", "acb", "bac", "bca", "cab", "cba"]);
+});
+
+Deno.test("medianInterval() leaves out as many values at each end as the sign test allows", () => {
+  const values = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
+  assertEquals(medianInterval(values(15)), [4, 12]);
+  assertEquals(medianInterval(values(30).toReversed()), [10, 21]);
+  assertEquals(medianInterval(values(6)), [1, 6]);
+  assertEquals(medianInterval(values(3)), [1, 3]);
 });

@@ -1,0 +1,95 @@
+/**
+ * The first request of a cold isolate, in processes that start alternately on
+ * either version.
+ *
+ * @module
+ */
+import { DENO_2_1 } from "../../local/deno_2_1/deno.ts";
+import { bundle, hostedDeno, type Runtime, signedInUser, startCold, THIS_DENO } from "../cold_start/entrants.ts";
+import { startDataApi } from "../support/child.ts";
+import { entryPoint, type Side, SIDES } from "./checkout.ts";
+import type { Sample, Series } from "./work.ts";
+
+/** A function on the pool, like `bench/cold_start/entries/pooled.ts`, on the library at `entry`. */
+const source = (entry: string) => `
+import * as z from "zod";
+import { withPooledSupabase } from ${JSON.stringify(entry)};
+
+const Query = z.object({ limit: z.coerce.number().int().min(1).max(100).default(50) });
+
+export const handle = withPooledSupabase(
+  { auth: Deno.env.has("CALLER_TOKEN") ? "user" : "none" },
+  async (request, { supabase }) => {
+    const { limit } = Query.parse(Object.fromEntries(new URL(request.url).searchParams));
+    const { data, error } = await supabase.from("categories").select().limit(limit);
+    if (error) throw error;
+    return Response.json(data);
+  },
+);
+`;
+
+interface Setup {
+  readonly id: string;
+  readonly title: string;
+  readonly bundled: boolean;
+  readonly hosted: boolean;
+}
+
+const SETUPS: readonly Setup[] = [
+  { id: "sources", title: "from sources", bundled: false, hosted: false },
+  { id: "bundled", title: "bundled", bundled: true, hosted: false },
+  { id: "hosted", title: `bundled, ${DENO_2_1}`, bundled: true, hosted: true },
+];
+
+/** Measures `rounds` rounds of four starts for each form, runtime and kind of caller. */
+export async function measureColdStarts(
+  roots: Readonly<Record<Side, string>>,
+  rounds: number,
+  onRound: () => void = () => {},
+): Promise<Series[]> {
+  await using dataApi = await startDataApi();
+  const user = await signedInUser(dataApi.url);
+  const folder = await Deno.makeTempDir({ prefix: "bench-regression-" });
+  try {
+    const modules: Record<Side, { source: string; bundle: string }> = {
+      before: { source: "", bundle: "" },
+      after: { source: "", bundle: "" },
+    };
+    for (const side of SIDES) {
+      const path = `${folder}/${side}.ts`;
+      await Deno.writeTextFile(path, source(entryPoint(roots[side], "shared/mod.ts")));
+      modules[side] = { source: path, bundle: await bundle(path, folder) };
+    }
+    const hosted = await hostedDeno(`${folder}/cache`);
+    const callers = [{ id: "anonymous", caller: undefined }, { id: "user", caller: user }];
+    const entries = SETUPS.flatMap((setup) =>
+      callers.map(({ id, caller }) => ({
+        id: `${setup.id}_${id}`,
+        title: `${setup.title}, ${caller ? "a verified user" : "anonymous"}`,
+        setup,
+        caller,
+        samples: new Array<Sample>(),
+      }))
+    );
+    for (let round = -1; round < rounds; round++) {
+      onRound();
+      for (const { setup, caller, samples } of entries) {
+        const runtime: Runtime = setup.hosted ? hosted : THIS_DENO;
+        const cpu = { before: 0, after: 0 };
+        const wall = { before: 0, after: 0 };
+        const [first, second]: [Side, Side] = round % 2 === 0 ? ["before", "after"] : ["after", "before"];
+        for (const side of [first, second, second, first]) {
+          const module = setup.bundled ? modules[side].bundle : modules[side].source;
+          const { cpuMs = NaN, totalMs = NaN } = await startCold(module, { dataApi, runtime, caller });
+          cpu[side] += cpuMs / 2;
+          wall[side] += totalMs / 2;
+        }
+        // The first round fills the caches.
+        if (round >= 0) samples.push({ ...cpu, wallBefore: wall.before, wallAfter: wall.after });
+      }
+    }
+    return entries.map(({ id, title, samples }) => ({ id, title, unit: "ms" as const, samples }));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
