@@ -1,0 +1,68 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { findAvoidedPhrases, findWordingHits, formatHits, parseWordingList, type WordingList } from "./wording.ts";
+
+const ROOT = new URL("../../", import.meta.url);
+
+/** The hits that each folder may still have. These numbers only fall. */
+const ALLOWED: Readonly<Record<string, number>> = {
+  ".": 16,
+  ".ci": 1,
+  bench: 159,
+  docs: 30,
+  examples: 4,
+  functions: 20,
+  local: 131,
+  shared: 826,
+  supabase: 3,
+  tests: 579,
+};
+
+Deno.test("no text file of the repository uses a phrase of wording.txt more often than allowed", async () => {
+  const folders = Map.groupBy(await findWordingHits(ROOT), ({ path }) => path.includes("/") ? path.split("/")[0] : ".");
+  const tooMany = [...folders].filter(([folder = "", { length }]) => length > (ALLOWED[folder] ?? 0));
+  const report = tooMany.map(([folder = "", hits]) =>
+    `${folder}: ${hits.length} hits, ${ALLOWED[folder] ?? 0} allowed\n${formatHits(hits.slice(0, 40))}`
+  );
+  assert(report.length === 0, report.join("\n"));
+});
+
+async function readList(): Promise<WordingList> {
+  return parseWordingList(await Deno.readTextFile(new URL("wording.txt", import.meta.url)));
+}
+
+Deno.test("findAvoidedPhrases() reports the line and the hint of each phrase of wording.txt", async () => {
+  const { phrases } = await readList();
+  const hintsOf = (text: string) => findAvoidedPhrases("a.ts", text, phrases).map(({ line, hint }) => [line, hint]);
+  const found = [
+    "Whoever waits",
+    "nobody waits",
+    "somebody waits",
+    "this mends it",
+    "dear to make",
+    "made anew",
+    "5 unless told otherwise",
+    "its insides",
+    "the last of so many",
+    "thereby",
+    "the pool lends it",
+    "it was lent",
+    "give back the client",
+    "gives back the client",
+    "x is no option",
+    "/** Whether it waits. */",
+    "/**\n * How it waits.\n */",
+  ];
+  for (const text of found) assertEquals(hintsOf(`\n${text}`).length, 1, text);
+  assertEquals(hintsOf("\n\nnobody")[0]?.[0], 3);
+  for (const text of ["recommends, amends, commended", "/** Returns what it has. */", "silent", "a blend"]) {
+    assertEquals(hintsOf(text), [], text);
+  }
+});
+
+Deno.test("parseWordingList() reads patterns and exceptions, and rejects any other line", () => {
+  const { phrases, except } = parseWordingList("# comment\n\n/a b/i  use c\nexcept docs/x.md\n");
+  assertEquals(phrases, [{ pattern: /a b/gi, hint: "use c" }]);
+  assertEquals([...except], ["docs/x.md"]);
+  assertThrows(() => parseWordingList("/a/\n"), SyntaxError, "Invalid line 1: /a/");
+  assertThrows(() => parseWordingList("\nwords\n"), SyntaxError, "Invalid line 2: words");
+});
