@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { certificateEnvironment, DENO_2_1 } from "../../local/deno_2_1/deno.ts";
+import { certificateEnvironment, DENO_2_1, linkedImportMap } from "../../local/deno_2_1/deno.ts";
 import { readModuleGraph } from "../../local/deploy/module_graph.ts";
 import type { Case, Measurement } from "../support/case.ts";
 import type { DataApiProcess } from "../support/child.ts";
@@ -219,7 +219,7 @@ export async function loadedBy(start: Start): Promise<Loaded> {
   const root = new URL("../..", import.meta.url).pathname;
   const { files, packages, faults } = await readModuleGraph({
     entrypoint: moduleOf(start),
-    importMap: `${root}import_map.json`,
+    importMap: await linkedImportMap(new URL("../..", import.meta.url)),
     root,
   });
   const [fault] = faults;

@@ -7,8 +7,7 @@
  *
  * @module
  */
-import { certificateEnvironment, DENO_2_1, readLinkedPackages } from "./deno.ts";
-import { withLinkedPackages } from "./import_map.ts";
+import { certificateEnvironment, DENO_2_1, linkedImportMap } from "./deno.ts";
 
 /** What runs on the hosted runtime; the local stack and its tests do not. */
 const FOLDERS = ["pool", "resilience", "supabase", "services", "http", "functions", "isolation"];
@@ -25,31 +24,19 @@ async function exists(folder: string): Promise<boolean> {
 }
 
 async function run(extra: string[]): Promise<number> {
-  const { imports }: { imports: Record<string, string> } = JSON.parse(
-    await Deno.readTextFile(new URL("import_map.json", root)),
-  );
-  const packages = await readLinkedPackages(root);
-
   const folders: string[] = [];
   for (const name of FOLDERS) if (await exists(`tests/${name}`)) folders.push(`tests/${name}/`);
-
-  const map = await Deno.makeTempFile({ prefix: "import_map_", suffix: ".json" });
-  try {
-    await Deno.writeTextFile(map, JSON.stringify({ imports: withLinkedPackages(imports, packages) }));
-    const command = new Deno.Command("npx", {
-      args: [
-        ...["-y", DENO_2_1, "test", "-A", "--parallel", "--no-lock", "--no-config"],
-        // Types are checked by the newer compiler, with the options of deno.json.
-        ...["--no-check", "--node-modules-dir=none", "--import-map", map, ...extra, ...folders],
-      ],
-      cwd: root,
-      env: certificateEnvironment(),
-      stdin: "null",
-    });
-    return (await command.spawn().status).code;
-  } finally {
-    await Deno.remove(map);
-  }
+  const command = new Deno.Command("npx", {
+    args: [
+      ...["-y", DENO_2_1, "test", "-A", "--parallel", "--no-lock", "--no-config"],
+      // Types are checked by the newer compiler, with the options of deno.json.
+      ...["--no-check", "--node-modules-dir=none", "--import-map", await linkedImportMap(root), ...extra, ...folders],
+    ],
+    cwd: root,
+    env: certificateEnvironment(),
+    stdin: "null",
+  });
+  return (await command.spawn().status).code;
 }
 
 if (import.meta.main) Deno.exit(await run(Deno.args));

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { Clock } from "../resilience/mod.ts";
-import { DeadlineQueue, type DueNode } from "./deadline_queue.ts";
+import { type Clock, type DeadlineNode, DeadlineQueue } from "../resilience/mod.ts";
 import { Line } from "./lane.ts";
 import type { Waiter } from "./waiter.ts";
 
@@ -12,12 +11,12 @@ import type { Waiter } from "./waiter.ts";
 const AT_ONCE = 64;
 
 /** An element of the queue of deadlines: a waiter with a time of its own, or a line for all its usual ones. */
-export class DeadlineEntry<T extends object> implements DueNode<DeadlineEntry<T>> {
+export class DeadlineEntry<T extends object> implements DeadlineNode<DeadlineEntry<T>> {
   readonly subject: Waiter<T> | Line<T>;
   deadline: number;
   dueNext: DeadlineEntry<T> | undefined = undefined;
   duePrevious: DeadlineEntry<T> | undefined = undefined;
-  dueBucket: DueNode<DeadlineEntry<T>>["dueBucket"] = undefined;
+  dueBucket: DeadlineNode<DeadlineEntry<T>>["dueBucket"] = undefined;
 
   constructor(subject: Waiter<T> | Line<T>, deadline: number) {
     this.subject = subject;
@@ -44,7 +43,7 @@ export class WaiterDeadlines<T extends object> {
       if (subject instanceof Line) return this.#lineDue(subject, now);
       this.#onDue([subject], now);
       return 1;
-    });
+    }, { keepTimer: true });
   }
 
   /** Sees to it that a waiter, who stands in its line, is told of when its deadline comes. */

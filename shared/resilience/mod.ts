@@ -1,11 +1,15 @@
 /**
- * Waiting, retrying and time. A leaf: it imports no other folder of `shared/`.
+ * Time, waiting, retries and events. A leaf: it imports nothing else of
+ * `shared/`. To wait for a promise with a signal, use `abortable` of
+ * `@std/async/abortable`.
  *
  * @module
  */
 
 // Time.
 export { type Clock, createSystemClock, MAX_TIMER_MS, systemClock, type Timer, type TimerOptions } from "./clock.ts";
+export { type DeadlineNode, DeadlineQueue, type DeadlineQueueOptions, Deadlines } from "./deadlines.ts";
+export { anySignal, type TimeoutSignal, timeoutSignal } from "./signals.ts";
 export { Timeouts } from "./timeouts.ts";
 
 // Retries.
@@ -13,5 +17,10 @@ export { type Backoff, backoffDelayMs } from "./backoff.ts";
 export { classifyFailure, type FailureKind, retryAfterMs } from "./failure.ts";
 export { type Attempt, retry, type RetryEvent, type RetryOptions, RetryTimeoutError } from "./retry.ts";
 
-// Values that may be promises.
+// Events and health probes.
+export { CachedProbe, type CachedProbeOptions, PROBE_CACHE_MS, type ProbeResult } from "./cached_probe.ts";
+export { EventHub, type EventHubOptions, type Listener } from "./event_hub.ts";
+
+// Values that may be promises, and values of unknown origin.
 export { isPromiseLike, observe } from "./promise_like.ts";
+export { codeOf, memberOf, messageOf, textOf } from "./unknown.ts";

@@ -1,24 +1,24 @@
 /**
- * What may be there already, and may be promised.
+ * Helpers for values that may be promises.
  *
  * @module
  */
 
-/** Whether `value` has to be waited for. */
+/** Returns whether `value` is a promise or another thenable. */
 export function isPromiseLike<R>(value: R | PromiseLike<R>): value is PromiseLike<R> {
   return value !== null && typeof value === "object" && "then" in value && typeof value.then === "function";
 }
 
 /**
- * Calls an observer: whatever it throws, at once or by the promise it returns,
- * goes to `failed`. Nobody waits for it, and a rejection that nobody hears ends
- * an isolate.
+ * Calls an observer and passes what it throws, or what its promise rejects
+ * with, to `onError`. The promise is not awaited; an unhandled rejection would
+ * end the isolate.
  */
-export function observe(call: () => unknown, failed: (error: unknown) => void): void {
+export function observe(call: () => unknown, onError: (error: unknown) => void): void {
   try {
     const result = call();
-    if (isPromiseLike(result)) result.then(undefined, failed);
+    if (isPromiseLike(result)) result.then(undefined, onError);
   } catch (error) {
-    failed(error);
+    onError(error);
   }
 }

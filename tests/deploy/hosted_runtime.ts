@@ -94,7 +94,7 @@ export class HostedIsolate implements AsyncDisposable {
         runtime.path,
         ...["run", "--quiet", "--no-prompt", "--no-check", "--cached-only", ...alone],
         // Those of a user's worker in supabase/edge-runtime, less what a test must not reach.
-        ...["--allow-env", "--allow-net=127.0.0.1", "--allow-sys=hostname", `--allow-read=${tree.root}`],
+        ...["--allow-env", "--allow-net=127.0.0.1", "--allow-sys=hostname", `--allow-read=${tree.readable}`],
         BOOTSTRAP,
       ],
       env: {

@@ -5,8 +5,11 @@
  */
 import { readLinkedPackages } from "../../local/deno_2_1/deno.ts";
 import { withLinkedPackages } from "../../local/deno_2_1/import_map.ts";
+import { fromFileUrl } from "../../local/paths.ts";
 import { type ModuleGraph, readModuleGraph } from "../../local/deploy/module_graph.ts";
 import type { Upload } from "./management_api.ts";
+
+const STD = fromFileUrl(new URL("../../local/std", import.meta.url));
 
 /** One uploaded function and nothing else, in a folder of its own. */
 export interface UploadedTree extends AsyncDisposable {
@@ -16,6 +19,8 @@ export interface UploadedTree extends AsyncDisposable {
   readonly entrypoint: string;
   /** Path of the import map to run it with. */
   readonly importMap: string;
+  /** The folders that the function may read: its own, and those of packages that stand in for JSR's. */
+  readonly readable: readonly string[];
   /** What it is made of. */
   readonly graph: ModuleGraph;
 }
@@ -51,6 +56,7 @@ export async function unpack({ name, metadata, files }: Upload): Promise<Uploade
       root,
       entrypoint,
       importMap,
+      readable: importMap === uploaded ? [root] : [root, STD],
       graph: importMap === uploaded ? graph : await readModuleGraph({ entrypoint, importMap, root }),
       [Symbol.asyncDispose]: () => Deno.remove(root, { recursive: true }),
     };

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { type Attempt, retry, type RetryEvent, RetryTimeoutError } from "../../shared/resilience/mod.ts";
+import { denoArgs } from "../support/deno_process.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 
 const TRANSIENT = { code: "40001", message: "serialization failure" };
@@ -215,7 +216,7 @@ Deno.test("retry: a delay keeps the process alive", async () => {
     retry(fail, { delayMs: 100 }).then((done) => console.log(done, attempts));
   `;
   const command = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-config", "--no-lock", "--no-check", "-"],
+    args: ["run", "--no-check", ...denoArgs(), "-"],
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",

@@ -3,12 +3,13 @@
  *
  * @module
  */
+import { linkedImportMap } from "../../local/deno_2_1/deno.ts";
 
-const IMPORT_MAP = new URL("../../import_map.json", import.meta.url).pathname;
+const IMPORT_MAP = await linkedImportMap(new URL("../../", import.meta.url));
 
 /**
- * The arguments that `deno run`, `deno info` and their like need to find this
- * project's packages. An older Deno can read neither its configuration nor its lock file.
+ * Returns the arguments that `deno run`, `deno info` and their like need to find
+ * this project's packages. An older Deno can read neither its configuration nor its lock file.
  */
 export function denoArgs(version: string = Deno.version.deno): string[] {
   const [major = 0, minor = 0] = version.split(".").map(Number);

@@ -57,7 +57,7 @@ export const WAITING: readonly Mutation[] = [
     caughtBy: [4],
   },
   {
-    file: "deadline_queue.ts",
+    file: "../resilience/deadlines.ts",
     find: "      if (next && next.at < this.#timerAt) this.#arm(next.at, now);\n",
     replace: "",
     what: "the deadlines' timer is not set anew after it ran",

@@ -1,0 +1,47 @@
+/**
+ * Abort signals: combined, and driven by a {@linkcode Clock}.
+ *
+ * To wait for a promise until a signal aborts, use `abortable` of `@std/async`.
+ *
+ * @module
+ */
+import type { Clock, TimerOptions } from "./clock.ts";
+
+/**
+ * Combines signals.
+ *
+ * @returns A signal that aborts with the first of `signals`; the signal itself where there is only one, and `undefined`
+ * where there is none.
+ */
+export function anySignal(...signals: readonly (AbortSignal | undefined)[]): AbortSignal | undefined {
+  const given = signals.filter((signal) => signal !== undefined);
+  return given.length > 1 ? AbortSignal.any(given) : given[0];
+}
+
+/** A signal with a timeout. Disposing of it cancels the timer; the signal then never aborts. */
+export interface TimeoutSignal extends Disposable {
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Creates a signal that aborts after `timeoutMs`. It does what `AbortSignal.timeout` does, but on `clock`, with a
+ * reason of the caller's choice, and without a timer once it is disposed of.
+ *
+ * ```ts
+ * using timeout = timeoutSignal(5_000, clock, () => new Error("The query timed out after 5000 ms"));
+ * return await abortable(query, timeout.signal);
+ * ```
+ *
+ * @param reason Creates the signal's reason when the time is up.
+ * @param options Whether the timer keeps the process alive. Default: it does not.
+ */
+export function timeoutSignal(
+  timeoutMs: number,
+  clock: Clock,
+  reason: () => unknown,
+  options?: TimerOptions,
+): TimeoutSignal {
+  const controller = new AbortController();
+  const timer = clock.setTimer(() => controller.abort(reason()), timeoutMs, options);
+  return { signal: controller.signal, [Symbol.dispose]: () => timer.cancel() };
+}

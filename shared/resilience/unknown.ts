@@ -1,0 +1,37 @@
+/**
+ * Reads values of unknown origin: whatever was thrown, and what other libraries return. Nothing here throws.
+ *
+ * @module
+ */
+
+/** Returns the member `key` of `value`, or `undefined` where `value` has no members or its getter throws. */
+export function memberOf(value: unknown, key: PropertyKey): unknown {
+  if ((typeof value !== "object" && typeof value !== "function") || value === null) return undefined;
+  try {
+    return Reflect.get(value, key);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Returns the member `key` of `value` if it is a string, or `undefined`. */
+export function textOf(value: unknown, key: PropertyKey): string | undefined {
+  const member = memberOf(value, key);
+  return typeof member === "string" ? member : undefined;
+}
+
+/** Returns the `code` of an error if it is a string, or `undefined`. */
+export function codeOf(error: unknown): string | undefined {
+  return textOf(error, "code");
+}
+
+/** Returns the `message` of an error, or the text of whatever else was thrown. */
+export function messageOf(error: unknown): string {
+  const message = textOf(error, "message");
+  if (message !== undefined) return message;
+  try {
+    return String(error);
+  } catch {
+    return `a thrown ${typeof error} without a text`;
+  }
+}

@@ -1,0 +1,37 @@
+import { assertEquals } from "@std/assert";
+import { codeOf, memberOf, messageOf, textOf } from "../../shared/resilience/mod.ts";
+
+const throwing = {
+  get code(): string {
+    throw new Error("no code");
+  },
+  get message(): string {
+    throw new Error("no message");
+  },
+  toString(): string {
+    throw new Error("no text");
+  },
+};
+
+Deno.test("memberOf() reads members of objects and functions, and nothing of other values", () => {
+  assertEquals(memberOf({ a: 1 }, "a"), 1);
+  assertEquals(memberOf(Object.assign(() => {}, { a: 2 }), "a"), 2);
+  for (const value of [undefined, null, "text", 5, {}]) assertEquals(memberOf(value, "length_"), undefined);
+  assertEquals(memberOf("text", "length"), undefined);
+});
+
+Deno.test("memberOf() is undefined where the getter throws", () => {
+  assertEquals([memberOf(throwing, "code"), codeOf(throwing)], [undefined, undefined]);
+});
+
+Deno.test("textOf() and codeOf() return strings only", () => {
+  assertEquals([textOf({ a: "x" }, "a"), textOf({ a: 1 }, "a")], ["x", undefined]);
+  assertEquals([codeOf({ code: "57014" }), codeOf({ code: 5 }), codeOf("57014")], ["57014", undefined, undefined]);
+});
+
+Deno.test("messageOf() returns the message of an error, or the text of another value, and never throws", () => {
+  assertEquals(messageOf(new TypeError("broken")), "broken");
+  assertEquals(messageOf({ message: "not an Error" }), "not an Error");
+  assertEquals([messageOf("text"), messageOf(undefined), messageOf(7)], ["text", "undefined", "7"]);
+  assertEquals(messageOf(throwing), "a thrown object without a text");
+});
