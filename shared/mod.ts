@@ -101,6 +101,7 @@ export {
 
 // The pool core, for other kinds of resources.
 export {
+  type AcquireLane,
   type AcquireOptions,
   type ConnectionPoolStats,
   type CreateContext,
@@ -108,7 +109,8 @@ export {
   type DestroyReason,
   type ErrorSource,
   type Lane,
-  Lease,
+  type Lease,
+  type LeaseInfo,
   type PoolConfig,
   type PoolEvents,
   type PoolLimits,

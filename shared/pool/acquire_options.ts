@@ -4,12 +4,12 @@
  * @module
  */
 import { AcquireAbortedError, ConfigError, type ConfigIssue } from "./errors.ts";
-import { isLane, type Lane, LANES } from "./lane.ts";
+import { type AcquireLane, isLane, LANES } from "./lane.ts";
 
 /** Options of one acquire. */
 export interface AcquireOptions {
-  /** Whom it is for; see {@linkcode Lane}. Default: `normal`. */
-  lane?: Lane | undefined;
+  /** The priority class, or `probe` for a health check; see {@linkcode AcquireLane}. Default: `normal`. */
+  lane?: AcquireLane | undefined;
   /** Ends the wait when it aborts. A lease that was granted is not touched by it. */
   signal?: AbortSignal | undefined;
   /**
@@ -20,7 +20,7 @@ export interface AcquireOptions {
 }
 
 /** A lane that names none. */
-export const BAD_LANE: ConfigIssue = { path: "lane", message: `must be one of ${LANES.join(", ")}` };
+export const BAD_LANE: ConfigIssue = { path: "lane", message: `must be one of ${[...LANES, "probe"].join(", ")}` };
 
 /** Whether `value` is a number of ms; `Infinity` is one. */
 export function isMs(value: unknown): boolean {
@@ -51,7 +51,7 @@ export function refusalOf(options: AcquireOptions): Error | undefined {
     issues.push({ path: "signal", message: `is ${typeof signal}, must be an AbortSignal` });
   }
   if (timeoutMs !== undefined && !isMs(timeoutMs)) issues.push(badMs("timeoutMs", timeoutMs));
-  if (!isLane(lane)) issues.push(BAD_LANE);
+  if (lane !== "probe" && !isLane(lane)) issues.push(BAD_LANE);
   if (issues.length > 0) return new ConfigError(issues, "acquire options");
   return signal?.aborted ? new AcquireAbortedError(signal.reason) : undefined;
 }

@@ -13,7 +13,7 @@ export class Closer<T extends object> {
   readonly #factory: ResourceFactory<T>;
   readonly #hooks: HookRunner;
   readonly #timeoutMs: number;
-  readonly #events: EventHub<PoolEvents<T>>;
+  readonly #events: EventHub<PoolEvents>;
 
   /** How many were closed, whether or not `destroy` failed. */
   destroyed = 0;
@@ -25,7 +25,7 @@ export class Closer<T extends object> {
     factory: ResourceFactory<T>,
     hooks: HookRunner,
     timeoutMs: number,
-    events: EventHub<PoolEvents<T>>,
+    events: EventHub<PoolEvents>,
   ) {
     this.#factory = factory;
     this.#hooks = hooks;
@@ -34,7 +34,7 @@ export class Closer<T extends object> {
   }
 
   /** Closes a resource; `done` is called when it has gone, or is waited for no longer. */
-  close(resource: T, reason: DestroyReason, done: () => void): void {
+  close(resource: T, resourceId: number, reason: DestroyReason, done: () => void): void {
     const timeoutMs = this.#timeoutMs;
     const call = () => this.#factory.destroy(resource);
     this.#hooks.run(timeoutMs, () => new HookTimeoutError("destroy", timeoutMs), call, (outcome) => {
@@ -42,7 +42,7 @@ export class Closer<T extends object> {
       if (abandoned) this.abandoned++;
       else this.destroyed++;
       if (!outcome.ok) this.#events.emit("error", { error: outcome.error, source: "destroy" });
-      this.#events.emit("destroyed", { resource, reason, abandoned });
+      this.#events.emit("destroyed", { resourceId, reason, abandoned });
       done();
     });
   }

@@ -24,7 +24,7 @@ export interface CreationsOwner<T extends object> {
   /** There is one that nobody may have: it was no good from the first, or came too late. */
   spoilt(slot: Slot<T>, reason: "invalid" | "late"): void;
   /** One came so late that its slot has another one already. `done` is to be called when it has been closed. */
-  stray(resource: T, done: () => void): void;
+  stray(resource: T, resourceId: number, done: () => void): void;
   /** A resource that was made says that it is no good any more. */
   invalidated(slot: Slot<T>, reason: unknown): void;
   /** A creation failed in a way that trying again does not mend. */
@@ -39,7 +39,7 @@ export class Creations<T extends object> {
   readonly #config: Readonly<PoolConfig>;
   readonly #clock: Clock;
   readonly #random: () => number;
-  readonly #events: EventHub<PoolEvents<T>>;
+  readonly #events: EventHub<PoolEvents>;
   readonly #hooks: HookRunner;
   readonly #owner: CreationsOwner<T>;
   readonly #backoff: CreationBackoff;
@@ -47,6 +47,8 @@ export class Creations<T extends object> {
   readonly #underWay = new Set<Creation<T>>();
   #overdue = 0;
   #stopped = false;
+  /** The number of the latest resource. */
+  #ids = 0;
 
   /** How many resources were made. */
   made = 0;
@@ -56,7 +58,7 @@ export class Creations<T extends object> {
     config: Readonly<PoolConfig>,
     clock: Clock,
     random: () => number,
-    events: EventHub<PoolEvents<T>>,
+    events: EventHub<PoolEvents>,
     hooks: HookRunner,
     owner: CreationsOwner<T>,
   ) {
@@ -144,22 +146,24 @@ export class Creations<T extends object> {
 
   #born(resource: T, creation: Creation<T>): Slot<T> {
     const { maxLifetimeMs, lifetimeJitter } = this.#config;
-    const now = this.#tellCreated(resource, creation);
+    const id = ++this.#ids;
+    const now = this.#tellCreated(id, creation);
     this.made++;
     const expiresAt = now + Math.ceil(maxLifetimeMs * (1 - lifetimeJitter * this.#random()));
-    return new Slot(resource, this.#owner.leaseOwner, now, expiresAt);
+    return new Slot(resource, id, this.#owner.leaseOwner, now, expiresAt);
   }
 
-  #tellCreated(resource: T, { startedAt }: Creation<T>): number {
+  #tellCreated(resourceId: number, { startedAt }: Creation<T>): number {
     const now = this.#clock.now();
-    this.#events.emit("created", { resource, durationMs: now - startedAt });
+    this.#events.emit("created", { resourceId, durationMs: now - startedAt });
     return now;
   }
 
   /** It is counted, as made and as closed, when it has gone. */
   #stray(resource: T, creation: Creation<T>): void {
-    this.#tellCreated(resource, creation);
-    this.#owner.stray(resource, () => this.made++);
+    const id = ++this.#ids;
+    this.#tellCreated(id, creation);
+    this.#owner.stray(resource, id, () => this.made++);
   }
 
   #failed(creation: Creation<T>, error: unknown, transient: boolean): void {

@@ -17,12 +17,13 @@ import {
 import type { EventHub, PoolEvents } from "./events.ts";
 import { Inventory, type InventoryOwner, TICK_MS } from "./inventory.ts";
 import type { Lane } from "./lane.ts";
-import { LeakWatch } from "./leak_watch.ts";
-import { Lease } from "./lease.ts";
+import { infoOf, LeakWatch } from "./leak_watch.ts";
+import { type Lease, leaseAccess, LeaseRecord } from "./lease.ts";
 import { Ledger, type PoolLimits } from "./limits.ts";
 import type { ResourceFactory } from "./resource_factory.ts";
-import { READY, type Slot } from "./slot.ts";
+import { LEASED, READY, type Slot } from "./slot.ts";
 import { type PoolStats, snapshot } from "./stats.ts";
+import { ProbeSlot } from "./probe_slot.ts";
 import { Sweeper } from "./sweeper.ts";
 import type { Waiter } from "./waiter.ts";
 import { WaitingRoom } from "./waiting_room.ts";
@@ -31,12 +32,13 @@ import { WaitingRoom } from "./waiting_room.ts";
 export class Dispatcher<T extends object> implements InventoryOwner<T> {
   readonly #config: Readonly<PoolConfig>;
   readonly #clock: Clock;
-  readonly #events: EventHub<PoolEvents<T>>;
+  readonly #events: EventHub<PoolEvents>;
   readonly #inventory: Inventory<T>;
   readonly #waiters: WaitingRoom<T>;
   readonly #sweeper: Sweeper;
   readonly #leaks: LeakWatch<T>;
   readonly #ledger: Ledger;
+  readonly #probe: ProbeSlot<T>;
   readonly #onEmpty: () => void;
   readonly #stacks: boolean;
   /** The latest reading of the clock. A reading costs about as much as all the rest of a lease. */
@@ -56,7 +58,7 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
     config: Readonly<PoolConfig>,
     clock: Clock,
     random: () => number,
-    events: EventHub<PoolEvents<T>>,
+    events: EventHub<PoolEvents>,
     onEmpty: () => void,
   ) {
     this.#config = config;
@@ -76,14 +78,15 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
       },
     });
     this.#inventory = new Inventory(factory, config, this.#ledger, clock, random, events, this);
+    this.#probe = new ProbeSlot(factory, config, clock, events, this.#inventory.hooks, () => this.#checkEmpty());
     const sweepMs = Math.min(config.idleTimeoutMs, config.leakThresholdMs);
     this.#sweeper = new Sweeper(clock, sweepMs, (now) => this.#sweep(now));
     this.#inventory.refill(this.#now);
   }
 
-  /** Slots taken. */
+  /** Slots taken, the probe slot included. */
   get size(): number {
-    return this.#inventory.size;
+    return this.#inventory.size + this.#probe.size;
   }
 
   /** How many resources were given up because their `destroy` hung. */
@@ -96,7 +99,8 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
     return this.#ledger.limits;
   }
 
-  set limits(limits: PoolLimits) {
+  /** Changes how many resources there may be. */
+  resize(limits: PoolLimits): void {
     const before = this.#ledger.limits;
     this.#ledger.limits = limits;
     // Told before hooks run that may change them again.
@@ -135,6 +139,7 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
       const refusal = refusalOf(options);
       if (refusal) return Promise.reject(refusal);
     }
+    if (lane === "probe") return this.#probe.lease(options ?? {});
     const lease = this.#lendFree(lane, now);
     return lease ? Promise.resolve(lease) : this.#wait(options, lane, now);
   }
@@ -144,14 +149,15 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
     return this.#lendFree(lane, this.#now = this.#clock.now());
   }
 
-  giveBack(lease: Lease<T>, slot: Slot<T>, destroy: boolean): void {
-    this.#ledger.add(lease.lane === "admin", -1);
+  giveBack(lease: LeaseRecord<T>, slot: Slot<T>, destroy: boolean): void {
+    slot.lease = undefined;
+    this.#ledger.add(leaseAccess.laneOf(lease) === "admin", -1);
     const waited = this.#waiters.size > 0;
     const told = this.#events.active;
     // Where it is only kept, it is judged by a new reading before it is lent.
     const timed = waited || told || this.#inventory.exact;
     const now = timed ? this.#now = this.#clock.now() : this.#now;
-    if (told) this.#leaks.released(lease, slot.resource, now);
+    if (told) this.#leaks.released(lease, slot.id, now);
     if (!this.#inventory.takeBack(slot, destroy, now, timed)) {
       // It serves nobody now, but its place may be filled, and its room in the account let another one be lent.
       this.changed();
@@ -163,7 +169,7 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
       this.#sweeper.watch(now, slot.expiresAt);
     }
     if (timed) this.#sweeper.poll(now);
-    if (told) this.#events.recorders.used(now - lease.acquiredAt);
+    if (told) this.#events.recorders.used(now - leaseAccess.acquiredAtOf(lease));
   }
 
   /** Lends a resource that is fit to the one who is next, or keeps it. The promise resolves after the slot is taken. */
@@ -191,7 +197,11 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
     } finally {
       this.#pumping = false;
     }
-    if (this.#closed && this.#inventory.size === 0) this.#onEmpty();
+    this.#checkEmpty();
+  }
+
+  #checkEmpty(): void {
+    if (this.#closed && this.size === 0) this.#onEmpty();
   }
 
   /** A creation failed for good. Those whom nothing else could serve learn at once why. */
@@ -214,21 +224,24 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
     this.#sweeper.stop();
     this.#waiters.dismissAll(() => withoutStack(() => new PoolClosedError()));
     this.#inventory.shutdown();
+    this.#probe.close();
   }
 
   /** After {@linkcode close}: takes back what is lent, and waits for no hook any longer. */
   cut(): void {
     const now = this.#clock.now();
     for (const slot of [...this.#inventory.live]) {
-      const { state } = slot;
-      if (state.kind !== "lent") continue;
-      const thrown = state.revoke(new LeaseRevokedError());
+      const { lease } = slot;
+      if (!lease) continue;
+      const thrown = leaseAccess.revoke(lease, new LeaseRevokedError());
       if (thrown) this.#events.emit("error", { error: thrown.error, source: "listener" });
-      this.#ledger.add(state.lane === "admin", -1);
-      if (this.#events.active) this.#leaks.released(state, slot.resource, now);
+      slot.lease = undefined;
+      this.#ledger.add(leaseAccess.laneOf(lease) === "admin", -1);
+      if (this.#events.active) this.#leaks.released(lease, slot.id, now);
       this.#inventory.takeBack(slot, false, now, true);
-      if (this.#events.active) this.#events.recorders.used(now - state.acquiredAt);
+      if (this.#events.active) this.#events.recorders.used(now - leaseAccess.acquiredAtOf(lease));
     }
+    this.#probe.revoke();
     this.#inventory.giveUp();
   }
 
@@ -257,18 +270,18 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
   }
 
   #lend(slot: Slot<T>, lane: Lane, now: number, waitedMs: number, stack: string | undefined): Lease<T> {
-    const lease = new Lease(slot, lane, now, stack);
-    slot.state = lease;
+    const lease = new LeaseRecord(slot, lane, now, ++this.#totalAcquired, stack);
+    slot.lease = lease;
+    slot.state = LEASED;
     slot.uses++;
     this.#ledger.add(lane === "admin", 1);
-    this.#totalAcquired++;
     this.#sweeper.watch(now, now + TICK_MS);
-    if (this.#events.active) this.#tellAcquired(lease, slot.resource, waitedMs);
+    if (this.#events.active) this.#tellAcquired(lease, slot.id, waitedMs);
     return lease;
   }
 
-  #tellAcquired(lease: Lease<T>, resource: T, waitedMs: number): void {
-    if (this.#events.has("acquired")) this.#events.emit("acquired", { lease, resource, waitedMs });
+  #tellAcquired(lease: LeaseRecord<T>, resourceId: number, waitedMs: number): void {
+    if (this.#events.has("acquired")) this.#events.emit("acquired", { ...infoOf(lease, resourceId), waitedMs });
     this.#events.recorders.waited(waitedMs);
   }
 
@@ -314,8 +327,8 @@ export class Dispatcher<T extends object> implements InventoryOwner<T> {
   #describe(now: number): string {
     const { size, idle, creating, lastFailure } = this.#inventory;
     let longest = 0;
-    for (const { state } of this.#inventory.live) {
-      if (state.kind === "lent") longest = Math.max(longest, now - state.acquiredAt);
+    for (const { lease } of this.#inventory.live) {
+      if (lease) longest = Math.max(longest, now - leaseAccess.acquiredAtOf(lease));
     }
     return `total ${size}, active ${this.#ledger.lent}, idle ${idle}, creating ${creating}, waiting ${this.#waiters.size}, ` +
       `limit ${this.#ledger.limits.maxConnections}; longest holder ${Math.round(longest)} ms` +

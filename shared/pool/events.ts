@@ -5,7 +5,6 @@
  */
 import { observe } from "../resilience/mod.ts";
 import type { Lane } from "./lane.ts";
-import type { Lease } from "./lease.ts";
 import type { PoolLimits } from "./limits.ts";
 import { Recorders } from "./recorders.ts";
 
@@ -28,27 +27,37 @@ export type DestroyReason =
   /** It arrived after its creation had been given up. */
   | "late";
 
+/** What an event tells of a lease. */
+export interface LeaseInfo {
+  /** The lease's number: `Lease.id`. */
+  readonly leaseId: number;
+  /** The number of the resource that it is for. */
+  readonly resourceId: number;
+  /** The lane it was acquired in. */
+  readonly lane: Lane;
+}
+
 /**
  * Each event of a pool, and what its listeners are given. They are told once the
  * pool has come to rest, in the order in which things happened.
  */
-export interface PoolEvents<T extends object> {
-  /** A resource was made. */
-  created: { readonly resource: T; readonly durationMs: number };
-  /** A resource was closed, or given up (`abandoned`) because its `destroy` hung. */
-  destroyed: { readonly resource: T; readonly reason: DestroyReason; readonly abandoned: boolean };
-  /** A resource was lent. `waitedMs` is 0 for one that was free. */
-  acquired: { readonly lease: Lease<T>; readonly resource: T; readonly waitedMs: number };
-  /** A resource was given back. */
-  released: { readonly lease: Lease<T>; readonly resource: T; readonly heldMs: number };
+export interface PoolEvents {
+  /** A resource was created. Its `resourceId` counts from 1. */
+  created: { readonly resourceId: number; readonly durationMs: number };
+  /** A resource was destroyed, or abandoned because its `destroy` hung. */
+  destroyed: { readonly resourceId: number; readonly reason: DestroyReason; readonly abandoned: boolean };
+  /** A resource was leased. `waitedMs` is 0 where one was free. */
+  acquired: LeaseInfo & { readonly waitedMs: number };
+  /** A resource was released. */
+  released: LeaseInfo & { readonly heldMs: number };
   /** An acquire found nothing free and waits. */
   waited: { readonly waiting: number; readonly lane: Lane };
   /** An acquire reached its deadline. */
   timedOut: { readonly waitedMs: number; readonly lane: Lane };
   /** A lease is older than `leakThresholdMs`; told once. `stack` says where it was acquired, if that is captured. */
-  leaked: { readonly lease: Lease<T>; readonly heldMs: number; readonly stack: string | undefined };
-  /** A lease that was reported as leaked came back. */
-  returned: { readonly lease: Lease<T>; readonly heldMs: number };
+  leaked: LeaseInfo & { readonly heldMs: number; readonly stack: string | undefined };
+  /** A lease that was reported as leaked was released. */
+  returned: LeaseInfo & { readonly heldMs: number };
   /** The bounds of the pool's size were changed. */
   resized: { readonly limits: PoolLimits; readonly before: PoolLimits };
   /** The pool is shut down and empty, but for so many resources in all whose `destroy` hung. */
@@ -61,7 +70,7 @@ export interface PoolEvents<T extends object> {
 export type ErrorSource = "create" | "validate" | "reset" | "destroy" | "invalidate" | "listener";
 
 /** The events that come with every lease. */
-export const LEASE_EVENTS: readonly (keyof PoolEvents<object>)[] = ["acquired", "released", "leaked", "returned"];
+export const LEASE_EVENTS: readonly (keyof PoolEvents)[] = ["acquired", "released", "leaked", "returned"];
 
 type Listener<E> = (event: E) => void;
 

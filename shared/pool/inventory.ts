@@ -11,7 +11,7 @@ import { Creations } from "./creations.ts";
 import { PoolClosedError, ResourceInvalidError } from "./errors.ts";
 import type { DestroyReason, EventHub, PoolEvents } from "./events.ts";
 import { HookRunner } from "./hook_run.ts";
-import type { LeaseOwner } from "./lease.ts";
+import { leaseAccess, type LeaseOwner } from "./lease.ts";
 import type { Ledger } from "./limits.ts";
 import { Preparer } from "./preparer.ts";
 import type { ResourceFactory } from "./resource_factory.ts";
@@ -43,14 +43,14 @@ export class Inventory<T extends object> {
   readonly #config: Readonly<PoolConfig>;
   readonly #ledger: Ledger;
   readonly #clock: Clock;
-  readonly #events: EventHub<PoolEvents<T>>;
+  readonly #events: EventHub<PoolEvents>;
   readonly #owner: InventoryOwner<T>;
 
   /** Every resource that is not closing. */
   readonly live = new Set<Slot<T>>();
   /** Free ones, the least recently used first: they are lent from the end and age out from the front. */
   readonly #idle: Slot<T>[] = [];
-  readonly #hooks: HookRunner;
+  readonly hooks: HookRunner;
   readonly #creations: Creations<T>;
   readonly #closer: Closer<T>;
   readonly #preparer: Preparer<T>;
@@ -66,7 +66,7 @@ export class Inventory<T extends object> {
     ledger: Ledger,
     clock: Clock,
     random: () => number,
-    events: EventHub<PoolEvents<T>>,
+    events: EventHub<PoolEvents>,
     owner: InventoryOwner<T>,
   ) {
     this.#factory = factory;
@@ -75,14 +75,14 @@ export class Inventory<T extends object> {
     this.#clock = clock;
     this.#events = events;
     this.#owner = owner;
-    this.#hooks = new HookRunner(clock);
-    this.#closer = new Closer(factory, this.#hooks, config.destroyTimeoutMs, events);
-    this.#preparer = new Preparer(factory, this.#hooks, config, events, (slot, fit) => this.#prepared(slot, fit));
-    this.#creations = new Creations(factory, config, clock, random, events, this.#hooks, {
+    this.hooks = new HookRunner(clock);
+    this.#closer = new Closer(factory, this.hooks, config.destroyTimeoutMs, events);
+    this.#preparer = new Preparer(factory, this.hooks, config, events, (slot, fit) => this.#prepared(slot, fit));
+    this.#creations = new Creations(factory, config, clock, random, events, this.hooks, {
       leaseOwner: owner,
       made: (slot) => this.#add(slot),
       spoilt: (slot, reason) => this.close(slot, reason),
-      stray: (resource, done) => this.#closer.close(resource, "late", done),
+      stray: (resource, id, done) => this.#closer.close(resource, id, "late", done),
       invalidated: (slot, reason) => this.#invalidate(slot, reason),
       refused: (error) => owner.refused(error),
       changed: () => owner.changed(),
@@ -252,7 +252,7 @@ export class Inventory<T extends object> {
     slot.state = CLOSING;
     this.live.delete(slot);
     this.#closing++;
-    this.#closer.close(slot.resource, reason, () => {
+    this.#closer.close(slot.resource, slot.id, reason, () => {
       this.#closing--;
       this.#owner.changed();
     });
@@ -267,7 +267,7 @@ export class Inventory<T extends object> {
 
   /** Waits for no hook any longer. */
   giveUp(): void {
-    this.#hooks.giveUp(new PoolClosedError());
+    this.hooks.giveUp(new PoolClosedError());
   }
 
   /** Resources that are there or will be. */
@@ -326,8 +326,8 @@ export class Inventory<T extends object> {
     slot.invalid = true;
     const error = new ResourceInvalidError(reason);
     this.#events.emit("error", { error, source: "invalidate" });
-    if (slot.state.kind === "lent") {
-      const thrown = slot.state.warn(error);
+    if (slot.lease) {
+      const thrown = leaseAccess.notifyLost(slot.lease, error);
       if (thrown) this.#events.emit("error", { error: thrown.error, source: "listener" });
     } else if (slot.state.kind === "idle") {
       this.#idle.splice(this.#idle.indexOf(slot), 1);

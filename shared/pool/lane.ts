@@ -15,6 +15,14 @@ import { WaiterQueue } from "./waiter_queue.ts";
  */
 export type Lane = "admin" | "high" | "normal" | "low";
 
+/**
+ * The lane of an acquire. `probe` is for health checks: it has one slot outside
+ * `maxConnections`, which appears in no statistic. A probe creates a resource
+ * of its own and destroys it at release, so that it is served however busy the
+ * pool is, and takes nothing from others; a second one waits for the first.
+ */
+export type AcquireLane = Lane | "probe";
+
 /** The lanes, first served first. */
 export const LANES: readonly Lane[] = Object.freeze(["admin", "high", "normal", "low"]);
 

@@ -1,32 +1,20 @@
 /**
  * One holder's exclusive, bounded right to a resource.
  *
+ * The holder gets a {@linkcode Lease}; what the pool does to one goes through the functions of this module, which are
+ * not exported from the folder. Nothing that can be reached from a lease, casts included, may change another lease or
+ * the pool: state is in private fields, and the prototype is frozen.
+ *
  * @module
  */
 import { DoubleReleaseError, LateReleaseError, LeaseReleasedError } from "./errors.ts";
-import type { Lane } from "./lane.ts";
+import type { AcquireLane } from "./lane.ts";
 import type { Slot } from "./slot.ts";
 
-/** How a resource is given back. */
+/** Options of {@linkcode Lease.release}. */
 export interface ReleaseOptions {
-  /** The resource is broken: close it and lend it to nobody else. Default: false. */
+  /** Destroys the resource instead of reusing it, because it is broken. Default: false. */
   destroy?: boolean;
-}
-
-/** The pool, as a lease sees it. */
-export interface LeaseOwner<T extends object> {
-  /** Takes the resource of an ended lease back. */
-  giveBack(lease: Lease<T>, slot: Slot<T>, destroy: boolean): void;
-}
-
-/** What few leases have; one object apart keeps the others small. */
-interface Rare {
-  stack?: string;
-  leaked?: boolean;
-  revoked?: boolean;
-  lost?: { readonly reason: unknown };
-  onLost?: ((reason: unknown) => void) | undefined;
-  controller?: AbortController;
 }
 
 /**
@@ -37,124 +25,199 @@ interface Rare {
  * await lease.resource.work();
  * ```
  */
-export class Lease<T extends object> implements Disposable, AsyncDisposable {
+export interface Lease<T extends object> extends Disposable, AsyncDisposable {
+  /** The number of this lease in the events of its pool (`leaseId`), from 1; 0 for a probe, which emits none. */
+  readonly id: number;
   /** The lane it was acquired in. */
-  readonly lane: Lane;
-  /** When it began, in ms of the pool's clock. */
+  readonly lane: AcquireLane;
+  /** The instant at which it began, in ms of the pool's clock. */
   readonly acquiredAt: number;
-
-  #slot: Slot<T> | undefined;
-  #rare: Rare | undefined;
-
-  constructor(slot: Slot<T>, lane: Lane, acquiredAt: number, stack: string | undefined) {
-    this.lane = lane;
-    this.acquiredAt = acquiredAt;
-    this.#slot = slot;
-    this.#rare = stack === undefined ? undefined : { stack };
-  }
-
-  /** The state of the slot whose resource is lent. */
-  get kind(): "lent" {
-    return "lent";
-  }
-
+  /** True until it is released or revoked. */
+  readonly active: boolean;
   /**
-   * The resource, while the lease lasts.
+   * The resource, while the lease is active.
    *
-   * @throws {LeaseReleasedError} after it has ended.
+   * @throws {LeaseReleasedError} after it was released or revoked.
    */
+  readonly resource: T;
+  /**
+   * Aborts when the resource dies while it is leased, with a
+   * `ResourceInvalidError`, or when the pool revokes the lease at its shutdown
+   * deadline, with a `LeaseRevokedError`. Does not abort at release.
+   */
+  readonly signal: AbortSignal;
+  /**
+   * Calls `listener` once when {@linkcode signal} aborts, at once if it has. For
+   * a holder that needs no signal: creating one costs more than the rest of a
+   * lease.
+   */
+  onLost(listener: (reason: unknown) => void): void;
+  /**
+   * Releases the resource to the pool.
+   *
+   * @throws {DoubleReleaseError} when the lease was already released.
+   * @throws {LateReleaseError} when the pool had revoked the lease.
+   */
+  release(options?: ReleaseOptions): void;
+  /** Calls {@linkcode release}, unless the lease has ended. */
+  [Symbol.dispose](): void;
+  /** Calls {@linkcode release}, unless the lease has ended. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** The part of a pool to which leases are released. */
+export interface LeaseOwner<T extends object> {
+  /** Takes the resource of an ended lease. */
+  giveBack(lease: LeaseRecord<T>, slot: Slot<T>, destroy: boolean): void;
+}
+
+/** State that few leases have; a separate object keeps the others small. */
+interface Extras {
+  stack?: string;
+  leaked?: boolean;
+  revoked?: boolean;
+  lost?: { readonly reason: unknown };
+  onLost?: ((reason: unknown) => void) | undefined;
+  controller?: AbortController;
+}
+
+/** An error that a holder's listener threw. */
+export interface Thrown {
+  readonly error: unknown;
+}
+
+/**
+ * The pool's access to the private state of leases. The pool reads nothing of a
+ * lease in another way: a holder can define properties of its own on one.
+ */
+interface LeaseAccess {
+  /** Returns the lane. */
+  laneOf(lease: LeaseRecord<object>): AcquireLane;
+  /** Returns the number of the lease. */
+  idOf(lease: LeaseRecord<object>): number;
+  /** Returns when the lease began, in ms of the pool's clock. */
+  acquiredAtOf(lease: LeaseRecord<object>): number;
+  /** Returns the stack of the acquire, if the pool captures it. */
+  stackOf(lease: LeaseRecord<object>): string | undefined;
+  /** Returns whether the lease was reported as leaked. */
+  isLeaked(lease: LeaseRecord<object>): boolean;
+  /** Notes that the lease was reported as leaked. */
+  markLeaked(lease: LeaseRecord<object>): void;
+  /** Notifies the holder, once, that the resource is no longer usable. Returns what its listener threw. */
+  notifyLost(lease: LeaseRecord<object>, reason: unknown): Thrown | undefined;
+  /** Ends the lease without its holder. Returns what its listener threw. */
+  revoke(lease: LeaseRecord<object>, reason: unknown): Thrown | undefined;
+}
+
+/** See {@linkcode LeaseAccess}. */
+export let leaseAccess: LeaseAccess;
+
+/** The {@linkcode Lease} of a pool. */
+export class LeaseRecord<T extends object> implements Lease<T> {
+  #slot: Slot<T> | undefined;
+  readonly #lane: AcquireLane;
+  readonly #acquiredAt: number;
+  readonly #id: number;
+  #extras: Extras | undefined;
+
+  constructor(slot: Slot<T>, lane: AcquireLane, acquiredAt: number, id: number, stack: string | undefined) {
+    this.#slot = slot;
+    this.#lane = lane;
+    this.#acquiredAt = acquiredAt;
+    this.#id = id;
+    this.#extras = stack === undefined ? undefined : { stack };
+  }
+
+  get id(): number {
+    return this.#id;
+  }
+
+  get lane(): AcquireLane {
+    return this.#lane;
+  }
+
+  get acquiredAt(): number {
+    return this.#acquiredAt;
+  }
+
+  get active(): boolean {
+    return this.#slot !== undefined;
+  }
+
   get resource(): T {
     if (!this.#slot) throw new LeaseReleasedError();
     return this.#slot.resource;
   }
 
-  /** Whether the lease still lasts. */
-  get active(): boolean {
-    return this.#slot !== undefined;
-  }
-
-  /** Where it was acquired, if the pool captures that. */
-  get stack(): string | undefined {
-    return this.#rare?.stack;
-  }
-
-  /** Whether it was reported as leaked. */
-  get leaked(): boolean {
-    return this.#rare !== undefined && this.#rare.leaked === true;
-  }
-
-  /**
-   * Aborts when the resource dies while it is lent, with a
-   * `ResourceInvalidError`, or when the pool takes it back at its shutdown
-   * deadline, with a `LeaseRevokedError`. Does not abort at release.
-   */
   get signal(): AbortSignal {
-    const rare = this.#rare ??= {};
-    if (!rare.controller) {
-      rare.controller = new AbortController();
-      if (rare.lost) rare.controller.abort(rare.lost.reason);
+    const extras = this.#extras ??= {};
+    if (!extras.controller) {
+      extras.controller = new AbortController();
+      if (extras.lost) extras.controller.abort(extras.lost.reason);
     }
-    return rare.controller.signal;
+    return extras.controller.signal;
   }
 
-  /**
-   * Called, once, where {@linkcode signal} aborts, and at once where it has: for
-   * a holder that needs no signal of its own, since one costs more than the rest
-   * of a lease.
-   */
-  set onLost(listener: (reason: unknown) => void) {
-    const rare = this.#rare ??= {};
-    rare.onLost = listener;
-    if (rare.lost) listener(rare.lost.reason);
+  onLost(listener: (reason: unknown) => void): void {
+    const extras = this.#extras ??= {};
+    if (extras.lost) return listener(extras.lost.reason);
+    const earlier = extras.onLost;
+    extras.onLost = earlier
+      ? (reason) => {
+        try {
+          earlier(reason);
+        } finally {
+          listener(reason);
+        }
+      }
+      : listener;
   }
 
-  /**
-   * Gives the resource back.
-   *
-   * @throws {DoubleReleaseError} when the lease was released already.
-   * @throws {LateReleaseError} when the pool had taken the resource back.
-   */
   release(options?: ReleaseOptions): void {
+    // Read first: a getter that throws, or releases, must find the lease as it was.
+    const destroy = options?.destroy === true;
     const slot = this.#slot;
-    if (!slot) throw this.#rare?.revoked ? new LateReleaseError() : new DoubleReleaseError();
+    if (!slot) throw this.#extras?.revoked ? new LateReleaseError() : new DoubleReleaseError();
     this.#slot = undefined;
-    slot.owner.giveBack(this, slot, options?.destroy === true);
+    slot.owner.giveBack(this, slot, destroy);
   }
 
-  /** {@linkcode release}, unless the lease has ended. */
   [Symbol.dispose](): void {
     if (this.#slot) this.release();
   }
 
-  /** {@linkcode release}, unless the lease has ended. */
   [Symbol.asyncDispose](): Promise<void> {
     this[Symbol.dispose]();
     return Promise.resolve();
   }
 
-  /** For the pool: notes that it was reported. */
-  markLeaked(): void {
-    (this.#rare ??= {}).leaked = true;
-  }
-
-  /** For the pool: tells the holder that the resource is no good any more. Returns what its listener threw. */
-  warn(reason: unknown): { readonly error: unknown } | undefined {
-    const rare = this.#rare ??= {};
-    if (rare.lost) return undefined;
-    rare.lost = { reason };
-    rare.controller?.abort(reason);
-    try {
-      rare.onLost?.(reason);
-    } catch (error) {
-      return { error };
-    }
-    return undefined;
-  }
-
-  /** For the pool: ends the lease without its holder. Returns what its listener threw. */
-  revoke(reason: unknown): { readonly error: unknown } | undefined {
-    this.#slot = undefined;
-    (this.#rare ??= {}).revoked = true;
-    return this.warn(reason);
+  static {
+    Object.freeze(this.prototype);
+    const notifyLost = (lease: LeaseRecord<object>, reason: unknown): Thrown | undefined => {
+      const extras = lease.#extras ??= {};
+      if (extras.lost) return undefined;
+      extras.lost = { reason };
+      extras.controller?.abort(reason);
+      try {
+        extras.onLost?.(reason);
+      } catch (error) {
+        return { error };
+      }
+      return undefined;
+    };
+    leaseAccess = {
+      laneOf: (lease) => lease.#lane,
+      idOf: (lease) => lease.#id,
+      acquiredAtOf: (lease) => lease.#acquiredAt,
+      stackOf: (lease) => lease.#extras?.stack,
+      isLeaked: (lease) => lease.#extras !== undefined && lease.#extras.leaked === true,
+      markLeaked: (lease) => void ((lease.#extras ??= {}).leaked = true),
+      notifyLost,
+      revoke: (lease, reason) => {
+        lease.#slot = undefined;
+        (lease.#extras ??= {}).revoked = true;
+        return notifyLost(lease, reason);
+      },
+    };
   }
 }

@@ -42,7 +42,7 @@ export class Ledger {
   #unreserved = 0;
 
   constructor(limits: PoolLimits) {
-    this.limits = this.#limits = limits;
+    this.limits = this.#limits = Object.freeze(limits);
   }
 
   /** The bounds in force. */

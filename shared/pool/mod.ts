@@ -6,8 +6,8 @@
 
 // The pool and its leases.
 export type { AcquireOptions } from "./acquire_options.ts";
-export type { Lane } from "./lane.ts";
-export { Lease, type ReleaseOptions } from "./lease.ts";
+export type { AcquireLane, Lane } from "./lane.ts";
+export type { Lease, ReleaseOptions } from "./lease.ts";
 export type { CreateContext, ResourceFactory } from "./resource_factory.ts";
 export { type PoolRuntime, ResourcePool } from "./resource_pool.ts";
 
@@ -27,7 +27,7 @@ export {
 export type { PoolLimits } from "./limits.ts";
 
 // Observation.
-export type { DestroyReason, ErrorSource, PoolEvents } from "./events.ts";
+export type { DestroyReason, ErrorSource, LeaseInfo, PoolEvents } from "./events.ts";
 export type { PoolRecorder } from "./recorders.ts";
 export type { ConnectionPoolStats, PoolStats } from "./stats.ts";
 

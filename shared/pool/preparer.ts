@@ -15,7 +15,7 @@ export class Preparer<T extends object> {
   readonly #factory: ResourceFactory<T>;
   readonly #hooks: HookRunner;
   readonly #config: Readonly<PoolConfig>;
-  readonly #events: EventHub<PoolEvents<T>>;
+  readonly #events: EventHub<PoolEvents>;
   /** Told of each resource when its hook has ended, and whether it may be lent. */
   readonly #done: (slot: Slot<T>, fit: boolean) => void;
 
@@ -26,7 +26,7 @@ export class Preparer<T extends object> {
     factory: ResourceFactory<T>,
     hooks: HookRunner,
     config: Readonly<PoolConfig>,
-    events: EventHub<PoolEvents<T>>,
+    events: EventHub<PoolEvents>,
     done: (slot: Slot<T>, fit: boolean) => void,
   ) {
     this.#factory = factory;

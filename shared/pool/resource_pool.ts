@@ -14,7 +14,7 @@ import { parseLimits, parsePoolConfig, type PoolConfig } from "./config.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { ConfigError, ForeignReleaseError, PoolClosedError } from "./errors.ts";
 import { EventHub, LEASE_EVENTS, type PoolEvents } from "./events.ts";
-import { isLane, type Lane } from "./lane.ts";
+import { type AcquireLane, isLane } from "./lane.ts";
 import type { Lease, ReleaseOptions } from "./lease.ts";
 import type { PoolLimits } from "./limits.ts";
 import type { PoolRecorder } from "./recorders.ts";
@@ -55,11 +55,11 @@ interface Shutdown {
  * isolate alive.
  */
 export class ResourcePool<T extends object> {
-  /** The options it was made with; `setLimits` may have changed the size since. */
+  /** The options it was made with; `resize` may have changed the size since. */
   readonly config: Readonly<PoolConfig>;
 
   readonly #clock: Clock;
-  readonly #events = new EventHub<PoolEvents<T>>(LEASE_EVENTS);
+  readonly #events = new EventHub<PoolEvents>(LEASE_EVENTS);
   readonly #dispatcher: Dispatcher<T>;
   /** Resources lent by `acquire`, which are given back by themselves. */
   readonly #acquired = new WeakMap<T, Lease<T>>();
@@ -92,11 +92,13 @@ export class ResourcePool<T extends object> {
   }
 
   /**
-   * Lends a resource if one is free now, and `undefined` otherwise. Never waits, makes or validates one.
+   * Lends a resource if one is free now, and `undefined` otherwise. Never waits, makes or validates one. In the lane
+   * `probe`, none ever is: each probe creates its own.
    *
    * @throws {ConfigError} when `lane` names none.
    */
-  tryLease(lane: Lane = "normal"): Lease<T> | undefined {
+  tryLease(lane: AcquireLane = "normal"): Lease<T> | undefined {
+    if (lane === "probe") return undefined;
     if (lane !== "normal" && !isLane(lane)) throw new ConfigError([BAD_LANE], "acquire options");
     return this.#dispatcher.tryLease(lane);
   }
@@ -147,15 +149,15 @@ export class ResourcePool<T extends object> {
    *
    * @throws {ConfigError} listing every bad value; nothing is changed then.
    */
-  setLimits(limits: Partial<PoolLimits>): void {
-    this.#dispatcher.limits = parseLimits(limits, this.#dispatcher.limits);
+  resize(limits: Partial<PoolLimits>): void {
+    this.#dispatcher.resize(parseLimits(limits, this.#dispatcher.limits));
   }
 
   /**
    * Calls `listener` at each event of that name until the subscription is
    * disposed of. What a listener throws is reported as an `error` event.
    */
-  on<K extends keyof PoolEvents<T>>(name: K, listener: (event: PoolEvents<T>[K]) => void): Disposable {
+  on<K extends keyof PoolEvents>(name: K, listener: (event: PoolEvents[K]) => void): Disposable {
     return this.#events.on(name, listener);
   }
 

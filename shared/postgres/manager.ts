@@ -239,12 +239,12 @@ export class PostgresConnectionManager implements PostgresQueries, AsyncDisposab
   }
 
   /**
-   * Changes how many connections there may be; see `ResourcePool.setLimits`.
+   * Changes how many connections there may be; see `ResourcePool.resize`.
    *
    * @throws {ConfigError} listing every bad value; nothing is changed then.
    */
-  setLimits(limits: Partial<PoolLimits>): void {
-    this.#pool.setLimits(limits);
+  resize(limits: Partial<PoolLimits>): void {
+    this.#pool.resize(limits);
   }
 
   /** Calls `listener` at each event of that name until the subscription is disposed of. */

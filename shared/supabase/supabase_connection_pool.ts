@@ -116,7 +116,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     // A shutdown may have taken it back since it was granted.
     if (!lease.active) throw new PoolClosedError();
     const calls = new LeaseCalls(this.#settings, credentials, options.signal);
-    lease.onLost = (reason) => calls.end(reason);
+    lease.onLost((reason) => calls.end(reason));
     return new HeldLease<Database>(lease, calls);
   }
 
@@ -187,12 +187,12 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   }
 
   /**
-   * Changes how many clients there may be; see `ResourcePool.setLimits`.
+   * Changes how many clients there may be; see `ResourcePool.resize`.
    *
    * @throws {ConfigError} listing every bad value; nothing is changed then.
    */
-  setLimits(limits: Partial<PoolLimits>): void {
-    this.#pool.setLimits(limits);
+  resize(limits: Partial<PoolLimits>): void {
+    this.#pool.resize(limits);
   }
 
   /**
@@ -206,10 +206,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   }
 
   /** Calls `listener` at each event of that name until the subscription is disposed of. */
-  on<K extends keyof PoolEvents<PooledClient>>(
-    name: K,
-    listener: (event: PoolEvents<PooledClient>[K]) => void,
-  ): Disposable {
+  on<K extends keyof PoolEvents>(name: K, listener: (event: PoolEvents[K]) => void): Disposable {
     return this.#pool.on(name, listener);
   }
 

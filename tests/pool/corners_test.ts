@@ -49,7 +49,7 @@ Deno.test("of two stale resources, the one whose life is over is closed, not val
   young.release();
   const waiting = [pool.lease(), pool.lease()];
   clock.freeze(600);
-  pool.setLimits({ reservedConnections: 0 });
+  pool.resize({ reservedConnections: 0 });
   const leases = await Promise.all(waiting);
   assertEquals(factory.destroyed.map(({ id }) => id), [0]);
   assertEquals(validated, [1]);
@@ -95,7 +95,7 @@ Deno.test("a holder is told once that it has lost its resource, and why at first
   const { pool, factory } = testPool();
   const lease = await pool.lease();
   const told: unknown[] = [];
-  lease.onLost = (reason) => told.push(reason);
+  lease.onLost((reason) => told.push(reason));
   at(factory.contexts, 0).invalidate(new Error("it died"));
   await pool.shutdown(0);
   assertEquals(told, [lease.signal.reason]);

@@ -109,7 +109,7 @@ Deno.test("onLost is called where the resource was lost before it was set", asyn
   at(factory.contexts, 0).invalidate(new Error("died"));
   const lease = await p;
   let told = 0;
-  lease.onLost = () => told++;
+  lease.onLost(() => told++);
   assert(lease.signal.aborted);
   assertEquals(told, 1);
 });
@@ -206,10 +206,10 @@ Deno.test("resizes are told in the order in which they came", async () => {
   factory.onDestroy = () => {
     if (once) {
       once = false;
-      pool.setLimits({ maxConnections: 9 });
+      pool.resize({ maxConnections: 9 });
     }
   };
-  pool.setLimits({ maxConnections: 1 });
+  pool.resize({ maxConnections: 1 });
   await settle();
   assertEquals(told, [[3, 1], [1, 9]]);
 });
@@ -229,7 +229,7 @@ Deno.test("a validation that hangs leaves its caller time", async () => {
 Deno.test("what a lower floor makes surplus is closed at once where it was idle for long enough", async () => {
   const { pool, clock, factory } = testPool({ minConnections: 3, idleTimeoutMs: 1_000 });
   await clock.advance(100_001);
-  pool.setLimits({ minConnections: 0 });
+  pool.resize({ minConnections: 0 });
   await clock.advance(10);
   assertEquals(factory.destroyed.length, 3);
 });

@@ -146,7 +146,7 @@ Deno.test("a pool grows at run time and serves those who wait", async () => {
   const { pool, factory } = testPool({ maxConnections: 1 });
   const held = [await pool.lease()];
   const waiting = [pool.lease(), pool.lease(), pool.lease()];
-  pool.setLimits({ maxConnections: 3 });
+  pool.resize({ maxConnections: 3 });
   held.push(...await Promise.all(waiting.slice(0, 2)));
   assertEquals(counts(pool.getStats()), [3, 3, 0, 1]);
   assertEquals(pool.getStats().maxConnections, 3);
@@ -158,7 +158,7 @@ Deno.test("a pool grows at run time and serves those who wait", async () => {
 Deno.test("a pool shrunk below what is out lends nothing until enough is back, and closes the rest", async () => {
   const { pool, factory } = testPool({ maxConnections: 5 });
   const held = [await pool.lease(), await pool.lease(), await pool.lease(), await pool.lease()];
-  pool.setLimits({ maxConnections: 2 });
+  pool.resize({ maxConnections: 2 });
   const waiting = pool.lease();
   assertEquals(pool.tryLease(), undefined);
   held.pop()?.release();
@@ -176,7 +176,7 @@ Deno.test("a shrink closes what is free at once, the least recently used first",
   const { pool, factory } = testPool({ maxConnections: 4 });
   const held = [await pool.lease(), await pool.lease(), await pool.lease(), await pool.lease()];
   for (const lease of held) lease.release();
-  pool.setLimits({ maxConnections: 1 });
+  pool.resize({ maxConnections: 1 });
   assertEquals(factory.destroyed.map(({ id }) => id), [0, 1, 2]);
   assertEquals(counts(pool.getStats()), [1, 0, 1, 0]);
 });
@@ -185,8 +185,8 @@ Deno.test("a pool shrunk and grown at once ends where it was told to", async () 
   const { pool } = testPool({ maxConnections: 4 });
   const held = [await pool.lease(), await pool.lease(), await pool.lease(), await pool.lease()];
   const waiting = [pool.lease(), pool.lease(), pool.lease()];
-  pool.setLimits({ maxConnections: 1 });
-  pool.setLimits({ maxConnections: 6 });
+  pool.resize({ maxConnections: 1 });
+  pool.resize({ maxConnections: 6 });
   const two = await Promise.all(waiting.slice(0, 2));
   assertEquals(counts(pool.getStats()), [6, 6, 0, 1]);
   for (const lease of [...held, ...two]) lease.release();
@@ -198,7 +198,7 @@ Deno.test("a resource that was being made when the pool shrank is closed unless 
   const { pool, factory } = testPool({ maxConnections: 3 });
   const creations = factory.holdCreations();
   const waiting = [pool.lease(), pool.lease(), pool.lease()];
-  pool.setLimits({ maxConnections: 1 });
+  pool.resize({ maxConnections: 1 });
   for (const creation of creations) creation.resolve(factory.make());
   (await waiting[0])?.release();
   (await waiting[1])?.release();
@@ -209,9 +209,9 @@ Deno.test("a resource that was being made when the pool shrank is closed unless 
 
 Deno.test("a raised floor is filled, a lowered one ages out", async () => {
   const { pool, clock } = testPool({ maxConnections: 5, idleTimeoutMs: 1_000 });
-  pool.setLimits({ minConnections: 3 });
+  pool.resize({ minConnections: 3 });
   assertEquals(counts(pool.getStats()), [3, 0, 3, 0]);
-  pool.setLimits({ minConnections: 1 });
+  pool.resize({ minConnections: 1 });
   await clock.advance(2_000);
   assertEquals(counts(pool.getStats()), [1, 0, 1, 0]);
 });
@@ -219,7 +219,7 @@ Deno.test("a raised floor is filled, a lowered one ages out", async () => {
 Deno.test("a reservation made at run time holds from then on", async () => {
   const { pool } = testPool({ maxConnections: 2 });
   const users = [await pool.lease(), await pool.lease()];
-  pool.setLimits({ reservedConnections: 1 });
+  pool.resize({ reservedConnections: 1 });
   const waiting = pool.lease();
   users.pop()?.release();
   assertEquals(await outcome(waiting), "pending");
@@ -230,7 +230,7 @@ Deno.test("a reservation made at run time holds from then on", async () => {
 
 Deno.test("a floor that is not given follows a lower limit", () => {
   const { pool } = testPool({ maxConnections: 5, minConnections: 3 });
-  pool.setLimits({ maxConnections: 2 });
+  pool.resize({ maxConnections: 2 });
   assertEquals(pool.limits, { maxConnections: 2, minConnections: 2, reservedConnections: 0 });
   assertEquals(counts(pool.getStats()), [2, 0, 2, 0]);
 });
@@ -238,10 +238,10 @@ Deno.test("a floor that is not given follows a lower limit", () => {
 Deno.test("bad limits are listed and change nothing", async () => {
   const { pool } = testPool({ maxConnections: 3 });
   const bad = { maxConnections: 0, minConnections: -1, reservedConnections: 1.5 };
-  const error = assertThrows(() => pool.setLimits(bad), ConfigError);
+  const error = assertThrows(() => pool.resize(bad), ConfigError);
   assertEquals(error.issues.map(({ path }) => path), Object.keys(bad));
-  assertThrows(() => pool.setLimits({ minConnections: 4 }), ConfigError, "at most maxConnections (3)");
-  assertThrows(() => pool.setLimits({ reservedConnections: 4 }), ConfigError, "at most maxConnections (3)");
+  assertThrows(() => pool.resize({ minConnections: 4 }), ConfigError, "at most maxConnections (3)");
+  assertThrows(() => pool.resize({ reservedConnections: 4 }), ConfigError, "at most maxConnections (3)");
   assertEquals(pool.limits, { maxConnections: 3, minConnections: 0, reservedConnections: 0 });
   await pool.shutdown();
 });
@@ -250,7 +250,7 @@ Deno.test("a resize is told, with the bounds before and after", async () => {
   const { pool } = testPool({ maxConnections: 3 });
   const told: unknown[] = [];
   pool.on("resized", (event) => told.push(event));
-  pool.setLimits({ maxConnections: 5 });
+  pool.resize({ maxConnections: 5 });
   await settle();
   assertEquals(told, [{
     limits: { maxConnections: 5, minConnections: 0, reservedConnections: 0 },

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows
 import { DoubleReleaseError, ForeignReleaseError, LeaseReleasedError, type PoolEvents } from "../../shared/pool/mod.ts";
 import { settle } from "../support/fake_clock.ts";
 import { counts, testPool } from "../support/pool.ts";
-import { at, type Thing } from "../support/scripted_factory.ts";
+import { at } from "../support/scripted_factory.ts";
 import { watchedPool } from "./watched_pool.ts";
 
 Deno.test("a lease is released once; twice is an error and changes nothing for the next holder", async () => {
@@ -37,8 +37,8 @@ Deno.test("a resource given back twice, or to another pool, is refused by name",
 
 Deno.test("a lease held longer than leakThresholdMs is reported once, and again when it comes back", async () => {
   const { pool, clock } = watchedPool({ leakThresholdMs: 60_000, captureLeaseStacks: true });
-  const leaked: PoolEvents<Thing>["leaked"][] = [];
-  const returned: PoolEvents<Thing>["returned"][] = [];
+  const leaked: PoolEvents["leaked"][] = [];
+  const returned: PoolEvents["returned"][] = [];
   pool.on("leaked", (event) => leaked.push(event));
   pool.on("returned", (event) => returned.push(event));
   const lease = await pool.lease();
@@ -53,32 +53,42 @@ Deno.test("a lease held longer than leakThresholdMs is reported once, and again 
   assertEquals(returned.map(({ heldMs }) => heldMs), [359_999]);
 });
 
-Deno.test("a lease that was waited for remembers who waited, not who gave back", async () => {
-  const { pool } = watchedPool({ maxConnections: 1, captureLeaseStacks: true });
+Deno.test("a leak report has the stack of the acquire, not of the release that granted it", async () => {
+  const { pool, clock } = watchedPool({ maxConnections: 1, captureLeaseStacks: true, leakThresholdMs: 1_000 });
+  const stacks: (string | undefined)[] = [];
+  pool.on("leaked", ({ stack }) => stacks.push(stack));
   const holder = await pool.lease();
   const patiently = () => pool.lease();
   const waiter = patiently();
-  const giveBack = () => holder.release();
-  giveBack();
-  const { stack = "" } = await waiter;
-  assertStringIncludes(stack, "patiently");
-  assertEquals(stack.includes("giveBack"), false);
+  const release = () => holder.release();
+  release();
+  await waiter;
+  await clock.advance(1_000);
+  assertStringIncludes(at(stacks, 0) ?? "", "patiently");
+  assertEquals(stacks[0]?.includes("at release"), false);
 });
 
-Deno.test("leases remember no stack unless asked to", async () => {
-  const { pool } = watchedPool();
-  assertEquals((await pool.lease()).stack, undefined);
+Deno.test("a leak report has no stack unless captureLeaseStacks is set", async () => {
+  const { pool, clock } = watchedPool({ leakThresholdMs: 1_000 });
+  const stacks: (string | undefined)[] = [];
+  pool.on("leaked", ({ stack }) => stacks.push(stack));
+  await pool.lease();
+  await clock.advance(1_000);
+  assertEquals(stacks, [undefined]);
 });
 
 Deno.test("each event says what happened", async () => {
   const { pool, clock } = testPool({ maxConnections: 1 });
   const log: string[] = [];
-  pool.on("created", ({ resource }) => log.push(`created ${resource.id}`));
-  pool.on("acquired", ({ resource, waitedMs }) => log.push(`acquired ${resource.id} after ${waitedMs}`));
-  pool.on("released", ({ heldMs }) => log.push(`released after ${heldMs}`));
+  pool.on("created", ({ resourceId }) => log.push(`created ${resourceId}`));
+  pool.on(
+    "acquired",
+    ({ leaseId, resourceId, waitedMs }) => log.push(`lease ${leaseId} of ${resourceId} after ${waitedMs}`),
+  );
+  pool.on("released", ({ leaseId, heldMs }) => log.push(`released ${leaseId} after ${heldMs}`));
   pool.on("waited", ({ waiting }) => log.push(`waited as ${waiting}`));
   pool.on("timedOut", ({ waitedMs }) => log.push(`timed out after ${waitedMs}`));
-  pool.on("destroyed", ({ resource, reason }) => log.push(`destroyed ${resource.id}: ${reason}`));
+  pool.on("destroyed", ({ resourceId, reason }) => log.push(`destroyed ${resourceId}: ${reason}`));
   pool.on("closed", ({ abandoned }) => log.push(`closed, ${abandoned} abandoned`));
   const lease = await pool.lease();
   const waiter = pool.lease();
@@ -90,14 +100,14 @@ Deno.test("each event says what happened", async () => {
   await pool.shutdown();
   await settle();
   assertEquals(log, [
-    "created 0",
-    "acquired 0 after 0",
+    "created 1",
+    "lease 1 of 1 after 0",
     "waited as 1",
-    "released after 100",
-    "acquired 0 after 100",
+    "released 1 after 100",
+    "lease 2 of 1 after 100",
     "timed out after 0",
-    "released after 0",
-    "destroyed 0: shutdown",
+    "released 2 after 0",
+    "destroyed 1: shutdown",
     "closed, 0 abandoned",
   ]);
 });

@@ -26,7 +26,7 @@ Deno.test("what is used stays: surplus ages out from the least recently used end
     await clock.advance(300);
     (await pool.lease()).release();
   }
-  assertEquals(destroyed.map(({ resource }) => resource.id), [0]);
+  assertEquals(destroyed.map(({ resourceId }) => resourceId), [1]);
 });
 
 Deno.test("expiry is judged at the next use of an isolate that was frozen", async () => {
@@ -59,10 +59,10 @@ Deno.test("lifetimes are shortened by a jitter drawn once, at birth", async () =
   for (const lease of [await pool.lease(), await pool.lease(), await pool.lease()]) lease.release();
   const ends = new Map<number, number>();
   for (let ms = 0; ms <= 10_000; ms += 100) {
-    for (const { resource } of destroyed) if (!ends.has(resource.id)) ends.set(resource.id, ms);
+    for (const { resourceId } of destroyed) if (!ends.has(resourceId)) ends.set(resourceId, ms);
     await clock.advance(100);
   }
-  assertEquals([...ends].sort(), [[0, 10_000], [1, 9_500], [2, 9_000]]);
+  assertEquals([...ends].sort(), [[1, 10_000], [2, 9_500], [3, 9_000]]);
 });
 
 Deno.test("an expired floor is made anew", async () => {

@@ -103,7 +103,7 @@ Deno.test("a stale idle resource is validated though another one is being made o
   (await pool.lease()).release();
   await clock.advance(1_000);
   factory.holdCreations();
-  pool.setLimits({ minConnections: 2 });
+  pool.resize({ minConnections: 2 });
   assertEquals(pool.getStats().creatingConnections, 1);
   (await pool.lease()).release();
   await pool.shutdown(0);
@@ -211,13 +211,13 @@ Deno.test("a resource that dies at birth is made anew after the pause, not befor
 
 Deno.test("a throwing onLost does not keep a shutdown from ending the other leases", async () => {
   const { pool } = testPool();
-  const errors: PoolEvents<Thing>["error"][] = [];
+  const errors: PoolEvents["error"][] = [];
   pool.on("error", (event) => errors.push(event));
   const leases = [await pool.lease(), await pool.lease()];
   for (const lease of leases) {
-    lease.onLost = () => {
+    lease.onLost(() => {
       throw new Error("from onLost");
-    };
+    });
   }
   await pool.shutdown(0);
   assertEquals(leases.map(({ active }) => active), [false, false]);
@@ -258,7 +258,7 @@ Deno.test("a floor that cannot be made refuses nobody whom a lent resource will 
   factory.onCreate = () => {
     throw new Error("bad key");
   };
-  pool.setLimits({ minConnections: 2 });
+  pool.resize({ minConnections: 2 });
   assertEquals(await outcome(waiter), "pending");
   holder.release();
   (await waiter).release();

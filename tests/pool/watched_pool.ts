@@ -5,14 +5,14 @@
  */
 import type { PoolEvents } from "../../shared/pool/mod.ts";
 import { testPool } from "../support/pool.ts";
-import { ScriptedFactory, type Thing } from "../support/scripted_factory.ts";
+import { ScriptedFactory } from "../support/scripted_factory.ts";
 
-type Destroyed = PoolEvents<Thing>["destroyed"];
+type Destroyed = PoolEvents["destroyed"];
 
 /** What {@linkcode watchedPool} makes. */
 export type WatchedPool = ReturnType<typeof testPool> & {
   destroyed: Destroyed[];
-  errors: PoolEvents<Thing>["error"][];
+  errors: PoolEvents["error"][];
   reasons: () => Destroyed["reason"][];
 };
 
@@ -24,7 +24,7 @@ export function watchedPool(
 ): WatchedPool {
   const made = testPool(config, factory, random);
   const destroyed: Destroyed[] = [];
-  const errors: PoolEvents<Thing>["error"][] = [];
+  const errors: PoolEvents["error"][] = [];
   made.pool.on("destroyed", (event) => destroyed.push(event));
   made.pool.on("error", (event) => errors.push(event));
   return { ...made, destroyed, errors, reasons: () => destroyed.map(({ reason }) => reason) };

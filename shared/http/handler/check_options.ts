@@ -13,7 +13,7 @@ import type { LeaseDefaults } from "../request/pooled_context.ts";
 
 const MODE = /^(none|user|(publishable|secret)(:.*)?)$/;
 
-const LANES = ["admin", "high", "normal", "low"] satisfies Lane[];
+const LANES: readonly string[] = ["admin", "high", "normal", "low"] satisfies Lane[];
 
 /** So many clients at most that no other option can ask for more than there are. */
 const MOST_CONNECTIONS = 10_000;

@@ -133,7 +133,7 @@ export class SharedPlace {
 
   #hold(lease: Lease<PooledClient>): void {
     this.#lease = lease;
-    lease.onLost = (reason) => this.#lose(reason);
+    lease.onLost((reason) => this.#lose(reason));
   }
 
   async #waitFor(user: PlaceUser, options: AcquireOptions): Promise<void> {

@@ -82,7 +82,7 @@ function granted(world: World, entry: Acquire, item: Item, lease?: Lease<Item>):
   const { verdict, now, room } = world;
   const grant: Grant = {
     seq: ++world.seq,
-    order: entry.how === "tryLease" ? world.stats.totalAcquired : undefined,
+    order: lease?.id,
     at: lease?.acquiredAt ?? now,
     item,
     acquire: entry,

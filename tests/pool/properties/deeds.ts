@@ -117,11 +117,11 @@ export function setMode(
 
 /** Changes the size of the pool. */
 export function resize(world: World, limits: PoolLimits): void {
-  world.transcript.did(`pool.setLimits(${JSON.stringify(limits)})`);
+  world.transcript.did(`pool.resize(${JSON.stringify(limits)})`);
   world.limits = limits;
   world.surplusSince = world.now;
   world.resizes++;
-  world.pool.setLimits(limits);
+  world.pool.resize(limits);
 }
 
 /** What a listener, or a hook, does that nobody expects. */
@@ -149,11 +149,11 @@ export function letGo(world: World, grant: Grant): void {
   const { lease, acquire } = grant;
   if (!lease?.active) return;
   world.transcript.did(`${acquire.name} releases when it is lost`);
-  lease.onLost = () => {
+  lease.onLost(() => {
     if (!lease.active) return;
     world.nestedIn = world.turn;
     release(world, grant, {});
-  };
+  });
 }
 
 /** Adds a listener that misbehaves, once. */

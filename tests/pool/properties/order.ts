@@ -26,7 +26,11 @@ function number(world: World, grants: Grant[]): void {
   const { verdict, news, lent } = world;
   if (world.heard) {
     verdict.hold(10, news.told.length === grants.length, () => `${news.told.length} were lent, ${grants.length} came`);
-    for (const grant of grants) grant.order = world.lentBefore + 1 + news.told.indexOf(grant.item);
+    for (const grant of grants) {
+      const told = news.told.find(({ item, leaseId }) => item === grant.item && leaseId === (grant.order ?? leaseId));
+      verdict.hold(3, told !== undefined, () => `no event tells of the lease of ${grant.item}`);
+      grant.order = told?.leaseId;
+    }
   }
   // Promises tell in the order in which they were settled; `tryLease` knows its number.
   const known = new Set(grants.map(({ order }) => order));

@@ -182,7 +182,7 @@ const limits = fc.record({ max: fc.integer({ min: 1, max: 5 }), min: fc.nat(5), 
   }));
 
 const resizes = limits.map((limits) =>
-  new Step(`setLimits(${JSON.stringify(limits)})`, always, (world) => deeds.resize(world, limits))
+  new Step(`resize(${JSON.stringify(limits)})`, always, (world) => deeds.resize(world, limits))
 );
 
 const shutdowns = fc.constantFrom(0, 50, 300).map((ms) =>

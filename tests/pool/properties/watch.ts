@@ -5,6 +5,7 @@
  * @module
  */
 import { CreateTimeoutError, type PoolEvents, type ResourcePool } from "../../../shared/pool/mod.ts";
+import { at } from "../../support/scripted_factory.ts";
 import type { Call, Item } from "./records.ts";
 import type { Observer } from "./workshop.ts";
 import type { World } from "./world.ts";
@@ -33,8 +34,14 @@ export class Watch implements Observer {
 
   /** Subscribes to what only the pool can tell. */
   listen(pool: ResourcePool<Item>): void {
-    pool.on("acquired", ({ resource }) => this.#world.news.told.push(resource));
-    pool.on("destroyed", (event) => this.#destroyed(event));
+    // Events come in the order in which things happened: the first one created is the first of the items.
+    const items = new Map<number, Item>();
+    const itemOf = (resourceId: number) => items.get(resourceId) ?? this.#unknown(resourceId);
+    pool.on("created", ({ resourceId }) => void items.set(resourceId, at(this.#world.items, items.size)));
+    pool.on("acquired", ({ leaseId, resourceId }) => {
+      this.#world.news.told.push({ leaseId, item: itemOf(resourceId) });
+    });
+    pool.on("destroyed", (event) => this.#destroyed(event, itemOf(event.resourceId)));
   }
 
   /** Adds a listener to each event that always throws. */
@@ -178,7 +185,11 @@ export class Watch implements Observer {
     verdict.hold(19, idleMs >= idleTimeoutMs, () => `${item} is evicted after ${idleMs} ms`);
   }
 
-  #destroyed({ resource: item, reason }: PoolEvents<Item>["destroyed"]): void {
+  #unknown(resourceId: number): never {
+    throw new Error(`no event has told of resource ${resourceId}`);
+  }
+
+  #destroyed({ reason }: PoolEvents["destroyed"], item: Item): void {
     if (reason !== "lifetime") return;
     const { maxLifetimeMs, lifetimeJitter } = this.#world.setup.config;
     const least = maxLifetimeMs * (1 - lifetimeJitter) - ROUNDING_MS;

@@ -68,7 +68,7 @@ export class World {
   /** Grants, and what the pool says it has lent, settlements and failures since the last look. */
   readonly news: {
     grants: Grant[];
-    told: Item[];
+    told: { readonly leaseId: number; readonly item: Item }[];
     settled: Acquire[];
     failed: Call[];
     /** Failures for good, and how many other resources were on their way then. */
@@ -143,7 +143,7 @@ export class World {
     });
     if (setup.listeners !== "none") watch.listen(this.pool);
     if (setup.listeners === "throwing") watch.disturb(this.pool);
-    this.pool.setLimits({ minConnections });
+    this.pool.resize({ minConnections });
   }
 
   /** Whether anybody listens to the pool. */
@@ -224,4 +224,4 @@ export class World {
 }
 
 /** A listener that can be put on any event. */
-export type AnyEvent = keyof PoolEvents<Item>;
+export type AnyEvent = keyof PoolEvents;

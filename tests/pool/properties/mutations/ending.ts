@@ -17,7 +17,7 @@ export const ENDING: readonly Mutation[] = [
   },
   {
     file: "lease.ts",
-    find: "if (!slot) throw this.#rare?.revoked ? new LateReleaseError() : new DoubleReleaseError();",
+    find: "if (!slot) throw this.#extras?.revoked ? new LateReleaseError() : new DoubleReleaseError();",
     replace: "if (!slot) return;",
     what: "a second release is passed over in silence",
     caughtBy: [16],

@@ -128,8 +128,8 @@ export const KEEPING: readonly Mutation[] = [
   },
   {
     file: "creations.ts",
-    find: "this.#owner.stray(resource, () => this.made++);",
-    replace: "this.#owner.stray(resource, () => {});",
+    find: "this.#owner.stray(resource, id, () => this.made++);",
+    replace: "this.#owner.stray(resource, id, () => {});",
     what: "what comes after its slot was given up is not counted as made",
     caughtBy: [14],
   },

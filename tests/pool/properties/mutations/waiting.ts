@@ -185,7 +185,7 @@ export const WAITING: readonly Mutation[] = [
   },
   {
     file: "dispatcher.ts",
-    find: '    this.#ledger.add(lease.lane === "admin", -1);\n    const waited',
+    find: '    this.#ledger.add(leaseAccess.laneOf(lease) === "admin", -1);\n    const waited',
     replace: "    const waited",
     what: "what is given back counts as lent",
     caughtBy: [10],
