@@ -14,8 +14,14 @@ import type { Clock, TimerOptions } from "./clock.ts";
  * where there is none.
  */
 export function anySignal(...signals: readonly (AbortSignal | undefined)[]): AbortSignal | undefined {
-  const given = signals.filter((signal) => signal !== undefined);
-  return given.length > 1 ? AbortSignal.any(given) : given[0];
+  let first: AbortSignal | undefined;
+  let several: AbortSignal[] | undefined;
+  for (const signal of signals) {
+    if (!signal) continue;
+    if (first) (several ??= [first]).push(signal);
+    else first = signal;
+  }
+  return several ? AbortSignal.any(several) : first;
 }
 
 /** A signal with a timeout. Disposing of it cancels the timer; the signal then never aborts. */

@@ -1,28 +1,30 @@
 /**
- * The base of services on a pool.
+ * The base class of services that use a pool.
  *
  * @module
  */
+import { abortable } from "@std/async/abortable";
 import type { SupabaseClient } from "@supabase/supabase-js";
-import { classifyFailure, retry, type RetryOptions } from "../resilience/mod.ts";
+import { anySignal, classifyFailure, memberOf, retry, type RetryOptions } from "../resilience/mod.ts";
 import type { PoolStats } from "../pool/mod.ts";
 import { type ClientLeaseOptions, type ClientPool, type PoolHealth, transportFailure } from "../supabase/mod.ts";
 import { toServiceError, withTransportFailure } from "./service_error.ts";
 
-/** Something done with a client; what it returns is handed on as it is. */
+/** An operation on a client; its result is returned unchanged. */
 export type ClientOperation<Database, T> = (client: SupabaseClient<Database>) => PromiseLike<T> | T;
 
-/** More options of {@linkcode PooledBaseService.withRetry}. */
+/** Options for {@linkcode PooledBaseService.withRetry}. */
 export interface WithRetryOptions
   extends Pick<RetryOptions, "idempotent" | "deadlineMs" | "maxDelayMs" | "onRetry" | "clock" | "random"> {
-  /** How each attempt leases its client; its `signal` also ends the retries. Default: as the pool does. */
+  /** Options for the lease of each attempt; its `signal` also ends the retries. Default: those of the pool. */
   readonly lease?: ClientLeaseOptions;
 }
 
 /**
- * The base of services that share a pool. Each operation leases a client, uses
- * it and gives it back, whatever happens.
+ * The base class of services that share a pool. Each operation leases a client,
+ * uses it and releases it, also when it fails.
  *
+ * @example
  * ```ts
  * class NoteService extends PooledBaseService<Database> {
  *   listNotes(): Promise<Note[]> {
@@ -37,7 +39,7 @@ export interface WithRetryOptions
  */
 // deno-lint-ignore no-explicit-any -- untyped rows, as SupabaseClient defaults to
 export abstract class PooledBaseService<Database = any> {
-  /** The pool; one bound to a caller (`ctx.pool`) makes the service act for that caller. */
+  /** The pool. With a pool that is bound to a caller (`ctx.pool`), the service acts for that caller. */
   protected readonly pool: ClientPool<Database>;
 
   constructor(pool: ClientPool<Database>) {
@@ -45,12 +47,12 @@ export abstract class PooledBaseService<Database = any> {
   }
 
   /**
-   * Leases a client, runs `operation` with it and gives it back. What
-   * `operation` returns is awaited before that and returned as it is: where it
-   * is a result of supabase-js, so is the result here, `error` included.
+   * Leases a client, runs `operation` with it and releases it. The result of
+   * `operation` is awaited before the release and returned unchanged: a result
+   * of supabase-js keeps its `error`.
    *
-   * @throws what `lease` of the pool throws, such as {@linkcode AcquireTimeoutError}.
-   * @throws what `operation` throws.
+   * @throws {unknown} What `lease` of the pool throws, such as {@linkcode AcquireTimeoutError}.
+   * @throws {unknown} What `operation` throws.
    */
   protected async withPooledClient<T>(
     operation: ClientOperation<Database, T>,
@@ -65,19 +67,19 @@ export abstract class PooledBaseService<Database = any> {
   }
 
   /**
-   * Runs `operation` with a leased client, again where it fails in a way that
-   * may pass: with exponential backoff and jitter, and within `deadlineMs` in
-   * all (60,000 unless told otherwise). It fails by throwing or by returning
-   * `{ data, error }`. Each attempt leases anew, so that nothing is held while
-   * it waits.
+   * Runs `operation` with a leased client and retries it after transient
+   * failures: with exponential backoff and jitter, within `deadlineMs` in all
+   * (default: 60,000). It fails by throwing or by returning `{ data, error }`
+   * with an error. Each attempt leases a client of its own, so that no client is
+   * held during a delay.
    *
-   * What may have been carried out already is retried only when it is said to
-   * be `idempotent`. The last attempt's outcome is the outcome: what it
-   * returned, or what it threw with its causes.
+   * A failure after which the operation may have taken effect is retried only
+   * with `idempotent`. The promise settles as the last attempt did: it resolves
+   * with what that returned, or rejects with what that threw, causes included.
    *
-   * @param maxRetries How often to try again. Default: the pool's `maxRetries`, 3 unless configured.
-   * @param delayMs Delay before the first retry, in ms. Default: the pool's `retryDelayMs`, 100 unless configured.
-   * @throws {ServiceError} `RETRY_TIMEOUT`, when an attempt still ran at the deadline.
+   * @param maxRetries Maximum number of retries. Default: the pool's `maxRetries` (3).
+   * @param delayMs Delay before the first retry, in ms. Default: the pool's `retryDelayMs` (100).
+   * @throws {ServiceError} `RETRY_TIMEOUT` if an attempt was running at the deadline.
    */
   protected async withRetry<T>(
     operation: ClientOperation<Database, T>,
@@ -88,9 +90,9 @@ export abstract class PooledBaseService<Database = any> {
     const { lease, ...limits } = options;
     let transport: unknown;
     const attempt = async (client: SupabaseClient<Database>, signal: AbortSignal): Promise<T> => {
-      const outcome = await untilAborted(operation(client), signal);
-      const error = typeof outcome === "object" && outcome !== null ? Reflect.get(outcome, "error") : undefined;
-      transport = transportFailure(client, error);
+      // An operation that ignores the signal must not keep its client.
+      const outcome = await abortable(Promise.resolve(operation(client)), signal);
+      transport = transportFailure(client, memberOf(outcome, "error"));
       return outcome;
     };
     try {
@@ -103,7 +105,7 @@ export abstract class PooledBaseService<Database = any> {
           ...limits,
           retries: maxRetries,
           delayMs,
-          signal: either(lease?.signal, this.pool.signal),
+          signal: anySignal(lease?.signal, this.pool.signal),
           classify: (failure) => classifyFailure(transport ?? failure),
         },
       );
@@ -112,41 +114,28 @@ export abstract class PooledBaseService<Database = any> {
     }
   }
 
-  /** {@linkcode withRetry} for what may be done twice: reads, and writes that set a value. */
+  /** Runs {@linkcode withRetry} for operations that may run twice: reads, and writes that set a value. */
   protected withIdempotentRetry<T>(operation: ClientOperation<Database, T>): Promise<T> {
     return this.withRetry(operation, undefined, undefined, { idempotent: true });
   }
 
-  /** How the pool stands. */
+  /** Returns the pool's current statistics. */
   getPoolStats(): PoolStats {
     return this.pool.getStats();
   }
 
-  /** Whether the pool can do its work; see `ClientPool.healthCheck`. */
+  /** Checks whether the pool can reach its project; see `ClientPool.healthCheck`. */
   healthCheck(): Promise<PoolHealth> {
     return this.pool.healthCheck();
   }
 
   /**
-   * Throws what `failure` means to a caller; see `toServiceError`.
+   * Throws `failure` as a `ServiceError`; see `toServiceError`.
    *
-   * @param failure An error of supabase-js, or a whole result that has one: with its status, it says more.
-   * @throws {ServiceError}
+   * @param failure An error of supabase-js, or a whole result with an error: its status makes the error more precise.
+   * @throws {ServiceError} Always.
    */
   protected handleError(failure: unknown): never {
     throw toServiceError(failure);
   }
-}
-
-function either(one: AbortSignal | undefined, other: AbortSignal | undefined): AbortSignal | undefined {
-  return one && other ? AbortSignal.any([one, other]) : one ?? other;
-}
-
-/** What `work` settles as, or the signal's reason: work that takes no notice of a signal must not keep its client. */
-function untilAborted<T>(work: PromiseLike<T> | T, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    Promise.resolve(work).then(resolve, reject);
-  });
 }
