@@ -3,8 +3,9 @@
  *
  * @module
  */
+import { abortable } from "@std/async/abortable";
 import type { SupabaseClient } from "@supabase/supabase-js";
-import { systemClock, Timeouts } from "../resilience/mod.ts";
+import { CachedProbe, systemClock, Timeouts } from "../resilience/mod.ts";
 import {
   ConfigError,
   ForeignReleaseError,
@@ -18,7 +19,7 @@ import {
 } from "../pool/mod.ts";
 import type { ClientLease, ClientLeaseOptions, ClientPool, DeferredLease } from "./scope/client_lease.ts";
 import type { SupabasePoolConfig } from "./config.ts";
-import { HealthProbe, type PoolHealth } from "./health.ts";
+import { MAX_PROBE_MS, type PoolHealth, toTestQuery } from "./health.ts";
 import { HeldLease } from "./scope/held_lease.ts";
 import { Identities, type Identity } from "./identity.ts";
 import { kindOfKey, type PoolKind } from "./keys.ts";
@@ -28,7 +29,6 @@ import { type ClientParts, PooledClient, pooledClientFactory } from "./pooled_cl
 import { Registry } from "./registry.ts";
 import { type ClientSession, PlaceSession, type SessionOptions } from "./scope/session.ts";
 import { SharedPlace } from "./scope/shared_place.ts";
-import { createView } from "./view/view.ts";
 
 /**
  * A pool of Supabase clients for one project and one key.
@@ -57,7 +57,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   readonly #identities: Identities;
   readonly #settings: CallSettings;
   readonly #pool: ResourcePool<PooledClient>;
-  readonly #probe: HealthProbe;
+  readonly #probe: CachedProbe<PoolHealth["details"]["testQuery"]>;
   /** Leases of `acquire`, by their view. Ended ones stay, so that a second release is told from a foreign one. */
   readonly #acquired = new WeakMap<object, ClientLease<Database>>();
   #spare: ClientParts | undefined = undefined;
@@ -72,11 +72,12 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     const clock = runtime.clock ?? systemClock;
     this.#settings = { baseUrl: url, timeouts: new Timeouts(clock, requestTimeoutMs), callsPerLease, fetch, clock };
     this.#pool = new ResourcePool(pooledClientFactory(url, config), coreOptions(config), runtime);
-    this.#probe = new HealthProbe(
-      (signal) => this.#askHealth(signal),
+    this.#probe = new CachedProbe({
+      run: (signal) => this.#runProbe(signal),
+      report: toTestQuery,
+      timeoutMs: Math.min(config.acquireTimeoutMs, requestTimeoutMs, MAX_PROBE_MS),
       clock,
-      Math.min(config.acquireTimeoutMs, requestTimeoutMs),
-    );
+    });
   }
 
   /**
@@ -196,9 +197,9 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   }
 
   /**
-   * Asks the database `healthQuery`, outside the places that callers wait for.
-   * One question is under way at a time and its answer is kept for a second.
-   * Never rejects.
+   * Runs `healthQuery` on the probe slot, which is outside `maxConnections` and
+   * in no statistic. One query runs at a time and its result is reused for one
+   * second. Never rejects.
    */
   async healthCheck(): Promise<PoolHealth> {
     const testQuery = await this.#probe.check();
@@ -238,13 +239,11 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     return this.#spare ??= PooledClient.partsOf(new PooledClient(this.#url, this.config));
   }
 
-  async #askHealth(signal: AbortSignal): Promise<{ error: unknown }> {
-    const calls = new LeaseCalls(this.#settings, this.#identities.credentialsFor(undefined), signal);
-    try {
-      return await this.config.healthQuery(createView(this.#parts(), calls));
-    } finally {
-      calls.end();
-    }
+  async #runProbe(signal: AbortSignal): Promise<void> {
+    await using lease = await this.lease({ lane: "probe", signal });
+    // A query that ignores the signal must not keep the probe slot.
+    const { error } = await abortable(Promise.resolve(this.config.healthQuery(lease.client)), signal);
+    if (error) throw error;
   }
 }
 

@@ -1,73 +1,73 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { HealthProbe, type HealthQuestion } from "../../shared/supabase/health.ts";
-import { FakeClock, settle } from "../support/fake_clock.ts";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { delay } from "@std/async";
+import { QueueFullError } from "../../shared/pool/mod.ts";
 import { rig } from "./support.ts";
 
-/** A probe whose questions are answered by the test. */
-function probing(timeoutMs = 10_000) {
-  const clock = new FakeClock();
-  const asked: { signal: AbortSignal; answer: (error?: unknown) => void }[] = [];
-  const ask: HealthQuestion = (signal) =>
-    new Promise((resolve) => asked.push({ signal, answer: (error = null) => resolve({ error }) }));
-  return { clock, asked, probe: new HealthProbe(ask, clock, timeoutMs) };
-}
-
-Deno.test("one question at a time, and its answer kept for a second from when it came", async () => {
-  const { clock, asked, probe } = probing();
-  const first = probe.check();
-  await clock.advance(3_000);
-  const second = probe.check();
-  assertEquals(asked.length, 1);
-  asked[0]?.answer();
-  assertEquals([await first, await second], Array(2).fill({ success: true, durationMs: 3_000 }));
-  await clock.advance(999);
-  await probe.check();
-  assertEquals(asked.length, 1);
-  await clock.advance(1);
-  const third = probe.check();
-  assertEquals(asked.length, 2);
-  asked[1]?.answer({ message: "down" });
-  assertEquals(await third, { success: false, durationMs: 0, error: "down" });
-  assertEquals(clock.timers, 0);
+Deno.test("SupabaseConnectionPool.healthCheck() runs one query for a flood of checks", async () => {
+  await using made = rig();
+  const { pool, project } = made;
+  const checks = await Promise.all(Array.from({ length: 100 }, () => pool.healthCheck()));
+  assert(checks.every(({ healthy, details }) => healthy && details.testQuery.success));
+  assertEquals((await pool.healthCheck()).healthy, true);
+  assertEquals(project.requests.length, 1);
 });
 
-Deno.test("a question is given up after its time, five seconds at most", async () => {
-  for (const [timeoutMs, waited] of [[200, 200], [30_000, 5_000]] as const) {
-    const { clock, asked, probe } = probing(timeoutMs);
-    const check = probe.check();
-    await clock.advance(waited - 1);
-    assertEquals(asked[0]?.signal.aborted, false);
-    await clock.advance(1);
-    assertEquals(asked[0]?.signal.aborted, true);
-    const error = `The health query was not answered within ${waited} ms`;
-    assertEquals(await check, { success: false, durationMs: waited, error });
-    assertEquals(clock.timers, 0);
+Deno.test("SupabaseConnectionPool.healthCheck() is healthy while every slot is leased and the queue is full", async () => {
+  await using made = rig({ maxConnections: 2, minConnections: 0, maxWaiters: 1, acquireTimeoutMs: 60_000 });
+  const { pool } = made;
+  const held = [await pool.lease(), await pool.lease()];
+  const waiting = pool.lease();
+  await assertRejects(() => pool.lease(), QueueFullError);
+  const before = pool.getStats();
+
+  const { healthy, details } = await pool.healthCheck();
+  assertEquals([healthy, details.testQuery.success], [true, true]);
+  const { totalConnections, activeConnections, idleConnections, waitingForConnection } = details.stats;
+  assertEquals([totalConnections, activeConnections, idleConnections, waitingForConnection], [2, 2, 0, 1]);
+  for (const stats of [details.stats, pool.getStats()]) {
+    assertEquals(stats, before);
   }
+
+  for (const lease of held) lease.release();
+  (await waiting).release();
 });
 
-Deno.test("a probe that was stopped gives its question up and asks no more", async () => {
-  const { clock, asked, probe } = probing();
-  const check = probe.check();
-  probe.stop(new Error("over"));
-  assertEquals((await check).error, "over");
-  assertEquals(asked[0]?.signal.aborted, true);
-  await settle();
-  assertEquals((await probe.check()).error, "over");
-  await clock.advance(2_000);
-  assertEquals((await probe.check()).success, false);
-  assertEquals([asked.length, clock.timers], [1, 0]);
+Deno.test("SupabaseConnectionPool.healthCheck() emits no event of the pool and runs while the queue is served", async () => {
+  await using made = rig();
+  const { pool } = made;
+  const events: string[] = [];
+  for (const name of ["created", "destroyed", "acquired", "released", "waited"] as const) {
+    pool.on(name, () => events.push(name));
+  }
+  await pool.healthCheck();
+  await delay(0);
+  assertEquals(events, []);
 });
 
-Deno.test("a probe that was stopped forgets a good answer", async () => {
-  const { asked, probe } = probing();
-  const check = probe.check();
-  asked[0]?.answer();
-  assert((await check).success);
-  probe.stop(new Error("over"));
-  assertEquals((await probe.check()).success, false);
+Deno.test("SupabaseConnectionPool.healthCheck() is unhealthy when the project fails or cannot be reached", async () => {
+  await using made = rig();
+  made.project.answer = () => Response.json({ message: "the database is down" }, { status: 503 });
+  const { healthy, details } = await made.pool.healthCheck();
+  assertEquals([healthy, details.testQuery.success], [false, false]);
+  assertEquals(details.testQuery.error, "the database is down");
+
+  await using gone = rig();
+  await gone.project[Symbol.asyncDispose]();
+  assertEquals((await gone.pool.healthCheck()).healthy, false);
 });
 
-Deno.test("a shutdown ends a health check that is under way, and none is made after it", async () => {
+Deno.test("SupabaseConnectionPool.healthCheck() ends a query that never settles, and frees the probe slot", async () => {
+  let hung = true;
+  const healthQuery = () => hung ? new Promise<never>(() => {}) : Promise.resolve({ error: null });
+  await using made = rig({ acquireTimeoutMs: 30, healthQuery });
+  const { error } = (await made.pool.healthCheck()).details.testQuery;
+  assertEquals(error, "The health check timed out after 30 ms");
+  hung = false;
+  await delay(1_000);
+  assertEquals((await made.pool.healthCheck()).details.testQuery.success, true);
+});
+
+Deno.test("SupabaseConnectionPool.shutdown() ends a health check, and later ones query nothing", async () => {
   await using made = rig();
   let gone = false;
   made.project.answer = (request) => {
@@ -75,19 +75,13 @@ Deno.test("a shutdown ends a health check that is under way, and none is made af
     return new Promise(() => {});
   };
   const check = made.pool.healthCheck();
-  while (made.project.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  while (made.project.requests.length === 0) await delay(1);
   await made.pool.shutdown(0);
   const { healthy, details } = await check;
   assertEquals([healthy, details.testQuery.success], [false, false]);
   assertStringIncludes(details.testQuery.error ?? "", "shut down");
-  for (let round = 0; round < 400 && !gone; round++) await new Promise((resolve) => setTimeout(resolve, 5));
+  for (let round = 0; round < 400 && !gone; round++) await delay(5);
   assertEquals(gone, true);
   assertEquals((await made.pool.healthCheck()).healthy, false);
   assertEquals(made.project.requests.length, 1);
-});
-
-Deno.test("a health check takes no longer than an acquire may, even if its query never settles", async () => {
-  await using made = rig({ acquireTimeoutMs: 30, healthQuery: () => new Promise(() => {}) });
-  const { error } = (await made.pool.healthCheck()).details.testQuery;
-  assertEquals(error, "The health query was not answered within 30 ms");
 });
