@@ -6,6 +6,7 @@
  * @module
  */
 import { renderArchitecture } from "./architecture.ts";
+import { renderFigures } from "./figures.ts";
 
 /** A generated document. */
 export interface GeneratedDocument {
@@ -18,6 +19,7 @@ export interface GeneratedDocument {
 /** The generated documents. */
 export const DOCUMENTS: readonly GeneratedDocument[] = [
   { path: "docs/architecture.svg", render: renderArchitecture },
+  ...["docs/performance.md", "docs/postgres.md"].map((path) => ({ path, render: () => renderFigures(path) })),
 ];
 
 const ROOT = new URL("../../", import.meta.url);
