@@ -22,13 +22,13 @@ export type Metric =
   /** 99th percentile of that time, in ms. */
   | "p99Ms";
 
-/** How much a run does. */
+/** The size of a run. */
 export interface Size {
   /** Requests of each candidate in the case `sockets`. */
   readonly requests: number;
   /** Concurrent callers in the case `limits`. */
   readonly callers: number;
-  /** How long each candidate of the case `limits` runs, in ms. */
+  /** Run time of each candidate of the case `limits`, in ms. */
   readonly forMs: number;
 }
 
