@@ -15,6 +15,18 @@ import type { SupabaseClient } from "@supabase/supabase-js";
 import type { PooledContext, SupabaseService as OurService } from "${new URL("shared/mod.ts", ROOT)}";
 import type { Database as OurDatabase } from "${new URL("functions/_app/database.ts", ROOT)}";
 declare global {
+  interface Note {
+    id: string;
+    text: string;
+  }
+  /** The database of the example application, with a table \`notes\`. */
+  type Database = {
+    public: Omit<OurDatabase["public"], "Tables"> & {
+      Tables: OurDatabase["public"]["Tables"] & {
+        notes: { Row: { id: string; text: string }; Insert: { text: string }; Update: { text?: string }; Relationships: [] };
+      };
+    };
+  };
   const ctx: PooledContext<OurDatabase>;
   const supabaseClient: SupabaseClient<OurDatabase>;
   const supabaseService: OurService;
@@ -32,7 +44,6 @@ const ENTRY_POINTS = ["shared/mod.ts", "shared/http/hono.ts", "shared/http/postg
 const EXAMPLE_APPLICATION: Readonly<Record<string, string>> = {
   CategoryService: "functions/_app/category_service.ts",
   PooledCategoryService: "functions/_app/pooled_category_service.ts",
-  "type Database": "functions/_app/database.ts",
   Hono: "hono",
 };
 
