@@ -72,14 +72,9 @@ export {
 } from "./resilience/mod.ts";
 
 // The environment of a function.
-export {
-  type Environment,
-  type HandlerSettings,
-  type Keys,
-  type PoolVariables,
-  readEnvironment,
-  type Variables,
-} from "./services/mod.ts";
+export { type Environment, type HandlerSettings, readEnvironment } from "./http/mod.ts";
+export { readSupabaseEnvironment, type SupabaseEnvironment } from "./supabase/mod.ts";
+export type { Variables } from "./environment/mod.ts";
 
 // Pools of Supabase clients.
 export {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { nearestName } from "../../shared/environment/nearest_name.ts";
+import { nearestName } from "../../shared/environment/mod.ts";
 import { StackFault } from "../fault.ts";
 
 /** What was asked for. */

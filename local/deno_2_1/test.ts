@@ -10,7 +10,7 @@
 import { certificateEnvironment, DENO_2_1, linkedImportMap } from "./deno.ts";
 
 /** What runs on the hosted runtime; the local stack and its tests do not. */
-const FOLDERS = ["pool", "resilience", "supabase", "services", "http", "functions", "isolation"];
+const FOLDERS = ["pool", "resilience", "environment", "supabase", "services", "http", "functions", "isolation"];
 
 const root = new URL("../../", import.meta.url);
 

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { nearestName } from "../../shared/environment/nearest_name.ts";
+import { nearestName } from "../../shared/environment/mod.ts";
 import { StackFault } from "../fault.ts";
 import { type FunctionConfig, functionTables, readFunctions } from "../functions/config.ts";
 import { unlistedFolders } from "../functions/unserved.ts";

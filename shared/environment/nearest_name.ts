@@ -1,10 +1,10 @@
 /**
- * What somebody who mistyped a name most likely meant.
+ * Suggestions for misspelled names.
  *
  * @module
  */
 
-/** How many single-character edits turn `a` into `b` (Levenshtein distance). */
+/** Returns the number of single-character edits that turn `a` into `b` (Levenshtein distance). */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
@@ -18,10 +18,14 @@ function editDistance(a: string, b: string): number {
   return row[b.length] ?? 0;
 }
 
-/** The one of `known` that is the fewest edits from `name`; `undefined` when each is more than `most` away. */
-export function nearestName(name: string, known: readonly string[], most = Infinity): string | undefined {
+/**
+ * Returns the known name with the fewest edits from `name`, or `undefined` when each needs more than `maxEdits`.
+ *
+ * @param maxEdits Default: `Infinity`.
+ */
+export function nearestName(name: string, known: readonly string[], maxEdits = Infinity): string | undefined {
   let best: string | undefined;
-  let least = most;
+  let least = maxEdits;
   for (const candidate of known) {
     const distance = editDistance(name, candidate);
     if (distance < least || (best === undefined && distance === least)) [best, least] = [candidate, distance];

@@ -17,6 +17,10 @@ export type { LogSink } from "./logging/log.ts";
 export type { LeaseDefaults, PooledContext, RequestClientPool } from "./request/pooled_context.ts";
 export { DeadlineExceededError } from "./request/deadline.ts";
 
+// The environment of a function.
+export { type Environment, readEnvironment } from "./handler/environment.ts";
+export type { HandlerSettings } from "./handler/handler_settings.ts";
+
 // Input.
 export { readJson, type ReadJsonOptions, readParam, readQuery } from "./routing/input.ts";
 

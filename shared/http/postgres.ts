@@ -6,9 +6,10 @@
  */
 import { messageOf } from "../pool/mod.ts";
 import type { PostgresConnectionManager, PostgresQueries } from "../postgres/mod.ts";
-import { type Environment, SupabaseService } from "../services/mod.ts";
+import { SupabaseService } from "../services/mod.ts";
 import type { PoolHealth } from "../supabase/mod.ts";
 import type { PooledContext } from "./request/pooled_context.ts";
+import type { Environment } from "./handler/environment.ts";
 import type { PoolSource, RequestPool } from "./handler/runtime.ts";
 
 async function checkHealth(manager: PostgresConnectionManager): Promise<PoolHealth> {

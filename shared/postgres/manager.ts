@@ -13,7 +13,8 @@ import { parsePostgresConfig, poolOptions, type PostgresConfig } from "./config/
 import { ConnectGate } from "./connection/connect_gate.ts";
 import { PostgresConnection } from "./connection/connection.ts";
 import { Deadlines } from "./query/deadlines.ts";
-import { readPostgresEnvironment, type Variables } from "./config/environment.ts";
+import type { Variables } from "../environment/mod.ts";
+import { readPostgresEnvironment } from "./config/environment.ts";
 import { type ManagerEvents, ManagerHub, type PostgresHealth } from "./events.ts";
 import { Executor, type PostgresQueries, type TransactionWork } from "./query/executor.ts";
 import type { ListedStatement, QueryOptions, TransactionOptions, WorkOptions } from "./query/query_options.ts";

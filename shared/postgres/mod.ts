@@ -20,12 +20,8 @@ export {
   type PostgresPresetName,
   type TlsOptions,
 } from "./config/config.ts";
-export {
-  type PostgresEnvironment,
-  type PriorityOverrides,
-  readPostgresEnvironment,
-  type Variables,
-} from "./config/environment.ts";
+export { type PostgresEnvironment, type PriorityOverrides, readPostgresEnvironment } from "./config/environment.ts";
+export type { Variables } from "../environment/mod.ts";
 
 // Queries.
 export type { ExecuteOptions } from "./query/attempts.ts";

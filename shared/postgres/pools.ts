@@ -6,7 +6,8 @@
  */
 import { ConfigError, type ConfigIssue, type PoolRuntime } from "../pool/mod.ts";
 import { parsePostgresConfig, type PostgresConfig } from "./config/config.ts";
-import { type PriorityOverrides, readPostgresEnvironment, type Variables } from "./config/environment.ts";
+import type { Variables } from "../environment/mod.ts";
+import { type PriorityOverrides, readPostgresEnvironment } from "./config/environment.ts";
 import { PostgresConnectionManager, type PostgresStats } from "./manager.ts";
 
 /** Whom an operation is for: users, background work, or administration. */

@@ -19,16 +19,3 @@ export {
   toServiceError,
 } from "./service_error.ts";
 export { statusOfCode } from "./service_status.ts";
-
-// The environment of a function.
-export {
-  DEFAULT_HANDLER_SETTINGS,
-  type Environment,
-  type HandlerSettings,
-  type Keys,
-  MIN_JWT_SECRET_BYTES,
-  parseHandlerSettings,
-  type PoolVariables,
-  readEnvironment,
-  type Variables,
-} from "./environment.ts";

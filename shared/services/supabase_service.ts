@@ -4,8 +4,13 @@
  * @module
  */
 import { ConfigError, type PoolStats } from "../pool/mod.ts";
-import { type PoolHealth, SupabaseConnectionPool, type SupabasePoolConfig } from "../supabase/mod.ts";
-import { readEnvironment, type Variables } from "./environment.ts";
+import type { Variables } from "../environment/mod.ts";
+import {
+  type PoolHealth,
+  readSupabaseEnvironment,
+  SupabaseConnectionPool,
+  type SupabasePoolConfig,
+} from "../supabase/mod.ts";
 
 /** What a {@linkcode SupabaseService} is made of; a checked environment is one. */
 export interface SupabaseServiceOptions {
@@ -44,14 +49,14 @@ export class SupabaseService<Database = any> {
 
   /**
    * The façade for the project that the environment names; see
-   * {@linkcode readEnvironment}.
+   * {@linkcode readSupabaseEnvironment}.
    *
    * @param variables Default: the variables of this process.
    * @throws {ConfigError} listing every bad variable.
    */
   // deno-lint-ignore no-explicit-any -- untyped rows, as SupabaseClient defaults to
   static fromEnv<Database = any>(variables?: Variables): SupabaseService<Database> {
-    return new SupabaseService<Database>(readEnvironment(variables));
+    return new SupabaseService<Database>(readSupabaseEnvironment(variables));
   }
 
   /** The pool for callers: anonymous until a user's token is bound to a lease. */

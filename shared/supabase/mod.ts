@@ -20,6 +20,9 @@ export {
   supabasePoolConfigShape,
 } from "./config.ts";
 
+// The environment of a project's pools.
+export { readProjectVariables, readSupabaseEnvironment, type SupabaseEnvironment } from "./environment.ts";
+
 // Leases and the views they hand out.
 export type { ClientLease, ClientLeaseOptions, ClientPool, DeferredLease } from "./scope/client_lease.ts";
 export type { ClientSession, SessionOptions } from "./scope/session.ts";

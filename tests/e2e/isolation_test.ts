@@ -8,7 +8,8 @@
  */
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import postgres from "postgres";
-import { readEnvironment, SupabaseService } from "../../shared/services/mod.ts";
+import { SupabaseService } from "../../shared/services/mod.ts";
+import { readEnvironment } from "../../shared/http/mod.ts";
 import type { Database } from "../isolation/habits.ts";
 import { Random, seedOfRun } from "../isolation/random.ts";
 import { type PooledHandler, withPooledSupabase } from "../support/http.ts";

@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import type { SupabaseEnv } from "@supabase/server";
 import { type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";
-import type { Variables } from "../../shared/services/mod.ts";
+import type { Variables } from "../../shared/environment/mod.ts";
 import { FakePools, URL_OF_PROJECT } from "./fake_pools.ts";
 import { createProjectKey } from "./tokens.ts";
 

@@ -12,7 +12,7 @@ import {
   type PoolHealth,
   type SessionOptions,
 } from "../../shared/supabase/mod.ts";
-import type { Variables } from "../../shared/services/mod.ts";
+import type { Variables } from "../../shared/environment/mod.ts";
 
 export const URL_OF_PROJECT = "https://project.supabase.co";
 export const JWT_SECRET = "a-shared-secret-of-more-than-32-bytes";

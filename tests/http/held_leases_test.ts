@@ -3,7 +3,8 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { delay } from "@std/async";
 import { type PooledContext, type PooledHandler, withPooledSupabase } from "../support/http.ts";
 import { DoubleReleaseError, LeaseReleasedError } from "../../shared/pool/mod.ts";
-import { readEnvironment, SupabaseService } from "../../shared/services/mod.ts";
+import { SupabaseService } from "../../shared/services/mod.ts";
+import { readEnvironment } from "../../shared/http/mod.ts";
 import type { ClientLease } from "../../shared/supabase/mod.ts";
 import { startFakeProject } from "../support/fake_project.ts";
 

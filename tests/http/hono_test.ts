@@ -11,7 +11,8 @@ import { onPooledError, type PooledEnv, type PooledMiddlewareOptions, pooledSupa
 import { type PooledHandler, RequestError, withPooledSupabase } from "../support/http.ts";
 import { AcquireTimeoutError } from "../../shared/pool/mod.ts";
 import { IdentityError } from "../../shared/supabase/mod.ts";
-import { PooledBaseService, readEnvironment, SupabaseService } from "../../shared/services/mod.ts";
+import { PooledBaseService, SupabaseService } from "../../shared/services/mod.ts";
+import { readEnvironment } from "../../shared/http/mod.ts";
 import { denoArgs } from "../support/deno_process.ts";
 import { startFakeProject } from "../support/fake_project.ts";
 import { FakePools, JWT_SECRET, VARIABLES } from "./fake_pools.ts";

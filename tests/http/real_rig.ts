@@ -4,7 +4,9 @@
  * @module
  */
 import { type PooledHandler, type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";
-import { readEnvironment, SupabaseService, type Variables } from "../../shared/services/mod.ts";
+import { SupabaseService } from "../../shared/services/mod.ts";
+import { readEnvironment } from "../../shared/http/mod.ts";
+import type { Variables } from "../../shared/environment/mod.ts";
 import { type FakeProject, startFakeProject } from "../support/fake_project.ts";
 import { JWT_SECRET } from "./fake_pools.ts";
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Variables } from "../../shared/services/mod.ts";
+import type { Variables } from "../../shared/environment/mod.ts";
 import { JWT_SECRET } from "../http/fake_pools.ts";
 import { createProjectKey, sharedSecretToken } from "../http/tokens.ts";
 import type { SecretWatch } from "../support/secret_watch.ts";

@@ -5,7 +5,8 @@
  */
 import { assertEquals } from "@std/assert";
 import { withPooledSupabase } from "../../shared/http/mod.ts";
-import { readEnvironment, SupabaseService } from "../../shared/services/mod.ts";
+import { SupabaseService } from "../../shared/services/mod.ts";
+import { readEnvironment } from "../../shared/http/mod.ts";
 import { SecretWatch } from "../support/secret_watch.ts";
 import { createCallers, SECRET } from "./callers.ts";
 import { Crowd, type Outcome, type Serve } from "./crowd.ts";

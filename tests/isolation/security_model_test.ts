@@ -6,7 +6,9 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { IdentityError } from "../../shared/supabase/mod.ts";
-import { readEnvironment, SupabaseService, type Variables } from "../../shared/services/mod.ts";
+import { SupabaseService } from "../../shared/services/mod.ts";
+import { readEnvironment } from "../../shared/http/mod.ts";
+import type { Variables } from "../../shared/environment/mod.ts";
 import {
   type PooledContext,
   type PooledHandler,

@@ -7,7 +7,7 @@
  * @module
  */
 import * as http from "../../shared/http/mod.ts";
-import type { Variables } from "../../shared/services/mod.ts";
+import type { Variables } from "../../shared/environment/mod.ts";
 import { SecretWatch } from "./secret_watch.ts";
 
 export * from "../../shared/http/mod.ts";

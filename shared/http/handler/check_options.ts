@@ -4,9 +4,10 @@
  * @module
  */
 import { ConfigError, type ConfigIssue, type Lane } from "../../pool/mod.ts";
-import { DEFAULT_HANDLER_SETTINGS, MIN_JWT_SECRET_BYTES, parseHandlerSettings } from "../../services/mod.ts";
 import { parseSupabasePoolConfig, type SupabasePoolConfig } from "../../supabase/mod.ts";
 import { asPoolConfig } from "./client_options.ts";
+import { MIN_JWT_SECRET_BYTES } from "./environment.ts";
+import { DEFAULT_HANDLER_SETTINGS, parseHandlerSettings } from "./handler_settings.ts";
 import { type CorsOption, headersOf } from "../responses/cors.ts";
 import type { PooledSupabaseOptions } from "./handler_options.ts";
 import type { LeaseDefaults } from "../request/pooled_context.ts";

@@ -5,7 +5,7 @@
  */
 import type { AuthModeWithKey, CredentialedAuthMode, ErrorResponseConfig } from "@supabase/server";
 import { type Clock, Timeouts } from "../../resilience/mod.ts";
-import { parseHandlerSettings } from "../../services/mod.ts";
+import { parseHandlerSettings } from "./handler_settings.ts";
 import type { Authenticate } from "../auth/authenticate.ts";
 import type { CorsOption } from "../responses/cors.ts";
 import { createLazyAuthenticate } from "../auth/lazy_authenticate.ts";

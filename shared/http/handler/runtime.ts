@@ -6,7 +6,9 @@
  * @module
  */
 import type { SupabaseEnv } from "@supabase/server";
-import { type Environment, readEnvironment, SupabaseService, type Variables } from "../../services/mod.ts";
+import type { Variables } from "../../environment/mod.ts";
+import { SupabaseService } from "../../services/mod.ts";
+import { type Environment, readEnvironment } from "./environment.ts";
 import { asPoolConfig, type ClientOptions } from "./client_options.ts";
 import { type IsolateLife, lifeOfIsolate } from "./isolate_life.ts";
 import type { SupabaseConnectionPool, SupabasePoolConfig } from "../../supabase/mod.ts";

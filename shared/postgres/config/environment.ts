@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { type ValueSchema, VariableReader, type Variables } from "../../environment/mod.ts";
 import { ConfigError, type ConfigIssue } from "../../pool/mod.ts";
 import { readUrl } from "./config_url.ts";
 import {
@@ -14,9 +15,6 @@ import {
   type PostgresPresetName,
   type TlsOptions,
 } from "./config.ts";
-
-/** Environment variables by name. An empty value counts as not set. */
-export type Variables = Readonly<Record<string, string | undefined>>;
 
 /** What sets the pool of one priority apart. */
 export type PriorityOverrides = Readonly<Partial<PostgresConfig>>;
@@ -82,79 +80,43 @@ const PRIORITIES_OF_PRESET: Readonly<Partial<Record<PostgresPresetName, readonly
 
 const TLS_TEXTS = { SSL_CA: "ca", SSL_KEY: "key", SSL_CERT: "cert" } as const;
 
-const SWITCH: ReadonlyMap<string, boolean> = new Map([
-  ["true", true],
-  ["on", true],
-  ["1", true],
-  ["false", false],
-  ["off", false],
-  ["0", false],
-]);
-
 const SECRET: ReadonlySet<Option> = new Set<Option>(["password"]);
 
-/** What a variable held, for a message: cut short, and not at all where it is or looks like a secret. */
-function shown(raw: string, option?: Option): string {
-  if ((option && SECRET.has(option)) || raw.includes("://") || raw.includes("@")) return "is set";
-  return raw.length > 40 ? `is a text of ${raw.length} characters` : `is ${JSON.stringify(raw)}`;
+/** Returns the variables that set something: `DB_*` wins over `POSTGRES_*`. */
+function namesOf(end: string): readonly string[] {
+  const names = [`DB_${end}`, `POSTGRES_${end}`];
+  // The name that the container image of Postgres uses.
+  return end === "NAME" ? [...names, "POSTGRES_DB"] : names;
 }
 
 /** One reading of the environment. */
 class EnvironmentReader {
-  readonly issues: ConfigIssue[] = [];
-  readonly #variables: Variables;
+  readonly #reader: VariableReader;
   readonly #readFile: (path: string) => string;
 
-  constructor(variables: Variables, readFile: (path: string) => string) {
-    this.#variables = variables;
+  constructor(variables: Variables | undefined, readFile: (path: string) => string) {
+    this.#reader = new VariableReader(variables);
     this.#readFile = readFile;
   }
 
-  /** The variable that sets something, and its value: `DB_*` wins over `POSTGRES_*`. */
-  find(end: string): { readonly name: string; readonly raw: string } | undefined {
-    const names = [`DB_${end}`, `POSTGRES_${end}`];
-    // The name that Postgres's own container image uses.
-    if (end === "NAME") names.push("POSTGRES_DB");
-    for (const name of names) {
-      const raw = end.endsWith("PASSWORD") ? this.#variables[name] : this.#variables[name]?.trim();
-      if (raw !== undefined && raw !== "") return { name, raw };
-    }
-    return undefined;
+  /** The issues so far. */
+  get issues(): ConfigIssue[] {
+    return this.#reader.issues;
   }
 
-  /** The value of the option that a variable sets, if it is set and may be so. */
-  option(end: string, option: Option): unknown {
-    const found = this.find(end);
-    if (!found) return undefined;
-    const { name, raw } = found;
-    const result = postgresConfigShape[option]().safeParse(coerce(option, raw));
-    if (result.success) return result.data;
-    const allowed = result.error.issues[0]?.message ?? "not allowed";
-    this.issues.push({ path: name, message: `${shown(raw, option)}, ${allowed}` });
-    return undefined;
-  }
-
-  /** What a table of variables sets. */
+  /** Returns the options that a table of variables sets. */
   options(table: Readonly<Record<string, Option>>): Record<string, unknown> {
-    const entries = Object.entries(table).map(([end, option]) => [option, this.option(end, option)] as const);
+    const entries = Object.entries(table).map(([end, option]) => {
+      const schema: ValueSchema<unknown> = postgresConfigShape[option]();
+      return [option, this.#reader.value(namesOf(end), schema, { secret: SECRET.has(option) })] as const;
+    });
     return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
   }
 
-  /** A switch, if it is set. */
-  flag(end: string): boolean | undefined {
-    const found = this.find(end);
-    if (!found) return undefined;
-    const value = SWITCH.get(found.raw.toLowerCase());
-    if (value === undefined) {
-      this.issues.push({ path: found.name, message: `${shown(found.raw)}, must be true or false` });
-    }
-    return value;
-  }
-
-  /** `DB_SSL` and what begins with it; `undefined` where none is set. A certificate alone means that TLS is wanted. */
+  /** Returns what `DB_SSL` and `DB_SSL_*` set, or `undefined`. A certificate alone turns TLS on. */
   tls(): boolean | TlsOptions | undefined {
-    const wanted = this.flag("SSL");
-    const rejectUnauthorized = this.flag("SSL_REJECT_UNAUTHORIZED");
+    const wanted = this.#reader.switch(namesOf("SSL"));
+    const rejectUnauthorized = this.#reader.switch(namesOf("SSL_REJECT_UNAUTHORIZED"));
     const texts = Object.entries(TLS_TEXTS).flatMap(([end, option]) => {
       const pem = this.#pem(end);
       return pem === undefined ? [] : [[option, pem] as const];
@@ -166,41 +128,34 @@ class EnvironmentReader {
     return { ...Object.fromEntries(texts), ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }) };
   }
 
-  /** The PEM that a variable holds, or that the file it names holds. */
+  /** Returns the PEM that a variable contains, or that is in the file it names. */
   #pem(end: string): string | undefined {
-    const found = this.find(end);
+    const found = this.#reader.find(namesOf(end));
     if (!found) return undefined;
     const { name, raw } = found;
     try {
       const pem = raw.startsWith("-----BEGIN ") ? raw.replaceAll("\\n", "\n") : this.#readFile(raw);
       if (pem.includes("-----BEGIN ")) return pem;
-      this.issues.push({ path: name, message: "names a file that holds no PEM" });
+      this.issues.push({ path: name, message: "must name a file that contains PEM" });
     } catch {
-      this.issues.push({ path: name, message: "must be PEM, or the path of a file that holds it and can be read" });
+      this.issues.push({ path: name, message: "must be PEM, or the path of a readable file that contains PEM" });
     }
     return undefined;
   }
 
-  /** The URL, if there is one. */
+  /** Returns what `SUPABASE_DB_URL` sets. */
   url(): Partial<PostgresConfig> {
     const name = "SUPABASE_DB_URL";
-    const raw = this.#variables[name]?.trim();
-    return raw ? readUrl(raw, name, this.issues, this.#readFile) : {};
+    const raw = this.#reader.text(name);
+    return raw === undefined ? {} : readUrl(raw, name, this.issues, this.#readFile);
   }
 
-  /** The preset, if one is named. */
+  /** Returns the preset that `DB_PRESET` names. */
   preset(): PostgresPresetName | undefined {
-    const found = this.find("PRESET");
-    if (!found) return undefined;
-    const names = Object.keys(POSTGRES_PRESETS) as PostgresPresetName[];
-    const preset = names.find((name) => name === found.raw.toLowerCase());
-    if (!preset) {
-      this.issues.push({ path: found.name, message: `${shown(found.raw)}, must be one of ${names.join(", ")}` });
-    }
-    return preset;
+    return this.#reader.choice(namesOf("PRESET"), Object.keys(POSTGRES_PRESETS) as PostgresPresetName[]);
   }
 
-  /** Options that are fine alone may not go together. */
+  /** Checks the options together: values that are valid alone may contradict each other. */
   checkTogether(config: Partial<PostgresConfig>): void {
     if (this.issues.length > 0) return;
     try {
@@ -210,18 +165,10 @@ class EnvironmentReader {
       const nameOf = (path: string) => Object.entries(OPTIONS).find(([, option]) => option === path)?.[0];
       for (const { path, message } of error.issues) {
         const end = nameOf(path);
-        this.issues.push({ path: end ? this.find(end)?.name ?? `DB_${end}` : path, message });
+        this.issues.push({ path: end ? this.#reader.find(namesOf(end))?.name ?? `DB_${end}` : path, message });
       }
     }
   }
-}
-
-/** The text as the type the option has; left as it is where it does not read as one. */
-function coerce(option: Option, raw: string): unknown {
-  if (option === "keepAlive") return SWITCH.get(raw.toLowerCase()) ?? raw;
-  if (option === "poolMode") return raw.toLowerCase();
-  const numeric = postgresConfigShape[option]().safeParse(1).success;
-  return numeric && /^(-?\d+(\.\d+)?|Infinity)$/.test(raw) ? Number(raw) : raw;
 }
 
 /**
@@ -230,10 +177,10 @@ function coerce(option: Option, raw: string): unknown {
  * URL, the URL over the preset. Certificates and keys may be PEM or paths.
  *
  * @param variables Default: the variables of this process.
- * @throws {ConfigError} listing every bad variable, what it held (of a secret nothing) and what it may hold.
+ * @throws {ConfigError} listing every bad variable, its value (hidden where it may be secret) and the valid values.
  */
 export function readPostgresEnvironment(
-  variables: Variables = Deno.env.toObject(),
+  variables?: Variables,
   readFile: (path: string) => string = Deno.readTextFileSync,
 ): PostgresEnvironment {
   const reader = new EnvironmentReader(variables, readFile);

@@ -1,7 +1,9 @@
 import { assert, assertEquals, assertFalse, assertStringIncludes, assertThrows } from "@std/assert";
 import { resolveEnv } from "@supabase/server/core";
 import { ConfigError } from "../../shared/pool/mod.ts";
-import { poolVariables, readEnvironment, type Variables } from "../../shared/services/environment.ts";
+import type { Variables } from "../../shared/environment/mod.ts";
+import { readEnvironment } from "../../shared/http/mod.ts";
+import { poolVariables } from "../../shared/supabase/pool_variables.ts";
 
 const GOOD: Variables = {
   SUPABASE_URL: "https://project.supabase.co",
@@ -128,7 +130,7 @@ Deno.test("one error lists every bad variable", () => {
   );
   assertEquals(issues["POOL_MAX_CONNECTIONS"], 'is "ten", must be a whole number from 1 to 10000');
   assertStringIncludes(issues["POOL_PRESET"] ?? "", "development, production, high-load");
-  assertStringIncludes(issues["POOL_MAX_CONECTIONS"] ?? "", "did you mean POOL_MAX_CONNECTIONS?");
+  assertStringIncludes(issues["POOL_MAX_CONECTIONS"] ?? "", "Did you mean POOL_MAX_CONNECTIONS?");
 });
 
 Deno.test("each bad value is found", async (t) => {
@@ -169,7 +171,7 @@ Deno.test("a secret key in a publishable place is refused, legacy keys included"
     SUPABASE_SERVICE_ROLE_KEY: legacyKey("anon"),
   });
   assertStringIncludes(issues["SUPABASE_ANON_KEY"] ?? "", "bypass row-level security");
-  assertStringIncludes(issues["SUPABASE_SERVICE_ROLE_KEY"] ?? "", "holds no secret key");
+  assertStringIncludes(issues["SUPABASE_SERVICE_ROLE_KEY"] ?? "", "is not a secret key");
 });
 
 Deno.test("no message holds a key, a secret or a password", () => {
@@ -201,7 +203,7 @@ Deno.test("every option that fits in a variable has one", () => {
     const name of ["MAX_CONNECTIONS", "MIN_CONNECTIONS", "IDLE_TIMEOUT_MS", "ACQUIRE_TIMEOUT_MS", "MAX_RETRIES"]
       .concat(["RETRY_DELAY_MS", "MAX_WAITERS", "MAX_LIFETIME_MS", "MAX_USES", "VALIDATE_AFTER_IDLE_MS", "SCHEMA"])
       .concat(["LEAK_THRESHOLD_MS", "REQUEST_TIMEOUT_MS", "SHUTDOWN_TIMEOUT_MS", "CREATE_TIMEOUT_MS"])
-      .concat(["DESTROY_TIMEOUT_MS", "CALLS_PER_LEASE", "PRESET", "HEADERS"])
+      .concat(["DESTROY_TIMEOUT_MS", "CALLS_PER_LEASE", "PRESET", "HEADERS", "DEADLINE_MS", "REMEMBER_TOKENS_MS"])
   ) assert(poolVariables().includes(`POOL_${name}`), name);
 });
 
