@@ -91,7 +91,7 @@ async function socketsOf(
   let sockets = 0;
   await run(callers, () => sent++ < requests, async () => {
     await send();
-    if (sent % 100 === 0) sockets = Math.max(sockets, countSockets(Number(new URL(url).port)));
+    if (sent % Math.ceil(requests / 20) === 0) sockets = Math.max(sockets, countSockets(Number(new URL(url).port)));
   });
   await close?.();
   return { sockets };
