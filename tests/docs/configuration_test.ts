@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { PRESETS } from "../../shared/mod.ts";
 import { DEFAULT_POSTGRES_CONFIG, POSTGRES_PRESETS } from "../../shared/postgres/config/config.ts";
-import { poolVariables } from "../../shared/services/environment_pool.ts";
+import { poolVariables } from "../../shared/supabase/pool_variables.ts";
 import { DEFAULT_SUPABASE_POOL_CONFIG } from "../../shared/supabase/config.ts";
 import { ROOT } from "./documents.ts";
 
