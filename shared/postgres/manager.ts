@@ -3,79 +3,99 @@
  *
  * @module
  */
-import { PoolClosedError, type PoolLimits, type PoolRuntime, type PoolStats, ResourcePool } from "../pool/mod.ts";
-import { classifyFailure, type Clock, systemClock } from "../resilience/mod.ts";
-import { type ExecuteOptions, retryTransient } from "./query/attempts.ts";
-import { ActingCaller, type Caller } from "./caller/caller.ts";
-import { requestCancel } from "./connection/cancel.ts";
-import { configOfUrl } from "./config/config_url.ts";
-import { parsePostgresConfig, poolOptions, type PostgresConfig } from "./config/config.ts";
-import { ConnectGate } from "./connection/connect_gate.ts";
-import { PostgresConnection } from "./connection/connection.ts";
-import { Deadlines } from "./query/deadlines.ts";
 import type { Variables } from "../environment/mod.ts";
+import { type ErrorSource, PoolClosedError, type PoolLimits, type PoolRuntime, ResourcePool } from "../pool/mod.ts";
+import { classifyFailure, type Clock, EventHub, systemClock } from "../resilience/mod.ts";
+import { type Caller, VerifiedCaller } from "./caller/caller.ts";
+import { parsePostgresConfig, poolOptions, type PostgresConfig } from "./config/config.ts";
+import { configOfUrl } from "./config/config_url.ts";
 import { readPostgresEnvironment } from "./config/environment.ts";
-import { type ManagerEvents, ManagerHub, type PostgresHealth } from "./events.ts";
-import { Executor, type PostgresQueries, type TransactionWork } from "./query/executor.ts";
-import type { ListedStatement, QueryOptions, TransactionOptions, WorkOptions } from "./query/query_options.ts";
+import { type BackendConnection, connectionOf } from "./connection/backend_connection.ts";
+import { requestCancel } from "./connection/cancel.ts";
+import type { PostgresConnection } from "./connection/connection.ts";
+import { ConnectionFactory, driverOptions } from "./connection/connection_factory.ts";
+import { ConnectThrottle } from "./connection/connect_throttle.ts";
 import { HealthMonitor } from "./connection/health_monitor.ts";
 import { PoolerDetector } from "./connection/pooler.ts";
-import type { QueryResult, Row } from "./wire/query_result.ts";
-import { driverOptions, SessionFactory } from "./connection/session_factory.ts";
-import type { Session } from "./connection/session.ts";
-import { leaseSession } from "./connection/session_lease.ts";
-import { Sharing } from "./query/sharing.ts";
-import type { RunnerSettings } from "./query/statement_runner.ts";
+import type { PostgresHealth, PostgresPool, PostgresStats, TransactionWork } from "./postgres_pool.ts";
+import { type ExecuteOptions, retryTransient } from "./query/attempts.ts";
+import { Deadlines } from "./query/deadlines.ts";
+import { Executor, type ExecutorParts } from "./query/executor.ts";
+import type { ListedStatement, QueryOptions, TransactionOptions, WorkOptions } from "./query/query_options.ts";
+import { PipelineSharing } from "./query/shared_query.ts";
 import type { BeginOptions } from "./transaction/transaction_options.ts";
-import { TransactionFigures, type TransactionStats } from "./transaction/transaction_figures.ts";
+import { TransactionCounters } from "./transaction/transaction_scope.ts";
+import type { QueryResult, Row } from "./wire/query_result.ts";
 
-/** How long a health check waits for an answer, in ms. */
+/** How long a health check waits for its response, in ms. */
 const HEALTH_TIMEOUT_MS = 5_000;
 
-/** How a manager stands. */
-export interface PostgresStats extends PoolStats {
-  /** How its transactions ended, and how long they took. */
-  readonly transactions: TransactionStats;
-  /** What stands between it and Postgres; `undefined` until that was found out. */
-  readonly poolMode: "session" | "transaction" | undefined;
+function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
+
+/** The events of a manager, by name. */
+export interface ManagerEvents {
+  /** A health check has ended, whatever its result. */
+  healthCheck: PostgresHealth;
+  /** A health check has failed. */
+  healthCheckFailed: Error;
+  /** An error that no caller receives, or not in full: a connection broke, could not be created, or was closed. */
+  error: {
+    readonly error: Error;
+    /** Where it comes from. */
+    readonly source: ErrorSource;
+    /** The connection it concerns; `undefined` when it concerns none that was open. */
+    readonly connectionId?: number | undefined;
+  };
+  /** The database answers again. */
+  recovered: {
+    /** How long it did not answer, in ms. */
+    readonly downMs: number;
+  };
 }
 
 /**
- * Connections to one Postgres, as one role.
+ * A pool of connections to one Postgres, with one login role.
  *
+ * `query`, `transaction` and `lease` run with the rights of the login role; those of {@linkcode as} run as a caller.
+ *
+ * @example A statement, a transaction, and the end
  * ```ts
- * const manager = new PostgresConnectionManager({ host, database, user, password });
- * const { rows } = await manager.query("SELECT name FROM budgets WHERE id = $1", [id]);
+ * import { PostgresConnectionManager } from "./shared/postgres/mod.ts";
+ *
+ * const manager = PostgresConnectionManager.fromEnv();
+ * const { rows } = await manager.query("SELECT name FROM budgets WHERE id = $1", ["b1"]);
+ * console.log(rows);
  * await manager.transaction(async (tx) => {
- *   await tx.query("UPDATE …");
- *   await tx.query("INSERT …");
+ *   await tx.query("UPDATE budgets SET name = $2 WHERE id = $1", ["b1", "Home"]);
+ *   await tx.query("INSERT INTO changes (budget_id) VALUES ($1)", ["b1"]);
  * }, { isolationLevel: "serializable", retries: 5 });
  * await manager.shutdown();
  * ```
- *
- * `query` and `transaction` act with the rights of the login role; {@linkcode as} acts for a caller.
  */
-export class PostgresConnectionManager implements PostgresQueries, AsyncDisposable {
-  /** The options in force; the password is not among them. */
+export class PostgresConnectionManager implements PostgresPool, AsyncDisposable {
+  /** The options in effect, without `password` and `ssl`. */
   readonly config: Readonly<Omit<PostgresConfig, "password" | "ssl">>;
 
-  readonly #pool: ResourcePool<Session>;
-  readonly #hub = new ManagerHub();
+  readonly #pool: ResourcePool<BackendConnection>;
+  readonly #hub = new EventHub<ManagerEvents>({
+    listenerError: (error) => ({ error: toError(error), source: "listener" }),
+  });
   readonly #health: HealthMonitor;
   readonly #deadlines: Deadlines;
   readonly #pooler: PoolerDetector;
   readonly #clock: Clock;
-  readonly #runner: RunnerSettings;
+  readonly #parts: ExecutorParts;
   readonly #executor: Executor;
-  readonly #figures = new TransactionFigures();
-  readonly #makeExecutor: (caller?: ActingCaller, work?: WorkOptions) => Executor;
+  readonly #transactions = new TransactionCounters();
 
   /**
-   * Begins to make `minConnections` connections.
+   * Creates a manager, which begins to create `minConnections` connections.
    *
    * @param config Options, or a URL such as `postgresql://user:password@host:5432/database?sslmode=require`.
-   * @param runtime What it runs on; for tests.
-   * @throws {ConfigError} listing every bad option. No secret is shown.
+   * @param runtime Clock and random numbers; for tests.
+   * @throws {ConfigError} listing every bad option, without secrets.
    */
   constructor(config: Partial<PostgresConfig> | string = {}, runtime: PoolRuntime = {}) {
     const options = parsePostgresConfig(typeof config === "string" ? configOfUrl(config) : config);
@@ -85,37 +105,42 @@ export class PostgresConnectionManager implements PostgresQueries, AsyncDisposab
     this.#pooler = new PoolerDetector(options);
     this.#deadlines = new Deadlines(this.#clock);
     const driver = driverOptions(options);
-    this.#runner = {
-      clock: this.#clock,
-      deadlines: this.#deadlines,
-      cancelTimeoutMs: options.cancelTimeoutMs,
-      requestCancel: (backend) => requestCancel(driver, backend),
+    const throttle = new ConnectThrottle(this.#clock, runtime.random);
+    const factory = new ConnectionFactory(options, throttle, this.#pooler, this.#clock);
+    this.#pool = new ResourcePool(factory, poolOptions(options), runtime);
+    this.#parts = {
+      pool: this.#pool,
+      sharing: new PipelineSharing(this.#pool),
+      runner: {
+        clock: this.#clock,
+        deadlines: this.#deadlines,
+        cancelTimeoutMs: options.cancelTimeoutMs,
+        requestCancel: (key) => requestCancel(driver, key),
+      },
+      host: {
+        config: this.config,
+        getStats: () => this.getStats(),
+        healthCheck: () => this.healthCheck(),
+        onTransactionEnd: (outcome, durationMs) => this.#transactions.add(outcome, durationMs),
+        onError: (error, connectionId) => this.#hub.emit("error", { error, source: "reset", connectionId }),
+        epochNow: Date.now,
+      },
     };
-    const gate = new ConnectGate(this.#clock, runtime.random);
-    this.#pool = new ResourcePool(
-      new SessionFactory(options, gate, this.#pooler, this.#clock),
-      poolOptions(options),
-      runtime,
+    this.#executor = new Executor(this.#parts);
+    this.#health = new HealthMonitor(
+      () => this.#ask(),
+      () => this.#pool.getStats(),
+      this.#hub,
+      this.#clock,
+      options.healthCheckIntervalMs,
     );
-    const owner = {
-      ended: this.#figures.add.bind(this.#figures),
-      report: (error: Error) => this.#hub.emit("error", error),
-      nowEpochMs: Date.now,
-    };
-    const { queryTimeoutMs, trustedLogin } = options;
-    const sharing = new Sharing(this.#pool);
-    const parts = { pool: this.#pool, sharing, runner: this.#runner, queryTimeoutMs, trustedLogin, owner };
-    this.#makeExecutor = (caller, work) => new Executor(parts, caller, work);
-    this.#executor = this.#makeExecutor();
-    const subject = { ask: () => this.#ask(), getStats: () => this.#pool.getStats() };
-    this.#health = new HealthMonitor(subject, this.#hub, this.#clock, options.healthCheckIntervalMs);
-    this.#watch();
+    this.#forwardErrors();
   }
 
   /**
-   * A manager as the environment describes it: `SUPABASE_DB_URL`, `DB_*`, `POSTGRES_*`.
+   * Creates a manager from the environment: `SUPABASE_DB_URL`, `DB_*`, `POSTGRES_*`.
    *
-   * @param variables Default: the variables of this process.
+   * @param variables Environment variables by name. Default: those of this process.
    * @throws {ConfigError} listing every bad variable.
    */
   static fromEnv(variables?: Variables, runtime?: PoolRuntime): PostgresConnectionManager {
@@ -125,12 +150,21 @@ export class PostgresConnectionManager implements PostgresQueries, AsyncDisposab
   /**
    * Runs one statement, in a transaction of its own.
    *
-   * @param values What `$1`, `$2`, … stand for. Values never belong into the text.
+   * @param values The values of `$1`, `$2`, …. Never put values into the text.
    * @throws {PostgresError} what the server reported.
-   * @throws {QueryTimeoutError} when it took too long; it was cancelled.
-   * @throws {ConnectionLostError} when the connection broke: whether it took effect is unknown.
-   * @throws {AcquireTimeoutError} when no connection came free in time.
-   * @throws {PoolClosedError} once `shutdown` was called.
+   * @throws {QueryTimeoutError} when it took longer than `timeoutMs`; it was canceled.
+   * @throws {ConnectionLostError} when the connection broke, so that the effect of the statement is unknown.
+   * @throws {AcquireTimeoutError} when no connection became available in time.
+   * @throws {PoolClosedError} after `shutdown` was called.
+   *
+   * @example Typed rows
+   * ```ts
+   * import { PostgresConnectionManager } from "./shared/postgres/mod.ts";
+   *
+   * const manager = PostgresConnectionManager.fromEnv();
+   * const { rows } = await manager.query<{ name: string }>("SELECT name FROM budgets WHERE id = $1", ["b1"]);
+   * console.log(rows[0]?.name);
+   * ```
    */
   query<R extends object = Row>(
     text: string,
@@ -143,13 +177,28 @@ export class PostgresConnectionManager implements PostgresQueries, AsyncDisposab
   transaction(statements: readonly ListedStatement[], options?: TransactionOptions): Promise<QueryResult[]>;
   transaction<T>(work: TransactionWork<T>, options?: TransactionOptions): Promise<T>;
   /**
-   * Runs a function in a transaction, or statements that stand or fall together in one round trip.
+   * Runs a function in a transaction, or a list of statements in one transaction and one round trip.
    *
-   * @throws what the function throws; everything is rolled back then.
+   * @throws what the function throws, after a rollback.
    * @throws {CommitOutcomeUnknownError} when COMMIT was not answered.
-   * @throws {TransactionRolledBackError} when a statement had failed and its error was not passed on.
+   * @throws {TransactionRolledBackError} when a statement failed and the function caught its error.
    * @throws {TransactionTimeoutError} after `timeoutMs`.
    * @throws what {@linkcode query} throws.
+   *
+   * @example A function, and a list
+   * ```ts
+   * import { PostgresConnectionManager } from "./shared/postgres/mod.ts";
+   *
+   * const manager = PostgresConnectionManager.fromEnv();
+   * const id = await manager.transaction(async (tx) => {
+   *   const { rows } = await tx.query<{ id: string }>("INSERT INTO budgets DEFAULT VALUES RETURNING id");
+   *   return rows[0]?.id;
+   * });
+   * await manager.transaction([
+   *   { query: "DELETE FROM entries WHERE budget_id = $1", values: [id] },
+   *   { query: "DELETE FROM budgets WHERE id = $1", values: [id] },
+   * ]);
+   * ```
    */
   transaction<T>(
     work: TransactionWork<T> | readonly ListedStatement[],
@@ -161,37 +210,56 @@ export class PostgresConnectionManager implements PostgresQueries, AsyncDisposab
   }
 
   /**
-   * Queries and transactions of one caller: their role and claims hold, so that
-   * row-level security judges as it does in the Data API. One statement, or one list, costs one round trip.
+   * Returns the pool as one caller uses it: every statement runs with the caller's role and claims, so that row-level
+   * security applies as in the Data API. One statement, or one list, costs one round trip.
    *
-   * @param caller `anonymous`, or the **verified** claims of a user's token.
-   * @param work What holds for all of them: a signal that gives them up, who is told of their waits.
-   * @throws {CallerError} when the claims are not those of a user, and, from its methods, once they have expired.
-   * Its methods throw {@linkcode LoginRoleError} where the login role is stronger than a caller's should be.
+   * @param caller `"anonymous"`, or the **verified** claims of a user's token.
+   * @param work A signal that aborts everything the caller runs, and a callback for its waits.
+   * @throws {CallerError} when the claims do not identify a user. Its methods throw it after the token has expired, and
+   * {@linkcode LoginRoleError} when the login role is too strong to run as callers.
+   *
+   * @example A query with row-level security
+   * ```ts
+   * import { PostgresConnectionManager } from "./shared/postgres/mod.ts";
+   *
+   * const manager = PostgresConnectionManager.fromEnv();
+   * const claims = { sub: "8a3c…", role: "authenticated", exp: 1_900_000_000 };
+   * const { rows } = await manager.as({ claims }).query("SELECT name FROM budgets");
+   * console.log(rows);
+   * ```
    */
-  as(caller: Caller, work?: WorkOptions): PostgresQueries {
-    return this.#makeExecutor(new ActingCaller(caller), work);
+  as(caller: Caller, work?: WorkOptions): PostgresPool {
+    return new Executor(this.#parts, new VerifiedCaller(caller), work);
   }
 
   /**
    * Leases a connection. It must be released; `await using` does it.
    *
-   * @throws {AcquireTimeoutError} when none came free in time.
-   * @throws {CreateFailedError} when none could be made, for good.
-   * @throws {PoolClosedError} once `shutdown` was called.
+   * @throws {AcquireTimeoutError} when none became available in time.
+   * @throws {CreateFailedError} when creating one failed permanently.
+   * @throws {PoolClosedError} after `shutdown` was called.
+   *
+   * @example Several statements on one connection
+   * ```ts
+   * import { PostgresConnectionManager } from "./shared/postgres/mod.ts";
+   *
+   * const manager = PostgresConnectionManager.fromEnv();
+   * await using connection = await manager.lease();
+   * await connection.query("CREATE TEMP TABLE picked AS SELECT id FROM budgets LIMIT 10");
+   * await connection.query("SELECT * FROM picked");
+   * ```
    */
-  async lease(options: QueryOptions = {}): Promise<PostgresConnection> {
-    const lease = await leaseSession(this.#pool, options, this.#clock);
-    return new PostgresConnection(lease, this.#executor, this.#runner, this.config.queryTimeoutMs);
+  lease(options?: QueryOptions): Promise<PostgresConnection> {
+    return this.#executor.lease(options);
   }
 
-  /** {@linkcode lease}, under the name that `pg` gives it: `client.release()` gives it back. */
+  /** Leases a connection, under the name that `pg` gives it. `client.release()` releases it. */
   connect(options?: QueryOptions): Promise<PostgresConnection> {
     return this.lease(options);
   }
 
   /**
-   * {@linkcode query}, tried again where it certainly took no effect.
+   * Runs {@linkcode query}, and retries failures that certainly had no effect.
    *
    * @param maxRetries Default: `maxRetries` of the manager.
    * @param baseDelay The delay before the first retry, in ms; it doubles. Default: `retryDelayMs` of the manager.
@@ -208,7 +276,7 @@ export class PostgresConnectionManager implements PostgresQueries, AsyncDisposab
   }
 
   /**
-   * {@linkcode transaction} of a list, tried again where it was certainly not committed.
+   * Runs {@linkcode transaction} with a list, and retries failures after which it was certainly not committed.
    *
    * @param maxRetries Default: `maxRetries` of the manager.
    * @param baseDelay The delay before the first retry, in ms; it doubles. Default: `retryDelayMs` of the manager.
@@ -223,49 +291,48 @@ export class PostgresConnectionManager implements PostgresQueries, AsyncDisposab
     return this.#retry(() => this.transaction(queries, options), maxRetries, baseDelay, options);
   }
 
-  /** Asks the database something trivial, ahead of all others. An answer is kept for a second. Never rejects. */
+  /** Runs a trivial query in the `admin` lane. The result is cached for a second. Never rejects. */
   healthCheck(): Promise<PostgresHealth> {
     return this.#health.check();
   }
 
-  /** How it stands, as an immutable snapshot. */
+  /** Returns the current statistics, as an immutable snapshot. */
   getStats(): PostgresStats {
-    const transactions = this.#figures.snapshot();
+    const transactions = this.#transactions.snapshot();
     return Object.freeze({ ...this.#pool.getStats(), transactions, poolMode: this.#pooler.mode });
   }
 
-  /** How many connections there may be, and for whom. */
+  /** The limits in effect. */
   get limits(): PoolLimits {
     return this.#pool.limits;
   }
 
   /**
-   * Changes how many connections there may be; see `ResourcePool.resize`.
+   * Changes the limits; see `ResourcePool.resize`.
    *
-   * @throws {ConfigError} listing every bad value; nothing is changed then.
+   * @throws {ConfigError} listing every bad value; then nothing is changed.
    */
   resize(limits: Partial<PoolLimits>): void {
     this.#pool.resize(limits);
   }
 
-  /** Calls `listener` at each event of that name until the subscription is disposed of. */
+  /** Calls `listener` at each event of that name, until the subscription is disposed. */
   on<K extends keyof ManagerEvents>(name: K, listener: (event: ManagerEvents[K]) => void): Disposable {
     return this.#hub.on(name, listener);
   }
 
   /**
-   * Lends nothing any more, refuses those who wait, lets running work finish
-   * until the deadline and then cancels it and closes its connections. The first part is done before this returns.
-   * Idempotent.
+   * Shuts down: rejects new and waiting acquires before it returns, lets running work finish until the deadline, then
+   * cancels it and closes its connections. Idempotent.
    *
-   * @param deadlineMs Default: `shutdownTimeoutMs`, 5,000.
+   * @param deadlineMs How long running work may take, in ms. Default: `shutdownTimeoutMs`, 5,000.
    */
   shutdown(deadlineMs?: number): Promise<void> {
     this.#health.stop();
     return this.#pool.shutdown(deadlineMs).finally(() => this.#deadlines.stop());
   }
 
-  /** {@linkcode shutdown}. */
+  /** Shuts down; see {@linkcode shutdown}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.shutdown();
   }
@@ -281,14 +348,15 @@ export class PostgresConnectionManager implements PostgresQueries, AsyncDisposab
     await this.query("SELECT 1", [], { lane: "admin", timeoutMs, acquireTimeoutMs });
   }
 
-  #watch(): void {
-    let told: unknown;
+  #forwardErrors(): void {
+    let latest: unknown;
     this.#pool.on("error", ({ error, source }) => {
       if (source === "create" && classifyFailure(error) !== "permanent") this.#health.down();
-      // One attempt to connect fails for all who wait for it; a shutdown that ends one is no trouble.
-      if (source === "create" && (error === told || error instanceof PoolClosedError)) return;
-      told = error;
-      this.#hub.emit("error", error instanceof Error ? error : new Error(String(error)));
+      // One attempt to connect fails for all who wait for it; one that a shutdown ends is not an error.
+      if (source === "create" && (error === latest || error instanceof PoolClosedError)) return;
+      latest = error;
+      const known = toError(error);
+      this.#hub.emit("error", { error: known, source, connectionId: connectionOf(known) });
     });
     this.#pool.on("created", () => this.#health.up());
   }

@@ -5,10 +5,10 @@
  */
 
 // The connections of one login, and of several priorities.
-export { PostgresConnectionManager, type PostgresStats } from "./manager.ts";
+export { type ManagerEvents, PostgresConnectionManager } from "./manager.ts";
 export { OPERATION_TYPES, type OperationType, type PoolOverrides, PostgresPools } from "./pools.ts";
 export { PostgresConnection } from "./connection/connection.ts";
-export type { ManagerEvents, PostgresHealth } from "./events.ts";
+export type { PostgresHealth, PostgresPool, PostgresQueries, PostgresStats, TransactionWork } from "./postgres_pool.ts";
 
 // Configuration.
 export {
@@ -25,13 +25,12 @@ export type { Variables } from "../environment/mod.ts";
 
 // Queries.
 export type { ExecuteOptions } from "./query/attempts.ts";
-export type { PostgresQueries, TransactionWork } from "./query/executor.ts";
 export type { ListedStatement, QueryOptions, TransactionOptions, WorkOptions } from "./query/query_options.ts";
 export type { Column, QueryResult, Row } from "./wire/query_result.ts";
 
 // Transactions.
 export { Transaction, type TransactionQueryOptions } from "./transaction/transaction.ts";
-export type { TransactionStats } from "./transaction/transaction_figures.ts";
+export type { TransactionStats } from "./transaction/transaction_scope.ts";
 export type { BeginOptions, IsolationLevel } from "./transaction/transaction_options.ts";
 
 // Statements as the caller.

@@ -4,11 +4,12 @@
  *
  * @module
  */
+import type { Variables } from "../environment/mod.ts";
 import { ConfigError, type ConfigIssue, type PoolRuntime } from "../pool/mod.ts";
 import { parsePostgresConfig, type PostgresConfig } from "./config/config.ts";
-import type { Variables } from "../environment/mod.ts";
 import { type PriorityOverrides, readPostgresEnvironment } from "./config/environment.ts";
-import { PostgresConnectionManager, type PostgresStats } from "./manager.ts";
+import { PostgresConnectionManager } from "./manager.ts";
+import type { PostgresStats } from "./postgres_pool.ts";
 
 /** Whom an operation is for: users, background work, or administration. */
 export type OperationType = "highPriority" | "lowPriority" | "admin";

@@ -192,7 +192,7 @@ Deno.test("acting as the caller", async (t) => {
       ["anon"],
       null,
     ];
-    for (const role of roles) assertThrows(() => manager.as(claimsOf(ALICE, { role })), CallerError, "claim role");
+    for (const role of roles) assertThrows(() => manager.as(claimsOf(ALICE, { role })), CallerError, "role claim");
     const circular: Record<string, unknown> = {};
     circular["self"] = circular;
     const none: unknown[] = [null, undefined, "", "authenticated", 5, {}, { claims: null }, { claims: "x" }];
@@ -206,7 +206,7 @@ Deno.test("acting as the caller", async (t) => {
     const uid = "select auth.uid() as uid, auth.role() as role";
     const { claims } = claimsOf(ALICE);
     const other = { ...claims, toJSON: () => ({ ...claims, role: "service_role" }) };
-    assertThrows(() => manager.as({ claims: other }), CallerError, "claim role");
+    assertThrows(() => manager.as({ claims: other }), CallerError, "role claim");
     let reads = 0;
     const shifty = {
       ...claims,
@@ -243,7 +243,7 @@ Deno.test("acting as the caller", async (t) => {
       assertStringIncludes(error.message, expected);
       await admin.query(undo);
     };
-    await weak("alter role authenticator createrole", "alter role authenticator nocreaterole", "may make roles");
+    await weak("alter role authenticator createrole", "alter role authenticator nocreaterole", "may create roles");
     await weak(
       "grant anon to authenticator with inherit true",
       "grant anon to authenticator with inherit false",

@@ -1,6 +1,6 @@
 import { assertStringIncludes, assertThrows } from "@std/assert";
 import { ConfigError } from "../../shared/pool/mod.ts";
-import { checkClientCertificate } from "../../shared/postgres/config/client_certificate.ts";
+import { checkClientCertificate } from "../../shared/postgres/connection/connection_factory.ts";
 import { CLIENT_CERTIFICATE, CLIENT_KEY } from "./certificates.ts";
 
 Deno.test("a client certificate that the runtime would leave out is refused", () => {

@@ -1,7 +1,7 @@
 /** Prints what the driver would connect with; see `driver_environment_test.ts`. */
 import { parsePostgresConfig, type PostgresConfig } from "../../shared/postgres/config/config.ts";
 import { createClient } from "../../shared/postgres/wire/driver.ts";
-import { driverOptions } from "../../shared/postgres/connection/session_factory.ts";
+import { driverOptions } from "../../shared/postgres/connection/connection_factory.ts";
 
 /** What a client is made with; its password is not among what it shows by itself. */
 function shown(config: Partial<PostgresConfig>): object {

@@ -19,7 +19,7 @@ Deno.test("the end of a manager, and of its server", async (t) => {
     await using silent = await TcpProxy.start(database.options());
     silent.stall();
     const connecting = database.manager({ port: silent.port });
-    connecting.on("error", (error) => assert(false, error.message));
+    connecting.on("error", ({ error }) => assert(false, error.message));
     const refused = thrownBy(() => connecting.query("select 1"), PoolClosedError);
     await until("it connects", () => silent.accepted === 1);
     await connecting.shutdown();

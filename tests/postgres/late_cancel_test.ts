@@ -1,13 +1,13 @@
 /** A cancel request that arrives when its own statement is over. */
 import { assertEquals } from "@std/assert";
-import type { Backend } from "../../shared/postgres/connection/cancel.ts";
+import type { BackendKey } from "../../shared/postgres/connection/cancel.ts";
 import { loneExecutor, TestDatabase } from "./support.ts";
 
 Deno.test("a cancel request that comes late does not reach what has the connection for itself", async (t) => {
   await using database = await TestDatabase.start();
   const admin = database.manager();
-  await admin.query("create table gate (n int)");
-  await admin.query("insert into gate values (0)");
+  await admin.query("create table throttle (n int)");
+  await admin.query("insert into throttle values (0)");
   await admin.query("create table run (n int)");
   await admin.query(
     "create procedure work() language plpgsql as $$ begin " +
@@ -16,13 +16,13 @@ Deno.test("a cancel request that comes late does not reach what has the connecti
   // By its text it only reads, so that others may follow on its connection.
   const held = "select touch()";
   await admin.query(
-    "create function touch() returns void language plpgsql as $$ begin update gate set n = n + 1; end $$",
+    "create function touch() returns void language plpgsql as $$ begin update throttle set n = n + 1; end $$",
   );
   let lock = await admin.lease();
   lock.release();
 
   /** Lets the statement end by itself, and passes the request on a while after that. */
-  const late = async ({ processId }: Backend) => {
+  const late = async ({ processId }: BackendKey) => {
     await lock.query("commit");
     await new Promise((resolve) => setTimeout(resolve, 50));
     await admin.query("select pg_cancel_backend($1)", [processId]);
@@ -50,7 +50,7 @@ Deno.test("a cancel request that comes late does not reach what has the connecti
       await admin.query("truncate run");
       lock = await admin.lease();
       await lock.query("begin");
-      await lock.query("select from gate for update");
+      await lock.query("select from throttle for update");
       const first = executor.query(held, [], { timeoutMs: 30 });
       const soon = afterMs === 0 ? run() : undefined;
       // Ends the first one's lease early, in favour of whoever waits.

@@ -109,7 +109,7 @@ Deno.test("the manager", async (t) => {
     async () => {
       const manager = database.manager({ maxConnections: 2, minConnections: 2 });
       const errors: Error[] = [];
-      manager.on("error", (error) => errors.push(error));
+      manager.on("error", ({ error }) => errors.push(error));
       await until(() => manager.getStats().idleConnections === 2, "both are there");
       const { rows } = await manager.query("select pg_backend_pid() as pid");
       await admin.query("select pg_terminate_backend($1)", [rows[0]?.["pid"]]);
@@ -195,7 +195,7 @@ Deno.test("the manager", async (t) => {
     await using proxy = await TcpProxy.start({ host, port });
     const manager = database.manager({ port: proxy.port, password: "hunter2", acquireTimeoutMs: 2_000 });
     const told: Error[] = [];
-    manager.on("error", (error) => told.push(error));
+    manager.on("error", ({ error }) => told.push(error));
     const started = performance.now();
     for (let time = 0; time < 20; time++) {
       const [error] = await Promise.all(

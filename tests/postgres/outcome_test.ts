@@ -91,7 +91,7 @@ Deno.test("the end of a transaction", async (t) => {
   await t.step("a rollback that fails closes the connection, says so, and keeps the first error", async () => {
     const manager = await connect();
     const errors: Error[] = [];
-    manager.on("error", (error) => errors.push(error));
+    manager.on("error", ({ error }) => errors.push(error));
     const mine = new RangeError("mine");
     const work = manager.transaction(async (tx) => {
       await tx.query("insert into number values (5)");

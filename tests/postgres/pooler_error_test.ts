@@ -30,7 +30,7 @@ const SAID: readonly (readonly [code: string, message: string, kind: FailureKind
   ["XX000", "Max client connections reached", "transient"],
   [
     "XX000",
-    "MaxClientsInSessionMode: max clients reached - in Session mode max clients are limited to pool_size",
+    "MaxClientsInSessionMode: max clients reached - in BackendConnection mode max clients are limited to pool_size",
     "transient",
   ],
   ["08P01", "server conn crashed?", "ambiguous"],

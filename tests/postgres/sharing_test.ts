@@ -6,7 +6,7 @@ import {
   QueryTimeoutError,
 } from "../../shared/postgres/mod.ts";
 import { PoolClosedError } from "../../shared/pool/mod.ts";
-import type { Backend } from "../../shared/postgres/connection/cancel.ts";
+import type { BackendKey } from "../../shared/postgres/connection/cancel.ts";
 import { countedConnection, loneExecutor, TestDatabase, thrownBy } from "./support.ts";
 
 const QUICK = "select $1::int as n, pg_backend_pid() as pid";
@@ -19,12 +19,12 @@ async function learn(manager: PostgresConnectionManager, text: string, values: u
 Deno.test("statements that share a connection", async (t) => {
   await using database = await TestDatabase.start();
   const admin = database.manager();
-  await admin.query("create table gate (n int)");
-  await admin.query("insert into gate values (0)");
+  await admin.query("create table throttle (n int)");
+  await admin.query("insert into throttle values (0)");
   // By its text it only reads, and it waits for whoever holds the row.
   const held = "select touch()";
   await admin.query(
-    "create function touch() returns void language plpgsql as $$ begin update gate set n = n + 1; end $$",
+    "create function touch() returns void language plpgsql as $$ begin update throttle set n = n + 1; end $$",
   );
   const one = () => database.manager({ maxConnections: 1 });
 
@@ -90,7 +90,7 @@ Deno.test("statements that share a connection", async (t) => {
     await learn(manager, QUICK, [1]);
     await learn(manager, held);
     await admin.transaction(async (tx) => {
-      await tx.query("select from gate for update");
+      await tx.query("select from throttle for update");
       const blocked = manager.query(held);
       const behind = [manager.query(QUICK, [1]), manager.query(QUICK, [2])];
       let began = false;
@@ -105,23 +105,23 @@ Deno.test("statements that share a connection", async (t) => {
       await tx.commit();
       await Promise.all([blocked, ...behind, transaction, after]);
     });
-    await admin.query("update gate set n = 0");
+    await admin.query("update throttle set n = 0");
   });
 
   await t.step("a cancel request hits its own statement, and what it hits besides is sent again", async () => {
     const manager = one();
     await learn(manager, held);
     await learn(manager, QUICK, [1]);
-    await admin.query("update gate set n = 0");
+    await admin.query("update throttle set n = 0");
     await admin.transaction(async (tx) => {
-      await tx.query("select from gate for update");
+      await tx.query("select from throttle for update");
       const blocked = manager.query(held, [], { timeoutMs: 60 });
       const behind = Array.from({ length: 8 }, (_, n) => manager.query(QUICK, [n]));
       await thrownBy(() => blocked, QueryTimeoutError);
       const got = await Promise.all(behind);
       assertEquals(got.map(({ rows }) => rows[0]?.["n"]), [0, 1, 2, 3, 4, 5, 6, 7]);
     });
-    assertEquals((await admin.query("select n from gate")).rows, [{ n: 0 }]);
+    assertEquals((await admin.query("select n from throttle")).rows, [{ n: 0 }]);
   });
 
   await t.step("a cancel request that comes late hits the next one, which is sent again", async () => {
@@ -129,7 +129,7 @@ Deno.test("statements that share a connection", async (t) => {
     const lock = await admin.lease();
     let sent = false;
     /** Passes a request on once its own statement is over and the next one runs. */
-    const late = async ({ processId }: Backend) => {
+    const late = async ({ processId }: BackendKey) => {
       await lock.query("commit");
       const runs = "select from pg_stat_activity where pid = $1 and query = $2 and state = 'active'";
       while ((await admin.query(runs, [processId, next])).rows.length === 0) await Promise.resolve();
@@ -143,7 +143,7 @@ Deno.test("statements that share a connection", async (t) => {
       await executor.query(next, [0, 0]);
     }
     await lock.query("begin");
-    await lock.query("select from gate for update");
+    await lock.query("select from throttle for update");
     const first = executor.query(held, [], { timeoutMs: 30 });
     const second = executor.query(next, [0.3, 7]);
     assertEquals((await first).rowCount, 1);
@@ -155,10 +155,10 @@ Deno.test("statements that share a connection", async (t) => {
     const manager = one();
     await learn(manager, held);
     await learn(manager, QUICK, [1]);
-    await admin.query("update gate set n = 0");
+    await admin.query("update throttle set n = 0");
     const given = new AbortController();
     await admin.transaction(async (tx) => {
-      await tx.query("select from gate for update");
+      await tx.query("select from throttle for update");
       const before = manager.query(held);
       const aborted = manager.query(QUICK, [5], { signal: given.signal });
       const late = manager.query(QUICK, [6], { timeoutMs: 20 });
@@ -170,7 +170,7 @@ Deno.test("statements that share a connection", async (t) => {
       assertEquals((await before).rowCount, 1);
       assertEquals((await after).rows[0]?.["n"], 7);
     });
-    assertEquals((await admin.query("select n from gate")).rows, [{ n: 1 }]);
+    assertEquals((await admin.query("select n from throttle")).rows, [{ n: 1 }]);
     const { activeConnections, totalCreated } = manager.getStats();
     assertEquals([activeConnections, totalCreated], [0, 1]);
   });
@@ -180,7 +180,7 @@ Deno.test("statements that share a connection", async (t) => {
     await learn(manager, held);
     await learn(manager, QUICK, [1]);
     await admin.transaction(async (tx) => {
-      await tx.query("select from gate for update");
+      await tx.query("select from throttle for update");
       const before = manager.query(held);
       const given = new AbortController();
       const waiting = [
@@ -208,7 +208,7 @@ Deno.test("statements that share a connection", async (t) => {
     "what does more than read goes alone, and so does everything where sharing is switched off",
     async () => {
       const writes = one();
-      const insert = "insert into gate select 0 from gate where false";
+      const insert = "insert into throttle select 0 from throttle where false";
       const alone = database.manager({ maxConnections: 1, maxStatementsInFlight: 1 });
       for (const [manager, text] of [[writes, insert], [alone, "select 1"]] as const) {
         await learn(manager, text);
@@ -229,7 +229,7 @@ Deno.test("statements that share a connection", async (t) => {
     await learn(manager, held);
     await learn(manager, QUICK, [1]);
     await admin.transaction(async (tx) => {
-      await tx.query("select from gate for update");
+      await tx.query("select from throttle for update");
       const running = [manager.query(held), manager.query(QUICK, [1]), manager.query(QUICK, [2])];
       const settled = Promise.allSettled(running);
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -252,7 +252,7 @@ Deno.test("statements that share a connection", async (t) => {
     await learn(manager, QUICK, [1]);
     const lock = await admin.lease();
     await lock.query("begin");
-    await lock.query("select from gate for update");
+    await lock.query("select from throttle for update");
     const running = Promise.allSettled([manager.query(held), manager.query(QUICK, [1]), manager.query(QUICK, [2])]);
     await new Promise((resolve) => setTimeout(resolve, 20));
     const over = manager.shutdown(5_000);

@@ -8,16 +8,16 @@ import { generateKeys } from "../../local/keys.ts";
 import { type LocalPostgres, startPostgres } from "../../local/postgres/mod.ts";
 import { prepareDatabase } from "../../local/postgres/roles.ts";
 import { ResourcePool } from "../../shared/pool/mod.ts";
-import type { Backend } from "../../shared/postgres/connection/cancel.ts";
+import type { BackendKey } from "../../shared/postgres/connection/cancel.ts";
 import { parsePostgresConfig, poolOptions } from "../../shared/postgres/config/config.ts";
-import { ConnectGate } from "../../shared/postgres/connection/connect_gate.ts";
+import { ConnectThrottle } from "../../shared/postgres/connection/connect_throttle.ts";
 import { Deadlines } from "../../shared/postgres/query/deadlines.ts";
 import { Executor } from "../../shared/postgres/query/executor.ts";
-import { type PostgresConfig, PostgresConnection, PostgresConnectionManager } from "../../shared/postgres/mod.ts";
+import { type PostgresConfig, type PostgresConnection, PostgresConnectionManager } from "../../shared/postgres/mod.ts";
 import { PoolerDetector } from "../../shared/postgres/connection/pooler.ts";
-import { SessionFactory } from "../../shared/postgres/connection/session_factory.ts";
-import { leaseSession } from "../../shared/postgres/connection/session_lease.ts";
-import { Sharing } from "../../shared/postgres/query/sharing.ts";
+import { ConnectionFactory } from "../../shared/postgres/connection/connection_factory.ts";
+import { PipelineSharing } from "../../shared/postgres/query/shared_query.ts";
+import { TransactionCounters } from "../../shared/postgres/transaction/transaction_scope.ts";
 import type { RunnerSettings } from "../../shared/postgres/query/statement_runner.ts";
 import { systemClock } from "../../shared/resilience/mod.ts";
 
@@ -96,30 +96,38 @@ export interface LoneExecutor extends AsyncDisposable {
  *
  * @param pass Passes a cancel request on, whenever it likes; resolves to whether it came through.
  */
-export function loneExecutor(database: TestDatabase, pass: (backend: Backend) => Promise<boolean>): LoneExecutor {
+export function loneExecutor(database: TestDatabase, pass: (key: BackendKey) => Promise<boolean>): LoneExecutor {
   const config = parsePostgresConfig({ ...database.options(), maxConnections: 1, minConnections: 0 });
-  const factory = new SessionFactory(config, new ConnectGate(systemClock), new PoolerDetector(config), systemClock);
+  const factory = new ConnectionFactory(
+    config,
+    new ConnectThrottle(systemClock),
+    new PoolerDetector(config),
+    systemClock,
+  );
   const pool = new ResourcePool(factory, poolOptions(config));
   const deadlines = new Deadlines(systemClock);
   const runner: RunnerSettings = {
     clock: systemClock,
     deadlines,
     cancelTimeoutMs: 5_000,
-    requestCancel: (backend) => ({ passedOn: pass(backend), giveUp: () => {} }),
+    requestCancel: (key) => ({ passedOn: pass(key), abort: () => {} }),
   };
-  const queryTimeoutMs = 30_000;
   const executor = new Executor({
     pool,
-    sharing: new Sharing(pool),
+    sharing: new PipelineSharing(pool),
     runner,
-    queryTimeoutMs,
-    trustedLogin: undefined,
-    owner: { ended: () => {}, report: () => {}, nowEpochMs: Date.now },
+    host: {
+      config,
+      getStats: () => ({ ...pool.getStats(), transactions: new TransactionCounters().snapshot(), poolMode: undefined }),
+      healthCheck: () => Promise.reject(new Error("not needed here")),
+      onTransactionEnd: () => {},
+      onError: () => {},
+      epochNow: Date.now,
+    },
   });
   return {
     executor,
-    lease: async () =>
-      new PostgresConnection(await leaseSession(pool, {}, systemClock), executor, runner, queryTimeoutMs),
+    lease: () => executor.lease(),
     async [Symbol.asyncDispose]() {
       deadlines.stop();
       await pool.shutdown();

@@ -211,7 +211,7 @@ Deno.test("the limits of transactions", async (t) => {
   await t.step("a nested one in a transaction that has failed costs no connection", async () => {
     const manager = one();
     const errors: Error[] = [];
-    manager.on("error", (error) => errors.push(error));
+    manager.on("error", ({ error }) => errors.push(error));
     for (const keep of [true, false]) {
       await thrownBy(() =>
         manager.transaction(async (tx) => {

@@ -1,56 +1,55 @@
 /**
- * Acting as a caller, as the Data API does: the caller's role and claims hold
- * for one transaction, and row-level security judges by them.
+ * Runs statements as a caller, as the Data API does: the caller's role and claims hold for one transaction, and
+ * row-level security applies to them.
  *
  * @module
  */
 import { CallerError } from "../errors/errors.ts";
 import type { Statement } from "../wire/query_result.ts";
 
-/** The roles that callers may have (Supabase, "Postgres Roles"). No other one is ever acted as. */
+/** The roles that a caller may have (Supabase, "Postgres Roles"). */
 export const CALLER_ROLES: readonly string[] = Object.freeze(["anon", "authenticated"]);
 
 /**
- * Whom statements act for: nobody in particular, or the user of a token whose
- * claims were **verified**. This module verifies no token.
+ * A caller: anonymous, or the user of a token whose claims were **verified**. This module verifies no token.
  */
 export type Caller = "anonymous" | { readonly claims: Readonly<Record<string, unknown>> };
 
 /*
- * The role comes last: what is set before is set as the login role. Older
- * functions read one setting for each claim, and prefer it: a leftover must not speak for the caller.
+ * The role comes last: the settings before it need the rights of the login role. Older functions prefer one setting per
+ * claim: these are cleared, since a leftover would override the claims.
  */
-const BECOME = "SELECT set_config('request.jwt.claims', $1, true), set_config('request.jwt.claim', '', true), " +
+const SET_CALLER = "SELECT set_config('request.jwt.claims', $1, true), set_config('request.jwt.claim', '', true), " +
   "set_config('request.jwt.claim.sub', '', true), set_config('request.jwt.claim.role', '', true), " +
   "set_config('request.jwt.claim.email', '', true), set_config('role', $2, true)";
 
-/** A caller whose claims were looked at. */
-export class ActingCaller {
+/** A caller whose claims have been checked. */
+export class VerifiedCaller {
   readonly #statement: Statement;
   /** In seconds since 1970 (RFC 7519, 4.1.4). */
   readonly #exp: number;
 
-  /** @throws {CallerError} when the claims are not those of a user. */
+  /** @throws {CallerError} when the claims do not identify a user. */
   constructor(caller: Caller) {
     const json = caller === "anonymous" ? '{"role":"anon"}' : jsonOf(caller);
-    // What is sent is what is judged, whatever the object does when it is read.
+    // Checks what is sent: an object may change between two reads.
     const claims: unknown = JSON.parse(json);
     if (typeof claims !== "object" || claims === null) throw notClaims();
     const role: unknown = Reflect.get(claims, "role");
     if (typeof role !== "string" || !CALLER_ROLES.includes(role)) {
-      throw new CallerError(`The claim role must be ${CALLER_ROLES.join(" or ")}: nobody else is acted for`);
+      throw new CallerError(`The role claim must be ${CALLER_ROLES.join(" or ")}`);
     }
     this.#exp = caller === "anonymous" ? Infinity : expiry(claims);
-    this.#statement = { text: BECOME, values: [json, role] };
+    this.#statement = { text: SET_CALLER, values: [json, role] };
   }
 
   /**
-   * The statement that takes on role and claims until the transaction ends.
+   * Returns the statement that sets role and claims until the transaction ends.
    *
-   * @param nowEpochMs The wall clock.
+   * @param nowEpochMs The wall clock, in ms since 1970.
    * @throws {CallerError} when the token has expired.
    */
-  become(nowEpochMs: number): Statement {
+  impersonate(nowEpochMs: number): Statement {
     if (nowEpochMs >= this.#exp * 1_000) throw new CallerError("The caller's token has expired");
     return this.#statement;
   }
@@ -60,13 +59,13 @@ function notClaims(): CallerError {
   return new CallerError('The caller must be "anonymous" or { claims }, with the claims of a verified token');
 }
 
-/** The claims as they are sent. */
+/** Returns the claims as JSON. */
 function jsonOf(caller: unknown): string {
   let json: string | undefined;
   try {
     if (typeof caller === "object" && caller !== null) json = JSON.stringify(Reflect.get(caller, "claims"));
   } catch {
-    // A cycle, a bigint: no token holds these.
+    // A cycle or a bigint, which no token holds.
   }
   if (json === undefined) throw notClaims();
   return json;
@@ -75,7 +74,7 @@ function jsonOf(caller: unknown): string {
 function expiry(claims: object): number {
   const sub: unknown = Reflect.get(claims, "sub");
   const exp: unknown = Reflect.get(claims, "exp");
-  if (typeof sub !== "string" || sub === "") throw new CallerError("The claim sub must be the user's id");
-  if (typeof exp !== "number" || !Number.isFinite(exp)) throw new CallerError("The claim exp must be a number");
+  if (typeof sub !== "string" || sub === "") throw new CallerError("The sub claim must be the user's id");
+  if (typeof exp !== "number" || !Number.isFinite(exp)) throw new CallerError("The exp claim must be a number");
   return exp;
 }

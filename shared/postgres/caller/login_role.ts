@@ -1,6 +1,6 @@
 /**
- * Whether a login role is weak enough to act for callers: a statement that
- * takes off the caller's role (`RESET ROLE`) must gain nothing.
+ * Checks that a login role is weak enough to run as callers: a statement that leaves the caller's role (`RESET ROLE`)
+ * must gain nothing.
  *
  * @module
  */
@@ -8,16 +8,15 @@ import { LoginRoleError } from "../errors/errors.ts";
 import type { Bounds, StatementRunner } from "../query/statement_runner.ts";
 
 /*
- * 'USAGE' asks for what is inherited, so that a NOINHERIT member passes; 'MEMBER' for whom `SET ROLE` may turn it into.
- * The hosted authenticator is a member of service_role. pg_shdepend knows every object that a role
- * owns, and every one it has rights on.
+ * 'USAGE' tests inherited rights, so that a NOINHERIT member passes; 'MEMBER' tests the roles that `SET ROLE` reaches.
+ * The hosted authenticator is a member of service_role. pg_shdepend lists every object that a role owns or has rights on.
  */
 const STRENGTHS = `
 select r.rolname as name,
   case
     when r.rolsuper then 'is a superuser'
     when r.rolbypassrls then 'bypasses row-level security'
-    when r.rolcreaterole then 'may make roles'
+    when r.rolcreaterole then 'may create roles'
     when r.rolreplication then 'may replicate'
     when exists (
       select from pg_roles o where o.oid <> r.oid and pg_has_role(r.oid, o.oid, 'USAGE')
@@ -37,22 +36,22 @@ select r.rolname as name,
 from pg_roles r where r.rolname = session_user`;
 
 /**
- * Sees to it that callers may be acted for on a session. It is asked once for each.
+ * Checks that statements may run as callers on a connection. Queries the server once per connection.
  *
  * @param trusted A login role that is accepted however strong it is.
- * @throws {LoginRoleError} when its login role is stronger, and not `trusted`.
- * @throws what `follow` of the runner throws.
+ * @throws {LoginRoleError} when the login role is too strong, and not `trusted`.
+ * @throws what `awaitResult` of the runner throws.
  */
 export async function checkLoginRole(
   runner: StatementRunner,
   trusted: string | undefined,
   bounds: Bounds,
 ): Promise<void> {
-  const { session } = runner;
-  if (session.fitForCallers) return;
-  const [result] = await runner.follow(session.start([{ text: STRENGTHS }]), bounds);
+  const { connection } = runner;
+  if (connection.loginRoleChecked) return;
+  const [result] = await runner.awaitResult(connection.start([{ text: STRENGTHS }]), bounds);
   const { name, strength } = result?.rows[0] ?? {};
-  if (typeof name !== "string") throw new LoginRoleError("unknown", "could not be looked at");
+  if (typeof name !== "string") throw new LoginRoleError("unknown", "could not be checked");
   if (typeof strength === "string" && name !== trusted) throw new LoginRoleError(name, strength);
-  session.fitForCallers = true;
+  connection.acceptLoginRole();
 }

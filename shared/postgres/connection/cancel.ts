@@ -1,32 +1,27 @@
 /**
- * Cancelling what a backend runs (PostgreSQL, "Canceling Requests in
- * Progress"): a connection of its own, which the server closes once it has
- * passed the request on.
+ * Cancels what a backend runs (PostgreSQL, "Canceling Requests in Progress"): over a connection of its own, which the
+ * server closes once it has passed the request on.
  *
  * @module
  */
 import { createWire, type DriverOptions } from "../wire/driver.ts";
 
-/** What identifies a backend to a cancel request. */
-export interface Backend {
+/** The key of a backend, which a cancel request needs (PostgreSQL, BackendKeyData). */
+export interface BackendKey {
   readonly processId: number;
   readonly secretKey: number;
 }
 
-/** A cancel request under way. */
+/** A cancel request in flight. */
 export interface CancelRequest {
-  /** Whether it came through; resolves once that is known. */
+  /** Resolves to whether the server passed it on, once that is known. */
   readonly passedOn: Promise<boolean>;
-  /** Waits no longer. */
-  readonly giveUp: () => void;
+  /** Closes its connection and resolves `passedOn` to false. */
+  readonly abort: () => void;
 }
 
-/**
- * Asks the server to cancel what a backend runs. Resolves once the server has
- * passed it on, or when it cannot be reached or does not answer: whether it
- * came through.
- */
-export function requestCancel(options: DriverOptions, { processId, secretKey }: Backend): CancelRequest {
+/** Asks the server to cancel what a backend runs. */
+export function requestCancel(options: DriverOptions, { processId, secretKey }: BackendKey): CancelRequest {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const wire = createWire(options);
   let sent = false;
@@ -40,12 +35,12 @@ export function requestCancel(options: DriverOptions, { processId, secretKey }: 
   wire.on("error", () => resolve(false));
   wire.on("end", () => resolve(sent));
   const { host = "localhost", port = 5432 } = options;
-  // The folder of a Unix socket, as the driver's own client has it.
+  // A host that begins with / is the folder of a Unix socket, as in the driver's own client.
   if (host.startsWith("/")) wire.connect(`${host}/.s.PGSQL.${port}`);
   else wire.connect(port, host);
-  const giveUp = () => {
+  const abort = () => {
     resolve(false);
     wire.stream.destroy();
   };
-  return { passedOn: promise.finally(() => wire.stream.destroy()), giveUp };
+  return { passedOn: promise.finally(() => wire.stream.destroy()), abort };
 }

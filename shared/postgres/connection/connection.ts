@@ -1,42 +1,42 @@
 /**
- * A connection, as its holder has it.
+ * A leased connection.
  *
  * @module
  */
 import type { Lease } from "../../pool/mod.ts";
-import type { Executor, TransactionWork } from "../query/executor.ts";
-import { runPlain } from "../query/plain_statement.ts";
-import { type QueryOptions, timeoutOf, type TransactionOptions } from "../query/query_options.ts";
+import type { TransactionWork } from "../postgres_pool.ts";
+import type { Executor } from "../query/executor.ts";
+import type { QueryOptions, TransactionOptions } from "../query/query_options.ts";
 import type { QueryResult, Row } from "../wire/query_result.ts";
-import type { Session } from "./session.ts";
-import type { RunnerSettings } from "../query/statement_runner.ts";
+import type { BackendConnection } from "./backend_connection.ts";
 
 /**
- * A connection that its holder has alone until it is released.
+ * A connection that its holder has alone until it is released. Leased from `manager.as(caller)`, every statement and
+ * transaction on it runs as the caller; leased from the manager, as the login role.
  *
+ * What was set on it, and what is unfinished, is cleared before its next lease.
+ *
+ * @example Settings for several statements
  * ```ts
+ * import { PostgresConnectionManager } from "./shared/postgres/mod.ts";
+ *
+ * const manager = PostgresConnectionManager.fromEnv();
  * await using connection = await manager.lease();
  * await connection.query("SET statement_timeout = '5s'");
- * await connection.query("SELECT …");
+ * await connection.query("SELECT count(*) FROM budgets");
  * ```
- *
- * What was set on it, and what is unfinished, is cleared before anybody else has it.
  */
 export class PostgresConnection implements Disposable, AsyncDisposable {
-  readonly #lease: Lease<Session>;
+  readonly #lease: Lease<BackendConnection>;
   readonly #executor: Executor;
-  readonly #settings: RunnerSettings;
-  readonly #queryTimeoutMs: number;
 
-  /** For the manager: connections are had with its `lease` or `connect`. */
-  constructor(lease: Lease<Session>, executor: Executor, settings: RunnerSettings, queryTimeoutMs: number) {
+  /** Use `lease` of a manager instead. */
+  constructor(lease: Lease<BackendConnection>, executor: Executor) {
     this.#lease = lease;
     this.#executor = executor;
-    this.#settings = settings;
-    this.#queryTimeoutMs = queryTimeoutMs;
   }
 
-  /** Aborts when the connection dies, or when the manager's shutdown takes it back. */
+  /** Aborts when the connection breaks, or when a shutdown revokes its lease. */
   get signal(): AbortSignal {
     return this.#lease.signal;
   }
@@ -44,21 +44,20 @@ export class PostgresConnection implements Disposable, AsyncDisposable {
   /**
    * Runs a statement.
    *
+   * @param values The values of `$1`, `$2`, ….
    * @throws {PostgresError} what the server reported.
    * @throws {QueryTimeoutError} when it took too long.
    * @throws {ConnectionLostError} when the connection broke while it ran.
-   * @throws {ConnectionBrokenError} when it had broken before.
-   * @throws {TransactionOpenError} while {@linkcode transaction} runs on it.
+   * @throws {ConnectionBrokenError} when the connection had broken before.
+   * @throws {TransactionOpenError} while {@linkcode transaction} runs on the connection.
    * @throws {LeaseReleasedError} after the release.
    */
   async query<R extends object = Row>(
     text: string,
     values: readonly unknown[] = [],
-    { signal, timeoutMs }: Pick<QueryOptions, "signal" | "timeoutMs"> = {},
+    options: Pick<QueryOptions, "signal" | "timeoutMs"> = {},
   ): Promise<QueryResult<R>> {
-    const { resource } = this.#lease;
-    const bounds = { signal, timeoutMs: timeoutOf(timeoutMs, this.#queryTimeoutMs) };
-    return await runPlain(resource, this.#settings, { text, values }, bounds) as QueryResult<R>;
+    return await this.#executor.queryOn(this.#lease.resource, { text, values }, options) as QueryResult<R>;
   }
 
   /**
@@ -74,21 +73,21 @@ export class PostgresConnection implements Disposable, AsyncDisposable {
   }
 
   /**
-   * Gives it back.
+   * Releases the connection.
    *
-   * @param broken `true`, or the error that shows it: the connection is closed and lent to nobody else.
+   * @param broken `true`, or the error that shows it, to close the connection instead of parking it. Default: `false`.
    * @throws {DoubleReleaseError} when it was released already.
    */
   release(broken: boolean | Error = false): void {
     this.#lease.release({ destroy: broken !== false });
   }
 
-  /** {@linkcode release}, unless it was released. */
+  /** Releases the connection, unless it was released. */
   [Symbol.dispose](): void {
     this.#lease[Symbol.dispose]();
   }
 
-  /** {@linkcode release}, unless it was released. */
+  /** Releases the connection, unless it was released. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#lease[Symbol.asyncDispose]();
   }

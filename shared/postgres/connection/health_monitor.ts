@@ -1,58 +1,63 @@
 /**
- * Whether the database answers, asked now and then.
+ * Checks that the database answers, on request and at an interval.
  *
  * @module
  */
-import type { Clock, Timer } from "../../resilience/mod.ts";
+import type { Clock, EventHub, Timer } from "../../resilience/mod.ts";
 import type { PoolStats } from "../../pool/mod.ts";
-import type { ManagerHub, PostgresHealth } from "../events.ts";
+import type { ManagerEvents } from "../manager.ts";
+import type { PostgresHealth } from "../postgres_pool.ts";
 
-/** How long an answer is kept, in ms: a flood of checks costs one question a second. */
-const KEPT_MS = 1_000;
+/** How long a result is cached, in ms: a flood of checks costs one query a second. */
+const CACHE_MS = 1_000;
 
-/** What a monitor needs of its manager. */
-export interface HealthSubject {
-  /** Asks the database something trivial. Rejects when it does not answer. */
-  readonly ask: () => Promise<unknown>;
-  readonly getStats: () => PoolStats;
-}
-
-/** Asks one question at a time. */
+/** Runs one health check at a time, and emits its result. */
 export class HealthMonitor {
-  readonly #subject: HealthSubject;
-  readonly #hub: ManagerHub;
+  readonly #query: () => Promise<unknown>;
+  readonly #getStats: () => PoolStats;
+  readonly #hub: EventHub<ManagerEvents>;
   readonly #clock: Clock;
   readonly #intervalMs: number;
   #timer: Timer | undefined = undefined;
-  #answer: Promise<PostgresHealth> | undefined = undefined;
-  #answeredAt = -Infinity;
+  #latest: Promise<PostgresHealth> | undefined = undefined;
+  #checkedAt = -Infinity;
   #downSince: number | undefined = undefined;
   #stopped = false;
 
-  /** @param intervalMs How often it asks by itself, in ms; 0 for never. */
-  constructor(subject: HealthSubject, hub: ManagerHub, clock: Clock, intervalMs: number) {
-    this.#subject = subject;
+  /**
+   * @param query Queries the database; rejects when it does not answer.
+   * @param intervalMs The interval of its own checks, in ms; 0 for none.
+   */
+  constructor(
+    query: () => Promise<unknown>,
+    getStats: () => PoolStats,
+    hub: EventHub<ManagerEvents>,
+    clock: Clock,
+    intervalMs: number,
+  ) {
+    this.#query = query;
+    this.#getStats = getStats;
     this.#hub = hub;
     this.#clock = clock;
     this.#intervalMs = intervalMs;
     this.#arm();
   }
 
-  /** The latest answer, if it is new, or another one. Never rejects. */
+  /** Returns the latest result if it is recent, and checks otherwise. Never rejects. */
   check(): Promise<PostgresHealth> {
-    if (!this.#answer || this.#clock.now() - this.#answeredAt >= KEPT_MS) {
-      this.#answeredAt = Infinity; // under way: whoever asks meanwhile shares it
-      this.#answer = this.#ask().finally(() => this.#answeredAt = this.#clock.now());
+    if (!this.#latest || this.#clock.now() - this.#checkedAt >= CACHE_MS) {
+      this.#checkedAt = Infinity; // running: concurrent checks share it
+      this.#latest = this.#check().finally(() => this.#checkedAt = this.#clock.now());
     }
-    return this.#answer;
+    return this.#latest;
   }
 
-  /** Something else has found that the database does not answer. */
+  /** Notes that the database does not answer. */
   down(): void {
     this.#downSince ??= this.#clock.now();
   }
 
-  /** Something else has found that it answers. */
+  /** Notes that the database answers. */
   up(): void {
     if (this.#downSince === undefined) return;
     const downMs = this.#clock.now() - this.#downSince;
@@ -60,7 +65,7 @@ export class HealthMonitor {
     this.#hub.emit("recovered", { downMs });
   }
 
-  /** Asks nothing more by itself. */
+  /** Ends its own checks and its events. */
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
@@ -71,16 +76,16 @@ export class HealthMonitor {
     this.#timer = this.#clock.setTimer(() => void this.check().finally(() => this.#arm()), this.#intervalMs);
   }
 
-  async #ask(): Promise<PostgresHealth> {
+  async #check(): Promise<PostgresHealth> {
     const start = this.#clock.now();
     let error: Error | undefined;
     try {
-      await this.#subject.ask();
+      await this.#query();
     } catch (thrown) {
       error = thrown instanceof Error ? thrown : new Error(String(thrown));
     }
     const durationMs = this.#clock.now() - start;
-    const stats = this.#subject.getStats();
+    const stats = this.#getStats();
     const health = Object.freeze({ healthy: !error, ...(error ? { error } : {}), durationMs, stats });
     if (this.#stopped) return health;
     this.#hub.emit("healthCheck", health);

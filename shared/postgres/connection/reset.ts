@@ -1,16 +1,16 @@
 /**
- * What a connection's session is rid of before somebody else has it.
+ * Clears the session of a connection before its next lease.
  *
  * @module
  */
 import { CANCELED } from "../wire/batch.ts";
 import { type DataRowMessage, message } from "../wire/driver.ts";
-import type { Flight, SessionStatus } from "../wire/flight.ts";
+import type { SessionStatus, WireRequest } from "../wire/wire_request.ts";
 import type { StatementCache } from "../wire/statement_cache.ts";
 
 /**
- * What `DISCARD ALL` does (PostgreSQL, "DISCARD"), save that statements and
- * plans stay: they are ours, and dear. Each of them works where there is nothing to clear.
+ * What `DISCARD ALL` does (PostgreSQL, "DISCARD"), except that prepared statements and plans stay: they are ours and
+ * expensive to re-prepare. Each command succeeds where there is nothing to clear.
  */
 const CLEAR = [
   "ROLLBACK",
@@ -21,19 +21,19 @@ const CLEAR = [
   "DISCARD TEMP",
   "DISCARD SEQUENCES",
   "SELECT pg_advisory_unlock_all()",
-  // Statements that somebody prepared by SQL, and ours, which somebody may have dropped.
+  // Counts statements prepared by SQL, and ours, which SQL may have dropped.
   "SELECT count(*) FILTER (WHERE from_sql), count(*) FILTER (WHERE NOT from_sql) FROM pg_prepared_statements",
 ].join(";");
 
-/** Behind a pooler in transaction mode there is no session to clear, only a transaction to end. */
+/** Behind a pooler in transaction mode there is a transaction to end, but no session to clear. */
 const END = "ROLLBACK";
 
-/** Clears a session. Rejects when that failed, or when something is left. */
-export class Reset implements Flight {
+/** Clears a session. Rejects when that fails, or when something is left. */
+export class Reset implements WireRequest {
   readonly promise: Promise<void>;
   failure: object | undefined = undefined;
-  /** Whether it failed since a cancel request for something else hit it. */
-  mayRepeat = false;
+  /** Whether a cancel request for another statement hit it. */
+  isSafeToResend = false;
 
   readonly #text: string;
   readonly #resolve: () => void;
@@ -41,7 +41,7 @@ export class Reset implements Flight {
   readonly #statements: StatementCache | undefined;
   #last: readonly (string | null)[] = [];
 
-  /** @param statements Those prepared in the session; `undefined` where it is not ours to clear. */
+  /** @param statements The prepared statements to keep; `undefined` to end the transaction and clear nothing. */
   constructor(statements: StatementCache | undefined) {
     this.#statements = statements;
     this.#text = statements ? CLEAR : END;
@@ -75,23 +75,23 @@ export class Reset implements Flight {
 
   handleReadyForQuery(): void {}
 
-  begun(): void {}
+  onStart(): void {}
 
-  done(_status: SessionStatus, cancelling: boolean): void {
-    this.mayRepeat = cancelling && this.failure !== undefined && Reflect.get(this.failure, "code") === CANCELED;
+  onComplete(_status: SessionStatus, canceling: boolean): void {
+    this.isSafeToResend = canceling && this.failure !== undefined && Reflect.get(this.failure, "code") === CANCELED;
     if (this.failure) this.#reject(this.failure);
     else if (this.#statements && !this.#untouched(this.#statements)) {
       this.#reject(new Error("Statements were prepared or dropped by SQL"));
     } else this.#resolve();
   }
 
-  /** Whether the server has the statements that we prepared, and no other ones. */
+  /** Whether the server has exactly the statements that we prepared. */
   #untouched({ kept }: StatementCache): boolean {
     const [foreign, own] = this.#last;
     return foreign === "0" && own === String(kept);
   }
 
-  lost(error: Error): void {
+  onLost(error: Error): void {
     this.#reject(error);
   }
 }

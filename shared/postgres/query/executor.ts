@@ -1,15 +1,24 @@
 /**
- * Queries and transactions on a pool of connections, for one caller or for
- * nobody in particular.
+ * Queries and transactions on a pool of connections, as the login role or as a caller.
  *
  * @module
  */
-import type { Lease } from "../../pool/mod.ts";
-import { noteRolledBack, retryTransaction } from "./attempts.ts";
-import type { ActingCaller } from "../caller/caller.ts";
-import { TransactionOpenError } from "../errors/errors.ts";
+import type { Lease, ResourcePool } from "../../pool/mod.ts";
+import type { VerifiedCaller } from "../caller/caller.ts";
 import { checkLoginRole } from "../caller/login_role.ts";
-import { runShared, type SharedParts } from "./plain_statement.ts";
+import type { BackendConnection } from "../connection/backend_connection.ts";
+import { PostgresConnection } from "../connection/connection.ts";
+import { leaseConnection, toRevocationError } from "../connection/lease_connection.ts";
+import { TransactionOpenError } from "../errors/errors.ts";
+import type { PostgresHealth, PostgresPool, PostgresStats, TransactionWork } from "../postgres_pool.ts";
+import { type PipelinedOutcome, runPipelinedTransaction } from "../transaction/pipelined.ts";
+import { Transaction } from "../transaction/transaction.ts";
+import { type BeginOptions, beginStatements } from "../transaction/transaction_options.ts";
+import { type TransactionOutcome, TransactionScope } from "../transaction/transaction_scope.ts";
+import type { QueryResult, Row, Statement } from "../wire/query_result.ts";
+import { checkOutlivesTransaction, checkTransactionControl, parseStatementList } from "../wire/statement_encoding.ts";
+import { traitsOf } from "../wire/statement_traits.ts";
+import { noteRolledBack, retryTransaction } from "./attempts.ts";
 import {
   type ListedStatement,
   type QueryOptions,
@@ -17,73 +26,57 @@ import {
   type TransactionOptions,
   type WorkOptions,
 } from "./query_options.ts";
-import type { QueryResult, Row, Statement } from "../wire/query_result.ts";
-import type { Session } from "../connection/session.ts";
-import { explainLoss, leaseSession } from "../connection/session_lease.ts";
-import { mayLeaveState } from "../connection/session_state.ts";
-import { checkInTransaction, checkWithoutSession, listed } from "../wire/statement_encoding.ts";
-import { type Bounds, StatementRunner } from "./statement_runner.ts";
-import { runTogether, type TogetherOutcome } from "./together.ts";
-import { Transaction } from "../transaction/transaction.ts";
-import { type BeginOptions, beginStatements } from "../transaction/transaction_options.ts";
-import { type TransactionOutcome, TransactionScope } from "../transaction/transaction_scope.ts";
+import { type PipelineSharing, runPooledQuery } from "./shared_query.ts";
+import { type Bounds, type RunnerSettings, StatementRunner } from "./statement_runner.ts";
 
-/** What a transaction runs: a function, or statements that are sent together. */
-export type TransactionWork<T> = (transaction: Transaction) => PromiseLike<T> | T;
-
-/** Queries and transactions. */
-export interface PostgresQueries {
-  /** Runs one statement, in a transaction of its own. */
-  query<R extends object = Row>(
-    text: string,
-    values?: readonly unknown[],
-    options?: QueryOptions,
-  ): Promise<QueryResult<R>>;
-  /** Runs statements that stand or fall together, in one round trip: one result for each. */
-  transaction(statements: readonly ListedStatement[], options?: TransactionOptions): Promise<QueryResult[]>;
-  /** Runs a function in a transaction: what it throws rolls back. */
-  transaction<T>(work: TransactionWork<T>, options?: TransactionOptions): Promise<T>;
-}
-
-/** Who looks after the figures of an executor. */
-export interface ExecutorOwner {
-  /** A transaction has ended. */
-  ended(outcome: TransactionOutcome, durationMs: number): void;
-  /** Something that nobody else learns of. */
-  report(error: Error): void;
-  /** The wall clock, in ms since 1970. */
-  readonly nowEpochMs: () => number;
+/** The manager, as an executor uses it. */
+export interface ExecutorHost extends Pick<PostgresPool, "config" | "getStats" | "healthCheck"> {
+  /** Counts a transaction that has ended. */
+  onTransactionEnd(outcome: TransactionOutcome, durationMs: number): void;
+  /** Reports an error that no caller receives. */
+  onError(error: Error, connectionId: number): void;
+  /** Returns the wall clock, in ms since 1970. */
+  epochNow(): number;
 }
 
 /** What an executor runs on. */
-export interface ExecutorParts extends SharedParts {
-  readonly queryTimeoutMs: number;
-  readonly trustedLogin: string | undefined;
-  readonly owner: ExecutorOwner;
+export interface ExecutorParts {
+  readonly pool: ResourcePool<BackendConnection>;
+  readonly sharing: PipelineSharing;
+  readonly runner: RunnerSettings;
+  readonly host: ExecutorHost;
 }
 
 /** Options of one attempt at a transaction. */
 interface AttemptOptions extends TransactionOptions {
-  /** What `timeoutMs` was before earlier attempts used some of it up. */
+  /** `timeoutMs` before earlier attempts used some of it, in ms. */
   readonly allowedMs?: number | undefined;
-  /** Told how it ended. */
+  /** Called with the outcome. */
   readonly onEnd?: (outcome: TransactionOutcome) => void;
 }
 
 /** Runs queries and transactions, each on a connection of its own. */
-export class Executor implements PostgresQueries {
+export class Executor implements PostgresPool {
   readonly #parts: ExecutorParts;
-  readonly #caller: ActingCaller | undefined;
+  readonly #caller: VerifiedCaller | undefined;
   readonly #work: WorkOptions;
 
   /**
-   * @param caller Whom to act for; nobody in particular without it.
-   * @param work What holds for all that is done for the caller.
+   * @param caller The caller to run as. Default: the login role.
+   * @param work Options of everything that runs on it.
    */
-  constructor(parts: ExecutorParts, caller: ActingCaller | undefined = undefined, work: WorkOptions = {}) {
+  constructor(parts: ExecutorParts, caller: VerifiedCaller | undefined = undefined, work: WorkOptions = {}) {
     this.#parts = parts;
     this.#caller = caller;
     this.#work = work;
+  }
+
+  get config(): PostgresPool["config"] {
+    return this.#parts.host.config;
+  }
+
+  get signal(): AbortSignal | undefined {
+    return this.#work.signal;
   }
 
   async query<R extends object = Row>(
@@ -92,11 +85,11 @@ export class Executor implements PostgresQueries {
     options: QueryOptions = {},
   ): Promise<QueryResult<R>> {
     if (this.#caller) {
-      const given = this.#within(options);
-      const [result] = await this.#together([{ text, values }], {}, this.#bounds(given), given);
+      const combined = this.#withWork(options);
+      const [result] = await this.#pipelined([{ text, values }], {}, this.#boundsOf(combined), combined);
       return result as QueryResult<R>;
     }
-    return await runShared(this.#parts, { text, values }, this.#bounds(options), options) as QueryResult<R>;
+    return await runPooledQuery(this.#parts, { text, values }, this.#boundsOf(options), options) as QueryResult<R>;
   }
 
   transaction(statements: readonly ListedStatement[], options?: TransactionOptions): Promise<QueryResult[]>;
@@ -105,155 +98,239 @@ export class Executor implements PostgresQueries {
     work: TransactionWork<T> | readonly ListedStatement[],
     options: TransactionOptions = {},
   ): Promise<T | QueryResult[]> {
-    const given = this.#within(options);
-    const { retries = 0, signal } = given;
+    const combined = this.#withWork(options);
+    const { retries = 0, signal } = combined;
     const { clock } = this.#parts.runner;
-    const timeoutMs = timeoutOf(given.timeoutMs, Infinity);
+    const timeoutMs = timeoutOf(combined.timeoutMs, Infinity);
     const until = retries === 0 ? Infinity : clock.now() + timeoutMs;
     let outcome: TransactionOutcome = "rolledBack";
     const onEnd = (ended: TransactionOutcome) => outcome = ended;
     const once = () => {
-      const leftMs = until === Infinity ? given.timeoutMs : Math.max(until - clock.now(), 1);
-      const attempt = { ...given, timeoutMs: leftMs, allowedMs: given.timeoutMs, onEnd };
+      const leftMs = until === Infinity ? combined.timeoutMs : Math.max(until - clock.now(), 1);
+      const attempt = { ...combined, timeoutMs: leftMs, allowedMs: combined.timeoutMs, onEnd };
       return typeof work === "function" ? this.#transaction(work, attempt) : this.#list(work, attempt);
     };
     const undone = () => outcome === "rolledBack";
     return await retryTransaction<T | QueryResult[]>(once, { retries, signal, clock, until, undone });
   }
 
+  async lease(options: QueryOptions = {}): Promise<PostgresConnection> {
+    return new PostgresConnection(await this.#lease(this.#withWork(options)), this);
+  }
+
+  getStats(): PostgresStats {
+    return this.#parts.host.getStats();
+  }
+
+  healthCheck(): Promise<PostgresHealth> {
+    return this.#parts.host.healthCheck();
+  }
+
   /**
-   * Runs a function in a transaction on a connection that is held already.
+   * Runs one statement on a leased connection. As a caller it is a transaction of its own, behind which a rollback is
+   * sent: what is sent next must not depend on its success.
+   *
+   * @throws {TransactionOpenError} while a transaction of the library is open on the connection.
+   */
+  async queryOn(connection: BackendConnection, statement: Statement, options: QueryOptions): Promise<QueryResult> {
+    const { runner: settings } = this.#parts;
+    const bounds = this.#boundsOf(this.#withWork(options));
+    const traits = traitsOf(statement.text);
+    if (connection.inTransaction) throw new TransactionOpenError();
+    if (this.#caller) {
+      checkTransactionControl(traits);
+      const runner = new StatementRunner(connection, settings);
+      let rolledBack: Promise<void> | undefined;
+      try {
+        const [result] = await this.#pipelinedOn(runner, [statement], {}, bounds, () => {
+          rolledBack = connection.rollback();
+          return rolledBack;
+        });
+        return result as QueryResult;
+      } finally {
+        if (rolledBack) void runner.awaitOrDestroy(rolledBack, settings.cancelTimeoutMs);
+      }
+    }
+    if (!connection.ownsSession) checkOutlivesTransaction(traits);
+    connection.usedAsLoginRole(traits.mayLeaveState);
+    for (;;) {
+      bounds.signal?.throwIfAborted();
+      const pending = connection.start([statement]);
+      try {
+        const [result] = await new StatementRunner(connection, settings).awaitResult(pending, bounds);
+        return result as QueryResult;
+      } catch (error) {
+        if (!pending.isSafeToResend(error) || connection.status !== "idle") throw error;
+      }
+    }
+  }
+
+  /**
+   * Runs a function in a transaction on a leased connection.
    *
    * @throws {TransactionOpenError} while another one is open on it.
    */
-  async transactionOn<T>(
-    session: Session,
+  transactionOn<T>(
+    connection: BackendConnection,
+    work: TransactionWork<T>,
+    options: TransactionOptions,
+  ): Promise<T> {
+    return this.#transactionOn(connection, work, this.#withWork(options));
+  }
+
+  async #transactionOn<T>(
+    connection: BackendConnection,
     work: TransactionWork<T>,
     options: AttemptOptions,
   ): Promise<T> {
-    const { runner: settings, queryTimeoutMs, owner } = this.#parts;
+    const { runner: settings, host } = this.#parts;
+    const { queryTimeoutMs } = host.config;
     const { signal } = options;
     const timeoutMs = timeoutOf(options.timeoutMs, Infinity);
-    if (session.inTransaction || session.status !== "idle") throw new TransactionOpenError();
     signal?.throwIfAborted();
-    session.inTransaction = true;
+    using _open = connection.enterTransaction();
     const started = settings.clock.now();
-    const runner = new StatementRunner(session, settings);
+    const runner = new StatementRunner(connection, settings);
     try {
       const begin = beginStatements(options);
-      begin.push(...await this.#become(runner, { signal, timeoutMs: Math.min(timeoutMs, queryTimeoutMs) }));
+      begin.push(...await this.#impersonate(runner, { signal, timeoutMs: Math.min(timeoutMs, queryTimeoutMs) }));
       const { allowedMs = timeoutMs } = options;
-      const report = (error: Error) => owner.report(error);
-      using scope = new TransactionScope(runner, begin, { signal, timeoutMs, allowedMs, queryTimeoutMs, report });
-      this.#mark(session);
+      const onError = (error: Error) => host.onError(error, connection.id);
+      using scope = new TransactionScope(runner, begin, { signal, timeoutMs, allowedMs, queryTimeoutMs, onError });
+      this.#markUse(connection);
       try {
         return await new Transaction(scope, 0).perform(work);
       } finally {
         const outcome = scope.outcome ?? "rolledBack";
-        owner.ended(outcome, settings.clock.now() - started);
+        host.onTransactionEnd(outcome, settings.clock.now() - started);
         options.onEnd?.(outcome);
       }
     } finally {
-      // A statement that nobody waited for may have been given up just now.
+      // A statement that the function did not await may have been aborted just now.
       if (runner.ending) await runner.ended();
-      session.inTransaction = false;
     }
   }
 
   async #transaction<T>(work: TransactionWork<T>, options: AttemptOptions): Promise<T> {
     using lease = await this.#lease(options);
     try {
-      return await this.transactionOn(lease.resource, work, options);
+      return await this.#transactionOn(lease.resource, work, options);
     } catch (error) {
-      throw explainLoss(error, lease);
+      throw toRevocationError(error, lease);
     }
   }
 
   async #list(list: readonly ListedStatement[], options: AttemptOptions): Promise<QueryResult[]> {
-    const statements = listed(list);
+    const statements = parseStatementList(list);
     const { signal, allowedMs } = options;
-    const bounds = { signal, timeoutMs: timeoutOf(options.timeoutMs, this.#parts.queryTimeoutMs), allowedMs };
-    return await this.#together(statements, options, bounds, options);
+    const bounds = { signal, timeoutMs: timeoutOf(options.timeoutMs, this.config.queryTimeoutMs), allowedMs };
+    return await this.#pipelined(statements, options, bounds, options);
   }
 
-  /** Begin, statements and COMMIT in one round trip, and what clears the connection right behind them. */
-  async #together(
+  /** Leases a connection for {@linkcode #pipelinedOn}, and resets it right behind the transaction where needed. */
+  async #pipelined(
     statements: readonly Statement[],
     begin: BeginOptions,
     bounds: Bounds,
     options: QueryOptions,
   ): Promise<QueryResult[]> {
-    const { runner: settings, owner } = this.#parts;
-    for (const { text } of statements) checkInTransaction(text);
+    const { runner: settings } = this.#parts;
+    for (const { text } of statements) checkTransactionControl(traitsOf(text));
     const lease = await this.#lease(options);
-    const { resource: session } = lease;
-    let cleared: Promise<void> | undefined;
+    const connection = lease.resource;
+    const runner = new StatementRunner(connection, settings);
+    let reset: Promise<void> | undefined;
     try {
-      const started = settings.clock.now();
-      const runner = new StatementRunner(session, settings);
-      if (!session.owned) { for (const { text } of statements) checkWithoutSession(text); }
-      const before = [...beginStatements(begin), ...await this.#become(runner, bounds)];
-      this.#mark(session);
-      session.dirty ||= statements.some(({ text }) => mayLeaveState(text));
-      let end: TogetherOutcome;
-      do {
-        const running = runTogether(runner, before, statements, bounds);
-        // It goes out with the rest, so that the connection is free as soon as the answer is there.
-        if (session.dirty) cleared = session.reset();
-        end = await running;
-        if (end.again) await runner.withinOrCut(cleared ?? session.reset(), settings.cancelTimeoutMs);
-      } while (end.again && !session.death && !bounds.signal?.aborted);
-      owner.ended(end.outcome, settings.clock.now() - started);
-      if (cleared) cleared = runner.withinOrCut(cleared, settings.cancelTimeoutMs);
-      if (end.outcome === "rolledBack") noteRolledBack(end.error);
-      if (end.outcome !== "committed") throw explainLoss(end.error, lease);
-      return end.results;
+      return await this.#pipelinedOn(runner, statements, begin, bounds, () => {
+        // It is sent with the rest, so that the connection is free as soon as the answer has arrived.
+        if (connection.mayHoldState) reset = connection.reset();
+        return reset;
+      });
+    } catch (error) {
+      throw toRevocationError(error, lease);
     } finally {
-      // Whoever waits for the result need not wait for that.
-      if (cleared) void cleared.finally(() => lease[Symbol.dispose]());
-      else lease[Symbol.dispose]();
+      // The caller need not wait for the reset.
+      if (reset) {
+        void runner.awaitOrDestroy(reset, settings.cancelTimeoutMs).finally(() => lease[Symbol.dispose]());
+      } else lease[Symbol.dispose]();
     }
   }
 
-  /** A connection for one piece of work alone. */
-  async #lease(options: QueryOptions): Promise<Lease<Session>> {
+  /**
+   * Runs BEGIN, statements and COMMIT in one round trip.
+   *
+   * @param onSent Called when they have been sent. Sends what ends a transaction that has failed, if anything.
+   */
+  async #pipelinedOn(
+    runner: StatementRunner,
+    statements: readonly Statement[],
+    begin: BeginOptions,
+    bounds: Bounds,
+    onSent: () => Promise<void> | undefined,
+  ): Promise<QueryResult[]> {
+    const { runner: { clock, cancelTimeoutMs }, host } = this.#parts;
+    const { connection } = runner;
+    const started = clock.now();
+    const traits = statements.map(({ text }) => traitsOf(text));
+    if (!connection.ownsSession) traits.forEach(checkOutlivesTransaction);
+    const before = [...beginStatements(begin), ...await this.#impersonate(runner, bounds)];
+    const mayLeaveState = traits.some((each) => each.mayLeaveState);
+    let end: PipelinedOutcome;
+    do {
+      // Each time: a reset behind the one before has cleared the marks.
+      this.#markUse(connection);
+      if (mayLeaveState) connection.stateMayRemain();
+      const pending = runPipelinedTransaction(runner, before, statements, bounds);
+      const ended = onSent();
+      end = await pending;
+      if (end.again) await runner.awaitOrDestroy(ended ?? connection.reset(), cancelTimeoutMs);
+    } while (end.again && !connection.death && !bounds.signal?.aborted);
+    host.onTransactionEnd(end.outcome, clock.now() - started);
+    if (end.outcome === "committed") return end.results;
+    if (end.outcome === "rolledBack") noteRolledBack(end.error);
+    throw end.error;
+  }
+
+  /** Leases a connection for this executor alone, and reports how long that took. */
+  async #lease(options: QueryOptions): Promise<Lease<BackendConnection>> {
     const { pool, runner: { clock } } = this.#parts;
     const { onWaited } = this.#work;
-    if (!onWaited) return await leaseSession(pool, options, clock);
+    if (!onWaited) return await leaseConnection(pool, options, clock);
     const since = clock.now();
     try {
-      return await leaseSession(pool, options, clock);
+      return await leaseConnection(pool, options, clock);
     } finally {
       onWaited(clock.now() - since);
     }
   }
 
-  /** What is asked of one of them, and of all. */
-  #within<O extends QueryOptions>(options: O): O {
+  /** Adds the signal of the work to the options of a call. */
+  #withWork<O extends QueryOptions>(options: O): O {
     const { signal } = this.#work;
     if (!signal) return options;
     return { ...options, signal: options.signal ? AbortSignal.any([signal, options.signal]) : signal };
   }
 
-  /** Notes for whom a session is used: what callers leave behind is never judged by its text. */
-  #mark(session: Session): void {
-    if (this.#caller) session.dirty = true;
-    else session.used = true;
+  /** Notes as whom a connection is used: what callers leave behind is never judged by its text. */
+  #markUse(connection: BackendConnection): void {
+    if (this.#caller) connection.stateMayRemain();
+    else connection.usedAsLoginRole(false);
   }
 
-  /** What makes a session the caller's. */
-  async #become(runner: StatementRunner, bounds: Bounds): Promise<Statement[]> {
-    const { trustedLogin, owner } = this.#parts;
+  /** Returns the statements that make a transaction run as the caller, and prepares its connection for them. */
+  async #impersonate(runner: StatementRunner, bounds: Bounds): Promise<Statement[]> {
+    const { runner: { cancelTimeoutMs }, host } = this.#parts;
     if (!this.#caller) return [];
-    const become = this.#caller.become(owner.nowEpochMs());
-    const { session, settings: { cancelTimeoutMs } } = runner;
-    if (session.used) await runner.withinOrCut(session.reset(), cancelTimeoutMs);
-    await checkLoginRole(runner, trustedLogin, bounds);
+    const impersonate = this.#caller.impersonate(host.epochNow());
+    const { connection } = runner;
+    if (connection.ranAsLoginRole) await runner.awaitOrDestroy(connection.reset(), cancelTimeoutMs);
+    await checkLoginRole(runner, host.config.trustedLogin, bounds);
     bounds.signal?.throwIfAborted();
-    return [become];
+    return [impersonate];
   }
 
-  #bounds({ signal, timeoutMs }: QueryOptions): Bounds {
-    return { signal, timeoutMs: timeoutOf(timeoutMs, this.#parts.queryTimeoutMs) };
+  #boundsOf({ signal, timeoutMs }: QueryOptions): Bounds {
+    const { queryTimeoutMs } = this.#parts.host.config;
+    return { signal, timeoutMs: timeoutMs === undefined ? queryTimeoutMs : timeoutOf(timeoutMs, queryTimeoutMs) };
   }
 }

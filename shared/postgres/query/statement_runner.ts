@@ -1,122 +1,120 @@
 /**
- * Statements with an end: each is bounded in time, and cancelled at the server
- * when its caller gives up.
+ * Bounds statements in time, and cancels them at the server when their callers abort.
  *
  * @module
  */
 import type { Clock } from "../../resilience/mod.ts";
-import { CANCELED } from "../wire/batch.ts";
-import type { Backend, CancelRequest } from "../connection/cancel.ts";
-import type { Deadlines } from "./deadlines.ts";
+import type { BackendConnection } from "../connection/backend_connection.ts";
+import type { BackendKey, CancelRequest } from "../connection/cancel.ts";
 import { ConnectionLostError, PostgresError, QueryTimeoutError } from "../errors/errors.ts";
-import type { Running } from "../wire/flight.ts";
+import { CANCELED } from "../wire/batch.ts";
 import type { QueryResult } from "../wire/query_result.ts";
-import type { Session } from "../connection/session.ts";
+import type { PendingResult } from "../wire/wire_request.ts";
+import type { Deadlines } from "./deadlines.ts";
 
-/** What bounds a statement. */
+/** The bounds of a statement. */
 export interface Bounds {
   /** Cancels it, with its reason. */
   readonly signal?: AbortSignal | undefined;
-  /** How long it may take, in ms; `Infinity` for as long as it needs. */
+  /** How long it may take, in ms; `Infinity` for no limit. */
   readonly timeoutMs: number;
-  /** What was allowed in all, in ms, where some of it is used up. Default: `timeoutMs`. */
+  /** The whole allowance, in ms, where earlier attempts used some of it. Default: `timeoutMs`. */
   readonly allowedMs?: number | undefined;
 }
 
-/** What a runner needs of its surroundings. */
+/** What a runner depends on. */
 export interface RunnerSettings {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
-  /** How long a statement that was cancelled may go on before its connection is cut, in ms. */
+  /** How long a canceled statement may run on before its connection is closed, in ms. */
   readonly cancelTimeoutMs: number;
   /** Asks the server to cancel what a backend runs. */
-  readonly requestCancel: (backend: Backend) => CancelRequest;
+  readonly requestCancel: (key: BackendKey) => CancelRequest;
 }
 
-/** A statement that goes on for so long after a cancel request is sent another one, in ms. */
+/** The interval of cancel requests while their statement runs on, in ms. */
 const REPEAT_MS = 50;
 
 /**
- * Runs statements on one session.
+ * Runs statements on one connection.
  *
- * A cancel request can come late and hit what runs next. So a statement that
- * was cancelled is over only when the request has been passed on and the
- * backend has answered once more after that; where either cannot be known in
- * time, the connection is cut.
+ * A cancel request can arrive late and hit the next statement. So a canceled statement ends only when the request has
+ * been passed on and the backend has answered once more after that; where either cannot be known in time, the
+ * connection is closed.
  */
 export class StatementRunner {
-  readonly session: Session;
+  readonly connection: BackendConnection;
   readonly settings: RunnerSettings;
-  /** What ends each of the statements that are waited for. */
+  /** Cancels each of the statements that are awaited. */
   readonly #cancels = new Set<(reason: unknown) => void>();
-  /** What is not over yet of those that were given up. */
+  /** The aborted statements that have not ended yet. */
   #ending: Set<Promise<void>> | undefined = undefined;
 
-  constructor(session: Session, settings: RunnerSettings) {
-    this.session = session;
+  constructor(connection: BackendConnection, settings: RunnerSettings) {
+    this.connection = connection;
     this.settings = settings;
   }
 
-  /** Whether something that was given up can still reach the session. */
+  /** Whether an aborted statement, or its cancel request, can still reach the connection. */
   get ending(): boolean {
     return this.#ending !== undefined;
   }
 
-  /** Resolves when nothing that was given up can reach the session any more. */
+  /** Resolves when nothing is {@linkcode ending} any more. */
   async ended(): Promise<void> {
     while (this.#ending) await Promise.all(this.#ending);
   }
 
   /**
-   * Waits for what was sent, within bounds.
+   * Waits for a result, within bounds.
    *
-   * @param leave Whether to wait no longer for what is given up while others are before it: it
-   * is `ending`, then. Only for what has no effect.
-   * @throws {QueryTimeoutError} when it took too long; it was cancelled.
-   * @throws the reason of `signal`; it was cancelled. Where it had finished
-   * before the request came, its results are returned.
-   * @throws what `running` rejects with.
+   * @param detachable Whether an aborted statement that the server has not begun is detached, and still `ending` when
+   * this returns. Only for statements without effects.
+   * @throws {QueryTimeoutError} when it took too long; it was canceled.
+   * @throws the reason of `signal`; it was canceled. Where it had finished before the request arrived, its results are
+   * returned.
+   * @throws what `pending` rejects with.
    */
-  async follow(
-    running: Running,
+  async awaitResult(
+    pending: PendingResult,
     { signal, timeoutMs, allowedMs = timeoutMs }: Bounds,
-    leave = false,
+    detachable = false,
   ): Promise<QueryResult[]> {
     const { clock, deadlines } = this.settings;
-    let given: { readonly reason: unknown } | undefined;
-    let left = false;
+    let aborted: { readonly reason: unknown } | undefined;
+    let detached = false;
     let ending: Promise<void> | undefined;
     const cancel = (reason: unknown) => {
-      if (given) return;
-      given = { reason };
-      left = leave && running.sent && !running.runs && !running.over;
-      ending = this.#end(this.#cancel(running, reason, left));
-      if (left) running.leave(reason);
+      if (aborted) return;
+      aborted = { reason };
+      detached = detachable && pending.sent && !pending.running && !pending.settled;
+      ending = this.#trackEnd(this.#cancel(pending, reason, detached));
+      if (detached) pending.detach(reason);
     };
     const deadline = timeoutMs === Infinity ? undefined : {
       at: clock.now() + timeoutMs,
       expired: () => cancel(new QueryTimeoutError(allowedMs)),
     };
-    const aborted = () => cancel(signal?.reason);
+    const onAbort = () => cancel(signal?.reason);
     if (deadline) deadlines.add(deadline);
-    signal?.addEventListener("abort", aborted, { once: true });
+    signal?.addEventListener("abort", onAbort, { once: true });
     this.#cancels.add(cancel);
-    if (signal?.aborted) aborted();
+    if (signal?.aborted) onAbort();
     try {
-      return await running.results;
+      return await pending.results;
     } catch (error) {
-      throw given && !left ? this.#outcome(given.reason, error) : error;
+      throw aborted && !detached ? this.#errorOfAborted(aborted.reason, error) : error;
     } finally {
       this.#cancels.delete(cancel);
       if (deadline) deadlines.drop(deadline);
-      signal?.removeEventListener("abort", aborted);
-      // Nobody else may have the session before that.
-      if (ending && !left) await ending;
+      signal?.removeEventListener("abort", onAbort);
+      // The connection must not serve another caller before that.
+      if (ending && !detached) await ending;
     }
   }
 
-  /** Keeps in mind that something is not over yet. Most runners never have anything of the kind. */
-  #end(end: Promise<void>): Promise<void> {
+  /** Tracks a statement until it has ended. The set is created on demand: most runners never cancel. */
+  #trackEnd(end: Promise<void>): Promise<void> {
     const all = this.#ending ??= new Set();
     all.add(end);
     return end.finally(() => {
@@ -125,85 +123,92 @@ export class StatementRunner {
     });
   }
 
-  /** What to say of a statement that was given up, and has failed with `error` since. */
-  #outcome(reason: unknown, error: unknown): unknown {
+  /** Returns what to throw for an aborted statement that has failed with `error` since. */
+  #errorOfAborted(reason: unknown, error: unknown): unknown {
     if (error instanceof PostgresError && error.code === CANCELED) return reason;
-    if (this.session.death === undefined) return error;
+    if (this.connection.death === undefined) return error;
     return reason instanceof QueryTimeoutError && error instanceof ConnectionLostError ? reason.cut() : reason;
   }
 
   /**
-   * Waits for what must not be cancelled: where it is not answered in time, the connection is cut.
+   * Waits for what must not be canceled: without an answer in time, the connection is closed.
    *
-   * @throws what `running` rejects with.
+   * @throws what `result` rejects with.
    */
-  async withinOrCut<T>(running: Promise<T>, timeoutMs: number): Promise<T> {
+  async awaitOrDestroy<T>(result: Promise<T>, timeoutMs: number): Promise<T> {
     const { clock, deadlines } = this.settings;
-    const expired = () => this.session.destroy(new Error(`there was no answer within ${timeoutMs} ms`));
+    const expired = () => this.connection.destroy(new Error(`The server did not answer within ${timeoutMs} ms`));
     const deadline = { at: clock.now() + timeoutMs, expired };
     if (timeoutMs !== Infinity) deadlines.add(deadline);
     try {
-      return await running;
+      return await result;
     } finally {
       deadlines.drop(deadline);
     }
   }
 
-  /** Cancels whatever runs, and resolves once nothing does. */
-  async giveUp(reason: unknown): Promise<void> {
+  /** Cancels every statement that is awaited, and resolves when all have ended. */
+  async cancelAll(reason: unknown): Promise<void> {
     for (const cancel of [...this.#cancels]) cancel(reason);
     await this.ended();
   }
 
-  /** Resolves when nothing of it can reach the session any more. */
-  async #cancel(running: Running, reason: unknown, left: boolean): Promise<void> {
-    const { clock, cancelTimeoutMs, requestCancel } = this.settings;
-    const { session } = this;
-    // A request hits whatever the server is at.
-    while (!running.over && !running.runs) await session.nextLanding();
-    // Nobody waits for it any more, and mostly it is quick: a request costs more.
-    if (left && !running.over) await this.#pause(cancelTimeoutMs, running);
-    if (running.over) return;
+  /** Resolves when neither the statement nor a cancel request for it can reach the connection any more. */
+  async #cancel(pending: PendingResult, reason: unknown, detached: boolean): Promise<void> {
+    const { connection } = this;
+    // A cancel request hits whatever the server runs.
+    while (!pending.settled && !pending.running) await connection.nextResponse();
+    // No caller waits for a detached statement, and most are quick: a request costs more.
+    if (detached && !pending.settled) await this.#pause(this.settings.cancelTimeoutMs, pending);
+    if (pending.settled) return;
+    const destroy = () =>
+      connection.destroy(reason instanceof Error ? reason : new Error("The statement was aborted", { cause: reason }));
+    const { backendKey } = connection;
+    if (backendKey) await this.#requestCancel(pending, backendKey, destroy);
+    else destroy();
+  }
 
-    const cut = () => session.destroy(reason instanceof Error ? reason : new Error("its statement was given up"));
-    const { backend } = session;
-    if (!backend) return cut();
-    session.cancelling++;
+  /** Sends cancel requests until the statement has settled, then makes sure that none of them hits a later one. */
+  async #requestCancel(pending: PendingResult, backendKey: BackendKey, destroy: () => void): Promise<void> {
+    const { clock, cancelTimeoutMs, requestCancel } = this.settings;
+    const { connection } = this;
+    connection.beginCancel();
     const requests: CancelRequest[] = [];
+    const abortRequests = () => requests.forEach((request) => request.abort());
     const timer = clock.setTimer(() => {
-      for (const request of requests) request.giveUp();
-      cut();
+      abortRequests();
+      destroy();
     }, cancelTimeoutMs);
     try {
       let passedOn = true;
-      // One that reaches the backend before the statement does is lost.
-      while (passedOn && !running.over) {
-        const request = requestCancel(backend);
+      // A request that reaches the backend before the statement does is lost.
+      while (passedOn && !pending.settled) {
+        const request = requestCancel(backendKey);
         requests.push(request);
         passedOn = await request.passedOn;
-        if (passedOn && !running.over) await this.#pause(REPEAT_MS, running);
+        if (passedOn && !pending.settled) await this.#pause(REPEAT_MS, pending);
       }
-      while (!running.over) await session.nextLanding();
-      if (session.death) return;
-      // Some servers end a request with a reset. A statement that was cancelled on request says then that it came through.
-      // Behind a pooler it may be another one's statement that a late request hits, and nobody can tell.
-      if (!(passedOn || running.canceled) || !session.owned) return cut();
-      // Whatever the answer is: a request that was still on its way has hit this, what was before it, or nothing.
-      await session.start([{ text: "SELECT 1" }]).results.catch(() => {});
+      while (!pending.settled) await connection.nextResponse();
+      if (connection.death) return;
+      // Some servers reset the connection of a request; the statement's error then shows that it was passed on.
+      // Behind a pooler a late request may hit another client's statement, which cannot be known.
+      if (!(passedOn || pending.canceled) || !connection.ownsSession) return destroy();
+      // Whatever the answer: a request that was still on its way has hit this, an earlier statement, or nothing.
+      await connection.start([{ text: "SELECT 1" }]).results.catch(() => {});
     } finally {
       timer.cancel();
-      for (const request of requests) request.giveUp();
-      session.cancelling--;
+      abortRequests();
+      connection.endCancel();
     }
   }
 
-  /** Waits for something to be over, but not for longer than that. */
-  async #pause(ms: number, running: Running): Promise<void> {
+  /** Waits until a statement has settled, for at most `ms`. */
+  async #pause(ms: number, pending: PendingResult): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = this.settings.clock.setTimer(resolve, ms);
     let waiting = true;
     void promise.then(() => waiting = false);
-    while (waiting && !running.over) await Promise.race([promise, this.session.nextLanding()]);
+    while (waiting && !pending.settled) await Promise.race([promise, this.connection.nextResponse()]);
     timer.cancel();
   }
 }

@@ -1,5 +1,5 @@
 /**
- * What a transaction's function is given.
+ * A transaction, as its function uses it.
  *
  * @module
  */
@@ -11,7 +11,8 @@ import {
 } from "../errors/errors.ts";
 import { timeoutOf } from "../query/query_options.ts";
 import type { QueryResult, Row, Statement } from "../wire/query_result.ts";
-import { checkInTransaction } from "../wire/statement_encoding.ts";
+import { checkTransactionControl } from "../wire/statement_encoding.ts";
+import { traitsOf } from "../wire/statement_traits.ts";
 import type { TransactionScope } from "./transaction_scope.ts";
 
 /** Options of one statement in a transaction. */
@@ -21,11 +22,10 @@ export interface TransactionQueryOptions {
 }
 
 /**
- * A transaction, or one nested in it, while its function runs.
+ * A transaction, or a nested one, while its function runs.
  *
  * Returning from the function commits, throwing rolls back; {@linkcode commit}
- * and {@linkcode rollback} do so earlier. A nested transaction is a savepoint:
- * its failure undoes what it did and nothing else.
+ * and {@linkcode rollback} do so earlier. A nested transaction is a savepoint: its failure undoes only what it did.
  */
 export class Transaction {
   readonly #scope: TransactionScope;
@@ -34,18 +34,18 @@ export class Transaction {
   readonly #name: string;
   #nested: Transaction | undefined = undefined;
   #ended = false;
-  /** Gives up the statements of a nested one that are under way when it is rolled back. */
-  readonly #abandoned: AbortController | undefined;
-  /** The first error of a statement, should its caller have kept it to itself. */
+  /** Aborts the statements of a nested transaction that are in flight when it is rolled back. */
+  readonly #statements: AbortController | undefined;
+  /** The first error of a statement, in case the function catches it. */
   #failure: unknown = undefined;
 
-  /** For the manager: transactions are begun with its `transaction`. */
+  /** Use `transaction` of a manager instead. */
   constructor(scope: TransactionScope, level: number) {
     this.#scope = scope;
     this.#name = `level_${level}`;
     this.#savepoint = level === 0 ? undefined : { text: `SAVEPOINT ${this.#name}` };
-    this.#abandoned = level === 0 ? undefined : new AbortController();
-    // It goes out together with the first statement inside.
+    this.#statements = level === 0 ? undefined : new AbortController();
+    // It is sent with the first statement inside.
     if (this.#savepoint) scope.before.push(this.#savepoint);
   }
 
@@ -54,7 +54,7 @@ export class Transaction {
     return this.#ended;
   }
 
-  /** Aborts when the transaction's caller gives up. */
+  /** The signal of the transaction's caller. */
   get signal(): AbortSignal | undefined {
     return this.#scope.signal;
   }
@@ -62,12 +62,12 @@ export class Transaction {
   /**
    * Runs a statement in the transaction.
    *
-   * @throws {PostgresError} what the server reported. The transaction can only be rolled back then.
-   * @throws {StatementError} when it cannot be sent, or would begin or end a transaction by itself.
+   * @throws {PostgresError} what the server reported. Then the transaction can only be rolled back.
+   * @throws {StatementError} when it cannot be sent, or controls transactions.
    * @throws {TransactionEndedError} when it was committed or rolled back.
-   * @throws {NestedTransactionOpenError} while one nested in it is open.
+   * @throws {NestedTransactionOpenError} while a nested transaction is open.
    * @throws {QueryTimeoutError} when the statement took too long.
-   * @throws {ConfigError} when `timeoutMs` is no number above 0.
+   * @throws {ConfigError} when `timeoutMs` is not a number above 0.
    */
   async query<R extends object = Row>(
     text: string,
@@ -75,11 +75,12 @@ export class Transaction {
     options: TransactionQueryOptions = {},
   ): Promise<QueryResult<R>> {
     this.#check();
-    checkInTransaction(text);
-    this.#scope.note(text);
+    const traits = traitsOf(text);
+    checkTransactionControl(traits);
+    this.#scope.checkState(traits);
     const timeoutMs = options.timeoutMs === undefined ? undefined : timeoutOf(options.timeoutMs, Infinity);
     try {
-      return await this.#scope.run({ text, values }, timeoutMs, this.#abandoned?.signal) as QueryResult<R>;
+      return await this.#scope.run({ text, values }, timeoutMs, this.#statements?.signal) as QueryResult<R>;
     } catch (error) {
       this.#failure ??= error;
       throw error;
@@ -89,8 +90,8 @@ export class Transaction {
   /**
    * Runs `work` in a transaction nested in this one.
    *
-   * @throws what `work` throws; what it did is undone.
-   * @throws {TransactionRolledBackError} when a statement in it had failed and `work` did not pass its error on.
+   * @throws what `work` throws; its statements are undone.
+   * @throws {TransactionRolledBackError} when a statement in it failed and `work` caught its error.
    */
   async transaction<T>(work: (transaction: Transaction) => PromiseLike<T> | T): Promise<T> {
     this.#check();
@@ -102,19 +103,19 @@ export class Transaction {
     }
   }
 
-  /** Commits now: the function may go on, but runs nothing more in this transaction. */
+  /** Commits now. The function may continue, but not use this transaction. */
   async commit(): Promise<void> {
     this.#check();
     await this.#commit();
   }
 
-  /** Rolls back now; the function's own result is what the caller gets. */
+  /** Rolls back now. The caller receives the function's result. */
   async rollback(): Promise<void> {
     this.#check();
     await this.#rollback();
   }
 
-  /** For the manager: runs the function, and ends the transaction as it does. */
+  /** Runs the function, and commits or rolls back as it ends. Called by the library. */
   async perform<T>(work: (transaction: Transaction) => PromiseLike<T> | T): Promise<T> {
     let result: T;
     try {
@@ -123,7 +124,7 @@ export class Transaction {
       if (!this.#ended) await this.#rollback();
       throw error;
     }
-    if (this.#nested) await this.#leaveOpen();
+    if (this.#nested) await this.#rejectOpenNested();
     if (!this.#ended) await this.#commit();
     return result;
   }
@@ -133,8 +134,8 @@ export class Transaction {
     if (this.#nested) throw new NestedTransactionOpenError();
   }
 
-  /** The function has returned while one nested in it still runs: what that does would come too late. */
-  async #leaveOpen(): Promise<never> {
+  /** Rolls back, because the function returned before a nested transaction ended. */
+  async #rejectOpenNested(): Promise<never> {
     await this.#rollback();
     throw new NestedTransactionOpenError();
   }
@@ -148,7 +149,7 @@ export class Transaction {
   async #commit(): Promise<void> {
     this.#end();
     if (!this.#savepoint) return await this.#scope.commit(() => this.#failure);
-    if (this.#unsent(this.#savepoint)) return;
+    if (this.#withdrawUnsent(this.#savepoint)) return;
     try {
       await this.#scope.run({ text: `RELEASE SAVEPOINT ${this.#name}` });
     } catch (error) {
@@ -160,19 +161,19 @@ export class Transaction {
   async #rollback(): Promise<void> {
     this.#end();
     if (!this.#savepoint) return await this.#scope.rollback();
-    this.#abandon(new TransactionEndedError());
+    this.#abortStatements(new TransactionEndedError());
     await this.#scope.settled();
-    if (!this.#unsent(this.#savepoint)) await this.#undo(this.#savepoint);
+    if (!this.#withdrawUnsent(this.#savepoint)) await this.#undo(this.#savepoint);
   }
 
-  /** What still runs in it, or in one nested in it, would hold the rollback up. */
-  #abandon(reason: Error): void {
-    this.#abandoned?.abort(reason);
-    if (this.#nested) this.#nested.#abandon(reason);
+  /** Aborts what still runs in it, or in a nested transaction: it would delay the rollback. */
+  #abortStatements(reason: Error): void {
+    this.#statements?.abort(reason);
+    if (this.#nested) this.#nested.#abortStatements(reason);
   }
 
   async #undo(savepoint: Statement): Promise<void> {
-    // In a transaction that had failed before, there is none to go back to.
+    // In a transaction that had failed before, the savepoint was never set.
     if (!this.#scope.hasRun(savepoint)) return;
     await this.#scope.undo([
       { text: `ROLLBACK TO SAVEPOINT ${this.#name}` },
@@ -180,8 +181,8 @@ export class Transaction {
     ]);
   }
 
-  /** Takes back a savepoint that no statement has followed. */
-  #unsent(savepoint: Statement): boolean {
+  /** Withdraws a savepoint that was not sent, because no statement followed; returns whether it did. */
+  #withdrawUnsent(savepoint: Statement): boolean {
     const index = this.#scope.before.indexOf(savepoint);
     if (index >= 0) this.#scope.before.splice(index);
     return index >= 0;

@@ -1,5 +1,5 @@
 /**
- * What a transaction may ask for.
+ * Options of BEGIN.
  *
  * @module
  */
@@ -7,22 +7,25 @@ import { ConfigError, type ConfigIssue } from "../../pool/mod.ts";
 import { MAX_TIMER_MS } from "../../resilience/mod.ts";
 import type { Statement } from "../wire/query_result.ts";
 
-/** How far a transaction is shielded from others (PostgreSQL, "Transaction Isolation"). */
+/** An isolation level (PostgreSQL, "Transaction Isolation"). */
 export type IsolationLevel = "read committed" | "repeatable read" | "serializable";
 
 const LEVELS: readonly IsolationLevel[] = ["read committed", "repeatable read", "serializable"];
 
-/** How a transaction begins. */
+/** Options of the beginning of a transaction. */
 export interface BeginOptions {
   /** Default: the server's, which is `read committed` unless changed. */
   readonly isolationLevel?: IsolationLevel | undefined;
   /** Whether it may only read. Default: the server's, `false` unless changed. */
   readonly readOnly?: boolean | undefined;
-  /** Whether a serializable, read-only transaction waits for a moment in which it cannot fail. Default: `false`. */
+  /** Whether a serializable, read-only transaction waits until it cannot fail. Default: `false`. */
   readonly deferrable?: boolean | undefined;
-  /** The server ends any statement that takes longer, in ms; 0 for no limit. Default: the role's. */
+  /** How long a statement may take before the server cancels it, in ms; 0 for no limit. Default: the role's. */
   readonly statementTimeoutMs?: number | undefined;
-  /** The server ends the connection when it waits longer for the next statement, in ms; 0 for no limit. Default: the role's. */
+  /**
+   * How long the server waits for the next statement before it closes the connection, in ms; 0 for no limit.
+   * Default: the role's.
+   */
   readonly idleInTransactionSessionTimeoutMs?: number | undefined;
 }
 
@@ -36,7 +39,7 @@ function checkSwitch(path: string, value: unknown, issues: ConfigIssue[]): void 
 }
 
 /**
- * The statements that begin a transaction.
+ * Returns the statements that begin a transaction.
  *
  * @throws {ConfigError} listing every bad option.
  */
@@ -57,7 +60,7 @@ export function beginStatements(options: BeginOptions): Statement[] {
     readOnly === undefined ? "" : readOnly ? " READ ONLY" : " READ WRITE",
     deferrable === undefined ? "" : deferrable ? " DEFERRABLE" : " NOT DEFERRABLE",
   ];
-  // What is sent behind it before it is answered would run outside, should it fail. So it is nothing that can.
+  // A statement sent before BEGIN is answered would run outside if BEGIN failed: so it uses no prepared statement.
   const statements: Statement[] = [{ text: `BEGIN${modes.join("")}`, unprepared: true }];
   const settings = [
     ["statement_timeout", statementTimeoutMs],

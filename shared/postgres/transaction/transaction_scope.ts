@@ -12,103 +12,134 @@ import {
 } from "../errors/errors.ts";
 import type { QueryResult, Statement } from "../wire/query_result.ts";
 import type { Deadline } from "../query/deadlines.ts";
-import { mayLeaveState } from "../connection/session_state.ts";
-import { checkWithoutSession } from "../wire/statement_encoding.ts";
+import { checkOutlivesTransaction } from "../wire/statement_encoding.ts";
+import type { StatementTraits } from "../wire/statement_traits.ts";
 import type { StatementRunner } from "../query/statement_runner.ts";
 
 /** How a transaction ended. */
 export type TransactionOutcome =
   | "committed"
   | "rolledBack"
-  /** COMMIT was sent, and not answered. */
+  /** COMMIT was sent and not answered. */
   | "unknown";
 
-/** What bounds a transaction. */
-export interface ScopeOptions {
-  /** Gives the transaction up: what runs is cancelled, and it is rolled back. */
-  readonly signal: AbortSignal | undefined;
-  /** How long the whole of it may take, in ms; `Infinity` for as long as it needs. */
-  readonly timeoutMs: number;
-  /** What was allowed in all, in ms, where some of it is used up. */
-  readonly allowedMs: number;
-  /** How long one statement may take, in ms, unless told otherwise. */
-  readonly queryTimeoutMs: number;
-  /** Told of what nobody else learns of. */
-  readonly report: (error: Error) => void;
+/** How transactions ended and how long they took, since the manager was created. */
+export interface TransactionStats {
+  readonly committed: number;
+  readonly rolledBack: number;
+  /** COMMIT was not answered. */
+  readonly unknown: number;
+  /** The duration of all transactions together, in ms. */
+  readonly totalMs: number;
+  /** The longest duration, in ms. */
+  readonly longestMs: number;
 }
 
-/** The connection's side of a transaction; {@linkcode Transaction} is its user's. */
+/** Counts transactions. */
+export class TransactionCounters {
+  readonly #counts: Record<TransactionOutcome, number> = { committed: 0, rolledBack: 0, unknown: 0 };
+  #totalMs = 0;
+  #longestMs = 0;
+
+  /** Counts a transaction. */
+  add(outcome: TransactionOutcome, durationMs: number): void {
+    this.#counts[outcome]++;
+    this.#totalMs += durationMs;
+    this.#longestMs = Math.max(this.#longestMs, durationMs);
+  }
+
+  /** Returns the counts so far. */
+  snapshot(): TransactionStats {
+    return Object.freeze({ ...this.#counts, totalMs: this.#totalMs, longestMs: this.#longestMs });
+  }
+}
+
+/** Bounds of a transaction. */
+export interface ScopeOptions {
+  /** Aborts the transaction: cancels what runs, and rolls back. */
+  readonly signal: AbortSignal | undefined;
+  /** How long the whole of it may take, in ms; `Infinity` for no limit. */
+  readonly timeoutMs: number;
+  /** The whole allowance, in ms, where earlier attempts used some of it. */
+  readonly allowedMs: number;
+  /** The default time limit of one statement, in ms. */
+  readonly queryTimeoutMs: number;
+  /** Called with errors that no caller receives. */
+  readonly onError: (error: Error) => void;
+}
+
+/** A transaction as its connection sees it; {@linkcode Transaction} is its public face. */
 export class TransactionScope implements Disposable {
-  /** Statements that go out with the next one, under the same Sync: BEGIN and what belongs to it. */
+  /** Statements to send with the next one, under the same Sync: BEGIN and its settings, savepoints. */
   readonly before: Statement[];
   readonly signal: AbortSignal | undefined;
-  /** How it ended, once it has. */
+  /** The outcome, once it has ended. */
   outcome: TransactionOutcome | undefined = undefined;
-  /** Whether COMMIT was sent: a connection that broke before that has rolled back. */
+  /** Whether COMMIT was sent: if the connection breaks before that, the server rolls back. */
   committing = false;
 
   readonly #runner: StatementRunner;
   readonly #options: ScopeOptions;
-  readonly #end: Deadline | undefined;
-  readonly #givenUp = Promise.withResolvers<never>();
-  readonly #aborted = () => this.#giveUp(this.signal?.reason);
+  readonly #deadline: Deadline | undefined;
+  readonly #aborted = Promise.withResolvers<never>();
+  readonly #onAbort = () => this.#abort(this.signal?.reason);
   #reason: { readonly reason: unknown } | undefined = undefined;
-  /** After this, a COMMIT that nobody waits for any longer is cut. */
-  #lastMoment: Deadline | undefined = undefined;
-  /** The texts of those that went before another one and have had their effect. */
-  readonly #done = new Set<string>();
+  /** When the connection is closed, if COMMIT has no answer after an abort. */
+  #commitDeadline: Deadline | undefined = undefined;
+  /** The texts of statements sent {@linkcode before} another one that have taken effect. */
+  readonly #effective = new Set<string>();
   #begun = false;
   #levels = 0;
 
-  /** @param begin What begins it. Nothing is sent before the first statement. */
+  /** @param begin The statements that begin it. They are sent with the first statement. */
   constructor(runner: StatementRunner, begin: readonly Statement[], options: ScopeOptions) {
     const { signal, timeoutMs, allowedMs } = options;
     this.before = [...begin];
     this.signal = signal;
     this.#runner = runner;
     this.#options = options;
-    this.#givenUp.promise.catch(() => {}); // nobody may be waiting for it
+    this.#aborted.promise.catch(() => {}); // it may have no waiter
     const { clock, deadlines } = runner.settings;
-    const expired = () => this.#giveUp(new TransactionTimeoutError(allowedMs));
-    this.#end = timeoutMs === Infinity ? undefined : { at: clock.now() + timeoutMs, expired };
-    if (this.#end) deadlines.add(this.#end);
-    signal?.addEventListener("abort", this.#aborted, { once: true });
-    if (signal?.aborted) this.#aborted();
+    const expired = () => this.#abort(new TransactionTimeoutError(allowedMs));
+    this.#deadline = timeoutMs === Infinity ? undefined : { at: clock.now() + timeoutMs, expired };
+    if (this.#deadline) deadlines.add(this.#deadline);
+    signal?.addEventListener("abort", this.#onAbort, { once: true });
+    if (signal?.aborted) this.#onAbort();
   }
 
   [Symbol.dispose](): void {
     const { deadlines } = this.#runner.settings;
-    if (this.#end) deadlines.drop(this.#end);
-    if (this.#lastMoment) deadlines.drop(this.#lastMoment);
-    this.signal?.removeEventListener("abort", this.#aborted);
+    if (this.#deadline) deadlines.drop(this.#deadline);
+    if (this.#commitDeadline) deadlines.drop(this.#commitDeadline);
+    this.signal?.removeEventListener("abort", this.#onAbort);
   }
 
-  /** A number for the next savepoint. */
+  /** Returns the number of the next savepoint. */
   nextLevel(): number {
     return ++this.#levels;
   }
 
-  /** `work`, for as long as it is waited for. */
+  /** Waits for `work`, until the transaction is aborted. */
   async race<T>(work: PromiseLike<T> | T): Promise<T> {
-    return await Promise.race([work, this.#givenUp.promise]);
+    return await Promise.race([work, this.#aborted.promise]);
   }
 
   /**
-   * Notes what a statement may leave on the connection.
+   * Notes whether a statement may leave state on the connection.
    *
-   * @throws {StatementError} when it may leave nothing, and would.
+   * @throws {StatementError} when it would, and the session belongs to a pooler.
    */
-  note(text: string): void {
-    const { session } = this.#runner;
-    if (!session.owned) checkWithoutSession(text);
-    session.dirty ||= mayLeaveState(text);
+  checkState(traits: StatementTraits): void {
+    const { connection } = this.#runner;
+    if (!connection.ownsSession) checkOutlivesTransaction(traits);
+    if (traits.mayLeaveState) connection.stateMayRemain();
   }
 
   /**
-   * Runs a statement behind what goes {@linkcode before} it.
+   * Runs a statement behind the statements {@linkcode before} it.
    *
-   * @param signal Gives it up.
-   * @throws {TransactionRolledBackError} when there is no transaction any more: nothing may run outside of it.
+   * @param signal Aborts it.
+   * @throws {TransactionRolledBackError} when the transaction has ended: nothing may run outside it.
    */
   async run(
     statement: Statement,
@@ -117,38 +148,38 @@ export class TransactionScope implements Disposable {
   ): Promise<QueryResult> {
     if (this.#reason) throw this.#reason.reason;
     const before = this.before.splice(0);
-    const running = this.#runner.session.start([...before, statement]);
-    // What could not be sent has begun nothing: the next one has to.
-    if (running.sent) this.#begun = true;
+    const pending = this.#runner.connection.start([...before, statement]);
+    // If it could not be sent, the next statement has to begin the transaction.
+    if (pending.sent) this.#begun = true;
     else this.before.unshift(...before);
     try {
-      const results = await this.#runner.follow(running, { signal, timeoutMs });
-      for (const { text } of before) this.#done.add(text);
-      if (running.after === "idle") this.#lose(new TransactionEndedError());
+      const results = await this.#runner.awaitResult(pending, { signal, timeoutMs });
+      for (const { text } of before) this.#effective.add(text);
+      if (pending.statusAfter === "idle") this.#lose(new TransactionEndedError());
       const result = results.at(-1);
       if (result) return result;
       throw new TransactionRolledBackError(undefined);
     } catch (error) {
-      for (const { text } of before.slice(0, Math.max(running.failedAt, 0))) this.#done.add(text);
-      if (running.after === "idle") this.#lose(new TransactionRolledBackError(error));
+      for (const { text } of before.slice(0, Math.max(pending.failedAt, 0))) this.#effective.add(text);
+      if (pending.statusAfter === "idle") this.#lose(new TransactionRolledBackError(error));
       throw error;
     }
   }
 
-  /** Whether a statement that went {@linkcode before} another one has had its effect. */
+  /** Whether a statement sent {@linkcode before} another one has taken effect. */
   hasRun({ text }: Statement): boolean {
-    return this.#done.has(text);
+    return this.#effective.has(text);
   }
 
-  /** There is no transaction any more. What would run outside of it would not be the caller's. */
+  /** Notes that the transaction has ended at the server: later statements would run outside it, and not as the caller. */
   #lose(error: Error): void {
     this.#reason ??= { reason: error };
   }
 
   /**
-   * Commits. COMMIT is not cancelled: half-way is the worst place to stop.
+   * Commits. COMMIT is never canceled, since that could leave its outcome unknown.
    *
-   * @param failure The error of a statement that may have been kept from us.
+   * @param failure Returns the first error of a statement, which the function may have caught.
    */
   async commit(failure: () => unknown): Promise<void> {
     if (this.#reason) {
@@ -158,17 +189,17 @@ export class TransactionScope implements Disposable {
     if (!this.#begun) return this.#ended("committed");
     this.committing = true;
     let results: QueryResult[];
-    const running = this.#runner.session.start([{ text: "COMMIT" }]);
+    const pending = this.#runner.connection.start([{ text: "COMMIT" }]);
     try {
-      results = await this.#runner.withinOrCut(running.results, this.#options.queryTimeoutMs);
+      results = await this.#runner.awaitOrDestroy(pending.results, this.#options.queryTimeoutMs);
     } catch (error) {
-      // It was not sent, or refused by a server that then waited for the next statement.
-      if (!running.sent || running.after !== undefined) {
+      // It was not sent, or the server refused it and waited for the next statement.
+      if (!pending.sent || pending.statusAfter !== undefined) {
         this.#ended("rolledBack");
         throw error;
       }
       this.#ended("unknown");
-      this.#runner.session.destroy(error instanceof Error ? error : new Error("COMMIT was not answered"));
+      this.#runner.connection.destroy(error instanceof Error ? error : new Error("COMMIT was not answered"));
       throw new CommitOutcomeUnknownError(error);
     }
     if (results.at(-1)?.command === "COMMIT") return this.#ended("committed");
@@ -176,44 +207,44 @@ export class TransactionScope implements Disposable {
     throw new TransactionRolledBackError(failure());
   }
 
-  /** Rolls back. Never throws: where it fails, the connection is cut, and the server rolls back. */
+  /** Rolls back. Never throws: where it fails, the connection is closed, and the server rolls back. */
   async rollback(): Promise<void> {
-    // A statement that its caller did not wait for would hold the rollback up.
-    await this.#runner.giveUp(this.#reason?.reason ?? new TransactionEndedError());
+    // A statement that its caller did not await would delay the rollback.
+    await this.#runner.cancelAll(this.#reason?.reason ?? new TransactionEndedError());
     if (this.#begun) await this.undo([{ text: "ROLLBACK" }]);
     this.#ended("rolledBack");
   }
 
-  /** Resolves when nothing that was given up can reach the connection any more. */
+  /** Resolves when no aborted statement can reach the connection any more. */
   async settled(): Promise<void> {
     if (this.#runner.ending) await this.#runner.ended();
   }
 
-  /** Runs statements that undo something. Never throws: where one fails, the connection is cut. */
+  /** Runs statements that undo others. Never throws: where one fails, the connection is closed. */
   async undo(statements: readonly Statement[]): Promise<void> {
-    const { session, settings } = this.#runner;
-    if (session.death) return;
+    const { connection, settings } = this.#runner;
+    if (connection.death) return;
     try {
-      await this.#runner.withinOrCut(session.start(statements).results, settings.cancelTimeoutMs);
+      await this.#runner.awaitOrDestroy(connection.start(statements).results, settings.cancelTimeoutMs);
     } catch (error) {
       const failed = new RollbackFailedError(error);
-      session.destroy(failed);
-      this.#options.report(failed);
+      connection.destroy(failed);
+      this.#options.onError(failed);
     }
   }
 
-  #giveUp(reason: unknown): void {
+  #abort(reason: unknown): void {
     if (this.outcome || this.#reason) return;
     this.#reason = { reason };
     if (this.committing) {
       const { clock, cancelTimeoutMs, deadlines } = this.#runner.settings;
-      const expired = () => this.#runner.session.destroy(new Error("COMMIT was not answered in time"));
-      this.#lastMoment = { at: clock.now() + cancelTimeoutMs, expired };
-      deadlines.add(this.#lastMoment);
+      const expired = () => this.#runner.connection.destroy(new Error("COMMIT was not answered in time"));
+      this.#commitDeadline = { at: clock.now() + cancelTimeoutMs, expired };
+      deadlines.add(this.#commitDeadline);
       return;
     }
-    this.#givenUp.reject(reason);
-    void this.#runner.giveUp(reason);
+    this.#aborted.reject(reason);
+    void this.#runner.cancelAll(reason);
   }
 
   #ended(outcome: TransactionOutcome): void {

@@ -1,7 +1,5 @@
 /**
- * Statements that are sent together and stand or fall together: whatever fails,
- * nothing behind it runs, since one Sync ends them all (PostgreSQL,
- * "Extended Query", pipelining).
+ * Statements under one Sync: after the first that fails, none runs (PostgreSQL, "Extended Query", pipelining).
  *
  * @module
  */
@@ -13,23 +11,23 @@ import {
   type Wire,
 } from "./driver.ts";
 import { ConnectionError, PostgresError, redacted } from "../errors/errors.ts";
-import type { Flight, Running, SessionStatus } from "./flight.ts";
+import type { PendingResult, SessionStatus, WireRequest } from "./wire_request.ts";
 import type { QueryResult, Row, Statement } from "./query_result.ts";
-import { type Encoded, encoded } from "./statement_encoding.ts";
+import { type Encoded, encodeStatement } from "./statement_encoding.ts";
 import { NO_ROWS, type Prepared, RowReader, type StatementCache } from "./statement_cache.ts";
 
 /** SQLSTATE `query_canceled`. */
 export const CANCELED = "57014";
-/** SQLSTATE of a statement that the server has not, or no more. */
+/** SQLSTATE of a prepared statement that the server does not have. */
 const UNKNOWN_STATEMENT = "26000";
-/** SQLSTATE of a statement whose columns are others than when it was prepared ("cached plan must not change result type"). */
+/** SQLSTATE of a statement whose columns changed since it was prepared ("cached plan must not change result type"). */
 const CHANGED_RESULT = "0A000";
-/** The class of SQLSTATEs of what does not fit the tables and types that there are (PostgreSQL, appendix A). */
-const NO_FIT = "42";
-/** SQLSTATE of that class that says nothing of tables: the role has no right to it. */
-const NO_RIGHT = "42501";
+/** The class of SQLSTATEs of statements that do not fit the existing tables and types (PostgreSQL, appendix A). */
+const DOES_NOT_FIT = "42";
+/** The SQLSTATE of that class that does not concern the schema: the role lacks a privilege. */
+const INSUFFICIENT_PRIVILEGE = "42501";
 
-/** One statement of a batch, on its way. */
+/** One statement of a batch. */
 interface Step {
   readonly prepared: Prepared | undefined;
   reader: RowReader | undefined;
@@ -37,7 +35,7 @@ interface Step {
   tag: string | undefined;
 }
 
-/** Splits a command tag (PostgreSQL, "Message Formats", CommandComplete): `INSERT 0 1`, `SELECT 5`, `CREATE TABLE`. */
+/** Reads a command tag (PostgreSQL, "Message Formats", CommandComplete): `INSERT 0 1`, `SELECT 5`, `CREATE TABLE`. */
 function resultOf({ reader = NO_ROWS, rows, tag = "" }: Step): QueryResult {
   const last = tag.slice(tag.lastIndexOf(" ") + 1);
   const rowCount = /^\d+$/.test(last) ? Number(last) : null;
@@ -45,37 +43,37 @@ function resultOf({ reader = NO_ROWS, rows, tag = "" }: Step): QueryResult {
 }
 
 /** Statements under one Sync. */
-export class Batch implements Flight, Running {
+export class Batch implements WireRequest, PendingResult {
   readonly results: Promise<QueryResult[]>;
   failure: object | undefined = undefined;
   failedAt = -1;
   error: Error | undefined = undefined;
-  runs = false;
+  running = false;
   readonly sent = true;
-  over = false;
-  after: SessionStatus | undefined = undefined;
+  settled = false;
+  statusAfter: SessionStatus | undefined = undefined;
 
   readonly #statements: readonly Encoded[];
   readonly #cache: StatementCache;
   readonly #steps: Step[] = [];
-  /** Statements that the server is to keep, in the order in which they were sent. */
+  /** Statements for the server to keep, in the order in which they were sent. */
   readonly #parsing: Prepared[] = [];
-  /** How many statements the server is to drop. */
+  /** How many statements it asks the server to close. */
   #closing = 0;
-  /** What the server is still to parse: what it is to keep, or nothing of that kind. */
+  /** One entry per statement that the server has yet to parse; `undefined` for one it does not keep. */
   #unparsed: (Prepared | undefined)[] | undefined = undefined;
   readonly #resolve: (results: QueryResult[]) => void;
   readonly #reject: (error: unknown) => void;
   #at = 0;
-  /** How many the server has bound to their values: before that, nothing of one has run. */
+  /** How many statements the server has bound to their values: before that, nothing of a statement has run. */
   #bound = 0;
-  #repeatable = false;
-  /** A value that could not be read. */
-  #fault: { readonly error: unknown } | undefined = undefined;
+  #safeToResend = false;
+  /** The error of a value that could not be read. */
+  #readError: { readonly error: unknown } | undefined = undefined;
 
-  /** @throws {StatementError} when a statement cannot be sent. Nothing is, then. */
+  /** @throws {StatementError} when a statement cannot be sent: then none is. */
   constructor(statements: readonly Statement[], cache: StatementCache) {
-    this.#statements = statements.map(encoded);
+    this.#statements = statements.map(encodeStatement);
     this.#cache = cache;
     const { promise, resolve, reject } = Promise.withResolvers<QueryResult[]>();
     this.results = promise;
@@ -84,9 +82,9 @@ export class Batch implements Flight, Running {
   }
 
   encode(out: Uint8Array[]): void {
-    const doomed = this.#cache.takeDoomed();
-    this.#closing = doomed.length;
-    for (const name of doomed) out.push(message.close({ type: "S", name }));
+    const toClose = this.#cache.drainToClose();
+    this.#closing = toClose.length;
+    for (const name of toClose) out.push(message.close({ type: "S", name }));
     for (const statement of this.#statements) this.#encode(out, statement);
     out.push(message.sync());
   }
@@ -108,7 +106,7 @@ export class Batch implements Flight, Running {
   #prepare(out: Uint8Array[], text: string): Prepared | undefined {
     if (!this.#cache.enabled) return undefined;
     const known = this.#cache.find(text);
-    // One that another batch has just sent may never come to be.
+    // Another batch has just sent it, and its parsing may still fail.
     if (known) return known.parsed || this.#parsing.includes(known) ? known : undefined;
     const prepared = this.#cache.add(text);
     this.#parsing.push(prepared);
@@ -127,11 +125,11 @@ export class Batch implements Flight, Running {
 
   handleDataRow({ fields }: DataRowMessage): void {
     const step = this.#steps[this.#at];
-    if (!step || this.#fault) return;
+    if (!step || this.#readError) return;
     try {
       step.rows.push((step.reader ?? NO_ROWS).read(fields));
     } catch (error) {
-      this.#fault = { error };
+      this.#readError = { error };
     }
   }
 
@@ -152,7 +150,7 @@ export class Batch implements Flight, Running {
 
   handlePortalSuspended(): void {}
 
-  /** What was sent behind it has been taken for its data: nobody knows any more which answer is whose. */
+  /** The server has taken later requests for the data of the COPY, so that answers no longer match requests. */
   handleCopyInResponse({ stream }: Wire): void {
     stream.destroy();
   }
@@ -167,64 +165,63 @@ export class Batch implements Flight, Running {
 
   handleReadyForQuery(): void {}
 
-  begun(): void {
-    this.runs = true;
+  onStart(): void {
+    this.running = true;
   }
 
-  parsed(): void {
+  onParsed(): void {
     const prepared = this.#unparsed?.shift();
-    if (prepared) this.#cache.keep(prepared);
+    if (prepared) this.#cache.markPrepared(prepared);
   }
 
-  bound(): void {
+  onBound(): void {
     this.#bound++;
   }
 
-  done(status: SessionStatus, cancelling: boolean): void {
-    this.runs = false;
-    this.over = true;
-    this.after = status;
-    this.#cache.dropped(this.#closing);
+  onComplete(status: SessionStatus, canceling: boolean): void {
+    this.running = false;
+    this.settled = true;
+    this.statusAfter = status;
+    this.#cache.markClosed(this.#closing);
     if (this.#parsing.length > 0) {
       for (const prepared of this.#parsing) if (!prepared.parsed) this.#cache.forget(prepared);
     }
     if (this.failure) {
       const code = codeOf(this.failure);
       const stale = this.#staleAt(code);
-      this.#repeatable = stale !== undefined || (cancelling && code === CANCELED);
+      this.#safeToResend = stale !== undefined || (canceling && code === CANCELED);
       if (stale && code === UNKNOWN_STATEMENT) this.#cache.clear();
       else if (stale) this.#cache.forget(stale);
       this.#fail(redacted(this.failure));
     } else if (this.#at < this.#steps.length) {
-      this.#fail(new ConnectionError("PROTOCOL_ERROR", "The server left a statement without an answer"));
-    } else if (this.#fault) this.#reject(this.#fault.error);
+      this.#fail(new ConnectionError("PROTOCOL_ERROR", "The server sent no result for a statement"));
+    } else if (this.#readError) this.#reject(this.#readError.error);
     else this.#resolve(this.#steps.map(resultOf));
   }
 
-  /** Notes how long the server was at it, in ms. */
-  took(ms: number): void {
+  /** Records how long the server took, in ms. */
+  recordDuration(ms: number): void {
     const prepared = this.#steps.length === 1 ? this.#steps[0]?.prepared : undefined;
-    if (prepared) this.#cache.note(prepared, ms);
+    if (prepared) this.#cache.recordDuration(prepared, ms);
   }
 
-  /** Whether it failed with this error through no fault of its own, and had no effect. */
-  mayRepeat(error: unknown): boolean {
-    return this.#repeatable && error === this.error;
+  isSafeToResend(error: unknown): boolean {
+    return this.#safeToResend && error === this.error;
   }
 
-  leave(reason: unknown): void {
+  detach(reason: unknown): void {
     this.#reject(reason);
   }
 
-  /** Where the server speaks another language, the request itself has to tell. */
+  /** False where the server reports errors in another language: then only the cancel request can show it. */
   get canceled(): boolean {
     const { error } = this;
     return error instanceof PostgresError && error.code === CANCELED && error.message.includes("user request");
   }
 
-  lost(error: Error): void {
-    this.runs = false;
-    this.over = true;
+  onLost(error: Error): void {
+    this.running = false;
+    this.settled = true;
     this.#fail(error);
   }
 
@@ -234,14 +231,16 @@ export class Batch implements Flight, Running {
   }
 
   /**
-   * The statement that failed, if that may be since it was prepared earlier: it is gone, or tables have changed
-   * since. It has not run then. What an EXECUTE in it says of another one comes later, and is no such failure.
+   * Returns the statement that failed, if the reason may be that it was prepared earlier: the server has closed it, or
+   * tables have changed. It has not run then. The error of an EXECUTE inside it comes later, and does not count.
    */
   #staleAt(code: unknown): Prepared | undefined {
     const prepared = this.#steps[this.failedAt]?.prepared;
     if (prepared === undefined || this.#bound !== this.failedAt || this.#parsing.includes(prepared)) return undefined;
-    if (typeof code !== "string" || code === NO_RIGHT) return undefined;
-    return code === UNKNOWN_STATEMENT || code === CHANGED_RESULT || code.startsWith(NO_FIT) ? prepared : undefined;
+    if (typeof code !== "string" || code === INSUFFICIENT_PRIVILEGE) return undefined;
+    return code === UNKNOWN_STATEMENT || code === CHANGED_RESULT || code.startsWith(DOES_NOT_FIT)
+      ? prepared
+      : undefined;
   }
 }
 

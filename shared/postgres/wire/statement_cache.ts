@@ -5,15 +5,15 @@
  */
 import { type ColumnMessage, parserOf, type ValueParser } from "./driver.ts";
 import type { Column, Row } from "./query_result.ts";
-import { onlyReads } from "../connection/session_state.ts";
+import { traitsOf } from "./statement_traits.ts";
 
-/** The columns of a statement and how its rows are read. */
+/** Reads the rows of a statement. */
 export class RowReader {
   readonly columns: readonly Column[];
-  /** By column; of several with one name the last one counts. */
+  /** The name of each column; of several columns with one name, only the last one has it. */
   readonly #names: readonly (string | undefined)[];
   readonly #parsers: readonly ValueParser[];
-  /** A row of nulls. A copy of it has the place for all values, and `__proto__` as a name like any other. */
+  /** A row of nulls to copy: all keys exist, and `__proto__` is a name like any other. */
   readonly #empty: Row;
 
   constructor(fields: readonly ColumnMessage[]) {
@@ -24,7 +24,7 @@ export class RowReader {
     this.#empty = Object.fromEntries(fields.map(({ name }) => [name, null]));
   }
 
-  /** The row that these texts stand for. */
+  /** Parses one row. */
   read(texts: readonly (string | null)[]): Row {
     const row = { ...this.#empty };
     const names = this.#names;
@@ -39,7 +39,7 @@ export class RowReader {
   }
 }
 
-/** Reads rows of a statement that returns none. */
+/** The reader of a statement that returns no rows. */
 export const NO_ROWS = new RowReader([]);
 
 /** A statement prepared on a connection. */
@@ -47,7 +47,7 @@ export interface Prepared {
   /** Its name at the server. */
   readonly name: string;
   readonly text: string;
-  /** Whether the server has run it: only then may anybody but its batch rely on it. */
+  /** Whether the server has run it: until then only its own batch may rely on it. */
   parsed: boolean;
   /** Whether the server keeps it. */
   kept: boolean;
@@ -55,14 +55,14 @@ export interface Prepared {
   reader: RowReader | undefined;
   /** Whether it only reads. */
   readonly reads: boolean;
-  /** How long the server is at it, in ms: a moving average. `undefined` before the first. */
+  /** How long the server takes, in ms: a moving average. `undefined` before the first run. */
   tookMs: number | undefined;
 }
 
-/** So long may those on their way keep the server busy, going by what they took before, in ms. */
+/** How long statements in flight may keep the server busy, judged by their past durations, in ms. */
 const MAX_AHEAD_MS = 50;
 
-/** How much the latest time counts in the average. */
+/** The weight of the latest duration in the average. */
 const WEIGHT = 0.1;
 
 /** The statements that a connection has prepared, the least recently used one first. */
@@ -71,21 +71,21 @@ export class StatementCache {
   #mostInFlight = 1;
   #quickestMs = Infinity;
   readonly #byText = new Map<string, Prepared>();
-  readonly #doomed: string[] = [];
+  readonly #toClose: string[] = [];
   #named = 0;
   #kept = 0;
 
   /**
-   * From now on so many are kept. Before, none is.
+   * Begins to keep statements: at most `most`.
    *
-   * @param inFlight How many may be on their way at once.
+   * @param inFlight How many may be in flight at once.
    */
-  allow(most: number, inFlight: number): void {
+  enable(most: number, inFlight: number): void {
     this.#most = most;
     this.#mostInFlight = inFlight;
   }
 
-  /** How many are kept. */
+  /** How many statements are known. */
   get size(): number {
     return this.#byText.size;
   }
@@ -95,7 +95,7 @@ export class StatementCache {
     return this.#most > 0;
   }
 
-  /** The statement with that text, which becomes the most recently used one. */
+  /** Returns the statement with that text, and marks it as the most recently used one. */
   find(text: string): Prepared | undefined {
     const found = this.#byText.get(text);
     if (found && this.#byText.size > 1) {
@@ -105,7 +105,7 @@ export class StatementCache {
     return found;
   }
 
-  /** Takes a statement up; the one unused longest goes where there are too many. */
+  /** Adds a statement, evicting the least recently used. */
   add(text: string): Prepared {
     if (this.#byText.size >= this.#most) {
       const oldest = this.#byText.values().find(({ parsed }) => parsed);
@@ -117,46 +117,46 @@ export class StatementCache {
       parsed: false,
       kept: false,
       reader: undefined,
-      reads: onlyReads(text),
+      reads: traitsOf(text).onlyReads,
       tookMs: undefined,
     };
     this.#byText.set(text, prepared);
     return prepared;
   }
 
-  /** The server has parsed a statement, and keeps it. */
-  keep(prepared: Prepared): void {
+  /** Notes that the server has parsed a statement and keeps it. */
+  markPrepared(prepared: Prepared): void {
     prepared.kept = true;
     this.#kept++;
   }
 
-  /** So many have been closed at the server. */
-  dropped(count: number): void {
+  /** Notes that the server has closed `count` statements. */
+  markClosed(count: number): void {
     this.#kept -= count;
   }
 
-  /** How many the server keeps, unless somebody has dropped some by SQL. */
+  /** How many statements the server keeps, unless SQL has dropped some. */
   get kept(): number {
     return this.#kept;
   }
 
-  /** Forgets a statement. Where the server keeps it, it is to be told. */
+  /** Forgets a statement. If the server keeps it, it is closed there with the next request. */
   forget(prepared: Prepared): void {
-    if (prepared.kept) this.#doomed.push(prepared.name);
-    // Several that relied on it may find it stale.
+    if (prepared.kept) this.#toClose.push(prepared.name);
+    // Several batches may find it stale: it is closed once.
     prepared.kept = false;
     if (this.#byText.get(prepared.text) === prepared) this.#byText.delete(prepared.text);
   }
 
-  /** Notes how long the server was at a statement, in ms; the way there and back counts, if nothing was before it. */
-  note(prepared: Prepared, ms: number): void {
+  /** Records how long the server took, in ms, and the round trip where nothing was in flight before. */
+  recordDuration(prepared: Prepared, ms: number): void {
     this.#quickestMs = Math.min(this.#quickestMs, ms);
     prepared.tookMs = prepared.tookMs === undefined ? ms : prepared.tookMs + WEIGHT * (ms - prepared.tookMs);
   }
 
   /**
-   * How many statements may be on their way at once where this one is among
-   * them: the slower it has been so far, the fewer. One that is not known, or does not only read, goes alone.
+   * Returns how many statements may be in flight at once if this one is among them: the slower it has been, the fewer.
+   * A statement that is unknown, or does not only read, is sent alone.
    */
   mostInFlight(text: string): number {
     const { tookMs, reads } = this.#byText.get(text) ?? {};
@@ -165,13 +165,13 @@ export class StatementCache {
     return Math.max(1, Math.min(this.#mostInFlight, Math.floor(MAX_AHEAD_MS / busyMs)));
   }
 
-  /** The names that the server is to forget, once. */
-  takeDoomed(): readonly string[] {
-    if (this.#doomed.length === 0) return this.#doomed;
-    return this.#doomed.splice(0);
+  /** Returns the names to close at the server, and forgets them. */
+  drainToClose(): readonly string[] {
+    if (this.#toClose.length === 0) return this.#toClose;
+    return this.#toClose.splice(0);
   }
 
-  /** Forgets all: what the server keeps is no longer what it was. */
+  /** Forgets all statements: the server no longer keeps what it kept. */
   clear(): void {
     for (const prepared of [...this.#byText.values()]) this.forget(prepared);
   }

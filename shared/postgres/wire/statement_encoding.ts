@@ -1,5 +1,5 @@
 /**
- * Statements in the form in which they are sent.
+ * Checks statements and encodes their values.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { prepareValue } from "./driver.ts";
 import { StatementError } from "../errors/errors.ts";
 import type { ListedStatement } from "../query/query_options.ts";
 import type { Statement } from "./query_result.ts";
-import { controlsTransaction, copiesOverConnection, outlivesTransaction } from "./statement_text.ts";
+import { type StatementTraits, traitsOf } from "./statement_traits.ts";
 
 /** A statement whose values are ready to be sent. */
 export interface Encoded {
@@ -17,31 +17,21 @@ export interface Encoded {
   readonly unprepared: boolean;
 }
 
-/** The most values that a statement may have: the protocol counts them in 16 bits. */
+/** The most values of one statement: the protocol counts them in 16 bits. */
 const MAX_VALUES = 65_535;
-
-/**
- * Checks that the text of a statement is one.
- *
- * @throws {StatementError} for what is none.
- */
-export function checkText(text: unknown): asserts text is string {
-  if (typeof text === "string" && !text.includes("\0")) return;
-  throw new StatementError("A statement must be a string without NUL characters; its values go beside it, as an array");
-}
 
 /**
  * Checks a statement and encodes its values.
  *
- * @throws {StatementError} for what the protocol could not carry: it would be read as something else.
+ * @throws {StatementError} when the protocol cannot carry the statement as what it is.
  */
-export function encoded({ text, values = [], unprepared = false }: Statement): Encoded {
-  checkText(text);
+export function encodeStatement({ text, values = [], unprepared = false }: Statement): Encoded {
+  const { copies } = traitsOf(text);
   if (!Array.isArray(values) || values.length > MAX_VALUES) {
     throw new StatementError(`The values of a statement must be an array of at most ${MAX_VALUES} elements`);
   }
-  // What follows in the same write would be taken for its data.
-  if (copiesOverConnection(text)) {
+  // The server would take what follows in the same write for the data of the COPY.
+  if (copies) {
     throw new StatementError(
       "COPY FROM STDIN and COPY TO STDOUT are not supported: insert from arrays (unnest), or select in pages",
     );
@@ -49,50 +39,48 @@ export function encoded({ text, values = [], unprepared = false }: Statement): E
   try {
     return { text, values: values.map(prepareValue), unprepared };
   } catch (error) {
-    throw new StatementError(`A value of a statement has no form that can be sent: ${messageOf(error)}`);
+    throw new StatementError(`Cannot encode a value of the statement: ${messageOf(error)}`);
   }
 }
 
 /**
- * Checks the text of a statement that is to run in a transaction of ours, or to be one by itself: what it
- * ended would let what follows run outside, and not as its caller; what it began would be nobody's.
+ * Rejects a statement that controls transactions, where it runs in a transaction of the library or as one of its own:
+ * what follows a transaction's end would run outside it, and not as its caller.
  *
- * @throws {StatementError} for BEGIN, COMMIT, ROLLBACK and their like, and for what is no text.
+ * @throws {StatementError} for BEGIN, COMMIT, ROLLBACK and the like.
  */
-export function checkInTransaction(text: unknown): void {
-  checkText(text);
-  if (!controlsTransaction(text)) return;
+export function checkTransactionControl({ controlsTransaction }: StatementTraits): void {
+  if (!controlsTransaction) return;
   throw new StatementError(
-    "A statement must not begin or end a transaction by itself here: use transaction(), and commit(), rollback() and " +
-      "transaction() of what that hands over; or lease() a connection",
+    "Transaction control is not allowed here: use transaction() and its tx, or lease() a connection",
   );
 }
 
 /**
- * The statements of a list.
+ * Rejects a statement that outlives its transaction, where it runs behind a pooler in transaction mode: the next client
+ * of the server's connection would meet what it left.
  *
- * @throws {StatementError} for what is none.
+ * @throws {StatementError} for what outlives its transaction, as far as the text shows.
  */
-export function listed(list: readonly ListedStatement[]): Statement[] {
+export function checkOutlivesTransaction({ outlivesTransaction }: StatementTraits): void {
+  if (!outlivesTransaction) return;
+  throw new StatementError(
+    "Cannot change the session behind a pooler in transaction mode: use SET LOCAL, set_config(…, true), " +
+      "pg_advisory_xact_lock and ON COMMIT DROP, or connect without the pooler",
+  );
+}
+
+/**
+ * Reads a list of statements.
+ *
+ * @throws {StatementError} when `list` is not an array of `{ query, values? }`.
+ */
+export function parseStatementList(list: readonly ListedStatement[]): Statement[] {
   if (!Array.isArray(list)) {
     throw new StatementError("A transaction takes a function, or a list of statements: [{ query, values }, …]");
   }
   return Array.from(list, (entry: ListedStatement | null | undefined, index) => {
     if (typeof entry?.query === "string") return { text: entry.query, values: entry.values ?? [] };
-    throw new StatementError(`Statement ${index} of the list must be { query, values? } with a text as query`);
+    throw new StatementError(`Statement ${index} of the list must be { query, values? } with a string as query`);
   });
-}
-
-/**
- * Checks the text of a statement that is to run behind a pooler in transaction mode: what it
- * left would be met by whomever the pooler lends the server's connection to next.
- *
- * @throws {StatementError} for what outlives its transaction, as far as the text shows it.
- */
-export function checkWithoutSession(text: unknown): void {
-  if (typeof text !== "string" || !outlivesTransaction(text)) return;
-  throw new StatementError(
-    "Behind a pooler in transaction mode a statement must leave nothing in its session: use SET LOCAL, " +
-      "set_config(…, true), pg_advisory_xact_lock and ON COMMIT DROP, or connect without the pooler",
-  );
 }

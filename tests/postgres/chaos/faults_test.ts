@@ -236,7 +236,7 @@ Deno.test("faults, one at a time", async (t) => {
       const hog = database.manager({ maxConnections: free - 2 }, "postgres");
       const hogged = await Promise.all(Array.from({ length: free - 2 }, () => hog.lease()));
       let refused = 0;
-      using _errors = manager.on("error", (error) => {
+      using _errors = manager.on("error", ({ error }) => {
         if (Reflect.get(error, "code") === "53300") refused++;
       });
       const answers = await Promise.all(

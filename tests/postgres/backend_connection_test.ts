@@ -7,28 +7,33 @@ import {
   PostgresError,
   StatementError,
 } from "../../shared/postgres/mod.ts";
-import { driverOptions } from "../../shared/postgres/connection/session_factory.ts";
-import { Session } from "../../shared/postgres/connection/session.ts";
+import { driverOptions } from "../../shared/postgres/connection/connection_factory.ts";
+import { BackendConnection } from "../../shared/postgres/connection/backend_connection.ts";
 import { StatementRunner } from "../../shared/postgres/query/statement_runner.ts";
-import { runTogether } from "../../shared/postgres/query/together.ts";
+import { runPipelinedTransaction } from "../../shared/postgres/transaction/pipelined.ts";
 import { systemClock } from "../../shared/resilience/mod.ts";
 import { TestDatabase, thrownBy } from "./support.ts";
 
 interface Opened extends AsyncDisposable {
-  readonly session: Session;
+  readonly connection: BackendConnection;
   readonly deaths: Error[];
 }
 
 async function open(database: TestDatabase, maxPreparedStatements = 100): Promise<Opened> {
   const deaths: Error[] = [];
   const options = driverOptions(parsePostgresConfig(database.options()));
-  const session = await Session.open(options, new AbortController().signal, (reason) => deaths.push(reason));
-  session.own(maxPreparedStatements, 1);
-  return { session, deaths, [Symbol.asyncDispose]: () => session.close() };
+  const connection = await BackendConnection.open(
+    options,
+    systemClock,
+    new AbortController().signal,
+    (reason) => deaths.push(reason),
+  );
+  connection.enableSessionState(maxPreparedStatements, 1);
+  return { connection, deaths, [Symbol.asyncDispose]: () => connection.close() };
 }
 
-async function rows(session: Session, text: string, values: unknown[] = []): Promise<unknown[]> {
-  const [result] = await session.run([{ text, values }]);
+async function rows(connection: BackendConnection, text: string, values: unknown[] = []): Promise<unknown[]> {
+  const [result] = await connection.run([{ text, values }]);
   return result?.rows ?? [];
 }
 
@@ -37,15 +42,15 @@ const PREPARED = "select count(*)::int as n from pg_prepared_statements";
 Deno.test("one connection", async (t) => {
   await using database = await TestDatabase.start();
   await using opened = await open(database);
-  const { session } = opened;
-  await session.run([{ text: "create table step (n int)" }]);
+  const { connection } = opened;
+  await connection.run([{ text: "create table step (n int)" }]);
 
   await t.step("each step of what is sent together fails in turn: nothing behind it runs, nothing stays", async () => {
-    const runner = new StatementRunner(session, {
+    const runner = new StatementRunner(connection, {
       clock: systemClock,
       deadlines: new Deadlines(systemClock),
       cancelTimeoutMs: 1_000,
-      requestCancel: () => ({ passedOn: Promise.resolve(true), giveUp: () => {} }),
+      requestCancel: () => ({ passedOn: Promise.resolve(true), abort: () => {} }),
     });
     const begin = [
       { text: "begin" },
@@ -53,34 +58,36 @@ Deno.test("one connection", async (t) => {
       { text: "select set_config('role', 'anon', true), nextval('behind')" },
     ];
     const statements = [{ text: "reset role" }, { text: "insert into step values (1)" }];
-    await session.run([{ text: "create sequence behind" }, { text: "grant all on sequence behind to public" }]);
+    await connection.run([{ text: "create sequence behind" }, { text: "grant all on sequence behind to public" }]);
     for (let failing = 0; failing < begin.length + statements.length; failing++) {
       for (const broken of ["select 1 / 0", "syntax error", "select $1::int"]) {
         const fail = (list: { text: string }[], from: number) =>
           list.map((statement, index) => from + index === failing ? { text: broken } : statement);
-        const end = await runTogether(runner, fail(begin, 0), fail(statements, begin.length), { timeoutMs: Infinity });
+        const end = await runPipelinedTransaction(runner, fail(begin, 0), fail(statements, begin.length), {
+          timeoutMs: Infinity,
+        });
         assertEquals(end.outcome, "rolledBack");
         assertInstanceOf(end.error, Error);
-        await session.reset();
-        assertEquals(session.status, "idle");
-        assertEquals(await rows(session, "select n from step"), [], `${broken} at ${failing}`);
-        const [seen] = await rows(session, "select is_called from behind");
+        await connection.reset();
+        assertEquals(connection.status, "idle");
+        assertEquals(await rows(connection, "select n from step"), [], `${broken} at ${failing}`);
+        const [seen] = await rows(connection, "select is_called from behind");
         // Nothing behind the failing step ran, not even what a rollback does not undo.
         assertEquals(seen, { is_called: failing > 2 }, `${broken} at ${failing}`);
-        await session.run([{ text: "alter sequence behind restart" }]);
+        await connection.run([{ text: "alter sequence behind restart" }]);
       }
     }
-    const end = await runTogether(runner, begin, statements, { timeoutMs: Infinity });
+    const end = await runPipelinedTransaction(runner, begin, statements, { timeoutMs: Infinity });
     assertEquals([end.outcome, end.results.map(({ command }) => command)], ["committed", ["RESET", "INSERT"]]);
   });
 
   await t.step("what is sent at once is answered in order, each for itself", async () => {
     const answers = await Promise.allSettled([
-      rows(session, "select 1 as n"),
-      rows(session, "select 1 / 0"),
-      rows(session, "select $1::int as n", [3]),
-      rows(session, "nonsense"),
-      rows(session, "select 5 as n"),
+      rows(connection, "select 1 as n"),
+      rows(connection, "select 1 / 0"),
+      rows(connection, "select $1::int as n", [3]),
+      rows(connection, "nonsense"),
+      rows(connection, "select 5 as n"),
     ]);
     assertEquals(
       answers.map((answer) => answer.status === "fulfilled" ? answer.value : answer.reason.code),
@@ -91,52 +98,52 @@ Deno.test("one connection", async (t) => {
   await t.step("one that fails is prepared again, and leaves nothing prepared at the server", async () => {
     await using other = await open(database);
     for (let time = 0; time < 20; time++) {
-      await thrownBy(() => other.session.run([{ text: "select 1 / $1::int", values: [0] }]), PostgresError);
-      await thrownBy(() => other.session.run([{ text: `select ${time} from nowhere` }]), PostgresError);
+      await thrownBy(() => other.connection.run([{ text: "select 1 / $1::int", values: [0] }]), PostgresError);
+      await thrownBy(() => other.connection.run([{ text: `select ${time} from nowhere` }]), PostgresError);
     }
-    assertEquals(await rows(other.session, "select 1 / $1::int as n", [1]), [{ n: 1 }]);
-    assertEquals(await rows(other.session, PREPARED), [{ n: 2 }]);
+    assertEquals(await rows(other.connection, "select 1 / $1::int as n", [1]), [{ n: 1 }]);
+    assertEquals(await rows(other.connection, PREPARED), [{ n: 2 }]);
   });
 
   await t.step("no more statements stay prepared than may", async () => {
     await using other = await open(database, 3);
-    for (let n = 0; n < 10; n++) assertEquals(await rows(other.session, `select ${n} as n`), [{ n }]);
-    const [{ n }] = await rows(other.session, PREPARED) as [{ n: number }];
+    for (let n = 0; n < 10; n++) assertEquals(await rows(other.connection, `select ${n} as n`), [{ n }]);
+    const [{ n }] = await rows(other.connection, PREPARED) as [{ n: number }];
     // One that has just been given up is closed together with what is sent next.
     assert(n <= 4, `${n} are prepared`);
-    assertEquals(other.session.statements.size, 3);
+    assertEquals(other.connection.statements.size, 3);
     await using none = await open(database, 0);
-    for (let n = 0; n < 3; n++) assertEquals(await rows(none.session, "select $1::int as n", [n]), [{ n }]);
-    assertEquals(await rows(none.session, PREPARED), [{ n: 0 }]);
+    for (let n = 0; n < 3; n++) assertEquals(await rows(none.connection, "select $1::int as n", [n]), [{ n }]);
+    assertEquals(await rows(none.connection, PREPARED), [{ n: 0 }]);
   });
 
   await t.step("a statement survives a change of its table, and the loss of its preparation", async () => {
-    await session.run([{ text: "create table changing (n int)" }]);
-    const read = () => rows(session, "select * from changing");
+    await connection.run([{ text: "create table changing (n int)" }]);
+    const read = () => rows(connection, "select * from changing");
     assertEquals([await read(), await read()], [[], []]);
-    await session.run([{ text: "alter table changing add column m int default 7" }]);
-    await session.run([{ text: "insert into changing values (1)" }]);
+    await connection.run([{ text: "alter table changing add column m int default 7" }]);
+    await connection.run([{ text: "insert into changing values (1)" }]);
     assertEquals(await read(), [{ n: 1, m: 7 }]);
-    await session.run([{ text: "deallocate all" }]);
+    await connection.run([{ text: "deallocate all" }]);
     assertEquals(await read(), [{ n: 1, m: 7 }]);
     assertEquals(await read(), [{ n: 1, m: 7 }]);
     // The server keeps what type a parameter was taken for.
-    const write = () => rows(session, "insert into changing (n) values ($1) returning n", ["1"]);
-    const find = () => rows(session, "select n from changing where n = $1", ["1"]);
-    await session.run([{ text: "alter table changing alter column n type text" }]);
+    const write = () => rows(connection, "insert into changing (n) values ($1) returning n", ["1"]);
+    const find = () => rows(connection, "select n from changing where n = $1", ["1"]);
+    await connection.run([{ text: "alter table changing alter column n type text" }]);
     assertEquals([await write(), await find()], [[{ n: "1" }], [{ n: "1" }, { n: "1" }]]);
-    await session.run([{ text: "alter table changing alter column n type int using n::int" }]);
+    await connection.run([{ text: "alter table changing alter column n type int using n::int" }]);
     assertEquals([await write(), await find()], [[{ n: 1 }], [{ n: 1 }, { n: 1 }, { n: 1 }]]);
-    await session.run([{ text: "alter table changing alter column n type text" }]);
+    await connection.run([{ text: "alter table changing alter column n type text" }]);
     assertEquals((await Promise.all([find(), find()])).map((found) => found.length), [3, 3]);
-    assertEquals(await rows(session, PREPARED), [{ n: session.statements.kept }]);
-    await session.run([{ text: "alter table changing alter column n type int using n::int" }]);
-    await session.run([{ text: "delete from changing where ctid <> (select min(ctid) from changing)" }]);
+    assertEquals(await rows(connection, PREPARED), [{ n: connection.statements.kept }]);
+    await connection.run([{ text: "alter table changing alter column n type int using n::int" }]);
+    await connection.run([{ text: "delete from changing where ctid <> (select min(ctid) from changing)" }]);
     // In a transaction it cannot be sent again: the transaction has failed.
-    await session.run([{ text: "begin" }]);
-    await session.run([{ text: "alter table changing drop column m" }]);
+    await connection.run([{ text: "begin" }]);
+    await connection.run([{ text: "alter table changing drop column m" }]);
     assertEquals((await thrownBy(read, PostgresError)).code, "0A000");
-    await session.run([{ text: "rollback" }]);
+    await connection.run([{ text: "rollback" }]);
     assertEquals(await read(), [{ n: 1, m: 7 }]);
   });
 
@@ -144,54 +151,55 @@ Deno.test("one connection", async (t) => {
     "a statement prepared by SQL that is gone, or changed, is an error each time, and is not sent again",
     async () => {
       await using other = await open(database);
-      const codeOf = async (text: string) => (await thrownBy(() => other.session.run([{ text }]), PostgresError)).code;
+      const codeOf = async (text: string) =>
+        (await thrownBy(() => other.connection.run([{ text }]), PostgresError)).code;
       for (const text of ["execute gone", "deallocate gone"]) {
         assertEquals([await codeOf(text), await codeOf(text)], ["26000", "26000"]);
       }
       const known = { text: "execute mine" };
-      await other.session.run([{ text: "create table prepared_by_sql (n int)" }]);
-      await other.session.run([{ text: "prepare mine as select * from prepared_by_sql" }]);
-      await other.session.run([known]);
-      await other.session.run([{ text: "alter table prepared_by_sql add column m int" }]);
+      await other.connection.run([{ text: "create table prepared_by_sql (n int)" }]);
+      await other.connection.run([{ text: "prepare mine as select * from prepared_by_sql" }]);
+      await other.connection.run([known]);
+      await other.connection.run([{ text: "alter table prepared_by_sql add column m int" }]);
       assertEquals([await codeOf(known.text), await codeOf(known.text)], ["0A000", "0A000"]);
-      await other.session.run([{ text: "deallocate mine" }]);
+      await other.connection.run([{ text: "deallocate mine" }]);
       assertEquals(await codeOf(known.text), "26000");
-      assertEquals(await rows(other.session, "select 1 as n"), [{ n: 1 }]);
+      assertEquals(await rows(other.connection, "select 1 as n"), [{ n: 1 }]);
     },
   );
 
   await t.step("a reset that a cancel request for something else hits is sent again", async () => {
     await using other = await open(database);
-    await other.session.run([{ text: "create temporary table mine (n int)" }]);
+    await other.connection.run([{ text: "create temporary table mine (n int)" }]);
     const [{ table, pid }] = await rows(
-      other.session,
+      other.connection,
       "select nspname || '.mine' as table, pg_backend_pid() as pid from pg_namespace where oid = pg_my_temp_schema()",
     ) as [{ table: string; pid: number }];
     await using watcher = await open(database);
     const waits = "select from pg_stat_activity where pid = $1 and wait_event_type = 'Lock'";
     const waiting = async () => {
-      while ((await rows(watcher.session, waits, [pid])).length === 0) await Promise.resolve();
+      while ((await rows(watcher.connection, waits, [pid])).length === 0) await Promise.resolve();
     };
-    await session.run([{ text: "begin" }]);
-    await session.run([{ text: `lock table ${table} in access share mode` }]);
-    other.session.cancelling++;
-    const reset = other.session.reset();
+    await connection.run([{ text: "begin" }]);
+    await connection.run([{ text: `lock table ${table} in access share mode` }]);
+    other.connection.beginCancel();
+    const reset = other.connection.reset();
     await waiting();
-    await session.run([{ text: "select pg_cancel_backend($1)", values: [pid] }]);
-    await session.run([{ text: "commit" }]);
+    await connection.run([{ text: "select pg_cancel_backend($1)", values: [pid] }]);
+    await connection.run([{ text: "commit" }]);
     await reset;
-    other.session.cancelling--;
+    other.connection.endCancel();
     assertEquals(other.deaths, []);
-    assertEquals(await rows(other.session, "select to_regclass('pg_temp.mine') as mine"), [{ mine: null }]);
+    assertEquals(await rows(other.connection, "select to_regclass('pg_temp.mine') as mine"), [{ mine: null }]);
     // One that is cancelled otherwise has not cleared it.
-    await other.session.run([{ text: "create temporary table mine (n int)" }]);
-    await session.run([{ text: "begin" }]);
-    await session.run([{ text: `lock table ${table} in access share mode` }]);
-    const again = other.session.reset();
+    await other.connection.run([{ text: "create temporary table mine (n int)" }]);
+    await connection.run([{ text: "begin" }]);
+    await connection.run([{ text: `lock table ${table} in access share mode` }]);
+    const again = other.connection.reset();
     await waiting();
-    await session.run([{ text: "select pg_cancel_backend($1)", values: [pid] }]);
+    await connection.run([{ text: "select pg_cancel_backend($1)", values: [pid] }]);
     await again;
-    await session.run([{ text: "commit" }]);
+    await connection.run([{ text: "commit" }]);
     assertEquals(other.deaths.length, 1);
   });
 
@@ -211,7 +219,7 @@ Deno.test("one connection", async (t) => {
     ];
     const types = ["float8", "bool", "int", "text", "text", "timestamptz", "int[]", "jsonb", "bytea", "int8"];
     const text = `select ${types.map((type, index) => `$${index + 1}::${type} as v${index}`).join(", ")}`;
-    const [row] = await rows(session, text, values) as [Record<string, unknown>];
+    const [row] = await rows(connection, text, values) as [Record<string, unknown>];
     const { v8: bytes, ...rest } = row;
     assertEquals([...bytes as Uint8Array], [0, 255]);
     assertEquals(Object.values(rest), [
@@ -226,7 +234,10 @@ Deno.test("one connection", async (t) => {
       "9007199254740993",
     ]);
     assertEquals(
-      await rows(session, "select '0044-03-15 00:00:00+00 BC'::timestamptz as ides, 'infinity'::timestamptz as never"),
+      await rows(
+        connection,
+        "select '0044-03-15 00:00:00+00 BC'::timestamptz as ides, 'infinity'::timestamptz as never",
+      ),
       [
         { ides: new Date("-000043-03-15T00:00:00Z"), never: Infinity },
       ],
@@ -234,7 +245,7 @@ Deno.test("one connection", async (t) => {
   });
 
   await t.step("a column's name is only a name", async () => {
-    const [row] = await rows(session, `select 1 as "__proto__", 2 as "constructor", 3 as n`) as [
+    const [row] = await rows(connection, `select 1 as "__proto__", 2 as "constructor", 3 as n`) as [
       Record<string, unknown>,
     ];
     assertEquals(Object.entries(row), [["__proto__", 1], ["constructor", 2], ["n", 3]]);
@@ -242,8 +253,11 @@ Deno.test("one connection", async (t) => {
   });
 
   await t.step("of several columns with one name the last one counts, null or not", async () => {
-    assertEquals(await rows(session, "select 1 as id, null::int as id"), [{ id: null }]);
-    assertEquals(await rows(session, "select null::int as id, 2 as id, 'x' as name, 3 as id"), [{ id: 3, name: "x" }]);
+    assertEquals(await rows(connection, "select 1 as id, null::int as id"), [{ id: null }]);
+    assertEquals(await rows(connection, "select null::int as id, 2 as id, 'x' as name, 3 as id"), [{
+      id: 3,
+      name: "x",
+    }]);
   });
 
   await t.step("results say what was done", async () => {
@@ -255,7 +269,7 @@ Deno.test("one connection", async (t) => {
       "drop table done",
       "",
     ];
-    const results = await session.run(commands.map((text) => ({ text })));
+    const results = await connection.run(commands.map((text) => ({ text })));
     assertEquals(results.map(({ command, rowCount }) => [command, rowCount]), [
       ["CREATE", null],
       ["INSERT", 2],
@@ -264,7 +278,7 @@ Deno.test("one connection", async (t) => {
       ["DROP", null],
       ["", null],
     ]);
-    const [{ fields } = { fields: [] }] = await session.run([{ text: "select 1 as a, 'x'::text as b where false" }]);
+    const [{ fields } = { fields: [] }] = await connection.run([{ text: "select 1 as a, 'x'::text as b where false" }]);
     assertEquals(fields, [{ name: "a", dataTypeID: 23 }, { name: "b", dataTypeID: 25 }]);
   });
 
@@ -279,48 +293,48 @@ Deno.test("one connection", async (t) => {
       { text: "select 1", values: "ab" as unknown as unknown[] },
     ];
     for (const statement of bad) {
-      await thrownBy(() => session.run([{ text: "insert into step values (2)" }, statement]), StatementError);
+      await thrownBy(() => connection.run([{ text: "insert into step values (2)" }, statement]), StatementError);
     }
-    assertEquals(await rows(session, "select n from step where n = 2"), []);
+    assertEquals(await rows(connection, "select n from step where n = 2"), []);
     const most = Array.from({ length: 65_535 }, (_, n) => n);
-    assertEquals(await rows(session, `select cardinality(array[${most.map((n) => `$${n + 1}`)}]) as n`, most), [{
+    assertEquals(await rows(connection, `select cardinality(array[${most.map((n) => `$${n + 1}`)}]) as n`, most), [{
       n: 65_535,
     }]);
   });
 
   await t.step("two statements in one text are refused", async () => {
-    const error = await thrownBy(() => session.run([{ text: "select 1; drop table step" }]), PostgresError);
+    const error = await thrownBy(() => connection.run([{ text: "select 1; drop table step" }]), PostgresError);
     assertEquals(error.code, "42601");
   });
 
   await t.step("COPY is refused in both directions before anything is sent, and the connection goes on", async () => {
     for (const text of ["copy step from stdin", "copy step to stdout", "/* x */ copy (select 1) to stdout"]) {
       const answers = await Promise.allSettled([
-        session.run([{ text: "insert into step values (3)" }, { text }, { text: "select 1" }]),
-        rows(session, "select 2 as n"),
+        connection.run([{ text: "insert into step values (3)" }, { text }, { text: "select 1" }]),
+        rows(connection, "select 2 as n"),
       ]);
       assertEquals(answers.map((answer) => answer.status === "fulfilled" ? answer.value : answer.reason.code), [
         "STATEMENT_INVALID",
         [{ n: 2 }],
       ]);
     }
-    assertEquals(await rows(session, "select n from step where n = 3"), []);
+    assertEquals(await rows(connection, "select n from step where n = 3"), []);
   });
 
   await t.step("a COPY that was not recognised costs the connection, and confuses no answers", async () => {
     await using victim = await open(database);
     const answers = await Promise.allSettled([
-      victim.session.run([{ text: "copy step /* ' */ from stdin /* ' */" }, { text: "commit" }]),
-      rows(victim.session, "select 2 as n"),
-      rows(victim.session, "select 3 as n"),
+      victim.connection.run([{ text: "copy step /* ' */ from stdin /* ' */" }, { text: "commit" }]),
+      rows(victim.connection, "select 2 as n"),
+      rows(victim.connection, "select 3 as n"),
     ]);
     assertEquals(answers.map(({ status }) => status), ["rejected", "rejected", "rejected"]);
-    await thrownBy(() => rows(victim.session, "select 1"), ConnectionBrokenError);
+    await thrownBy(() => rows(victim.connection, "select 1"), ConnectionBrokenError);
   });
 
   await t.step("errors carry no values of rows", async () => {
-    await session.run([{ text: "create table secret (code text primary key check (code <> 'hunter3'))" }]);
-    await session.run([{ text: "insert into secret values ('hunter2')" }]);
+    await connection.run([{ text: "create table secret (code text primary key check (code <> 'hunter3'))" }]);
+    await connection.run([{ text: "insert into secret values ('hunter2')" }]);
     const attempts = [
       ["insert into secret values ($1)", "hunter2", "23505"],
       ["insert into secret values ($1)", "hunter3", "23514"],
@@ -329,17 +343,20 @@ Deno.test("one connection", async (t) => {
       ["select $1::text::json", "hunter2", "22P02"],
     ] as const;
     for (const [text, value, code] of attempts) {
-      const error = await thrownBy(() => session.run([{ text, values: [value] }]), PostgresError);
+      const error = await thrownBy(() => connection.run([{ text, values: [value] }]), PostgresError);
       assertEquals(error.code, code);
       const all = Deno.inspect(error, { depth: 9 }) + JSON.stringify(error) + error.stack;
       assert(!all.includes("hunter"), all);
     }
     // Nor what a text goes on with, should somebody have written a value into it.
     for (const text of ["select 'hunter2", "select 1 2 'hunter2'", "select $x$ hunter2"]) {
-      const { code, message } = await thrownBy(() => session.run([{ text }]), PostgresError);
+      const { code, message } = await thrownBy(() => connection.run([{ text }]), PostgresError);
       assertEquals([code, message.includes("hunter2")], ["42601", false], message);
     }
-    const error = await thrownBy(() => session.run([{ text: "insert into secret values ('hunter2')" }]), PostgresError);
+    const error = await thrownBy(
+      () => connection.run([{ text: "insert into secret values ('hunter2')" }]),
+      PostgresError,
+    );
     assertEquals([error.table, error.constraint, error.severity], ["secret", "secret_pkey", "ERROR"]);
   });
 
@@ -368,15 +385,15 @@ Deno.test("one connection", async (t) => {
     "what was running when the connection broke is of unknown effect; what comes later was not sent",
     async () => {
       await using victim = await open(database);
-      const { backend } = victim.session;
-      const running = [rows(victim.session, "select pg_sleep(10)"), rows(victim.session, "select 2")];
+      const { backendKey } = victim.connection;
+      const running = [rows(victim.connection, "select pg_sleep(10)"), rows(victim.connection, "select 2")];
       const settled = Promise.allSettled(running);
-      await session.run([{ text: "select pg_terminate_backend($1)", values: [backend?.processId] }]);
+      await connection.run([{ text: "select pg_terminate_backend($1)", values: [backendKey?.processId] }]);
       const [first, second] = await settled;
       assertEquals(first?.status === "rejected" && first.reason.code, "57P01");
       assert(second?.status === "rejected" && second.reason instanceof ConnectionLostError);
       assertEquals(
-        (await thrownBy(() => rows(victim.session, "select 1"), ConnectionBrokenError)).code,
+        (await thrownBy(() => rows(victim.connection, "select 1"), ConnectionBrokenError)).code,
         "CONNECTION_BROKEN",
       );
       assertEquals(victim.deaths.length, 1);
@@ -387,17 +404,20 @@ Deno.test("one connection", async (t) => {
     await using victim = await open(database);
     const died = Promise.withResolvers<void>();
     const timer = setInterval(() => victim.deaths.length > 0 && died.resolve(), 5);
-    await session.run([{ text: "select pg_terminate_backend($1)", values: [victim.session.backend?.processId] }]);
+    await connection.run([{
+      text: "select pg_terminate_backend($1)",
+      values: [victim.connection.backendKey?.processId],
+    }]);
     await died.promise;
     clearInterval(timer);
     assertEquals(victim.deaths.map((error) => (error as PostgresError).code), ["57P01"]);
-    await victim.session.reset();
+    await victim.connection.reset();
   });
 
   await t.step("a login that is refused says why, without the password", async () => {
     const attempt = (options: Record<string, unknown>) => {
       const config = parsePostgresConfig({ ...database.options(), ...options });
-      return Session.open(driverOptions(config), new AbortController().signal, () => {});
+      return BackendConnection.open(driverOptions(config), systemClock, new AbortController().signal, () => {});
     };
     const wrong = await thrownBy(() => attempt({ password: "hunter2" }), PostgresError);
     assertEquals(wrong.code, "28P01");
@@ -414,7 +434,7 @@ Deno.test("one connection", async (t) => {
     const { port } = listener.addr as Deno.NetAddr;
     const options = driverOptions(parsePostgresConfig({ ...database.options(), port }));
     const error = new Error("given up");
-    const opening = Session.open(options, AbortSignal.timeout(20), () => {});
+    const opening = BackendConnection.open(options, systemClock, AbortSignal.timeout(20), () => {});
     await thrownBy(() => opening.catch((reason) => Promise.reject(Object.assign(error, { reason }))), Error);
     assertEquals((error as Error & { reason?: DOMException }).reason?.name, "TimeoutError");
     using near = await accepted;

@@ -1,11 +1,10 @@
 /**
- * Taking connections from the pool.
+ * Leases connections from the pool.
  *
  * @module
  */
 import {
   AcquireAbortedError,
-  type AcquireOptions,
   AcquireTimeoutError,
   type Lease,
   LeaseRevokedError,
@@ -15,40 +14,42 @@ import {
 import type { Clock } from "../../resilience/mod.ts";
 import { PostgresError } from "../errors/errors.ts";
 import type { QueryOptions } from "../query/query_options.ts";
-import type { Session } from "./session.ts";
+import { CANCELED } from "../wire/batch.ts";
+import type { BackendConnection } from "./backend_connection.ts";
 
-/** Takes a connection from the pool. Statements of others may still be under way on it. */
-export async function leaseShared(pool: ResourcePool<Session>, options: QueryOptions): Promise<Lease<Session>> {
-  const { lane, signal, acquireTimeoutMs: timeoutMs } = options;
-  const acquireOptions: AcquireOptions = { lane, signal, timeoutMs };
-  const lease = await pool.lease(acquireOptions);
-  // A shutdown may have taken it back since it was granted.
+/** Leases a connection. Statements of other callers may still be in flight on it. */
+export async function leaseShared(
+  pool: ResourcePool<BackendConnection>,
+  { lane, signal, acquireTimeoutMs: timeoutMs }: QueryOptions,
+): Promise<Lease<BackendConnection>> {
+  const lease = await pool.lease({ lane, signal, timeoutMs });
+  // A shutdown may have revoked it since it was granted.
   if (!lease.active) throw new PoolClosedError();
   return lease;
 }
 
-/** Takes a connection from the pool, for its holder alone. */
-export async function leaseSession(
-  pool: ResourcePool<Session>,
+/** Leases a connection for one holder alone. */
+export async function leaseConnection(
+  pool: ResourcePool<BackendConnection>,
   options: QueryOptions,
   clock: Clock,
-): Promise<Lease<Session>> {
+): Promise<Lease<BackendConnection>> {
   const since = clock.now();
   const lease = await leaseShared(pool, options);
-  if (!lease.resource.quiet) await emptied(lease, pool, options, clock, since);
+  if (!lease.resource.isWireIdle) await waitUntilIdle(lease, pool, options, clock, since);
   return lease;
 }
 
 /**
- * Waits until the statements of others have been answered, for as long as the wait for a connection may last.
+ * Waits until the statements of other callers have been answered, for as long as the wait for a connection may last.
  *
  * @param since When that wait began, in ms of the clock.
- * @throws {AcquireTimeoutError} when they were not in time; the lease has been given back.
- * @throws {AcquireAbortedError} when the caller gave up; the lease has been given back.
+ * @throws {AcquireTimeoutError} when they were not answered in time; the lease has been released.
+ * @throws {AcquireAbortedError} when the caller aborted; the lease has been released.
  */
-export async function emptied(
-  lease: Lease<Session>,
-  pool: ResourcePool<Session>,
+export async function waitUntilIdle(
+  lease: Lease<BackendConnection>,
+  pool: ResourcePool<BackendConnection>,
   { signal, acquireTimeoutMs = pool.config.acquireTimeoutMs }: QueryOptions,
   clock: Clock,
   since: number,
@@ -58,7 +59,8 @@ export async function emptied(
   const late = () =>
     reject(
       new AcquireTimeoutError(
-        `Connection acquire timeout: the statements of others on the one that came free were not answered within ${acquireTimeoutMs} ms`,
+        `Connection acquire timeout: the statements of other callers on the connection that became available were ` +
+          `not answered within ${acquireTimeoutMs} ms`,
       ),
     );
   const leftMs = Math.max(0, since + acquireTimeoutMs - clock.now());
@@ -76,14 +78,11 @@ export async function emptied(
   }
 }
 
-/** SQLSTATE of a statement that was cancelled. */
-const CANCELED = "57014";
-
 /**
- * What its holder is told of an error: where a statement was cancelled because
- * the pool, shut down, took its connection back, that is it.
+ * Returns the error to throw to the holder of a lease: where a statement was canceled because a shutdown revoked the
+ * lease, the revocation.
  */
-export function explainLoss(error: unknown, lease: Lease<Session>): unknown {
+export function toRevocationError(error: unknown, lease: Lease<BackendConnection>): unknown {
   if (lease.active || !(error instanceof PostgresError) || error.code !== CANCELED) return error;
   const reason: unknown = lease.signal.reason;
   return reason instanceof LeaseRevokedError ? reason : error;

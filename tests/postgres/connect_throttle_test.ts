@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { ConnectGate } from "../../shared/postgres/connection/connect_gate.ts";
+import { ConnectThrottle } from "../../shared/postgres/connection/connect_throttle.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 
 interface Attempt {
@@ -9,7 +9,7 @@ interface Attempt {
 
 function setUp() {
   const clock = new FakeClock();
-  const gate = new ConnectGate(clock, () => 0);
+  const throttle = new ConnectThrottle(clock, () => 0);
   const attempts: Attempt[] = [];
   const outcomes: string[] = [];
   const pass = (name: string) => {
@@ -19,15 +19,15 @@ function setUp() {
       attempts.push({ succeed: resolve, fail });
       return promise;
     };
-    return gate.pass(connect).then(
+    return throttle.connect(connect).then(
       () => outcomes.push(`${name} ok`),
       (error) => outcomes.push(`${name} ${error.code}`),
     );
   };
-  return { clock, gate, attempts, outcomes, pass };
+  return { clock, throttle, attempts, outcomes, pass };
 }
 
-Deno.test("connect gate: the first one passes alone; while all is well, everybody does at once", async () => {
+Deno.test("connect throttle: the first one passes alone; while all is well, everybody does at once", async () => {
   const { attempts, outcomes, pass } = setUp();
   for (const name of ["first", "a", "b"]) void pass(name);
   await settle();
@@ -42,7 +42,7 @@ Deno.test("connect gate: the first one passes alone; while all is well, everybod
   assertEquals(outcomes.length, 4);
 });
 
-Deno.test("connect gate: a wrong password is tried once, however many want to connect", async () => {
+Deno.test("connect throttle: a wrong password is tried once, however many want to connect", async () => {
   const { attempts, outcomes, pass } = setUp();
   const all = Promise.all(Array.from({ length: 20 }, (_, index) => pass(`${index}`)));
   await settle();
@@ -51,7 +51,7 @@ Deno.test("connect gate: a wrong password is tried once, however many want to co
   assertEquals([attempts.length, outcomes.filter((outcome) => outcome.endsWith(" 28P01")).length], [1, 20]);
 });
 
-Deno.test("connect gate: after a failure one attempt is made at a time, and its failure is everybody's", async () => {
+Deno.test("connect throttle: after a failure one attempt is made at a time, and its failure is everybody's", async () => {
   const { attempts, outcomes, pass } = setUp();
   const first = pass("first");
   attempts[0]?.fail("ECONNREFUSED");
@@ -65,7 +65,7 @@ Deno.test("connect gate: after a failure one attempt is made at a time, and its 
   assertEquals(attempts.length, 2);
 });
 
-Deno.test("connect gate: once the one attempt succeeds, everybody passes", async () => {
+Deno.test("connect throttle: once the one attempt succeeds, everybody passes", async () => {
   const { attempts, outcomes, pass } = setUp();
   const first = pass("first");
   attempts[0]?.fail("53300");
@@ -83,7 +83,7 @@ Deno.test("connect gate: once the one attempt succeeds, everybody passes", async
   assertEquals(outcomes.toSorted(), ["a ok", "b ok", "first 53300", "probe ok"]);
 });
 
-Deno.test("connect gate: an attempt that hangs keeps nobody waiting for long", async () => {
+Deno.test("connect throttle: an attempt that hangs keeps nobody waiting for long", async () => {
   const { clock, attempts, outcomes, pass } = setUp();
   const first = pass("first");
   attempts[0]?.fail("ECONNREFUSED");
@@ -107,8 +107,8 @@ Deno.test("connect gate: an attempt that hangs keeps nobody waiting for long", a
   assertEquals([outcomes.at(-1), clock.timers], ["hangs ETIMEDOUT", 0]);
 });
 
-Deno.test("connect gate: after a wrong password the server is left alone, for longer each time", async () => {
-  const { clock, gate, attempts, outcomes, pass } = setUp();
+Deno.test("connect throttle: after a wrong password the server is left alone, for longer each time", async () => {
+  const { clock, throttle, attempts, outcomes, pass } = setUp();
   for (const pauseMs of [1_000, 2_000, 4_000]) {
     const asked = attempts.length;
     const trying = pass("try");
@@ -116,7 +116,7 @@ Deno.test("connect gate: after a wrong password the server is left alone, for lo
     attempts[asked]?.fail("28P01");
     await trying;
     await clock.advance(pauseMs - 1);
-    await assertRejects(() => gate.pass(() => Promise.reject(new Error("asked"))), Error, "28P01");
+    await assertRejects(() => throttle.connect(() => Promise.reject(new Error("asked"))), Error, "28P01");
     assertEquals(attempts.length, asked + 1);
     await clock.advance(1);
   }

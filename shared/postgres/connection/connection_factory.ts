@@ -1,0 +1,129 @@
+/**
+ * Creates, validates, resets and destroys the connections of a pool.
+ *
+ * @module
+ */
+import { ConfigError, type CreateContext, type ResourceFactory } from "../../pool/mod.ts";
+import type { Clock } from "../../resilience/mod.ts";
+import type { PostgresConfig, TlsOptions } from "../config/config.ts";
+import type { DriverOptions } from "../wire/driver.ts";
+import { BackendConnection } from "./backend_connection.ts";
+import { requestCancel } from "./cancel.ts";
+import type { ConnectThrottle } from "./connect_throttle.ts";
+import type { PoolerDetector } from "./pooler.ts";
+
+/** The first version of Deno that sends client certificates: before, `node:tls` accepts them and leaves them out. */
+const CLIENT_CERTIFICATES_SINCE = { major: 2, minor: 5 };
+
+/**
+ * Rejects a client certificate that the runtime would not send: the server would reject us or accept us unauthenticated.
+ *
+ * @param runtime The version of Deno; the hosted runtime reports the version it is compatible with.
+ * @throws {ConfigError} when `ssl.cert` or `ssl.key` is set and the runtime would leave it out.
+ */
+export function checkClientCertificate({ ssl }: Pick<PostgresConfig, "ssl">, runtime = Deno.version.deno): void {
+  if (typeof ssl === "boolean" || (ssl.cert === undefined && ssl.key === undefined)) return;
+  const [, major, minor] = /(?:^|Deno v?)(\d+)\.(\d+)/i.exec(runtime) ?? [];
+  const since = CLIENT_CERTIFICATES_SINCE;
+  const newer = Number(major) > since.major || (Number(major) === since.major && Number(minor) >= since.minor);
+  if (newer) return;
+  const message = "requires Deno 2.5 or later, since this runtime sends no client certificate: log in with a password";
+  throw new ConfigError([{ path: "ssl.cert", message }], "Postgres configuration");
+}
+
+/** Sets `rejectUnauthorized` explicitly: otherwise NODE_TLS_REJECT_UNAUTHORIZED would decide. */
+function tlsOptions(own: TlsOptions): TlsOptions {
+  return { ...own, rejectUnauthorized: own.rejectUnauthorized ?? true };
+}
+
+/**
+ * Returns the options of the driver. Sets every option explicitly so that `PG*` variables cannot apply.
+ *
+ * @throws {ConfigError} when the runtime does not support an option.
+ */
+export function driverOptions(config: Readonly<PostgresConfig>): DriverOptions {
+  checkClientCertificate(config);
+  const { host, port, database, user, password, ssl, options, applicationName, keepAlive, keepAliveDelayMs } = config;
+  return {
+    host,
+    port,
+    database,
+    user,
+    // A function: the driver would look an empty password up elsewhere, and never prints a function.
+    password: () => password,
+    ssl: ssl === false ? false : tlsOptions(ssl === true ? {} : ssl),
+    application_name: applicationName,
+    options,
+    keepAlive,
+    keepAliveInitialDelayMillis: keepAliveDelayMs,
+  };
+}
+
+/** The factory of a pool of connections. */
+export class ConnectionFactory implements ResourceFactory<BackendConnection> {
+  readonly #options: DriverOptions;
+  readonly #config: Readonly<PostgresConfig>;
+  readonly #throttle: ConnectThrottle;
+  readonly #pooler: PoolerDetector;
+  readonly #clock: Clock;
+
+  constructor(config: Readonly<PostgresConfig>, throttle: ConnectThrottle, pooler: PoolerDetector, clock: Clock) {
+    this.#options = driverOptions(config);
+    this.#config = config;
+    this.#throttle = throttle;
+    this.#pooler = pooler;
+    this.#clock = clock;
+  }
+
+  create({ signal, invalidate }: CreateContext): Promise<BackendConnection> {
+    return this.#throttle.connect(async () => {
+      const connection = await BackendConnection.open(this.#options, this.#clock, signal, invalidate);
+      const abort = () => connection.destroy(signal.reason);
+      signal.addEventListener("abort", abort, { once: true });
+      try {
+        const { maxPreparedStatements, maxStatementsInFlight } = this.#config;
+        if (await this.#pooler.ownsSession(connection)) {
+          connection.enableSessionState(maxPreparedStatements, maxStatementsInFlight);
+        }
+        return connection;
+      } catch (error) {
+        connection.destroy(new Error("The mode of the pooler could not be detected", { cause: error }));
+        throw error;
+      } finally {
+        signal.removeEventListener("abort", abort);
+      }
+    });
+  }
+
+  async validate(connection: BackendConnection): Promise<boolean> {
+    if (connection.death) return false;
+    // A statement is in flight, with a deadline of its own.
+    if (connection.busy) return true;
+    await connection.run([{ text: "SELECT 1" }]);
+    return connection.status === "idle";
+  }
+
+  reset(connection: BackendConnection): void | Promise<void> {
+    if (connection.mayHoldState || connection.status !== "idle") return connection.reset();
+  }
+
+  async destroy(connection: BackendConnection): Promise<void> {
+    const { backendKey } = connection;
+    if (connection.detachedStatements > 0) await this.#drain(connection);
+    if (connection.busy && backendKey && connection.ownsSession) {
+      // The server would run the statement on until it next looks at the socket.
+      await requestCancel(this.#options, backendKey).passedOn;
+      // Then its caller receives the error of a canceled statement, and not only that of a lost connection.
+      await this.#drain(connection);
+    }
+    await connection.close();
+  }
+
+  /** Waits for statements in flight, for at most `cancelTimeoutMs`. Those of leases that ended early have been quick. */
+  async #drain(connection: BackendConnection): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = this.#clock.setTimer(resolve, this.#config.cancelTimeoutMs);
+    await Promise.race([connection.drained(), promise]);
+    timer.cancel();
+  }
+}

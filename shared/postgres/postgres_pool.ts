@@ -1,0 +1,67 @@
+/**
+ * The interface of a pool of Postgres connections.
+ *
+ * @module
+ */
+import type { PoolStats } from "../pool/mod.ts";
+import type { PostgresConfig } from "./config/config.ts";
+import type { PostgresConnection } from "./connection/connection.ts";
+import type { ListedStatement, QueryOptions, TransactionOptions } from "./query/query_options.ts";
+import type { Transaction } from "./transaction/transaction.ts";
+import type { TransactionStats } from "./transaction/transaction_scope.ts";
+import type { QueryResult, Row } from "./wire/query_result.ts";
+
+/** A function to run in a transaction. */
+export type TransactionWork<T> = (transaction: Transaction) => PromiseLike<T> | T;
+
+/** Queries and transactions. */
+export interface PostgresQueries {
+  /** Runs one statement, in a transaction of its own. */
+  query<R extends object = Row>(
+    text: string,
+    values?: readonly unknown[],
+    options?: QueryOptions,
+  ): Promise<QueryResult<R>>;
+  /** Runs statements in one transaction and one round trip, and returns one result per statement. */
+  transaction(statements: readonly ListedStatement[], options?: TransactionOptions): Promise<QueryResult[]>;
+  /** Runs a function in a transaction, which rolls back if the function throws. */
+  transaction<T>(work: TransactionWork<T>, options?: TransactionOptions): Promise<T>;
+}
+
+/** A pool of Postgres connections: a manager, or `manager.as(caller)`, on which everything runs as the caller. */
+export interface PostgresPool extends PostgresQueries {
+  /** The options in effect, without `password` and `ssl`. */
+  readonly config: Readonly<Omit<PostgresConfig, "password" | "ssl">>;
+  /** Aborts all queries, transactions and leases; `undefined` where nothing does. */
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * Leases a connection. It must be released; `await using` does it.
+   *
+   * @throws {AcquireTimeoutError} when none became available in time.
+   */
+  lease(options?: QueryOptions): Promise<PostgresConnection>;
+  /** Returns the current statistics. */
+  getStats(): PostgresStats;
+  /** Checks that the database answers. Never rejects. */
+  healthCheck(): Promise<PostgresHealth>;
+}
+
+/** Statistics of a manager. */
+export interface PostgresStats extends PoolStats {
+  /** The outcomes and durations of transactions. */
+  readonly transactions: TransactionStats;
+  /** The mode of the pooler in front of Postgres, `session` without one; `undefined` until it is known. */
+  readonly poolMode: "session" | "transaction" | undefined;
+}
+
+/** The result of a health check. */
+export interface PostgresHealth {
+  /** Whether the database answered and the pool leases connections. */
+  readonly healthy: boolean;
+  /** The reason why not. It holds no values and no secrets, and is still meant for operators only. */
+  readonly error?: Error;
+  /** How long the check took, in ms. */
+  readonly durationMs: number;
+  /** The statistics of the pool. */
+  readonly stats: PoolStats;
+}

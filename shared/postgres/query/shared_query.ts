@@ -1,0 +1,129 @@
+/**
+ * Single statements as the login role, each a transaction of its own, that may share a connection.
+ *
+ * @module
+ */
+import type { Lane, Lease, ResourcePool } from "../../pool/mod.ts";
+import type { BackendConnection } from "../connection/backend_connection.ts";
+import { leaseShared, toRevocationError, waitUntilIdle } from "../connection/lease_connection.ts";
+import { checkOutlivesTransaction, checkTransactionControl } from "../wire/statement_encoding.ts";
+import type { QueryResult, Statement } from "../wire/query_result.ts";
+import { traitsOf } from "../wire/statement_traits.ts";
+import type { QueryOptions } from "./query_options.ts";
+import { type Bounds, type RunnerSettings, StatementRunner } from "./statement_runner.ts";
+
+/**
+ * Pipelines a read behind others on a busy connection, where it would otherwise wait for a free one: the round trip and
+ * the cost of the write are shared.
+ *
+ * A lease ends early for that, while its statement is still in flight. Only statements that have been quick so far,
+ * leave nothing on the connection and are a transaction each are followed; no other statement waits behind a slow one.
+ * A caller that leases a connection for more than one statement waits until it is idle.
+ */
+export class PipelineSharing {
+  readonly #pool: ResourcePool<BackendConnection>;
+  /** Leases that can end early, in the order in which they were offered. */
+  readonly #offers = new Map<BackendConnection, Lease<BackendConnection>>();
+
+  /** The latest of them: what is sent now mostly shares its write. */
+  #latest: BackendConnection | undefined = undefined;
+
+  constructor(pool: ResourcePool<BackendConnection>) {
+    this.#pool = pool;
+  }
+
+  /** Leases a connection that is free, or that becomes free by ending a lease early. */
+  tryLease(lane: Lane | undefined): Lease<BackendConnection> | undefined {
+    const free = this.#pool.tryLease(lane);
+    if (free || !this.#detachOne()) return free;
+    return this.#pool.tryLease(lane);
+  }
+
+  /**
+   * Offers a lease to be ended early: its statement is in flight, and others may follow until there are `most`.
+   *
+   * @param waited Whether it had to wait. Then others may wait too, and only this call can end a lease for them.
+   */
+  offerForSharing(lease: Lease<BackendConnection>, most: number, waited: boolean): void {
+    const connection = lease.resource;
+    if (connection.inFlight >= most || connection.isCanceling) return;
+    this.#offers.set(connection, lease);
+    this.#latest = connection;
+    if (waited && this.#pool.getStats().waitingForConnection > 0) this.#detachOne();
+  }
+
+  /** Ends a lease whose statement has been answered. */
+  complete(lease: Lease<BackendConnection>, connection: BackendConnection): void {
+    if (this.#offers.get(connection) === lease) this.#withdraw(connection);
+    if (lease.active) lease.release();
+    else connection.detachedStatementCompleted();
+  }
+
+  /** Ends one of the leases on offer. The first waiter gets its connection. */
+  #detachOne(): boolean {
+    const connection = this.#latest ?? this.#offers.keys().next().value;
+    const lease = connection && this.#offers.get(connection);
+    if (!connection || !lease) return false;
+    this.#withdraw(connection);
+    connection.statementDetached();
+    lease[Symbol.dispose]();
+    return true;
+  }
+
+  #withdraw(connection: BackendConnection): void {
+    this.#offers.delete(connection);
+    if (this.#latest === connection) this.#latest = undefined;
+  }
+}
+
+/** What {@linkcode runPooledQuery} runs on. */
+export interface PooledQueryParts {
+  readonly pool: ResourcePool<BackendConnection>;
+  readonly sharing: PipelineSharing;
+  readonly runner: RunnerSettings;
+}
+
+/**
+ * Runs one statement as the login role, perhaps behind others on the same connection.
+ *
+ * @throws what `manager.query` throws.
+ */
+export async function runPooledQuery(
+  { pool, sharing, runner: settings }: PooledQueryParts,
+  statement: Statement,
+  bounds: Bounds,
+  options: QueryOptions,
+): Promise<QueryResult> {
+  const traits = traitsOf(statement.text);
+  checkTransactionControl(traits);
+  for (;;) {
+    bounds.signal?.throwIfAborted();
+    const free = sharing.tryLease(options.lane);
+    let since = free ? undefined : settings.clock.now();
+    const lease = free ?? await leaseShared(pool, options);
+    const connection = lease.resource;
+    if (!connection.ownsSession && traits.outlivesTransaction) {
+      lease[Symbol.dispose]();
+      checkOutlivesTransaction(traits);
+    }
+    const most = connection.statements.mostInFlight(statement.text);
+    if (most === 1 && !connection.isWireIdle) {
+      since ??= settings.clock.now();
+      await waitUntilIdle(lease, pool, options, settings.clock, since);
+    }
+    connection.usedAsLoginRole(most === 1 && traits.mayLeaveState);
+    const pending = connection.start([statement], most > 1);
+    if (most > 1) sharing.offerForSharing(lease, most, free === undefined);
+    const runner = new StatementRunner(connection, settings);
+    try {
+      const [result] = await runner.awaitResult(pending, bounds, most > 1);
+      return result as QueryResult;
+    } catch (error) {
+      // The connection may be leased to another caller by now: the statement is sent again on any other one.
+      if (!pending.isSafeToResend(error)) throw toRevocationError(error, lease);
+    } finally {
+      if (runner.ending) void runner.ended().then(() => sharing.complete(lease, connection));
+      else sharing.complete(lease, connection);
+    }
+  }
+}

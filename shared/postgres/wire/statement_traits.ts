@@ -1,0 +1,165 @@
+/**
+ * What the text of a statement says about it, where that must be known before it is sent.
+ *
+ * @module
+ */
+import { StatementError } from "../errors/errors.ts";
+
+/**
+ * Traits of a statement, read from its text alone: what a function does inside cannot be seen. Where the text leaves a
+ * doubt, the safer answer is taken.
+ */
+export interface StatementTraits {
+  /** Begins or ends a transaction. Savepoints do neither. */
+  readonly controlsTransaction: boolean;
+  /** Is a COPY whose data travel over the connection. */
+  readonly copies: boolean;
+  /** May leave a setting, lock, channel, cursor or temporary table on the connection, so that it must be reset. */
+  readonly mayLeaveState: boolean;
+  /**
+   * Leaves something in its session, or takes something from it, that does not end with the transaction. Every such
+   * statement also {@linkcode mayLeaveState}.
+   */
+  readonly outlivesTransaction: boolean;
+  /** Only reads, and waits for no other transaction. */
+  readonly onlyReads: boolean;
+}
+
+/** Characters that may precede a statement; a semicolon alone is an empty statement. */
+const BLANK = /(?:[\s;]|--[^\r\n]*)+/y;
+const WORD = /[a-z_]+/iy;
+
+/** Returns where a comment that begins at `from` ends. Comments nest (PostgreSQL, "Comments"). */
+function endOfComment(text: string, from: number): number {
+  const mark = /\/\*|\*\//g;
+  mark.lastIndex = from;
+  let depth = 0;
+  for (let found = mark.exec(text); found; found = mark.exec(text)) {
+    depth += found[0] === "/*" ? 1 : -1;
+    if (depth === 0) return mark.lastIndex;
+  }
+  return text.length;
+}
+
+/** Returns where the blanks and comments that begin at `from` end. */
+function skipBlanks(text: string, from: number): number {
+  for (let at = from;;) {
+    BLANK.lastIndex = at;
+    if (BLANK.test(text)) at = BLANK.lastIndex;
+    else if (text.startsWith("/*", at)) at = endOfComment(text, at);
+    else return at;
+  }
+}
+
+/** Returns the first words of a statement, in upper case: at most `most`, and none behind the first other token. */
+export function firstWords(text: string, most: number): string[] {
+  const words: string[] = [];
+  for (let at = 0; words.length < most; at = WORD.lastIndex) {
+    WORD.lastIndex = skipBlanks(text, at);
+    const [word] = WORD.exec(text) ?? [];
+    if (word === undefined) break;
+    words.push(word.toUpperCase());
+  }
+  return words;
+}
+
+/** Statements that change rows, and nothing of the session unless one of {@linkcode STATE} is in them. */
+const ON_ROWS: ReadonlySet<string> = new Set([
+  "SELECT",
+  "INSERT",
+  "UPDATE",
+  "DELETE",
+  "MERGE",
+  "VALUES",
+  "TABLE",
+  "WITH",
+]);
+const READS: ReadonlySet<string> = new Set(["SELECT", "VALUES", "TABLE", "WITH"]);
+
+/** Words that make one of {@linkcode READS} write, or wait for other transactions. */
+const WRITES = /\b(insert|update|delete|merge|into|share|nextval|setval)\b/i;
+
+/** Anything in the text that hints at state beyond the transaction: a broad look, since a reset costs little. */
+const STATE = /set_config|advisory|into\s+(local\s+|global\s+)?temp|setseed|dblink/i;
+
+/** Statements in which a function call can leave state. */
+const CALLS: ReadonlySet<string> = new Set([...ON_ROWS, "CALL", "DO", "EXPLAIN"]);
+
+/** A `set_config` whose last argument is not plainly `true`: it may hold for the session. */
+const SESSION_SETTING =
+  /\bset_config\s*\((?!(?:[^()']|'[^']*'|\((?:[^()']|'[^']*')*\))*,\s*(?:is_local\s*(?:=>|:=)\s*)?true\s*\))/i;
+const SESSION_CALL = /\bpg_(try_)?advisory_lock(_shared)?\s*\(|\bsetseed\s*\(|\bdblink_connect(_u)?\s*\(/i;
+const INTO_TEMPORARY = /\binto\s+(local\s+|global\s+)?temp/i;
+
+/** Words behind `SET` that make the setting end with the transaction. */
+const TRANSACTION_SETTINGS: ReadonlySet<string> = new Set(["LOCAL", "TRANSACTION", "CONSTRAINTS"]);
+
+/** Statements that act on the whole session, or drop what others have prepared in it. */
+const OF_SESSION: ReadonlySet<string> = new Set(["LISTEN", "PREPARE", "DEALLOCATE", "DISCARD", "LOAD"]);
+
+const TRANSACTION_CONTROL: ReadonlySet<string> = new Set(["BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT"]);
+const NOISE: ReadonlySet<string> = new Set(["WORK", "TRANSACTION"]);
+
+/** No function and no procedure can control a transaction inside one (PostgreSQL, "Transaction Management"). */
+function controlsTransaction([first = "", second = "", third]: readonly string[]): boolean {
+  if (first === "PREPARE") return second === "TRANSACTION";
+  // COMMIT PREPARED and ROLLBACK PREPARED end another transaction, and are refused inside one.
+  if (second === "PREPARED") return false;
+  if (first === "ROLLBACK" && (NOISE.has(second) ? third : second) === "TO") return false;
+  return TRANSACTION_CONTROL.has(first);
+}
+
+function outlivesTransaction(text: string, words: readonly string[]): boolean {
+  const [first = "", second = ""] = words;
+  if (first === "SET") return !TRANSACTION_SETTINGS.has(second);
+  if (first === "DECLARE") return /\bwith\s+hold\b/i.test(text);
+  if (first === "CREATE" && words.some((word) => /^TEMP(ORARY)?$/.test(word))) {
+    return !/\bon\s+commit\s+drop\b/i.test(text);
+  }
+  if (!CALLS.has(first)) return OF_SESSION.has(first);
+  return SESSION_SETTING.test(text) || SESSION_CALL.test(text) || INTO_TEMPORARY.test(text);
+}
+
+function readTraits(text: string): StatementTraits {
+  const words = firstWords(text, 3);
+  const [first = ""] = words;
+  // Behind a comment or semicolon the statement counts as doubtful.
+  const onRows = ON_ROWS.has(first) && /^\s*[a-z]/i.test(text) && !STATE.test(text);
+  return Object.freeze({
+    controlsTransaction: controlsTransaction(words),
+    copies: first === "COPY" && /\b(stdin|stdout)\b/i.test(text.replace(/'[^']*'|"[^"]*"/g, "")),
+    mayLeaveState: !onRows,
+    outlivesTransaction: outlivesTransaction(text, words),
+    onlyReads: onRows && READS.has(first) && !WRITES.test(text),
+  });
+}
+
+/** How many texts one generation of the cache holds; there are two. */
+const GENERATION = 500;
+
+/** Longer texts are mostly built for one use and are read each time, in characters. */
+const MAX_CACHED_LENGTH = 10_000;
+
+let recent = new Map<string, StatementTraits>();
+let older = new Map<string, StatementTraits>();
+
+/**
+ * Returns the traits of a statement. They are computed once per text and cached, for the 500 to 1,000 texts used last.
+ *
+ * @throws {StatementError} when `text` is not a string, or holds a NUL character.
+ */
+export function traitsOf(text: unknown): StatementTraits {
+  const cached = recent.get(text as string);
+  if (cached) return cached;
+  if (typeof text !== "string" || text.includes("\0")) {
+    throw new StatementError("A statement must be a string without NUL characters; pass its values as an array");
+  }
+  const traits = older.get(text) ?? readTraits(text);
+  if (text.length > MAX_CACHED_LENGTH) return traits;
+  if (recent.size >= GENERATION) {
+    older = recent;
+    recent = new Map();
+  }
+  recent.set(text, traits);
+  return traits;
+}

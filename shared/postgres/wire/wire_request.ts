@@ -1,0 +1,79 @@
+/**
+ * Requests in flight: the interface of the connection that sends them, and that of the caller who waits.
+ *
+ * @module
+ */
+import type { Submittable } from "./driver.ts";
+import type { QueryResult } from "./query_result.ts";
+
+/** Statements in flight, for the caller who waits for them. */
+export interface PendingResult {
+  /**
+   * One result per statement. Rejects with a `PostgresError` for what the server reported, a `ConnectionLostError`
+   * when the connection broke before it answered, a `ConnectionBrokenError` when it had broken before, or a
+   * `StatementError` when a statement could not be sent, so that none was.
+   */
+  readonly results: Promise<QueryResult[]>;
+  /** The index of the statement that failed; -1 before one has, and when the connection broke. */
+  readonly failedAt: number;
+  /** Whether the server is running them. */
+  readonly running: boolean;
+  /** Whether they were sent. */
+  readonly sent: boolean;
+  /** Whether they are answered, or never will be. */
+  readonly settled: boolean;
+  /** Whether the server ended them on a cancel request. */
+  readonly canceled: boolean;
+  /** The status of the server once it had answered them. */
+  readonly statusAfter: SessionStatus | undefined;
+  /**
+   * Whether they failed with this error without having had an effect, because a table has changed since a statement
+   * was prepared, or because a cancel request for another statement hit them. They may be sent again, outside a
+   * transaction.
+   */
+  isSafeToResend(error: unknown): boolean;
+  /** Rejects the results now. The server still runs what was sent. */
+  detach(reason: unknown): void;
+}
+
+/** Returns the result of statements that could not be sent. */
+export function unsent(error: unknown): PendingResult {
+  const results = Promise.reject(error);
+  return {
+    results,
+    failedAt: 0,
+    statusAfter: undefined,
+    sent: false,
+    running: false,
+    settled: true,
+    canceled: false,
+    isSafeToResend: () => false,
+    detach: () => {},
+  };
+}
+
+/** The status of a backend between statements (PostgreSQL, ReadyForQuery). */
+export type SessionStatus = "idle" | "transaction" | "failed";
+
+/** A request on one connection, under one Sync. */
+export interface WireRequest extends Submittable {
+  /** Appends the bytes to send to `out`. Called once. */
+  encode(out: Uint8Array[]): void;
+  /** The error that the server reported, if any. */
+  readonly failure: object | undefined;
+  /** Called when everything before it has been answered: the server now processes it. */
+  onStart(): void;
+  /** Called when the server has parsed one of its statements. */
+  onParsed?(): void;
+  /** Called when the server has bound one of its statements to the values. */
+  onBound?(): void;
+  /**
+   * Called when the server has answered it and is ready for the next request.
+   *
+   * @param status The status of the server now.
+   * @param canceling Whether a cancel request was in flight, which may have hit it.
+   */
+  onComplete(status: SessionStatus, canceling: boolean): void;
+  /** Called when the connection broke before the answer was complete. */
+  onLost(error: Error): void;
+}

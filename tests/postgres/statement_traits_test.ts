@@ -1,0 +1,205 @@
+import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { StatementError } from "../../shared/postgres/mod.ts";
+import { firstWords, traitsOf } from "../../shared/postgres/wire/statement_traits.ts";
+
+Deno.test("firstWords() skips blanks and comments", () => {
+  const texts: Record<string, string[]> = {
+    "select 1": ["SELECT"],
+    "": [],
+    "  ;;\n\t commit": ["COMMIT"],
+    "-- begin\ncommit work": ["COMMIT", "WORK"],
+    "--\rrollback to x": ["ROLLBACK", "TO", "X"],
+    "/* a /* nested */ commit */ rollback": ["ROLLBACK"],
+    "/**/commit/**/and/* x */chain": ["COMMIT", "AND", "CHAIN"],
+    "/* never closed commit": [],
+    "(select 1)": [],
+    '"commit"': [],
+  };
+  for (const [text, words] of Object.entries(texts)) assertEquals(firstWords(text, 3), words, text);
+});
+
+Deno.test("traitsOf().controlsTransaction is true for statements that begin or end a transaction only", () => {
+  const ends = [
+    "begin",
+    "BEGIN ISOLATION LEVEL SERIALIZABLE",
+    "start transaction",
+    "commit",
+    "Commit;",
+    "end",
+    "; -- x\n end work",
+    "abort",
+    "rollback",
+    "rollback and chain",
+    "rollback work",
+    "prepare transaction 'x'",
+    "prepare/* */transaction 'x'",
+  ];
+  for (const text of ends) assertEquals(traitsOf(text).controlsTransaction, true, text);
+  const others = [
+    "select 'commit'",
+    "savepoint a",
+    "release a",
+    "rollback to a",
+    "rollback work to savepoint a",
+    "rollback /* x */ transaction to a",
+    "prepare statement as select 1",
+    "rollback prepared 'x'",
+    "commit prepared 'x'",
+    "do $$ begin commit; end $$",
+    "set transaction read only",
+    "",
+  ];
+  for (const text of others) assertEquals(traitsOf(text).controlsTransaction, false, text);
+});
+
+Deno.test("traitsOf().copies is true for a COPY over the connection, not for one of files", () => {
+  const over = ["copy t from stdin", "COPY t (a)\nFROM STDIN with (format csv)", "/**/copy (select 1) to stdout"];
+  for (const text of over) assertEquals(traitsOf(text).copies, true, text);
+  const others = ["copy t from '/tmp/stdin'", "copy \"stdin\" to program 'cat > stdout'", "select 'copy from stdin'"];
+  for (const text of others) assertEquals(traitsOf(text).copies, false, text);
+});
+
+Deno.test("traitsOf().outlivesTransaction is true for state of the session only", () => {
+  const outlives = [
+    "set work_mem = '8MB'",
+    "SET SESSION work_mem = '8MB'",
+    "/* x */ set role anon",
+    "set session characteristics as transaction read only",
+    "select set_config('a.b', 'x', false)",
+    "select set_config('a.b', $1, FALSE), 1",
+    "select pg_advisory_lock(1)",
+    "select pg_try_advisory_lock_shared(1, 2)",
+    "do $$ begin perform pg_advisory_lock(1); end $$",
+    "listen x",
+    "prepare p as select 1",
+    "deallocate all",
+    "discard all",
+    "load 'x'",
+    "declare c cursor with hold for select 1",
+    "create temp table t (n int)",
+    "create local temporary view v as select 1",
+    "select 1 as n into temp t",
+    // The text leaves a doubt: it counts as outliving.
+    "select set_config('a.b', $1, $2)",
+    "select set_config('a.b', lower('X'), false)",
+    "select set_config('a.b', 'x', 'f')",
+    "select set_config('a.b', 'x', true), set_config('a.c', 'x', is_local := $1)",
+    "select set_config('a.b', lower(upper(trim('x'))), true)",
+    "select setseed(0.5)",
+    "select dblink_connect('a', 'dbname=x')",
+  ];
+  for (const text of outlives) assertEquals(traitsOf(text).outlivesTransaction, true, text);
+  const others = [
+    "set local work_mem = '8MB'",
+    "set transaction read only",
+    "set constraints all deferred",
+    "reset work_mem",
+    "unlisten *",
+    "notify x",
+    "select set_config('a.b', 'x', true)",
+    "select set_config('a.b', lower('x, false)'), is_local => true)",
+    "select * from dblink('dbname=x', 'select 1') as t(n int)",
+    "select pg_advisory_xact_lock(1), pg_advisory_unlock(1)",
+    "declare c cursor for select 1",
+    "create temp table t (n int) on commit drop",
+    "create table temporary_one (n int)",
+    "create function f() returns void language plpgsql as $$ begin perform pg_advisory_lock(1); end $$",
+    "update t set n = 1",
+  ];
+  for (const text of others) assertEquals(traitsOf(text).outlivesTransaction, false, text);
+});
+
+Deno.test("traitsOf().mayLeaveState is false only for statements on rows without a hint of state", () => {
+  const harmless = [
+    "select 1",
+    "  \n SELECT * from t",
+    "insert into t values ($1)",
+    "update settings set advice = 1",
+    "with x as (select 1) delete from t",
+    "values (1)",
+  ];
+  for (const text of harmless) assertEquals(traitsOf(text).mayLeaveState, false, text);
+  const leaving = [
+    "set work_mem = '1MB'",
+    "reset role",
+    "begin",
+    "listen c",
+    "create temp table t (n int)",
+    "do $$ begin end $$",
+    "call p()",
+    "prepare s as select 1",
+    "declare c cursor with hold for select 1",
+    "discard all",
+    "select set_config('a', 'b', false)",
+    "select set_config('a', 'b', true)",
+    "select pg_advisory_lock(1)",
+    "select pg_try_advisory_lock(1)",
+    "select pg_advisory_unlock(1)",
+    "select dblink('dbname=x', 'select 1')",
+    "select 1 into temp t",
+    "select 1 into temporary table t",
+    "-- a comment\nset a = b",
+    "/* select */ set a = b",
+    "/* x */ select 1",
+    ";select 1",
+    "(select 1)",
+    "",
+  ];
+  for (const text of leaving) assertEquals(traitsOf(text).mayLeaveState, true, text);
+});
+
+Deno.test("traitsOf().mayLeaveState is true wherever outlivesTransaction is", () => {
+  const openings = ["select ", "with x as (select 1) select ", "insert into t select ", "/* x */ select ", "explain "];
+  const calls = [
+    "set_config('a', 'b', false)",
+    "set_config($1, $2, $3)",
+    "pg_advisory_lock(1)",
+    "pg_try_advisory_lock_shared(1)",
+    "setseed(1)",
+    "dblink_connect('a')",
+    "1 into temp t",
+    "1 into local temporary t",
+  ];
+  for (const text of openings.flatMap((opening) => calls.map((call) => opening + call))) {
+    const { mayLeaveState, outlivesTransaction, onlyReads } = traitsOf(text);
+    assertEquals({ mayLeaveState, outlivesTransaction, onlyReads }, {
+      mayLeaveState: true,
+      outlivesTransaction: true,
+      onlyReads: false,
+    }, text);
+  }
+});
+
+Deno.test("traitsOf().onlyReads is true for reads that wait for no other transaction", () => {
+  for (const text of ["select 1", "values (1)", "table t", "with x as (select 1) select * from x"]) {
+    assertEquals(traitsOf(text).onlyReads, true, text);
+  }
+  const others = [
+    "insert into t values (1)",
+    "with x as (delete from t returning *) select * from x",
+    "select * from t for update",
+    "select * from t for share",
+    "select 1 into t",
+    "select nextval('s')",
+    "select set_config('a', 'b', true)",
+    "-- x\nselect 1",
+  ];
+  for (const text of others) assertEquals(traitsOf(text).onlyReads, false, text);
+});
+
+Deno.test("traitsOf() throws StatementError for what is not a text, and for NUL characters", () => {
+  for (const text of [undefined, null, 1, {}, ["select 1"], "select '\0'"]) {
+    assertThrows(() => traitsOf(text), StatementError);
+  }
+});
+
+Deno.test("traitsOf() caches the traits of recent texts, and never more than 1,000", () => {
+  const first = traitsOf("select 'cached'");
+  assertStrictEquals(traitsOf("select 'cached'"), first);
+  for (let n = 0; n < 400; n++) traitsOf(`select ${n}, 'filler'`);
+  assertStrictEquals(traitsOf("select 'cached'"), first);
+  for (let n = 0; n < 1_001; n++) traitsOf(`select ${n}, 'more filler'`);
+  assertEquals(traitsOf("select 'cached'") === first, false);
+  const long = `select '${"x".repeat(10_000)}'`;
+  assertEquals(traitsOf(long) === traitsOf(long), false);
+});
