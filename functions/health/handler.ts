@@ -1,22 +1,33 @@
 /**
- * How the pool of this function's isolate stands:
+ * The health of the pool of this function's isolate:
  *
  *     GET /health/pool
  *
  * @module
  */
 import { createRoutes, serveRoutes } from "../../shared/http/hono.ts";
-import { healthRoute, type RuntimeOptions, withPooledSupabase } from "../../shared/mod.ts";
+import { healthRoute, PooledBaseService, type RuntimeOptions, withPooledSupabase } from "../../shared/mod.ts";
 import type { Database } from "../_app/database.ts";
 
+/** Probes the project. */
+class HealthService extends PooledBaseService<Database> {
+  /** Runs the pool's health query on the probe slot, which no caller waits for. */
+  probe(): Promise<void> {
+    return this.withPooledClient(async (client) => {
+      const { error } = await this.pool.config.healthQuery(client);
+      if (error) throw error;
+    }, { lane: "probe" });
+  }
+}
+
 /**
- * The handler of this function.
+ * Creates the handler of this function.
  *
- * @param options Where the environment and the pools come from. Default: this isolate's.
+ * @param options The source of the environment and the pools. Default: this isolate's.
  */
 export function createHealthHandler(options: RuntimeOptions<Database> = {}): (request: Request) => Promise<Response> {
-  const pool = healthRoute<Database>(options);
+  const health = healthRoute<Database>({ ...options, probe: (pool) => new HealthService(pool).probe() });
   const routes = createRoutes<Database>("health");
-  routes.all("/pool", (c) => pool(c.req.raw));
+  routes.all("/pool", (c) => health(c.req.raw));
   return withPooledSupabase<Database>({ ...options, auth: "none" }, serveRoutes(routes));
 }

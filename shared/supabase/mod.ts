@@ -6,7 +6,7 @@
 
 // The pool.
 export { SupabaseConnectionPool } from "./supabase_connection_pool.ts";
-export type { PoolHealth } from "./health.ts";
+export { type PoolHealth, toTestQuery } from "./health.ts";
 export type { Identity } from "./identity.ts";
 export { kindOfKey, type PoolKind } from "./keys.ts";
 

@@ -29,7 +29,7 @@ function setUp() {
   return { service, pool: service.user, get };
 }
 
-Deno.test("the path is exactly /<name>/health/pool", () => {
+Deno.test("isHealthPath() accepts exactly /<name>/health/pool", () => {
   for (const path of ["/budgets/health/pool", "/health/health/pool"]) assert(isHealthPath(path), path);
   for (
     const path of [
@@ -43,7 +43,7 @@ Deno.test("the path is exactly /<name>/health/pool", () => {
   ) assertFalse(isHealthPath(path), path);
 });
 
-Deno.test("anybody sees the status and the eight counters, and nothing else", async () => {
+Deno.test("/<name>/health/pool shows everyone the status and the eight counters, and nothing else", async () => {
   const { get } = setUp();
   const response = await get();
   assertEquals(response.status, 200);
@@ -67,7 +67,7 @@ Deno.test("anybody sees the status and the eight counters, and nothing else", as
   });
 });
 
-Deno.test("a failing query is 503, and its error is for the holder of the secret key only", async (t) => {
+Deno.test("/<name>/health/pool is 503 for a failed query, and shows its error only with the secret key", async (t) => {
   const { get, pool } = setUp();
   pool.health = () =>
     Promise.resolve({
@@ -101,7 +101,7 @@ Deno.test("a failing query is 503, and its error is for the holder of the secret
   }
 });
 
-Deno.test("a full pool and waiting requests are a warning, and still 200", async () => {
+Deno.test("/<name>/health/pool is 200 with a warning for a full pool and waiting requests", async () => {
   const { get, pool } = setUp();
   pool.stats = { ...pool.stats, activeConnections: 10, waitingForConnection: 4 };
   const response = await get();
@@ -111,7 +111,7 @@ Deno.test("a full pool and waiting requests are a warning, and still 200", async
   assertEquals(body.checks["pool:waitingForConnection"][0].status, "warn");
 });
 
-Deno.test("GET and HEAD only", async () => {
+Deno.test("/<name>/health/pool responds 405 to other methods than GET and HEAD", async () => {
   const { get, pool } = setUp();
   const head = await get({ method: "HEAD" });
   assertEquals([head.status, await head.text()], [200, ""]);
@@ -126,7 +126,7 @@ Deno.test("GET and HEAD only", async () => {
   assertEquals(pool.probes, 1);
 });
 
-Deno.test("other paths go to the handler, and so does this one where it is switched off", async () => {
+Deno.test("withPooledSupabase() passes other paths to the handler, and this one with health: false", async () => {
   const { get } = setUp();
   assertEquals((await get({}, "/budgets/x/health/pool")).status, 401);
   const off = withPooledSupabase<unknown>(
@@ -136,7 +136,7 @@ Deno.test("other paths go to the handler, and so does this one where it is switc
   assertEquals(await (await off(new Request("https://x.test/f/health/pool"))).text(), "handler");
 });
 
-Deno.test("a check that hangs or throws is a failure", async () => {
+Deno.test("/<name>/health/pool is 503 for a check that hangs or throws", async () => {
   const { get, pool } = setUp();
   pool.health = () => Promise.reject(new Error("broken"));
   const thrown = await get();
@@ -155,7 +155,7 @@ Deno.test("a check that hangs or throws is a failure", async () => {
   }
 });
 
-Deno.test("healthRoute answers on any path", async () => {
+Deno.test("healthRoute() responds on any path", async () => {
   const service = new FakePools();
   const route = healthRoute<unknown>({ variables: VARIABLES, service });
   const response = await route(new Request("https://x.test/health/pool"));
@@ -163,7 +163,7 @@ Deno.test("healthRoute answers on any path", async () => {
   await delay(0);
 });
 
-Deno.test("without an environment healthRoute answers a problem, and the log says why, once", async () => {
+Deno.test("healthRoute() responds with a problem for an invalid environment, and logs it once", async () => {
   const log: string[] = [];
   const route = healthRoute({ variables: { SUPABASE_SECRET_KEY: "sb_secret_x" }, log: (line) => log.push(line) });
   for (let i = 0; i < 3; i++) {
@@ -174,7 +174,7 @@ Deno.test("without an environment healthRoute answers a problem, and the log say
   assertEquals(log.map((line) => /SUPABASE_URL/.test(line)), [true]);
 });
 
-Deno.test("where the pools cannot be had healthRoute says so, once a second in the log", async () => {
+Deno.test("healthRoute() responds with a problem if there is no pool, and logs it once per second", async () => {
   const log: string[] = [];
   const service = new FakePools();
   service.getConnectionPool = () => {
@@ -188,7 +188,7 @@ Deno.test("where the pools cannot be had healthRoute says so, once a second in t
   assertEquals(log.length, 1);
 });
 
-Deno.test("the type is that of health answers, unless plain JSON is asked for by name", async (t) => {
+Deno.test("/<name>/health/pool responds with application/json only if that is asked for by name", async (t) => {
   const rows: Record<string, boolean> = {
     "*/*": false,
     "text/html, application/xhtml+xml, */*;q=0.8": false,
@@ -213,7 +213,7 @@ Deno.test("the type is that of health answers, unless plain JSON is asked for by
   }
 });
 
-Deno.test("functions.invoke reads the health of a function", async () => {
+Deno.test("functions.invoke() reads the health of a function", async () => {
   const { get } = setUp();
   const client = createClient("https://x.test", "sb_publishable_x", {
     auth: { persistSession: false, autoRefreshToken: false },
@@ -226,4 +226,28 @@ Deno.test("functions.invoke reads the health of a function", async () => {
     headers: { Accept: "application/json" },
   });
   assertEquals([error, data.status], [null, "pass"]);
+});
+
+Deno.test("healthRoute() runs its probe once at a time, with a pool that acts for no caller", async () => {
+  const service = new FakePools();
+  let probes = 0;
+  let fails = false;
+  const route = healthRoute<unknown>({
+    variables: VARIABLES,
+    service,
+    probe: (pool) => {
+      probes++;
+      assertEquals(pool.config, service.user.config);
+      return fails ? Promise.reject(new Error("no data")) : delay(5);
+    },
+  });
+  const get = (headers = {}) => route(new Request("https://x.test/health/pool", { headers }));
+  const responses = await Promise.all([get(), get(), get()]);
+  assertEquals(responses.map(({ status }) => status), [200, 200, 200]);
+  assertEquals([probes, service.user.probes, service.user.bound], [1, 0, [{ identity: undefined, apiKey: undefined }]]);
+  fails = true;
+  using time = new FakeTime(Date.now() + 2_000);
+  const failed = await get({ apikey: "sb_secret_default" });
+  assertEquals([failed.status, (await failed.json()).details.testQuery.error], [503, "no data"]);
+  time.restore();
 });

@@ -12,9 +12,9 @@ import { checkOptions } from "./check_options.ts";
 import { createCors } from "../responses/cors.ts";
 import { Deadline } from "../request/deadline.ts";
 import { errorResponse } from "../responses/error_response.ts";
-import { FailureLog } from "../logging/failure_log.ts";
+import { ThrottledLog } from "../logging/throttled_log.ts";
 import { type PooledHandler, type PooledSupabaseOptions, prepare, type Prepared } from "./handler_options.ts";
-import { answerHealth, isHealthPath } from "../health/health.ts";
+import { createHealthResponse, isHealthPath } from "../health/health.ts";
 import { loadMissingSecretKey } from "../request/missing_admin.ts";
 import { CallerLeftError, patienceOf } from "../request/patience.ts";
 import { type HeaderStats, NO_POOL, stampPoolHeaders } from "../responses/pool_headers.ts";
@@ -75,7 +75,7 @@ export function createRequestHandler<Database>(
   const { errors, health = true, log = console.error, lease = {} } = options;
   const cors = createCors(options.cors);
   const ofHandler = lazyRuntime(options);
-  const failures = new FailureLog(log, clock);
+  const failures = new ThrottledLog(log, clock);
   let prepared: Prepared<Database> | undefined;
 
   function secrets(): readonly string[] {
@@ -83,20 +83,20 @@ export function createRequestHandler<Database>(
   }
 
   const events: ScopeEvents = {
-    rejected: (reason) => failures.write("background_work_failed", reason, { secrets: secrets() }),
-    forgotten: (count) => failures.seldom("lease_forgotten", forgotten(count)),
+    rejected: (reason) => failures.log("background_work_failed", reason, { secrets: secrets() }),
+    forgotten: (count) => failures.logThrottled("lease_forgotten", forgotten(count)),
   };
 
   function refuse(error: AuthError, request: Request): Response {
     // Keys that are missing, a JWKS that cannot be fetched: not the caller's fault, and any caller can repeat it.
-    if (error.status >= 500) failures.seldom("request_failed", error, { secrets: secrets() });
+    if (error.status >= 500) failures.logThrottled("request_failed", error, { secrets: secrets() });
     return refusal(error, request, errors);
   }
 
   async function answer(request: Request, handler: PooledHandler<Database>, timing: Timing): Promise<Response> {
     const { runtime, authenticate, deadlines } = prepared ??= prepare(options, ofHandler(), clock);
     if (health && request.url.includes("/health/pool") && isHealthPath(new URL(request.url).pathname)) {
-      return await answerHealth(request, runtime as Runtime<never>);
+      return await createHealthResponse(request, runtime as Runtime<never>);
     }
     if (runtime.environment.secretKey === undefined) await loadMissingSecretKey();
     const leave = runtime.life?.enter();
@@ -144,8 +144,8 @@ export function createRequestHandler<Database>(
   function failed(error: unknown): Response {
     if (error instanceof CallerLeftError) return callerGone();
     const response = failure(error);
-    if (prepared === undefined) failures.notReady(error);
-    else failures.answered(response.status, error, secrets());
+    if (prepared === undefined) failures.logSetupFailure(error);
+    else failures.logResponse(response.status, error, secrets());
     return response;
   }
 

@@ -1,62 +1,57 @@
 /**
- * `GET /<name>/health/pool`: how the pool of this isolate stands, in the form
- * of draft-inadarei-api-health-check.
+ * `GET /<name>/health/pool`: the health of this isolate's pool, in the form of
+ * draft-inadarei-api-health-check.
  *
  * @module
  */
-import { messageOf } from "../../pool/mod.ts";
-import { type Clock, systemClock } from "../../resilience/mod.ts";
-import type { PoolHealth } from "../../supabase/mod.ts";
-import { prefers } from "../responses/accept.ts";
+import { abortable } from "@std/async/abortable";
+import { CachedProbe, type Clock, messageOf, systemClock, timeoutSignal } from "../../resilience/mod.ts";
+import type { ConnectionPoolStats } from "../../pool/mod.ts";
+import { type ClientPool, type PoolHealth, toTestQuery } from "../../supabase/mod.ts";
 import { checkOptions } from "../handler/check_options.ts";
 import { errorResponse } from "../responses/error_response.ts";
-import { FailureLog } from "../logging/failure_log.ts";
+import { ThrottledLog } from "../logging/throttled_log.ts";
 import { createLazyAuthenticate } from "../auth/lazy_authenticate.ts";
 import { type LogSink, redact } from "../logging/log.ts";
 import { problem } from "../responses/problem.ts";
 import { lazyRuntime, type RequestPool, type Runtime, type RuntimeOptions } from "../handler/runtime.ts";
 
-/** The media type of a health answer. */
-export const HEALTH_TYPE = "application/health+json";
-
-/** What a client gets that asks for it, and reads no other as JSON. */
+const HEALTH_TYPE = "application/health+json";
+/** For clients that ask for it by name: `functions.invoke` of supabase-js parses no other type as JSON. */
 const JSON_TYPE = "application/json";
 
-/** `pass`: well. `warn`: well, and at its limit. `fail`: callers are not served. */
-export type HealthStatus = "pass" | "warn" | "fail";
+/** The longest that a response waits for the pool's check, in ms; monitors time out soon after. */
+const HEALTH_TIMEOUT_MS = 5_000;
 
-/** Whether `pathname` is exactly `/<name>/health/pool`, where a function answers for its own isolate. */
+/** `pass`: healthy. `warn`: healthy, and at its limit. `fail`: callers cannot be served. */
+type HealthStatus = "pass" | "warn" | "fail";
+
+/** Checks a pool's health. */
+type HealthCheck = (pool: RequestPool<never>) => Promise<PoolHealth>;
+
+/** Returns whether `pathname` is exactly `/<name>/health/pool`, where each function reports on its own isolate. */
 export function isHealthPath(pathname: string): boolean {
   return /^\/[^/]+\/health\/pool$/.test(pathname);
 }
 
-/** How long an answer waits for the pool's query, in ms; monitors give up not much later. */
-export const HEALTH_TIMEOUT_MS = 5_000;
-
-/**
- * The pool's own check, which runs once at a time and is kept for a second. One
- * that hangs or throws has failed.
- */
-async function check(pool: RequestPool<never>, clock: Clock): Promise<PoolHealth> {
-  const startedMs = clock.now();
-  const hung = Promise.withResolvers<never>();
-  const timer = clock.setTimer(
-    () => hung.reject(new Error(`no answer within ${HEALTH_TIMEOUT_MS} ms`)),
+/** Runs `check`; one that throws or takes too long is a failure. */
+async function runCheck(check: HealthCheck, pool: RequestPool<never>, clock: Clock): Promise<PoolHealth> {
+  const startMs = clock.now();
+  using timeout = timeoutSignal(
     HEALTH_TIMEOUT_MS,
+    clock,
+    () => new Error(`The health check timed out after ${HEALTH_TIMEOUT_MS} ms`),
   );
   try {
-    return await Promise.race([pool.healthCheck(), hung.promise]);
+    return await abortable(check(pool), timeout.signal);
   } catch (error) {
-    const testQuery = { success: false, durationMs: clock.now() - startedMs, error: messageOf(error) };
+    const testQuery = { success: false, durationMs: clock.now() - startMs, error: messageOf(error) };
     return { healthy: false, details: { stats: pool.getStats(), testQuery } };
-  } finally {
-    timer.cancel();
   }
 }
 
-type Stats = PoolHealth["details"]["stats"];
-
-function counters(stats: Stats): Record<string, number> {
+/** Returns the eight counters that are public. */
+function publicStats(stats: PoolHealth["details"]["stats"]): ConnectionPoolStats {
   const { totalConnections, activeConnections, idleConnections, waitingForConnection } = stats;
   const { totalAcquired, totalReleased, totalCreated, totalDestroyed } = stats;
   return {
@@ -71,115 +66,181 @@ function counters(stats: Stats): Record<string, number> {
   };
 }
 
-/** The body: what anybody may see, and with `all` what the operator may. */
-function bodyOf(
-  { healthy, details: { stats, testQuery: test } }: PoolHealth,
-  { component = "dataApi", config: { maxConnections: max } }: RequestPool<never>,
-  all: boolean,
-) {
-  const full = stats.activeConnections >= max;
-  const waiting = stats.waitingForConnection > 0;
-  const status: HealthStatus = !healthy ? "fail" : full || waiting ? "warn" : "pass";
-  const query: HealthStatus = test.success ? "pass" : "fail";
+/** Creates the body of a health response. Times, errors and the other counters are for operators only. */
+function createBody({ healthy, details }: PoolHealth, pool: RequestPool<never>, forOperator: boolean) {
+  const { stats, testQuery } = details;
+  const { component = "dataApi", config: { maxConnections } } = pool;
+  const isFull = stats.activeConnections >= maxConnections;
+  const hasWaiters = stats.waitingForConnection > 0;
+  const status: HealthStatus = !healthy ? "fail" : isFull || hasWaiters ? "warn" : "pass";
   const time = new Date().toISOString();
-  const error = test.error === undefined ? undefined : redact(test.error);
+  const error = testQuery.error === undefined ? undefined : redact(testQuery.error);
+  const check = (shown: Record<string, unknown> & { status: HealthStatus }, detailed: Record<string, unknown>) => [
+    forOperator ? { ...shown, time, ...detailed } : shown,
+  ];
   return {
     status,
     healthy,
     details: {
-      stats: all ? stats : counters(stats),
-      testQuery: all ? { ...test, error } : { success: test.success },
+      stats: forOperator ? stats : publicStats(stats),
+      testQuery: forOperator ? { ...testQuery, error } : { success: testQuery.success },
     },
     checks: {
-      "pool:activeConnections": [{
+      "pool:activeConnections": check({
         componentType: "component",
         observedValue: stats.activeConnections,
         observedUnit: "connections",
-        status: full ? "warn" : "pass",
-        ...(all ? { time, output: full ? `all of maxConnections (${max}) are in use` : undefined } : {}),
-      }],
-      "pool:waitingForConnection": [{
+        status: isFull ? "warn" : "pass",
+      }, { output: isFull ? `all of maxConnections (${maxConnections}) are in use` : undefined }),
+      "pool:waitingForConnection": check({
         componentType: "component",
         observedValue: stats.waitingForConnection,
         observedUnit: "requests",
-        status: waiting ? "warn" : "pass",
-        ...(all ? { time } : {}),
-      }],
-      [`${component}:responseTime`]: [{
+        status: hasWaiters ? "warn" : "pass",
+      }, {}),
+      [`${component}:responseTime`]: check({
         componentType: "datastore",
-        status: query,
-        ...(all ? { observedValue: test.durationMs, observedUnit: "ms", time, output: error } : {}),
-      }],
+        status: testQuery.success ? "pass" : "fail",
+      }, { observedValue: testQuery.durationMs, observedUnit: "ms", output: error }),
     },
   };
 }
 
-/** Whether the request carries one of the project's secret keys in `apikey`. */
+/** Returns whether the request carries one of the project's secret keys in `apikey`. */
 async function isOperator(request: Request, { environment }: Runtime<never>): Promise<boolean> {
   if (!request.headers.get("apikey") || Object.keys(environment.secretKeys).length === 0) return false;
   const { auth } = await createLazyAuthenticate({ auth: "secret:*", env: environment })(request);
   return auth !== null;
 }
 
-/** Answers a health request from `runtime`: as JSON of its own type, or as `application/json` to whoever asks for that. */
-export async function answerHealth(
+/** Returns the weight that an `Accept` header gives to `type` by name; 0 where only a wildcard covers it. */
+function acceptWeight(accept: string, type: string): number {
+  for (const range of accept.toLowerCase().split(",")) {
+    const [name, ...parameters] = range.split(";").map((part) => part.trim());
+    if (name !== type) continue;
+    const q = parameters.find((parameter) => parameter.startsWith("q="));
+    const weight = q === undefined ? 1 : Number(q.slice(2));
+    return weight >= 0 && weight <= 1 ? weight : 0;
+  }
+  return 0;
+}
+
+/** Returns the media type of the response (RFC 9110, section 12.5.1). A wildcard gets the type of health responses. */
+function negotiateType(request: Request): string {
+  const accept = request.headers.get("Accept") ?? "";
+  return acceptWeight(accept, JSON_TYPE) > acceptWeight(accept, HEALTH_TYPE) ? JSON_TYPE : HEALTH_TYPE;
+}
+
+/** Options for {@linkcode createHealthResponse}. */
+export interface HealthResponseOptions {
+  /** Checks the pool. Default: its own `healthCheck`. */
+  readonly check?: HealthCheck;
+  /** Default: the isolate's own time. */
+  readonly clock?: Clock;
+}
+
+/** Creates the response to a health request: 200 if the pool is healthy, 503 if not, 405 for another method. */
+export async function createHealthResponse(
   request: Request,
   runtime: Runtime<never>,
-  clock: Clock = systemClock,
+  { check = (pool) => pool.healthCheck(), clock = systemClock }: HealthResponseOptions = {},
 ): Promise<Response> {
   if (request.method !== "GET" && request.method !== "HEAD") {
     return problem({
       status: 405,
       code: "METHOD_NOT_ALLOWED",
       title: "Method not allowed",
-      detail: "The health of the pool is read with GET or HEAD",
+      detail: "Use GET or HEAD",
       headers: { Allow: "GET, HEAD" },
     });
   }
   const pool = runtime.service.getConnectionPool();
-  const [health, all] = await Promise.all([check(pool, clock), isOperator(request, runtime)]);
-  const body = bodyOf(health, pool, all);
-  const plain = prefers(request.headers.get("Accept"), JSON_TYPE, HEALTH_TYPE);
-  return new Response(request.method === "HEAD" ? null : JSON.stringify(body), {
+  const [health, forOperator] = await Promise.all([runCheck(check, pool, clock), isOperator(request, runtime)]);
+  const body = JSON.stringify(createBody(health, pool, forOperator));
+  return new Response(request.method === "HEAD" ? null : body, {
     status: health.healthy ? 200 : 503,
-    headers: { "Content-Type": plain ? JSON_TYPE : HEALTH_TYPE, "Cache-Control": "no-store", "Vary": "Accept" },
+    headers: { "Content-Type": negotiateType(request), "Cache-Control": "no-store", "Vary": "Accept" },
   });
 }
 
-/** Options of {@linkcode healthRoute}. */
+/** A probe of the project: it rejects if the project cannot do its work. */
+export type HealthProbe<Database> = (pool: ClientPool<Database>) => PromiseLike<unknown>;
+
+/** Options for {@linkcode healthRoute}. */
 export interface HealthRouteOptions<Database> extends RuntimeOptions<Database> {
-  /** Takes the log's lines, JSON each. Default: `console.error`. */
+  /**
+   * Probes the project with a pool that acts for no caller. It should lease with `lane: "probe"`, so that it needs no
+   * slot of the callers. One probe runs at a time, for at most 5,000 ms, and its result is reused for one second.
+   * Default: `healthCheck` of the pool.
+   */
+  readonly probe?: HealthProbe<Database> | undefined;
+  /** Writes the lines of the log, JSON each. Default: `console.error`. */
   readonly log?: LogSink | undefined;
 }
 
+/** Creates the check of a pool by a probe. */
+function createCheck<Database>(
+  probe: HealthProbe<Database>,
+  pool: RequestPool<Database>,
+  clock: Clock,
+): () => Promise<PoolHealth> {
+  const cached = new CachedProbe({
+    run: async (signal) => {
+      const session = pool.session({ signal });
+      try {
+        await abortable(Promise.resolve(probe(session)), signal);
+      } finally {
+        // A probe that ignores the signal must not keep its slot.
+        session.abort(new Error("The health check has ended"));
+      }
+    },
+    report: toTestQuery,
+    timeoutMs: HEALTH_TIMEOUT_MS,
+    clock,
+  });
+  return async () => {
+    const testQuery = await cached.check();
+    return { healthy: testQuery.success, details: { stats: pool.getStats(), testQuery } };
+  };
+}
+
 /**
- * A route that tells how the pool of this isolate stands: 200, or 503 when a
- * query to the project fails. Anybody sees `status` and the eight counters;
- * errors, timings and the other counters need the project's secret key in
- * `apikey`. One query runs at a time and its result serves for a second, so a
- * flood of requests costs the project nothing. The type is
- * `application/health+json`, and `application/json` for whoever asks for that:
- * `functions.invoke` of supabase-js gives the text of any other.
+ * Creates a handler that reports the health of this isolate's pool: 200, or 503
+ * when a query to the project fails. Everyone sees `status` and the eight
+ * counters; errors, timings and the other counters need the project's secret key
+ * in `apikey`. One query runs at a time, on a slot of its own, and its result is
+ * reused for one second: neither a flood of requests nor a full pool changes it.
+ * The media type is `application/health+json`, or `application/json` for clients
+ * that ask for that by name.
  *
- * `withPooledSupabase` serves `/<name>/health/pool` in this way by itself;
- * this is for a function that wants it elsewhere too. Where there can be no
- * pool, because the environment is bad say, the answer is a problem, and the
- * log says why. The returned function never rejects.
+ * `withPooledSupabase` serves `/<name>/health/pool` by itself; use this to serve
+ * it on another path. If there can be no pool, because the environment is invalid
+ * for example, the response is a problem and the log says why. The returned
+ * function never rejects.
  *
- * @throws {ConfigError} listing every option that is bad whatever the environment holds.
+ * @example
+ * ```ts
+ * const health = healthRoute();
+ * Deno.serve((request) => health(request));
+ * ```
+ *
+ * @throws {ConfigError} listing every option that is invalid, whatever the environment holds.
  */
 export function healthRoute<Database = unknown>(
   options: HealthRouteOptions<Database> = {},
 ): (request: Request) => Promise<Response> {
-  const { log = console.error, ...rest } = options;
+  const { log = console.error, probe, ...rest } = options;
   checkOptions(rest);
   const runtime = lazyRuntime(rest);
-  const failures = new FailureLog(log);
+  const failures = new ThrottledLog(log);
+  let check: HealthCheck | undefined;
   return async (request) => {
     try {
-      return await answerHealth(request, runtime() as Runtime<never>);
+      const { service } = runtime();
+      if (probe) check ??= createCheck(probe, service.getConnectionPool(), systemClock);
+      return await createHealthResponse(request, runtime() as Runtime<never>, check ? { check } : {});
     } catch (error) {
-      failures.notReady(error);
+      failures.logSetupFailure(error);
       return errorResponse(error);
     }
   };

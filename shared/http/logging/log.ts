@@ -1,15 +1,14 @@
 /**
- * What this layer writes to the log: one JSON object per line, with no secret
- * in it.
+ * The log lines of the HTTP layer: one JSON object each, without secrets.
  *
  * @module
  */
-import { observe } from "../../resilience/mod.ts";
+import { memberOf, observe, textOf } from "../../resilience/mod.ts";
 
-/** Takes one line of the log. What it throws, or what it returns is rejected with, is ignored. */
+/** Writes one line of the log. What it throws or rejects with is ignored. */
 export type LogSink = (line: string) => void;
 
-/** What looks like a credential, wherever it stands in a text. */
+/** Texts that look like credentials, and their replacements. */
 const CREDENTIALS: readonly (readonly [RegExp, string])[] = [
   [/\beyJ[\w-]*\.[\w-]+(\.[\w-]*)?/g, "[token]"],
   [/\bsb_(secret|publishable)_[\w-]+/g, "[key]"],
@@ -24,7 +23,7 @@ const CREDENTIALS: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-/** `text` without what looks like a credential, and without any of `secrets`. */
+/** Returns `text` without anything that looks like a credential, and without the values in `secrets`. */
 export function redact(text: string, secrets: Iterable<string> = []): string {
   let clean = text;
   for (const secret of secrets) {
@@ -33,67 +32,67 @@ export function redact(text: string, secrets: Iterable<string> = []): string {
   return CREDENTIALS.reduce((rest, [pattern, label]) => rest.replace(pattern, label), clean);
 }
 
-/** How deep a chain of causes is followed. */
+/** Maximum length of a chain of causes. */
 const MAX_CAUSES = 5;
 
 /**
- * An error as members of a log line. Only name, code, message, hint and stack: the
- * `details` of a Postgres error carry the values of rows.
+ * Returns an error as members of a log line: only name, code, message, hint and stack. The `details` of a Postgres
+ * error hold values of rows and are left out.
  */
-function describe(error: unknown, clean: (text: unknown) => string, depth = 0): Record<string, unknown> {
+function describe(error: unknown, clean: (text: string) => string, depth = 0): Record<string, unknown> {
+  const [codeMember, hint] = [memberOf(error, "code"), textOf(error, "hint")];
+  const hasCode = typeof codeMember === "string" || typeof codeMember === "number";
+  const code = hasCode ? clean(String(codeMember)) : undefined;
   if (!(error instanceof Error)) {
-    const fields = typeof error === "object" && error !== null ? error as Record<string, unknown> : {};
-    const message = "message" in fields ? String(fields["message"]) : `a ${typeof error} was thrown`;
-    return { name: typeof error, code: codeOf(fields, clean), message: clean(message) };
+    const message = memberOf(error, "message");
+    return {
+      name: typeof error,
+      code,
+      message: message === undefined ? `a ${typeof error} was thrown` : clean(String(message)),
+    };
   }
-  const { name, message, stack, cause } = error;
+  const { name, stack, cause } = error;
   return {
-    name: clean(name),
-    code: codeOf(error, clean),
-    message: clean(message),
-    hint: "hint" in error && typeof error.hint === "string" ? clean(error.hint) : undefined,
-    stack: depth === 0 && stack !== undefined ? clean(stack) : undefined,
+    name: clean(String(name)),
+    code,
+    message: clean(String(error.message)),
+    hint: hint === undefined ? undefined : clean(hint),
+    stack: depth === 0 && stack !== undefined ? clean(String(stack)) : undefined,
     cause: cause === undefined || depth >= MAX_CAUSES ? undefined : describe(cause, clean, depth + 1),
   };
 }
 
-function codeOf(error: object, clean: (text: unknown) => string): string | undefined {
-  return "code" in error && (typeof error.code === "string" || typeof error.code === "number")
-    ? clean(String(error.code))
-    : undefined;
-}
-
-/** What a line says beside the event and the error. */
+/** More members of a log line. */
 export interface LogEntry {
   /** Default: `error`. */
   readonly level?: "error" | "warn";
-  /** How many occurrences the line stands for. Default: not said. */
+  /** The number of occurrences that the line stands for. Default: none is given. */
   readonly count?: number;
-  /** Values that must not show, beside what looks like a credential. Default: none. */
+  /** Values to redact, beside texts that look like credentials. Default: none. */
   readonly secrets?: Iterable<string>;
 }
 
 /**
- * Writes one line about `error`. Never throws, whatever `error` and `sink` are.
+ * Logs one line about `error`. Never throws, whatever `error` and `sink` are.
  *
- * @param event What happened, in stable words joined by `_`.
+ * @param event The name of the event: stable words joined by `_`.
  */
 export function logError(event: string, error: unknown, sink: LogSink, entry: LogEntry = {}): void {
   const { level = "error", count, secrets = [] } = entry;
   const known = [...secrets];
-  const clean = (text: unknown) => redact(String(text), known);
+  const clean = (text: string) => redact(text, known);
   let line: string;
   try {
     line = JSON.stringify({ level, event, count, error: describe(error, clean) });
   } catch {
-    // What can be thrown can be anything: getters that throw, text that is none.
+    // Anything can be thrown: getters may throw, and so may conversions to text.
     line = JSON.stringify({
       level,
       event,
       count,
-      error: { name: typeof error, message: "what was thrown has no text" },
+      error: { name: typeof error, message: "the thrown value has no text" },
     });
   }
-  // Nobody is left to be told of a failure, and whoever is served must not suffer for it.
+  // A failing log must not fail the request, and there is no other log to report it to.
   observe(() => sink(line), () => {});
 }

@@ -8,7 +8,7 @@ import { RequestTimeoutError } from "../../shared/supabase/mod.ts";
 import { redact } from "../../shared/http/logging/log.ts";
 import { FakePools, VARIABLES } from "./fake_pools.ts";
 
-/** A handler that fails as it is told, and what it logged. */
+/** A handler that fails with the error it is given, and what it logged. */
 function setUp() {
   const lines: string[] = [];
   let next: unknown;
@@ -25,7 +25,7 @@ function setUp() {
   return { lines, fail };
 }
 
-Deno.test("a fault of the project is logged with its causes, without what they hold, and once a second where it is down", async (t) => {
+Deno.test("ThrottledLog.logResponse() logs errors of the project with their causes and without row values, and outages once per second", async (t) => {
   const details = "Failing row contains (Ada)";
   const missing = { message: "Could not find the table 'public.nots'", code: "PGRST205", details, hint: null };
   const column = { message: "column nam does not exist, Bearer abc", code: "42703", details, hint: null };
@@ -58,13 +58,13 @@ Deno.test("a fault of the project is logged with its causes, without what they h
   }
 });
 
-Deno.test("what the caller did wrong is not logged", async () => {
+Deno.test("ThrottledLog.logResponse() does not log errors of the caller", async () => {
   const { lines, fail } = setUp();
   assertEquals(await fail({ message: "duplicate", code: "23505", details: "", hint: null }), 409);
   assertEquals(lines, []);
 });
 
-Deno.test("a flood of refusals is one line a second per code, and none is uncounted", async () => {
+Deno.test("ThrottledLog.logResponse() logs rejections of the pool once per second and code, and counts all of them", async () => {
   using time = new FakeTime();
   const { lines, fail } = setUp();
   for (let i = 0; i < 100; i++) {
@@ -76,16 +76,16 @@ Deno.test("a flood of refusals is one line a second per code, and none is uncoun
   assertEquals(lines.length, 2);
   time.tick(1);
   await fail(new QueueFullError("full"));
-  const told = lines.map((line) => JSON.parse(line));
-  assert(told.every(({ level, event }) => level === "warn" && event === "request_refused"));
-  assertEquals(told.map(({ count, error }) => [error.code, count]), [
+  const logged = lines.map((line) => JSON.parse(line));
+  assert(logged.every(({ level, event }) => level === "warn" && event === "request_refused"));
+  assertEquals(logged.map(({ count, error }) => [error.code, count]), [
     ["ACQUIRE_TIMEOUT", 1],
     ["QUEUE_FULL", 1],
     ["QUEUE_FULL", 101],
   ]);
 });
 
-Deno.test("codes that a database makes up are not kept for ever", async () => {
+Deno.test("ThrottledLog forgets codes when there are too many of them", async () => {
   const { lines, fail } = setUp();
   for (let i = 0; i < 1_000; i++) {
     assertEquals(await fail({ message: "m", code: `X${i}`, details: "", hint: "", status: 503 }), 503);
@@ -97,7 +97,7 @@ Deno.test("codes that a database makes up are not kept for ever", async () => {
   assertEquals(lines.length, 1_001);
 });
 
-Deno.test("credentials that cannot be checked for a fault of ours are logged, once a second", async () => {
+Deno.test("withPooledSupabase() logs credentials that cannot be verified once per second", async () => {
   using time = new FakeTime();
   const lines: string[] = [];
   const handle = withPooledSupabase<unknown>(
@@ -112,8 +112,8 @@ Deno.test("credentials that cannot be checked for a fault of ours are logged, on
   assertEquals([await ask(), await ask(), await ask()], [500, 500, 500]);
   time.tick(1_000);
   await ask();
-  const told = lines.map((line) => JSON.parse(line));
-  assertEquals(told.map(({ level, error, count }) => [level, error.code, count]), [
+  const logged = lines.map((line) => JSON.parse(line));
+  assertEquals(logged.map(({ level, error, count }) => [level, error.code, count]), [
     ["error", "NO_KEYS_CONFIGURED", 1],
     ["error", "NO_KEYS_CONFIGURED", 3],
   ]);
@@ -132,12 +132,12 @@ for (
     "apiKey: hunter2",
   ]
 ) {
-  Deno.test(`a log shows no credential: ${text.split("hunter2")[0]}…`, () => {
+  Deno.test(`redact() removes the credential of ${text.split("hunter2")[0]}…`, () => {
     assertFalse(redact(text).includes("hunter2"), redact(text));
   });
 }
 
-Deno.test("a log that fails, at once or later, harms no answer", async () => {
+Deno.test("withPooledSupabase() responds if its log throws or rejects", async () => {
   const noLog = () => {
     throw new Error("no log");
   };
