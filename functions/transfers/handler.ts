@@ -57,7 +57,7 @@ function readIdempotencyKey(request: Request): string {
     status: 400,
     code: "VALIDATION_FAILED",
     title: "Invalid request",
-    detail: "The header Idempotency-Key is not what this route takes",
+    detail: "Invalid header Idempotency-Key",
     errors: [{ path: "Idempotency-Key", message }],
   });
 }

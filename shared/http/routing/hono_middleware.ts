@@ -17,9 +17,9 @@ import { changeHeaders, exposeHeaders } from "../responses/pool_headers.ts";
 import { isServerError, refusedBy } from "../auth/refusal.ts";
 import { createRequestHandler } from "../handler/request_handler.ts";
 
-/** What a route finds in `c.var`. */
+/** The variables of a route: `c.var`. */
 export interface PooledVariables<Database> {
-  /** The context of the request, under the name that the adapter of `@supabase/server` gives it. */
+  /** The context of the request. The adapter of `@supabase/server` uses the same name. */
   supabaseContext: PooledContext<Database>;
 }
 
@@ -29,14 +29,11 @@ export interface PooledEnv<Database = any> {
   Variables: PooledVariables<Database>;
 }
 
-/**
- * Puts `answer` in the place of the answer there is: the route's, where it has run, or one without a body. Of that the
- * headers stay, which others have set, `cors()` say.
- */
-function replaceAnswer(c: Context, answer: Response): void {
+/** Replaces the response of the context. Headers set by other middleware, such as `cors()`, are kept. */
+function replaceResponse(c: Context, response: Response): void {
   const before = c.res.headers;
   c.res = undefined;
-  c.res = changeHeaders(answer, (headers) => {
+  c.res = changeHeaders(response, (headers) => {
     for (const [name, value] of before) {
       if (name.startsWith("content-")) continue;
       if (name === "access-control-expose-headers") exposeHeaders(headers, value.split(",").map((each) => each.trim()));
@@ -46,44 +43,46 @@ function replaceAnswer(c: Context, answer: Response): void {
   });
 }
 
-/** What the adapter of `@supabase/server` throws, with the answer that `withPooledSupabase` gives. */
+/** Creates the exception that the adapter of `@supabase/server` throws, with the response of `withPooledSupabase`. */
 function asException(refusal: AuthError, res: Response): HTTPException {
   const { message } = refusal;
   return new HTTPException(res.status as ContentfulStatusCode, { res, message, cause: refusal });
 }
 
-/** Options of {@linkcode pooledSupabase}: those of `withPooledSupabase`, but CORS, for which Hono has `cors()`. */
+/** Options for {@linkcode pooledSupabase}: those of `withPooledSupabase` except CORS, for which Hono has `cors()`. */
 export type PooledMiddlewareOptions<Database> = Omit<PooledSupabaseOptions<Database>, "cors">;
 
-/** Whether an error has an answer of its own here, better than a plain 500. */
-function hasAnswer(error: unknown): boolean {
+/** Returns whether this library has a more precise response to an error than a plain 500. */
+function hasResponse(error: unknown): boolean {
   const ours = [PoolError, ServiceError, RequestError];
   return ours.some((type) => error instanceof type) || isServerError(error) || isApiError(error);
 }
 
 /** Errors that {@linkcode onPooledError} leaves to the middleware. */
-const leftToUs = new WeakSet<object>();
+const leftToMiddleware = new WeakSet<object>();
 
 /**
- * `onError` of an app that leaves every error to {@linkcode pooledSupabase}: it
- * is answered and logged as by `withPooledSupabase`, redacted. An
- * `HTTPException` is its own answer, as with Hono. Hono's own
- * `onError` prints what was thrown, and an error of the Data API holds values
- * of rows in its `details`.
+ * Leaves every error of an app to {@linkcode pooledSupabase}, which responds and
+ * logs as `withPooledSupabase` does. Use it as `onError` of the app: Hono's own
+ * `onError` prints the error, and the `details` of a Data API error hold values
+ * of rows. An `HTTPException` becomes its own response, as in Hono.
  *
+ * @example
  * ```ts
  * app.onError(onPooledError);
  * ```
  */
 export function onPooledError(error: Error, c: Context): Response {
   if (error instanceof HTTPException) return error.getResponse();
-  leftToUs.add(error);
+  leftToMiddleware.add(error);
   return c.text("Internal Server Error", 500);
 }
 
 /**
- * `withPooledSupabase` as a middleware of Hono, for functions with many routes:
+ * Creates a Hono middleware that does what `withPooledSupabase` does, for
+ * functions with many routes.
  *
+ * @example
  * ```ts
  * const app = new Hono<PooledEnv<Database>>().basePath("/notes");
  * app.use("*", pooledSupabase({ auth: "user" }));
@@ -95,15 +94,15 @@ export function onPooledError(error: Error, c: Context): Response {
  * export default { fetch: app.fetch };
  * ```
  *
- * Credentials, the place in the pool, the deadline, the headers and
- * `/<name>/health/pool` are those of `withPooledSupabase`. Refused credentials
- * are an `HTTPException` with the refusal as its `cause`, as with the adapter of
- * `@supabase/server`: `onError` of the app may make another answer of it. A route whose
- * context was set by an earlier middleware keeps it, so that single routes may
- * ask for other credentials. Errors that this library has an answer for (its
- * own, the Data API's, `RequestError`) become that answer, unless `onError` of
- * the app gave them a status other than 500; all others are Hono's. With
- * {@linkcode onPooledError} for the app's `onError` all are ours.
+ * Credentials, slots, the deadline, the headers and `/<name>/health/pool` are
+ * those of `withPooledSupabase`. Rejected credentials throw an `HTTPException`
+ * with the `AuthError` as its `cause`, as the adapter of `@supabase/server` does,
+ * so that `onError` of the app may respond differently. A context that an earlier
+ * middleware has set is kept, so that single routes may require other
+ * credentials. Errors of this library, of the Data API and `RequestError` become
+ * their own responses, unless `onError` of the app gave them a status other than
+ * 500; Hono handles all others. With {@linkcode onPooledError} as the app's
+ * `onError`, this middleware handles all of them.
  */
 // deno-lint-ignore no-explicit-any -- untyped rows, as SupabaseClient and withSupabase default to
 export function pooledSupabase<Database = any>(
@@ -112,17 +111,20 @@ export function pooledSupabase<Database = any>(
   const handle = createRequestHandler<Database>({ ...options, cors: "disabled" });
   return async (c, next) => {
     if (c.var.supabaseContext) return await next();
-    const answer = await handle(c.req.raw, async (_request, context) => {
+    const response = await handle(c.req.raw, async (_request, context) => {
       c.set("supabaseContext", context);
       await next();
-      const unheard = c.req.raw.signal.aborted; // the caller left: whatever was thrown came of it
-      if (c.error && c.res.status === 500 && (unheard || leftToUs.has(c.error) || hasAnswer(c.error))) throw c.error;
+      const callerLeft = c.req.raw.signal.aborted; // the error is then a consequence of that
+      const { error } = c;
+      if (error && c.res.status === 500 && (callerLeft || leftToMiddleware.has(error) || hasResponse(error))) {
+        throw error;
+      }
       return c.res;
     });
-    if (answer === c.res) return;
-    replaceAnswer(c, answer);
-    const refusal = refusedBy(answer);
-    // Whatever `onError` answers gets the headers of what is there.
+    if (response === c.res) return;
+    replaceResponse(c, response);
+    const refusal = refusedBy(response);
+    // A response of `onError` gets the headers of this one.
     if (refusal) throw asException(refusal, c.res);
   };
 }

@@ -1,6 +1,6 @@
 /**
- * What callers send, checked: JSON bodies, queries and path parameters.
- * Whatever is wrong is a {@linkcode RequestError} that names it.
+ * Reads and validates the input of a request: JSON bodies, queries and path
+ * parameters. Invalid input is a {@linkcode RequestError} that names each field.
  *
  * @module
  */
@@ -8,17 +8,17 @@ import type * as z from "zod";
 import type { ProblemField } from "../responses/problem.ts";
 import { RequestError } from "../responses/request_error.ts";
 
-/** The longest body read, in bytes, unless told otherwise. */
+/** The default of the maximum body size, in bytes. */
 export const MAX_BODY_BYTES = 65_536;
 
-/** So many bad fields are listed. */
+/** Maximum number of invalid fields that a response lists. */
 const MAX_LISTED = 20;
-/** A name or value the caller chose is shown up to here. */
+/** Maximum length of a name that the caller chose, in characters. */
 const MAX_SHOWN = 64;
 
-/** Options of {@linkcode readJson}. */
+/** Options for {@linkcode readJson}. */
 export interface ReadJsonOptions {
-  /** The longest body, in bytes. Default: {@linkcode MAX_BODY_BYTES}. */
+  /** The maximum size of the body, in bytes. Default: {@linkcode MAX_BODY_BYTES}. */
   readonly maxBytes?: number;
 }
 
@@ -30,14 +30,14 @@ function fieldsOf(error: z.ZodError, parent: readonly string[]): ProblemField[] 
   const fields = error.issues.flatMap((issue): ProblemField[] => {
     const path = [...parent, ...issue.path.map(String)];
     if (issue.code !== "unrecognized_keys") return [{ path: path.join("."), message: issue.message }];
-    return issue.keys.map((key) => ({ path: shorten([...path, key].join(".")), message: "is not known here" }));
+    return issue.keys.map((key) => ({ path: shorten([...path, key].join(".")), message: "unknown field" }));
   });
   const more = fields.length - MAX_LISTED;
   if (more <= 0) return fields;
   return [...fields.slice(0, MAX_LISTED), { path: "", message: `and ${more} more` }];
 }
 
-/** What must stand where something of another type stands, in the words of the other messages here. */
+/** The message for a value of the wrong type, by the expected type. */
 const TYPE_TEXTS: Readonly<Record<string, string>> = {
   object: "must be an object",
   array: "must be a list",
@@ -46,8 +46,8 @@ const TYPE_TEXTS: Readonly<Record<string, string>> = {
   boolean: "must be true or false",
 };
 
-/** The text of an issue whose schema has none of its own; `undefined` leaves it to zod. */
-function textOf(issue: z.core.$ZodRawIssue): string | undefined {
+/** Returns the message for an issue whose schema has none; `undefined` leaves it to zod. */
+function messageFor(issue: z.core.$ZodRawIssue): string | undefined {
   return issue.code === "invalid_type" && Object.hasOwn(TYPE_TEXTS, issue.expected)
     ? TYPE_TEXTS[issue.expected]
     : undefined;
@@ -59,13 +59,13 @@ function check<Schema extends z.ZodType>(
   part: string,
   parent: readonly string[] = [],
 ): z.output<Schema> {
-  const result = schema.safeParse(value, { error: textOf });
+  const result = schema.safeParse(value, { error: messageFor });
   if (result.success) return result.data;
   throw new RequestError({
     status: 400,
     code: "VALIDATION_FAILED",
     title: "Invalid request",
-    detail: `The ${part} is not what this route takes`,
+    detail: `Invalid request ${part}`,
     errors: fieldsOf(result.error, parent),
   });
 }
@@ -80,7 +80,7 @@ function checkMediaType(request: Request): void {
     code: "UNSUPPORTED_MEDIA_TYPE",
     title: "Unsupported media type",
     detail: "The body must be JSON, not compressed, with the header Content-Type: application/json",
-    // RFC 9110, 15.5.16: which of the two was wrong, and what would do.
+    // RFC 9110, section 15.5.16: the header names what was not supported.
     headers: json ? { "Accept-Encoding": "identity" } : { Accept: "application/json" },
   });
 }
@@ -98,7 +98,7 @@ function malformed(detail: string): RequestError {
   return new RequestError({ status: 400, code: "MALFORMED_JSON", title: "Malformed JSON", detail });
 }
 
-/** Reads no more than it must: a `Content-Length` may lie, and may be missing. */
+/** Reads the body up to `maxBytes`: a `Content-Length` may be wrong, and may be missing. */
 async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
   const declared = Number(request.headers.get("Content-Length") ?? 0);
   if (declared > maxBytes) throw tooLarge(maxBytes);
@@ -137,10 +137,15 @@ function parseJson(bytes: Uint8Array): unknown {
 }
 
 /**
- * The JSON body of a request, checked by `schema`.
+ * Reads the JSON body of a request and validates it with `schema`.
  *
- * @throws {RequestError} 415 for another content type, 413 for a body that is too long, 400 for what is no JSON and
- * for what does not fit the schema, listing each field.
+ * @example
+ * ```ts
+ * const { name } = await readJson(request, z.strictObject({ name: nameField }));
+ * ```
+ *
+ * @throws {RequestError} 415 for another content type, 413 for a body that is too long, 400 for a body that is not JSON
+ * or does not match the schema, listing each field.
  */
 export async function readJson<Schema extends z.ZodType>(
   request: Request,
@@ -152,8 +157,9 @@ export async function readJson<Schema extends z.ZodType>(
 }
 
 /**
- * The query of a request, checked by `schema`: an object of texts by name, or
- * of lists of texts for names that occur more than once.
+ * Validates the query of a request with `schema`. The schema gets an object with
+ * the text of each parameter, or a list of texts for one that occurs more than
+ * once.
  *
  * @throws {RequestError} 400, listing each parameter.
  */
@@ -169,9 +175,9 @@ export function readQuery<Schema extends z.ZodType>(request: Request, schema: Sc
 }
 
 /**
- * A parameter of the path, checked by `schema`.
+ * Validates a path parameter with `schema`.
  *
- * @throws {RequestError} 400, naming it.
+ * @throws {RequestError} 400, naming the parameter.
  */
 export function readParam<Schema extends z.ZodType>(
   name: string,

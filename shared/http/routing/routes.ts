@@ -9,7 +9,7 @@ import { RequestError } from "../responses/request_error.ts";
 import type { PooledContext } from "../request/pooled_context.ts";
 import type { PooledHandler } from "../handler/handler_options.ts";
 
-/** What a route finds in `c.env`. */
+/** The bindings of a route: `c.env`. */
 export interface RouteBindings<Database> {
   /** The context of the request; see {@linkcode PooledContext}. */
   readonly pooled: PooledContext<Database>;
@@ -19,9 +19,21 @@ export interface RouteBindings<Database> {
 export type Routes<Database> = Hono<{ Bindings: RouteBindings<Database> }>;
 
 /**
- * An empty set of routes below `/<name>`. An unknown path is answered 404; a
- * {@linkcode RequestError} becomes its answer; any other error goes on to
- * `withPooledSupabase`.
+ * Creates an empty set of routes below `/<name>`. An unknown path gets a 404
+ * response, and a {@linkcode RequestError} becomes its response. Any other error
+ * goes on to `withPooledSupabase`.
+ *
+ * @example
+ * ```ts
+ * const routes = createRoutes<Database>("notes");
+ * routes.get("/", async (c) => {
+ *   const { data, error } = await c.env.pooled.supabase.from("notes").select();
+ *   if (error) throw error;
+ *   return c.json(data);
+ * });
+ * routes.all("/", onlyMethods("GET"));
+ * export default { fetch: withPooledSupabase<Database>({ auth: "user" }, serveRoutes(routes)) };
+ * ```
  */
 export function createRoutes<Database>(name: string): Routes<Database> {
   const routes = new Hono<{ Bindings: RouteBindings<Database> }>({ strict: false });
@@ -30,7 +42,7 @@ export function createRoutes<Database>(name: string): Routes<Database> {
       status: 404,
       code: "ROUTE_NOT_FOUND",
       title: "Not found",
-      detail: `There is no such route; this function's begin with /${name}`,
+      detail: `Route not found: routes start with /${name}`,
     })
   );
   routes.onError((error) => {
@@ -40,7 +52,7 @@ export function createRoutes<Database>(name: string): Routes<Database> {
   return routes.basePath(`/${name}`);
 }
 
-/** Answers 405 and says which methods there are; for the end of a path's routes, on `all`. */
+/** Creates a handler that responds 405 and lists the methods of a path. Register it last, with `all`. */
 export function onlyMethods(...methods: readonly string[]): Handler {
   const Allow = [...methods, ...(methods.includes("GET") ? ["HEAD"] : []), "OPTIONS"].join(", ");
   return () =>
@@ -48,12 +60,12 @@ export function onlyMethods(...methods: readonly string[]): Handler {
       status: 405,
       code: "METHOD_NOT_ALLOWED",
       title: "Method not allowed",
-      detail: `This route takes ${Allow}`,
+      detail: `Allowed methods: ${Allow}`,
       headers: { Allow },
     });
 }
 
-/** The handler that answers with `routes`. */
+/** Returns a handler for `withPooledSupabase` that serves `routes`. */
 export function serveRoutes<Database>(routes: Routes<Database>): PooledHandler<Database> {
   return (request, pooled) => routes.fetch(request, { pooled });
 }
