@@ -12,6 +12,7 @@ import { type Document, readDocuments, readModules, ROOT } from "./documents.ts"
 
 const AMBIENT = `
 import type { SupabaseClient } from "@supabase/supabase-js";
+import type { Hono } from "hono";
 import type { PooledContext, SupabaseService as OurService } from "${new URL("shared/mod.ts", ROOT)}";
 import type { Database as OurDatabase } from "${new URL("functions/_app/database.ts", ROOT)}";
 declare global {
@@ -27,6 +28,8 @@ declare global {
       };
     };
   };
+  const app: Hono;
+  const request: Request;
   const ctx: PooledContext<OurDatabase>;
   const supabaseClient: SupabaseClient<OurDatabase>;
   const supabaseService: OurService;
@@ -38,7 +41,13 @@ declare global {
 `;
 
 /** The entry points whose exports a block without imports may use. */
-const ENTRY_POINTS = ["shared/mod.ts", "shared/http/hono.ts", "shared/http/postgres.ts", "shared/postgres/mod.ts"];
+const ENTRY_POINTS = [
+  "shared/mod.ts",
+  "shared/http/hono.ts",
+  "shared/http/fields.ts",
+  "shared/http/postgres.ts",
+  "shared/postgres/mod.ts",
+];
 
 /** Names that stand for a module of the example application. */
 const EXAMPLE_APPLICATION: Readonly<Record<string, string>> = {
@@ -120,6 +129,7 @@ function toModule(
         imports.push(`import { ${used.join(", ")} } from "${path.includes("/") ? new URL(path, ROOT) : path}";\n`);
       }
     };
+    if (/\bz\./.test(code)) imports.push('import * as z from "zod";\n');
     for (const [name, path] of Object.entries(EXAMPLE_APPLICATION)) add(path, [name]);
     for (const path of module === undefined ? ENTRY_POINTS : [module, ...ENTRY_POINTS]) {
       add(path, exported.get(path) ?? []);
