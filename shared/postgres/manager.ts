@@ -24,10 +24,11 @@ import { Executor, type ExecutorParts } from "./query/executor.ts";
 import type { ListedStatement, QueryOptions, TransactionOptions, WorkOptions } from "./query/query_options.ts";
 import { PipelineSharing } from "./query/shared_query.ts";
 import type { BeginOptions } from "./transaction/transaction_options.ts";
+import { StatementRunner } from "./query/statement_runner.ts";
 import { TransactionCounters } from "./transaction/transaction_scope.ts";
 import type { QueryResult, Row } from "./wire/query_result.ts";
 
-/** How long a health check waits for its response, in ms. */
+/** The longest that a health check waits for its response, in ms. */
 const HEALTH_TIMEOUT_MS = 5_000;
 
 function toError(thrown: unknown): Error {
@@ -127,13 +128,14 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
       },
     };
     this.#executor = new Executor(this.#parts);
-    this.#health = new HealthMonitor(
-      () => this.#ask(),
-      () => this.#pool.getStats(),
-      this.#hub,
-      this.#clock,
-      options.healthCheckIntervalMs,
-    );
+    this.#health = new HealthMonitor({
+      query: (signal) => this.#probe(signal),
+      getStats: () => this.#pool.getStats(),
+      hub: this.#hub,
+      clock: this.#clock,
+      timeoutMs: Math.min(HEALTH_TIMEOUT_MS, options.queryTimeoutMs, options.acquireTimeoutMs),
+      intervalMs: options.healthCheckIntervalMs,
+    });
     this.#forwardErrors();
   }
 
@@ -328,7 +330,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    * @param deadlineMs How long running work may take, in ms. Default: `shutdownTimeoutMs`, 5,000.
    */
   shutdown(deadlineMs?: number): Promise<void> {
-    this.#health.stop();
+    this.#health.stop(new PoolClosedError());
     return this.#pool.shutdown(deadlineMs).finally(() => this.#deadlines.stop());
   }
 
@@ -342,10 +344,11 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
     return retryTransient(once, { retries, delayMs, signal, idempotent, onRetry, clock: this.#clock });
   }
 
-  async #ask(): Promise<void> {
-    const timeoutMs = Math.min(HEALTH_TIMEOUT_MS, this.config.queryTimeoutMs);
-    const acquireTimeoutMs = Math.min(HEALTH_TIMEOUT_MS, this.config.acquireTimeoutMs);
-    await this.query("SELECT 1", [], { lane: "admin", timeoutMs, acquireTimeoutMs });
+  /** Queries the database on a connection of its own, in the probe slot: a pool whose connections are all leased is healthy. */
+  async #probe(signal: AbortSignal): Promise<void> {
+    using lease = await this.#pool.lease({ lane: "probe", signal });
+    const runner = new StatementRunner(lease.resource, this.#parts.runner);
+    await runner.awaitResult(lease.resource.start([{ text: "SELECT 1" }]), { signal, timeoutMs: Infinity });
   }
 
   #forwardErrors(): void {

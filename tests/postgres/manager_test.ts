@@ -5,6 +5,7 @@ import {
   DoubleReleaseError,
   LeaseReleasedError,
   PoolClosedError,
+  QueueFullError,
 } from "../../shared/pool/mod.ts";
 import {
   ConnectionBrokenError,
@@ -134,6 +135,24 @@ Deno.test("the manager", async (t) => {
     const [one, two] = await Promise.all([manager.healthCheck(), manager.healthCheck()]);
     assertStrictEquals(one, two);
     assertEquals([one.healthy, one.stats.maxConnections], [true, 2]);
+  });
+
+  await t.step("PostgresConnectionManager.healthCheck() is healthy while every connection is leased", async () => {
+    const manager = database.manager({ maxConnections: 2, maxWaiters: 1 });
+    const leases = [await manager.lease(), await manager.lease()];
+    const waiting = manager.lease();
+    await thrownBy(() => manager.lease(), QueueFullError);
+    const before = manager.getStats();
+    const { healthy, stats } = await manager.healthCheck();
+    assertEquals([healthy, stats.activeConnections, stats.idleConnections, stats.waitingForConnection], [
+      true,
+      2,
+      0,
+      1,
+    ]);
+    assertEquals(manager.getStats(), before);
+    for (const lease of leases) lease.release();
+    (await waiting).release();
   });
 
   await t.step(

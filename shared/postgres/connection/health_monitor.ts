@@ -3,95 +3,79 @@
  *
  * @module
  */
-import type { Clock, EventHub, Timer } from "../../resilience/mod.ts";
 import type { PoolStats } from "../../pool/mod.ts";
+import { CachedProbe, type Clock, type EventHub, type ProbeResult, type Timer } from "../../resilience/mod.ts";
 import type { ManagerEvents } from "../manager.ts";
 import type { PostgresHealth } from "../postgres_pool.ts";
 
-/** How long a result is cached, in ms: a flood of checks costs one query a second. */
-const CACHE_MS = 1_000;
+/** What a {@linkcode HealthMonitor} needs. */
+export interface HealthMonitorOptions {
+  /** Queries the database; rejects when it does not answer. */
+  readonly query: (signal: AbortSignal) => PromiseLike<unknown>;
+  readonly getStats: () => PoolStats;
+  readonly hub: EventHub<ManagerEvents>;
+  readonly clock: Clock;
+  /** How long a query may take, in ms. */
+  readonly timeoutMs: number;
+  /** The interval of its own checks, in ms; 0 for none. */
+  readonly intervalMs: number;
+}
 
 /** Runs one health check at a time, and emits its result. */
 export class HealthMonitor {
-  readonly #query: () => Promise<unknown>;
-  readonly #getStats: () => PoolStats;
-  readonly #hub: EventHub<ManagerEvents>;
-  readonly #clock: Clock;
-  readonly #intervalMs: number;
+  readonly #options: HealthMonitorOptions;
+  readonly #probe: CachedProbe<PostgresHealth>;
   #timer: Timer | undefined = undefined;
-  #latest: Promise<PostgresHealth> | undefined = undefined;
-  #checkedAt = -Infinity;
   #downSince: number | undefined = undefined;
   #stopped = false;
 
-  /**
-   * @param query Queries the database; rejects when it does not answer.
-   * @param intervalMs The interval of its own checks, in ms; 0 for none.
-   */
-  constructor(
-    query: () => Promise<unknown>,
-    getStats: () => PoolStats,
-    hub: EventHub<ManagerEvents>,
-    clock: Clock,
-    intervalMs: number,
-  ) {
-    this.#query = query;
-    this.#getStats = getStats;
-    this.#hub = hub;
-    this.#clock = clock;
-    this.#intervalMs = intervalMs;
+  constructor(options: HealthMonitorOptions) {
+    const { query: run, clock, timeoutMs } = options;
+    this.#options = options;
+    this.#probe = new CachedProbe({ run, report: (result) => this.#report(result), clock, timeoutMs });
     this.#arm();
   }
 
   /** Returns the latest result if it is recent, and checks otherwise. Never rejects. */
   check(): Promise<PostgresHealth> {
-    if (!this.#latest || this.#clock.now() - this.#checkedAt >= CACHE_MS) {
-      this.#checkedAt = Infinity; // running: concurrent checks share it
-      this.#latest = this.#check().finally(() => this.#checkedAt = this.#clock.now());
-    }
-    return this.#latest;
+    return this.#probe.check();
   }
 
   /** Notes that the database does not answer. */
   down(): void {
-    this.#downSince ??= this.#clock.now();
+    this.#downSince ??= this.#options.clock.now();
   }
 
   /** Notes that the database answers. */
   up(): void {
     if (this.#downSince === undefined) return;
-    const downMs = this.#clock.now() - this.#downSince;
+    const downMs = this.#options.clock.now() - this.#downSince;
     this.#downSince = undefined;
-    this.#hub.emit("recovered", { downMs });
+    this.#options.hub.emit("recovered", { downMs });
   }
 
-  /** Ends its own checks and its events. */
-  stop(): void {
+  /** Ends its own checks and its events; a check that is running fails with `reason`, and so does every later one. */
+  stop(reason: Error): void {
     this.#stopped = true;
     this.#timer?.cancel();
+    this.#probe.stop(reason);
   }
 
   #arm(): void {
-    if (this.#intervalMs === 0 || this.#stopped) return;
-    this.#timer = this.#clock.setTimer(() => void this.check().finally(() => this.#arm()), this.#intervalMs);
+    const { clock, intervalMs } = this.#options;
+    if (intervalMs === 0 || this.#stopped) return;
+    this.#timer = clock.setTimer(() => void this.check().finally(() => this.#arm()), intervalMs);
   }
 
-  async #check(): Promise<PostgresHealth> {
-    const start = this.#clock.now();
-    let error: Error | undefined;
-    try {
-      await this.#query();
-    } catch (thrown) {
-      error = thrown instanceof Error ? thrown : new Error(String(thrown));
-    }
-    const durationMs = this.#clock.now() - start;
-    const stats = this.#getStats();
-    const health = Object.freeze({ healthy: !error, ...(error ? { error } : {}), durationMs, stats });
+  #report({ durationMs, error: thrown }: ProbeResult): PostgresHealth {
+    const { hub, getStats } = this.#options;
+    const error = thrown === undefined || thrown instanceof Error ? thrown : new Error(String(thrown));
+    const health = Object.freeze({ healthy: !error, ...(error ? { error } : {}), durationMs, stats: getStats() });
     if (this.#stopped) return health;
-    this.#hub.emit("healthCheck", health);
+    hub.emit("healthCheck", health);
     if (error) {
       this.down();
-      this.#hub.emit("healthCheckFailed", error);
+      hub.emit("healthCheckFailed", error);
     } else this.up();
     return health;
   }
