@@ -9,23 +9,12 @@
 import * as z from "zod";
 import { uuidField } from "../../shared/http/fields.ts";
 import { createRoutes, onlyMethods, type Routes, serveRoutes } from "../../shared/http/hono.ts";
-import { DirectPostgres } from "../../shared/http/postgres.ts";
 import {
-  created,
-  type PoolSource,
-  privateJson,
-  readJson,
-  readParam,
-  RequestError,
-  type RuntimeOptions,
-  withPooledSupabase,
-} from "../../shared/mod.ts";
-import {
-  POSTGRES_PRESETS,
-  type PostgresConfig,
-  PostgresConnectionManager,
-  readPostgresEnvironment,
-} from "../../shared/postgres/mod.ts";
+  type PooledPostgresContext,
+  type PooledPostgresOptions,
+  withPooledPostgres,
+} from "../../shared/http/postgres.ts";
+import { created, privateJson, readJson, readParam, RequestError } from "../../shared/mod.ts";
 import type { Database } from "../_app/database.ts";
 import { TransferService } from "../_app/transfer_service.ts";
 
@@ -62,8 +51,8 @@ function readIdempotencyKey(request: Request): string {
   });
 }
 
-function createTransferRoutes(postgres: DirectPostgres): Routes<Database> {
-  const routes = createRoutes<Database>("transfers");
+function createTransferRoutes(): Routes<Database, PooledPostgresContext<Database>> {
+  const routes = createRoutes<Database, PooledPostgresContext<Database>>("transfers");
 
   routes.post("/", async (c) => {
     const { from_category_id: fromCategoryId, to_category_id: toCategoryId, amount } = await readJson(
@@ -73,7 +62,7 @@ function createTransferRoutes(postgres: DirectPostgres): Routes<Database> {
     const idempotencyKey = readIdempotencyKey(c.req.raw);
     const { pooled } = c.env;
     const order = { fromCategoryId, toCategoryId, amount, idempotencyKey };
-    const { transfer, replayed } = await new TransferService(postgres.as(pooled)).transfer(order, pooled.pool.signal);
+    const { transfer, replayed } = await new TransferService(pooled.postgres).transfer(order, pooled.pool.signal);
     const answer = created(c.req.raw, transfer);
     if (replayed) answer.headers.set("Idempotent-Replayed", "true");
     return answer;
@@ -84,36 +73,20 @@ function createTransferRoutes(postgres: DirectPostgres): Routes<Database> {
   routes.get("/:id", async (c) => {
     const id = readParam("id", c.req.param("id"), uuidField);
     const { pooled } = c.env;
-    return privateJson(await new TransferService(postgres.as(pooled)).getTransfer(id));
+    return privateJson(await new TransferService(pooled.postgres).getTransfer(id));
   });
 
   routes.all("/:id", onlyMethods("GET"));
   return routes;
 }
 
-/** Where the function's environment and pools come from. */
-export interface TransfersOptions extends RuntimeOptions<Database> {
-  /** Options of Postgres that win over the environment (`SUPABASE_DB_URL`, `DB_*`). Default: none. */
-  readonly postgres?: Partial<PostgresConfig> | undefined;
-  /** Stands in for the pools of clients, which only check callers here. Default: those of this isolate. */
-  readonly service?: PoolSource<Database> | undefined;
-}
-
 /**
- * The handler of this function.
+ * Creates the handler of this function.
  *
  * @param options Default: the environment of this isolate.
  */
 export function createTransfersHandler(
-  options: TransfersOptions = {},
+  options: Omit<PooledPostgresOptions<Database>, "auth"> = {},
 ): (request: Request) => Promise<Response> {
-  const postgres = new DirectPostgres(() => {
-    // Many isolates may hold connections at once: each few, unless the environment says otherwise.
-    const { config } = readPostgresEnvironment(options.variables);
-    return new PostgresConnectionManager({ ...POSTGRES_PRESETS.edge, ...config, ...options.postgres });
-  });
-  return withPooledSupabase<Database>(
-    { ...options, auth: "user", service: postgres.pools<Database>(options.service) },
-    serveRoutes(createTransferRoutes(postgres)),
-  );
+  return withPooledPostgres<Database>({ ...options, auth: "user" }, serveRoutes(createTransferRoutes()));
 }

@@ -1,16 +1,95 @@
 /**
- * Direct Postgres for functions inside `withPooledSupabase`. An entry point of
- * its own: a function without it uploads nothing of it.
+ * Direct Postgres for functions. An entry point of its own: a function that does not import it uploads none of it.
  *
  * @module
  */
 import { messageOf } from "../pool/mod.ts";
-import type { PostgresConnectionManager, PostgresQueries } from "../postgres/mod.ts";
+import {
+  POSTGRES_PRESETS,
+  type PostgresConfig,
+  PostgresConnectionManager,
+  type PostgresPool,
+  readPostgresEnvironment,
+} from "../postgres/mod.ts";
 import { SupabaseService } from "../services/mod.ts";
 import type { PoolHealth } from "../supabase/mod.ts";
+import type { PooledSupabaseOptions } from "./handler/handler_options.ts";
+import type { PoolSource, RequestPool, RuntimeOptions } from "./handler/runtime.ts";
+import { withPooledSupabase } from "./handler/with_pooled_supabase.ts";
 import type { PooledContext } from "./request/pooled_context.ts";
-import type { Environment } from "./handler/environment.ts";
-import type { PoolSource, RequestPool } from "./handler/runtime.ts";
+
+export {
+  PooledPostgresService,
+  type PostgresOperation,
+  type PostgresRetryOptions,
+} from "../services/pooled_postgres_service.ts";
+
+/** Options for {@linkcode withPooledPostgres}: those of `withPooledSupabase`, and the Postgres connections. */
+export interface PooledPostgresOptions<Database> extends PooledSupabaseOptions<Database> {
+  /**
+   * Options of Postgres that win over the environment (`SUPABASE_DB_URL`, `DB_*`), which wins over the preset `edge`; or
+   * a function that creates the manager, called at the first request. Default: none.
+   */
+  readonly postgres?: Partial<PostgresConfig> | (() => PostgresConnectionManager) | undefined;
+}
+
+/** The context of `withPooledSupabase`, and the Postgres connections. */
+export interface PooledPostgresContext<Database> extends PooledContext<Database> {
+  /**
+   * The pool of Postgres connections. Every statement and transaction runs as the request's caller, so that row-level
+   * security applies as in the Data API, and is aborted when the caller disconnects or the deadline passes.
+   */
+  readonly postgres: PostgresPool;
+}
+
+/** Handles a request with {@linkcode PooledPostgresContext}. */
+export type PooledPostgresHandler<Database> = (
+  request: Request,
+  context: PooledPostgresContext<Database>,
+) => Response | Promise<Response>;
+
+/**
+ * Wraps `handler` like `withPooledSupabase`, and adds `ctx.postgres`: a pool of Postgres connections on which every
+ * statement and transaction runs as the caller.
+ *
+ * The connections are created at the first request and closed with the isolate. The `X-Pool-*` headers, `Server-Timing`
+ * and `/<name>/health/pool` report them in place of the client pool.
+ *
+ * @example A query as the caller
+ * ```ts
+ * import { withPooledPostgres } from "./shared/http/postgres.ts";
+ *
+ * export default {
+ *   fetch: withPooledPostgres({ auth: "user" }, async (_request, ctx) => {
+ *     const { rows } = await ctx.postgres.query("SELECT name FROM budgets");
+ *     return Response.json(rows);
+ *   }),
+ * };
+ * ```
+ *
+ * @throws {ConfigError} listing every option that is invalid in any environment.
+ */
+// deno-lint-ignore no-explicit-any -- untyped rows, as SupabaseClient and withSupabase default to
+export function withPooledPostgres<Database = any>(
+  options: PooledPostgresOptions<Database>,
+  handler: PooledPostgresHandler<Database>,
+): (request: Request) => Promise<Response> {
+  const { postgres: connect, ...rest } = options;
+  const postgres = new HandlerPostgres(() => createManager(connect, options));
+  return withPooledSupabase<Database>(
+    { ...rest, service: postgres.asPoolProvider(options.service) },
+    typeof handler === "function" ? (request, context) => handler(request, postgres.extend(context)) : handler,
+  );
+}
+
+function createManager(
+  postgres: PooledPostgresOptions<never>["postgres"],
+  { variables }: Pick<RuntimeOptions<never>, "variables">,
+): PostgresConnectionManager {
+  if (typeof postgres === "function") return postgres();
+  const { config } = readPostgresEnvironment(variables);
+  return new PostgresConnectionManager({ ...POSTGRES_PRESETS.edge, ...config, ...postgres });
+}
 
 async function checkHealth(manager: PostgresConnectionManager): Promise<PoolHealth> {
   const { healthy, durationMs, error } = await manager.healthCheck();
@@ -18,60 +97,57 @@ async function checkHealth(manager: PostgresConnectionManager): Promise<PoolHeal
   return { healthy, details: { stats: manager.getStats(), testQuery } };
 }
 
-/**
- * The Postgres connections of one function:
- *
- * ```ts
- * const postgres = new DirectPostgres(() => PostgresConnectionManager.fromEnv());
- *
- * export default {
- *   fetch: withPooledSupabase({ auth: "user", service: postgres.pools() }, async (_request, ctx) => {
- *     const { rows } = await postgres.as(ctx).query("SELECT name FROM budgets");
- *     return Response.json(rows);
- *   }),
- * };
- * ```
- *
- * The `X-Pool-*` headers, `Server-Timing` and `/<name>/health/pool` of such a
- * function tell of these connections, and both pools end with the isolate.
- */
-export class DirectPostgres {
+const CREATE_POOL = Symbol("createPool");
+
+/** The same getter in every context: getters of its own would give each context a hidden class of its own. */
+const POSTGRES: PropertyDescriptor = {
+  enumerable: true,
+  configurable: true,
+  get(this: { readonly [CREATE_POOL]: () => PostgresPool }): PostgresPool {
+    return this[CREATE_POOL]();
+  },
+};
+
+/** The Postgres connections of one handler. */
+class HandlerPostgres {
   readonly #connect: () => PostgresConnectionManager;
   #manager: PostgresConnectionManager | undefined = undefined;
-  /** How long each request has waited for a connection, in ms, by the signal that ends its work. */
+  /** How long each request has waited for a connection, in ms, by the signal of its pool. */
   readonly #waits = new WeakMap<AbortSignal, number>();
 
-  /** @param connect Makes the manager, at the first request. What it throws is answered 500 and logged. */
   constructor(connect: () => PostgresConnectionManager) {
     this.#connect = connect;
   }
 
-  /** The connections. */
-  get manager(): PostgresConnectionManager {
+  get #connected(): PostgresConnectionManager {
     return this.#manager ??= this.#connect();
   }
 
-  /**
-   * Queries and transactions of a request's caller; row-level security judges them as in the Data API. They are given
-   * up when the caller goes away or the request's deadline passes.
-   */
-  as<Database>({ jwtClaims, pool: { signal } }: Pick<PooledContext<Database>, "jwtClaims" | "pool">): PostgresQueries {
+  /** Adds `postgres` to the context of a request. It is created when it is first read. */
+  extend<Database>(context: PooledContext<Database>): PooledPostgresContext<Database> {
+    let pool: PostgresPool | undefined;
+    Object.defineProperty(context, CREATE_POOL, { value: () => pool ??= this.#poolOf(context) });
+    Object.defineProperty(context, "postgres", POSTGRES);
+    return context as PooledPostgresContext<Database>;
+  }
+
+  #poolOf<Database>({ jwtClaims, pool: { signal } }: PooledContext<Database>): PostgresPool {
     const onWaited = signal && ((waitedMs: number) => {
       this.#waits.set(signal, (this.#waits.get(signal) ?? 0) + waitedMs);
     });
-    return this.manager.as(jwtClaims ? { claims: jwtClaims } : "anonymous", { signal, onWaited });
+    return this.#connected.as(jwtClaims ? { claims: jwtClaims } : "anonymous", { signal, onWaited });
   }
 
-  /**
-   * What the option `service` of `withPooledSupabase` takes: the project's pools, seen as these connections.
-   *
-   * @param clientPools Stands in for the pools of clients. Default: those of this isolate.
-   */
-  pools<Database>(clientPools?: PoolSource<Database>): (environment: Environment) => PoolSource<Database> {
+  /** Returns a `service` for `withPooledSupabase` whose statistics and health are those of the Postgres connections. */
+  asPoolProvider<Database>(
+    clientPools: RuntimeOptions<Database>["service"],
+  ): Exclude<RuntimeOptions<Database>["service"], PoolSource<Database> | undefined> {
     return (environment) => {
-      const service: PoolSource<Database> = clientPools ?? new SupabaseService<Database>(environment);
+      const service: PoolSource<Database> = typeof clientPools === "function"
+        ? clientPools(environment)
+        : clientPools ?? new SupabaseService<Database>(environment);
       const clients = service.getConnectionPool();
-      const { manager } = this;
+      const manager = this.#connected;
       const { maxConnections } = manager.config;
       const shown: RequestPool<Database> = {
         component: "postgres",

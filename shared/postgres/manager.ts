@@ -21,7 +21,13 @@ import type { PostgresHealth, PostgresPool, PostgresStats, TransactionWork } fro
 import { type ExecuteOptions, retryTransient } from "./query/attempts.ts";
 import { Deadlines } from "./query/deadlines.ts";
 import { Executor, type ExecutorParts } from "./query/executor.ts";
-import type { ListedStatement, QueryOptions, TransactionOptions, WorkOptions } from "./query/query_options.ts";
+import type {
+  LeaseOptions,
+  ListedStatement,
+  QueryOptions,
+  TransactionOptions,
+  WorkOptions,
+} from "./query/query_options.ts";
 import { PipelineSharing } from "./query/shared_query.ts";
 import type { BeginOptions } from "./transaction/transaction_options.ts";
 import { StatementRunner } from "./query/statement_runner.ts";
@@ -251,12 +257,12 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    * await connection.query("SELECT * FROM picked");
    * ```
    */
-  lease(options?: QueryOptions): Promise<PostgresConnection> {
+  lease(options?: LeaseOptions): Promise<PostgresConnection> {
     return this.#executor.lease(options);
   }
 
   /** Leases a connection, under the name that `pg` gives it. `client.release()` releases it. */
-  connect(options?: QueryOptions): Promise<PostgresConnection> {
+  connect(options?: LeaseOptions): Promise<PostgresConnection> {
     return this.lease(options);
   }
 

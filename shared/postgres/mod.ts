@@ -24,8 +24,14 @@ export { type PostgresEnvironment, type PriorityOverrides, readPostgresEnvironme
 export type { Variables } from "../environment/mod.ts";
 
 // Queries.
-export type { ExecuteOptions } from "./query/attempts.ts";
-export type { ListedStatement, QueryOptions, TransactionOptions, WorkOptions } from "./query/query_options.ts";
+export { classifyPostgresFailure, type ExecuteOptions } from "./query/attempts.ts";
+export type {
+  LeaseOptions,
+  ListedStatement,
+  QueryOptions,
+  TransactionOptions,
+  WorkOptions,
+} from "./query/query_options.ts";
 export type { Column, QueryResult, Row } from "./wire/query_result.ts";
 
 // Transactions.

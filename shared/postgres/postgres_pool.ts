@@ -6,7 +6,7 @@
 import type { PoolStats } from "../pool/mod.ts";
 import type { PostgresConfig } from "./config/config.ts";
 import type { PostgresConnection } from "./connection/connection.ts";
-import type { ListedStatement, QueryOptions, TransactionOptions } from "./query/query_options.ts";
+import type { LeaseOptions, ListedStatement, QueryOptions, TransactionOptions } from "./query/query_options.ts";
 import type { Transaction } from "./transaction/transaction.ts";
 import type { TransactionStats } from "./transaction/transaction_scope.ts";
 import type { QueryResult, Row } from "./wire/query_result.ts";
@@ -39,7 +39,7 @@ export interface PostgresPool extends PostgresQueries {
    *
    * @throws {AcquireTimeoutError} when none became available in time.
    */
-  lease(options?: QueryOptions): Promise<PostgresConnection>;
+  lease(options?: LeaseOptions): Promise<PostgresConnection>;
   /** Returns the current statistics. */
   getStats(): PostgresStats;
   /** Checks that the database answers. Never rejects. */

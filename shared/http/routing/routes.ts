@@ -7,16 +7,17 @@ import { type Handler, Hono } from "hono";
 import { problem } from "../responses/problem.ts";
 import { RequestError } from "../responses/request_error.ts";
 import type { PooledContext } from "../request/pooled_context.ts";
-import type { PooledHandler } from "../handler/handler_options.ts";
 
 /** The bindings of a route: `c.env`. */
-export interface RouteBindings<Database> {
+export interface RouteBindings<Database, Context extends PooledContext<Database> = PooledContext<Database>> {
   /** The context of the request; see {@linkcode PooledContext}. */
-  readonly pooled: PooledContext<Database>;
+  readonly pooled: Context;
 }
 
 /** Routes with a pooled context. */
-export type Routes<Database> = Hono<{ Bindings: RouteBindings<Database> }>;
+export type Routes<Database, Context extends PooledContext<Database> = PooledContext<Database>> = Hono<
+  { Bindings: RouteBindings<Database, Context> }
+>;
 
 /**
  * Creates an empty set of routes below `/<name>`. An unknown path gets a 404
@@ -35,8 +36,10 @@ export type Routes<Database> = Hono<{ Bindings: RouteBindings<Database> }>;
  * export default { fetch: withPooledSupabase<Database>({ auth: "user" }, serveRoutes(routes)) };
  * ```
  */
-export function createRoutes<Database>(name: string): Routes<Database> {
-  const routes = new Hono<{ Bindings: RouteBindings<Database> }>({ strict: false });
+export function createRoutes<Database, Context extends PooledContext<Database> = PooledContext<Database>>(
+  name: string,
+): Routes<Database, Context> {
+  const routes = new Hono<{ Bindings: RouteBindings<Database, Context> }>({ strict: false });
   routes.notFound(() =>
     problem({
       status: 404,
@@ -65,7 +68,9 @@ export function onlyMethods(...methods: readonly string[]): Handler {
     });
 }
 
-/** Returns a handler for `withPooledSupabase` that serves `routes`. */
-export function serveRoutes<Database>(routes: Routes<Database>): PooledHandler<Database> {
+/** Returns a handler for `withPooledSupabase` or `withPooledPostgres` that serves `routes`. */
+export function serveRoutes<Database, Context extends PooledContext<Database> = PooledContext<Database>>(
+  routes: Routes<Database, Context>,
+): (request: Request, context: Context) => Response | Promise<Response> {
   return (request, pooled) => routes.fetch(request, { pooled });
 }

@@ -13,14 +13,14 @@ import {
 } from "../../pool/mod.ts";
 import type { Clock } from "../../resilience/mod.ts";
 import { PostgresError } from "../errors/errors.ts";
-import type { QueryOptions } from "../query/query_options.ts";
+import type { LeaseOptions } from "../query/query_options.ts";
 import { CANCELED } from "../wire/batch.ts";
 import type { BackendConnection } from "./backend_connection.ts";
 
 /** Leases a connection. Statements of other callers may still be in flight on it. */
 export async function leaseShared(
   pool: ResourcePool<BackendConnection>,
-  { lane, signal, acquireTimeoutMs: timeoutMs }: QueryOptions,
+  { lane, signal, acquireTimeoutMs: timeoutMs }: LeaseOptions,
 ): Promise<Lease<BackendConnection>> {
   const lease = await pool.lease({ lane, signal, timeoutMs });
   // A shutdown may have revoked it since it was granted.
@@ -31,7 +31,7 @@ export async function leaseShared(
 /** Leases a connection for one holder alone. */
 export async function leaseConnection(
   pool: ResourcePool<BackendConnection>,
-  options: QueryOptions,
+  options: LeaseOptions,
   clock: Clock,
 ): Promise<Lease<BackendConnection>> {
   const since = clock.now();
@@ -50,7 +50,7 @@ export async function leaseConnection(
 export async function waitUntilIdle(
   lease: Lease<BackendConnection>,
   pool: ResourcePool<BackendConnection>,
-  { signal, acquireTimeoutMs = pool.config.acquireTimeoutMs }: QueryOptions,
+  { signal, acquireTimeoutMs = pool.config.acquireTimeoutMs }: LeaseOptions,
   clock: Clock,
   since: number,
 ): Promise<void> {

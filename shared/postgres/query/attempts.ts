@@ -1,5 +1,5 @@
 /**
- * Trying again: what is safe, and only that.
+ * Retries that are safe.
  *
  * @module
  */
@@ -68,8 +68,11 @@ export function noteRolledBack(error: unknown): void {
   if (typeof error === "object" && error !== null) rolledBack.add(error);
 }
 
-/** A connection that broke leaves a doubt, unless COMMIT had not been reached. */
-function classify(error: unknown): FailureKind {
+/**
+ * Classifies a failure of a query or transaction for retries. Unlike `classifyFailure`, it knows which transactions were
+ * certainly rolled back when their connection broke: these are transient, not ambiguous.
+ */
+export function classifyPostgresFailure(error: unknown): FailureKind {
   const kind = classifyFailure(error);
   const certain = typeof error === "object" && error !== null && rolledBack.has(error);
   return kind === "ambiguous" && certain ? "transient" : kind;
@@ -149,5 +152,5 @@ export async function retryTransaction<T>(once: () => Promise<T>, options: Confl
 export async function retryTransient<T>(once: () => Promise<T>, options: RetryAttemptOptions): Promise<T> {
   const { delayMs, idempotent, onRetry } = options;
   const backoff = { delayMs, maxDelayMs: Math.max(30_000, delayMs) };
-  return await attempt(once, classify, options, backoff, idempotent, onRetry);
+  return await attempt(once, classifyPostgresFailure, options, backoff, idempotent, onRetry);
 }

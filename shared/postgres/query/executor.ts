@@ -4,6 +4,7 @@
  * @module
  */
 import type { Lease, ResourcePool } from "../../pool/mod.ts";
+import { anySignal } from "../../resilience/mod.ts";
 import type { VerifiedCaller } from "../caller/caller.ts";
 import { checkLoginRole } from "../caller/login_role.ts";
 import type { BackendConnection } from "../connection/backend_connection.ts";
@@ -20,6 +21,7 @@ import { checkOutlivesTransaction, checkTransactionControl, parseStatementList }
 import { traitsOf } from "../wire/statement_traits.ts";
 import { noteRolledBack, retryTransaction } from "./attempts.ts";
 import {
+  type LeaseOptions,
   type ListedStatement,
   type QueryOptions,
   timeoutOf,
@@ -114,8 +116,12 @@ export class Executor implements PostgresPool {
     return await retryTransaction<T | QueryResult[]>(once, { retries, signal, clock, until, undone });
   }
 
-  async lease(options: QueryOptions = {}): Promise<PostgresConnection> {
-    return new PostgresConnection(await this.#lease(this.#withWork(options)), this);
+  async lease(options: LeaseOptions = {}): Promise<PostgresConnection> {
+    const combined = this.#withWork(options);
+    const lease = await this.#lease(combined);
+    if (!options.signal) return new PostgresConnection(lease, this);
+    const work = { ...this.#work, signal: combined.signal };
+    return new PostgresConnection(lease, new Executor(this.#parts, this.#caller, work));
   }
 
   getStats(): PostgresStats {
@@ -292,7 +298,7 @@ export class Executor implements PostgresPool {
   }
 
   /** Leases a connection for this executor alone, and reports how long that took. */
-  async #lease(options: QueryOptions): Promise<Lease<BackendConnection>> {
+  async #lease(options: LeaseOptions): Promise<Lease<BackendConnection>> {
     const { pool, runner: { clock } } = this.#parts;
     const { onWaited } = this.#work;
     if (!onWaited) return await leaseConnection(pool, options, clock);
@@ -305,10 +311,10 @@ export class Executor implements PostgresPool {
   }
 
   /** Adds the signal of the work to the options of a call. */
-  #withWork<O extends QueryOptions>(options: O): O {
+  #withWork<O extends LeaseOptions>(options: O): O {
     const { signal } = this.#work;
     if (!signal) return options;
-    return { ...options, signal: options.signal ? AbortSignal.any([signal, options.signal]) : signal };
+    return { ...options, signal: anySignal(signal, options.signal) };
   }
 
   /** Notes as whom a connection is used: what callers leave behind is never judged by its text. */

@@ -1,28 +1,38 @@
 /**
- * What queries and transactions may ask for.
+ * Options of queries, leases and transactions.
  *
  * @module
  */
-import { ConfigError, type Lane } from "../../pool/mod.ts";
+import { type AcquireLane, ConfigError, type Lane } from "../../pool/mod.ts";
 import type { BeginOptions } from "../transaction/transaction_options.ts";
 
 /** Options of a query. */
 export interface QueryOptions {
-  /** Gives up: the wait ends, a running statement is cancelled at the server. */
+  /** Aborts the wait for a connection, and cancels a running statement at the server. Default: none. */
   readonly signal?: AbortSignal | undefined;
-  /** How long the statement may take, in ms; `Infinity` for as long as it needs. Default: the manager's `queryTimeoutMs`. */
+  /** How long the statement may take, in ms; `Infinity` for no limit. Default: the manager's `queryTimeoutMs`. */
   readonly timeoutMs?: number | undefined;
-  /** Whom it is for; see the lanes of the pool. Default: `normal`. */
+  /** The lane of the acquire. Default: `normal`. */
   readonly lane?: Lane | undefined;
   /** How long to wait for a connection, in ms. Default: the manager's `acquireTimeoutMs`. */
   readonly acquireTimeoutMs?: number | undefined;
 }
 
-/** What all the queries and transactions of one piece of work have in common. */
-export interface WorkOptions {
-  /** Gives all of them up when it aborts; see {@linkcode QueryOptions}. Default: none. */
+/** Options of a lease. */
+export interface LeaseOptions {
+  /** Aborts the wait for a connection, and then everything that runs on it. Default: none. */
   readonly signal?: AbortSignal | undefined;
-  /** Told how long each waited for a connection, in ms, in vain or not. Default: nobody. */
+  /** The lane of the acquire; `probe` is for health checks. Default: `normal`. */
+  readonly lane?: AcquireLane | undefined;
+  /** How long to wait for a connection, in ms. Default: the manager's `acquireTimeoutMs`. */
+  readonly acquireTimeoutMs?: number | undefined;
+}
+
+/** Options of everything that a caller runs. */
+export interface WorkOptions {
+  /** Aborts all of it; see {@linkcode QueryOptions}. Default: none. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called with the time that each acquire waited for a connection, in ms, also if it failed. Default: none. */
   readonly onWaited?: ((waitedMs: number) => void) | undefined;
 }
 
@@ -31,9 +41,8 @@ export interface TransactionOptions extends BeginOptions, QueryOptions {
   /** How long the whole transaction may take, in ms; then it is rolled back. Default: `Infinity`. */
   readonly timeoutMs?: number | undefined;
   /**
-   * How often the whole of it is run again after a serialization failure or a
-   * deadlock (40001, 40P01). It was rolled back then; what its function did
-   * elsewhere was not. Default: 0.
+   * How often to run all of it again after a serialization failure or a deadlock (40001, 40P01). The database has
+   * rolled it back; what its function did elsewhere remains. Default: 0.
    */
   readonly retries?: number | undefined;
 }
@@ -45,9 +54,9 @@ export interface ListedStatement {
 }
 
 /**
- * The milliseconds that an option asks for.
+ * Returns a timeout option, or `otherwise` if it is not given.
  *
- * @throws {ConfigError} when it is no number above 0.
+ * @throws {ConfigError} when it is not a number above 0.
  */
 export function timeoutOf(value: number | undefined, otherwise: number): number {
   if (value === undefined) return otherwise;
