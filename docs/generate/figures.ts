@@ -116,6 +116,16 @@ const TABLES: Readonly<Record<string, Table>> = {
       { title: "longest tick, ms", caseId: "expiry_50k", metric: "longestTickMs" },
     ],
   },
+  "pool-sync": {
+    file: "pool",
+    title: "synchronous calls",
+    rows: {
+      clock_date: "`Date.now()`",
+      bare_array: "`pop` and `push` of an array",
+      ours_try: "`tryLease` and `release` of this pool",
+    },
+    columns: [{ title: "ns", caseId: "sync", metric: "ns" }],
+  },
   handler: {
     file: "handler",
     title: "100 callers",
@@ -142,7 +152,10 @@ const TABLES: Readonly<Record<string, Table>> = {
       stamp: "`Response.json` with the `X-Pool-*` headers",
       handler: "the handler, no query",
     },
-    columns: [{ title: "CPU, µs", caseId: "parts", metric: "cpuUs" }],
+    columns: [
+      { title: "CPU, µs", caseId: "parts", metric: "cpuUs" },
+      { title: "heap, bytes", caseId: "bytes", metric: "bytes" },
+    ],
   },
   compare: {
     file: "compare",

@@ -1,5 +1,6 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { renderArchitecture } from "../../docs/generate/architecture.ts";
+import { renderFigures } from "../../docs/generate/figures.ts";
 import { readFolders, readImports } from "../../docs/generate/imports.ts";
 import { outdated } from "../../docs/generate/main.ts";
 
@@ -20,4 +21,16 @@ Deno.test("readImports() finds the imports that a request needs, and none that l
 Deno.test("renderArchitecture() names every folder of shared/", async () => {
   const svg = await renderArchitecture();
   for (const { name } of await readFolders()) assertStringIncludes(svg, `${name}/</text>`);
+});
+
+Deno.test("renderFigures() finds every figure of its tables in the stored results", async () => {
+  for (const path of ["docs/performance.md", "docs/postgres.md"]) {
+    const tables = (await renderFigures(path)).matchAll(/<!-- figures:([\w-]+) -->\n([^]*?)<!-- \/figures -->/g);
+    for (const { 1: name, 2: table = "" } of tables) {
+      const rows = table.trim().split("\n").slice(2);
+      assert(rows.length >= 1 && rows.some((row) => /\| [\d,.]+ +\|/.test(row)), `${name} has no figures`);
+      // A candidate that was not measured in a case has a dash there; one that was measured nowhere has dashes only.
+      for (const row of rows) assert(/\d/.test(row.split("|").slice(2).join("")), `${name}: ${row}`);
+    }
+  }
 });
