@@ -45,6 +45,7 @@ export {
 export {
   BaseService,
   type ClientOperation,
+  type CountedResult,
   notFound,
   type Page,
   type PageRequest,

@@ -6,7 +6,7 @@
 import { notFound, type Page, type PageRequest, PooledBaseService, readPage } from "../../shared/mod.ts";
 import type { Budget, Database, TablesInsert } from "./database.ts";
 
-/** What a budget may be made of. */
+/** The fields of a new budget. */
 export interface NewBudget {
   /** 1 to 120 characters. */
   readonly name: string;
@@ -14,7 +14,7 @@ export interface NewBudget {
   readonly currency?: string | undefined;
 }
 
-/** What of a budget can be changed. */
+/** The fields of a budget that can be changed. Fields that are left out keep their value. */
 export interface BudgetChanges {
   /** 1 to 120 characters. */
   readonly name?: string | undefined;
@@ -23,11 +23,11 @@ export interface BudgetChanges {
 }
 
 /**
- * A user's budgets. Whose they are is decided by the pool: row-level security
- * shows a caller's own only, and another's is as good as not there.
+ * The budgets of a caller. The pool decides who the caller is: row-level security hides the budgets of others, so that
+ * they are not found.
  */
 export class BudgetService extends PooledBaseService<Database> {
-  /** One page of the budgets, oldest first. */
+  /** Returns one page of the budgets, oldest first. */
   listBudgets(page: PageRequest): Promise<Page<Budget>> {
     return this.withIdempotentRetry((client) =>
       readPage(
@@ -39,7 +39,11 @@ export class BudgetService extends PooledBaseService<Database> {
     );
   }
 
-  /** @throws {ServiceError} `NOT_FOUND` */
+  /**
+   * Returns a budget.
+   *
+   * @throws {ServiceError} `NOT_FOUND`
+   */
   getBudget(id: string): Promise<Budget> {
     return this.withIdempotentRetry(async (client) => {
       const result = await client.from("budgets").select("*").eq("id", id).maybeSingle();
@@ -59,7 +63,7 @@ export class BudgetService extends PooledBaseService<Database> {
   }
 
   /**
-   * Sets what is given and leaves the rest.
+   * Changes the given fields of a budget.
    *
    * @throws {ServiceError} `NOT_FOUND`
    */
@@ -72,14 +76,18 @@ export class BudgetService extends PooledBaseService<Database> {
     });
   }
 
-  /** @throws {ServiceError} `NOT_FOUND` */
+  /**
+   * Renames a budget.
+   *
+   * @throws {ServiceError} `NOT_FOUND`
+   */
   renameBudget(id: string, name: string): Promise<Budget> {
     return this.updateBudget(id, { name });
   }
 
   /**
-   * Deletes a budget and its categories. Not retried where it may have been
-   * done: a second attempt would find nothing and say so.
+   * Deletes a budget and its categories. A deletion that may have taken effect is not retried: the second attempt would
+   * find nothing and throw.
    *
    * @throws {ServiceError} `NOT_FOUND`
    */

@@ -1,6 +1,6 @@
 /**
- * Categories on one client: where the migration guide begins. The same on a
- * pool is `PooledCategoryService`.
+ * Categories with a client of the service's own: the starting point of the migration guide. `PooledCategoryService` is
+ * the same on a pool.
  *
  * @module
  */
@@ -8,13 +8,14 @@ import type { SupabaseClient } from "@supabase/supabase-js";
 import { BaseService } from "../../shared/mod.ts";
 import type { Category, Database } from "./database.ts";
 
-/** The categories of the budgets that its client may see. */
+/** The categories of the budgets that the client can read. */
 export class CategoryService extends BaseService<Database> {
+  /** Creates a service with a client of its own. */
   constructor(client: SupabaseClient<Database>) {
-    super(client); // Each service gets its own client
+    super(client);
   }
 
-  /** The categories of a budget, in their order. */
+  /** Returns the categories of a budget, in order. */
   async listCategories(budgetId: string): Promise<Category[]> {
     const { data, error } = await this.client
       .from("categories")

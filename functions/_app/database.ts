@@ -1,6 +1,5 @@
 /**
- * The database's types, in the shape `supabase gen types typescript` writes.
- * A change of the migrations is a change here.
+ * The types of the database, in the format of `supabase gen types typescript`. Change them with the migrations.
  *
  * @module
  */
@@ -8,7 +7,7 @@
 /** Any JSON value. */
 export type Json = string | number | boolean | null | { [key: string]: Json | undefined } | Json[];
 
-/** The schema of the migrations; what `SupabaseClient<Database>` and the pools are typed with. */
+/** The schema that the migrations create. Clients and pools take it as their type parameter. */
 export type Database = {
   __InternalSupabase: {
     PostgrestVersion: "13.0.5";
@@ -195,10 +194,10 @@ type PublicTables = Database["public"]["Tables"];
 /** A row of a table. */
 export type Tables<Name extends keyof PublicTables> = PublicTables[Name]["Row"];
 
-/** What a row of a table is made from. */
+/** The columns of a new row of a table. */
 export type TablesInsert<Name extends keyof PublicTables> = PublicTables[Name]["Insert"];
 
-/** What of a row of a table can be changed. */
+/** The columns of a row of a table that can be changed. */
 export type TablesUpdate<Name extends keyof PublicTables> = PublicTables[Name]["Update"];
 
 /** A user's budget. */
@@ -207,8 +206,8 @@ export type Budget = Tables<"budgets">;
 /** A category of a budget. */
 export type Category = Tables<"categories">;
 
-/** A budget to start from. */
+/** A budget template. */
 export type Template = Tables<"templates">;
 
-/** Money that was moved between two categories of a budget. */
+/** A transfer between two categories of a budget. */
 export type Transfer = Omit<Tables<"transfers">, "idempotency_key" | "user_id">;

@@ -6,18 +6,17 @@
 import { notFound, type Page, type PageRequest, PooledBaseService, readPage } from "../../shared/mod.ts";
 import type { Category, Database } from "./database.ts";
 
-/** SQLSTATE of a foreign key that points at nothing. */
+/** The SQLSTATE of a foreign key violation. */
 const FOREIGN_KEY_VIOLATION = "23503";
 
-/** `reorder_categories` raises it when the caller has no such budget. */
+/** The SQLSTATE that `reorder_categories` raises when the caller has no such budget. */
 const NO_SUCH_BUDGET = "PT404";
 
 /**
- * The categories of a user's budgets. Whose they are is decided by the pool,
- * as for `BudgetService`.
+ * The categories of a caller's budgets. The pool decides who the caller is, as for `BudgetService`.
  */
 export class PooledCategoryService extends PooledBaseService<Database> {
-  /** Every category of a budget, in their order. None where the caller has no such budget. */
+  /** Returns the categories of a budget, in order: none if the caller has no such budget. */
   listCategories(budgetId: string): Promise<Category[]> {
     return this.withIdempotentRetry(async (client) => {
       const result = await client.from("categories").select("*").eq("budget_id", budgetId).order("position");
@@ -26,7 +25,7 @@ export class PooledCategoryService extends PooledBaseService<Database> {
     });
   }
 
-  /** One page of {@linkcode listCategories}. */
+  /** Returns one page of {@linkcode listCategories}. */
   pageCategories(budgetId: string, page: PageRequest): Promise<Page<Category>> {
     return this.withIdempotentRetry((client) =>
       readPage(
@@ -39,7 +38,11 @@ export class PooledCategoryService extends PooledBaseService<Database> {
     );
   }
 
-  /** @throws {ServiceError} `NOT_FOUND` */
+  /**
+   * Returns a category.
+   *
+   * @throws {ServiceError} `NOT_FOUND`
+   */
   getCategory(id: string): Promise<Category> {
     return this.withIdempotentRetry(async (client) => {
       const result = await client.from("categories").select("*").eq("id", id).maybeSingle();
@@ -51,8 +54,8 @@ export class PooledCategoryService extends PooledBaseService<Database> {
   /**
    * Adds a category at the end of a budget.
    *
-   * @throws {ServiceError} `NOT_FOUND` for the budget; `23505` (409) when the budget has a category of that name;
-   * `PT409` (409) when the budget is full.
+   * @throws {ServiceError} `NOT_FOUND` for the budget; `23505` (409) if the budget has a category of that name; `PT409`
+   * (409) if the budget is full.
    */
   createCategory(budgetId: string, name: string): Promise<Category> {
     return this.withRetry(async (client) => {
@@ -63,7 +66,11 @@ export class PooledCategoryService extends PooledBaseService<Database> {
     });
   }
 
-  /** @throws {ServiceError} `NOT_FOUND`; `23505` (409) when the budget has a category of that name. */
+  /**
+   * Renames a category.
+   *
+   * @throws {ServiceError} `NOT_FOUND`; `23505` (409) if the budget has a category of that name.
+   */
   renameCategory(id: string, name: string): Promise<Category> {
     return this.withIdempotentRetry(async (client) => {
       const result = await client.from("categories").update({ name }).eq("id", id).select("*").maybeSingle();
@@ -73,10 +80,9 @@ export class PooledCategoryService extends PooledBaseService<Database> {
   }
 
   /**
-   * Puts a budget's categories in the order of `categoryIds`, all or nothing,
-   * and returns them in that order.
+   * Sets the order of a budget's categories to that of `categoryIds`, all or nothing, and returns them in that order.
    *
-   * @throws {ServiceError} `NOT_FOUND` for the budget; `PT409` (409) when the ids are not exactly its categories.
+   * @throws {ServiceError} `NOT_FOUND` for the budget; `PT409` (409) if the ids are not exactly its categories.
    */
   reorderCategories(budgetId: string, categoryIds: readonly string[]): Promise<Category[]> {
     return this.withIdempotentRetry(async (client) => {
@@ -91,8 +97,8 @@ export class PooledCategoryService extends PooledBaseService<Database> {
   }
 
   /**
-   * Deletes a category. Not retried where it may have been done: a second
-   * attempt would find nothing and say so.
+   * Deletes a category. A deletion that may have taken effect is not retried: the second attempt would find nothing and
+   * throw.
    *
    * @throws {ServiceError} `NOT_FOUND`
    */

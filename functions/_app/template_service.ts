@@ -1,14 +1,14 @@
 /**
- * Budgets to start from.
+ * Budget templates.
  *
  * @module
  */
 import { notFound, type Page, type PageRequest, PooledBaseService, readPage } from "../../shared/mod.ts";
 import type { Database, Template } from "./database.ts";
 
-/** The templates the caller may see: to everybody but staff, the published ones. */
+/** The templates that the caller can read: the published ones, or all for staff. */
 export class TemplateService extends PooledBaseService<Database> {
-  /** One page of the templates, by name. */
+  /** Returns one page of the templates, by name. */
   listTemplates(page: PageRequest): Promise<Page<Template>> {
     return this.withIdempotentRetry((client) =>
       readPage(
@@ -20,7 +20,11 @@ export class TemplateService extends PooledBaseService<Database> {
     );
   }
 
-  /** @throws {ServiceError} `NOT_FOUND` */
+  /**
+   * Returns a template.
+   *
+   * @throws {ServiceError} `NOT_FOUND`
+   */
   getTemplate(id: string): Promise<Template> {
     return this.withIdempotentRetry(async (client) => {
       const result = await client.from("templates").select("*").eq("id", id).maybeSingle();

@@ -27,45 +27,50 @@ import type { Database } from "../_app/database.ts";
 const pageQuery = z.strictObject(pageFields);
 const newBudget = z.strictObject({ name: nameField, currency: currencyField.optional() });
 const changes = z.strictObject({ name: nameField.optional(), currency: currencyField.optional() })
-  .refine((fields) => Object.keys(fields).length > 0, { error: "must hold name or currency" });
+  .refine((fields) => Object.keys(fields).length > 0, { error: "must have name or currency" });
 
 const routes = createRoutes<Database>("budgets");
 
 routes.get("/", async (c) => {
   const page = readQuery(c.req.raw, pageQuery);
-  return privateJson(await new BudgetService(c.env.pooled.pool).listBudgets(page));
+  const budgets = new BudgetService(c.var.supabaseContext.pool);
+  return privateJson(await budgets.listBudgets(page));
 });
 
 routes.post("/", async (c) => {
   const budget = await readJson(c.req.raw, newBudget);
-  return created(c.req.raw, await new BudgetService(c.env.pooled.pool).createBudget(budget));
+  const budgets = new BudgetService(c.var.supabaseContext.pool);
+  return created(c.req.raw, await budgets.createBudget(budget));
 });
 
 routes.all("/", onlyMethods("GET", "POST"));
 
 routes.get("/:id", async (c) => {
   const id = readParam("id", c.req.param("id"), uuidField);
-  return privateJson(await new BudgetService(c.env.pooled.pool).getBudget(id));
+  const budgets = new BudgetService(c.var.supabaseContext.pool);
+  return privateJson(await budgets.getBudget(id));
 });
 
 routes.patch("/:id", async (c) => {
   const id = readParam("id", c.req.param("id"), uuidField);
   const fields = await readJson(c.req.raw, changes);
-  return privateJson(await new BudgetService(c.env.pooled.pool).updateBudget(id, fields));
+  const budgets = new BudgetService(c.var.supabaseContext.pool);
+  return privateJson(await budgets.updateBudget(id, fields));
 });
 
 routes.delete("/:id", async (c) => {
   const id = readParam("id", c.req.param("id"), uuidField);
-  await new BudgetService(c.env.pooled.pool).deleteBudget(id);
+  const budgets = new BudgetService(c.var.supabaseContext.pool);
+  await budgets.deleteBudget(id);
   return c.body(null, 204);
 });
 
 routes.all("/:id", onlyMethods("GET", "PATCH", "DELETE"));
 
 /**
- * The handler of this function.
+ * Creates the handler of this function.
  *
- * @param options Where the environment and the pools come from. Default: this isolate's.
+ * @param options The source of the environment and the pools. Default: this isolate.
  */
 export function createBudgetsHandler(options: RuntimeOptions<Database> = {}): (request: Request) => Promise<Response> {
   return withPooledSupabase<Database>({ ...options, auth: "user" }, serveRoutes(routes));

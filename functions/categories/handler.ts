@@ -25,7 +25,7 @@ import {
 import type { Database } from "../_app/database.ts";
 import { PooledCategoryService } from "../_app/pooled_category_service.ts";
 
-/** A budget holds at most so many; the schema sees to it. */
+/** The maximum number of categories in a budget. The database enforces it. */
 const MAX_CATEGORIES = 500;
 
 const listQuery = z.strictObject({ budget_id: uuidField, ...pageFields });
@@ -35,54 +35,59 @@ const order = z.strictObject({
   budget_id: uuidField,
   category_ids: z.array(uuidField, { error: "must be a list of UUIDs" })
     .max(MAX_CATEGORIES, { error: `must be a list of at most ${MAX_CATEGORIES} UUIDs` })
-    .refine((ids) => new Set(ids).size === ids.length, { error: "must hold each id once" }),
+    .refine((ids) => new Set(ids).size === ids.length, { error: "must contain each id once" }),
 });
 
 const routes = createRoutes<Database>("categories");
 
 routes.get("/", async (c) => {
   const { budget_id, ...page } = readQuery(c.req.raw, listQuery);
-  return privateJson(await new PooledCategoryService(c.env.pooled.pool).pageCategories(budget_id, page));
+  const categories = new PooledCategoryService(c.var.supabaseContext.pool);
+  return privateJson(await categories.pageCategories(budget_id, page));
 });
 
 routes.post("/", async (c) => {
   const { budget_id, name } = await readJson(c.req.raw, newCategory);
-  return created(c.req.raw, await new PooledCategoryService(c.env.pooled.pool).createCategory(budget_id, name));
+  const categories = new PooledCategoryService(c.var.supabaseContext.pool);
+  return created(c.req.raw, await categories.createCategory(budget_id, name));
 });
 
 routes.all("/", onlyMethods("GET", "POST"));
 
 routes.put("/order", async (c) => {
   const { budget_id, category_ids } = await readJson(c.req.raw, order);
-  const items = await new PooledCategoryService(c.env.pooled.pool).reorderCategories(budget_id, category_ids);
-  return privateJson({ items });
+  const categories = new PooledCategoryService(c.var.supabaseContext.pool);
+  return privateJson({ items: await categories.reorderCategories(budget_id, category_ids) });
 });
 
 routes.all("/order", onlyMethods("PUT"));
 
 routes.get("/:id", async (c) => {
   const id = readParam("id", c.req.param("id"), uuidField);
-  return privateJson(await new PooledCategoryService(c.env.pooled.pool).getCategory(id));
+  const categories = new PooledCategoryService(c.var.supabaseContext.pool);
+  return privateJson(await categories.getCategory(id));
 });
 
 routes.patch("/:id", async (c) => {
   const id = readParam("id", c.req.param("id"), uuidField);
   const { name } = await readJson(c.req.raw, changes);
-  return privateJson(await new PooledCategoryService(c.env.pooled.pool).renameCategory(id, name));
+  const categories = new PooledCategoryService(c.var.supabaseContext.pool);
+  return privateJson(await categories.renameCategory(id, name));
 });
 
 routes.delete("/:id", async (c) => {
   const id = readParam("id", c.req.param("id"), uuidField);
-  await new PooledCategoryService(c.env.pooled.pool).deleteCategory(id);
+  const categories = new PooledCategoryService(c.var.supabaseContext.pool);
+  await categories.deleteCategory(id);
   return c.body(null, 204);
 });
 
 routes.all("/:id", onlyMethods("GET", "PATCH", "DELETE"));
 
 /**
- * The handler of this function.
+ * Creates the handler of this function.
  *
- * @param options Where the environment and the pools come from. Default: this isolate's.
+ * @param options The source of the environment and the pools. Default: this isolate.
  */
 export function createCategoriesHandler(
   options: RuntimeOptions<Database> = {},

@@ -1,9 +1,9 @@
 /**
- * What the runtime loads; see `handler.ts`.
+ * The entry point of this function; see `handler.ts`.
  *
  * @module
  */
 import { createHealthHandler } from "./handler.ts";
 
-/** The function. */
+/** Serves the requests of this function. */
 export default { fetch: createHealthHandler() };

@@ -1,5 +1,5 @@
 /**
- * Budgets to start from, for everybody who has a publishable key:
+ * Budget templates, for every caller with a publishable key:
  *
  *     GET /templates?limit&offset
  *     GET /templates/:id
@@ -19,22 +19,24 @@ const routes = createRoutes<Database>("templates");
 
 routes.get("/", async (c) => {
   const page = readQuery(c.req.raw, pageQuery);
-  return c.json(await new TemplateService(c.env.pooled.pool).listTemplates(page));
+  const templates = new TemplateService(c.var.supabaseContext.pool);
+  return c.json(await templates.listTemplates(page));
 });
 
 routes.all("/", onlyMethods("GET"));
 
 routes.get("/:id", async (c) => {
   const id = readParam("id", c.req.param("id"), uuidField);
-  return c.json(await new TemplateService(c.env.pooled.pool).getTemplate(id));
+  const templates = new TemplateService(c.var.supabaseContext.pool);
+  return c.json(await templates.getTemplate(id));
 });
 
 routes.all("/:id", onlyMethods("GET"));
 
 /**
- * The handler of this function.
+ * Creates the handler of this function.
  *
- * @param options Where the environment and the pools come from. Default: this isolate's.
+ * @param options The source of the environment and the pools. Default: this isolate.
  */
 export function createTemplatesHandler(
   options: RuntimeOptions<Database> = {},

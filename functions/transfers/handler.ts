@@ -1,5 +1,5 @@
 /**
- * Money moved between two categories of a user's budget, on direct Postgres:
+ * Transfers between two categories of a user's budget, on direct Postgres:
  *
  *     POST /transfers       { from_category_id, to_category_id, amount }, with an Idempotency-Key
  *     GET  /transfers/:id
@@ -26,16 +26,17 @@ const orderBody = z.strictObject({
   amount: z.int({ error: amountError }).min(1, { error: amountError }),
 }).refine(({ from_category_id, to_category_id }) => from_category_id !== to_category_id, {
   path: ["to_category_id"],
-  error: "must be another category than from_category_id",
+  error: "must differ from from_category_id",
 });
 
-/** 1 to 64 printable characters of ASCII, quoted or not: the draft has it quoted (RFC 9651, "Strings"), many send it bare. */
+/** Matches 1 to 64 printable ASCII characters, quoted as in the draft (RFC 9651, "Strings") or bare, as many send it. */
 const KEY = /^(?:"([!#-[\]-~]{1,64})"|([!#-[\]-~]{1,64}))$/;
 
 /**
- * The key under which a request is carried out once (draft-ietf-httpapi-idempotency-key-header).
+ * Returns the idempotency key of a request: requests with one key take effect once
+ * (draft-ietf-httpapi-idempotency-key-header).
  *
- * @throws {RequestError} 400
+ * @throws {RequestError} 400 if the header is missing or invalid.
  */
 function readIdempotencyKey(request: Request): string {
   const [, quoted, bare] = KEY.exec(request.headers.get("Idempotency-Key")?.trim() ?? "") ?? [];
@@ -60,20 +61,20 @@ function createTransferRoutes(): Routes<Database, PooledPostgresContext<Database
       orderBody,
     );
     const idempotencyKey = readIdempotencyKey(c.req.raw);
-    const { pooled } = c.env;
     const order = { fromCategoryId, toCategoryId, amount, idempotencyKey };
-    const { transfer, replayed } = await new TransferService(pooled.postgres).transfer(order, pooled.pool.signal);
-    const answer = created(c.req.raw, transfer);
-    if (replayed) answer.headers.set("Idempotent-Replayed", "true");
-    return answer;
+    const transfers = new TransferService(c.var.supabaseContext.postgres);
+    const { transfer, replayed } = await transfers.transfer(order, c.var.supabaseContext.pool.signal);
+    const response = created(c.req.raw, transfer);
+    if (replayed) response.headers.set("Idempotent-Replayed", "true");
+    return response;
   });
 
   routes.all("/", onlyMethods("POST"));
 
   routes.get("/:id", async (c) => {
     const id = readParam("id", c.req.param("id"), uuidField);
-    const { pooled } = c.env;
-    return privateJson(await new TransferService(pooled.postgres).getTransfer(id));
+    const transfers = new TransferService(c.var.supabaseContext.postgres);
+    return privateJson(await transfers.getTransfer(id));
   });
 
   routes.all("/:id", onlyMethods("GET"));
@@ -83,7 +84,7 @@ function createTransferRoutes(): Routes<Database, PooledPostgresContext<Database
 /**
  * Creates the handler of this function.
  *
- * @param options Default: the environment of this isolate.
+ * @param options The source of the environment and the pools. Default: this isolate.
  */
 export function createTransfersHandler(
   options: Omit<PooledPostgresOptions<Database>, "auth"> = {},

@@ -6,7 +6,7 @@
  */
 
 // Routes inside `withPooledSupabase`.
-export { createRoutes, onlyMethods, type RouteBindings, type Routes, serveRoutes } from "./routing/routes.ts";
+export { createRoutes, onlyMethods, type Routes, serveRoutes } from "./routing/routes.ts";
 
 // A middleware for an existing app.
 export {

@@ -1,5 +1,5 @@
 /**
- * A service on one client: the pattern to migrate from.
+ * The base class of services with a client of their own.
  *
  * @module
  */
@@ -7,24 +7,35 @@ import type { SupabaseClient } from "@supabase/supabase-js";
 import { toServiceError } from "./service_error.ts";
 
 /**
- * The base of services that are given a client of their own. It bounds
- * nothing, retries nothing and tells nothing about load; see
- * `PooledBaseService`.
+ * The base class of services with a client of their own: the pattern to migrate from. It has no limits, retries or
+ * statistics; see {@linkcode PooledBaseService}.
+ *
+ * @example
+ * ```ts
+ * class NoteService extends BaseService<Database> {
+ *   async listNotes(): Promise<Note[]> {
+ *     const { data, error } = await this.client.from("notes").select("*");
+ *     if (error) this.handleError(error);
+ *     return data;
+ *   }
+ * }
+ * ```
  */
 // deno-lint-ignore no-explicit-any -- untyped rows, as SupabaseClient defaults to
 export abstract class BaseService<Database = any> {
-  /** The service's own client. */
+  /** The service's client. */
   protected readonly client: SupabaseClient<Database>;
 
+  /** Creates a service that uses `client` for every operation. */
   constructor(client: SupabaseClient<Database>) {
     this.client = client;
   }
 
   /**
-   * Throws what `failure` means to a caller; see `toServiceError`.
+   * Throws `failure` as a `ServiceError`; see `toServiceError`.
    *
-   * @param failure An error of supabase-js, or a whole result that has one: with its status, it says more.
-   * @throws {ServiceError}
+   * @param failure An error of supabase-js, or a whole result with an error: its status makes the error more precise.
+   * @throws {ServiceError} Always.
    */
   protected handleError(failure: unknown): never {
     throw toServiceError(failure);

@@ -10,7 +10,7 @@ export { type ClientOperation, PooledBaseService, type WithRetryOptions } from "
 export { SupabaseService, type SupabaseServiceOptions } from "./supabase_service.ts";
 
 // Results of services.
-export { type Page, type PageRequest, readPage } from "./page.ts";
+export { type CountedResult, type Page, type PageRequest, readPage } from "./page.ts";
 export {
   notFound,
   ServiceError,

@@ -1,39 +1,52 @@
 /**
- * Lists, a page at a time.
+ * Lists, one page at a time.
  *
  * @module
  */
 
-/** Which part of a list. */
+/** A part of a list. */
 export interface PageRequest {
-  /** How many items at most, 1 or more. */
+  /** The maximum number of items, from 1. */
   readonly limit: number;
-  /** How many items to skip, 0 or more. */
+  /** The number of items to skip, from 0. */
   readonly offset: number;
 }
 
-/** Part of a list, and how long the list is. */
+/** One page of a list. */
 export interface Page<Item> extends PageRequest {
+  /** The items of this page. */
   readonly items: Item[];
-  /** How many items the whole list has. */
+  /** The number of items in the whole list. */
   readonly total: number;
 }
 
-/** What a counted query of postgrest-js resolves with, as far as a page needs it. */
-interface CountedResult<Item> {
+/** The result of a counted query of postgrest-js. */
+export interface CountedResult<Item> {
+  /** The rows. `null` on failure. */
   readonly data: Item[] | null;
+  /** The failure. `null` on success. */
   readonly error: { readonly code: string } | null;
+  /** The number of rows in the whole list. `null` on failure. */
   readonly count: number | null;
 }
 
-/** A page that begins behind the end; PostgREST answers 416 with this code instead of an empty list. */
-const BEYOND_THE_END = "PGRST103";
+/** PostgREST's code for a page that begins after the end of the list: it responds 416, not with an empty list. */
+const OUT_OF_RANGE = "PGRST103";
 
 /**
- * One page of a query.
+ * Reads one page of a query. A page that begins after the end of the list is empty.
  *
- * @param read Runs the query for the rows `from` to `to`, both included, counted exactly.
- * @param fail Throws what a failed result means.
+ * @example
+ * ```ts ignore
+ * const page = await readPage(
+ *   { limit: 50, offset: 0 },
+ *   (from, to) => client.from("notes").select("*", { count: "exact" }).order("id").range(from, to),
+ *   (result) => this.handleError(result),
+ * );
+ * ```
+ *
+ * @param read Runs the query for the rows from `from` to `to`, both included, with an exact count.
+ * @param fail Throws the error of a failed result.
  */
 export async function readPage<Item>(
   { limit, offset }: PageRequest,
@@ -42,8 +55,8 @@ export async function readPage<Item>(
 ): Promise<Page<Item>> {
   const result = await read(offset, offset + limit - 1);
   if (!result.error) return { items: result.data ?? [], total: result.count ?? 0, limit, offset };
-  if (result.error.code !== BEYOND_THE_END) fail(result);
+  if (result.error.code !== OUT_OF_RANGE) fail(result);
   const first = await read(0, 0);
-  if (first.error && first.error.code !== BEYOND_THE_END) fail(first);
+  if (first.error && first.error.code !== OUT_OF_RANGE) fail(first);
   return { items: [], total: first.count ?? 0, limit, offset };
 }

@@ -12,22 +12,22 @@ import {
   type SupabasePoolConfig,
 } from "../supabase/mod.ts";
 
-/** What a {@linkcode SupabaseService} is made of; a checked environment is one. */
+/** Options for {@linkcode SupabaseService}. A checked environment has them all. */
 export interface SupabaseServiceOptions {
-  /** The project's address. */
+  /** The project's URL. */
   readonly url: string;
-  /** For the pool of callers. Never a secret key. */
+  /** The key of the user pool. Never a secret key. */
   readonly publishableKey: string;
-  /** For the admin pool. Default: none, and no admin pool. */
+  /** The key of the admin pool. Default: none, and no admin pool. */
   readonly secretKey?: string | undefined;
-  /** Options of both pools. Default: those of every pool. */
+  /** Options for both pools. Default: {@linkcode DEFAULT_SUPABASE_POOL_CONFIG}. */
   readonly pool?: Partial<SupabasePoolConfig>;
 }
 
 /**
- * Owns the two pools of a project, which are never mixed: the one for callers
- * holds the publishable key, the admin pool the secret one.
+ * Owns the two pools of a project: the user pool has the publishable key, the admin pool the secret key.
  *
+ * @example
  * ```ts
  * const supabaseService = SupabaseService.fromEnv();
  * const pool = supabaseService.getConnectionPool();
@@ -41,15 +41,18 @@ export class SupabaseService<Database = any> {
   #closing: Promise<void> | undefined = undefined;
   readonly #user: SupabaseConnectionPool<Database>;
 
-  /** @throws {ConfigError} when an option is bad, or a pool of the same project runs with other options. */
+  /**
+   * Creates the user pool, or takes the one that exists for this project.
+   *
+   * @throws {ConfigError} if an option is bad, or if a pool of this project exists with other options.
+   */
   constructor(options: SupabaseServiceOptions) {
     this.#options = options;
     this.#user = SupabaseConnectionPool.getInstance<Database>(options.url, options.publishableKey, options.pool ?? {});
   }
 
   /**
-   * The façade for the project that the environment names; see
-   * {@linkcode readSupabaseEnvironment}.
+   * Creates the façade of the project in the environment; see {@linkcode readSupabaseEnvironment}.
    *
    * @param variables Default: the variables of this process.
    * @throws {ConfigError} listing every bad variable.
@@ -59,15 +62,15 @@ export class SupabaseService<Database = any> {
     return new SupabaseService<Database>(readSupabaseEnvironment(variables));
   }
 
-  /** The pool for callers: anonymous until a user's token is bound to a lease. */
+  /** Returns the user pool. It acts anonymously; {@linkcode SupabaseConnectionPool.as} binds it to a caller. */
   getConnectionPool(): SupabaseConnectionPool<Database> {
     return this.#user;
   }
 
   /**
-   * The pool that bypasses row-level security, made when it is first asked for.
+   * Returns the admin pool, which bypasses row-level security. Creates it at the first call.
    *
-   * @throws {ConfigError} when no secret key is configured.
+   * @throws {ConfigError} if no secret key is configured.
    */
   getAdminPool(): SupabaseConnectionPool<Database> {
     if (this.#admin) return this.#admin;
@@ -75,29 +78,29 @@ export class SupabaseService<Database = any> {
     if (secretKey === undefined) {
       throw new ConfigError([{
         path: "secretKey",
-        message: "is not set (SUPABASE_SECRET_KEYS, or SUPABASE_SERVICE_ROLE_KEY); the admin pool needs it",
+        message: "must be set for the admin pool (SUPABASE_SECRET_KEYS or SUPABASE_SERVICE_ROLE_KEY)",
       }], "Supabase service");
     }
     this.#admin = SupabaseConnectionPool.getInstance<Database>(url, secretKey, pool ?? {});
-    // Made while the service shuts down: it must not outlive it.
+    // A pool that is created during shutdown must not outlive it.
     if (this.#closing) this.#admin.shutdown(0).catch(() => {});
     return this.#admin;
   }
 
-  /** How the pool for callers stands. */
+  /** Returns the statistics of the user pool. */
   getPoolStats(): PoolStats {
     return this.#user.getStats();
   }
 
-  /** Whether the pool for callers can do its work; see `SupabaseConnectionPool.healthCheck`. */
+  /** Checks the health of the user pool; see {@linkcode SupabaseConnectionPool.healthCheck}. */
   healthCheck(): Promise<PoolHealth> {
     return this.#user.healthCheck();
   }
 
   /**
-   * Shuts both pools down; what refuses new work is done before this returns. Idempotent.
+   * Shuts both pools down. They reject new work before this returns. Idempotent.
    *
-   * @param deadlineMs How long holders may finish. Default: the pool's `shutdownTimeoutMs`.
+   * @param deadlineMs Time for holders to finish, in ms. Default: the pools' `shutdownTimeoutMs`.
    */
   shutdown(deadlineMs?: number): Promise<void> {
     const pools = this.#admin ? [this.#user, this.#admin] : [this.#user];

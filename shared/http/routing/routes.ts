@@ -1,5 +1,5 @@
 /**
- * Routes of a function that runs inside `withPooledSupabase`.
+ * Routes of a function inside `withPooledSupabase` or `withPooledPostgres`.
  *
  * @module
  */
@@ -8,16 +8,15 @@ import { problem } from "../responses/problem.ts";
 import { RequestError } from "../responses/request_error.ts";
 import type { PooledContext } from "../request/pooled_context.ts";
 
-/** The bindings of a route: `c.env`. */
-export interface RouteBindings<Database, Context extends PooledContext<Database> = PooledContext<Database>> {
-  /** The context of the request; see {@linkcode PooledContext}. */
-  readonly pooled: Context;
-}
-
-/** Routes with a pooled context. */
+/** Routes whose handlers find the request's context in `c.var.supabaseContext`, as behind `pooledSupabase`. */
 export type Routes<Database, Context extends PooledContext<Database> = PooledContext<Database>> = Hono<
-  { Bindings: RouteBindings<Database, Context> }
+  { Variables: { supabaseContext: Context } }
 >;
+
+/** Carries the context of a request from {@linkcode serveRoutes} to its routes. */
+interface ContextBindings<Context> {
+  readonly supabaseContext: Context;
+}
 
 /**
  * Creates an empty set of routes below `/<name>`. An unknown path gets a 404
@@ -28,7 +27,7 @@ export type Routes<Database, Context extends PooledContext<Database> = PooledCon
  * ```ts
  * const routes = createRoutes<Database>("notes");
  * routes.get("/", async (c) => {
- *   const { data, error } = await c.env.pooled.supabase.from("notes").select();
+ *   const { data, error } = await c.var.supabaseContext.supabase.from("notes").select();
  *   if (error) throw error;
  *   return c.json(data);
  * });
@@ -39,7 +38,12 @@ export type Routes<Database, Context extends PooledContext<Database> = PooledCon
 export function createRoutes<Database, Context extends PooledContext<Database> = PooledContext<Database>>(
   name: string,
 ): Routes<Database, Context> {
-  const routes = new Hono<{ Bindings: RouteBindings<Database, Context> }>({ strict: false });
+  const routes = new Hono<{ Variables: { supabaseContext: Context } }>({ strict: false });
+  routes.use((c, next) => {
+    // The type of an app's bindings is part of its own type, where it would ask every app for a context.
+    c.set("supabaseContext", (c.env as ContextBindings<Context>).supabaseContext);
+    return next();
+  });
   routes.notFound(() =>
     problem({
       status: 404,
@@ -72,5 +76,8 @@ export function onlyMethods(...methods: readonly string[]): Handler {
 export function serveRoutes<Database, Context extends PooledContext<Database> = PooledContext<Database>>(
   routes: Routes<Database, Context>,
 ): (request: Request, context: Context) => Response | Promise<Response> {
-  return (request, pooled) => routes.fetch(request, { pooled });
+  return (request, supabaseContext) => {
+    const bindings: ContextBindings<Context> = { supabaseContext };
+    return routes.fetch(request, bindings);
+  };
 }
