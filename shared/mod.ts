@@ -79,18 +79,18 @@ export type { Variables } from "./environment/mod.ts";
 
 // Pools of Supabase clients.
 export {
+  type CallerScope,
   type ClientLease,
   type ClientLeaseOptions,
   type ClientPool,
-  type ClientSession,
   type ConnectionPoolConfig,
   DEFAULT_SUPABASE_POOL_CONFIG,
-  type DeferredLease,
   type HealthQuery,
   type Identity,
   type PoolHealth,
   type PoolKind,
-  type SessionOptions,
+  type ScopeEnd,
+  type ScopeOptions,
   SupabaseConnectionPool,
   type SupabasePoolConfig,
 } from "./supabase/mod.ts";

@@ -10,8 +10,9 @@ import { createAuthenticate } from "../../shared/http/auth/authenticate.ts";
 import { SupabaseConnectionPool, withPooledSupabase } from "../../shared/mod.ts";
 import { stampPoolHeaders } from "../../shared/http/responses/pool_headers.ts";
 import { systemClock, Timeouts } from "../../shared/resilience/mod.ts";
-import { LeaseCalls } from "../../shared/supabase/calls/lease_calls.ts";
-import { type ClientParts, PooledClient } from "../../shared/supabase/pooled_client.ts";
+import { LeaseFetch } from "../../shared/supabase/calls/lease_fetch.ts";
+import { createTemplate } from "../../shared/supabase/client_template.ts";
+import { CallLimiter } from "../../shared/supabase/scope/call_limiter.ts";
 import { createView } from "../../shared/supabase/view/view.ts";
 import { answer } from "../support/data_api.ts";
 import { rows } from "./contenders.ts";
@@ -34,16 +35,16 @@ const instantly: typeof fetch = () => Promise.resolve(answer());
 
 /** Makes views as a lease does, with the calls they send through, and begins a query on each. */
 export function viewMaker({ env, publishableKey }: Project, config: SupabaseConnectionPool["config"]): () => unknown {
-  const parts: ClientParts = PooledClient.partsOf(new PooledClient(env.url, config));
+  const template = createTemplate(env.url, config);
   const settings = {
     baseUrl: env.url,
     timeouts: new Timeouts(systemClock, 30_000),
-    callsPerLease: 6,
     fetch: instantly,
     clock: systemClock,
   };
   const credentials = { apikey: publishableKey, authorization: "Bearer x", token: "x", mayOverride: false };
-  return () => createView(parts, new LeaseCalls(settings, credentials, undefined)).from("categories");
+  const slot = { limiter: new CallLimiter(6), take: () => undefined };
+  return () => createView(template, new LeaseFetch(settings, credentials, slot)).from("categories");
 }
 
 /** Begins a query on a client that is there: what {@linkcode viewMaker} does beside making a view. */

@@ -153,7 +153,7 @@ class HandlerPostgres {
         component: "postgres",
         waitedMs: (signal) => this.#waits.get(signal) ?? 0,
         config: Object.freeze({ ...clients.config, maxConnections }),
-        session: (options) => clients.session(options),
+        scope: (options) => clients.scope(options),
         getStats: () => manager.getStats(),
         healthCheck: () => checkHealth(manager),
       };

@@ -16,7 +16,7 @@ import {
   poolConfigShape,
   whole,
 } from "../pool/mod.ts";
-import { globalFetch } from "./calls/global_fetch.ts";
+import { globalFetch } from "./calls/project_request.ts";
 
 /**
  * The query of a health check. It runs as the pool's own key (anonymous on a

@@ -53,11 +53,17 @@ export class Identities {
   readonly #kind: PoolKind;
   readonly #roles: readonly string[];
   readonly #own: Credentials;
+  readonly #wallClock: () => number;
   /** What each token stands for, by the whole token: the oldest entry first. */
   readonly #users = new Map<string, User>();
 
-  /** For a pool of `kind` with `key`, whose users carry one of `roles`. */
-  constructor(kind: PoolKind, key: string, roles: readonly string[]) {
+  /**
+   * For a pool of `kind` with `key`, whose users carry one of `roles`.
+   *
+   * @param wallClock The wall clock, in ms since the epoch. Default: `Date.now`.
+   */
+  constructor(kind: PoolKind, key: string, roles: readonly string[], wallClock: () => number = Date.now) {
+    this.#wallClock = wallClock;
     this.#kind = kind;
     this.#roles = roles;
     this.#own = this.#ownWith(key);
@@ -89,7 +95,7 @@ export class Identities {
       throw new IdentityError('An identity must be "anonymous", "admin" or { token }, with a user\'s access token');
     }
     const { credentials, exp } = this.#users.get(token) ?? this.#remember(token);
-    if (exp * 1_000 <= Date.now()) throw new IdentityError("The token has expired: sign in again");
+    if (exp * 1_000 <= this.#wallClock()) throw new IdentityError("The token has expired: sign in again");
     return own === this.#own ? credentials : Object.freeze({ ...credentials, apikey: own.apikey });
   }
 

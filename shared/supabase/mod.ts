@@ -5,7 +5,7 @@
  */
 
 // The pool.
-export { SupabaseConnectionPool } from "./supabase_connection_pool.ts";
+export { SupabaseConnectionPool, type SupabasePoolRuntime } from "./supabase_connection_pool.ts";
 export { type PoolHealth, toTestQuery } from "./health.ts";
 export type { Identity } from "./identity.ts";
 export { kindOfKey, type PoolKind } from "./keys.ts";
@@ -23,9 +23,9 @@ export {
 // The environment of a project's pools.
 export { readProjectVariables, readSupabaseEnvironment, type SupabaseEnvironment } from "./environment.ts";
 
-// Leases and the views they hand out.
-export type { ClientLease, ClientLeaseOptions, ClientPool, DeferredLease } from "./scope/client_lease.ts";
-export type { ClientSession, SessionOptions } from "./scope/session.ts";
+// Scopes, leases and the views they hand out.
+export type { CallerScope, ScopeEnd, ScopeOptions } from "./scope/caller_scope.ts";
+export type { ClientLease, ClientLeaseOptions, ClientPool } from "./scope/client_lease.ts";
 export { transportFailure } from "./view/view.ts";
 
 // Errors.

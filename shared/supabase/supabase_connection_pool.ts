@@ -17,27 +17,33 @@ import {
   type ReleaseOptions,
   ResourcePool,
 } from "../pool/mod.ts";
-import type { ClientLease, ClientLeaseOptions, ClientPool, DeferredLease } from "./scope/client_lease.ts";
+import type { CallSettings } from "./calls/lease_fetch.ts";
+import { type ClientSlot, clientSlots, type ClientTemplate, createTemplate } from "./client_template.ts";
 import type { SupabasePoolConfig } from "./config.ts";
 import { MAX_PROBE_MS, type PoolHealth, toTestQuery } from "./health.ts";
-import { HeldLease } from "./scope/held_lease.ts";
 import { Identities, type Identity } from "./identity.ts";
 import { kindOfKey, type PoolKind } from "./keys.ts";
-import { type ClientMaterial, DeferredClient } from "./scope/deferred_lease.ts";
-import { type CallSettings, LeaseCalls } from "./calls/lease_calls.ts";
-import { type ClientParts, PooledClient, pooledClientFactory } from "./pooled_client.ts";
 import { Registry } from "./registry.ts";
-import { type ClientSession, PlaceSession, type SessionOptions } from "./scope/session.ts";
-import { SharedPlace } from "./scope/shared_place.ts";
+import { CallerScope, type ScopeOptions, type ScopePool } from "./scope/caller_scope.ts";
+import type { ClientLease, ClientLeaseOptions, ClientPool } from "./scope/client_lease.ts";
+
+/** What a {@linkcode SupabaseConnectionPool} depends on; replaced in tests. */
+export interface SupabasePoolRuntime extends PoolRuntime {
+  /** The wall clock, in ms since the epoch, that tokens expire by. Default: `Date.now`. */
+  readonly wallClock?: () => number;
+}
 
 /**
  * A pool of Supabase clients for one project and one key.
  *
- * A Supabase client is no connection: what the pool gives is a bound on what is
- * sent at once, isolation between callers, deadlines, and a view of what is in
- * use. Each lease gets a *view* of a pooled client that carries its own caller's
- * identity and dies with the lease.
+ * A Supabase client is not a connection, and the pool keeps none. It leases
+ * *slots*: the right to send calls at the same time as at most
+ * `maxConnections - 1` other callers. Each lease comes with a *view*, a client
+ * that carries its own caller's identity and dies with the lease. All views of a
+ * pool are derived from one template. So the pool provides bounded concurrency,
+ * isolation between callers, deadlines, and statistics.
  *
+ * @example
  * ```ts
  * const pool = SupabaseConnectionPool.getInstance(url, publishableKey, { maxConnections: 20 });
  * await using lease = await pool.lease({ identity: { token } });
@@ -53,25 +59,35 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   /** Whether clients of this pool act as callers (`user`) or past row-level security (`admin`), by the key. */
   readonly kind: PoolKind;
 
-  readonly #url: string;
   readonly #identities: Identities;
-  readonly #settings: CallSettings;
-  readonly #pool: ResourcePool<PooledClient>;
+  readonly #pool: ResourcePool<ClientSlot>;
+  readonly #scopes: ScopePool;
   readonly #probe: CachedProbe<PoolHealth["details"]["testQuery"]>;
-  /** Leases of `acquire`, by their view. Ended ones stay, so that a second release is told from a foreign one. */
+  /** Leases of `acquire`, by their view. Released ones stay, so that a second release differs from a foreign one. */
   readonly #acquired = new WeakMap<object, ClientLease<Database>>();
-  #spare: ClientParts | undefined = undefined;
   #closed = false;
 
-  private constructor(url: string, key: string, config: Readonly<SupabasePoolConfig>, runtime: PoolRuntime) {
+  private constructor(url: string, key: string, config: Readonly<SupabasePoolConfig>, runtime: SupabasePoolRuntime) {
     this.config = config;
     this.kind = kindOfKey(key);
-    this.#url = url;
-    this.#identities = new Identities(this.kind, key, config.userRoles);
-    const { requestTimeoutMs, callsPerLease, fetch } = config;
+    this.#identities = new Identities(this.kind, key, config.userRoles, runtime.wallClock);
+    const { requestTimeoutMs, fetch } = config;
     const clock = runtime.clock ?? systemClock;
-    this.#settings = { baseUrl: url, timeouts: new Timeouts(clock, requestTimeoutMs), callsPerLease, fetch, clock };
-    this.#pool = new ResourcePool(pooledClientFactory(url, config), coreOptions(config), runtime);
+    const settings: CallSettings = { baseUrl: url, timeouts: new Timeouts(clock, requestTimeoutMs), fetch, clock };
+    const pool = this.#pool = new ResourcePool(clientSlots, coreOptions(config), runtime);
+    // Created at the first lease: a pool that is kept for later costs a cold isolate little.
+    let template: ClientTemplate | undefined;
+    this.#scopes = {
+      config,
+      slots: pool,
+      clock,
+      settings,
+      get template() {
+        return template ??= createTemplate(url, config);
+      },
+      getStats: () => this.getStats(),
+      healthCheck: () => this.healthCheck(),
+    };
     this.#probe = new CachedProbe({
       run: (signal) => this.#runProbe(signal),
       report: toTestQuery,
@@ -81,50 +97,78 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   }
 
   /**
-   * The pool for a project, key and client options (`schema`, `headers`,
-   * `requestTimeoutMs`, `fetch`). There is one for each; it is made when it is first asked for, and anew after a
-   * {@linkcode shutdown}.
+   * Returns the pool for a project, key and client options (`schema`, `headers`,
+   * `requestTimeoutMs`, `fetch`). There is one for each; it is created when it is
+   * first asked for, and again after a {@linkcode shutdown}.
    *
-   * @param url The project's address, e.g. `https://abc.supabase.co`.
+   * @param url The project's URL, e.g. `https://abc.supabase.co`.
    * @param key A publishable (or legacy anon) key for a user pool, a secret (or legacy service_role) key for an
    * admin pool.
-   * @param config Without it, the pool that is there is returned as it is, or one with the defaults is made.
-   * @param runtime What a new pool runs on; for tests.
-   * @throws {ConfigError} listing every bad value, and the options that differ from those of the pool that is there.
+   * @param config Without it, an existing pool is returned as it is; a new one gets the defaults.
+   * @param runtime What a new pool depends on; for tests.
+   * @throws {ConfigError} listing every bad value, and the options that differ from those of the existing pool.
    */
   static getInstance<Database = unknown>(
     url: string,
     key: string,
     config?: Partial<SupabasePoolConfig>,
-    runtime: PoolRuntime = {},
+    runtime: SupabasePoolRuntime = {},
   ): SupabaseConnectionPool<Database> {
     const address = checkAddress(url, key);
     return this.#registry.get(address, key, config, (parsed) => new this(address, key, parsed, runtime));
   }
 
   /**
-   * Leases a client. It must be released; `await using` does it.
+   * Opens a scope for one caller: see {@linkcode CallerScope}. It takes no slot
+   * until it is used; close it, `await using` does.
    *
-   * @throws {IdentityError} when the pool cannot act for the identity.
-   * @throws {AcquireTimeoutError} when none came free in time.
-   * @throws {QueueFullError} when `maxWaiters` wait already.
-   * @throws {AcquireAbortedError} when `signal` aborted.
-   * @throws {PoolClosedError} once `shutdown` was called.
+   * @throws {IdentityError} when the pool cannot act for the identity, or `apiKey` is not of the pool's kind.
+   * @example
+   * ```ts
+   * await using scope = pool.scope({ identity: { token }, signal: request.signal });
+   * const { data } = await scope.client().from("budgets").select();
+   * ```
    */
-  async lease(options: ClientLeaseOptions = {}): Promise<ClientLease<Database>> {
-    const credentials = this.#identities.credentialsFor(options.identity);
-    const lease = await this.#pool.lease(options);
-    // A shutdown may have taken it back since it was granted.
-    if (!lease.active) throw new PoolClosedError();
-    const calls = new LeaseCalls(this.#settings, credentials, options.signal);
-    lease.onLost((reason) => calls.end(reason));
-    return new HeldLease<Database>(lease, calls);
+  scope(options: ScopeOptions = {}): CallerScope<Database> {
+    const credentials = this.#identities.credentialsFor(options.identity, options.apiKey);
+    return new CallerScope<Database>(this.#scopes, credentials, options);
   }
 
   /**
-   * Leases a client by itself, to be given back with {@linkcode release}.
+   * Leases a client, in a scope of its own. It must be released; `await using` does it.
+   *
+   * @throws {IdentityError} when the pool cannot act for the identity.
+   * @throws {AcquireTimeoutError} when no slot became free in time.
+   * @throws {QueueFullError} when `maxWaiters` wait already.
+   * @throws {AcquireAbortedError} when `signal` aborted.
+   * @throws {PoolClosedError} once `shutdown` was called.
+   * @example
+   * ```ts
+   * await using lease = await pool.lease({ identity: { token } });
+   * const { data } = await lease.client.from("budgets").select();
+   * ```
+   */
+  async lease(options: ClientLeaseOptions = {}): Promise<ClientLease<Database>> {
+    const credentials = this.#identities.credentialsFor(options.identity);
+    const slot = await this.#pool.lease(options);
+    // A shutdown may have revoked it since it was granted.
+    if (!slot.active) throw new PoolClosedError();
+    return new CallerScope<Database>(this.#scopes, credentials, NO_OPTIONS).adopt(slot, options.signal);
+  }
+
+  /**
+   * Leases a client without a lease object, to be released with {@linkcode release}.
    *
    * @throws what {@linkcode lease} throws.
+   * @example
+   * ```ts
+   * const client = await pool.acquire();
+   * try {
+   *   const { data } = await client.from("budgets").select();
+   * } finally {
+   *   pool.release(client);
+   * }
+   * ```
    */
   async acquire(options?: ClientLeaseOptions): Promise<SupabaseClient<Database>> {
     const lease = await this.lease(options);
@@ -133,11 +177,11 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   }
 
   /**
-   * Gives back what {@linkcode acquire} lent.
+   * Releases a client of {@linkcode acquire}.
    *
    * @throws {DoubleReleaseError} when it was released already.
-   * @throws {ForeignReleaseError} when this pool did not lend it.
-   * @throws {LateReleaseError} when the pool, shut down, had taken it back.
+   * @throws {ForeignReleaseError} when it was not acquired from this pool.
+   * @throws {LateReleaseError} when the pool, shut down, had revoked it.
    */
   release(client: SupabaseClient<Database>, options?: ReleaseOptions): void {
     const lease = this.#acquired.get(client);
@@ -146,26 +190,9 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   }
 
   /**
-   * A client that can be used at once; its first call waits for a place in the
-   * pool. For a request's context, where most requests make a call and some none.
-   *
-   * @throws {IdentityError} when the pool cannot act for the identity.
+   * Returns this pool for one caller: its leases act for `identity` and end with `signal`. Each lease has a slot of its
+   * own; see {@linkcode scope} for leases that share one.
    */
-  defer(options: ClientLeaseOptions = {}): DeferredLease<Database> {
-    return new DeferredClient<Database>(this.#material(options.identity), this.#place(options.signal), options);
-  }
-
-  /**
-   * This pool for one request: see {@linkcode ClientSession}.
-   *
-   * @throws {IdentityError} when the pool cannot act for the identity, or the API key is not of its kind.
-   */
-  session(options: SessionOptions = {}): ClientSession<Database> {
-    const material = this.#material(options.identity, options.apiKey);
-    return new PlaceSession<Database>(this, this.#place(options.signal), material, options);
-  }
-
-  /** This pool for one caller: what is leased from it acts for `identity`, and ends with `signal`. */
   as(identity: Identity, { signal }: { signal?: AbortSignal | undefined } = {}): ClientPool<Database> {
     const both = (own: AbortSignal | undefined) => signal && own ? AbortSignal.any([signal, own]) : own ?? signal;
     return {
@@ -225,20 +252,6 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     return this.#pool.shutdown(deadlineMs);
   }
 
-  #place(signal: AbortSignal | undefined): SharedPlace {
-    return new SharedPlace(this.#pool, this.config.callsPerLease, signal);
-  }
-
-  #material(identity: Identity | undefined, apiKey?: string): ClientMaterial {
-    const credentials = this.#identities.credentialsFor(identity, apiKey);
-    return { parts: this.#parts(), settings: this.#settings, credentials };
-  }
-
-  /** What views are derived from where no pooled client is at hand. */
-  #parts(): ClientParts {
-    return this.#spare ??= PooledClient.partsOf(new PooledClient(this.#url, this.config));
-  }
-
   async #runProbe(signal: AbortSignal): Promise<void> {
     await using lease = await this.lease({ lane: "probe", signal });
     // A query that ignores the signal must not keep the probe slot.
@@ -246,6 +259,8 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     if (error) throw error;
   }
 }
+
+const NO_OPTIONS: ScopeOptions = Object.freeze({});
 
 /** The options of the core; the others concern calls. */
 function coreOptions(config: Readonly<SupabasePoolConfig>): Partial<SupabasePoolConfig> {

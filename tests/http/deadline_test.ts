@@ -208,9 +208,9 @@ Deno.test("the hosted gateway's 150 seconds, unless told otherwise", async () =>
   const { clock, service, answer } = onFakeClock((_request, { supabase }) => new Promise(() => void supabase));
   const pending = answer();
   await clock.advance(149_999);
-  assertEquals([clock.timers, service.user.leases[0]?.aborted], [1, 0]);
+  assertEquals([clock.timers, service.user.scopes[0]?.aborted], [1, 0]);
   await clock.advance(1);
-  assertEquals([(await pending).status, service.user.leases[0]?.aborted], [504, 1]);
+  assertEquals([(await pending).status, service.user.scopes[0]?.aborted], [504, 1]);
 });
 
 Deno.test("a caller who leaves while waiting leaves the queue at once", async () => {

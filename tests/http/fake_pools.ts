@@ -5,12 +5,12 @@
 import type { SupabaseClient } from "@supabase/supabase-js";
 import type { PoolStats } from "../../shared/pool/mod.ts";
 import type { PoolSource, RequestPool } from "../support/http.ts";
+import type { HandlerScope } from "../../shared/http/handler/runtime.ts";
 import {
-  type ClientSession,
   DEFAULT_SUPABASE_POOL_CONFIG,
-  type DeferredLease,
   type PoolHealth,
-  type SessionOptions,
+  type ScopeEnd,
+  type ScopeOptions,
 } from "../../shared/supabase/mod.ts";
 import type { Variables } from "../../shared/environment/mod.ts";
 
@@ -24,45 +24,61 @@ export const VARIABLES: Variables = {
   SUPABASE_JWKS: '{"keys":[]}',
 };
 
-/** A deferred lease and how it was asked for. */
-export class FakeLease implements DeferredLease<unknown> {
-  readonly client = {} as SupabaseClient<unknown>;
-  readonly options: SessionOptions;
-  /** The signal of its session. */
-  readonly signal: AbortSignal;
+/** A scope, and how it was opened. */
+export class FakeScope implements HandlerScope<unknown> {
+  readonly config = DEFAULT_SUPABASE_POOL_CONFIG;
   readonly waitedMs = 4;
-  ended = 0;
-
-  constructor(options: SessionOptions, signal: AbortSignal) {
-    this.options = options;
-    this.signal = signal;
-  }
-
+  readonly options: ScopeOptions;
+  readonly #controller = new AbortController();
+  readonly #pool: FakePool;
+  /** Clients that were asked for. */
+  clients = 0;
+  closed = 0;
   aborted = 0;
 
-  end(): Promise<void> {
-    this.finish();
-    return Promise.resolve();
+  constructor(options: ScopeOptions, pool: FakePool) {
+    this.options = options;
+    this.#pool = pool;
   }
 
-  finish(): undefined {
-    this.ended++;
+  get signal(): AbortSignal {
+    return this.#controller.signal;
   }
 
-  abort(): void {
+  client(): SupabaseClient<unknown> {
+    this.clients++;
+    return {} as SupabaseClient<unknown>;
+  }
+
+  lease(): Promise<never> {
+    return Promise.reject(new Error("A fake leases nothing"));
+  }
+
+  failureOf(): undefined {}
+
+  close(): ScopeEnd {
+    this.closed++;
+    return { unreleased: 0, drained: undefined };
+  }
+
+  abort(reason: unknown): void {
     this.aborted++;
+    this.#controller.abort(reason);
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.end();
+  getStats(): PoolStats {
+    return this.#pool.getStats();
+  }
+
+  healthCheck(): Promise<PoolHealth> {
+    return this.#pool.healthCheck();
   }
 }
 
 /** Counts what is asked of it. */
 export class FakePool implements RequestPool<unknown> {
   config = DEFAULT_SUPABASE_POOL_CONFIG;
-  readonly leases: FakeLease[] = [];
-  readonly bound: Pick<SessionOptions, "identity" | "apiKey">[] = [];
+  readonly scopes: FakeScope[] = [];
   stats = {
     totalConnections: 8,
     activeConnections: 3,
@@ -78,29 +94,10 @@ export class FakePool implements RequestPool<unknown> {
   health: () => Promise<{ healthy: boolean; testQuery: PoolHealth["details"]["testQuery"] }> = () =>
     Promise.resolve({ healthy: true, testQuery: { success: true, durationMs: 3 } });
 
-  session(options: SessionOptions = {}): ClientSession<unknown> {
-    const { identity, apiKey } = options;
-    this.bound.push({ identity, apiKey });
-    const controller = new AbortController();
-    const leases: FakeLease[] = [];
-    return {
-      config: this.config,
-      signal: controller.signal,
-      waitedMs: 4,
-      defer: (more) => {
-        const lease = new FakeLease({ ...options, ...more }, controller.signal);
-        leases.push(lease);
-        this.leases.push(lease);
-        return lease;
-      },
-      lease: () => Promise.reject(new Error("A fake lends nothing")),
-      abort: (reason) => {
-        controller.abort(reason);
-        leases.forEach((lease) => lease.abort());
-      },
-      getStats: () => this.getStats(),
-      healthCheck: () => this.healthCheck(),
-    };
+  scope(options: ScopeOptions): FakeScope {
+    const scope = new FakeScope(options, this);
+    this.scopes.push(scope);
+    return scope;
   }
 
   getStats(): PoolStats {

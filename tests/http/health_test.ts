@@ -244,7 +244,9 @@ Deno.test("healthRoute() runs its probe once at a time, with a pool that acts fo
   const get = (headers = {}) => route(new Request("https://x.test/health/pool", { headers }));
   const responses = await Promise.all([get(), get(), get()]);
   assertEquals(responses.map(({ status }) => status), [200, 200, 200]);
-  assertEquals([probes, service.user.probes, service.user.bound], [1, 0, [{ identity: undefined, apiKey: undefined }]]);
+  assertEquals([probes, service.user.probes, service.user.scopes.map(({ options }) => options.identity)], [1, 0, [
+    undefined,
+  ]]);
   fails = true;
   using time = new FakeTime(Date.now() + 2_000);
   const failed = await get({ apikey: "sb_secret_default" });

@@ -83,7 +83,7 @@ Deno.test("a route that is refused does not run, and takes nothing", async () =>
     })
   );
   assertEquals((await app.request("/f")).status, 401);
-  assertEquals([ran, service.user.leases.length], [0, 0]);
+  assertEquals([ran, service.user.scopes.length], [0, 0]);
 });
 
 Deno.test("the leases end with the answer", async () => {
@@ -91,7 +91,7 @@ Deno.test("the leases end with the answer", async () => {
     auth: "none",
   });
   await app.request("/f");
-  assertEquals(service.user.leases.map(({ ended }) => ended), [1]);
+  assertEquals(service.user.scopes.map(({ closed }) => closed), [1]);
 });
 
 Deno.test("an earlier middleware's context is kept: a route may ask for other credentials", async () => {
@@ -103,7 +103,7 @@ Deno.test("an earlier middleware's context is kept: a route may ask for other cr
   app.get("/mine", (c) => c.json(c.var.supabaseContext.authMode));
   assertEquals(await (await app.request("/public")).json(), ["none", "object"]);
   assertEquals((await app.request("/mine")).status, 401);
-  assertEquals(service.user.leases.length, 1);
+  assertEquals(service.user.scopes.length, 1);
 });
 
 Deno.test("what the app makes of refused credentials is what it makes of those of the adapter of @supabase/server", async () => {

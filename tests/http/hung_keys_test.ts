@@ -5,7 +5,7 @@ import { FakeTime } from "@std/testing/time";
 import { withSupabase } from "@supabase/server";
 import { createAuthenticate } from "../../shared/http/auth/authenticate.ts";
 import { JWKS_MAX_AGE_MS } from "../../shared/http/auth/jwks_source.ts";
-import type { Patience } from "../../shared/http/request/patience.ts";
+import type { RequestWait } from "../../shared/http/request/deadline.ts";
 import { createRequestHandler } from "../../shared/http/handler/request_handler.ts";
 import { withPooledSupabase } from "../support/http.ts";
 import { FakeClock } from "../support/fake_clock.ts";
@@ -112,7 +112,7 @@ Deno.test("keys that come after everybody has left count: what a withdrawn one s
   keys.state.answer = () => Response.json({ keys: [] });
   time.tick(JWKS_MAX_AGE_MS);
   let fetching: Promise<unknown> | undefined;
-  const leaves: Patience = (work) => {
+  const leaves: RequestWait = (work) => {
     fetching = work;
     return Promise.reject(new Error("left"));
   };

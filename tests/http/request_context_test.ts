@@ -1,5 +1,5 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
-import { type LazyMembers, RequestContext } from "../../shared/http/request/request_context.ts";
+import { type LazyMembers, RequestContext } from "../../shared/http/request/pooled_context.ts";
 
 const AUTH = { authMode: "publishable", token: null, userClaims: null, jwtClaims: null, keyName: "web" } as const;
 const LAZY = ["supabase", "supabaseAdmin", "pool", "adminPool"] as const;

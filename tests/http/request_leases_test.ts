@@ -23,8 +23,7 @@ Deno.test("nobody but a user is anonymous, whatever key was sent; admin is its o
         auth: auth ?? "none",
       });
       assertEquals((await send({ headers })).status, 200);
-      assertEquals(service.user.leases.map(({ options }) => options.identity), ["anonymous"]);
-      assertEquals(service.user.bound.map(({ identity }) => identity), ["anonymous"]);
+      assertEquals(service.user.scopes.map(({ options }) => options.identity), ["anonymous"]);
       assertEquals(service.adminAsked, 0);
     });
   }
@@ -33,7 +32,7 @@ Deno.test("nobody but a user is anonymous, whatever key was sent; admin is its o
 Deno.test("a handler that touches no client takes no lease", async () => {
   const { send, service } = setUp(ok);
   await send();
-  assertEquals([service.user.leases.length, service.admin.leases.length, service.adminAsked], [0, 0, 0]);
+  assertEquals([service.user.scopes.length, service.admin.scopes.length, service.adminAsked], [0, 0, 0]);
 });
 
 Deno.test("the admin client comes from the admin pool, when it is touched", async () => {
@@ -41,9 +40,8 @@ Deno.test("the admin client comes from the admin pool, when it is touched", asyn
     Response.json([!!supabaseAdmin, !!adminPool])
   );
   await send();
-  assertEquals(service.admin.leases.map(({ options }) => options.identity), ["admin"]);
-  assertEquals(service.admin.bound.map(({ identity }) => identity), ["admin"]);
-  assertEquals(service.user.leases.length, 0);
+  assertEquals(service.admin.scopes.map(({ options }) => options.identity), ["admin"]);
+  assertEquals(service.user.scopes.length, 0);
 });
 
 Deno.test("without a secret key the admin client may be named but not used", async () => {
@@ -64,14 +62,14 @@ Deno.test("without a secret key the admin client may be named but not used", asy
 Deno.test("the same client is there for the whole request, and its lease ends with the answer", async () => {
   const { send, service } = setUp((_request, context) => {
     assert(context.supabase === context.supabase);
-    assertEquals(service.user.leases.map(({ ended }) => ended), [0]);
+    assertEquals(service.user.scopes.map(({ closed }) => closed), [0]);
     return new Response();
   });
   await send();
-  assertEquals(service.user.leases.map(({ ended }) => ended), [1]);
+  assertEquals(service.user.scopes.map(({ closed }) => closed), [1]);
   const failing = setUp((_request, { supabase }) => Promise.reject(new Error(typeof supabase)));
   await failing.send();
-  assertEquals(failing.service.user.leases.map(({ ended }) => ended), [1]);
+  assertEquals(failing.service.user.scopes.map(({ closed }) => closed), [1]);
 });
 
 Deno.test("a context kept past the answer gives a client that is ended", async () => {
@@ -82,7 +80,7 @@ Deno.test("a context kept past the answer gives a client that is ended", async (
   });
   await send();
   assert(kept?.supabase);
-  assertEquals(service.user.leases.map(({ ended }) => ended), [1]);
+  assertEquals(service.user.scopes.map(({ closed }) => closed), [1]);
 });
 
 Deno.test("waitUntil keeps the lease until everything given to it has settled", async () => {
@@ -93,7 +91,7 @@ Deno.test("waitUntil keeps the lease until everything given to it has settled", 
     return Response.json(typeof supabase);
   });
   await send();
-  const ended = () => service.user.leases.map((lease) => lease.ended);
+  const ended = () => service.user.scopes.map((scope) => scope.closed);
   assertEquals(ended(), [0]);
   first.resolve();
   await delay(0);
@@ -129,7 +127,7 @@ Deno.test("when the caller goes away, its leases end and their signal aborts", a
     assert(supabase && pool);
     running.resolve();
     await new Promise((_, reject) => {
-      const signal = service.user.leases[0]?.signal;
+      const signal = service.user.scopes[0]?.signal;
       signal?.addEventListener("abort", () => reject(signal.reason));
     });
     return new Response();
@@ -139,7 +137,7 @@ Deno.test("when the caller goes away, its leases end and their signal aborts", a
   left.abort(new Error("gone"));
   const response = await answer;
   assertEquals([response.status, log.length], [499, 0]);
-  assertEquals(service.user.leases.map(({ aborted }) => aborted), [1]);
+  assertEquals(service.user.scopes.map(({ aborted }) => aborted), [1]);
 });
 
 Deno.test("work given to waitUntil survives the caller", async () => {
@@ -151,11 +149,11 @@ Deno.test("work given to waitUntil survives the caller", async () => {
     return Response.json(typeof supabase);
   });
   await fetch(new Request("https://x.test/f", { signal: left.signal }));
-  const [lease] = service.user.leases;
-  assertEquals([lease?.signal.aborted, lease?.ended], [false, 0]);
+  const [scope] = service.user.scopes;
+  assertEquals([scope?.signal.aborted, scope?.closed], [false, 0]);
   work.resolve();
   await delay(0);
-  assertEquals(lease?.ended, 1);
+  assertEquals(scope?.closed, 1);
 });
 
 Deno.test("a signal that aborts after the answer says nothing about the caller", async () => {
@@ -163,5 +161,5 @@ Deno.test("a signal that aborts after the answer says nothing about the caller",
   const { fetch, service } = setUp((_request, { supabase }) => Response.json(typeof supabase));
   await fetch(new Request("https://x.test/f", { signal: late.signal }));
   late.abort();
-  assertEquals(service.user.leases[0]?.signal.aborted, false);
+  assertEquals(service.user.scopes[0]?.signal.aborted, false);
 });

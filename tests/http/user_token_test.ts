@@ -42,7 +42,7 @@ Deno.test("a token signed with the shared secret makes a user, and binds the vie
   });
   assertEquals(context?.jwtClaims?.sub, USER.sub);
   assertEquals(context?.authKeyName, undefined);
-  assertEquals(service.user.leases.map(({ options }) => options.identity), [{ token }]);
+  assertEquals(service.user.scopes.map(({ options }) => options.identity), [{ token }]);
   assertEquals(service.adminAsked, 0);
 });
 
@@ -87,7 +87,7 @@ Deno.test("tokens that are refused", async (t) => {
       assertEquals(body.details.acceptedAuthModes, ["user", "none"]);
       assertFalse(JSON.stringify(body).includes(token));
       assertEquals(context, undefined);
-      assertEquals([service.user.leases.length, service.adminAsked], [0, 0]);
+      assertEquals([service.user.scopes.length, service.adminAsked], [0, 0]);
     });
   }
 });
@@ -227,7 +227,7 @@ Deno.test("the modes before user come first, whoever checks the token", async ()
   const bad = await sharedSecretToken({ exp: 1 });
   const withKey = await send(bad, { auth }, {}, { apikey });
   assertEquals([withKey.response.status, withKey.context?.authMode], [200, "publishable"]);
-  assertEquals(withKey.service.user.leases.map(({ options }) => options.identity), ["anonymous"]);
+  assertEquals(withKey.service.user.scopes.map(({ options }) => options.identity), ["anonymous"]);
   assertEquals((await send(bad, { auth })).response.status, 401);
   assertEquals((await send(await sharedSecretToken(), { auth }, {}, { apikey: "no" })).context?.authMode, "user");
 });
@@ -235,9 +235,9 @@ Deno.test("the modes before user come first, whoever checks the token", async ()
 Deno.test("a token means nothing where no mode asks for users", async () => {
   for (const auth of ["publishable", "secret"] as const) {
     const { response, service } = await send(await sharedSecretToken(), { auth });
-    assertEquals([response.status, service.user.leases.length], [401, 0]);
+    assertEquals([response.status, service.user.scopes.length], [401, 0]);
   }
   const { context, service } = await send(await sharedSecretToken(), { auth: "none" });
   assertEquals([context?.authMode, context?.userClaims], ["none", null]);
-  assertEquals(service.user.leases.map(({ options }) => options.identity), ["anonymous"]);
+  assertEquals(service.user.scopes.map(({ options }) => options.identity), ["anonymous"]);
 });

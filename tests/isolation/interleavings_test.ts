@@ -7,6 +7,7 @@
  */
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import fc from "fast-check";
+import { LeaseReleasedError } from "../../shared/pool/mod.ts";
 import { SupabaseConnectionPool } from "../../shared/supabase/mod.ts";
 import { userToken } from "../support/fake_project.ts";
 import { PROJECT, PUBLISHABLE } from "./callers.ts";
@@ -29,7 +30,7 @@ const step = fc.oneof(
 );
 const holder = fc.record({
   user: fc.constantFrom(...USERS),
-  how: fc.constantFrom("lease", "defer", "session"),
+  how: fc.constantFrom("lease", "client", "scope"),
   steps: fc.array(step, { maxLength: 7 }),
   /** Whether it lets go with calls under way. */
   abrupt: fc.boolean(),
@@ -82,13 +83,13 @@ async function run(scheduler: fc.Scheduler, holders: readonly Holder[], maxConne
       const lease = await pool.lease({ identity });
       return { client: lease.client, letGo: () => lease.release() };
     }
-    const session = pool.session({ identity });
-    const deferred = how === "defer" ? pool.defer({ identity }) : session.defer();
+    const scope = pool.scope({ identity });
+    const client = how === "client" ? scope.client() : (await scope.lease()).client;
     const letGo = async () => {
-      if (abrupt) deferred.abort();
-      await deferred.end();
+      if (abrupt) scope.abort(new LeaseReleasedError());
+      await scope.close().drained;
     };
-    return { client: deferred.client, letGo };
+    return { client, letGo };
   }
 
   /** What lies about: whose it is, and a way to use it. */

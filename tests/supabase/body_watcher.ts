@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { TextWatcher } from "../../shared/supabase/calls/text_answer.ts";
+import type { TextWatcher } from "../../shared/supabase/calls/text_response.ts";
 
 /** A watcher that writes down what it is told. */
 export function watcher(): { told: string[]; controller: AbortController; watching: TextWatcher } {
@@ -11,9 +11,9 @@ export function watcher(): { told: string[]; controller: AbortController; watchi
   const controller = new AbortController();
   const watching: TextWatcher = {
     signal: controller.signal,
-    begun: () => told.push("begun"),
-    over: () => told.push("over"),
-    failed: (error) => told.push(`failed: ${error instanceof Error ? error.message : error}`),
+    markReading: () => told.push("reading"),
+    settle: () => told.push("settled"),
+    fail: (error) => told.push(`failed: ${error instanceof Error ? error.message : error}`),
     race: (promise) =>
       new Promise((resolve, reject) => {
         const { signal } = controller;

@@ -1,9 +1,9 @@
 /** What a call carries: its own headers, those that all queries have in common, and the lease's credentials. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { LeaseCalls } from "../../shared/supabase/calls/lease_calls.ts";
+import { LeaseFetch } from "../../shared/supabase/calls/lease_fetch.ts";
 import { userToken } from "../support/fake_project.ts";
 import { settle } from "../support/fake_clock.ts";
-import { calling, URL_OF_X } from "./calling.ts";
+import { calling, URL_OF_X } from "./call_rig.ts";
 import { fetchOf, rig } from "./support.ts";
 
 const alice = userToken("alice");
@@ -25,7 +25,7 @@ const FORMS: Record<string, () => HeadersInit> = {
   "Headers": () => new Headers({ Authorization: "Bearer other", apikey: "other", accept: "a/b" }),
 };
 
-async function sentWith(calls: LeaseCalls, sent: { headers: Headers }[], headers: HeadersInit): Promise<Headers> {
+async function sentWith(calls: LeaseFetch, sent: { headers: Headers }[], headers: HeadersInit): Promise<Headers> {
   calls.fetch(URL_OF_X, { headers }).catch(() => {});
   await settle();
   const last = sent.at(-1);

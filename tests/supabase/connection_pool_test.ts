@@ -120,8 +120,8 @@ Deno.test("a shutdown's deadline ends the calls of those who still hold", async 
   await using made = rig();
   made.project.answer = () => new Promise(() => {});
   const lease = await made.pool.lease();
-  const deferred = made.pool.defer();
-  const calls = [lease.client, deferred.client].map(async (client) => {
+  const client = made.pool.scope().client();
+  const calls = [lease.client, client].map(async (client) => {
     const { error } = await client.from("a").select();
     return transportFailure(client, error);
   });

@@ -172,12 +172,11 @@ Deno.test("dots in a path do not lead out of a project below a path", async () =
 Deno.test("an address that changes after the call was checked is not followed", async () => {
   await using made = rig({ maxConnections: 1 });
   await using other = startFakeProject();
-  const deferred = made.pool.defer({ identity: { token: alice } });
+  await using scope = made.pool.scope({ identity: { token: alice } });
   const url = new URL(`${made.project.url}/x`);
-  const call = fetchOf(deferred.client)(url);
+  const call = fetchOf(scope.client())(url);
   url.href = `${other.url}/steal`;
   await (await call).text();
-  await deferred.end();
   assertEquals([made.project.requests.length, other.requests.length], [1, 0]);
 });
 

@@ -54,11 +54,11 @@ Deno.test("every reader reads the body and says when it is over", async () => {
     const { response, told } = track("[1]", { headers: { "content-type": "application/json" } });
     assertEquals(response.bodyUsed, false);
     assertEquals(await read(response).catch((error) => error), expected, name);
-    assertEquals([name, response.bodyUsed, told], [name, true, ["begun", "over"]]);
+    assertEquals([name, response.bodyUsed, told], [name, true, ["reading", "settled"]]);
   }
   const form = track(new URLSearchParams({ a: "1" }));
   assertEquals((await form.response.formData()).get("a"), "1");
-  assertEquals(form.told, ["begun", "over"]);
+  assertEquals(form.told, ["reading", "settled"]);
 });
 
 Deno.test("a body is read once, as of any response", async () => {
@@ -79,11 +79,11 @@ Deno.test("a body is read once, as of any response", async () => {
 Deno.test("looking at a body, and giving it back, uses nothing up", async () => {
   const { response, told } = track("hello");
   assertStrictEquals(response.body, response.body);
-  assertEquals(told, ["begun"]);
+  assertEquals(told, ["reading"]);
   response.body?.getReader().releaseLock();
   assertEquals(response.bodyUsed, false);
   assertEquals(await response.text(), "hello");
-  assertEquals(told, ["begun", "over"]);
+  assertEquals(told, ["reading", "settled"]);
 });
 
 Deno.test("a response and its clone both have the whole body, read in either order and way", async () => {
@@ -93,7 +93,7 @@ Deno.test("a response and its clone both have the whole body, read in either ord
     const copy = first.response.clone();
     assertEquals(await copy.text(), "hello");
     assertEquals(await collect(first.response.body), "hello");
-    assertEquals(first.told, ["begun", "over"]);
+    assertEquals(first.told, ["reading", "settled"]);
     const second = track("hello");
     const other = second.response.clone();
     assertEquals(await second.response.text(), "hello");
@@ -110,7 +110,7 @@ Deno.test("a reader with a buffer of its own is served, and let go at the end", 
     if (!chunk || chunk.done) break;
     text += new TextDecoder().decode(chunk.value);
   }
-  assertEquals([text, told], ["hello", ["begun", "over"]]);
+  assertEquals([text, told], ["hello", ["reading", "settled"]]);
 });
 
 Deno.test("a chunk that shares its buffer leaves the others whole", async () => {
@@ -131,7 +131,7 @@ Deno.test("what has no body is over at once, and stays the response it was", () 
     const { told, watching } = watcher();
     const original = new Response(body, { status });
     assertStrictEquals(trackBody(original, method, ORIGIN, watching), original);
-    assertEquals(told, ["over"]);
+    assertEquals(told, ["settled"]);
   }
 });
 
@@ -145,7 +145,7 @@ Deno.test("a body that breaks off says so, to its reader and its watcher", async
   for (const read of [(response: Response) => response.text(), (response: Response) => collect(response.body)]) {
     const { response, told } = track(stream([bytes("he")], new Error("reset")));
     await assertRejects(() => read(response), Error, "reset");
-    assertEquals(told, ["begun", "failed: reset"]);
+    assertEquals(told, ["reading", "failed: reset"]);
   }
 });
 
@@ -154,7 +154,7 @@ Deno.test("a cancelled body is over, and its source is told", async () => {
   const source = () => new ReadableStream<Uint8Array<ArrayBuffer>>({ cancel: (why) => void (reason = why) });
   const { response, told } = track(source());
   await response.body?.cancel("enough");
-  assertEquals([reason, told], ["enough", ["begun", "over"]]);
+  assertEquals([reason, told], ["enough", ["reading", "settled"]]);
   const begun = track(
     new ReadableStream({ start: (c) => c.enqueue(bytes("x")), cancel: (why) => void (reason = why) }),
   );
@@ -191,7 +191,7 @@ Deno.test("a reader that is done leaves no listener", async () => {
   const response = trackBody(new Response("x"), "GET", ORIGIN, watching);
   const before = listeners;
   await response.text();
-  assertEquals([listeners, told], [before, ["begun", "over"]]);
+  assertEquals([listeners, told], [before, ["reading", "settled"]]);
 });
 
 Deno.test("a server that is handed the answer reads it, and it is over", async () => {
@@ -199,9 +199,9 @@ Deno.test("a server that is handed the answer reads it, and it is over", async (
   const told: string[] = [];
   const watching: BodyWatcher = {
     signal: new AbortController().signal,
-    begun: () => told.push("begun"),
-    over: () => over.resolve(),
-    failed: (error) => over.reject(error),
+    markReading: () => told.push("reading"),
+    settle: () => over.resolve(),
+    fail: (error) => over.reject(error),
   };
   const server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen() {} },
@@ -210,6 +210,6 @@ Deno.test("a server that is handed the answer reads it, and it is over", async (
   const answer = await fetch(`http://127.0.0.1:${server.addr.port}/`);
   assertEquals([answer.status, (await answer.text()).length], [201, 200_000]);
   await over.promise;
-  assertEquals(told, ["begun"]);
+  assertEquals(told, ["reading"]);
   await server.shutdown();
 });

@@ -11,7 +11,7 @@ import { type AuthenticateOptions, copyOptions } from "./authenticate_options.ts
 import { deepFreeze } from "./deep_freeze.ts";
 import { invalidToken, jwksFetchFailed, type TokenFailure } from "./invalid_token.ts";
 import { type JwksSource, keysAt, type KeySet } from "./jwks_source.ts";
-import { type Patience, waitEndlessly } from "../request/patience.ts";
+import { type RequestWait, waitForever } from "../request/deadline.ts";
 import { createSecretVerifier, isEmpty, type SecretVerifier } from "./shared_secret.ts";
 import { TokenMemory, type VerifiedWith } from "./token_memory.ts";
 import { DEFAULT_USER_ROLES, toUserClaims, userTokenFailure } from "./user_token.ts";
@@ -27,7 +27,7 @@ export interface Authenticate {
    * @param patience Waits for a fetch of keys. Default: for as long as it takes.
    * @throws what `patience` throws, and nothing else.
    */
-  (request: Request, patience?: Patience): Verdict | Promise<Verdict>;
+  (request: Request, patience?: RequestWait): Verdict | Promise<Verdict>;
   /** Forgets every remembered token, where memory is short. */
   forget(): void;
 }
@@ -100,7 +100,7 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
   }
 
   /** Verifies with the keys that the project publishes. */
-  async function withPublished(source: JwksSource, request: Request, token: string, patience: Patience) {
+  async function withPublished(source: JwksSource, request: Request, token: string, patience: RequestWait) {
     const kid = kidOf(token);
     if (kid === undefined || isEmpty(audience) || isEmpty(issuer)) {
       return { verdict: await withLibrary(request, modes) }; // refused before any key is asked for
@@ -113,7 +113,7 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     return { verdict: { auth: null, error: await jwksFetchFailed(modes, apikey, failure) } };
   }
 
-  async function verify(request: Request, token: string, patience: Patience): Promise<Verified> {
+  async function verify(request: Request, token: string, patience: RequestWait): Promise<Verified> {
     if (secret?.covers(token)) return { verdict: await withSecret(secret, request, token), verifiedWith: secret };
     if (source) return await withPublished(source, request, token, patience);
     if (inline) return { verdict: await withLibrary(request, modes, inline), verifiedWith: inline };
@@ -132,7 +132,7 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     request: Request,
     token: string,
     known: AuthResult | undefined,
-    patience: Patience,
+    patience: RequestWait,
   ): Promise<Verdict> {
     const { verdict, verifiedWith }: Verified = known
       ? { verdict: await earlierMatch(request) ?? { auth: known, error: null } }
@@ -146,7 +146,7 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     return verdict;
   }
 
-  function authenticate(request: Request, patience: Patience = waitEndlessly): Verdict | Promise<Verdict> {
+  function authenticate(request: Request, patience: RequestWait = waitForever): Verdict | Promise<Verdict> {
     const { token } = extractCredentials(request);
     if (token === null || userMode < 0) return withLibrary(request, modes);
     const known = memory.on ? memory.recall(token, isCurrent) : undefined;

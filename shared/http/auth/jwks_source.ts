@@ -5,7 +5,7 @@
  */
 import type { SupabaseEnv } from "@supabase/server";
 import { createRemoteJWKSet } from "jose";
-import type { Patience } from "../request/patience.ts";
+import type { RequestWait } from "../request/deadline.ts";
 
 /** A JSON Web Key Set (RFC 7517, section 5). */
 export type KeySet = Exclude<SupabaseEnv["jwks"], URL | null>;
@@ -52,7 +52,7 @@ export class JwksSource {
    *
    * @throws what `patience` throws.
    */
-  async keysFor(kid: string | undefined, patience: Patience): Promise<KeysOrFailure> {
+  async keysFor(kid: string | undefined, patience: RequestWait): Promise<KeysOrFailure> {
     const known = this.fresh;
     if (known && (this.#remote.coolingDown || known.keys.some((key) => key.kid === kid))) return { keys: known };
     const failure = await patience(this.#reload());

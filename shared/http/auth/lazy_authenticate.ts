@@ -6,7 +6,7 @@
  */
 import type { Authenticate, Verdict } from "./authenticate.ts";
 import { type AuthenticateOptions, copyOptions } from "./authenticate_options.ts";
-import type { Patience } from "../request/patience.ts";
+import type { RequestWait } from "../request/deadline.ts";
 
 /** The verdict of auth mode `none`, whatever the request carries. */
 const ANYBODY: Verdict = Object.freeze({
@@ -26,7 +26,7 @@ export function createLazyAuthenticate(options: AuthenticateOptions): Authentica
     return authenticate = createAuthenticate(rules);
   }
 
-  function check(request: Request, patience?: Patience): Verdict | Promise<Verdict> {
+  function check(request: Request, patience?: RequestWait): Verdict | Promise<Verdict> {
     // It matches every request, and the first match wins.
     if (first === "none") return ANYBODY;
     if (authenticate !== undefined) return authenticate(request, patience);

@@ -10,17 +10,16 @@ import { IdentityError } from "../../supabase/mod.ts";
 import type { Verdict } from "../auth/authenticate.ts";
 import { checkOptions } from "./check_options.ts";
 import { createCors } from "../responses/cors.ts";
-import { Deadline } from "../request/deadline.ts";
+import { CallerLeftError, type RequestWait } from "../request/deadline.ts";
 import { errorResponse } from "../responses/error_response.ts";
 import { ThrottledLog } from "../logging/throttled_log.ts";
 import { type PooledHandler, type PooledSupabaseOptions, prepare, type Prepared } from "./handler_options.ts";
 import { createHealthResponse, isHealthPath } from "../health/health.ts";
 import { loadMissingSecretKey } from "../request/missing_admin.ts";
-import { CallerLeftError, patienceOf } from "../request/patience.ts";
 import { type HeaderStats, NO_POOL, stampPoolHeaders } from "../responses/pool_headers.ts";
 import { problem } from "../responses/problem.ts";
 import { isServerError, refusal } from "../auth/refusal.ts";
-import { RequestScope, type ScopeEvents } from "../request/request_scope.ts";
+import { type RequestEvents, RequestScope } from "../request/request_scope.ts";
 import { lazyRuntime, type Runtime } from "./runtime.ts";
 
 /** How long a request waited for its places in the pools. */
@@ -82,7 +81,7 @@ export function createRequestHandler<Database>(
     return prepared?.secrets ?? [];
   }
 
-  const events: ScopeEvents = {
+  const events: RequestEvents = {
     rejected: (reason) => failures.log("background_work_failed", reason, { secrets: secrets() }),
     forgotten: (count) => failures.logThrottled("lease_forgotten", forgotten(count)),
   };
@@ -99,31 +98,25 @@ export function createRequestHandler<Database>(
       return await createHealthResponse(request, runtime as Runtime<never>);
     }
     if (runtime.environment.secretKey === undefined) await loadMissingSecretKey();
-    const leave = runtime.life?.enter();
-    const deadline = new Deadline(deadlines);
-    const onOver = () => {
-      deadline.cancel();
-      leave?.();
-    };
-    const patience = patienceOf(request, deadline);
+    const scope = new RequestScope({ request, runtime, deadlines, lease, events });
+    const wait: RequestWait = (work) => scope.wait(work);
     let verdict: Verdict;
     try {
-      const judged = authenticate(request, patience);
-      // One that is remembered costs no turn of the event loop.
+      const judged = authenticate(request, wait);
+      // A token that is remembered costs no turn of the event loop.
       verdict = "then" in judged ? await judged : judged;
     } catch (fault) {
-      onOver();
+      scope.end();
       throw fault;
     }
     const { auth, error } = verdict;
     if (error) {
-      onOver();
+      scope.end();
       return refuse(error, request);
     }
-    const scope = new RequestScope({ request, runtime, auth, deadline, events, lease, onOver });
     let failed = true;
     try {
-      const response = await scope.run(handler);
+      const response = await scope.run(auth, handler);
       if (!(response instanceof Response)) throw new TypeError("The handler returned no Response");
       if (response.bodyUsed) throw new TypeError("The handler returned a Response whose body was read already");
       failed = false;
@@ -132,7 +125,7 @@ export function createRequestHandler<Database>(
       if (scope.callerLeft) return callerGone();
       const failure = scope.explain(error);
       // A token may expire while its request runs; then it is refused as any expired one.
-      const again = isOfIdentity(failure) ? await authenticate(request, patience) : undefined;
+      const again = isOfIdentity(failure) ? await authenticate(request, wait) : undefined;
       if (again?.error) return refuse(again.error, request);
       throw failure;
     } finally {

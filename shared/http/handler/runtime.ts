@@ -11,15 +11,32 @@ import { SupabaseService } from "../../services/mod.ts";
 import { type Environment, readEnvironment } from "./environment.ts";
 import { asPoolConfig, type ClientOptions } from "./client_options.ts";
 import { type IsolateLife, lifeOfIsolate } from "./isolate_life.ts";
-import type { SupabaseConnectionPool, SupabasePoolConfig } from "../../supabase/mod.ts";
+import type { CallerScope, ScopeOptions, SupabaseConnectionPool, SupabasePoolConfig } from "../../supabase/mod.ts";
+
+/** The scope of a request, as a handler uses it. */
+export type HandlerScope<Database> = Pick<
+  CallerScope<Database>,
+  | "config"
+  | "signal"
+  | "waitedMs"
+  | "getStats"
+  | "healthCheck"
+  | "client"
+  | "lease"
+  | "failureOf"
+  | "close"
+  | "abort"
+>;
 
 /** What a request uses of a pool. */
 export interface RequestPool<Database>
-  extends Pick<SupabaseConnectionPool<Database>, "session" | "getStats" | "healthCheck" | "config"> {
+  extends Pick<SupabaseConnectionPool<Database>, "getStats" | "healthCheck" | "config"> {
+  /** Opens the scope of a request; see `SupabaseConnectionPool.scope`. */
+  scope(options: ScopeOptions): HandlerScope<Database>;
   /** What its health check asks, as the health answer names it. Default: `dataApi`. */
   readonly component?: string;
   /**
-   * How long the request whose sessions have this signal has waited so far for what is not leased in a session, in ms.
+   * How long the request whose scope has this signal has waited so far for what is not leased in that scope, in ms.
    * Default: there is nothing of the kind.
    */
   readonly waitedMs?: (signal: AbortSignal) => number;

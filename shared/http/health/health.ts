@@ -186,12 +186,12 @@ function createCheck<Database>(
 ): () => Promise<PoolHealth> {
   const cached = new CachedProbe({
     run: async (signal) => {
-      const session = pool.session({ signal });
+      const scope = pool.scope({ signal });
       try {
-        await abortable(Promise.resolve(probe(session)), signal);
+        await abortable(Promise.resolve(probe(scope)), signal);
       } finally {
         // A probe that ignores the signal must not keep its slot.
-        session.abort(new Error("The health check has ended"));
+        scope.abort(new Error("The health check has ended"));
       }
     },
     report: toTestQuery,

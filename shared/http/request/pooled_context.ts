@@ -1,69 +1,143 @@
 /**
- * What a handler gets beside its request.
+ * What a handler gets besides its request.
  *
  * @module
  */
-import type { AuthMode, JWTClaims, UserClaims } from "@supabase/server";
+import type { AuthMode, AuthResult, JWTClaims, UserClaims } from "@supabase/server";
 import type { SupabaseClient } from "@supabase/supabase-js";
 import type { AcquireOptions } from "../../pool/mod.ts";
 import type { ClientPool } from "../../supabase/mod.ts";
 
-/** How a request takes its place in a pool, unless told otherwise. */
+/** How a request takes its slot by default. */
 export type LeaseDefaults = Pick<AcquireOptions, "lane" | "timeoutMs">;
 
 /**
- * A pool, for the time of one request and for its caller alone. Whatever the
- * request does on it (`ctx.supabase` included) shares one place, taken when it
- * is needed and free when nobody uses it: a service that calls another one
- * cannot wait for itself, and no request has more than `callsPerLease` calls
- * under way.
+ * The pool for one request and its caller only. All that the request does on it
+ * (`ctx.supabase` included) shares one slot, taken when it is needed and
+ * released when it is not used: a service that calls another cannot wait for
+ * itself, and a request has at most `callsPerLease` calls under way.
  */
 export interface RequestClientPool<Database> extends ClientPool<Database> {
   /**
-   * A client like `ctx.supabase`, its place taken as `options` say (`lane`,
-   * `timeoutMs`) where it has to wait for it.
+   * Returns a client like `ctx.supabase` that takes its slot as `options` say.
    *
-   * @throws {IdentityError} when another request asks.
+   * @throws {IdentityError} when it is called from another request.
+   * @example
+   * ```ts
+   * const { data } = await ctx.pool.client({ lane: "low" }).from("reports").select();
+   * ```
    */
   client(options?: AcquireOptions): SupabaseClient<Database>;
 }
 
 /**
- * What a handler gets beside the request: the context of `withSupabase`, and
+ * What a handler gets besides the request: the context of `withSupabase`, and
  * the pools. Reading a member costs nothing until a call is made through it.
+ *
+ * @example
+ * ```ts
+ * export default {
+ *   fetch: withPooledSupabase({ auth: "user" }, async (_request, ctx) => {
+ *     const { data } = await ctx.supabase.from("categories").select();
+ *     ctx.waitUntil(ctx.supabase.from("visits").insert({ user_id: ctx.userClaims?.id }));
+ *     return Response.json(data);
+ *   }),
+ * };
+ * ```
  */
 export interface PooledContext<Database> {
   /**
    * A client that acts as the caller: as the user whose token was verified,
-   * otherwise anonymously. Its slot of the pool is taken at the first call and
-   * given back when the handler has answered.
+   * otherwise anonymously. Its first call takes a slot of the pool, which is
+   * released when the handler has answered.
    */
   readonly supabase: SupabaseClient<Database>;
-  /** A client that bypasses row-level security. Any use of it throws where no secret key is configured. */
+  /** A client that bypasses row-level security. Any use of it throws if no secret key is configured. */
   readonly supabaseAdmin: SupabaseClient<Database>;
-  /** Who the user is, or `null` when the caller is no user. */
+  /** The user, or `null` when the caller is not a user. */
   readonly userClaims: UserClaims | null;
-  /** The verified payload of the user's token, or `null` when the caller is no user. */
+  /** The verified payload of the user's token, or `null` when the caller is not a user. */
   readonly jwtClaims: JWTClaims | null;
   /** The auth mode that matched. */
   readonly authMode: AuthMode;
   /** The name of the API key that matched; `undefined` for `user` and `none`. */
   readonly authKeyName: string | undefined;
   /**
-   * The pool for callers, its leases bound to this caller and ended when the
-   * caller goes away: for services, `getStats()`, and a choice of lane. A lease that is not given back when the
-   * handler has answered and its {@linkcode waitUntil} work is done is ended,
-   * with the calls under way in it, and logged as `lease_forgotten`: hold it
-   * with `await using`, and give work that goes on to `waitUntil`.
+   * The pool for callers, bound to this caller and aborted when the caller
+   * disconnects: for services, `getStats()`, and a choice of lane. Hold leases
+   * with `await using`, and give work that goes on after the response to
+   * {@linkcode waitUntil}: a lease that is not released when the handler has
+   * answered and that work has settled is ended, with its calls, and logged as
+   * `lease_forgotten`.
    */
   readonly pool: RequestClientPool<Database>;
-  /** The same of the admin pool. Any use of it throws where no secret key is configured. */
+  /** The same for the admin pool. Any use of it throws if no secret key is configured. */
   readonly adminPool: RequestClientPool<Database>;
   /**
-   * Lets `promise` outlive the answer: `supabase`, `supabaseAdmin` and leases
-   * of the pools stay usable until it settles, even when the caller goes away,
-   * and the runtime is asked to keep the isolate (`EdgeRuntime.waitUntil`, where there is one). A
-   * rejection is logged.
+   * Lets `promise` outlive the response: `supabase`, `supabaseAdmin` and leases
+   * of the pools stay usable until it settles, even when the caller disconnects,
+   * and the runtime is asked to keep the isolate (`EdgeRuntime.waitUntil`, if
+   * there is one). A rejection is logged.
+   *
+   * @example
+   * ```ts
+   * ctx.waitUntil(ctx.supabase.from("audit").insert({ action: "read" }));
+   * ```
    */
   waitUntil(promise: PromiseLike<unknown>): void;
+}
+
+/** The members of a context that are created when they are read. */
+export type LazyMembers<Database> = Pick<
+  PooledContext<Database>,
+  "supabase" | "supabaseAdmin" | "pool" | "adminPool"
+>;
+
+const MEMBERS = Symbol("members");
+
+interface WithMembers {
+  readonly [MEMBERS]: LazyMembers<unknown>;
+}
+
+function lazily(name: keyof LazyMembers<unknown>): PropertyDescriptor {
+  return {
+    enumerable: true,
+    configurable: true,
+    get(this: WithMembers): unknown {
+      return this[MEMBERS][name];
+    },
+  };
+}
+
+// The same functions in every context. With getters of its own each context would get a hidden class of its own, which
+// the engine keeps, with all that the getters hold, until the next full collection: that costs more than the rest of it.
+const SUPABASE = lazily("supabase");
+const SUPABASE_ADMIN = lazily("supabaseAdmin");
+const POOL = lazily("pool");
+const ADMIN_POOL = lazily("adminPool");
+
+/** A {@linkcode PooledContext} whose members are all own properties, so that `{ ...context }` has them too. */
+export class RequestContext<Database> implements PooledContext<Database> {
+  declare readonly supabase: PooledContext<Database>["supabase"];
+  declare readonly supabaseAdmin: PooledContext<Database>["supabaseAdmin"];
+  declare readonly userClaims: UserClaims | null;
+  declare readonly jwtClaims: JWTClaims | null;
+  declare readonly authMode: AuthMode;
+  declare readonly authKeyName: string | undefined;
+  declare readonly pool: PooledContext<Database>["pool"];
+  declare readonly adminPool: PooledContext<Database>["adminPool"];
+  declare readonly waitUntil: PooledContext<Database>["waitUntil"];
+
+  constructor(auth: AuthResult, members: LazyMembers<Database>, waitUntil: PooledContext<Database>["waitUntil"]) {
+    Object.defineProperty(this, MEMBERS, { value: members });
+    Object.defineProperty(this, "supabase", SUPABASE);
+    Object.defineProperty(this, "supabaseAdmin", SUPABASE_ADMIN);
+    this.userClaims = auth.userClaims;
+    this.jwtClaims = auth.jwtClaims;
+    this.authMode = auth.authMode;
+    this.authKeyName = auth.keyName ?? undefined;
+    Object.defineProperty(this, "pool", POOL);
+    Object.defineProperty(this, "adminPool", ADMIN_POOL);
+    this.waitUntil = waitUntil;
+  }
 }

@@ -1,289 +1,327 @@
 /**
- * What one request holds of the pools, and when it lets go.
+ * The lifetime of one request: its deadline, its caller, what it holds of the pools.
  *
  * @module
  */
+import { AsyncLocalStorage } from "node:async_hooks";
 import type { AuthMode, AuthResult } from "@supabase/server";
 import type { SupabaseClient } from "@supabase/supabase-js";
-import { type AcquireOptions, LeaseReleasedError, PoolError } from "../../pool/mod.ts";
-import { isPromiseLike } from "../../resilience/mod.ts";
+import { LeaseReleasedError, PoolError } from "../../pool/mod.ts";
+import { isPromiseLike, type Timeouts, type Timer } from "../../resilience/mod.ts";
 import { toServiceError } from "../../services/mod.ts";
-import {
-  type ClientSession,
-  type DeferredLease,
-  type Identity,
-  type SessionOptions,
-  transportFailure,
-} from "../../supabase/mod.ts";
-import { isElsewhere, type RequestMark, runWithin } from "./current_request.ts";
-import type { Deadline } from "./deadline.ts";
-import { edgeRuntime } from "../handler/edge_runtime.ts";
-import { HeldLeases } from "./held_leases.ts";
+import { type Identity, IdentityError, type ScopeOptions } from "../../supabase/mod.ts";
+import type { HandlerScope, RequestPool, Runtime } from "../handler/runtime.ts";
+import { CallerLeftError, DeadlineExceededError } from "./deadline.ts";
 import { missingAdmin } from "./missing_admin.ts";
-import type { LeaseDefaults, PooledContext, RequestClientPool } from "./pooled_context.ts";
-import { type LazyMembers, RequestContext } from "./request_context.ts";
-import type { RequestPool, Runtime } from "../handler/runtime.ts";
+import {
+  type LazyMembers,
+  type LeaseDefaults,
+  type PooledContext,
+  type RequestClientPool,
+  RequestContext,
+} from "./pooled_context.ts";
 
-/** The token's holder or nobody: never the project's secret key, whatever the mode was. */
-function identityOf({ authMode, token }: AuthResult): Identity {
-  return authMode === "user" && token ? { token } : "anonymous";
-}
+/**
+ * Identifies the request that the running code belongs to. The token is an empty
+ * object: the runtime keeps it until the next full collection for each response
+ * of `fetch`, and with it all that it would refer to.
+ */
+const requests = new AsyncLocalStorage<object>();
 
-/** What a request tells of its end. */
-export interface ScopeEvents {
+/** Events of a request. */
+export interface RequestEvents {
   /** Work given to `waitUntil` was rejected with `reason`. */
   readonly rejected: (reason: unknown) => void;
-  /** The handler answered and left so many leases that it never gave back; they have been ended. */
+  /** The handler left `count` leases unreleased; they have been ended. */
   readonly forgotten: (count: number) => void;
 }
 
-/** What a request brings along. */
-export interface ScopeOptions<Database> {
+/** What a request depends on. */
+export interface RequestScopeOptions<Database> {
   readonly request: Request;
   readonly runtime: Runtime<Database>;
-  readonly auth: AuthResult;
-  readonly deadline: Deadline;
-  readonly events: ScopeEvents;
-  /** How it takes its places. */
+  /** The deadlines of the handler's requests. */
+  readonly deadlines: Timeouts;
+  /** How it takes its slots. */
   readonly lease: LeaseDefaults;
-  /** Told when nothing of it is left: answered, every body read, background work done. May be told twice. */
-  readonly onOver: () => void;
+  readonly events: RequestEvents;
 }
 
-/** One request: its context, its signal, its leases. */
+/** How far a request is. */
+type RequestState =
+  /** The handler has not answered. */
+  | { readonly kind: "running" }
+  /** The handler has answered; bodies and background work may still need the pools. */
+  | { readonly kind: "answered" }
+  /** To be aborted with `reason` once the background work has settled: the handler wants that work finished. */
+  | { readonly kind: "draining"; readonly reason: unknown; readonly answered: boolean }
+  /** Its scopes are aborted with `reason`. */
+  | { readonly kind: "aborted"; readonly reason: unknown; readonly answered: boolean };
+
+const RUNNING: RequestState = Object.freeze({ kind: "running" });
+const ANSWERED: RequestState = Object.freeze({ kind: "answered" });
+
+/** One request. It ends when it is answered, every body is read, and its background work has settled. */
 export class RequestScope<Database> implements LazyMembers<Database> {
-  /** What the handler gets. */
-  readonly context: PooledContext<Database>;
-
-  readonly #mark: RequestMark = {};
-  readonly #request: Request;
-  readonly #runtime: Runtime<Database>;
-  readonly #auth: AuthResult;
-  readonly #deadline: Deadline;
-  readonly #lease: LeaseDefaults;
-  readonly #sessions: ClientSession<Database>[] = [];
-  #waitedElsewhere: RequestPool<Database>["waitedMs"];
-  readonly #leases: DeferredLease<Database>[] = [];
-  // Made when they are needed: most requests need neither.
+  readonly #token = {};
+  readonly #options: RequestScopeOptions<Database>;
+  readonly #leave: (() => void) | undefined;
+  readonly #timeout: Timer;
+  #exceeded: DeadlineExceededError | undefined = undefined;
+  /** Rejects what the request waits for. */
+  #reject: ((error: Error) => void) | undefined = undefined;
+  #auth: AuthResult | undefined = undefined;
+  #user: HandlerScope<Database> | undefined = undefined;
+  #admin: HandlerScope<Database> | undefined = undefined;
+  #supabase: SupabaseClient<Database> | undefined = undefined;
+  #supabaseAdmin: SupabaseClient<Database> | undefined = undefined;
+  #waitedElsewhere: RequestPool<Database>["waitedMs"] = undefined;
+  // Created when it is needed: most requests need none.
   #background: Set<PromiseLike<unknown>> | undefined = undefined;
-  #held: HeldLeases<Database> | undefined = undefined;
-  readonly #events: ScopeEvents;
-  readonly #onOver: () => void;
-  #user: ClientSession<Database> | undefined;
-  #admin: ClientSession<Database> | undefined;
-  #supabase: SupabaseClient<Database> | undefined;
-  #supabaseAdmin: SupabaseClient<Database> | undefined;
-  #pool: RequestClientPool<Database> | undefined;
-  #adminPool: RequestClientPool<Database> | undefined;
-  #caller: AbortSignal | undefined;
-  #callerLeft = false;
-  #answered = false;
-  #failed = false;
-  /** Why what was left has been cut. */
-  #cutWith: { readonly reason: unknown } | undefined = undefined;
-  /** Why what is left is to be cut, once the background work is done. */
-  #cutFor: { readonly reason: unknown } | undefined = undefined;
+  #caller: AbortSignal | undefined = undefined;
+  #state: RequestState = RUNNING;
 
-  constructor({ request, runtime, auth, deadline, events, lease, onOver }: ScopeOptions<Database>) {
-    this.#request = request;
-    this.#runtime = runtime;
-    this.#auth = auth;
-    this.#deadline = deadline;
-    this.#events = events;
-    this.#lease = lease;
-    this.#onOver = onOver;
-    this.context = new RequestContext(auth, this, (promise) => this.#waitUntil(promise));
+  /**
+   * Starts the request's time.
+   *
+   * @throws {PoolClosedError} when the isolate is ending.
+   */
+  constructor(options: RequestScopeOptions<Database>) {
+    this.#options = options;
+    const { runtime, deadlines } = options;
+    this.#leave = runtime.life?.enter();
+    this.#timeout = deadlines.start(() => this.#onDeadline(new DeadlineExceededError(deadlines.delayMs)));
   }
 
   /** The context's `supabase`. */
   get supabase(): SupabaseClient<Database> {
-    return this.#supabase ??= this.#defer(this.#userSession());
+    return this.#supabase ??= this.#userScope().client();
   }
 
   /** The context's `supabaseAdmin`. */
   get supabaseAdmin(): SupabaseClient<Database> {
-    const { environment } = this.#runtime;
+    const { environment } = this.#options.runtime;
     return this.#supabaseAdmin ??= environment.secretKey === undefined
       ? missingAdmin<SupabaseClient<Database>>(environment)
-      : this.#defer(this.#adminSession());
+      : this.#adminScope().client();
   }
 
   /** The context's `pool`. */
   get pool(): RequestClientPool<Database> {
-    return this.#pool ??= this.#poolOf(this.#userSession());
+    return this.#userScope();
   }
 
   /** The context's `adminPool`. */
   get adminPool(): RequestClientPool<Database> {
-    const { environment } = this.#runtime;
-    return this.#adminPool ??= environment.secretKey === undefined
+    const { environment } = this.#options.runtime;
+    return environment.secretKey === undefined
       ? missingAdmin<RequestClientPool<Database>>(environment)
-      : this.#poolOf(this.#adminSession());
+      : this.#adminScope();
   }
 
-  /** Whether the caller went away before the handler answered. */
+  /** Whether the caller has disconnected. */
   get callerLeft(): boolean {
-    return this.#callerLeft || this.#request.signal.aborted;
+    return this.#options.request.signal.aborted;
   }
 
-  /** How long this request has waited for places in the pools so far, in ms. */
+  /** How long this request has waited for slots so far, in ms. */
   get waitedMs(): number {
-    const elsewhere = this.#user === undefined ? 0 : this.#waitedElsewhere?.(this.#user.signal) ?? 0;
-    return this.#sessions.reduce((sum, session) => sum + session.waitedMs, elsewhere);
+    const elsewhere = this.#user && this.#waitedElsewhere ? this.#waitedElsewhere(this.#user.signal) : 0;
+    return elsewhere + (this.#user?.waitedMs ?? 0) + (this.#admin?.waitedMs ?? 0);
   }
 
   /**
-   * What `handler` answers.
+   * Waits for `work`, which goes on when the wait is rejected. Before {@linkcode run}; one wait at a time.
    *
-   * @throws {DeadlineExceededError} when it has not answered by the deadline; what it did on the pools is ended then.
+   * @throws {DeadlineExceededError} when it lasts until the deadline.
+   * @throws {CallerLeftError} when the caller disconnects.
    */
-  run(handler: (request: Request, context: PooledContext<Database>) => unknown): unknown {
-    const answer = runWithin(this.#mark, () => handler(this.#request, this.context));
-    const end = (reason: unknown) => this.#cut(reason);
-    if (isPromiseLike(answer)) return this.#deadline.race(answer, end);
-    // Its body may still be made of what it does on the pools.
-    this.#deadline.watch(end);
-    return answer;
+  async wait<T>(work: Promise<T>): Promise<T> {
+    const { signal } = this.#options.request;
+    const left = () => this.#reject?.(new CallerLeftError("The caller disconnected"));
+    signal.addEventListener("abort", left, { once: true });
+    try {
+      const result = this.#untilRejected(work);
+      if (signal.aborted) left();
+      return await result;
+    } finally {
+      signal.removeEventListener("abort", left);
+    }
   }
 
-  /** What really failed where supabase-js has flattened what a call threw, or `error` itself. */
+  /**
+   * Runs `handler` for the caller that `auth` describes.
+   *
+   * @throws {DeadlineExceededError} when it has not answered by the deadline; what it did on the pools is aborted then.
+   */
+  run(auth: AuthResult, handler: (request: Request, context: PooledContext<Database>) => unknown): unknown {
+    this.#auth = auth;
+    const context = new RequestContext(auth, this, (promise) => this.#waitUntil(promise));
+    const response = requests.run(this.#token, () => handler(this.#options.request, context));
+    if (isPromiseLike(response)) return this.#untilRejected(response);
+    // Its body may still be made of what it does on the pools.
+    if (this.#exceeded) this.#abort(this.#exceeded);
+    return response;
+  }
+
+  /** The error behind the one that supabase-js has flattened to `error`, or `error` itself. */
   explain(error: unknown): unknown {
-    for (const client of [...this.#leases.map(({ client }) => client), ...this.#held?.clients ?? []]) {
-      const failure = transportFailure(client, error);
+    if (typeof error !== "object" || error === null) return error;
+    const message: unknown = Reflect.get(error, "message");
+    if (typeof message === "string") {
+      const failure = this.#user?.failureOf(message) ?? this.#admin?.failureOf(message);
       if (failure !== undefined) return toServiceError(failure);
     }
-    // What storage-js and functions-js wrap they keep.
+    // storage-js and functions-js keep what they wrap.
     for (const member of ["context", "originalError"]) {
-      const inner: unknown = typeof error === "object" && error !== null ? Reflect.get(error, member) : undefined;
+      const inner: unknown = Reflect.get(error, member);
       if (inner instanceof PoolError) return inner;
     }
     return error;
   }
 
   /**
-   * Ends the leases, at once or when the last of the background work has
-   * settled. The deadline goes on for bodies that are passed on to the caller,
-   * and not for background work.
+   * Closes the scopes, at once or when the last of the background work has
+   * settled. Calls that were begun and not awaited are carried through. The
+   * deadline goes on for bodies that are passed on to the caller, but not for
+   * background work.
    *
-   * Calls that were begun and not awaited are carried through.
-   *
-   * @param failed Whether the handler threw. Then work it no longer waits for, the rest of a `Promise.all` say, may
-   * rightly hold a lease or have calls under way still: nobody wants them any more. They are aborted, and not told of.
+   * @param failed Whether the handler threw. Then work that it no longer waits for, such as the rest of a
+   * `Promise.all`, may rightly hold a lease or have calls under way; it is aborted.
    */
   answered({ failed }: { failed: boolean }): void {
-    this.#answered = true;
-    this.#failed = failed;
-    // Some runtimes abort a request's signal once its answer is sent; that says nothing about its caller.
-    this.#caller?.removeEventListener("abort", this.#callerGone);
-    if (this.#leases.length === 0 || !this.#over) this.#deadline.cancel();
-    if (failed && this.#sessions.length > 0) this.#cut(new LeaseReleasedError());
-    this.#endWhenIdle();
+    // Some runtimes abort a request's signal once its response is sent, which says nothing about its caller.
+    this.#caller?.removeEventListener("abort", this.#onCallerLeft);
+    if (failed && (this.#user || this.#admin || this.#background?.size)) this.#abort(new LeaseReleasedError());
+    const state = this.#state;
+    this.#state = state.kind === "draining" || state.kind === "aborted" ? { ...state, answered: true } : ANSWERED;
+    if (this.#background?.size) this.#timeout.cancel();
+    else this.#close();
   }
 
-  /** Whether the handler has answered and no background work is left. */
-  get #over(): boolean {
-    return this.#answered && !this.#background?.size;
+  get #isAnswered(): boolean {
+    return this.#state.kind === "answered" || (this.#state.kind !== "running" && this.#state.answered);
   }
 
-  /** Listens for the caller's leaving. Most runtimes make a request's signal only when it is asked for. */
-  #listen(): void {
-    if (this.#caller !== undefined || this.#answered) return;
-    this.#caller = this.#request.signal;
-    this.#caller.addEventListener("abort", this.#callerGone, { once: true });
-    if (this.#caller.aborted) this.#callerGone();
+  #userScope(): HandlerScope<Database> {
+    if (this.#user) return this.#user;
+    const { service, environment } = this.#options.runtime;
+    const { authMode, token } = this.#auth ?? {};
+    // The token's user, or anonymous: never the project's secret key, whatever the mode was.
+    const identity: Identity = authMode === "user" && token ? { token } : "anonymous";
+    const pool = service.getConnectionPool();
+    this.#waitedElsewhere = pool.waitedMs;
+    return this.#user = this.#open(pool, identity, this.#keyOf("publishable", environment.publishableKeys));
   }
 
-  #userSession(): ClientSession<Database> {
-    const { service, environment } = this.#runtime;
-    return this.#user ??= this.#open(service.getConnectionPool(), {
-      identity: identityOf(this.#auth),
-      apiKey: this.#keyOf("publishable", environment.publishableKeys),
-    });
+  #adminScope(): HandlerScope<Database> {
+    if (this.#admin) return this.#admin;
+    const { service, environment } = this.#options.runtime;
+    return this.#admin = this.#open(service.getAdminPool(), "admin", this.#keyOf("secret", environment.secretKeys));
   }
 
-  #adminSession(): ClientSession<Database> {
-    const { service, environment } = this.#runtime;
-    return this.#admin ??= this.#open(service.getAdminPool(), {
-      identity: "admin",
-      apiKey: this.#keyOf("secret", environment.secretKeys),
-    });
-  }
-
-  /** The key that the caller was let in by, where it is one of `keys`. */
+  /** The key that the caller was authenticated by, if it is one of `keys`. */
   #keyOf(mode: AuthMode, keys: Readonly<Record<string, string>>): string | undefined {
-    const { authMode, keyName } = this.#auth;
+    const { authMode, keyName } = this.#auth ?? {};
     return authMode === mode && keyName ? keys[keyName] : undefined;
   }
 
-  #poolOf(session: ClientSession<Database>): RequestClientPool<Database> {
-    const held = this.#held ??= new HeldLeases({
-      over: () => this.#over,
-      elsewhere: () => isElsewhere(this.#mark),
-      onLate: (count) => this.#tellForgotten(count),
-    });
-    return {
-      ...held.watch(session),
-      client: (options) => {
-        held.check();
-        return this.#defer(session, options);
-      },
-    };
-  }
-
-  #open(pool: RequestPool<Database>, options: SessionOptions): ClientSession<Database> {
+  #open(
+    pool: RequestPool<Database>,
+    identity: Identity,
+    apiKey: ScopeOptions["apiKey"],
+  ): HandlerScope<Database> {
     this.#listen();
-    const session = pool.session({ ...this.#lease, ...options });
-    if (this.#cutWith) session.abort(this.#cutWith.reason);
-    this.#sessions.push(session);
-    this.#waitedElsewhere ??= pool.waitedMs;
-    return session;
+    const { lane, timeoutMs } = this.#options.lease;
+    const scope = pool.scope({ identity, apiKey, lane, timeoutMs, guard: this.#guard });
+    if (this.#state.kind === "aborted") scope.abort(this.#state.reason);
+    // First used after the request has ended.
+    else if (this.#isAnswered && !this.#background?.size) scope.close();
+    return scope;
   }
 
-  #defer(session: ClientSession<Database>, options?: AcquireOptions): SupabaseClient<Database> {
-    const lease = session.defer(options);
-    this.#leases.push(lease);
-    // First touched after the request was over: the view must be as dead as the others.
-    if (this.#over) lease.end().catch(this.#events.rejected);
-    return lease.client;
+  /** Rejects use by another request; code that belongs to none may use it. */
+  readonly #guard = (): void => {
+    const current = requests.getStore();
+    if (current === undefined || current === this.#token) return;
+    throw new IdentityError("This ctx.pool belongs to another request: do not store it");
+  };
+
+  /** Listens for the caller. Most runtimes create a request's signal only when it is asked for. */
+  #listen(): void {
+    if (this.#caller !== undefined || this.#isAnswered) return;
+    this.#caller = this.#options.request.signal;
+    this.#caller.addEventListener("abort", this.#onCallerLeft, { once: true });
+    if (this.#caller.aborted) this.#onCallerLeft();
+  }
+
+  readonly #onCallerLeft = (): void => this.#abort(this.#caller?.reason);
+
+  #onDeadline(error: DeadlineExceededError): void {
+    this.#exceeded = error;
+    if (this.#auth) this.#abort(error);
+    this.#reject?.(error);
+  }
+
+  #untilRejected<T>(work: PromiseLike<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#reject = reject;
+      if (this.#exceeded) this.#onDeadline(this.#exceeded);
+      work.then(resolve, reject);
+    });
   }
 
   #waitUntil(promise: PromiseLike<unknown>): void {
     const background = this.#background ??= new Set();
     background.add(promise);
-    const settled = Promise.resolve(promise).then(() => {}, this.#events.rejected).finally(() => {
+    const settled = Promise.resolve(promise).then(() => {}, this.#options.events.rejected).finally(() => {
       background.delete(promise);
-      if (this.#cutFor && background.size === 0) this.#cut(this.#cutFor.reason);
-      this.#endWhenIdle();
+      if (background.size > 0) return;
+      if (this.#state.kind === "draining") this.#abort(this.#state.reason);
+      if (this.#isAnswered) this.#close();
     });
     edgeRuntime()?.waitUntil(settled);
   }
 
-  #endWhenIdle(): void {
-    if (!this.#over) return;
-    this.#tellForgotten(this.#held?.end() ?? 0);
-    // Those that came last leave the place first: it looks for them from its end.
-    const unread = this.#leases.toReversed().map((lease) => lease.finish()).filter((ended) => ended !== undefined);
-    if (unread.length === 0) return this.#onOver();
-    Promise.all(unread).catch(this.#events.rejected).finally(this.#onOver);
-  }
-
-  #tellForgotten(count: number): void {
-    if (count > 0 && !this.#failed) this.#events.forgotten(count);
-  }
-
-  readonly #callerGone = (): void => {
-    this.#callerLeft = true;
-    this.#cut(this.#caller?.reason);
-  };
-
-  /** Ends what runs for a caller who is not to be answered any more, unless the handler wants the work done all the same. */
-  #cut(reason: unknown): void {
-    if (this.#cutWith) return;
+  /** Aborts what runs for a caller who is not to be answered any more, after the background work. */
+  #abort(reason: unknown): void {
+    if (this.#state.kind === "aborted") return;
+    const answered = this.#isAnswered;
     if (this.#background?.size) {
-      this.#cutFor ??= { reason };
+      if (this.#state.kind !== "draining") this.#state = { kind: "draining", reason, answered };
       return;
     }
-    this.#cutWith = { reason };
-    for (const session of this.#sessions) session.abort(reason);
+    this.#state = { kind: "aborted", reason, answered };
+    this.#user?.abort(reason);
+    this.#admin?.abort(reason);
   }
+
+  #close(): void {
+    const user = this.#user?.close();
+    const admin = this.#admin?.close();
+    const unreleased = (user?.unreleased ?? 0) + (admin?.unreleased ?? 0);
+    if (unreleased > 0) this.#options.events.forgotten(unreleased);
+    if (user?.drained === undefined && admin?.drained === undefined) return this.end();
+    Promise.all([user?.drained, admin?.drained]).catch(this.#options.events.rejected).finally(() => this.end());
+  }
+
+  /** Ends the request: nothing is left that its deadline could abort. {@linkcode answered} calls it in time. */
+  end(): void {
+    this.#timeout.cancel();
+    this.#leave?.();
+  }
+}
+
+/** The runtime that Supabase's functions are hosted on. */
+interface EdgeRuntime {
+  /** Keeps the isolate until `promise` has settled. */
+  waitUntil(promise: Promise<unknown>): void;
+}
+
+/** The global `EdgeRuntime`; `undefined` in plain Deno. */
+function edgeRuntime(): EdgeRuntime | undefined {
+  const runtime: unknown = Reflect.get(globalThis, "EdgeRuntime");
+  const known = typeof runtime === "object" && runtime !== null && "waitUntil" in runtime &&
+    typeof runtime.waitUntil === "function";
+  return known ? runtime as EdgeRuntime : undefined;
 }

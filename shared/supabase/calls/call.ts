@@ -6,127 +6,128 @@
 import type { Clock, Timeouts, Timer } from "../../resilience/mod.ts";
 import { LeaseReleasedError } from "../../pool/mod.ts";
 import { RequestTimeoutError } from "../errors.ts";
-import type { TextWatcher } from "./text_answer.ts";
-import type { TurnTaker } from "../scope/turns.ts";
+import type { TextWatcher } from "./text_response.ts";
+import type { PermitHolder } from "../scope/call_limiter.ts";
 
 /**
- * How long an answer may lie unread when its lease was ended, or its turn is wanted, in ms. Whoever passes an answer on
- * begins to read it at once, in the same turn of the event loop; one that lies there longer has been dropped, as
- * clients drop the bodies of errors. Long enough for a busy isolate, short beside any request.
+ * How long a response may lie unread after its lease has ended, or while another call waits for a permit, in ms. A
+ * program that passes a response on begins to read it at once, in the same turn of the event loop; one that lies unread
+ * for longer has been dropped, as clients drop the bodies of errors. Long enough for a busy isolate, short beside any
+ * request.
  */
 export const UNREAD_GRACE_MS = 100;
 
-/** The time calls have. */
+/** How calls are timed. */
 export interface CallTimes {
   /** How long a call may take from when it is sent, its body included. */
   readonly timeouts: Timeouts;
   readonly clock: Clock;
 }
 
-/** Whose calls they are. */
-export interface CallOwner {
-  /** Told once, when the call is over: its answer read to the end, cancelled, failed or cut. */
-  over(call: Call): void;
-  /** Told why it, or what was left of its body, failed. */
-  failed(error: unknown): void;
+/** What a call belongs to. */
+export interface CallHost {
+  /** Called once, when the call has settled: its response was read to the end, canceled, failed or aborted. */
+  onSettled(call: Call): void;
+  /** Called with the reason when it, or the rest of its body, failed. */
+  onFailed(error: unknown): void;
 }
 
-/** One call, from before it is sent until its answer's body has been read. It leaves no timer and no listener. */
-export class Call implements TurnTaker, TextWatcher {
-  readonly #owner: CallOwner;
+/** One call, from before it is sent until its response's body has been read. It leaves no timer and no listener. */
+export class Call implements PermitHolder, TextWatcher {
+  readonly #host: CallHost;
   readonly #times: CallTimes;
   readonly #links: readonly AbortSignal[];
-  readonly #abort: ((event: Event) => void) | undefined;
+  readonly #onAbort: ((event: Event) => void) | undefined;
   readonly #controller = new AbortController();
   #timeout: Timer | undefined = undefined;
   #grace: Timer | undefined = undefined;
-  #giveBackTurn: (() => void) | undefined = undefined;
-  #turnGrace: Timer | undefined = undefined;
-  /** Rejects what is waited for in its name: a turn, a place, the text of its answer. One at a time. */
-  #waiting: ((reason: unknown) => void) | undefined = undefined;
-  #answer: "awaited" | "unread" | "begun" | "over" = "awaited";
+  #yieldPermit: (() => void) | undefined = undefined;
+  #permitGrace: Timer | undefined = undefined;
+  /** Rejects what the call waits for: a permit, the slot, the text of its response. One at a time. */
+  #reject: ((reason: unknown) => void) | undefined = undefined;
+  #state: "sending" | "unread" | "reading" | "settled" = "sending";
 
-  /** @param links Each ends the call when it aborts. */
-  constructor(owner: CallOwner, times: CallTimes, links: readonly AbortSignal[]) {
-    this.#owner = owner;
+  /** @param links Each aborts the call when it aborts. */
+  constructor(host: CallHost, times: CallTimes, links: readonly AbortSignal[]) {
+    this.#host = host;
     this.#times = times;
     this.#links = links;
     if (links.length === 0) return;
-    this.#abort = (event) => this.cut((event.target as AbortSignal).reason);
-    for (const link of links) link.addEventListener("abort", this.#abort);
+    this.#onAbort = (event) => this.abort((event.target as AbortSignal).reason);
+    for (const link of links) link.addEventListener("abort", this.#onAbort);
   }
 
-  /** Begins the call's time: it is about to be sent. */
+  /** Starts the call's time: it is about to be sent. */
   begin(): void {
     const { timeouts } = this.#times;
-    this.#timeout = timeouts.start(() => this.cut(new RequestTimeoutError(timeouts.delayMs)));
+    this.#timeout = timeouts.start(() => this.abort(new RequestTimeoutError(timeouts.delayMs)));
   }
 
-  /** Aborts when the call is cut. */
+  /** Aborts with the call. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
-  /** What `promise` settles as, or the rejection of what cuts the call first. */
+  /** Settles as `promise` does, or rejects with the reason that aborts the call first. */
   race<T>(promise: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       const { signal } = this;
       if (signal.aborted) reject(signal.reason);
-      else this.#waiting = reject;
+      else this.#reject = reject;
       promise.then(resolve, reject);
     });
   }
 
-  /** Ends it now. What is left of its body is not read any more. */
-  cut(reason: unknown): void {
-    if (this.#answer === "over") return;
-    const reject = this.#waiting;
-    this.#owner.failed(reason);
-    this.over();
+  /** Aborts it. The rest of its body is not read. */
+  abort(reason: unknown): void {
+    if (this.#state === "settled") return;
+    const reject = this.#reject;
+    this.#host.onFailed(reason);
+    this.settle();
     this.#controller.abort(reason);
     reject?.(this.signal.reason);
   }
 
-  /** There is an answer, and nobody has read of it yet. */
-  answered(): void {
-    if (this.#answer !== "awaited") return;
-    this.#answer = "unread";
-    if (this.#giveBackTurn) this.wanted(this.#giveBackTurn);
+  /** Notes that there is a response, and that nothing of it has been read. */
+  markAnswered(): void {
+    if (this.#state !== "sending") return;
+    this.#state = "unread";
+    if (this.#yieldPermit) this.onContention(this.#yieldPermit);
   }
 
-  wanted(giveBack: () => void): void {
-    this.#giveBackTurn = giveBack;
-    if (this.#answer === "unread") this.#turnGrace ??= this.#times.clock.setTimer(giveBack, UNREAD_GRACE_MS);
+  onContention(yieldPermit: () => void): void {
+    this.#yieldPermit = yieldPermit;
+    if (this.#state === "unread") this.#permitGrace ??= this.#times.clock.setTimer(yieldPermit, UNREAD_GRACE_MS);
   }
 
-  /** Somebody reads the answer, or has taken its body. */
-  begun(): void {
-    if (this.#answer !== "over") this.#answer = "begun";
+  /** Notes that the response is being read, or that its body has been taken. */
+  markReading(): void {
+    if (this.#state !== "settled") this.#state = "reading";
     this.#grace?.cancel();
-    this.#turnGrace?.cancel();
+    this.#permitGrace?.cancel();
   }
 
-  /** Something went wrong with the body. */
-  failed(error: unknown): void {
-    if (this.#answer !== "over") this.#owner.failed(error);
-    this.over();
+  /** Notes that the body failed. */
+  fail(error: unknown): void {
+    if (this.#state !== "settled") this.#host.onFailed(error);
+    this.settle();
   }
 
-  /** Nothing more is to come of it. */
-  over(): void {
-    if (this.#answer === "over") return;
-    this.#answer = "over";
-    this.#waiting = undefined;
+  /** Notes that nothing more is to come of it. */
+  settle(): void {
+    if (this.#state === "settled") return;
+    this.#state = "settled";
+    this.#reject = undefined;
     this.#timeout?.cancel();
     this.#grace?.cancel();
-    this.#turnGrace?.cancel();
-    if (this.#abort) { for (const link of this.#links) link.removeEventListener("abort", this.#abort); }
-    this.#owner.over(this);
+    this.#permitGrace?.cancel();
+    if (this.#onAbort) { for (const link of this.#links) link.removeEventListener("abort", this.#onAbort); }
+    this.#host.onSettled(this);
   }
 
-  /** The lease was ended: an answer that nobody reads is not waited for. */
+  /** Gives an unread response its grace: the lease has ended, and does not wait for it any longer. */
   expireUnread(): void {
-    if (this.#answer !== "unread") return;
-    this.#grace ??= this.#times.clock.setTimer(() => this.cut(new LeaseReleasedError()), UNREAD_GRACE_MS);
+    if (this.#state !== "unread") return;
+    this.#grace ??= this.#times.clock.setTimer(() => this.abort(new LeaseReleasedError()), UNREAD_GRACE_MS);
   }
 }

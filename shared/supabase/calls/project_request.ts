@@ -4,8 +4,12 @@
  * @module
  */
 import { ForeignAddressError, RedirectError } from "../errors.ts";
-import { globalFetch } from "./global_fetch.ts";
 import type { Credentials } from "../identity.ts";
+
+/** The global `fetch`, looked up at each call: the runtime's own way to send. */
+export function globalFetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+  return fetch(input, init);
+}
 
 /** So many redirects are followed, as the Fetch standard has it. */
 const MAX_REDIRECTS = 20;
@@ -17,9 +21,9 @@ const REDIRECTS = [301, 302, 303, 307, 308];
 const BODY_HEADERS = ["content-encoding", "content-language", "content-location", "content-type", "content-length"];
 
 /** Headers by their names in lower case. The runtime takes them over from such an object at half of what `Headers` cost. */
-export type Carried = Record<string, string>;
+export type HeaderRecord = Record<string, string>;
 
-const NONE: Carried = Object.freeze({});
+const NONE: HeaderRecord = Object.freeze({});
 
 /** A request whose address has been checked. */
 export interface ProjectRequest {
@@ -29,7 +33,7 @@ export interface ProjectRequest {
   readonly url: string;
   readonly method: string;
   /** What it carries beside the credentials. */
-  readonly headers: Carried;
+  readonly headers: HeaderRecord;
   readonly signal: AbortSignal | undefined;
   readonly redirect: RequestRedirect;
   /** Whatever else the caller said of it. */
@@ -37,7 +41,7 @@ export interface ProjectRequest {
 }
 
 /** An answer, and where it came from. */
-export interface ProjectAnswer {
+export interface ProjectResponse {
   readonly response: Response;
   /** The address that answered, after all redirects. */
   readonly url: string;
@@ -56,28 +60,28 @@ export function projectRequest(
   input: RequestInfo | URL,
   init: RequestInit | undefined,
   baseUrl: string,
-  common: Carried = NONE,
+  common: HeaderRecord = NONE,
 ): ProjectRequest {
   if (input instanceof Request) {
     const request = new Request(input, init);
     const { method, headers, signal, redirect } = request;
-    const url = within(request.url, undefined, baseUrl);
-    return { target: request, url, method, headers: carried(headers, common), signal, redirect, init: undefined };
+    const url = assertWithinProject(request.url, undefined, baseUrl);
+    return { target: request, url, method, headers: headersOf(headers, common), signal, redirect, init: undefined };
   }
-  const url = within(String(input), undefined, baseUrl);
+  const url = assertWithinProject(String(input), undefined, baseUrl);
   const method = (init?.method ?? "GET").toUpperCase();
   const redirect = init?.redirect ?? "follow";
   const signal = init?.signal ?? undefined;
-  return { target: url, url, method, headers: carried(init?.headers, common), signal, redirect, init };
+  return { target: url, url, method, headers: headersOf(init?.headers, common), signal, redirect, init };
 }
 
 /** `headers`, and of the `common` ones those that are not among them, as an object of the request's own. */
-function carried(headers: HeadersInit | undefined, common: Carried): Carried {
+function headersOf(headers: HeadersInit | undefined, common: HeaderRecord): HeaderRecord {
   if (headers === undefined) return { ...common };
   // A list may name a header twice, and so may an object in letters of either case: `Headers` know what to make of it.
   const plain = !(headers instanceof Headers) && !(Symbol.iterator in headers);
   // Read once: what is looked at is what is sent.
-  const own: Carried | Headers = plain ? { ...headers } : new Headers(headers);
+  const own: HeaderRecord | Headers = plain ? { ...headers } : new Headers(headers);
   if (!(own instanceof Headers) && Object.keys(own).every(isLowerCase)) return { ...common, ...own };
   return { ...common, ...Object.fromEntries(new Headers(own)) };
 }
@@ -87,8 +91,8 @@ function isLowerCase(name: string): boolean {
 }
 
 /** `headers` with the credentials of a lease in them. */
-function withCredentials(headers: Carried, { apikey, authorization, mayOverride }: Credentials): Carried {
-  const all: Carried = { ...headers, apikey };
+function withCredentials(headers: HeaderRecord, { apikey, authorization, mayOverride }: Credentials): HeaderRecord {
+  const all: HeaderRecord = { ...headers, apikey };
   if (mayOverride && Object.hasOwn(all, "authorization")) return all;
   if (authorization !== undefined) all.authorization = authorization;
   else if (Object.hasOwn(all, "authorization")) delete all.authorization;
@@ -116,9 +120,9 @@ export interface Sending {
  * @throws {ForeignAddressError} when a redirect would leave the project.
  * @throws {RedirectError} when a redirect cannot be followed, or must not be (`redirect: "error"`).
  */
-export async function sendWithin(
+export async function fetchWithinProject(
   { request, credentials, signal, baseUrl, send }: Sending,
-): Promise<ProjectAnswer> {
+): Promise<ProjectResponse> {
   let { target, url, method } = request;
   let body = request.init?.body ?? null;
   let { headers } = request;
@@ -152,7 +156,7 @@ export async function sendWithin(
     if (target instanceof Request) {
       body = target.body;
     }
-    url = target = within(location, url, baseUrl);
+    url = target = assertWithinProject(location, url, baseUrl);
     headers = { ...headers };
     const toGet = response.status === 303
       ? method !== "GET" && method !== "HEAD"
@@ -170,7 +174,7 @@ export async function sendWithin(
 }
 
 /** `address` in its one form, where that lies within the project. */
-function within(address: string, from: string | undefined, baseUrl: string): string {
+function assertWithinProject(address: string, from: string | undefined, baseUrl: string): string {
   const href = URL.parse(address, from)?.href ?? "";
   if (!href.startsWith(`${baseUrl}/`)) throw new ForeignAddressError(from === undefined ? "this call" : "a redirect");
   return href;

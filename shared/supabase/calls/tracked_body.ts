@@ -9,11 +9,11 @@ export interface BodyWatcher {
   /** Aborts when the body is not to be read any more; whoever reads it gets the reason. */
   readonly signal: AbortSignal;
   /** Somebody reads it, or has taken the stream to read it later. */
-  begun(): void;
+  markReading(): void;
   /** It was read to its end, or cancelled. */
-  over(): void;
+  settle(): void;
   /** It broke off. */
-  failed(error: unknown): void;
+  fail(error: unknown): void;
 }
 
 /** Where an answer came from. */
@@ -35,7 +35,7 @@ export const WITHOUT_BODY: readonly number[] = [101, 103, 204, 205, 304];
  */
 export function trackBody(response: Response, method: string, origin: Origin, watcher: BodyWatcher): Response {
   if (method === "HEAD" || WITHOUT_BODY.includes(response.status) || response.body === null) {
-    watcher.over();
+    watcher.settle();
     return response;
   }
   return new TrackedResponse(response, response.body, origin, watcher);
@@ -51,11 +51,11 @@ function readWhole<T>(read: () => Promise<T>, watcher: BodyWatcher): Promise<T> 
     const settled = () => signal.removeEventListener("abort", abort);
     read().then((value) => {
       settled();
-      watcher.over();
+      watcher.settle();
       resolve(value);
     }, (error) => {
       settled();
-      watcher.failed(error);
+      watcher.fail(error);
       reject(error);
     });
   });
@@ -66,18 +66,18 @@ class TrackedResponse extends Response {
   readonly #original: Response;
   readonly #origin: Origin;
   readonly #watcher: BodyWatcher;
-  readonly #flow: Flow;
+  readonly #stream: TrackedStream;
   #readWhole = false;
 
   constructor(original: Response, body: ReadableStream<Bytes>, origin: Origin, watcher: BodyWatcher) {
-    const flow = new Flow(body, watcher);
+    const stream = new TrackedStream(body, watcher);
     const { status, statusText, headers } = original;
     // No response can be made with a status above 599; such an answer counts as 500 (RFC 9110, section 15).
-    super(flow.stream, { status: status > 599 ? 500 : status, statusText, headers });
+    super(stream.stream, { status: status > 599 ? 500 : status, statusText, headers });
     this.#original = original;
     this.#origin = origin;
     this.#watcher = watcher;
-    this.#flow = flow;
+    this.#stream = stream;
   }
 
   override get url(): string {
@@ -93,7 +93,7 @@ class TrackedResponse extends Response {
   }
 
   override get body(): ReadableStream<Bytes> | null {
-    this.#flow.begin();
+    this.#stream.begin();
     return super.body;
   }
 
@@ -103,7 +103,7 @@ class TrackedResponse extends Response {
 
   override clone(): Response {
     const copy = super.clone();
-    this.#flow.begin();
+    this.#stream.begin();
     return describe(copy, this.#origin, this.#original.type);
   }
 
@@ -133,16 +133,16 @@ class TrackedResponse extends Response {
 
   /** The runtime reads its own streams at half the cost of one made here. */
   #read<T>(name: Reading, slowly: () => Promise<T>): Promise<T> {
-    if (this.#readWhole || this.#flow.hasBegun) return slowly();
+    if (this.#readWhole || this.#stream.hasBegun) return slowly();
     super.body?.getReader(); // locked, as the body of every response that is being read
     this.#readWhole = true;
-    this.#flow.begin();
+    this.#stream.begin();
     return readWhole(() => this.#original[name]() as Promise<unknown> as Promise<T>, this.#watcher);
   }
 }
 
 /** A body on its way through to its reader. */
-class Flow {
+class TrackedStream {
   readonly stream: ReadableStream<Bytes>;
   readonly #source: ReadableStream<Bytes>;
   readonly #watcher: BodyWatcher;
@@ -162,7 +162,7 @@ class Flow {
       },
       pull: (controller) => this.#pull(controller),
       cancel: (reason) => {
-        watcher.over();
+        watcher.settle();
         return this.#cancel(reason);
       },
     });
@@ -177,7 +177,7 @@ class Flow {
   begin(): void {
     if (this.#begun) return;
     this.#begun = true;
-    this.#watcher.begun();
+    this.#watcher.markReading();
   }
 
   async #pull(controller: ReadableByteStreamController): Promise<void> {
@@ -189,7 +189,7 @@ class Flow {
       if (chunk.done) {
         controller.close();
         controller.byobRequest?.respond(0); // a reader with a buffer of its own gets it back
-        this.#watcher.over();
+        this.#watcher.settle();
       } else {
         const { value } = chunk;
         // The stream takes the whole buffer over: not one that others look into as well.
@@ -197,7 +197,7 @@ class Flow {
       }
     } catch (error) {
       controller.error(error);
-      this.#watcher.failed(error);
+      this.#watcher.fail(error);
     }
   }
 

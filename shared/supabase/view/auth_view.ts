@@ -5,8 +5,8 @@
  */
 import { ViewRestrictedError } from "../errors.ts";
 import { lazyApi } from "./lazy_api.ts";
-import type { LeaseCalls } from "../calls/lease_calls.ts";
-import type { AnyClient, ClientParts } from "../pooled_client.ts";
+import type { LeaseFetch } from "../calls/lease_fetch.ts";
+import type { AnyClient, ClientTemplate } from "../client_template.ts";
 
 /** What to do instead of what a view cannot do. */
 export const OWN_CLIENT = "make a client of your own with createClient for this caller";
@@ -15,10 +15,10 @@ export const OWN_CLIENT = "make a client of your own with createClient for this 
 const load = () => import("@supabase/auth-js");
 
 /** What `auth` can do on a view: tell who the lease's user is, and administer on an admin lease. */
-export function restrictedAuth(parts: ClientParts, calls: LeaseCalls): AnyClient["auth"] {
+export function restrictedAuth(parts: ClientTemplate, calls: LeaseFetch): AnyClient["auth"] {
   const { token, mayOverride } = calls.credentials;
   const options = { url: parts.authUrl, headers: { ...parts.headers }, fetch: calls.fetch };
-  const prepare = () => calls.prepare();
+  const prepare = () => calls.markPending();
   const client = lazyApi(async () => {
     const { AuthClient } = await load();
     return new AuthClient({

@@ -8,9 +8,9 @@ import { StorageClient } from "@supabase/storage-js";
 import { OWN_CLIENT, restrictedAuth } from "./auth_view.ts";
 import { ViewRestrictedError } from "../errors.ts";
 import { lazyFunctions } from "./functions_view.ts";
-import type { LeaseCalls } from "../calls/lease_calls.ts";
-import type { AnyClient, ClientParts, RestPart } from "../pooled_client.ts";
-import type { Carried } from "../calls/project_request.ts";
+import type { LeaseFetch } from "../calls/lease_fetch.ts";
+import type { AnyClient, ClientTemplate, PostgrestTemplate } from "../client_template.ts";
+import type { HeaderRecord } from "../calls/project_request.ts";
 
 /**
  * A view of a pooled client. Everything it hands out is made for it and sends
@@ -27,15 +27,15 @@ import type { Carried } from "../calls/project_request.ts";
  * changes their prototypes changes them for the whole isolate.
  */
 class View {
-  readonly #parts: ClientParts;
-  readonly #calls: LeaseCalls;
-  #queries: RestPart | undefined = undefined;
-  #rest: RestPart | undefined = undefined;
+  readonly #parts: ClientTemplate;
+  readonly #calls: LeaseFetch;
+  #queries: PostgrestTemplate | undefined = undefined;
+  #rest: PostgrestTemplate | undefined = undefined;
   #functions: AnyClient["functions"] | undefined = undefined;
   #storage: AnyClient["storage"] | undefined = undefined;
   #auth: AnyClient["auth"] | undefined = undefined;
 
-  constructor(parts: ClientParts, calls: LeaseCalls) {
+  constructor(parts: ClientTemplate, calls: LeaseFetch) {
     this.#parts = parts;
     this.#calls = calls;
   }
@@ -61,7 +61,7 @@ class View {
     return this.#query().getOpenApiSpec();
   }
 
-  get rest(): RestPart {
+  get rest(): PostgrestTemplate {
     this.#calls.check();
     // From now on queries are made of it, with whatever its holder does to its headers.
     return this.#queries = this.#rest ??= deriveRest(this.#parts, this.#calls, {
@@ -123,7 +123,7 @@ class View {
    * long as nobody asks for {@linkcode rest} it has none: those that all queries
    * have in common are put in when one is sent.
    */
-  #query(): RestPart {
+  #query(): PostgrestTemplate {
     this.#calls.check();
     return this.#queries ??= deriveRest(this.#parts, this.#calls, {
       headers: NO_HEADERS,
@@ -148,14 +148,18 @@ interface QueryHeaders {
   /** Those it is made with. */
   readonly headers: Headers;
   /** Those that are put in when it is sent, where it has none of that name. */
-  readonly common: Carried;
+  readonly common: HeaderRecord;
 }
 
-const NONE: Carried = Object.freeze({});
+const NONE: HeaderRecord = Object.freeze({});
 const NO_HEADERS = new Headers();
 
-function deriveRest({ rest: shared }: ClientParts, calls: LeaseCalls, { headers, common }: QueryHeaders): RestPart {
-  const rest: RestPart = Object.create(Object.getPrototypeOf(shared));
+function deriveRest(
+  { rest: shared }: ClientTemplate,
+  calls: LeaseFetch,
+  { headers, common }: QueryHeaders,
+): PostgrestTemplate {
+  const rest: PostgrestTemplate = Object.create(Object.getPrototypeOf(shared));
   Object.assign(rest, shared);
   rest.headers = headers;
   const base: typeof fetch = (input, init) => calls.rawFetch(input, init);
@@ -170,7 +174,7 @@ function deriveRest({ rest: shared }: ClientParts, calls: LeaseCalls, { headers,
 }
 
 /** A new view for the lease whose calls these are. */
-export function createView(parts: ClientParts, calls: LeaseCalls): AnyClient {
+export function createView(parts: ClientTemplate, calls: LeaseFetch): AnyClient {
   return new View(parts, calls) as unknown as AnyClient;
 }
 

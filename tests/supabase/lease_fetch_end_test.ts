@@ -2,7 +2,7 @@ import { assertEquals, assertInstanceOf, assertRejects, assertStrictEquals, asse
 import { LeaseReleasedError } from "../../shared/pool/mod.ts";
 import { UNREAD_GRACE_MS } from "../../shared/supabase/calls/call.ts";
 import { settle } from "../support/fake_clock.ts";
-import { calling, settled, URL_OF_X } from "./calling.ts";
+import { calling, settled, URL_OF_X } from "./call_rig.ts";
 
 Deno.test("an answer read while the lease finishes leaves no timer", async () => {
   const { calls, clock, sent } = calling();

@@ -3,7 +3,7 @@ import { LeaseReleasedError } from "../../shared/pool/mod.ts";
 import type { Credentials } from "../../shared/supabase/identity.ts";
 import { RequestTimeoutError } from "../../shared/supabase/mod.ts";
 import { settle } from "../support/fake_clock.ts";
-import { ANONYMOUS, BASE, calling, counted, URL_OF_X } from "./calling.ts";
+import { ANONYMOUS, BASE, calling, counted, URL_OF_X } from "./call_rig.ts";
 
 Deno.test("a call leaves no timer and no listener, however it ends", async () => {
   const caller = counted();

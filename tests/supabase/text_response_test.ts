@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { trackText } from "../../shared/supabase/calls/text_answer.ts";
+import { trackText } from "../../shared/supabase/calls/text_response.ts";
 import { watcher } from "./body_watcher.ts";
 
 const ORIGIN = { url: "http://project.test/x", redirected: true };
@@ -21,8 +21,8 @@ Deno.test("an answer that is read as text says when it has been read", async () 
   const response = trackText(new Response("rows"), "GET", { ...ORIGIN, redirected: false }, watching);
   assertEquals(told, []);
   const text = response.text();
-  assertEquals(told, ["begun"]);
-  assertEquals([await text, told], ["rows", ["begun", "over"]]);
+  assertEquals(told, ["reading"]);
+  assertEquals([await text, told], ["rows", ["reading", "settled"]]);
   await assertRejects(() => response.text(), TypeError);
 });
 
@@ -44,7 +44,7 @@ Deno.test("read as text, a body that breaks off or is cut says so", async () => 
   const broken = watcher();
   const response = trackText(new Response(brokenOff(new Error("gone"))), "GET", origin, broken.watching);
   await assertRejects(() => response.text(), Error, "gone");
-  assertEquals(broken.told, ["begun", "failed: gone"]);
+  assertEquals(broken.told, ["reading", "failed: gone"]);
   for (const early of [true, false]) {
     const { controller, watching } = watcher();
     const endless = trackText(new Response(new ReadableStream()), "GET", origin, watching);
@@ -60,7 +60,7 @@ Deno.test("read as text, what has no body, came from elsewhere or is no status i
   for (const [body, method] of [[null, "GET"], ["", "HEAD"]] as const) {
     const { told, watching } = watcher();
     trackText(new Response(body, body === null ? { status: 204 } : {}), method, origin, watching);
-    assertEquals(told, ["over"]);
+    assertEquals(told, ["settled"]);
   }
   assertEquals(trackText(new Response("x"), "GET", ORIGIN, watcher().watching).url, ORIGIN.url);
   const odd = Object.defineProperty(new Response("x"), "status", { value: 700 });

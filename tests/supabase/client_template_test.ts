@@ -1,13 +1,13 @@
-import { assertEquals, assertInstanceOf, assertStrictEquals } from "@std/assert";
+import { assertEquals, assertInstanceOf } from "@std/assert";
 import { FunctionsClient } from "@supabase/functions-js";
 import { PostgrestClient } from "@supabase/postgrest-js";
 import { StorageClient } from "@supabase/storage-js";
 import { createClient } from "@supabase/supabase-js";
 import { parseSupabasePoolConfig } from "../../shared/supabase/mod.ts";
-import { PooledClient } from "../../shared/supabase/pooled_client.ts";
+import { clientSlots, createTemplate } from "../../shared/supabase/client_template.ts";
 import { PUBLISHABLE } from "./support.ts";
 
-Deno.test("a pooled client leaves no timer, listens to nothing and keeps nothing", async () => {
+Deno.test("createTemplate() sets no timer and sends nothing", async () => {
   const { setInterval, setTimeout, clearInterval } = globalThis;
   const set: string[] = [];
   const ids: number[] = [];
@@ -24,8 +24,10 @@ Deno.test("a pooled client leaves no timer, listens to nothing and keeps nothing
   }) as typeof setTimeout;
   try {
     const fetch: typeof globalThis.fetch = (input) => (asked.push(String(input)), Promise.reject(new Error("no")));
-    const client = new PooledClient("http://127.0.0.1:9", parseSupabasePoolConfig({ fetch }));
-    assertEquals(PooledClient.partsOf(client).supabaseUrl, "http://127.0.0.1:9");
+    assertEquals(
+      createTemplate("http://127.0.0.1:9", parseSupabasePoolConfig({ fetch })).supabaseUrl,
+      "http://127.0.0.1:9",
+    );
     await new Promise((resolve) => setTimeout(resolve, 20));
   } finally {
     Object.assign(globalThis, { setInterval, setTimeout });
@@ -34,25 +36,21 @@ Deno.test("a pooled client leaves no timer, listens to nothing and keeps nothing
   assertEquals([set, asked], [[], []]);
 });
 
-Deno.test("what a pooled client holds is made when a view is first derived from it, once", () => {
-  const config = parseSupabasePoolConfig();
-  const client = new PooledClient("http://127.0.0.1:9", config);
-  const read: string[] = [];
-  const watched = new Proxy(config, { get: (target, name) => (read.push(String(name)), Reflect.get(target, name)) });
-  const unused = new PooledClient("http://127.0.0.1:9", watched);
-  assertEquals(read, []);
-  PooledClient.partsOf(unused);
-  assertEquals(read.toSorted(), ["headers", "schema"]);
-  assertStrictEquals(PooledClient.partsOf(client), PooledClient.partsOf(client));
-  assertEquals(PooledClient.partsOf(client).headers, {
+Deno.test("createTemplate() introduces itself as the pinned supabase-js does", () => {
+  assertEquals(createTemplate("http://127.0.0.1:9", parseSupabasePoolConfig()).headers, {
     "X-Client-Info": `supabase-js/2.119.0; runtime=deno; runtime-version=${Deno.version.deno}`,
   });
+});
+
+Deno.test("clientSlots creates slots that hold nothing", async () => {
+  const slot = await clientSlots.create({ signal: new AbortController().signal, invalidate: () => {} });
+  assertEquals(Reflect.ownKeys(slot), []);
 });
 
 Deno.test("views are derived from what a SupabaseClient of the same configuration is made of", () => {
   const headers = { "x-app": "1" };
   const url = "http://127.0.0.1:9/base";
-  const parts = PooledClient.partsOf(new PooledClient(url, parseSupabasePoolConfig({ headers, schema: "private" })));
+  const parts = createTemplate(url, parseSupabasePoolConfig({ headers, schema: "private" }));
   // deno-lint-ignore no-explicit-any -- its parts are protected
   const whole: any = createClient(url, PUBLISHABLE, {
     auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
@@ -86,7 +84,7 @@ Deno.test("a runtime that tells no version is introduced without one", () => {
   const { version } = Deno;
   try {
     Object.assign(Deno, { version: undefined });
-    const parts = PooledClient.partsOf(new PooledClient("http://127.0.0.1:9", parseSupabasePoolConfig()));
+    const parts = createTemplate("http://127.0.0.1:9", parseSupabasePoolConfig());
     assertEquals(parts.headers["X-Client-Info"], "supabase-js/2.119.0; runtime=deno");
   } finally {
     Object.assign(Deno, { version });

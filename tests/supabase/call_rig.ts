@@ -5,7 +5,8 @@
  */
 import { Timeouts } from "../../shared/resilience/mod.ts";
 import type { Credentials } from "../../shared/supabase/identity.ts";
-import { type CallSettings, LeaseCalls } from "../../shared/supabase/calls/lease_calls.ts";
+import { type CallSettings, LeaseFetch } from "../../shared/supabase/calls/lease_fetch.ts";
+import { CallLimiter } from "../../shared/supabase/scope/call_limiter.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 
 /** The project's address. */
@@ -28,8 +29,9 @@ export function calling(options: Partial<CallSettings> & {
   signal?: AbortSignal;
   take?: () => Promise<void>;
   requestTimeoutMs?: number;
-} = {}): { calls: LeaseCalls; clock: FakeClock; sent: Sent[] } {
-  const { credentials = ANONYMOUS, signal, take, requestTimeoutMs = 1_000, ...settings } = options;
+  callsPerLease?: number;
+} = {}): { calls: LeaseFetch; clock: FakeClock; sent: Sent[] } {
+  const { credentials = ANONYMOUS, signal, take, requestTimeoutMs = 1_000, callsPerLease = 6, ...settings } = options;
   const clock = new FakeClock();
   const sent: Sent[] = [];
   const stub: typeof fetch = (_input, init) => {
@@ -39,18 +41,18 @@ export function calling(options: Partial<CallSettings> & {
     sent.push({ headers: new Headers(init?.headers), signal: bound, answer: resolve });
     return promise;
   };
-  const calls = new LeaseCalls(
+  const calls = new LeaseFetch(
     {
       baseUrl: BASE,
       timeouts: new Timeouts(clock, requestTimeoutMs),
-      callsPerLease: 6,
       fetch: stub,
       clock,
       ...settings,
     },
     credentials,
+    { limiter: new CallLimiter(callsPerLease), take: () => take?.() },
     signal,
-    take && { take },
+    take && { lane: undefined, timeoutMs: undefined },
   );
   return { calls, clock, sent };
 }

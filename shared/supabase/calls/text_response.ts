@@ -22,7 +22,7 @@ export function trackText(response: Response, method: string, origin: Origin, wa
   if (method === "HEAD" || origin.redirected || status > 599 || WITHOUT_BODY.includes(status)) {
     return trackBody(response, method, origin, watcher);
   }
-  return new TextAnswer(response, watcher) as unknown as Response;
+  return new TextOnlyResponse(response, watcher) as unknown as Response;
 }
 
 /**
@@ -30,46 +30,46 @@ export function trackText(response: Response, method: string, origin: Origin, wa
  * well; but the runtime's responses are made so that a property added to one
  * costs more than all else that is done here.
  */
-class TextAnswer {
-  readonly #came: Response;
+class TextOnlyResponse {
+  readonly #original: Response;
   readonly #watcher: TextWatcher;
 
-  constructor(came: Response, watcher: TextWatcher) {
-    this.#came = came;
+  constructor(original: Response, watcher: TextWatcher) {
+    this.#original = original;
     this.#watcher = watcher;
   }
 
-  static cameAs(answer: TextAnswer): Response {
-    return answer.#came;
+  static originalOf(response: TextOnlyResponse): Response {
+    return response.#original;
   }
 
   text(): Promise<string> {
     const watcher = this.#watcher;
-    watcher.begun();
+    watcher.markReading();
     return watcher.race(
-      this.#came.text().then((text) => {
-        watcher.over();
+      this.#original.text().then((text) => {
+        watcher.settle();
         return text;
       }, (error) => {
-        watcher.failed(error);
+        watcher.fail(error);
         throw error;
       }),
     );
   }
 }
 
-const { cameAs } = TextAnswer;
+const { originalOf } = TextOnlyResponse;
 
-Object.setPrototypeOf(TextAnswer.prototype, Response.prototype);
+Object.setPrototypeOf(TextOnlyResponse.prototype, Response.prototype);
 
 for (const [name, { get }] of Object.entries(Object.getOwnPropertyDescriptors(Response.prototype))) {
-  if (Object.hasOwn(TextAnswer.prototype, name)) continue;
-  Object.defineProperty(TextAnswer.prototype, name, {
+  if (Object.hasOwn(TextOnlyResponse.prototype, name)) continue;
+  Object.defineProperty(TextOnlyResponse.prototype, name, {
     configurable: true,
-    get(this: TextAnswer): unknown {
-      const came = cameAs(this);
-      const value: unknown = Reflect.get(came, name);
-      return get === undefined && typeof value === "function" ? value.bind(came) : value;
+    get(this: TextOnlyResponse): unknown {
+      const original = originalOf(this);
+      const value: unknown = Reflect.get(original, name);
+      return get === undefined && typeof value === "function" ? value.bind(original) : value;
     },
   });
 }

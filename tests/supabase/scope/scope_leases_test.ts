@@ -8,35 +8,38 @@ import {
   LateReleaseError,
   LeaseReleasedError,
   LeaseRevokedError,
-} from "../../shared/pool/mod.ts";
-import { IdentityError, transportFailure } from "../../shared/supabase/mod.ts";
-import { userToken } from "../support/fake_project.ts";
-import { rig, SECRET } from "./support.ts";
+} from "../../../shared/pool/mod.ts";
+import { IdentityError, transportFailure } from "../../../shared/supabase/mod.ts";
+import { userToken } from "../../support/fake_project.ts";
+import { rig, SECRET } from "../support.ts";
 
 Deno.test("what is leased while a place is held shares it, and the last one gives it back", async () => {
   await using made = rig({ maxConnections: 1, acquireTimeoutMs: 50 });
-  const session = made.pool.session();
+  const scope = made.pool.scope();
   const lent = () => made.pool.getStats().activeConnections;
   assertEquals(lent(), 0);
-  const outer = await session.lease();
-  const inner = await session.lease();
-  const deferred = session.defer();
-  await Promise.all([outer, inner, deferred].map(({ client }) => client.from("a").select()));
+  const outer = await scope.lease();
+  const inner = await scope.lease();
+  const client = scope.client();
+  await Promise.all([outer.client, inner.client, client].map((each) => each.from("a").select()));
   assertEquals([lent(), made.pool.getStats().totalAcquired], [1, 1]);
   outer.release();
   inner.release();
   assertEquals(lent(), 1);
-  await deferred.end();
+  await scope.close().drained;
   assertEquals(lent(), 0);
-  await (await session.lease())[Symbol.asyncDispose]();
-  assertEquals([lent(), made.pool.getStats().totalAcquired], [0, 2]);
+  await assertRejects(() => scope.lease(), LeaseReleasedError, "the scope is closed");
+  const next = made.pool.scope();
+  await (await next.lease())[Symbol.asyncDispose]();
+  await (await next.lease())[Symbol.asyncDispose]();
+  assertEquals([lent(), made.pool.getStats().totalAcquired], [0, 3]);
 });
 
 Deno.test("each lease of a session ends for itself", async () => {
   await using made = rig({ maxConnections: 1 });
-  const session = made.pool.session();
-  const one = await session.lease();
-  const two = await session.lease();
+  const scope = made.pool.scope();
+  const one = await scope.lease();
+  const two = await scope.lease();
   one.release();
   await assertRejects(async () => await one.client.from("a").select(), LeaseReleasedError);
   assertEquals((await two.client.from("a").select()).error, null);
@@ -53,24 +56,24 @@ Deno.test("a session has callsPerLease calls under way, whatever it leases", asy
     await delay(2);
     return Response.json([]);
   };
-  const session = made.pool.session();
-  const deferred = session.defer();
-  const leases = await Promise.all(Array.from({ length: 5 }, () => session.lease()));
-  const clients = [deferred, ...leases].map(({ client }) => client);
+  const scope = made.pool.scope();
+  const client = scope.client();
+  const leases = await Promise.all(Array.from({ length: 5 }, () => scope.lease()));
+  const clients = [client, ...leases.map((lease) => lease.client)];
   await Promise.all(Array.from({ length: 30 }, (_, i) => clients[i % clients.length]?.from("a").select()));
   assertEquals([made.project.requests.length, made.project.load.most], [30, 3]);
   for (const lease of leases) lease.release();
-  await deferred.end();
+  await scope.close().drained;
 });
 
 Deno.test("a session acts for its caller, and a lease that is to act for another one is refused", async () => {
   await using made = rig();
   const [alice, bob] = [userToken("alice"), userToken("bob")];
-  const session = made.pool.session({ identity: { token: alice }, apiKey: "sb_publishable_web" });
+  const scope = made.pool.scope({ identity: { token: alice }, apiKey: "sb_publishable_web" });
   for (const identity of [{ token: bob }, "anonymous", "admin"] as const) {
-    await assertRejects(() => session.lease({ identity }), IdentityError);
+    await assertRejects(() => scope.lease({ identity }), IdentityError);
   }
-  await using lease = await session.lease({ identity: { token: alice } });
+  await using lease = await scope.lease({ identity: { token: alice } });
   await lease.client.from("a").select();
   await lease.client.functions.invoke("f");
   await lease.client.storage.from("b").list();
@@ -84,11 +87,11 @@ Deno.test("another key must be of the pool's kind, and shows in no message", asy
   await using user = rig();
   await using admin = rig({}, SECRET);
   const refused = [
-    assertThrows(() => user.pool.session({ apiKey: "sb_secret_other" }), IdentityError),
-    assertThrows(() => admin.pool.session({ apiKey: "sb_publishable_other" }), IdentityError),
+    assertThrows(() => user.pool.scope({ apiKey: "sb_secret_other" }), IdentityError),
+    assertThrows(() => admin.pool.scope({ apiKey: "sb_publishable_other" }), IdentityError),
   ];
   for (const { message } of refused) assert(!message.includes("_other"), message);
-  await using lease = await admin.pool.session({ apiKey: "sb_secret_jobs" }).lease();
+  await using lease = await admin.pool.scope({ apiKey: "sb_secret_jobs" }).lease();
   await lease.client.from("a").select();
   assertEquals(admin.project.requests.map(({ apikey }) => apikey), ["sb_secret_jobs"]);
 });
@@ -97,24 +100,24 @@ Deno.test("an abort ends what waits and what is under way, and frees the place a
   await using made = rig({ maxConnections: 1 });
   made.project.answer = () => new Promise(() => {});
   const gone = new Error("gone");
-  const session = made.pool.session();
-  const lease = await session.lease();
-  const deferred = session.defer();
-  const calls = [lease, deferred].map(({ client }) => client.from("a").select().then((result) => result));
+  const scope = made.pool.scope();
+  const lease = await scope.lease();
+  const client = scope.client();
+  const calls = [lease.client, client].map((each) => each.from("a").select().then((result) => result));
   while (made.project.requests.length < 2) await delay(1);
-  session.abort(gone);
+  scope.abort(gone);
   assertEquals(made.pool.getStats().activeConnections, 0);
   const [one, two] = await Promise.all(calls);
-  assertEquals([transportFailure(lease.client, one?.error), transportFailure(deferred.client, two?.error)], [
+  assertEquals([transportFailure(lease.client, one?.error), transportFailure(client, two?.error)], [
     gone,
     gone,
   ]);
   lease.release(); // it knew nothing of the abort
   assertThrows(() => lease.release(), DoubleReleaseError);
-  await deferred.end();
+  await scope.close().drained;
 
   const holder = await made.pool.lease();
-  const late = made.pool.session();
+  const late = made.pool.scope();
   const waiting = late.lease();
   const behind = late.lease();
   await delay(1);
@@ -129,31 +132,31 @@ Deno.test("an abort ends what waits and what is under way, and frees the place a
 Deno.test("the session's signal refuses and ends waits", async () => {
   await using made = rig({ maxConnections: 1 });
   const caller = new AbortController();
-  const session = made.pool.session({ signal: caller.signal });
+  const scope = made.pool.scope({ signal: caller.signal });
   const holder = await made.pool.lease();
-  const waiting = session.lease();
+  const waiting = scope.lease();
   await delay(1);
   caller.abort(new Error("gone"));
   assertEquals(made.pool.getStats().waitingForConnection, 0);
   assertEquals(((await assertRejects(() => waiting, AcquireAbortedError)).cause as Error).message, "gone");
-  await assertRejects(() => session.lease(), AcquireAbortedError);
+  await assertRejects(() => scope.lease(), AcquireAbortedError);
   holder.release();
 });
 
 Deno.test("who has gone away already is refused, held place or not", async () => {
   await using made = rig({ maxConnections: 1 });
-  const session = made.pool.session();
-  await using _held = await session.lease();
-  await assertRejects(() => session.lease({ signal: AbortSignal.abort() }), AcquireAbortedError);
+  const scope = made.pool.scope();
+  await using _held = await scope.lease();
+  await assertRejects(() => scope.lease({ signal: AbortSignal.abort() }), AcquireAbortedError);
 });
 
 Deno.test("of those who wait for a place one may give up, and the others get it", async () => {
   await using made = rig({ maxConnections: 1 });
-  const session = made.pool.session();
+  const scope = made.pool.scope();
   const holder = await made.pool.lease();
   const own = new AbortController();
-  const impatient = session.lease({ signal: own.signal });
-  const patient = session.lease();
+  const impatient = scope.lease({ signal: own.signal });
+  const patient = scope.lease();
   await delay(1);
   own.abort();
   await assertRejects(() => impatient, AcquireAbortedError);
@@ -165,12 +168,12 @@ Deno.test("of those who wait for a place one may give up, and the others get it"
 
 Deno.test("a place that is granted while everybody gives up is lost to nobody", async () => {
   await using made = rig({ maxConnections: 1 });
-  const session = made.pool.session();
+  const scope = made.pool.scope();
   const holder = await made.pool.lease();
-  const waiting = session.lease();
+  const waiting = scope.lease();
   await delay(1);
   holder.release(); // granted now; whoever waits goes on only after this turn
-  session.abort(new Error("gone"));
+  scope.abort(new Error("gone"));
   await assertRejects(() => waiting, AcquireAbortedError);
   assertEquals(made.pool.getStats().activeConnections, 0);
   (await made.pool.lease()).release();
@@ -178,12 +181,12 @@ Deno.test("a place that is granted while everybody gives up is lost to nobody", 
 
 Deno.test("who comes after a wait was given up waits anew", async () => {
   await using made = rig({ maxConnections: 1 });
-  const session = made.pool.session();
+  const scope = made.pool.scope();
   const holder = await made.pool.lease();
   const own = new AbortController();
-  const first = session.lease({ signal: own.signal });
+  const first = scope.lease({ signal: own.signal });
   own.abort(new Error("gone"));
-  const second = session.lease();
+  const second = scope.lease();
   await assertRejects(() => first, AcquireAbortedError);
   holder.release();
   (await second).release();
@@ -192,19 +195,19 @@ Deno.test("who comes after a wait was given up waits anew", async () => {
 
 Deno.test("no place is an error for all who wait, and the next one may try again", async () => {
   await using made = rig({ maxConnections: 1, acquireTimeoutMs: 10_000 });
-  const session = made.pool.session({ timeoutMs: 15, lane: "high" });
+  const scope = made.pool.scope({ timeoutMs: 15, lane: "high" });
   const holder = await made.pool.lease();
   const startMs = performance.now();
-  const deferred = session.defer();
-  const call = deferred.client.from("a").select().then((result) => result);
-  await assertRejects(() => session.lease(), AcquireTimeoutError);
-  assertInstanceOf(transportFailure(deferred.client, (await call).error), AcquireTimeoutError);
+  const client = scope.client();
+  const call = client.from("a").select().then((result) => result);
+  await assertRejects(() => scope.lease(), AcquireTimeoutError);
+  assertInstanceOf(transportFailure(client, (await call).error), AcquireTimeoutError);
   assert(performance.now() - startMs < 5_000);
-  assert(session.waitedMs >= 10 && session.waitedMs < 5_000, `${session.waitedMs}`);
+  assert(scope.waitedMs >= 10 && scope.waitedMs < 5_000, `${scope.waitedMs}`);
   holder.release();
-  (await session.lease()).release();
-  assertEquals((await deferred.client.from("a").select()).error, null);
-  await deferred.end();
+  (await scope.lease()).release();
+  assertEquals((await client.from("a").select()).error, null);
+  await scope.close().drained;
 });
 
 Deno.test("the lane of a session decides who is next, and that of a lease wins over it", async () => {
@@ -216,9 +219,9 @@ Deno.test("the lane of a session decides who is next, and that of a lease wins o
     order.push(name);
   };
   const all = [
-    join("low", made.pool.session({ lane: "low" }).lease()),
-    join("normal", made.pool.session().lease()),
-    join("high", made.pool.session({ lane: "low" }).lease({ lane: "high" })),
+    join("low", made.pool.scope({ lane: "low" }).lease()),
+    join("normal", made.pool.scope().lease()),
+    join("high", made.pool.scope({ lane: "low" }).lease({ lane: "high" })),
   ];
   await delay(1);
   holder.release();
@@ -228,24 +231,24 @@ Deno.test("the lane of a session decides who is next, and that of a lease wins o
 
 Deno.test("a shutdown takes the place back from all of a session", async () => {
   await using made = rig({ maxConnections: 1 });
-  const session = made.pool.session();
-  const [one, two] = [await session.lease(), await session.lease()];
+  const scope = made.pool.scope();
+  const [one, two] = [await scope.lease(), await scope.lease()];
   await made.pool.shutdown(0);
   await assertRejects(async () => await one.client.from("a").select(), LeaseRevokedError);
-  await assertRejects(() => session.lease(), LeaseRevokedError);
+  await assertRejects(() => scope.lease(), LeaseRevokedError);
   assertThrows(() => one.release(), LateReleaseError);
   two[Symbol.dispose]();
 });
 
 Deno.test("a client given back as broken is lent to nobody else, once its last user is done", async () => {
   await using made = rig({ maxConnections: 1, minConnections: 0 });
-  const session = made.pool.session();
-  const [one, two] = [await session.lease(), await session.lease()];
+  const scope = made.pool.scope();
+  const [one, two] = [await scope.lease(), await scope.lease()];
   one.release({ destroy: true });
   assertEquals(made.pool.getStats().totalDestroyed, 0);
   two.release();
   await delay(1);
   assertEquals(made.pool.getStats().totalDestroyed, 1);
-  (await session.lease()).release();
+  (await scope.lease()).release();
   assertEquals(made.pool.getStats().totalDestroyed, 1);
 });

@@ -1,8 +1,8 @@
 /** Calls of one lease that wait for each other. */
 import { assertEquals } from "@std/assert";
-import { UNREAD_GRACE_MS } from "../../shared/supabase/calls/call.ts";
-import { settle } from "../support/fake_clock.ts";
-import { calling, URL_OF_X } from "./calling.ts";
+import { UNREAD_GRACE_MS } from "../../../shared/supabase/calls/call.ts";
+import { settle } from "../../support/fake_clock.ts";
+import { calling, URL_OF_X } from "../call_rig.ts";
 
 Deno.test("an answer that nobody reads keeps no call from its turn, and can be read all the same", async () => {
   const { calls, clock, sent } = calling({ callsPerLease: 1, requestTimeoutMs: 10_000 });
