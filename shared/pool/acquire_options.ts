@@ -1,5 +1,5 @@
 /**
- * What an acquire may ask for, and how a bad request is refused.
+ * The options of an acquire, and their check.
  *
  * @module
  */
@@ -10,24 +10,24 @@ import { type AcquireLane, isLane, LANES } from "./lane.ts";
 export interface AcquireOptions {
   /** The priority class, or `probe` for a health check; see {@linkcode AcquireLane}. Default: `normal`. */
   lane?: AcquireLane | undefined;
-  /** Ends the wait when it aborts. A lease that was granted is not touched by it. */
+  /** Ends the wait when it aborts. It does not affect a lease that was granted. */
   signal?: AbortSignal | undefined;
   /**
-   * How long this acquire may wait, in ms; 0 for not at all, `Infinity` for
-   * ever. Default: the pool's `acquireTimeoutMs`.
+   * The longest wait, in ms. With 0 it does not wait; `Infinity` sets no limit.
+   * Default: the pool's `acquireTimeoutMs`.
    */
   timeoutMs?: number | undefined;
 }
 
-/** A lane that names none. */
+/** The issue of an unknown lane. */
 export const BAD_LANE: ConfigIssue = { path: "lane", message: `must be one of ${[...LANES, "probe"].join(", ")}` };
 
-/** Whether `value` is a number of ms; `Infinity` is one. */
+/** Returns whether `value` is a number of ms; `Infinity` is one. */
 export function isMs(value: unknown): boolean {
   return typeof value === "number" && value >= 0;
 }
 
-/** A value that {@linkcode isMs} refuses. */
+/** Returns the issue of a value that is not a number of ms. */
 export function badMs(path: string, value: unknown): ConfigIssue {
   return {
     path,
@@ -40,13 +40,20 @@ function isSignal(value: unknown): boolean {
     typeof value.addEventListener === "function";
 }
 
-/** Why an acquire is refused before the pool is looked at. */
-export function refusalOf(options: AcquireOptions): Error | undefined {
-  if (typeof options !== "object" || options === null) {
-    return new ConfigError([{ path: "options", message: "must be an object" }], "acquire options");
-  }
-  const { timeoutMs, signal, lane = "normal" } = options;
-  const issues = [];
+/**
+ * Returns the error of an acquire whose options are invalid or whose signal has
+ * aborted.
+ *
+ * @param notAnObject True when the options themselves are no object.
+ */
+export function invalidAcquire(
+  notAnObject: boolean,
+  lane: unknown,
+  timeoutMs: unknown,
+  signal: AbortSignal | undefined,
+): Error | undefined {
+  const issues: ConfigIssue[] = [];
+  if (notAnObject) issues.push({ path: "options", message: "must be an object" });
   if (signal !== undefined && !isSignal(signal)) {
     issues.push({ path: "signal", message: `is ${typeof signal}, must be an AbortSignal` });
   }

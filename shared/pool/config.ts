@@ -7,7 +7,7 @@
 import * as z from "zod";
 import { MAX_TIMER_MS } from "../resilience/mod.ts";
 import { ConfigError, type ConfigIssue } from "./errors.ts";
-import { limitIssues, type PoolLimits } from "./limits.ts";
+import { limitIssues, type PoolLimits } from "./capacity.ts";
 
 /** Options of a pool. All times are in milliseconds. */
 export interface PoolConfig {

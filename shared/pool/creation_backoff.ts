@@ -1,5 +1,5 @@
 /**
- * When resources may be made again after one could not be made.
+ * The pauses between attempts to create a resource.
  *
  * @module
  */
@@ -11,70 +11,65 @@ const MAX_FACTOR = 20;
 /** A failed creation, for the errors of those who waited for it. */
 export interface CreationFailure {
   readonly error: unknown;
-  /** When, in ms of the pool's clock. */
+  /** The instant of the failure, in ms of the pool's clock. */
   readonly at: number;
 }
 
+/** A failed creation as it is reported. */
+interface FailedAttempt {
+  readonly error: unknown;
+  readonly kind: "transient" | "permanent";
+  /** When the creation began, in ms of the pool's clock. */
+  readonly startedAt: number;
+}
+
 /**
- * The pauses between attempts. After a transient failure nobody may try for a
- * while; after a failure for good only the refilling of the floor pauses: each
- * acquire may ask once more, and learns at once that it failed.
+ * Decides when resources may be created again. After a transient failure
+ * nothing is created for a while. After a permanent one only the floor waits:
+ * each acquire may try once more, and is rejected at once when that fails too.
  */
 export class CreationBackoff {
   readonly #clock: Clock;
   readonly #baseMs: number;
   readonly #random: () => number;
-  readonly #wake: () => void;
+  readonly #onEnd: () => void;
   #failures = 0;
   #pausedAt = -Infinity;
-  #retryAt = -Infinity;
-  #refillAt = -Infinity;
-  #last: CreationFailure | undefined = undefined;
   #timer: Timer | undefined = undefined;
   #stopped = false;
 
+  /** From this instant on, resources may be created for waiters. */
+  retryAt = -Infinity;
+  /** From this instant on, resources may be created for the floor. */
+  refillAt = -Infinity;
+  /** The latest failure that no success has followed. */
+  last: CreationFailure | undefined = undefined;
+
   /**
    * @param baseMs The first pause, in ms; it doubles with each failure, up to 20 times this.
-   * @param wake Called when a pause is over.
+   * @param onEnd Called when a pause has ended.
    */
-  constructor(clock: Clock, baseMs: number, random: () => number, wake: () => void) {
+  constructor(clock: Clock, baseMs: number, random: () => number, onEnd: () => void) {
     this.#clock = clock;
     this.#baseMs = baseMs;
     this.#random = random;
-    this.#wake = wake;
-  }
-
-  /** The latest failure that no success has followed. */
-  get last(): CreationFailure | undefined {
-    return this.#last;
-  }
-
-  /** Whether a resource may be made for somebody who waits. */
-  mayRetry(now: number): boolean {
-    return now >= this.#retryAt;
-  }
-
-  /** Whether a resource may be made that nobody waits for. */
-  mayRefill(now: number): boolean {
-    return now >= this.#refillAt;
+    this.#onEnd = onEnd;
   }
 
   /**
    * Begins a pause. Attempts that were under way together and fail together are
    * one failure: they say no more about the far side than the first of them.
    */
-  failed(error: unknown, transient: boolean, startedAt: number, now: number): void {
+  failed({ error, kind, startedAt }: FailedAttempt, now: number): void {
+    this.last = { error, at: now };
     if (startedAt <= this.#pausedAt) {
-      this.#last = { error, at: now };
-      if (transient) this.#retryAt = Math.max(this.#retryAt, this.#refillAt);
-      return this.#arm(now);
+      if (kind === "transient") this.retryAt = Math.max(this.retryAt, this.refillAt);
+    } else {
+      this.#pausedAt = now;
+      const backoff = { baseMs: this.#baseMs, capMs: this.#baseMs * MAX_FACTOR };
+      this.refillAt = now + backoffDelayMs(this.#failures++, backoff, this.#random);
+      if (kind === "transient") this.retryAt = this.refillAt;
     }
-    this.#pausedAt = now;
-    const backoff = { baseMs: this.#baseMs, capMs: this.#baseMs * MAX_FACTOR };
-    const until = now + backoffDelayMs(this.#failures++, backoff, this.#random);
-    this.#last = { error, at: now };
-    this.#refillAt = until;
-    if (transient) this.#retryAt = until;
     this.#arm(now);
   }
 
@@ -82,11 +77,11 @@ export class CreationBackoff {
   succeeded(): void {
     this.#failures = 0;
     this.#pausedAt = -Infinity;
-    this.#retryAt = this.#refillAt = -Infinity;
-    this.#last = undefined;
+    this.retryAt = this.refillAt = -Infinity;
+    this.last = undefined;
   }
 
-  /** Sets no timer any more. */
+  /** Cancels the timer for good. */
   stop(): void {
     this.#stopped = true;
     this.#disarm();
@@ -100,14 +95,14 @@ export class CreationBackoff {
   #arm(now: number): void {
     this.#disarm();
     if (this.#stopped) return;
-    const next = Math.min(...[this.#retryAt, this.#refillAt].filter((at) => at > now));
+    const next = Math.min(...[this.retryAt, this.refillAt].filter((at) => at > now));
     if (next === Infinity) return;
     this.#timer = this.#clock.setTimer(() => {
       this.#timer = undefined;
-      // Read first: a moment later the pause may be over, of which the wake was told that it is not.
+      // Read first: a moment later the pause may have ended that `onEnd` still saw.
       const now = this.#clock.now();
-      this.#wake();
-      // The wake may have armed it anew, or the timer may have come a moment early.
+      this.#onEnd();
+      // `onEnd` may have armed it again, or the timer may have fired a moment early.
       if (!this.#timer) this.#arm(now);
     }, next - now);
   }

@@ -1,11 +1,13 @@
 /**
- * Who gets a resource, when, and who waits.
+ * Matches acquires with resources: leases, queues and hands off.
  *
  * @module
  */
 import type { Clock } from "../resilience/mod.ts";
-import { type AcquireOptions, refusalOf } from "./acquire_options.ts";
+import { type AcquireOptions, invalidAcquire } from "./acquire_options.ts";
+import { Capacity, type PoolLimits } from "./capacity.ts";
 import type { PoolConfig } from "./config.ts";
+import type { CreationFailure } from "./creation_backoff.ts";
 import {
   CreateFailedError,
   LeaseRevokedError,
@@ -14,333 +16,334 @@ import {
   QueueFullError,
   withoutStack,
 } from "./errors.ts";
-import type { EventHub, PoolEvents } from "./events.ts";
-import { Inventory, type InventoryOwner, TICK_MS } from "./inventory.ts";
-import type { Lane } from "./lane.ts";
-import { infoOf, LeakWatch } from "./leak_watch.ts";
+import type { PoolEventHub } from "./events.ts";
+import type { AcquireLane, Lane } from "./lane.ts";
+import { LeakDetector, leaseInfo } from "./leak_detector.ts";
 import { type Lease, leaseAccess, LeaseRecord } from "./lease.ts";
-import { Ledger, type PoolLimits } from "./limits.ts";
-import type { ResourceFactory } from "./resource_factory.ts";
-import { LEASED, READY, type Slot } from "./slot.ts";
-import { type PoolStats, snapshot } from "./stats.ts";
+import type { PoolContext, PoolHost, PoolParts } from "./pool_host.ts";
 import { ProbeSlot } from "./probe_slot.ts";
+import { ResourceHooks } from "./resource_hooks.ts";
+import { ResourceStore, TICK_MS } from "./resource_store.ts";
+import type { Slot } from "./slot.ts";
+import type { PoolStats } from "./stats.ts";
 import { Sweeper } from "./sweeper.ts";
-import type { Waiter } from "./waiter.ts";
-import { WaitingRoom } from "./waiting_room.ts";
+import { WaitQueue } from "./wait_queue.ts";
 
-/** Brings those who ask and what there is together. */
-export class Dispatcher<T extends object> implements InventoryOwner<T> {
+/** The core of a pool. */
+export class Dispatcher<T extends object> implements PoolHost<T> {
   readonly #config: Readonly<PoolConfig>;
   readonly #clock: Clock;
-  readonly #events: EventHub<PoolEvents>;
-  readonly #inventory: Inventory<T>;
-  readonly #waiters: WaitingRoom<T>;
-  readonly #sweeper: Sweeper;
-  readonly #leaks: LeakWatch<T>;
-  readonly #ledger: Ledger;
+  readonly #events: PoolEventHub;
+  readonly #capacity: Capacity;
+  readonly #store: ResourceStore<T>;
+  readonly #queue: WaitQueue<T>;
   readonly #probe: ProbeSlot<T>;
+  readonly #sweeper: Sweeper;
+  readonly #leaks: LeakDetector;
   readonly #onEmpty: () => void;
-  readonly #stacks: boolean;
   /** The latest reading of the clock. A reading costs about as much as all the rest of a lease. */
   #now: number;
   #totalAcquired = 0;
-  #pumping = false;
-  #pumpAgain = false;
+  /** Hooks and listeners run while waiters are served, and may call back: then the loop that serves goes on for them. */
+  #serving = false;
+  #scheduled = false;
   #closed = false;
 
   /**
-   * Begins to make `minConnections` resources.
+   * Begins to create `minConnections` resources.
    *
-   * @param onEmpty Called once it was closed and nothing is left.
+   * @param onEmpty Called once the pool is closed and no slot is held.
    */
-  constructor(
-    factory: ResourceFactory<T>,
-    config: Readonly<PoolConfig>,
-    clock: Clock,
-    random: () => number,
-    events: EventHub<PoolEvents>,
-    onEmpty: () => void,
-  ) {
+  constructor(parts: PoolParts<T>, onEmpty: () => void) {
+    const { config, clock, events } = parts;
+    const { maxConnections, minConnections, reservedConnections } = config;
     this.#config = config;
     this.#clock = clock;
     this.#events = events;
     this.#onEmpty = onEmpty;
-    this.#stacks = config.captureLeaseStacks;
     this.#now = clock.now();
-    const { maxConnections, minConnections, reservedConnections } = config;
-    this.#ledger = new Ledger({ maxConnections, minConnections, reservedConnections });
-    this.#leaks = new LeakWatch(events, config.leakThresholdMs);
-    this.#waiters = new WaitingRoom(clock, config, this.#ledger, {
-      describe: (now) => this.#describe(now),
-      lastFailure: () => this.#inventory.lastFailure,
-      timedOut: (waitedMs, lane) => {
-        if (events.has("timedOut")) events.emit("timedOut", { waitedMs, lane });
-      },
-    });
-    this.#inventory = new Inventory(factory, config, this.#ledger, clock, random, events, this);
-    this.#probe = new ProbeSlot(factory, config, clock, events, this.#inventory.hooks, () => this.#checkEmpty());
+    this.#capacity = new Capacity({ maxConnections, minConnections, reservedConnections });
+    const context: PoolContext<T> = { ...parts, capacity: this.#capacity, hooks: new ResourceHooks(parts) };
+    this.#leaks = new LeakDetector(events, config.leakThresholdMs);
+    this.#queue = new WaitQueue(context, this);
+    this.#store = new ResourceStore(context, this);
+    this.#probe = new ProbeSlot(context, () => this.#checkEmpty());
     const sweepMs = Math.min(config.idleTimeoutMs, config.leakThresholdMs);
     this.#sweeper = new Sweeper(clock, sweepMs, (now) => this.#sweep(now));
-    this.#inventory.refill(this.#now);
+    this.#store.refill(this.#now);
   }
 
-  /** Slots taken, the probe slot included. */
+  /** The number of slots held, the probe slot included. */
   get size(): number {
-    return this.#inventory.size + this.#probe.size;
+    return this.#store.size + this.#probe.size;
   }
 
-  /** How many resources were given up because their `destroy` hung. */
+  /** The number of resources abandoned because their `destroy` hung. */
   get abandoned(): number {
-    return this.#inventory.abandoned;
+    return this.#store.abandoned;
   }
 
-  /** How many resources there may be, and for whom. */
+  /** The limits in force. */
   get limits(): PoolLimits {
-    return this.#ledger.limits;
+    return this.#capacity.limits;
   }
 
-  /** Changes how many resources there may be. */
+  get lastCreationFailure(): CreationFailure | undefined {
+    return this.#store.lastCreationFailure;
+  }
+
+  /** Changes the limits. */
   resize(limits: PoolLimits): void {
-    const before = this.#ledger.limits;
-    this.#ledger.limits = limits;
-    // Told before hooks run that may change them again.
+    const before = this.#capacity.limits;
+    this.#capacity.resize(limits);
+    // Emitted before hooks run that may change them again.
     if (this.#events.has("resized")) this.#events.emit("resized", { limits, before });
-    this.#inventory.shrink();
+    this.#store.shrink();
     // Those above a lower floor may have been idle for long enough already.
-    this.#sweeper.watch(this.#now, this.#inventory.sweep(this.#clock.now()));
-    this.changed();
+    this.#sweeper.watch(this.#now, this.#store.sweep(this.#clock.now()));
+    this.schedule();
   }
 
-  /** How the pool stands. */
+  /** Returns the current statistics. */
   stats(): PoolStats {
-    const inventory = this.#inventory;
-    return snapshot({
-      totalConnections: inventory.size,
-      activeConnections: this.#ledger.lent,
-      idleConnections: inventory.idle,
-      waitingForConnection: this.#waiters.size,
+    const store = this.#store;
+    return Object.freeze({
+      totalConnections: store.size,
+      activeConnections: this.#capacity.leased,
+      idleConnections: store.idle,
+      waitingForConnection: this.#queue.size,
       totalAcquired: this.#totalAcquired,
-      totalReleased: this.#totalAcquired - this.#ledger.lent,
-      totalCreated: inventory.created,
-      totalDestroyed: inventory.destroyed,
-      creatingConnections: inventory.creating,
-      closingConnections: inventory.closing,
-      totalAbandoned: inventory.abandoned,
-      totalTimeouts: this.#waiters.timeouts,
-      maxConnections: this.#ledger.limits.maxConnections,
+      totalReleased: this.#totalAcquired - this.#capacity.leased,
+      totalCreated: store.created,
+      totalDestroyed: store.destroyed,
+      creatingConnections: store.creating,
+      closingConnections: store.closing,
+      totalAbandoned: store.abandoned,
+      totalTimeouts: this.#queue.timeouts,
+      maxConnections: this.#capacity.limits.maxConnections,
     });
   }
 
-  /** Lends a resource, when there is one. */
+  /** Leases a resource, or waits for one. */
   lease(options?: AcquireOptions): Promise<Lease<T>> {
     const now = this.#now = this.#clock.now();
-    const lane = options?.lane ?? "normal";
-    if (options !== undefined) {
-      const refusal = refusalOf(options);
-      if (refusal) return Promise.reject(refusal);
+    if (options === undefined) {
+      const lease = this.#leaseIdle("normal", now);
+      return lease ? Promise.resolve(lease) : this.#wait("normal", now, undefined, undefined);
     }
-    if (lane === "probe") return this.#probe.lease(options ?? {});
-    const lease = this.#lendFree(lane, now);
-    return lease ? Promise.resolve(lease) : this.#wait(options, lane, now);
+    const invalid = typeof options !== "object" || options === null;
+    // Each is read once: an option that is a getter may have another value next time.
+    const { lane = "normal", timeoutMs, signal }: AcquireOptions = invalid ? {} : options;
+    const error = invalidAcquire(invalid, lane, timeoutMs, signal);
+    if (error) return Promise.reject(error);
+    if (lane === "probe") return this.#probe.lease(timeoutMs, signal);
+    const lease = this.#leaseIdle(lane, now);
+    return lease ? Promise.resolve(lease) : this.#wait(lane, now, timeoutMs, signal);
   }
 
-  /** Lends a resource, if one is free. */
+  /** Leases an idle resource, if there is one. */
   tryLease(lane: Lane): Lease<T> | undefined {
-    return this.#lendFree(lane, this.#now = this.#clock.now());
+    return this.#leaseIdle(lane, this.#now = this.#clock.now());
   }
 
-  giveBack(lease: LeaseRecord<T>, slot: Slot<T>, destroy: boolean): void {
-    slot.lease = undefined;
-    this.#ledger.add(leaseAccess.laneOf(lease) === "admin", -1);
-    const waited = this.#waiters.size > 0;
-    const told = this.#events.active;
-    // Where it is only kept, it is judged by a new reading before it is lent.
-    const timed = waited || told || this.#inventory.exact;
-    const now = timed ? this.#now = this.#clock.now() : this.#now;
-    if (told) this.#leaks.released(lease, slot.id, now);
-    if (!this.#inventory.takeBack(slot, destroy, now, timed)) {
-      // It serves nobody now, but its place may be filled, and its room in the account let another one be lent.
-      this.changed();
-    } else if (waited) {
-      slot.state = READY;
-      this.offer(slot, now);
+  release(lease: LeaseRecord<T>, slot: Slot<T>, destroy: boolean): void {
+    slot.unassign();
+    this.#capacity.release(laneOf(lease));
+    const observed = this.#events.observesLeases;
+    const exact = observed || this.#queue.size > 0 || this.#store.needsExactReleaseTime;
+    // A resource that is only parked is judged by a new reading before it is leased again.
+    const now = exact ? this.#now = this.#clock.now() : this.#now;
+    slot.usedAt = now;
+    slot.usedAtIsEstimate = !exact;
+    if (observed) this.#leaks.released(lease, slot.id, now);
+    if (!this.#store.checkIn(slot, now, destroy ? "broken" : undefined)) {
+      // It serves no waiter now. But its slot may get another resource, and the lane has room for another lease.
+      this.schedule();
+    } else if (this.#queue.size > 0) {
+      this.handOff(slot, this.#now);
     } else {
-      this.#inventory.keep(slot);
+      this.#store.park(slot);
       this.#sweeper.watch(now, slot.expiresAt);
     }
-    if (timed) this.#sweeper.poll(now);
-    if (told) this.#events.recorders.used(now - leaseAccess.acquiredAtOf(lease));
+    if (exact && now >= this.#sweeper.dueAt) this.#sweeper.run(now);
+    if (observed) this.#events.recordUse(now - leaseAccess.acquiredAtOf(lease));
   }
 
-  /** Lends a resource that is fit to the one who is next, or keeps it. The promise resolves after the slot is taken. */
-  offer(slot: Slot<T>, now: number): void {
-    const waiter = this.#waiters.next(now);
+  handOff(slot: Slot<T>, now: number): void {
+    const waiter = this.#queue.next(now);
     if (waiter) {
-      waiter.resolve(this.#lend(slot, waiter.line.lane, now, now - waiter.since, waiter.rare?.stack));
+      // The slot is leased before the waiter's promise resolves: no newcomer gets in between.
+      waiter.resolve(this.#grant(slot, waiter.queue.lane, now, now - waiter.since, waiter.extras?.stack));
       return;
     }
-    this.#inventory.park(slot);
+    this.#store.parkOrShrink(slot);
     this.#sweeper.watch(now, slot.expiresAt);
   }
 
-  /** Serves those who wait from what is free, and has made what they lack. */
-  changed(): void {
-    // Hooks and listeners run inside and may come back here; the outer turn goes on for them.
-    this.#pumpAgain = true;
-    if (this.#pumping) return;
-    this.#pumping = true;
+  schedule(): void {
+    this.#scheduled = true;
+    if (this.#serving) return;
+    this.#serving = true;
     try {
-      while (this.#pumpAgain) {
-        this.#pumpAgain = false;
-        this.#pump(this.#now = this.#clock.now());
+      while (this.#scheduled) {
+        this.#scheduled = false;
+        this.#serveWaiters(this.#now = this.#clock.now());
       }
     } finally {
-      this.#pumping = false;
+      this.#serving = false;
     }
     this.#checkEmpty();
+  }
+
+  onPermanentFailure(error: unknown): void {
+    const { live, pending } = this.#store;
+    if (live.size === 0 && pending === 0) this.#queue.rejectAll(() => new CreateFailedError(error));
+    else this.#queue.rejectNext(new CreateFailedError(error));
+    // The creations under way may serve as many; nothing is left to serve the others.
+    while (live.size === 0 && this.#queue.size > pending && this.#queue.demand > 0) {
+      this.#queue.rejectNext(new CreateFailedError(error));
+    }
+    this.schedule();
+  }
+
+  /** Leases nothing any more, rejects waiters, and closes idle resources. */
+  close(): void {
+    this.#closed = true;
+    this.#queue.stop();
+    this.#sweeper.stop();
+    this.#queue.rejectAll(() => withoutStack(() => new PoolClosedError()));
+    this.#store.shutdown();
+    this.#probe.close();
+  }
+
+  /** After {@linkcode close}: revokes the leases, and waits for no hook any longer. */
+  revokeAll(): void {
+    const now = this.#clock.now();
+    for (const slot of [...this.#store.live]) {
+      const { lease } = slot;
+      if (!lease) continue;
+      const thrown = leaseAccess.revoke(lease, new LeaseRevokedError());
+      if (thrown) this.#events.emit("error", { error: thrown.error, source: "listener" });
+      slot.unassign();
+      slot.usedAt = now;
+      this.#capacity.release(laneOf(lease));
+      if (this.#events.observesLeases) this.#leaks.released(lease, slot.id, now);
+      this.#store.checkIn(slot, now, undefined);
+      if (this.#events.observesLeases) this.#events.recordUse(now - leaseAccess.acquiredAtOf(lease));
+    }
+    this.#probe.revoke();
+    this.#store.abandonHooks();
+  }
+
+  describe(now: number): string {
+    const { size, idle, creating, lastCreationFailure } = this.#store;
+    let longest = 0;
+    for (const { lease } of this.#store.live) {
+      if (lease) longest = Math.max(longest, now - leaseAccess.acquiredAtOf(lease));
+    }
+    return `total ${size}, active ${this.#capacity.leased}, idle ${idle}, creating ${creating}, waiting ${this.#queue.size}, ` +
+      `limit ${this.#capacity.limits.maxConnections}; longest holder ${Math.round(longest)} ms` +
+      (lastCreationFailure ? `; last creation error: ${messageOf(lastCreationFailure.error)}` : "");
   }
 
   #checkEmpty(): void {
     if (this.#closed && this.size === 0) this.#onEmpty();
   }
 
-  /** A creation failed for good. Those whom nothing else could serve learn at once why. */
-  refused(error: unknown): void {
-    const { live, pending } = this.#inventory;
-    const hopeless = live.size === 0 && pending === 0;
-    if (hopeless) this.#waiters.dismissAll(() => new CreateFailedError(error));
-    else this.#waiters.dismissNext(new CreateFailedError(error));
-    // What else is being made may serve so many; nobody is left to serve the others.
-    while (live.size === 0 && this.#waiters.size > pending && this.#waiters.demand > 0) {
-      this.#waiters.dismissNext(new CreateFailedError(error));
-    }
-    this.changed();
+  /** Returns the stack of the pool's caller, if leases are to keep it. */
+  #callerStack(): string | undefined {
+    return this.#config.captureLeaseStacks ? new Error("acquired here").stack : undefined;
   }
 
-  /** Lends nothing any more, refuses those who wait, and closes what is free. */
-  close(): void {
-    this.#closed = true;
-    this.#waiters.stop();
-    this.#sweeper.stop();
-    this.#waiters.dismissAll(() => withoutStack(() => new PoolClosedError()));
-    this.#inventory.shutdown();
-    this.#probe.close();
-  }
-
-  /** After {@linkcode close}: takes back what is lent, and waits for no hook any longer. */
-  cut(): void {
-    const now = this.#clock.now();
-    for (const slot of [...this.#inventory.live]) {
-      const { lease } = slot;
-      if (!lease) continue;
-      const thrown = leaseAccess.revoke(lease, new LeaseRevokedError());
-      if (thrown) this.#events.emit("error", { error: thrown.error, source: "listener" });
-      slot.lease = undefined;
-      this.#ledger.add(leaseAccess.laneOf(lease) === "admin", -1);
-      if (this.#events.active) this.#leaks.released(lease, slot.id, now);
-      this.#inventory.takeBack(slot, false, now, true);
-      if (this.#events.active) this.#events.recorders.used(now - leaseAccess.acquiredAtOf(lease));
-    }
-    this.#probe.revoke();
-    this.#inventory.giveUp();
-  }
-
-  /** Where the pool's caller stands, if leases are to remember it. */
-  #whereFrom(): string | undefined {
-    return this.#stacks ? new Error("acquired here").stack : undefined;
-  }
-
-  #lendFree(lane: Lane, now: number): Lease<T> | undefined {
-    this.#sweeper.poll(now);
-    if (!this.#mayLend(lane)) return undefined;
-    const fresh = this.#inventory.takeFresh(now);
-    if (fresh) return this.#lend(fresh, lane, now, 0, this.#whereFrom());
-    const slot = this.#inventory.take(now);
+  #leaseIdle(lane: Lane, now: number): LeaseRecord<T> | undefined {
+    if (now >= this.#sweeper.dueAt) this.#sweeper.run(now);
+    if (this.#store.idle === 0 || !this.#mayLease(lane)) return undefined;
+    const usable = this.#store.checkOut(now);
+    if (usable) return this.#grant(usable, lane, now, 0, this.#callerStack());
+    const slot = this.#store.checkOutUnexpired(now);
     if (!slot) return undefined;
-    // Closing those that were too old may have called a hook that used the pool.
-    if (this.#mayLend(lane)) return this.#lend(slot, lane, now, 0, this.#whereFrom());
-    this.offer(slot, now);
+    // The close of expired ones may have called a hook that used the pool.
+    if (this.#mayLease(lane)) return this.#grant(slot, lane, now, 0, this.#callerStack());
+    this.handOff(slot, now);
     return undefined;
   }
 
-  /** Whoever waits comes first, unless it is for want of what another lane still has. */
-  #mayLend(lane: Lane): boolean {
-    if (this.#closed || this.#ledger.room(lane === "admin") <= 0) return false;
-    return this.#waiters.size === 0 || this.#waiters.demand === 0;
+  /** Returns false while a waiter that could be served is queued, and when the lane has no room. */
+  #mayLease(lane: Lane): boolean {
+    if (this.#closed || this.#capacity.room(lane) <= 0) return false;
+    return this.#queue.size === 0 || this.#queue.demand === 0;
   }
 
-  #lend(slot: Slot<T>, lane: Lane, now: number, waitedMs: number, stack: string | undefined): Lease<T> {
+  #grant(slot: Slot<T>, lane: Lane, now: number, waitedMs: number, stack: string | undefined): LeaseRecord<T> {
     const lease = new LeaseRecord(slot, lane, now, ++this.#totalAcquired, stack);
-    slot.lease = lease;
-    slot.state = LEASED;
-    slot.uses++;
-    this.#ledger.add(lane === "admin", 1);
+    slot.assign(lease);
+    this.#capacity.lease(lane);
     this.#sweeper.watch(now, now + TICK_MS);
-    if (this.#events.active) this.#tellAcquired(lease, slot.id, waitedMs);
+    if (this.#events.observesLeases) {
+      if (this.#events.has("acquired")) this.#events.emit("acquired", { ...leaseInfo(lease, slot.id), waitedMs });
+      this.#events.recordWait(waitedMs);
+    }
     return lease;
   }
 
-  #tellAcquired(lease: LeaseRecord<T>, resourceId: number, waitedMs: number): void {
-    if (this.#events.has("acquired")) this.#events.emit("acquired", { ...infoOf(lease, resourceId), waitedMs });
-    this.#events.recorders.waited(waitedMs);
-  }
-
-  #wait(options: AcquireOptions | undefined, lane: Lane, now: number): Promise<Lease<T>> {
+  #wait(
+    lane: Lane,
+    now: number,
+    timeoutMs: number | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Lease<T>> {
     if (this.#closed) return Promise.reject(new PoolClosedError());
-    const { signal, timeoutMs } = options ?? {};
-    const stack = this.#whereFrom();
-    const rare = signal || stack ? { signal, stack } : undefined;
-    const waiter = this.#waiters.waiter(lane, now, timeoutMs, rare);
+    const stack = this.#callerStack();
+    const waiter = this.#queue.add(lane, now, timeoutMs, signal || stack ? { signal, stack } : undefined);
     const promise = waiter.promise();
-    this.#enter(waiter, timeoutMs, now);
+    // Where its lane has no room, nothing that could be created would serve it.
+    if (this.#capacity.room(lane) > 0) this.schedule();
+    if (!waiter.waiting) return promise;
+    if (timeoutMs === 0) {
+      this.#queue.expire(waiter, now);
+      return promise;
+    }
+    if (this.#isQueueFull) this.#queue.expireOverdue(now);
+    if (this.#isQueueFull) {
+      this.#queue.reject(
+        waiter,
+        new QueueFullError(`Wait queue is full (maxWaiters: ${this.#config.maxWaiters}): ${this.describe(now)}`),
+      );
+      return promise;
+    }
+    this.#queue.armDeadline(waiter, now);
+    if (this.#events.has("waited")) this.#events.emit("waited", { waiting: this.#queue.size, lane });
     return promise;
   }
 
-  #enter(waiter: Waiter<T>, timeoutMs: number | undefined, now: number): void {
-    this.#waiters.enter(waiter);
-    const { lane, admin } = waiter.line;
-    // Where its lane has no room, nothing that could be made would serve it.
-    if (this.#ledger.room(admin) > 0) this.changed();
-    if (!waiter.waiting) return;
-    if (timeoutMs === 0) return this.#waiters.expire(waiter, now);
-    const most = this.#config.maxWaiters;
-    const tooMany = () => this.#waiters.size > most && this.#waiters.size - this.#inventory.pending > most;
-    if (tooMany()) this.#waiters.expireOverdue(now);
-    if (tooMany()) {
-      const message = `Too many requests wait (maxWaiters: ${most}): ${this.#describe(now)}`;
-      return this.#waiters.dismiss(waiter, new QueueFullError(message));
-    }
-    this.#waiters.keep(waiter, now);
-    if (this.#events.has("waited")) this.#events.emit("waited", { waiting: this.#waiters.size, lane });
+  /** True when more than `maxWaiters` wait, those not counted that what is on its way will serve. */
+  get #isQueueFull(): boolean {
+    const { maxWaiters } = this.#config;
+    return this.#queue.size > maxWaiters && this.#queue.size - this.#store.pending > maxWaiters;
   }
 
-  #pump(now: number): void {
-    while (this.#waiters.demand > 0) {
-      const slot = this.#inventory.take(now);
+  /** Serves waiters from idle resources and begins to create the rest. */
+  #serveWaiters(now: number): void {
+    while (this.#store.idle > 0 && this.#queue.demand > 0) {
+      const slot = this.#store.checkOutUnexpired(now);
       if (!slot) break;
-      this.offer(slot, now);
+      this.handOff(slot, now);
     }
-    if (this.#waiters.size > 0) this.#inventory.supply(() => this.#waiters.demand, now);
-    this.#inventory.refill(now);
+    if (this.#queue.size > 0) this.#store.ensureSupply(this.#queue, now);
+    this.#store.refill(now);
   }
 
-  #describe(now: number): string {
-    const { size, idle, creating, lastFailure } = this.#inventory;
-    let longest = 0;
-    for (const { lease } of this.#inventory.live) {
-      if (lease) longest = Math.max(longest, now - leaseAccess.acquiredAtOf(lease));
-    }
-    return `total ${size}, active ${this.#ledger.lent}, idle ${idle}, creating ${creating}, waiting ${this.#waiters.size}, ` +
-      `limit ${this.#ledger.limits.maxConnections}; longest holder ${Math.round(longest)} ms` +
-      (lastFailure ? `; last creation error: ${messageOf(lastFailure.error)}` : "");
-  }
-
-  /** Reports leaks, closes what is too old or surplus, and says when to look again. */
+  /** Reports leaks, closes what has expired or is surplus, and returns when the next sweep is due. */
   #sweep(now: number): number | undefined {
     this.#now = now;
-    const tick = this.#ledger.lent > 0 ? now + TICK_MS : Infinity;
-    const next = Math.min(tick, this.#leaks.look(this.#inventory.live, now), this.#inventory.sweep(now));
-    this.#inventory.refill(now);
-    return this.#inventory.live.size > 0 ? next : undefined;
+    const tick = this.#capacity.leased > 0 ? now + TICK_MS : Infinity;
+    const next = Math.min(tick, this.#leaks.check(this.#store.live, now), this.#store.sweep(now));
+    this.#store.refill(now);
+    return this.#store.live.size > 0 ? next : undefined;
   }
+}
+
+/** Returns the lane of a lease that is not a probe. */
+function laneOf(lease: LeaseRecord<object>): Exclude<AcquireLane, "probe"> {
+  return leaseAccess.laneOf(lease) as Lane;
 }

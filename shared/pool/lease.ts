@@ -65,12 +65,6 @@ export interface Lease<T extends object> extends Disposable, AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** The part of a pool to which leases are released. */
-export interface LeaseOwner<T extends object> {
-  /** Takes the resource of an ended lease. */
-  giveBack(lease: LeaseRecord<T>, slot: Slot<T>, destroy: boolean): void;
-}
-
 /** State that few leases have; a separate object keeps the others small. */
 interface Extras {
   stack?: string;
@@ -179,7 +173,7 @@ export class LeaseRecord<T extends object> implements Lease<T> {
     const slot = this.#slot;
     if (!slot) throw this.#extras?.revoked ? new LateReleaseError() : new DoubleReleaseError();
     this.#slot = undefined;
-    slot.owner.giveBack(this, slot, destroy);
+    slot.owner.release(this, slot, destroy);
   }
 
   [Symbol.dispose](): void {

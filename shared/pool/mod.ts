@@ -24,11 +24,10 @@ export {
   PRESETS,
   whole,
 } from "./config.ts";
-export type { PoolLimits } from "./limits.ts";
+export type { PoolLimits } from "./capacity.ts";
 
 // Observation.
-export type { DestroyReason, ErrorSource, LeaseInfo, PoolEvents } from "./events.ts";
-export type { PoolRecorder } from "./recorders.ts";
+export type { DestroyReason, ErrorSource, LeaseInfo, PoolEvents, PoolRecorder } from "./events.ts";
 export type { ConnectionPoolStats, PoolStats } from "./stats.ts";
 
 // Errors.

@@ -8,25 +8,21 @@
  *
  * @module
  */
-import type { Clock, Timer } from "../resilience/mod.ts";
-import type { AcquireOptions } from "./acquire_options.ts";
-import type { PoolConfig } from "./config.ts";
-import { Creation } from "./creation.ts";
+import type { Timer } from "../resilience/mod.ts";
+import { Creation, type CreationHandler } from "./creator.ts";
 import {
   AcquireAbortedError,
   AcquireTimeoutError,
   CreateFailedError,
-  HookTimeoutError,
   LeaseRevokedError,
   PoolClosedError,
   QueueFullError,
   ResourceInvalidError,
 } from "./errors.ts";
-import type { ErrorSource, EventHub, PoolEvents } from "./events.ts";
-import type { HookRunner } from "./hook_run.ts";
-import { type Lease, leaseAccess, type LeaseOwner, LeaseRecord } from "./lease.ts";
-import type { ResourceFactory } from "./resource_factory.ts";
-import { LEASED, Slot } from "./slot.ts";
+import type { ErrorSource } from "./events.ts";
+import { type Lease, leaseAccess, LeaseRecord } from "./lease.ts";
+import type { PoolContext } from "./pool_host.ts";
+import { Slot, type SlotOwner } from "./slot.ts";
 
 /** A probe that waits for the slot or for its resource. */
 interface ProbeWaiter<T extends object> {
@@ -43,12 +39,8 @@ function probeTimeout(timeoutMs: number): AcquireTimeoutError {
 }
 
 /** Leases the probe slot, to one holder at a time, first come, first served. */
-export class ProbeSlot<T extends object> implements LeaseOwner<T> {
-  readonly #factory: ResourceFactory<T>;
-  readonly #config: Readonly<PoolConfig>;
-  readonly #clock: Clock;
-  readonly #events: EventHub<PoolEvents>;
-  readonly #hooks: HookRunner;
+export class ProbeSlot<T extends object> implements SlotOwner<T>, CreationHandler<T> {
+  readonly #context: PoolContext<T>;
   readonly #onFree: () => void;
   readonly #waiters: ProbeWaiter<T>[] = [];
   /** The creation under way. */
@@ -56,39 +48,34 @@ export class ProbeSlot<T extends object> implements LeaseOwner<T> {
   /** The slot, while it is leased. */
   #leased: Slot<T> | undefined = undefined;
   /** True from the start of a creation until its resource has closed. */
-  #taken = false;
+  #held = false;
   #closed = false;
-  /** Creations are under way in a loop, which goes on where one of them ends at once. */
+  /** True while a loop creates: it goes on when a creation ends at once. */
   #serving = false;
 
   /** @param onFree Called when the slot has become free. */
-  constructor(
-    factory: ResourceFactory<T>,
-    config: Readonly<PoolConfig>,
-    clock: Clock,
-    events: EventHub<PoolEvents>,
-    hooks: HookRunner,
-    onFree: () => void,
-  ) {
-    this.#factory = factory;
-    this.#config = config;
-    this.#clock = clock;
-    this.#events = events;
-    this.#hooks = hooks;
+  constructor(context: PoolContext<T>, onFree: () => void) {
+    this.#context = context;
     this.#onFree = onFree;
   }
 
-  /** Returns 1 while a resource is being created, leased or closed. */
+  /** 1 while a resource is being created, leased or closed; 0 otherwise. */
   get size(): number {
-    return this.#taken ? 1 : 0;
+    return this.#held ? 1 : 0;
   }
 
-  /** Leases the probe slot, when it is free and a resource has been created. */
-  lease({ timeoutMs = this.#config.acquireTimeoutMs, signal }: AcquireOptions): Promise<Lease<T>> {
+  /**
+   * Leases the probe slot, when it is free and a resource has been created.
+   *
+   * @param timeoutMs Default: the pool's `acquireTimeoutMs`.
+   */
+  lease(timeoutMs: number | undefined, signal: AbortSignal | undefined): Promise<Lease<T>> {
+    const { config, clock } = this.#context;
     if (this.#closed) return Promise.reject(new PoolClosedError());
-    if (this.#waiters.length > this.#config.maxWaiters) {
-      return Promise.reject(new QueueFullError(`Too many probes wait (maxWaiters: ${this.#config.maxWaiters})`));
+    if (this.#waiters.length > config.maxWaiters) {
+      return Promise.reject(new QueueFullError(`Wait queue of probes is full (maxWaiters: ${config.maxWaiters})`));
     }
+    const waitMs = timeoutMs ?? config.acquireTimeoutMs;
     const { promise, resolve, reject } = Promise.withResolvers<Lease<T>>();
     let timer: Timer | undefined;
     const onAbort = () => this.#reject(waiter, new AcquireAbortedError(signal?.reason));
@@ -100,14 +87,15 @@ export class ProbeSlot<T extends object> implements LeaseOwner<T> {
     signal?.addEventListener("abort", onAbort);
     this.#waiters.push(waiter);
     this.#serve();
-    const timedOut = () => this.#reject(waiter, probeTimeout(timeoutMs));
-    if (timeoutMs === 0) timedOut();
-    else if (timeoutMs < Infinity && this.#waiters.includes(waiter)) timer = this.#clock.setTimer(timedOut, timeoutMs);
+    const timedOut = () => this.#reject(waiter, probeTimeout(waitMs));
+    if (waitMs === 0) timedOut();
+    else if (waitMs < Infinity && this.#waiters.includes(waiter)) timer = clock.setTimer(timedOut, waitMs);
     return promise;
   }
 
-  giveBack(_lease: LeaseRecord<T>, slot: Slot<T>): void {
+  release(_lease: LeaseRecord<T>, slot: Slot<T>): void {
     this.#leased = undefined;
+    slot.unassign();
     this.#destroy(slot.resource);
   }
 
@@ -124,50 +112,59 @@ export class ProbeSlot<T extends object> implements LeaseOwner<T> {
     if (!slot?.lease) return;
     this.#leased = undefined;
     this.#report(leaseAccess.revoke(slot.lease, new LeaseRevokedError()), "listener");
+    slot.unassign();
     this.#destroy(slot.resource);
+  }
+
+  created(creation: Creation<T>, resource: T): void {
+    this.#creation = undefined;
+    if (creation.invalid) {
+      this.#reportFailure(new ResourceInvalidError(creation.invalid.reason));
+      return this.#destroy(resource);
+    }
+    const waiter = this.#leave(this.#waiters[0]);
+    if (!waiter) return this.#destroy(resource);
+    const now = this.#context.clock.now();
+    const slot = this.#leased = new Slot<T>(resource, 0, this, now, Infinity);
+    const lease = new LeaseRecord(slot, "probe", now, 0, undefined);
+    slot.assign(lease);
+    creation.onInvalid = (reason) => this.#invalidate(slot, reason);
+    waiter.resolve(lease);
+  }
+
+  failed(_creation: Creation<T>, error: unknown): void {
+    this.#reportFailure(error);
+    this.#free();
+  }
+
+  overdue(_creation: Creation<T>, error: unknown): void {
+    this.#reportFailure(error);
+  }
+
+  overdueEnded(_creation: Creation<T>, late: T | undefined): void {
+    if (late) this.#destroy(late);
+    else this.#free();
+  }
+
+  arrivedAfterAbandon(_creation: Creation<T>, resource: T): void {
+    this.#context.hooks.destroy(resource, () => {});
   }
 
   /** Creates a resource for the next waiter, if the slot is free. */
   #serve(): void {
     if (this.#serving) return;
     this.#serving = true;
-    while (!this.#taken && this.#waiters.length > 0) this.#create();
-    this.#serving = false;
-    if (!this.#taken) this.#onFree();
-  }
-
-  #create(): void {
-    this.#taken = true;
-    const creation = this.#creation = new Creation<T>(this.#clock.now());
-    creation.begin(this.#factory, this.#hooks, this.#config, {
-      made: (resource) => this.#created(creation, resource),
-      failed: (error) => {
-        this.#failed(error);
-        this.#free();
-      },
-      overdue: (error) => this.#failed(error),
-      over: (late) => late ? this.#destroy(late) : this.#free(),
-      late: (resource) => this.#runDestroy(resource, () => {}),
-    });
-  }
-
-  #created(creation: Creation<T>, resource: T): void {
-    this.#creation = undefined;
-    if (creation.invalid) {
-      this.#failed(new ResourceInvalidError(creation.invalid.reason));
-      return this.#destroy(resource);
+    while (!this.#held && this.#waiters.length > 0) {
+      this.#held = true;
+      const { clock, factory, hooks } = this.#context;
+      this.#creation = new Creation<T>(clock.now());
+      this.#creation.run(factory, hooks, this);
     }
-    const waiter = this.#leave(this.#waiters[0]);
-    if (!waiter) return this.#destroy(resource);
-    const now = this.#clock.now();
-    const slot = this.#leased = new Slot(resource, 0, this, now, Infinity);
-    const lease = slot.lease = new LeaseRecord(slot, "probe", now, 0, undefined);
-    slot.state = LEASED;
-    creation.onInvalid = (reason) => this.#invalidate(slot, reason);
-    waiter.resolve(lease);
+    this.#serving = false;
+    if (!this.#held) this.#onFree();
   }
 
-  #failed(error: unknown): void {
+  #reportFailure(error: unknown): void {
     this.#creation = undefined;
     if (this.#closed) return;
     this.#report({ error }, "create");
@@ -184,25 +181,16 @@ export class ProbeSlot<T extends object> implements LeaseOwner<T> {
 
   /** Destroys the resource; then the slot is free. */
   #destroy(resource: T): void {
-    this.#runDestroy(resource, () => this.#free());
-  }
-
-  #runDestroy(resource: T, done: () => void): void {
-    const { destroyTimeoutMs } = this.#config;
-    const timeoutError = () => new HookTimeoutError("destroy", destroyTimeoutMs);
-    this.#hooks.run(destroyTimeoutMs, timeoutError, () => this.#factory.destroy(resource), (outcome) => {
-      if (!outcome.ok) this.#report(outcome, "destroy");
-      done();
-    });
+    this.#context.hooks.destroy(resource, () => this.#free());
   }
 
   #free(): void {
-    this.#taken = false;
+    this.#held = false;
     this.#serve();
   }
 
   #report(thrown: { readonly error: unknown } | undefined, source: ErrorSource): void {
-    if (thrown) this.#events.emit("error", { error: thrown.error, source });
+    if (thrown) this.#context.events.emit("error", { error: thrown.error, source });
   }
 
   #reject(waiter: ProbeWaiter<T>, error: unknown): void {

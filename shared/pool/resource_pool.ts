@@ -1,101 +1,111 @@
 /**
- * A pool of anything that is dear to make and can be lent to one holder at a
- * time.
+ * The public face of the pool core.
  *
- * This is its public face. Who gets a resource, when, and who waits is the
- * {@linkcode Dispatcher}'s business; how a resource is made, checked and closed,
- * the `Inventory`'s; what it is, the {@linkcode ResourceFactory}'s.
+ * What may not enter this folder: anything that can be built as a wrapper
+ * around {@linkcode ResourcePool}.
  *
  * @module
  */
 import { type Clock, systemClock, type Timer } from "../resilience/mod.ts";
 import { type AcquireOptions, BAD_LANE, badMs, isMs } from "./acquire_options.ts";
+import type { PoolLimits } from "./capacity.ts";
 import { parseLimits, parsePoolConfig, type PoolConfig } from "./config.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { ConfigError, ForeignReleaseError, PoolClosedError } from "./errors.ts";
-import { EventHub, LEASE_EVENTS, type PoolEvents } from "./events.ts";
+import { PoolEventHub, type PoolEvents, type PoolRecorder } from "./events.ts";
 import { type AcquireLane, isLane } from "./lane.ts";
 import type { Lease, ReleaseOptions } from "./lease.ts";
-import type { PoolLimits } from "./limits.ts";
-import type { PoolRecorder } from "./recorders.ts";
 import type { ResourceFactory } from "./resource_factory.ts";
 import type { PoolStats } from "./stats.ts";
 
 /** What a pool runs on; replaced in tests. */
 export interface PoolRuntime {
-  /** Default: the isolate's own time. */
+  /** Default: the time of the isolate. */
   clock?: Clock;
   /** Yields numbers in `[0, 1)`, for jitter. Default: `Math.random`. */
   random?: () => number;
 }
 
-/** A shutdown under way, or over. */
+/** A shutdown under way, or finished. */
 interface Shutdown {
   readonly promise: Promise<void>;
   readonly resolve: () => void;
-  /** When what is lent is taken back, in ms of the pool's clock. */
-  cutAt: number;
+  /** When leases are revoked, in ms of the pool's clock. */
+  deadline: number;
   timer: Timer | undefined;
   finished: boolean;
 }
 
 /**
- * A bounded pool of resources.
+ * A bounded pool of resources that are expensive to create and used by one
+ * holder at a time.
  *
+ * Acquires are served first come, first served. An idle resource is leased at
+ * once, the most recently used first. A released resource goes to the waiter
+ * that came first before a newcomer can take it. Expiry is judged whenever the
+ * pool is used; its timers only make it prompt, and never keep an isolate alive.
+ *
+ * Holders and listeners cannot break a pool: leases keep their state private,
+ * and events are plain data.
+ *
+ * @example
  * ```ts
- * const pool = new ResourcePool(factory, { maxConnections: 20 });
- * await using lease = await pool.lease();
- * await lease.resource.work();
- * ```
+ * import { ResourcePool } from "./mod.ts";
  *
- * Acquires are served first come, first served. A free resource is handed out
- * at once, the most recently used first; a resource that is given back goes to
- * the one who waited longest before anything else can take it. Expiry is judged
- * whenever the pool is used; its timers only make it prompt, and never keep an
- * isolate alive.
+ * const pool = new ResourcePool({
+ *   create: () => new WebSocket("wss://example.com"),
+ *   destroy: (socket) => socket.close(),
+ * }, { maxConnections: 20 });
+ * await using lease = await pool.lease();
+ * lease.resource.send("hello");
+ * ```
  */
 export class ResourcePool<T extends object> {
-  /** The options it was made with; `resize` may have changed the size since. */
+  /** The options of the pool; {@linkcode resize} may have changed the limits since. */
   readonly config: Readonly<PoolConfig>;
 
   readonly #clock: Clock;
-  readonly #events = new EventHub<PoolEvents>(LEASE_EVENTS);
+  readonly #events = new PoolEventHub();
   readonly #dispatcher: Dispatcher<T>;
-  /** Resources lent by `acquire`, which are given back by themselves. */
+  /** The leases of `acquire`, by resource. Ended ones stay, so that a second release is told from a foreign one. */
   readonly #acquired = new WeakMap<T, Lease<T>>();
   #shutdown: Shutdown | undefined = undefined;
 
   /**
-   * Begins to make `minConnections` resources.
+   * Creates a pool, which begins to create `minConnections` resources.
    *
-   * @throws {ConfigError} listing every bad option.
+   * @param config Options that differ from the defaults.
+   * @throws {ConfigError} listing every invalid option.
    */
   constructor(factory: ResourceFactory<T>, config: Partial<PoolConfig> = {}, runtime: PoolRuntime = {}) {
     this.config = parsePoolConfig(config);
     const { clock = systemClock, random = Math.random } = runtime;
     this.#clock = clock;
-    this.#dispatcher = new Dispatcher(factory, this.config, clock, random, this.#events, () => this.#finish());
+    const parts = { factory, config: this.config, clock, random, events: this.#events };
+    this.#dispatcher = new Dispatcher(parts, () => this.#finish());
   }
 
   /**
-   * Lends a resource. The lease must be released; `await using` does it.
+   * Leases a resource. The lease must be released; `await using` does it.
    *
-   * @throws {AcquireTimeoutError} when none came free in time.
-   * @throws {QueueFullError} when `maxWaiters` wait already.
+   * @returns The lease of an idle resource, of a released one, or of a new one.
+   * @throws {AcquireTimeoutError} when no resource became available in time.
+   * @throws {QueueFullError} when `maxWaiters` acquires already wait.
    * @throws {AcquireAbortedError} when `signal` aborted.
-   * @throws {CreateFailedError} when a resource could not be made, for good.
-   * @throws {PoolClosedError} once `shutdown` was called.
-   * @throws {ConfigError} when `timeoutMs` is not a number of ms, or `lane` names none.
+   * @throws {CreateFailedError} when a resource could not be created, permanently.
+   * @throws {PoolClosedError} once {@linkcode shutdown} was called.
+   * @throws {ConfigError} when an option is invalid.
    */
   lease(options?: AcquireOptions): Promise<Lease<T>> {
     return this.#dispatcher.lease(options);
   }
 
   /**
-   * Lends a resource if one is free now, and `undefined` otherwise. Never waits, makes or validates one. In the lane
-   * `probe`, none ever is: each probe creates its own.
+   * Leases an idle resource. Never waits, creates or validates. A probe creates
+   * its own resource, so that the lane `probe` never has an idle one.
    *
-   * @throws {ConfigError} when `lane` names none.
+   * @returns The lease, or `undefined` when no resource can be leased at once.
+   * @throws {ConfigError} when `lane` is not a lane.
    */
   tryLease(lane: AcquireLane = "normal"): Lease<T> | undefined {
     if (lane === "probe") return undefined;
@@ -104,15 +114,16 @@ export class ResourcePool<T extends object> {
   }
 
   /**
-   * Lends a resource by itself, to be given back with {@linkcode release}.
-   * Prefer {@linkcode lease}: a resource does not know to whom it was lent, so a
-   * second `release` of it cannot be told from the next holder's.
+   * Leases a resource, to be released with {@linkcode release}. Prefer
+   * {@linkcode lease}: a resource does not know its holder, so that a second
+   * `release` of it cannot be told from that of the next holder.
    *
+   * @returns The resource.
    * @throws what {@linkcode lease} throws.
    */
   async acquire(options?: AcquireOptions): Promise<T> {
-    const lease = await this.lease(options);
-    // A shutdown may have taken it back since it was granted.
+    const lease = await this.#dispatcher.lease(options);
+    // A shutdown may have revoked it since it was granted.
     if (!lease.active) throw new PoolClosedError();
     const { resource } = lease;
     this.#acquired.set(resource, lease);
@@ -120,11 +131,11 @@ export class ResourcePool<T extends object> {
   }
 
   /**
-   * Gives back what {@linkcode acquire} lent.
+   * Releases a resource that {@linkcode acquire} returned.
    *
-   * @throws {DoubleReleaseError} when it is not lent at the moment.
+   * @throws {DoubleReleaseError} when it was already released.
    * @throws {ForeignReleaseError} when it was not acquired from this pool.
-   * @throws {LateReleaseError} when the pool, shut down, had taken it back.
+   * @throws {LateReleaseError} when the shutdown of the pool had revoked its lease.
    */
   release(resource: T, options?: ReleaseOptions): void {
     const lease = this.#acquired.get(resource);
@@ -132,48 +143,48 @@ export class ResourcePool<T extends object> {
     lease.release(options);
   }
 
-  /** How the pool stands, as an immutable snapshot. */
+  /** Returns the current statistics, as an immutable snapshot. */
   getStats(): PoolStats {
     return this.#dispatcher.stats();
   }
 
-  /** How many resources there may be, and for whom. */
+  /** The limits in force. */
   get limits(): PoolLimits {
     return this.#dispatcher.limits;
   }
 
   /**
-   * Changes how many resources there may be. What is free beyond the new limit
-   * is closed at once, what is lent when it comes back; those who wait are served
-   * from what was added. A floor that is not given follows a lower limit.
+   * Changes the limits. Idle resources above a lower maximum are destroyed at
+   * once, leased ones at their release; waiters are served from what a higher
+   * one adds. A floor that is not given follows a lower maximum.
    *
-   * @throws {ConfigError} listing every bad value; nothing is changed then.
+   * @throws {ConfigError} listing every invalid value; nothing is changed then.
    */
   resize(limits: Partial<PoolLimits>): void {
     this.#dispatcher.resize(parseLimits(limits, this.#dispatcher.limits));
   }
 
   /**
-   * Calls `listener` at each event of that name until the subscription is
-   * disposed of. What a listener throws is reported as an `error` event.
+   * Calls `listener` with each event of that name until the returned
+   * subscription is disposed of. What a listener throws becomes an `error` event.
    */
   on<K extends keyof PoolEvents>(name: K, listener: (event: PoolEvents[K]) => void): Disposable {
     return this.#events.on(name, listener);
   }
 
-  /** Gives the times of every lease to `recorder` until the subscription is disposed of. For metrics: see {@linkcode PoolRecorder}. */
+  /** Passes the times of every lease to `recorder` until the returned subscription is disposed of. */
   record(recorder: PoolRecorder): Disposable {
-    return this.#events.recorders.add(recorder);
+    return this.#events.record(recorder);
   }
 
   /**
-   * Lends nothing any more, refuses those who wait, lets holders finish until
-   * the deadline and then takes back what they hold. All that can be done
-   * without waiting is done before this returns, as `beforeunload` needs it.
-   * Every further call returns the first one's promise, and may only bring the
+   * Shuts the pool down: leases nothing any more, rejects waiters, lets holders
+   * finish until the deadline, and then revokes their leases. What needs no
+   * waiting is done before this returns, in time for `beforeunload`. Each
+   * further call returns the first one's promise, and can only bring the
    * deadline forward.
    *
-   * @param deadlineMs Default: the pool's `shutdownTimeoutMs`.
+   * @param deadlineMs The time that holders have, in ms. Default: the pool's `shutdownTimeoutMs`.
    * @throws {ConfigError} when `deadlineMs` is not a number of ms; nothing is done then.
    */
   shutdown(deadlineMs: number = this.config.shutdownTimeoutMs): Promise<void> {
@@ -181,30 +192,29 @@ export class ResourcePool<T extends object> {
       return this.#shutdown?.promise ??
         Promise.reject(new ConfigError([badMs("deadlineMs", deadlineMs)], "shutdown"));
     }
-    const cutAt = this.#clock.now() + deadlineMs;
+    const deadline = this.#clock.now() + deadlineMs;
     if (this.#shutdown) {
-      if (cutAt < this.#shutdown.cutAt) this.#cutIn(this.#shutdown, cutAt, deadlineMs);
+      if (deadline < this.#shutdown.deadline) this.#revokeAt(this.#shutdown, deadline, deadlineMs);
       return this.#shutdown.promise;
     }
     const { promise, resolve } = Promise.withResolvers<void>();
-    const shutdown = this.#shutdown = { promise, resolve, cutAt: Infinity, timer: undefined, finished: false };
+    const shutdown = this.#shutdown = { promise, resolve, deadline: Infinity, timer: undefined, finished: false };
     this.#dispatcher.close();
     if (this.#dispatcher.size === 0) this.#finish();
-    else this.#cutIn(shutdown, cutAt, deadlineMs);
+    else this.#revokeAt(shutdown, deadline, deadlineMs);
     return promise;
   }
 
-  #cutIn(shutdown: Shutdown, cutAt: number, deadlineMs: number): void {
+  #revokeAt(shutdown: Shutdown, deadline: number, deadlineMs: number): void {
     if (shutdown.finished) return;
-    shutdown.cutAt = cutAt;
+    shutdown.deadline = deadline;
     shutdown.timer?.cancel();
-    if (deadlineMs === 0) this.#cut();
-    else shutdown.timer = this.#clock.setTimer(() => this.#cut(), deadlineMs);
+    if (deadlineMs === 0) this.#revokeAll();
+    else shutdown.timer = this.#clock.setTimer(() => this.#revokeAll(), deadlineMs);
   }
 
-  /** The shutdown's deadline has come. */
-  #cut(): void {
-    this.#dispatcher.cut();
+  #revokeAll(): void {
+    this.#dispatcher.revokeAll();
     this.#finish();
   }
 

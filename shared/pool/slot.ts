@@ -1,61 +1,119 @@
 /**
- * A unit of capacity and the resource it holds.
+ * A unit of capacity, and the resource it holds.
+ *
+ * ```text
+ *                 .--> idle --.
+ *                 |           v
+ *   (created) -> unassigned <-'--> leased
+ *                 ^  |  |  ^           |
+ *                 |  |  |  '-----------'
+ *     validating <'--'  '--> closing
+ *     resetting
+ * ```
  *
  * @module
  */
-import type { LeaseOwner, LeaseRecord } from "./lease.ts";
+import type { LeaseRecord } from "./lease.ts";
 
-/** What a slot's resource is doing. */
-export type SlotState =
-  | { readonly kind: "ready" }
-  | { readonly kind: "idle" }
-  | { readonly kind: "validating" }
-  | { readonly kind: "resetting" }
-  | { readonly kind: "closing" }
-  | { readonly kind: "leased" };
+/**
+ * What the resource of a slot is doing. `unassigned` lasts for a moment: the
+ * code that brought it about leases, parks, validates, resets or closes next.
+ */
+export type SlotState = "unassigned" | "idle" | "leased" | "validating" | "resetting" | "closing";
 
-/** Between two hands: whoever set this lends, keeps or closes it next. */
-export const READY = Object.freeze({ kind: "ready" });
-/** Free to be lent. */
-export const IDLE = Object.freeze({ kind: "idle" });
-/** `validate` is asked. */
-export const VALIDATING = Object.freeze({ kind: "validating" });
-/** `reset` is at work. */
-export const RESETTING = Object.freeze({ kind: "resetting" });
-/** Leased: see {@linkcode Slot.lease}. */
-export const LEASED = Object.freeze({ kind: "leased" });
-/** `destroy` is at work; there is no way back. */
-export const CLOSING = Object.freeze({ kind: "closing" });
+/** The part of a pool that holds a slot. */
+export interface SlotOwner<T extends object> {
+  /** Takes a slot whose lease has ended. `destroy` says that its holder calls the resource broken. */
+  release(lease: LeaseRecord<T>, slot: Slot<T>, destroy: boolean): void;
+}
 
-/** A resource and what the pool knows of it. */
+/** A resource and what the pool knows about it. Only the methods here change its state, each from the states it names. */
 export class Slot<T extends object> {
   readonly resource: T;
   /** The number of the resource in the events of the pool. */
   readonly id: number;
-  /** Whom its leases are given back to. */
-  readonly owner: LeaseOwner<T>;
-  /** From this instant on it is not lent any more, in ms of the pool's clock; drawn once, at birth. */
+  readonly owner: SlotOwner<T>;
+  /** The end of its lifetime, in ms of the pool's clock. Drawn once, at birth. */
   readonly expiresAt: number;
-  /** How often it was lent. */
+  /** The number of its leases. */
   uses = 0;
-  /** When it was last used, or made. */
+  /** When it was last used, or created, in ms of the pool's clock. */
   usedAt: number;
-  /** Whether that is only the latest reading of the clock before it came back. */
-  usedAtGuessed = false;
-  /** Until then it may be lent as it is, in ms of the pool's clock; from then on it is looked at first. */
-  freshUntil: number;
-  /** It died. Where it could not be closed at once (lent, validating, resetting), it is closed next. */
+  /** True when `usedAt` is only the latest reading of the clock before the release. */
+  usedAtIsEstimate = false;
+  /** Until this instant it may be leased without validation, in ms of the pool's clock. */
+  skipValidationUntil: number;
+  /** True once the resource has reported its death. */
   invalid = false;
-  state: SlotState = READY;
-  /** The lease, while it is leased. */
-  lease: LeaseRecord<T> | undefined = undefined;
 
-  constructor(resource: T, id: number, owner: LeaseOwner<T>, now: number, expiresAt: number) {
+  #state: SlotState = "unassigned";
+  #lease: LeaseRecord<T> | undefined = undefined;
+
+  constructor(resource: T, id: number, owner: SlotOwner<T>, now: number, expiresAt: number) {
     this.resource = resource;
     this.id = id;
     this.owner = owner;
     this.expiresAt = expiresAt;
-    this.freshUntil = expiresAt;
+    this.skipValidationUntil = expiresAt;
     this.usedAt = now;
   }
+
+  /** What the resource is doing. */
+  get state(): SlotState {
+    return this.#state;
+  }
+
+  /** The lease, while it is leased. */
+  get lease(): LeaseRecord<T> | undefined {
+    return this.#lease;
+  }
+
+  /** `unassigned` to `leased`. */
+  assign(lease: LeaseRecord<T>): void {
+    if (this.#state !== "unassigned") throw illegal(this.#state, "leased");
+    this.#state = "leased";
+    this.#lease = lease;
+    this.uses++;
+  }
+
+  /** `leased` to `unassigned`. */
+  unassign(): void {
+    if (this.#state !== "leased") throw illegal(this.#state, "unassigned");
+    this.#state = "unassigned";
+    this.#lease = undefined;
+  }
+
+  /** `unassigned` to `idle`. */
+  park(): void {
+    if (this.#state !== "unassigned") throw illegal(this.#state, "idle");
+    this.#state = "idle";
+  }
+
+  /** `idle` to `unassigned`. */
+  unpark(): void {
+    if (this.#state !== "idle") throw illegal(this.#state, "unassigned");
+    this.#state = "unassigned";
+  }
+
+  /** `unassigned` to `validating` or `resetting`. */
+  beginHook(state: "validating" | "resetting"): void {
+    if (this.#state !== "unassigned") throw illegal(this.#state, state);
+    this.#state = state;
+  }
+
+  /** `validating` or `resetting` to `unassigned`. */
+  endHook(): void {
+    if (this.#state !== "validating" && this.#state !== "resetting") throw illegal(this.#state, "unassigned");
+    this.#state = "unassigned";
+  }
+
+  /** `unassigned` to `closing`, for good. */
+  close(): void {
+    if (this.#state !== "unassigned") throw illegal(this.#state, "closing");
+    this.#state = "closing";
+  }
+}
+
+function illegal(from: SlotState, to: SlotState): Error {
+  return new Error(`Bug in the pool: a slot cannot go from ${from} to ${to}`);
 }

@@ -1,44 +1,39 @@
 /**
- * How a pool stands.
+ * Statistics of a pool.
  *
  * @module
  */
 
-/** The counters of the specification, at one instant. */
+/** The statistics that the specification names, at one instant. */
 export interface ConnectionPoolStats {
-  /** Slots taken: resources lent, idle, being made, checked or closed. */
+  /** Slots held: resources that are leased, idle, in a hook, being created, or closing. */
   readonly totalConnections: number;
-  /** Resources lent. */
+  /** Leased resources. */
   readonly activeConnections: number;
-  /** Resources free to be lent. */
+  /** Idle resources. */
   readonly idleConnections: number;
-  /** Acquires that wait. */
+  /** Waiters. */
   readonly waitingForConnection: number;
-  /** Resources lent since the pool was made. */
+  /** Leases since the pool was created. */
   readonly totalAcquired: number;
-  /** Resources given back since the pool was made. */
+  /** Leases that have ended since the pool was created. */
   readonly totalReleased: number;
-  /** Resources made since the pool was made. */
+  /** Resources created since the pool was created. */
   readonly totalCreated: number;
-  /** Resources closed since the pool was made. */
+  /** Resources destroyed since the pool was created. */
   readonly totalDestroyed: number;
 }
 
-/** The counters of the specification and some more, at one instant. */
+/** The statistics of a pool at one instant, immutable. The probe slot appears in none of them. */
 export interface PoolStats extends ConnectionPoolStats {
-  /** Resources being made. */
+  /** Resources being created. */
   readonly creatingConnections: number;
-  /** Resources being closed. */
+  /** Resources that are closing. */
   readonly closingConnections: number;
-  /** Resources given up because their `destroy` hung. */
+  /** Resources abandoned because their `destroy` hung. */
   readonly totalAbandoned: number;
-  /** Acquires that reached their deadline. */
+  /** Acquires that timed out. */
   readonly totalTimeouts: number;
-  /** The most resources that may exist. */
+  /** The maximum number of resources. */
   readonly maxConnections: number;
-}
-
-/** An immutable {@linkcode PoolStats}. */
-export function snapshot(stats: PoolStats): PoolStats {
-  return Object.freeze(stats);
 }

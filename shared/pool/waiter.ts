@@ -3,58 +3,50 @@
  *
  * @module
  */
-import type { Line } from "./lane.ts";
+import type { LaneQueue } from "./lane.ts";
 import type { Lease } from "./lease.ts";
 import type { DeadlineEntry } from "./waiter_deadlines.ts";
 import type { QueueNode } from "./waiter_queue.ts";
 
-/** What few waiters have; one object apart keeps the others small. */
-export interface RareWaiterParts<T extends object> {
+/** State that few waiters have; a separate object keeps the others small. */
+export interface WaiterExtras<T extends object> {
   /** The caller's signal. */
   signal?: AbortSignal | undefined;
-  /** Where it was called from. */
+  /** The stack of the acquire. */
   stack?: string | undefined;
-  /** Its own place among the deadlines. */
-  due?: DeadlineEntry<T>;
+  /** Its own entry among the deadlines. */
+  deadlineEntry?: DeadlineEntry<T>;
 }
 
-function nobody(): void {}
+function ignore(): void {}
 
-/** A queued acquire. Its links belong to the queue that holds it; nothing else touches them. */
+/** A queued acquire. Only the queue that holds it touches its links. */
 export class Waiter<T extends object> implements QueueNode<Waiter<T>> {
-  /** The line it waits in. */
-  readonly line: Line<T>;
+  readonly queue: LaneQueue<T>;
   /** When it began to wait, in ms of the pool's clock. */
   readonly since: number;
-  /** When it must be over, in ms of the pool's clock; `Infinity` for never. */
+  /** Its deadline, in ms of the pool's clock; `Infinity` for none. */
   readonly deadline: number;
-  /** Whether it waits as long as the pool's configuration says. */
-  readonly usual: boolean;
+  /** True when it waits for the pool's `acquireTimeoutMs`. */
+  readonly usesDefaultTimeout: boolean;
   /** Settles the acquire with a lease, after the wait has ended. */
-  resolve: (lease: Lease<T>) => void = nobody;
-  /** Settles the acquire with a refusal, after the wait has ended. */
-  reject: (error: unknown) => void = nobody;
-  rare: RareWaiterParts<T> | undefined;
-  /** Whether it still waits. */
+  resolve: (lease: Lease<T>) => void = ignore;
+  /** Settles the acquire with an error, after the wait has ended. */
+  reject: (error: unknown) => void = ignore;
+  extras: WaiterExtras<T> | undefined = undefined;
+  /** True until it is served or rejected. */
   waiting = true;
   next: Waiter<T> | undefined = undefined;
   previous: Waiter<T> | undefined = undefined;
 
-  constructor(
-    line: Line<T>,
-    since: number,
-    deadline: number,
-    usual: boolean,
-    rare: RareWaiterParts<T> | undefined,
-  ) {
-    this.line = line;
+  constructor(queue: LaneQueue<T>, since: number, deadline: number, usesDefaultTimeout: boolean) {
+    this.queue = queue;
     this.since = since;
     this.deadline = deadline;
-    this.usual = usual;
-    this.rare = rare;
+    this.usesDefaultTimeout = usesDefaultTimeout;
   }
 
-  /** The acquire's promise; to be made once, before the wait can end. */
+  /** Creates the acquire's promise; called once, before the wait can end. */
   promise(): Promise<Lease<T>> {
     // An executor that captures nothing but `this` is compiled away; `Promise.withResolvers` costs an object more.
     return new Promise((resolve, reject) => {

@@ -1,40 +1,41 @@
 /**
- * First come, first served, with a way out of the middle.
+ * A first-in, first-out queue whose elements can leave from the middle.
  *
  * ```text
  *   head -> [w1] <-> [w2] <-> [w3] <- tail
  * ```
  *
- * The links are fields of the elements, so that joining, leaving and being
- * served cost the same with ten elements as with a hundred thousand, and
- * allocate nothing. (`Array.shift` moves every element behind it.)
+ * The links are fields of the elements. Adding, leaving and being served cost
+ * the same with ten elements as with a hundred thousand, and allocate nothing.
+ * (`Array.shift` moves every element behind it.)
  *
- * A finger rests on the oldest of those elements that are marked `usual`. When
- * that one leaves, the finger moves on to the next; it never moves back, so that
- * it passes each element once.
+ * A cursor rests on the oldest element with the default timeout. When that one
+ * leaves, the cursor moves to the next such element; it never moves back, so
+ * that it passes each element once.
  *
- * Contract: an element is in one queue at most, its `usual` does not change
- * while it is there; {@linkcode WaiterQueue.remove} takes an element of this queue.
+ * Contract: an element is in at most one queue, its `usesDefaultTimeout` does
+ * not change while it is there, and {@linkcode WaiterQueue.remove} is called
+ * with an element of this queue.
  *
  * @module
  */
 
-/** What an element of a {@linkcode WaiterQueue} carries for it. */
+/** What a {@linkcode WaiterQueue} needs of its elements. */
 export interface QueueNode<N> {
-  /** Whether {@linkcode WaiterQueue.firstUsual} counts it. */
-  readonly usual: boolean;
+  /** True when {@linkcode WaiterQueue.firstWithDefaultTimeout} counts it. */
+  readonly usesDefaultTimeout: boolean;
   next: N | undefined;
   previous: N | undefined;
 }
 
-/** An intrusive doubly linked FIFO list. */
+/** An intrusive doubly linked list. */
 export class WaiterQueue<N extends QueueNode<N>> {
   #head: N | undefined = undefined;
   #tail: N | undefined = undefined;
-  #firstUsual: N | undefined = undefined;
+  #cursor: N | undefined = undefined;
   #size = 0;
 
-  /** How many elements there are. */
+  /** The number of elements. */
   get size(): number {
     return this.#size;
   }
@@ -44,14 +45,14 @@ export class WaiterQueue<N extends QueueNode<N>> {
     return this.#head;
   }
 
-  /** The oldest of the elements that are marked so. */
-  get firstUsual(): N | undefined {
-    return this.#firstUsual;
+  /** The oldest element with the default timeout. */
+  get firstWithDefaultTimeout(): N | undefined {
+    return this.#cursor;
   }
 
-  /** Adds an element behind all others. */
+  /** Adds an element at the end. */
   push(node: N): void {
-    if (node.usual) this.#firstUsual ??= node;
+    if (node.usesDefaultTimeout) this.#cursor ??= node;
     node.previous = this.#tail;
     if (this.#tail) this.#tail.next = node;
     else this.#head = node;
@@ -59,20 +60,13 @@ export class WaiterQueue<N extends QueueNode<N>> {
     this.#size++;
   }
 
-  /** Takes the oldest element out. */
-  shift(): N | undefined {
-    const node = this.#head;
-    if (node) this.remove(node);
-    return node;
-  }
-
-  /** Takes `node`, an element of this queue, out of it. */
+  /** Removes an element of this queue. */
   remove(node: N): void {
     const { next, previous } = node;
-    if (node === this.#firstUsual) {
+    if (node === this.#cursor) {
       let other = next;
-      while (other && !other.usual) other = other.next;
-      this.#firstUsual = other;
+      while (other && !other.usesDefaultTimeout) other = other.next;
+      this.#cursor = other;
     }
     if (previous) previous.next = next;
     else this.#head = next;

@@ -2,8 +2,8 @@ import { assert } from "@std/assert";
 import { CreationBackoff } from "../../shared/pool/creation_backoff.ts";
 import type { Clock } from "../../shared/resilience/mod.ts";
 
-/** Whether somebody learns that a pause is over, when each look at the clock takes a ms and the timer comes early. */
-function isTold(earlyMs: number): boolean {
+/** Returns whether the end of a pause is reported, when each reading of the clock takes a ms and the timer fires early. */
+function reportsEnd(earlyMs: number): boolean {
   let now = 0;
   let pending: (() => void) | undefined;
   const clock: Clock = {
@@ -19,13 +19,13 @@ function isTold(earlyMs: number): boolean {
     },
   };
   let allowed = false;
-  const backoff = new CreationBackoff(clock, 100, () => 0, () => allowed ||= backoff.mayRetry(clock.now()));
-  backoff.failed(new Error("refused"), true, clock.now(), clock.now());
+  const backoff = new CreationBackoff(clock, 100, () => 0, () => allowed ||= clock.now() >= backoff.retryAt);
+  backoff.failed({ error: new Error("refused"), kind: "transient", startedAt: clock.now() }, clock.now());
   for (let turns = 0; turns < 20 && pending && !allowed; turns++) pending();
   backoff.stop();
   return allowed;
 }
 
-Deno.test("CreationBackoff wakes again where a pause ends between two looks at the clock", () => {
-  for (const earlyMs of [0, 1, 2, 3, 4, 5]) assert(isTold(earlyMs), `${earlyMs} ms early`);
+Deno.test("CreationBackoff calls onEnd again when a pause ends between two readings of the clock", () => {
+  for (const earlyMs of [0, 1, 2, 3, 4, 5]) assert(reportsEnd(earlyMs), `${earlyMs} ms early`);
 });

@@ -4,16 +4,19 @@ import { type QueueNode, WaiterQueue } from "../../shared/pool/waiter_queue.ts";
 class Node implements QueueNode<Node> {
   next: Node | undefined = undefined;
   previous: Node | undefined = undefined;
-  /** Small letters are usual. */
-  readonly usual: boolean;
+  /** True for small letters. */
+  readonly usesDefaultTimeout: boolean;
   constructor(readonly name: string) {
-    this.usual = name === name.toLowerCase();
+    this.usesDefaultTimeout = name === name.toLowerCase();
   }
 }
 
 function drain(queue: WaiterQueue<Node>): string {
   let names = "";
-  for (let node = queue.shift(); node; node = queue.shift()) names += node.name;
+  for (let node = queue.head; node; node = queue.head) {
+    names += node.name;
+    queue.remove(node);
+  }
   return names;
 }
 
@@ -24,7 +27,7 @@ function filled(names: string): { queue: WaiterQueue<Node>; nodes: Node[] } {
   return { queue, nodes };
 }
 
-Deno.test("WaiterQueue serves in the order of arrival", () => {
+Deno.test("WaiterQueue keeps the order of arrival", () => {
   const { queue } = filled("abcd");
   assertEquals(queue.size, 4);
   assertEquals(queue.head?.name, "a");
@@ -34,7 +37,7 @@ Deno.test("WaiterQueue serves in the order of arrival", () => {
 });
 
 for (const [out, left] of [["a", "bcd"], ["b", "acd"], ["d", "abc"], ["abcd", ""], ["bc", "ad"]] as const) {
-  Deno.test(`WaiterQueue lets ${out} leave abcd and keeps the order of the rest`, () => {
+  Deno.test(`WaiterQueue.remove() of ${out} in abcd keeps the order of the rest`, () => {
     const { queue, nodes } = filled("abcd");
     for (const node of nodes) if (out.includes(node.name)) queue.remove(node);
     assertEquals(queue.size, left.length);
@@ -43,9 +46,9 @@ for (const [out, left] of [["a", "bcd"], ["b", "acd"], ["d", "abc"], ["abcd", ""
   });
 }
 
-Deno.test("WaiterQueue takes an element back that had left", () => {
+Deno.test("WaiterQueue.push() adds an element again that was removed", () => {
   const { queue, nodes: [first] } = filled("ab");
-  if (!first) throw new Error("no first element");
+  if (!first) throw new Error("no element");
   queue.remove(first);
   queue.push(first);
   assertEquals(drain(queue), "ba");
@@ -63,18 +66,18 @@ for (
     ["a", "a", undefined],
   ] as const
 ) {
-  Deno.test(`WaiterQueue's first usual element of ${all} without "${out}" is ${first ?? "none"}`, () => {
+  Deno.test(`WaiterQueue.firstWithDefaultTimeout of ${all} without "${out}" is ${first ?? "undefined"}`, () => {
     const { queue, nodes } = filled(all);
     for (const node of nodes) if (out.includes(node.name)) queue.remove(node);
-    assertEquals(queue.firstUsual?.name, first);
+    assertEquals(queue.firstWithDefaultTimeout?.name, first);
   });
 }
 
-Deno.test("WaiterQueue finds a usual element that comes after it had none", () => {
+Deno.test("WaiterQueue.firstWithDefaultTimeout finds an element that comes after there was none", () => {
   const { queue, nodes: [first] } = filled("aB");
   if (first) queue.remove(first);
   queue.push(new Node("C"));
   queue.push(new Node("d"));
   queue.push(new Node("e"));
-  assertEquals(queue.firstUsual?.name, "d");
+  assertEquals(queue.firstWithDefaultTimeout?.name, "d");
 });

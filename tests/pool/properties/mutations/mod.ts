@@ -4,12 +4,12 @@
  * @module
  */
 import { ENDING } from "./ending.ts";
-import { KEEPING } from "./keeping.ts";
 import type { Mutation } from "./mutation.ts";
+import { RESOURCES } from "./resources.ts";
 import { WAITING } from "./waiting.ts";
 
 export { FOLDER, mutate, type Mutation } from "./mutation.ts";
 
 /** All mutations, in the order of the invariants they were made for. */
-export const MUTATIONS: readonly Mutation[] = [...WAITING, ...KEEPING, ...ENDING]
+export const MUTATIONS: readonly Mutation[] = [...WAITING, ...RESOURCES, ...ENDING]
   .sort((a, b) => a.caughtBy[0] - b.caughtBy[0]);

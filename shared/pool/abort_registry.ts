@@ -1,24 +1,24 @@
 /**
- * The callers' signals.
+ * The signals of waiting callers.
  *
  * @module
  */
 
 /**
- * Tells of elements whose signal aborts. However many elements share a signal,
- * it gets one listener: the platform looks through all of a signal's listeners
- * whenever one comes or goes.
+ * Reports the elements whose signal aborts. However many elements share a
+ * signal, it gets one listener: the platform goes through all listeners of a
+ * signal whenever one is added or removed.
  */
-export class Aborts<N extends object> {
+export class AbortRegistry<N extends object> {
   readonly #onAbort: (elements: readonly N[], reason: unknown) => void;
   readonly #watched = new Map<AbortSignal, { readonly elements: Set<N>; readonly listener: () => void }>();
 
-  /** @param onAbort Told of those whose signal aborted, in order; they are watched no longer. */
+  /** @param onAbort Called with the elements whose signal aborted, in order; they are watched no longer. */
   constructor(onAbort: (elements: readonly N[], reason: unknown) => void) {
     this.#onAbort = onAbort;
   }
 
-  /** Watches an element's signal, which has not aborted. */
+  /** Watches the signal of an element, which has not aborted. */
   add(element: N, signal: AbortSignal): void {
     let watched = this.#watched.get(signal);
     if (!watched) {
@@ -35,7 +35,7 @@ export class Aborts<N extends object> {
     watched.elements.add(element);
   }
 
-  /** Watches an element no longer, if it was. */
+  /** Stops watching an element, if it was watched. */
   remove(element: N, signal: AbortSignal): void {
     const watched = this.#watched.get(signal);
     if (!watched?.elements.delete(element) || watched.elements.size > 0) return;
