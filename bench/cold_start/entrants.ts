@@ -69,6 +69,9 @@ export function moduleOf({ entry }: Start): string {
   return new URL(`entries/${entry}.ts`, import.meta.url).pathname;
 }
 
+/** An import of a bundle's own file, static or dynamic. */
+const IMPORTED_FILE = /((?:import|from) ?\(?)"\.\/([\w-]+)\.[jt]s"/g;
+
 const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
 
 /**
@@ -133,6 +136,39 @@ export async function hostedDeno(cache: string): Promise<Runtime> {
   }).output();
   if (!success) throw new Error(`${DENO_2_1} does not run: ${new TextDecoder().decode(stderr)}`);
   return { program: new TextDecoder().decode(stdout).trim(), flags: ["--no-config", "--no-lock"], env };
+}
+
+/**
+ * Has `runtime` transpile a bundle, as the hosted runtime transpiles what is
+ * deployed: its V8 does not parse `using` declarations.
+ *
+ * @param bundle The path of a bundle from {@linkcode bundle}.
+ * @returns The path of the transpiled bundle, which lies beside it.
+ * @throws {Error} when the transpiler fails, with its message.
+ */
+export async function transpile(bundle: string, runtime: Runtime): Promise<string> {
+  const [, source = "", name = ""] = /^(.*)\/([^/]+)\.js$/.exec(bundle) ?? [];
+  const [typed, output] = [`${source}.typed`, `${source}.transpiled`];
+  const files = (await Array.fromAsync(Deno.readDir(source))).map((entry) => entry.name.replace(/\.js$/, ""));
+  for (const folder of [typed, output]) await Deno.mkdir(folder);
+  // Deno transpiles TypeScript only.
+  for (const file of files) {
+    const text = await Deno.readTextFile(`${source}/${file}.js`);
+    await Deno.writeTextFile(`${typed}/${file}.ts`, text.replaceAll(IMPORTED_FILE, '$1"./$2.ts"'));
+  }
+  const { success, stderr } = await new Deno.Command(runtime.program, {
+    args: ["cache", "--quiet", ...runtime.flags, `${typed}/${name}.ts`],
+    env: { ...runtime.env, NO_COLOR: "1" },
+    stdin: "null",
+  }).output();
+  if (!success) throw new Error(`Cannot transpile ${bundle}: ${new TextDecoder().decode(stderr)}`);
+  for (const file of files) {
+    const text = await Deno.readTextFile(`${runtime.env["DENO_DIR"]}/gen/file${typed}/${file}.ts.js`);
+    // The last lines are a source map and the metadata of Deno's cache.
+    const code = text.replace(/^\/\/# sourceMappingURL=.*$/m, "").replace(/^\/\/ denoCacheMetadata=.*$/m, "");
+    await Deno.writeTextFile(`${output}/${file}.js`, code.replaceAll(IMPORTED_FILE, '$1"./$2.js"'));
+  }
+  return `${output}/${name}.js`;
 }
 
 /** What the functions are started on. */

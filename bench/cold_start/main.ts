@@ -41,6 +41,7 @@ import {
   startCase,
   STARTS,
   THIS_DENO,
+  transpile,
   VERIFIED_STARTS,
 } from "./entrants.ts";
 import { type ColdStartResults, plot, report } from "./report.ts";
@@ -79,18 +80,23 @@ const bench: Bench<ColdStartResults> = {
         bundled.set(start.entry, await bundle(moduleOf(start), folder));
       }
       const bundleOf = ({ entry }: Start) => bundled.get(entry) ?? "";
+      const transpiled = new Map<string, string>();
+      const transpiledOf = ({ entry }: Start) => transpiled.get(entry) ?? "";
       const wanted = (id: string) => only.length === 0 || only.includes(id);
       const hosted = wanted("hosted") || wanted("verified") ? await hostedDeno(`${folder}/cache`) : THIS_DENO;
+      if (hosted !== THIS_DENO) {
+        for (const [entry, path] of bundled) transpiled.set(entry, await transpile(path, hosted));
+      }
       const title = `bundled, ${DENO_2_1}`;
       const cases = [
         startCase({ id: "sources", title: "from sources", starts: STARTS, pathOf: moduleOf, dataApi }),
         startCase({ id: "bundled", title: "bundled", starts: STARTS, pathOf: bundleOf, dataApi }),
-        startCase({ id: "hosted", title, starts: STARTS, pathOf: bundleOf, dataApi, runtime: hosted }),
+        startCase({ id: "hosted", title, starts: STARTS, pathOf: transpiledOf, dataApi, runtime: hosted }),
         startCase({
           id: "verified",
           title: `${title}, a user`,
           starts: VERIFIED_STARTS,
-          pathOf: bundleOf,
+          pathOf: transpiledOf,
           dataApi,
           runtime: hosted,
           caller: await signedInUser(dataApi.url),

@@ -5,7 +5,15 @@
  * @module
  */
 import { DENO_2_1 } from "../../local/deno_2_1/deno.ts";
-import { bundle, hostedDeno, type Runtime, signedInUser, startCold, THIS_DENO } from "../cold_start/entrants.ts";
+import {
+  bundle,
+  hostedDeno,
+  type Runtime,
+  signedInUser,
+  startCold,
+  THIS_DENO,
+  transpile,
+} from "../cold_start/entrants.ts";
 import { startDataApi } from "../support/child.ts";
 import { entryPoint, type Side, SIDES } from "./checkout.ts";
 import type { Sample, Series } from "./work.ts";
@@ -29,16 +37,14 @@ export const handle = withPooledSupabase(
 `;
 
 interface Setup {
-  readonly id: string;
+  readonly id: "sources" | "bundled" | "hosted";
   readonly title: string;
-  readonly bundled: boolean;
-  readonly hosted: boolean;
 }
 
 const SETUPS: readonly Setup[] = [
-  { id: "sources", title: "from sources", bundled: false, hosted: false },
-  { id: "bundled", title: "bundled", bundled: true, hosted: false },
-  { id: "hosted", title: `bundled, ${DENO_2_1}`, bundled: true, hosted: true },
+  { id: "sources", title: "from sources" },
+  { id: "bundled", title: "bundled" },
+  { id: "hosted", title: `bundled, ${DENO_2_1}` },
 ];
 
 /** Measures `rounds` rounds of four starts for each form, runtime and kind of caller. */
@@ -51,16 +57,15 @@ export async function measureColdStarts(
   const user = await signedInUser(dataApi.url);
   const folder = await Deno.makeTempDir({ prefix: "bench-regression-" });
   try {
-    const modules: Record<Side, { source: string; bundle: string }> = {
-      before: { source: "", bundle: "" },
-      after: { source: "", bundle: "" },
-    };
+    const hosted = await hostedDeno(`${folder}/cache`);
+    const none = { sources: "", bundled: "", hosted: "" };
+    const modules: Record<Side, Record<Setup["id"], string>> = { before: none, after: none };
     for (const side of SIDES) {
       const path = `${folder}/${side}.ts`;
       await Deno.writeTextFile(path, source(entryPoint(roots[side], "shared/mod.ts")));
-      modules[side] = { source: path, bundle: await bundle(path, folder) };
+      const bundled = await bundle(path, folder);
+      modules[side] = { sources: path, bundled, hosted: await transpile(bundled, hosted) };
     }
-    const hosted = await hostedDeno(`${folder}/cache`);
     const callers = [{ id: "anonymous", caller: undefined }, { id: "user", caller: user }];
     const entries = SETUPS.flatMap((setup) =>
       callers.map(({ id, caller }) => ({
@@ -74,13 +79,12 @@ export async function measureColdStarts(
     for (let round = -1; round < rounds; round++) {
       onRound();
       for (const { setup, caller, samples } of entries) {
-        const runtime: Runtime = setup.hosted ? hosted : THIS_DENO;
+        const runtime: Runtime = setup.id === "hosted" ? hosted : THIS_DENO;
         const cpu = { before: 0, after: 0 };
         const wall = { before: 0, after: 0 };
         const [first, second]: [Side, Side] = round % 2 === 0 ? ["before", "after"] : ["after", "before"];
         for (const side of [first, second, second, first]) {
-          const module = setup.bundled ? modules[side].bundle : modules[side].source;
-          const { cpuMs = NaN, totalMs = NaN } = await startCold(module, { dataApi, runtime, caller });
+          const { cpuMs = NaN, totalMs = NaN } = await startCold(modules[side][setup.id], { dataApi, runtime, caller });
           cpu[side] += cpuMs / 2;
           wall[side] += totalMs / 2;
         }

@@ -10,6 +10,7 @@ import {
   startCase,
   startCold,
   STARTS,
+  transpile,
   VERIFIED_STARTS,
 } from "../../bench/cold_start/entrants.ts";
 import { judge } from "../../bench/support/bars.ts";
@@ -89,7 +90,8 @@ Deno.test({
       await withDataApi(async (dataApi, paths) => {
         const start = STARTS.find(({ id }) => id === "ours");
         assert(start);
-        await startCold(await bundle(moduleOf(start), folder), { dataApi, runtime: hosted });
+        const bundled = await bundle(moduleOf(start), folder);
+        await startCold(await transpile(bundled, hosted), { dataApi, runtime: hosted });
         assertEquals(paths, ["/rest/v1/categories"]);
       });
     } finally {
@@ -111,7 +113,8 @@ Deno.test("what a function does not use is not loaded", async () => {
   assert(start);
   const { folders, packages } = await loadedBy(start);
   const layers = ["environment", "http", "pool", "resilience", "services", "supabase"];
-  const allowed = ["bench/cold_start/entries", "shared", ...layers.map((folder) => `shared/${folder}`)];
+  const allowed = ["bench/cold_start/entries", "local/std/async", "shared"]
+    .concat(layers.map((folder) => `shared/${folder}`));
   const loaded = Object.keys(folders).map((folder) => folder.replace(/^(shared\/[^/]+)\/.*$/, "$1"));
   assertEquals([...new Set(loaded)].toSorted(), allowed.toSorted());
   const names = new Set(packages.map((name) => name.replace(/^npm:(@?[^@]+)@.*$/, "$1")));
@@ -120,25 +123,38 @@ Deno.test("what a function does not use is not loaded", async () => {
   assertEquals([...names].toSorted(), expected);
 });
 
-Deno.test("auth, realtime and what verifies tokens are not loaded for a first answer", async () => {
+Deno.test("a first request loads only what it uses", async (t) => {
   const folder = await Deno.makeTempDir();
+  const start = STARTS.find(({ id }) => id === "ours");
+  assert(start);
   try {
-    const start = STARTS.find(({ id }) => id === "ours");
-    assert(start);
-    const loaded: string[] = [];
-    const load = async (path: string) => {
+    const main = await bundle(moduleOf(start), folder);
+    const output = main.replace(/\/[^/]*$/, "");
+    const files = new Map<string, string>();
+    const load = async (path: string): Promise<string> => {
+      if (files.has(path)) return "";
       const text = await Deno.readTextFile(path);
-      loaded.push(text);
-      for (const [, name] of text.matchAll(/^(?:import|\} from) "\.\/(.*)";$/gm)) {
-        await load(`${folder}/${start.entry}/${name}`);
-      }
+      files.set(path, text);
+      const imported = [...text.matchAll(/^(?:import|\} from) "\.\/(.*)";$/gm)].map(([, name]) => `${output}/${name}`);
+      return [text, ...await Promise.all(imported.map(load))].join("\n");
     };
-    await load(await bundle(moduleOf(start), folder));
-    const text = loaded.join("\n");
-    assertMatch(text, /node_modules\/@supabase\/postgrest-js\//);
-    for (const name of ["@supabase/auth-js", "@supabase/realtime-js", "@supabase/server", "jose"]) {
-      assertEquals(text.includes(`node_modules/${name}/`), false, name);
-    }
+    const anonymous = await load(main);
+    const absent = (text: string, packages: readonly string[]) => {
+      for (const name of packages) assertEquals(text.includes(`node_modules/${name}/`), false, name);
+    };
+
+    await t.step("of an anonymous caller: neither auth and realtime nor what verifies tokens", () => {
+      assertMatch(anonymous, /node_modules\/@supabase\/postgrest-js\//);
+      absent(anonymous, ["@supabase/auth-js", "@supabase/realtime-js", "@supabase/server", "jose"]);
+    });
+
+    await t.step("of a user: jose, and not @supabase/server with all of supabase-js", async () => {
+      const verifier = [...anonymous.matchAll(/import\("\.\/(authenticate-\w+\.js)"\)/g)].map(([, name]) => name);
+      assertEquals(verifier.length, 1);
+      const user = await load(`${output}/${verifier[0]}`);
+      assertMatch(user, /node_modules\/jose\//);
+      absent(user, ["@supabase/auth-js", "@supabase/realtime-js", "@supabase/server"]);
+    });
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { extractCredentials, verifyAuth } from "@supabase/server/core";
 import type { AuthError, AuthModeWithKey, AuthResult, JWTClaims } from "@supabase/server";
 import { decodeProtectedHeader } from "jose";
 import { type AuthenticateOptions, copyOptions } from "./authenticate_options.ts";
@@ -15,6 +14,7 @@ import { type RequestWait, waitForever } from "../request/deadline.ts";
 import { createSecretVerifier, isEmpty, type SecretVerifier } from "./shared_secret.ts";
 import { TokenMemory, type VerifiedWith } from "./token_memory.ts";
 import { DEFAULT_USER_ROLES, toUserClaims, userTokenFailure } from "./user_token.ts";
+import { verifyUserToken } from "./user_token_verifier.ts";
 
 /** Who is calling, or why the request is refused. */
 export type Verdict =
@@ -36,6 +36,14 @@ export interface Authenticate {
 interface Verified {
   readonly verdict: Verdict;
   readonly verifiedWith?: VerifiedWith | undefined;
+}
+
+let library: typeof import("@supabase/server/core") | undefined;
+
+/** The token of an `Authorization: Bearer` header, as `@supabase/server` reads it, or `null` without one. */
+function tokenOf(request: Request): string | null {
+  const header = request.headers.get("authorization");
+  return header?.startsWith("Bearer ") ? header.slice("Bearer ".length) || null : null;
 }
 
 /** The key a token names. Without one, or without an algorithm, it is refused whatever the keys are. */
@@ -72,12 +80,20 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
   const inline = env.jwks === null || env.jwks instanceof URL ? undefined : env.jwks;
 
   async function withLibrary(request: Request, auth: AuthModeWithKey[], keys?: KeySet): Promise<Verdict> {
-    const { data, error } = await verifyAuth(request, {
+    // Loaded on demand: most requests carry a good token, which is verified without it.
+    library ??= await import("@supabase/server/core");
+    const { data, error } = await library.verifyAuth(request, {
       auth,
       env: keys ? { ...env, jwks: keys } : env,
       ...expected,
     });
     return error === null ? { auth: data, error } : { auth: null, error };
+  }
+
+  /** Verifies with a key set. Where `user` is the first mode, a good token needs no library. */
+  async function withKeys(request: Request, token: string, keys: KeySet): Promise<Verdict> {
+    const auth = userMode === 0 ? await verifyUserToken(token, keys, expected) : undefined;
+    return auth ? { auth, error: null } : await withLibrary(request, modes, keys);
   }
 
   /** What the modes named before `user` make of the request: they come first, as they would for any token. */
@@ -106,23 +122,23 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
       return { verdict: await withLibrary(request, modes) }; // refused before any key is asked for
     }
     const { keys, failure } = await source.keysFor(kid, patience);
-    if (keys) return { verdict: await withLibrary(request, modes, keys), verifiedWith: keys };
+    if (keys) return { verdict: await withKeys(request, token, keys), verifiedWith: keys };
     const earlier = await earlierMatch(request);
     if (earlier) return { verdict: earlier };
-    const { apikey } = extractCredentials(request);
+    const apikey = request.headers.get("apikey");
     return { verdict: { auth: null, error: await jwksFetchFailed(modes, apikey, failure) } };
   }
 
   async function verify(request: Request, token: string, patience: RequestWait): Promise<Verified> {
     if (secret?.covers(token)) return { verdict: await withSecret(secret, request, token), verifiedWith: secret };
     if (source) return await withPublished(source, request, token, patience);
-    if (inline) return { verdict: await withLibrary(request, modes, inline), verifiedWith: inline };
+    if (inline) return { verdict: await withKeys(request, token, inline), verifiedWith: inline };
     const verdict = withLibrary(request, modes);
     return { verdict: await (env.jwks instanceof URL ? patience(verdict) : verdict) };
   }
 
   async function refuse(request: Request, token: string, failure: TokenFailure): Promise<Verdict> {
-    const { apikey } = extractCredentials(request);
+    const apikey = request.headers.get("apikey");
     return { auth: null, error: await invalidToken(modes, { token, apikey }, failure) };
   }
 
@@ -147,7 +163,7 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
   }
 
   function authenticate(request: Request, patience: RequestWait = waitForever): Verdict | Promise<Verdict> {
-    const { token } = extractCredentials(request);
+    const token = tokenOf(request);
     if (token === null || userMode < 0) return withLibrary(request, modes);
     const known = memory.on ? memory.recall(token, isCurrent) : undefined;
     const good = known && userMode === 0 && !userTokenFailure(known.jwtClaims ?? {}, roles, now());
