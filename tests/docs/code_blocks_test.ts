@@ -137,6 +137,7 @@ function toModule(
   }
   return imports.join("") +
     code.replaceAll(/"(?:\.\.\/\.\.|\.)\/shared\//g, `"${new URL("shared/", ROOT)}`)
+      .replaceAll('"../support/', `"${new URL("tests/support/", ROOT)}`)
       .replaceAll('"../_app/', `"${new URL("functions/_app/", ROOT)}`)
       // A file beside it is another block of the document, which names the file in its first line.
       .replaceAll(/"\.\/(\w+\.ts)"/g, (specifier, file: string) => {
