@@ -13,7 +13,10 @@ import { type Document, readDocuments, readModules, ROOT } from "./documents.ts"
 const AMBIENT = `
 import type { SupabaseClient } from "@supabase/supabase-js";
 import type { Hono } from "hono";
-import type { PooledContext, SupabaseService as OurService } from "${new URL("shared/mod.ts", ROOT)}";
+import type { CallerScope, PooledContext, SupabaseConnectionPool, SupabaseService as OurService } from "${new URL(
+  "shared/mod.ts",
+  ROOT,
+)}";
 import type { Database as OurDatabase } from "${new URL("functions/_app/database.ts", ROOT)}";
 declare global {
   interface Note {
@@ -30,7 +33,12 @@ declare global {
   };
   const app: Hono;
   const request: Request;
-  const ctx: PooledContext<OurDatabase>;
+  // deno-lint-ignore no-explicit-any -- untyped rows, as SupabaseClient defaults to
+  const ctx: PooledContext<any>;
+  // deno-lint-ignore no-explicit-any
+  const pool: SupabaseConnectionPool<any>;
+  // deno-lint-ignore no-explicit-any
+  const scope: CallerScope<any>;
   const supabaseClient: SupabaseClient<OurDatabase>;
   const supabaseService: OurService;
   const url: string;
@@ -39,6 +47,18 @@ declare global {
   const token: string;
 }
 `;
+
+/** Declarations for the docstrings of a folder, where {@linkcode AMBIENT} means something else or lacks a name. */
+const FOLDERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "shared/pool/": {
+    factory: 'import("./mod.ts").ResourceFactory<{ send(text: string): Promise<void> }>',
+    pool: 'import("./mod.ts").ResourcePool<{ send(text: string): Promise<void> }>',
+  },
+  "shared/postgres/": {
+    manager: 'import("./mod.ts").PostgresConnectionManager',
+    pool: 'import("./mod.ts").PostgresPool',
+  },
+};
 
 /** The entry points whose exports a block without imports may use. */
 const ENTRY_POINTS = [
@@ -135,7 +155,11 @@ function toModule(
       add(path, exported.get(path) ?? []);
     }
   }
-  return imports.join("") +
+  const folder = Object.keys(FOLDERS).find((prefix) => module?.startsWith(prefix)) ?? "";
+  const declarations = Object.entries(FOLDERS[folder] ?? {})
+    .filter(([name]) => !new RegExp(`\\b(const|using|let) ${name}\\b`).test(code))
+    .map(([name, type]) => `declare const ${name}: ${type.replace("./", `${new URL(folder, ROOT)}`)};\n`);
+  return [...imports, ...declarations].join("") +
     code.replaceAll(/"(?:\.\.\/\.\.|\.)\/shared\//g, `"${new URL("shared/", ROOT)}`)
       .replaceAll('"../support/', `"${new URL("tests/support/", ROOT)}`)
       .replaceAll('"../_app/', `"${new URL("functions/_app/", ROOT)}`)
