@@ -65,7 +65,12 @@ export interface PoolEvents {
   /** The pool is shut down and empty, except for `abandoned` resources whose `destroy` hung. */
   closed: { readonly abandoned: number };
   /** A hook of the factory or a listener failed, or a resource died. Without a listener, nothing is thrown. */
-  error: { readonly error: unknown; readonly source: ErrorSource };
+  error: {
+    readonly error: unknown;
+    readonly source: ErrorSource;
+    /** The resource that became invalid, where `source` is `invalidate`. */
+    readonly resourceId?: number;
+  };
 }
 
 /**

@@ -235,7 +235,7 @@ export class ResourceStore<T extends object> {
     slot.invalid = true;
     const { events } = this.#context;
     const error = new ResourceInvalidError(reason);
-    events.emit("error", { error, source: "invalidate" });
+    events.emit("error", { error, source: "invalidate", resourceId: slot.id });
     if (slot.lease) {
       const thrown = leaseAccess.notifyLost(slot.lease, error);
       if (thrown) events.emit("error", { error: thrown.error, source: "listener" });

@@ -4,13 +4,22 @@
  * @module
  */
 import type { Variables } from "../environment/mod.ts";
-import { type ErrorSource, PoolClosedError, type PoolLimits, type PoolRuntime, ResourcePool } from "../pool/mod.ts";
+import {
+  ConfigError,
+  type ErrorSource,
+  PoolClosedError,
+  type PoolEvents,
+  type PoolLimits,
+  type PoolRecorder,
+  type PoolRuntime,
+  ResourcePool,
+} from "../pool/mod.ts";
 import { classifyFailure, type Clock, EventHub, systemClock } from "../resilience/mod.ts";
 import { type Caller, VerifiedCaller } from "./caller/caller.ts";
 import { parsePostgresConfig, poolOptions, type PostgresConfig } from "./config/config.ts";
 import { configOfUrl } from "./config/config_url.ts";
 import { readPostgresEnvironment } from "./config/environment.ts";
-import { type BackendConnection, connectionOf } from "./connection/backend_connection.ts";
+import type { BackendConnection } from "./connection/backend_connection.ts";
 import { requestCancel } from "./connection/cancel.ts";
 import type { PostgresConnection } from "./connection/connection.ts";
 import { ConnectionFactory, driverOptions } from "./connection/connection_factory.ts";
@@ -30,7 +39,6 @@ import type {
 } from "./query/query_options.ts";
 import { PipelineSharing } from "./query/shared_query.ts";
 import type { BeginOptions } from "./transaction/transaction_options.ts";
-import { StatementRunner } from "./query/statement_runner.ts";
 import { TransactionCounters } from "./transaction/transaction_scope.ts";
 import type { QueryResult, Row } from "./wire/query_result.ts";
 
@@ -41,8 +49,8 @@ function toError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
 
-/** The events of a manager, by name. */
-export interface ManagerEvents {
+/** The events of a manager, by name: its own, and those of its pool. A `resourceId` is the id of a connection. */
+export interface ManagerEvents extends Omit<PoolEvents, "error"> {
   /** A health check has ended, whatever its result. */
   healthCheck: PostgresHealth;
   /** A health check has failed. */
@@ -52,7 +60,7 @@ export interface ManagerEvents {
     readonly error: Error;
     /** Where it comes from. */
     readonly source: ErrorSource;
-    /** The connection it concerns; `undefined` when it concerns none that was open. */
+    /** The connection that broke or was closed; `undefined` when it concerns none that was open. */
     readonly connectionId?: number | undefined;
   };
   /** The database answers again. */
@@ -60,6 +68,23 @@ export interface ManagerEvents {
     /** How long it did not answer, in ms. */
     readonly downMs: number;
   };
+}
+
+type OwnEvent = Exclude<keyof ManagerEvents, keyof Omit<PoolEvents, "error">>;
+
+const OWN_EVENTS: ReadonlySet<string> = new Set<OwnEvent>(["healthCheck", "healthCheckFailed", "error", "recovered"]);
+
+/** A listener, and its subscription. */
+interface Subscribed {
+  readonly name: keyof ManagerEvents;
+  readonly listener: (event: never) => void;
+  readonly subscription: Disposable;
+}
+
+/** The manager of `getInstance`, and the options it was created with. */
+interface Instance {
+  readonly manager: PostgresConnectionManager;
+  readonly options: Readonly<PostgresConfig>;
 }
 
 /**
@@ -85,6 +110,8 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
   /** The options in effect, without `password` and `ssl`. */
   readonly config: Readonly<Omit<PostgresConfig, "password" | "ssl">>;
 
+  static #instance: Instance | undefined = undefined;
+
   readonly #pool: ResourcePool<BackendConnection>;
   readonly #hub = new EventHub<ManagerEvents>({
     listenerError: (error) => ({ error: toError(error), source: "listener" }),
@@ -96,6 +123,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
   readonly #parts: ExecutorParts;
   readonly #executor: Executor;
   readonly #transactions = new TransactionCounters();
+  readonly #subscribed = new Set<Subscribed>();
 
   /**
    * Creates a manager, which begins to create `minConnections` connections.
@@ -129,7 +157,6 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
         getStats: () => this.getStats(),
         healthCheck: () => this.healthCheck(),
         onTransactionEnd: (outcome, durationMs) => this.#transactions.add(outcome, durationMs),
-        onError: (error, connectionId) => this.#hub.emit("error", { error, source: "reset", connectionId }),
         epochNow: Date.now,
       },
     };
@@ -153,6 +180,40 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    */
   static fromEnv(variables?: Variables, runtime?: PoolRuntime): PostgresConnectionManager {
     return new PostgresConnectionManager(readPostgresEnvironment(variables).config, runtime);
+  }
+
+  /**
+   * Returns the manager of this isolate. The first call creates it; after its shutdown, the next call does.
+   *
+   * @param config Options or a URL, as for the constructor. Default: those of the manager that exists, or of the
+   * environment.
+   * @param runtime Clock and random numbers; for tests.
+   * @throws {ConfigError} listing every bad option, or every option that differs from those of the existing manager.
+   *
+   * @example One pool for all modules
+   * ```ts
+   * import { PostgresConnectionManager } from "./shared/postgres/mod.ts";
+   *
+   * const manager = PostgresConnectionManager.getInstance({ host: "localhost", database: "postgres" });
+   * console.log(manager === PostgresConnectionManager.getInstance()); // true
+   * ```
+   */
+  static getInstance(config?: Partial<PostgresConfig> | string, runtime?: PoolRuntime): PostgresConnectionManager {
+    const existing = PostgresConnectionManager.#instance;
+    if (existing && config === undefined) return existing.manager;
+    const given = typeof config === "string" ? configOfUrl(config) : config;
+    const options = parsePostgresConfig(given ?? readPostgresEnvironment().config);
+    if (!existing) {
+      const manager = new PostgresConnectionManager(options, runtime);
+      PostgresConnectionManager.#instance = { manager, options };
+      return manager;
+    }
+    const message = "differs from the existing manager: shut that manager down first, or omit the config";
+    const issues = (Object.keys(options) as (keyof PostgresConfig)[])
+      .filter((path) => JSON.stringify(options[path]) !== JSON.stringify(existing.options[path]))
+      .map((path) => ({ path, message }));
+    if (issues.length > 0) throw new ConfigError(issues, "Postgres configuration");
+    return existing.manager;
   }
 
   /**
@@ -324,9 +385,37 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
     this.#pool.resize(limits);
   }
 
-  /** Calls `listener` at each event of that name, until the subscription is disposed. */
+  /**
+   * Calls `listener` at each event of that name, until the subscription is disposed or {@linkcode off} is called.
+   * What a listener throws becomes an `error` event.
+   */
   on<K extends keyof ManagerEvents>(name: K, listener: (event: ManagerEvents[K]) => void): Disposable {
-    return this.#hub.on(name, listener);
+    return this.#subscribe(name, listener, listener);
+  }
+
+  /** Calls `listener` at the next event of that name, once. */
+  once<K extends keyof ManagerEvents>(name: K, listener: (event: ManagerEvents[K]) => void): Disposable {
+    let called = false;
+    const subscription = this.#subscribe(name, listener, (event) => {
+      // A second event may be on its way already.
+      if (called) return;
+      called = true;
+      subscription[Symbol.dispose]();
+      return listener(event);
+    });
+    return subscription;
+  }
+
+  /** Removes a listener; one that was added several times, once. Does nothing if it was not added. */
+  off<K extends keyof ManagerEvents>(name: K, listener: (event: ManagerEvents[K]) => void): void {
+    for (const entry of this.#subscribed) {
+      if (entry.name === name && entry.listener === listener) return entry.subscription[Symbol.dispose]();
+    }
+  }
+
+  /** Passes the wait and use times of leases to `recorder`, until the subscription is disposed; see `PoolRecorder`. */
+  record(recorder: PoolRecorder): Disposable {
+    return this.#pool.record(recorder);
   }
 
   /**
@@ -337,6 +426,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    */
   shutdown(deadlineMs?: number): Promise<void> {
     this.#health.stop(new PoolClosedError());
+    if (PostgresConnectionManager.#instance?.manager === this) PostgresConnectionManager.#instance = undefined;
     return this.#pool.shutdown(deadlineMs).finally(() => this.#deadlines.stop());
   }
 
@@ -350,22 +440,40 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
     return retryTransient(once, { retries, delayMs, signal, idempotent, onRetry, clock: this.#clock });
   }
 
-  /** Queries the database on a connection of its own, in the probe slot: a pool whose connections are all leased is healthy. */
+  /** Queries the database on the probe slot: a pool whose connections are all leased is healthy. */
   async #probe(signal: AbortSignal): Promise<void> {
-    using lease = await this.#pool.lease({ lane: "probe", signal });
-    const runner = new StatementRunner(lease.resource, this.#parts.runner);
-    await runner.awaitResult(lease.resource.start([{ text: "SELECT 1" }]), { signal, timeoutMs: Infinity });
+    await using connection = await this.lease({ lane: "probe", signal });
+    await connection.query("SELECT 1", [], { timeoutMs: Infinity });
+  }
+
+  #subscribe<K extends keyof ManagerEvents>(
+    name: K,
+    listener: (event: ManagerEvents[K]) => void,
+    call: (event: ManagerEvents[K]) => void,
+  ): Disposable {
+    // A listener of a pool's event is added to the pool: without one, the pool does not create events.
+    const inner = OWN_EVENTS.has(name)
+      ? this.#hub.on(name, call)
+      : this.#pool.on(name as keyof PoolEvents, call as (event: PoolEvents[keyof PoolEvents]) => void);
+    const subscription = {
+      [Symbol.dispose]: () => {
+        this.#subscribed.delete(entry);
+        inner[Symbol.dispose]();
+      },
+    };
+    const entry: Subscribed = { name, listener, subscription };
+    this.#subscribed.add(entry);
+    return subscription;
   }
 
   #forwardErrors(): void {
     let latest: unknown;
-    this.#pool.on("error", ({ error, source }) => {
+    this.#pool.on("error", ({ error, source, resourceId: connectionId }) => {
       if (source === "create" && classifyFailure(error) !== "permanent") this.#health.down();
       // One attempt to connect fails for all who wait for it; one that a shutdown ends is not an error.
       if (source === "create" && (error === latest || error instanceof PoolClosedError)) return;
       latest = error;
-      const known = toError(error);
-      this.#hub.emit("error", { error: known, source, connectionId: connectionOf(known) });
+      this.#hub.emit("error", { error: toError(error), source, connectionId });
     });
     this.#pool.on("created", () => this.#health.up());
   }

@@ -100,7 +100,7 @@ Deno.test("the end of a transaction", async (t) => {
     });
     assertStrictEquals(await thrownBy(() => work, RangeError), mine);
     mend();
-    assert(errors.some((error) => error instanceof RollbackFailedError), String(errors));
+    assert(errors.some(({ cause }) => cause instanceof RollbackFailedError), String(errors));
     assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
     assertEquals([manager.getStats().totalCreated, await rows(5)], [2, 0]);
   });

@@ -121,7 +121,6 @@ export function loneExecutor(database: TestDatabase, pass: (key: BackendKey) => 
       getStats: () => ({ ...pool.getStats(), transactions: new TransactionCounters().snapshot(), poolMode: undefined }),
       healthCheck: () => Promise.reject(new Error("not needed here")),
       onTransactionEnd: () => {},
-      onError: () => {},
       epochNow: Date.now,
     },
   });

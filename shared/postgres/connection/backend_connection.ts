@@ -17,16 +17,6 @@ import { StatementCache } from "../wire/statement_cache.ts";
 
 const STATUS: Readonly<Record<string, SessionStatus>> = { I: "idle", T: "transaction", E: "failed" };
 
-let created = 0;
-
-/** The connections that errors have ended. */
-const connectionIds = new WeakMap<Error, number>();
-
-/** Returns the id of the connection that `error` has ended, if it has ended one. */
-export function connectionOf(error: Error): number | undefined {
-  return connectionIds.get(error);
-}
-
 /**
  * One connection to Postgres.
  *
@@ -34,8 +24,6 @@ export function connectionOf(error: Error): number | undefined {
  * answer. Errors reach callers without values of rows.
  */
 export class BackendConnection {
-  /** Its number in this isolate, from 1. */
-  readonly id: number = ++created;
   /** Its prepared statements. */
   readonly statements = new StatementCache();
 
@@ -363,7 +351,6 @@ export class BackendConnection {
   #die(reason: Error): void {
     if (this.#death) return;
     this.#death = reason;
-    connectionIds.set(reason, this.id);
     for (const request of this.#inFlight.splice(0)) {
       // The server's last message says more than that it closed the connection.
       request.onLost(request.failure ? redacted(request.failure) : new ConnectionLostError(reason));

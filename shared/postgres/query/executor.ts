@@ -35,8 +35,6 @@ import { type Bounds, type RunnerSettings, StatementRunner } from "./statement_r
 export interface ExecutorHost extends Pick<PostgresPool, "config" | "getStats" | "healthCheck"> {
   /** Counts a transaction that has ended. */
   onTransactionEnd(outcome: TransactionOutcome, durationMs: number): void;
-  /** Reports an error that no caller receives. */
-  onError(error: Error, connectionId: number): void;
   /** Returns the wall clock, in ms since 1970. */
   epochNow(): number;
 }
@@ -201,8 +199,7 @@ export class Executor implements PostgresPool {
       const begin = beginStatements(options);
       begin.push(...await this.#impersonate(runner, { signal, timeoutMs: Math.min(timeoutMs, queryTimeoutMs) }));
       const { allowedMs = timeoutMs } = options;
-      const onError = (error: Error) => host.onError(error, connection.id);
-      using scope = new TransactionScope(runner, begin, { signal, timeoutMs, allowedMs, queryTimeoutMs, onError });
+      using scope = new TransactionScope(runner, begin, { signal, timeoutMs, allowedMs, queryTimeoutMs });
       this.#markUse(connection);
       try {
         return await new Transaction(scope, 0).perform(work);

@@ -133,11 +133,17 @@ export class StatementRunner {
   /**
    * Waits for what must not be canceled: without an answer in time, the connection is closed.
    *
+   * @param toReason Wraps the reason of closing. Default: the timeout as it is.
    * @throws what `result` rejects with.
    */
-  async awaitOrDestroy<T>(result: Promise<T>, timeoutMs: number): Promise<T> {
+  async awaitOrDestroy<T>(
+    result: Promise<T>,
+    timeoutMs: number,
+    toReason: (timeout: Error) => Error = (timeout) => timeout,
+  ): Promise<T> {
     const { clock, deadlines } = this.settings;
-    const expired = () => this.connection.destroy(new Error(`The server did not answer within ${timeoutMs} ms`));
+    const expired = () =>
+      this.connection.destroy(toReason(new Error(`The server did not answer within ${timeoutMs} ms`)));
     const deadline = { at: clock.now() + timeoutMs, expired };
     if (timeoutMs !== Infinity) deadlines.add(deadline);
     try {

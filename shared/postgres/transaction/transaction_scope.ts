@@ -64,8 +64,6 @@ export interface ScopeOptions {
   readonly allowedMs: number;
   /** The default time limit of one statement, in ms. */
   readonly queryTimeoutMs: number;
-  /** Called with errors that no caller receives. */
-  readonly onError: (error: Error) => void;
 }
 
 /** A transaction as its connection sees it; {@linkcode Transaction} is its public face. */
@@ -224,12 +222,11 @@ export class TransactionScope implements Disposable {
   async undo(statements: readonly Statement[]): Promise<void> {
     const { connection, settings } = this.#runner;
     if (connection.death) return;
+    const failed = (error: unknown) => new RollbackFailedError(error);
     try {
-      await this.#runner.awaitOrDestroy(connection.start(statements).results, settings.cancelTimeoutMs);
+      await this.#runner.awaitOrDestroy(connection.start(statements).results, settings.cancelTimeoutMs, failed);
     } catch (error) {
-      const failed = new RollbackFailedError(error);
-      connection.destroy(failed);
-      this.#options.onError(failed);
+      connection.destroy(failed(error));
     }
   }
 

@@ -1,0 +1,120 @@
+import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { ConfigError } from "../../shared/pool/mod.ts";
+import { type PostgresConfig, PostgresConnectionManager } from "../../shared/postgres/mod.ts";
+import { TestDatabase } from "./support.ts";
+
+async function until(reached: () => boolean, what: string): Promise<void> {
+  for (let wait = 0; !reached(); wait++) {
+    if (wait > 200) throw new Error(`not reached: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+Deno.test("PostgresConnectionManager events", async (t) => {
+  await using database = await TestDatabase.start();
+  const admin = database.manager();
+
+  await t.step("on() forwards the events of the pool, with the id of the connection", async () => {
+    const manager = database.manager({ maxConnections: 1 });
+    const events: string[] = [];
+    manager.on("created", ({ resourceId }) => events.push(`created ${resourceId}`));
+    manager.on("acquired", ({ resourceId }) => events.push(`acquired ${resourceId}`));
+    manager.on("released", ({ resourceId }) => events.push(`released ${resourceId}`));
+    manager.on("waited", ({ lane }) => events.push(`waited ${lane}`));
+    {
+      await using _lease = await manager.lease();
+    }
+    await until(() => events.includes("released 1"), "released");
+    assertEquals(events, ["waited normal", "created 1", "acquired 1", "released 1"]);
+  });
+
+  await t.step("on() reports a lease that is held longer than leakThresholdMs, and its return", async () => {
+    const manager = database.manager({ maxConnections: 1, leakThresholdMs: 50 });
+    const events: string[] = [];
+    manager.on("leaked", ({ heldMs }) => events.push(`leaked ${heldMs >= 50}`));
+    manager.on("returned", ({ heldMs }) => events.push(`returned ${heldMs >= 50}`));
+    const lease = await manager.lease();
+    await until(() => events.length > 0, "leaked");
+    lease.release();
+    await until(() => events.length > 1, "returned");
+    assertEquals(events, ["leaked true", "returned true"]);
+  });
+
+  await t.step("on() gives an error the id of the connection that broke", async () => {
+    const manager = database.manager({ maxConnections: 1 });
+    const created: number[] = [];
+    const broken: (number | undefined)[] = [];
+    manager.on("created", ({ resourceId }) => created.push(resourceId));
+    manager.on("error", ({ connectionId, source }) => broken.push(source === "invalidate" ? connectionId : undefined));
+    await manager.query("select 1");
+    for (let time = 1; time <= 2; time++) {
+      const { rows } = await manager.query("select pg_backend_pid() as pid");
+      await admin.query("select pg_terminate_backend($1)", [rows[0]?.["pid"]]);
+      await until(() => broken.length === time, "broken");
+    }
+    await until(() => created.length >= 2, "created");
+    assertEquals(broken, [1, 2]);
+  });
+
+  await t.step("on() turns what a listener throws into an error event", async () => {
+    const manager = database.manager({ maxConnections: 1 });
+    const errors: string[] = [];
+    manager.on("healthCheck", () => {
+      throw new Error("from a listener");
+    });
+    manager.on("error", ({ error, source }) => errors.push(`${source}: ${error.message}`));
+    await manager.healthCheck();
+    await until(() => errors.length > 0, "error");
+    assertEquals(errors, ["listener: from a listener"]);
+  });
+
+  await t.step("once() calls its listener once; off() and the subscription remove listeners", async () => {
+    const manager = database.manager({ maxConnections: 1 });
+    const calls: string[] = [];
+    const never = () => calls.push("never");
+    const first = () => calls.push("on");
+    manager.once("acquired", () => calls.push("once"));
+    manager.once("acquired", never);
+    manager.off("acquired", never);
+    manager.off("acquired", never);
+    manager.on("acquired", first);
+    manager.on("acquired", first);
+    await manager.query("select 1");
+    await until(() => calls.length >= 3, "calls");
+    assertEquals(calls, ["once", "on", "on"]);
+    calls.length = 0;
+    manager.off("acquired", first);
+    await manager.query("select 1");
+    await until(() => calls.length >= 1, "calls");
+    assertEquals(calls, ["on"]);
+    manager.off("acquired", first);
+    const disposed = manager.on("acquired", never);
+    disposed[Symbol.dispose]();
+    await manager.query("select 1");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assertEquals(calls, ["on"]);
+  });
+
+  await t.step("record() passes wait and use times", async () => {
+    const manager = database.manager({ maxConnections: 1 });
+    const times: number[] = [];
+    using _recording = manager.record({ waitTime: (ms) => times.push(ms), useTime: (ms) => times.push(ms) });
+    await manager.query("select 1");
+    assertEquals(times.length, 2);
+  });
+
+  await t.step("getInstance() returns one manager until its shutdown, and rejects other options", async () => {
+    const options: Partial<PostgresConfig> = { ...database.options(), minConnections: 0, healthCheckIntervalMs: 0 };
+    const manager = PostgresConnectionManager.getInstance(options);
+    assertStrictEquals(PostgresConnectionManager.getInstance(), manager);
+    assertStrictEquals(PostgresConnectionManager.getInstance({ ...options }), manager);
+    const { issues } = assertThrows(
+      () => PostgresConnectionManager.getInstance({ ...options, maxConnections: 3, password: "other" }),
+      ConfigError,
+    );
+    assertEquals(issues.map(({ path }) => path).sort(), ["maxConnections", "password"]);
+    await manager.shutdown();
+    await using other = PostgresConnectionManager.getInstance({ ...options, maxConnections: 3 });
+    assertEquals([other === manager, other.config.maxConnections], [false, 3]);
+  });
+});
