@@ -30,15 +30,22 @@ export { readJson, type ReadJsonOptions, readParam, readQuery } from "./http/mod
 
 // Responses: JSON, problems (RFC 9457) and health.
 export {
-  created,
+  BodyTooLargeError,
+  createdResponse,
   DeadlineExceededError,
   healthRoute,
   type HealthRouteOptions,
-  privateJson,
+  jsonNoStore,
+  MalformedJsonError,
+  MethodNotAllowedError,
   problem,
   type ProblemField,
   type ProblemInit,
   RequestError,
+  RouteNotFoundError,
+  UnexpectedError,
+  UnsupportedMediaTypeError,
+  ValidationError,
 } from "./http/mod.ts";
 
 // Services.
@@ -46,7 +53,7 @@ export {
   BaseService,
   type ClientOperation,
   type CountedResult,
-  notFound,
+  NotFoundError,
   type Page,
   type PageRequest,
   PooledBaseService,
@@ -57,6 +64,8 @@ export {
   SupabaseService,
   type SupabaseServiceOptions,
   toServiceError,
+  UpstreamFailedError,
+  UpstreamUnavailableError,
   type WithRetryOptions,
 } from "./services/mod.ts";
 
@@ -148,5 +157,6 @@ export {
   IdentityError,
   RedirectError,
   RequestTimeoutError,
+  type SupabaseErrorCode,
   ViewRestrictedError,
 } from "./supabase/mod.ts";

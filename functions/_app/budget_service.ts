@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { notFound, type Page, type PageRequest, PooledBaseService, readPage } from "../../shared/mod.ts";
+import { NotFoundError, type Page, type PageRequest, PooledBaseService, readPage } from "../../shared/mod.ts";
 import type { Budget, Database, TablesInsert } from "./database.ts";
 
 /** The fields of a new budget. */
@@ -48,7 +48,7 @@ export class BudgetService extends PooledBaseService<Database> {
     return this.withIdempotentRetry(async (client) => {
       const result = await client.from("budgets").select("*").eq("id", id).maybeSingle();
       if (result.error) this.handleError(result);
-      return result.data ?? this.handleError(notFound("budget"));
+      return result.data ?? this.handleError(new NotFoundError("budget"));
     });
   }
 
@@ -72,7 +72,7 @@ export class BudgetService extends PooledBaseService<Database> {
     return this.withIdempotentRetry(async (client) => {
       const result = await client.from("budgets").update(changes).eq("id", id).select("*").maybeSingle();
       if (result.error) this.handleError(result);
-      return result.data ?? this.handleError(notFound("budget"));
+      return result.data ?? this.handleError(new NotFoundError("budget"));
     });
   }
 
@@ -95,7 +95,7 @@ export class BudgetService extends PooledBaseService<Database> {
     return this.withRetry(async (client) => {
       const result = await client.from("budgets").delete().eq("id", id).select("id").maybeSingle();
       if (result.error) this.handleError(result);
-      if (result.data === null) this.handleError(notFound("budget"));
+      if (result.data === null) this.handleError(new NotFoundError("budget"));
     });
   }
 }

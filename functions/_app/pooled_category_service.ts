@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { notFound, type Page, type PageRequest, PooledBaseService, readPage } from "../../shared/mod.ts";
+import { NotFoundError, type Page, type PageRequest, PooledBaseService, readPage } from "../../shared/mod.ts";
 import type { Category, Database } from "./database.ts";
 
 /** The SQLSTATE of a foreign key violation. */
@@ -47,7 +47,7 @@ export class PooledCategoryService extends PooledBaseService<Database> {
     return this.withIdempotentRetry(async (client) => {
       const result = await client.from("categories").select("*").eq("id", id).maybeSingle();
       if (result.error) this.handleError(result);
-      return result.data ?? this.handleError(notFound("category"));
+      return result.data ?? this.handleError(new NotFoundError("category"));
     });
   }
 
@@ -60,7 +60,7 @@ export class PooledCategoryService extends PooledBaseService<Database> {
   createCategory(budgetId: string, name: string): Promise<Category> {
     return this.withRetry(async (client) => {
       const result = await client.from("categories").insert({ budget_id: budgetId, name }).select("*").single();
-      if (result.error?.code === FOREIGN_KEY_VIOLATION) this.handleError(notFound("budget"));
+      if (result.error?.code === FOREIGN_KEY_VIOLATION) this.handleError(new NotFoundError("budget"));
       if (result.error) this.handleError(result);
       return result.data;
     });
@@ -75,7 +75,7 @@ export class PooledCategoryService extends PooledBaseService<Database> {
     return this.withIdempotentRetry(async (client) => {
       const result = await client.from("categories").update({ name }).eq("id", id).select("*").maybeSingle();
       if (result.error) this.handleError(result);
-      return result.data ?? this.handleError(notFound("category"));
+      return result.data ?? this.handleError(new NotFoundError("category"));
     });
   }
 
@@ -90,7 +90,7 @@ export class PooledCategoryService extends PooledBaseService<Database> {
         p_budget_id: budgetId,
         p_category_ids: [...categoryIds],
       });
-      if (result.error?.code === NO_SUCH_BUDGET) this.handleError(notFound("budget"));
+      if (result.error?.code === NO_SUCH_BUDGET) this.handleError(new NotFoundError("budget"));
       if (result.error) this.handleError(result);
       return result.data;
     });
@@ -106,7 +106,7 @@ export class PooledCategoryService extends PooledBaseService<Database> {
     return this.withRetry(async (client) => {
       const result = await client.from("categories").delete().eq("id", id).select("id").maybeSingle();
       if (result.error) this.handleError(result);
-      if (result.data === null) this.handleError(notFound("category"));
+      if (result.data === null) this.handleError(new NotFoundError("category"));
     });
   }
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { notFound, type Page, type PageRequest, PooledBaseService, readPage } from "../../shared/mod.ts";
+import { NotFoundError, type Page, type PageRequest, PooledBaseService, readPage } from "../../shared/mod.ts";
 import type { Database, Template } from "./database.ts";
 
 /** The templates that the caller can read: the published ones, or all for staff. */
@@ -29,7 +29,7 @@ export class TemplateService extends PooledBaseService<Database> {
     return this.withIdempotentRetry(async (client) => {
       const result = await client.from("templates").select("*").eq("id", id).maybeSingle();
       if (result.error) this.handleError(result);
-      return result.data ?? this.handleError(notFound("template"));
+      return result.data ?? this.handleError(new NotFoundError("template"));
     });
   }
 }

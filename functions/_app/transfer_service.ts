@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Clock, notFound, retry, RetryTimeoutError, ServiceError, toServiceError } from "../../shared/mod.ts";
+import { type Clock, NotFoundError, retry, RetryTimeoutError, ServiceError, toServiceError } from "../../shared/mod.ts";
 import type { PostgresQueries, Transaction } from "../../shared/postgres/mod.ts";
 import type { Transfer } from "./database.ts";
 
@@ -149,7 +149,7 @@ export class TransferService {
   async getTransfer(id: string, signal?: AbortSignal): Promise<Transfer> {
     const { timeoutMs = 5_000 } = this.#options;
     const { rows: [row] } = await this.#queries.query<TransferRow>(FIND_BY_ID, [id], { signal, timeoutMs });
-    if (!row) throw notFound("transfer");
+    if (!row) throw new NotFoundError("transfer");
     return toTransfer(row);
   }
 
@@ -158,7 +158,7 @@ export class TransferService {
     const { rows: locked } = await tx.query<LockedCategory>(LOCK, [fromCategoryId, toCategoryId]);
     const from = locked.find(({ id }) => id === fromCategoryId);
     const to = locked.find(({ id }) => id === toCategoryId);
-    if (!from || !to) throw notFound("category");
+    if (!from || !to) throw new NotFoundError("category");
     if (from.budget_id !== to.budget_id) {
       throw refuse("DIFFERENT_BUDGETS", 409, "The categories are of two budgets, which may differ in currency");
     }

@@ -13,8 +13,8 @@ import * as z from "zod";
 import { currencyField, nameField, pageFields, uuidField } from "../../shared/http/fields.ts";
 import { createRoutes, onlyMethods, serveRoutes } from "../../shared/http/hono.ts";
 import {
-  created,
-  privateJson,
+  createdResponse,
+  jsonNoStore,
   readJson,
   readParam,
   readQuery,
@@ -34,13 +34,13 @@ const routes = createRoutes<Database>("budgets");
 routes.get("/", async (c) => {
   const page = readQuery(c.req.raw, pageQuery);
   const budgets = new BudgetService(c.var.supabaseContext.pool);
-  return privateJson(await budgets.listBudgets(page));
+  return jsonNoStore(await budgets.listBudgets(page));
 });
 
 routes.post("/", async (c) => {
   const budget = await readJson(c.req.raw, newBudget);
   const budgets = new BudgetService(c.var.supabaseContext.pool);
-  return created(c.req.raw, await budgets.createBudget(budget));
+  return createdResponse(c.req.raw, await budgets.createBudget(budget));
 });
 
 routes.all("/", onlyMethods("GET", "POST"));
@@ -48,14 +48,14 @@ routes.all("/", onlyMethods("GET", "POST"));
 routes.get("/:id", async (c) => {
   const id = readParam("id", c.req.param("id"), uuidField);
   const budgets = new BudgetService(c.var.supabaseContext.pool);
-  return privateJson(await budgets.getBudget(id));
+  return jsonNoStore(await budgets.getBudget(id));
 });
 
 routes.patch("/:id", async (c) => {
   const id = readParam("id", c.req.param("id"), uuidField);
   const fields = await readJson(c.req.raw, changes);
   const budgets = new BudgetService(c.var.supabaseContext.pool);
-  return privateJson(await budgets.updateBudget(id, fields));
+  return jsonNoStore(await budgets.updateBudget(id, fields));
 });
 
 routes.delete("/:id", async (c) => {

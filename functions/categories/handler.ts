@@ -14,8 +14,8 @@ import * as z from "zod";
 import { nameField, pageFields, uuidField } from "../../shared/http/fields.ts";
 import { createRoutes, onlyMethods, serveRoutes } from "../../shared/http/hono.ts";
 import {
-  created,
-  privateJson,
+  createdResponse,
+  jsonNoStore,
   readJson,
   readParam,
   readQuery,
@@ -43,13 +43,13 @@ const routes = createRoutes<Database>("categories");
 routes.get("/", async (c) => {
   const { budget_id, ...page } = readQuery(c.req.raw, listQuery);
   const categories = new PooledCategoryService(c.var.supabaseContext.pool);
-  return privateJson(await categories.pageCategories(budget_id, page));
+  return jsonNoStore(await categories.pageCategories(budget_id, page));
 });
 
 routes.post("/", async (c) => {
   const { budget_id, name } = await readJson(c.req.raw, newCategory);
   const categories = new PooledCategoryService(c.var.supabaseContext.pool);
-  return created(c.req.raw, await categories.createCategory(budget_id, name));
+  return createdResponse(c.req.raw, await categories.createCategory(budget_id, name));
 });
 
 routes.all("/", onlyMethods("GET", "POST"));
@@ -57,7 +57,7 @@ routes.all("/", onlyMethods("GET", "POST"));
 routes.put("/order", async (c) => {
   const { budget_id, category_ids } = await readJson(c.req.raw, order);
   const categories = new PooledCategoryService(c.var.supabaseContext.pool);
-  return privateJson({ items: await categories.reorderCategories(budget_id, category_ids) });
+  return jsonNoStore({ items: await categories.reorderCategories(budget_id, category_ids) });
 });
 
 routes.all("/order", onlyMethods("PUT"));
@@ -65,14 +65,14 @@ routes.all("/order", onlyMethods("PUT"));
 routes.get("/:id", async (c) => {
   const id = readParam("id", c.req.param("id"), uuidField);
   const categories = new PooledCategoryService(c.var.supabaseContext.pool);
-  return privateJson(await categories.getCategory(id));
+  return jsonNoStore(await categories.getCategory(id));
 });
 
 routes.patch("/:id", async (c) => {
   const id = readParam("id", c.req.param("id"), uuidField);
   const { name } = await readJson(c.req.raw, changes);
   const categories = new PooledCategoryService(c.var.supabaseContext.pool);
-  return privateJson(await categories.renameCategory(id, name));
+  return jsonNoStore(await categories.renameCategory(id, name));
 });
 
 routes.delete("/:id", async (c) => {

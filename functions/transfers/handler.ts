@@ -14,7 +14,7 @@ import {
   type PooledPostgresOptions,
   withPooledPostgres,
 } from "../../shared/http/postgres.ts";
-import { created, privateJson, readJson, readParam, RequestError } from "../../shared/mod.ts";
+import { createdResponse, jsonNoStore, readJson, readParam, ValidationError } from "../../shared/mod.ts";
 import type { Database } from "../_app/database.ts";
 import { TransferService } from "../_app/transfer_service.ts";
 
@@ -36,20 +36,14 @@ const KEY = /^(?:"([!#-[\]-~]{1,64})"|([!#-[\]-~]{1,64}))$/;
  * Returns the idempotency key of a request: requests with one key take effect once
  * (draft-ietf-httpapi-idempotency-key-header).
  *
- * @throws {RequestError} 400 if the header is missing or invalid.
+ * @throws {ValidationError} if the header is missing or invalid.
  */
 function readIdempotencyKey(request: Request): string {
   const [, quoted, bare] = KEY.exec(request.headers.get("Idempotency-Key")?.trim() ?? "") ?? [];
   const key = quoted ?? bare;
   if (key !== undefined) return key;
   const message = "must be 1 to 64 printable ASCII characters without spaces and quotes, such as a UUID";
-  throw new RequestError({
-    status: 400,
-    code: "VALIDATION_FAILED",
-    title: "Invalid request",
-    detail: "Invalid header Idempotency-Key",
-    errors: [{ path: "Idempotency-Key", message }],
-  });
+  throw new ValidationError("header Idempotency-Key", [{ path: "Idempotency-Key", message }]);
 }
 
 function createTransferRoutes(): Routes<Database, PooledPostgresContext<Database>> {
@@ -64,7 +58,7 @@ function createTransferRoutes(): Routes<Database, PooledPostgresContext<Database
     const order = { fromCategoryId, toCategoryId, amount, idempotencyKey };
     const transfers = new TransferService(c.var.supabaseContext.postgres);
     const { transfer, replayed } = await transfers.transfer(order, c.var.supabaseContext.pool.signal);
-    const response = created(c.req.raw, transfer);
+    const response = createdResponse(c.req.raw, transfer);
     if (replayed) response.headers.set("Idempotent-Replayed", "true");
     return response;
   });
@@ -74,7 +68,7 @@ function createTransferRoutes(): Routes<Database, PooledPostgresContext<Database
   routes.get("/:id", async (c) => {
     const id = readParam("id", c.req.param("id"), uuidField);
     const transfers = new TransferService(c.var.supabaseContext.postgres);
-    return privateJson(await transfers.getTransfer(id));
+    return jsonNoStore(await transfers.getTransfer(id));
   });
 
   routes.all("/:id", onlyMethods("GET"));

@@ -25,8 +25,19 @@ export type { HandlerSettings } from "./handler/handler_settings.ts";
 export { readJson, type ReadJsonOptions, readParam, readQuery } from "./routing/input.ts";
 
 // Responses.
-export { created, privateJson } from "./responses/answers.ts";
+export { createdResponse, jsonNoStore } from "./responses/json.ts";
 export type { CorsOption } from "./responses/cors.ts";
-export { problem, type ProblemField, type ProblemInit } from "./responses/problem.ts";
-export { RequestError } from "./responses/request_error.ts";
+export {
+  BodyTooLargeError,
+  MalformedJsonError,
+  MethodNotAllowedError,
+  problem,
+  type ProblemField,
+  type ProblemInit,
+  RequestError,
+  RouteNotFoundError,
+  UnsupportedMediaTypeError,
+  ValidationError,
+} from "./responses/problem.ts";
+export { UnexpectedError } from "./responses/error_response.ts";
 export { healthRoute, type HealthRouteOptions } from "./health/health.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { messageOf } from "../pool/mod.ts";
+import { messageOf } from "../resilience/mod.ts";
 import {
   POSTGRES_PRESETS,
   type PostgresConfig,

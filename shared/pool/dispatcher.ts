@@ -3,19 +3,12 @@
  *
  * @module
  */
-import type { Clock } from "../resilience/mod.ts";
+import { type Clock, messageOf } from "../resilience/mod.ts";
 import { type AcquireOptions, invalidAcquire } from "./acquire_options.ts";
 import { Capacity, type PoolLimits } from "./capacity.ts";
 import type { PoolConfig } from "./config.ts";
 import type { CreationFailure } from "./creation_backoff.ts";
-import {
-  CreateFailedError,
-  LeaseRevokedError,
-  messageOf,
-  PoolClosedError,
-  QueueFullError,
-  withoutStack,
-} from "./errors.ts";
+import { CreateFailedError, LeaseRevokedError, PoolClosedError, QueueFullError, withoutStack } from "./errors.ts";
 import type { PoolEventHub } from "./events.ts";
 import type { AcquireLane, Lane } from "./lane.ts";
 import { LeakDetector, leaseInfo } from "./leak_detector.ts";

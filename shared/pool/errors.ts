@@ -1,150 +1,300 @@
 /**
- * Everything the pool refuses, by name. Each class has one stable `code`; the
- * message says what was asked, how the pool stood and what to do.
+ * The errors of the pool core. Each class declares its code, retry class and HTTP response; the message says what
+ * failed, why, and what to do.
  *
  * @module
  */
+import {
+  type ErrorCodes,
+  type FailureKind,
+  type HttpDescription,
+  INTERNAL_ERROR,
+  messageOf,
+  SERVICE_BUSY,
+  SERVICE_UNAVAILABLE,
+} from "../resilience/mod.ts";
 
-/** The codes of the errors of this folder; those built on it add their own. */
-export type PoolErrorCode =
-  | "ACQUIRE_TIMEOUT"
-  | "QUEUE_FULL"
-  | "POOL_CLOSED"
-  | "ACQUIRE_ABORTED"
-  | "CREATE_FAILED"
-  | "CREATE_TIMEOUT"
-  | "NO_RESOURCE"
-  | "HOOK_TIMEOUT"
-  | "RESOURCE_INVALID"
-  | "LEASE_RELEASED"
-  | "LEASE_REVOKED"
-  | "DOUBLE_RELEASE"
-  | "FOREIGN_RELEASE"
-  | "LATE_RELEASE"
-  | "CONFIG_INVALID";
+/** The codes of the errors of the pool core. */
+export type PoolErrorCode = ErrorCodes<typeof import("./errors.ts")>;
 
-/** The base of every error of this library. */
-export class PoolError extends Error {
-  /** Stable across releases; what programs should test for. */
-  readonly code: string;
+/** The base of the errors of this library. A subclass declares the static members; see `docs/errors.md` for all. */
+export abstract class PoolError extends Error {
+  /** Stable across releases: what programs test for. */
+  declare static readonly code: Uppercase<string>;
+  /** The retry class; `undefined`: that depends on the error's own code, or on its cause. */
+  declare static readonly retry: FailureKind | undefined;
+  /** How an HTTP response reports the error. */
+  declare static readonly http: HttpDescription;
 
-  constructor(code: string, message: string, options?: ErrorOptions) {
+  /** Stable across releases: what programs test for. */
+  readonly code: Uppercase<string>;
+
+  constructor(message: string, options?: ErrorOptions, code: Uppercase<string> = new.target.code) {
     super(message, options);
     this.code = code;
     this.name = new.target.name;
   }
+
+  /** The retry class, as `classifyFailure` reads it; `undefined`: the code or the cause decides. */
+  get retry(): FailureKind | undefined {
+    return (this.constructor as typeof PoolError).retry;
+  }
+
+  /** How an HTTP response reports the error. */
+  get http(): HttpDescription {
+    return (this.constructor as typeof PoolError).http;
+  }
 }
 
 /**
- * An acquire reached its deadline. The message begins with
- * `Connection acquire timeout` and tells how the pool stood; `cause` is the
- * last failed creation, where one failed while this acquire waited.
+ * An acquire reached its deadline. The message begins with `Connection acquire timeout` and shows the pool's state;
+ * `cause` is the last failed creation, if one failed while this acquire waited.
+ *
+ * @cause Every resource stayed leased, or none could be created, for the whole `acquireTimeoutMs`.
+ * @fix Shorten the work done per lease, raise `maxConnections`, or retry after a moment. The message names the longest holder.
+ * @sample new AcquireTimeoutError("Connection acquire timeout: no connection became available within 5000 ms")
  */
 export class AcquireTimeoutError extends PoolError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("ACQUIRE_TIMEOUT", message, options);
+  static override readonly code = "ACQUIRE_TIMEOUT";
+  static override readonly retry = "permanent";
+  static override readonly http = {
+    ...SERVICE_BUSY,
+    detail: "Connection acquire timeout: every connection stayed in use",
+  };
+}
+
+/**
+ * Creates an {@linkcode AcquireTimeoutError} in half the time of its constructor: a crowd that expires at once needs
+ * thousands.
+ */
+export function acquireTimeout(message: string, options?: ErrorOptions): AcquireTimeoutError {
+  // The constructors of a chain of classes cost V8 more than the error itself.
+  const error = Reflect.construct(Error, [message, options], AcquireTimeoutError) as AcquireTimeoutError;
+  return Object.assign(error, { code: AcquireTimeoutError.code, name: AcquireTimeoutError.name });
+}
+
+/**
+ * An acquire was rejected at once: the wait queue holds `maxWaiters`.
+ *
+ * @cause More acquires arrive than the pool can serve.
+ * @fix Raise `maxConnections` or `maxWaiters`, shorten the work done per lease, or shed load in front of the pool.
+ * @sample new QueueFullError("The wait queue is full (maxWaiters: 1000)")
+ */
+export class QueueFullError extends PoolError {
+  static override readonly code = "QUEUE_FULL";
+  static override readonly retry = "permanent";
+  static override readonly http = { ...SERVICE_BUSY, detail: "The wait queue is full" };
+}
+
+/**
+ * The pool is shutting down or shut down.
+ *
+ * @cause `shutdown()` was called, or the isolate is ending.
+ * @fix Retry the request: the next one reaches another isolate. Do not acquire after `shutdown()`.
+ * @sample new PoolClosedError()
+ */
+export class PoolClosedError extends PoolError {
+  static override readonly code = "POOL_CLOSED";
+  static override readonly retry = "permanent";
+  static override readonly http = {
+    ...SERVICE_BUSY,
+    title: "Service shutting down",
+    detail: "This instance is shutting down",
+  };
+
+  constructor(message = "Cannot acquire: the pool is shut down") {
+    super(message);
   }
 }
 
 /**
- * An {@linkcode AcquireTimeoutError} as its constructor makes it, in half the
- * time: a crowd that expires at once needs thousands.
+ * The caller's signal aborted an acquire; `cause` is the signal's reason.
+ *
+ * @cause The `signal` option of the acquire aborted while it waited.
+ * @fix None, if the abort was intended.
+ * @sample new AcquireAbortedError(new DOMException("The signal has been aborted", "AbortError"))
  */
-export function acquireTimeout(message: string, options?: ErrorOptions): AcquireTimeoutError {
-  // Going up and down the constructors of a chain of classes costs V8 more than the error itself.
-  const error = Reflect.construct(Error, [message, options], AcquireTimeoutError);
-  return Object.assign(error, { code: "ACQUIRE_TIMEOUT", name: AcquireTimeoutError.name });
-}
-
-/** `maxWaiters` acquires wait already; this one was refused at once. */
-export class QueueFullError extends PoolError {
-  constructor(message: string) {
-    super("QUEUE_FULL", message);
-  }
-}
-
-/** The pool is shutting down or shut down. */
-export class PoolClosedError extends PoolError {
-  constructor(message = "The pool is shut down and lends nothing any more") {
-    super("POOL_CLOSED", message);
-  }
-}
-
-/** The caller's signal aborted an acquire; `cause` is the signal's reason. */
 export class AcquireAbortedError extends PoolError {
+  static override readonly code = "ACQUIRE_ABORTED";
+  static override readonly retry = "permanent";
+  static override readonly http = { ...SERVICE_BUSY, detail: "The wait for a connection was aborted" };
+
   constructor(reason: unknown) {
-    super("ACQUIRE_ABORTED", "The acquire was aborted by its caller", { cause: reason });
+    super("The acquire was aborted by its signal", { cause: reason });
   }
 }
 
-/** The factory failed for good (bad key, bad URL, refused credentials); `cause` is what it threw. */
+/**
+ * The factory failed permanently; `cause` is what it threw.
+ *
+ * @cause A wrong key, URL or password, or another failure that a retry does not fix.
+ * @fix Read `cause` and correct the configuration.
+ * @sample new CreateFailedError(new Error("password authentication failed"))
+ */
 export class CreateFailedError extends PoolError {
+  static override readonly code = "CREATE_FAILED";
+  static override readonly retry = "permanent";
+  static override readonly http = INTERNAL_ERROR;
+
   constructor(cause: unknown) {
-    super("CREATE_FAILED", `The resource could not be created: ${messageOf(cause)}`, { cause });
+    super(`Cannot create a resource: ${messageOf(cause)}`, { cause });
   }
 }
 
-/** `create` did not settle within `createTimeoutMs`. */
+/**
+ * `create` did not settle within `createTimeoutMs`.
+ *
+ * @cause The server is slow or unreachable.
+ * @fix Check that the server is up, or raise `createTimeoutMs`.
+ * @sample new CreateTimeoutError(5_000)
+ */
 export class CreateTimeoutError extends PoolError {
+  static override readonly code = "CREATE_TIMEOUT";
+  static override readonly retry = "transient";
+  static override readonly http = { ...SERVICE_UNAVAILABLE, detail: "No connection could be created in time" };
+
   constructor(timeoutMs: number) {
-    super("CREATE_TIMEOUT", `The resource was not created within ${timeoutMs} ms (createTimeoutMs)`);
+    super(`Cannot create a resource: create() did not settle within ${timeoutMs} ms (createTimeoutMs)`);
   }
 }
 
-/** `create` was done, and yielded nothing that could be lent. */
+/**
+ * `create` resolved with something that cannot be leased.
+ *
+ * @cause `ResourceFactory.create()` returned a primitive, `null` or `undefined`.
+ * @fix Return an object from `create()`.
+ * @sample new NoResourceError(null)
+ */
 export class NoResourceError extends PoolError {
-  constructor(yielded: unknown) {
-    super("NO_RESOURCE", `create yielded ${yielded === null ? "null" : typeof yielded}; a resource is an object`);
+  static override readonly code = "NO_RESOURCE";
+  static override readonly retry = "permanent";
+  static override readonly http = INTERNAL_ERROR;
+
+  constructor(received: unknown) {
+    super(`create() must return an object: received ${received === null ? "null" : typeof received}`);
   }
 }
 
-/** A `validate`, `reset` or `destroy` did not settle within its timeout. */
+/**
+ * `validate`, `reset` or `destroy` did not settle within its timeout.
+ *
+ * @cause The server is slow or unreachable, or the hook never settles.
+ * @fix Check the hook, or raise the timeout that the message names.
+ * @sample new HookTimeoutError("validate", 5_000)
+ */
 export class HookTimeoutError extends PoolError {
+  static override readonly code = "HOOK_TIMEOUT";
+  static override readonly retry = "permanent";
+  static override readonly http = INTERNAL_ERROR;
+
   constructor(hook: string, timeoutMs: number) {
-    super("HOOK_TIMEOUT", `${hook} did not settle within ${timeoutMs} ms (${hook}TimeoutMs)`);
+    super(`${hook}() did not settle within ${timeoutMs} ms (${hook}TimeoutMs)`);
   }
 }
 
-/** The resource said that it is no good any more. One that is lent is destroyed at release. */
+/**
+ * A resource reported that it can no longer be used. A leased one is destroyed at release.
+ *
+ * @cause The factory called `invalidate()`, for example because the server closed the connection.
+ * @fix Retry if the operation is idempotent. If it lasts, check the server.
+ * @sample new ResourceInvalidError(new Error("connection reset"))
+ */
 export class ResourceInvalidError extends PoolError {
+  static override readonly code = "RESOURCE_INVALID";
+  static override readonly retry = "ambiguous";
+  static override readonly http = INTERNAL_ERROR;
+
   constructor(reason: unknown) {
-    const why = reason === undefined ? "" : `: ${messageOf(reason)}`;
-    super("RESOURCE_INVALID", `The resource became invalid${why}`, { cause: reason });
+    super(`The resource became invalid${reason === undefined ? "" : `: ${messageOf(reason)}`}`, { cause: reason });
   }
 }
 
-/** A lease was used after it had ended. */
+/**
+ * A lease was used after its release.
+ *
+ * @cause A client or connection was kept beyond its lease, for example in a global variable.
+ * @fix Acquire again, and use a lease only between acquire and release.
+ * @sample new LeaseReleasedError()
+ */
 export class LeaseReleasedError extends PoolError {
-  constructor(message = "This lease was released and cannot be used any more: acquire again") {
-    super("LEASE_RELEASED", message);
+  static override readonly code = "LEASE_RELEASED";
+  static override readonly retry = "permanent";
+  static override readonly http = INTERNAL_ERROR;
+
+  constructor(message = "Cannot use this lease: it was released. Acquire again") {
+    super(message);
   }
 }
 
-/** The pool took the resource back before its holder gave it up, because it was shut down. */
+/**
+ * The pool revoked a lease at its shutdown deadline.
+ *
+ * @cause The pool was shut down and the lease was not released before the deadline.
+ * @fix Release leases sooner, or give `shutdown()` a longer deadline.
+ * @sample new LeaseRevokedError()
+ */
 export class LeaseRevokedError extends PoolError {
+  static override readonly code = "LEASE_REVOKED";
+  static override readonly retry = "permanent";
+  static override readonly http = {
+    ...SERVICE_BUSY,
+    title: "Service shutting down",
+    detail: "This instance was shut down",
+  };
+
   constructor() {
-    super("LEASE_REVOKED", "The pool was shut down and took this lease back at its shutdown deadline");
+    super("The lease was revoked: the pool was shut down and its deadline passed");
   }
 }
 
-/** The same lease was released twice. Nothing was changed. */
+/**
+ * A lease was released twice. The second release changed nothing.
+ *
+ * @cause `release()` ran twice for one lease, for example explicitly and by `await using`.
+ * @fix Release each lease once; prefer `await using`.
+ * @sample new DoubleReleaseError()
+ */
 export class DoubleReleaseError extends PoolError {
+  static override readonly code = "DOUBLE_RELEASE";
+  static override readonly retry = "permanent";
+  static override readonly http = INTERNAL_ERROR;
+
   constructor() {
-    super("DOUBLE_RELEASE", "This lease was released already: release each lease once");
+    super("Cannot release the lease: it was already released. Release each lease once");
   }
 }
 
-/** The pool never lent what was given back. Nothing was changed. */
+/**
+ * A resource was released that this pool did not lease. The release changed nothing.
+ *
+ * @cause The resource belongs to another pool, or its lease has ended.
+ * @fix Release to the pool the resource was acquired from.
+ * @sample new ForeignReleaseError()
+ */
 export class ForeignReleaseError extends PoolError {
+  static override readonly code = "FOREIGN_RELEASE";
+  static override readonly retry = "permanent";
+  static override readonly http = INTERNAL_ERROR;
+
   constructor() {
-    super("FOREIGN_RELEASE", "This pool did not lend what was given back: release to the pool you acquired from");
+    super("Cannot release the resource: it was not leased from this pool. Release it to the pool it came from");
   }
 }
 
-/** The lease was given back after the pool had taken it back itself. Nothing was changed. */
+/**
+ * A lease was released after the pool had revoked it. The release changed nothing.
+ *
+ * @cause The pool was shut down before the lease was released.
+ * @fix Release leases sooner, or give `shutdown()` a longer deadline.
+ * @sample new LateReleaseError()
+ */
 export class LateReleaseError extends PoolError {
+  static override readonly code = "LATE_RELEASE";
+  static override readonly retry = "permanent";
+  static override readonly http = INTERNAL_ERROR;
+
   constructor() {
-    super("LATE_RELEASE", "This lease ended when the pool was shut down, before it was released");
+    super("Cannot release the lease: the pool was shut down and revoked it before");
   }
 }
 
@@ -152,41 +302,41 @@ export class LateReleaseError extends PoolError {
 export interface ConfigIssue {
   /** The option or variable, e.g. `maxConnections`. */
   readonly path: string;
-  /** What it held and what it may hold. */
+  /** The value found and the values allowed. */
   readonly message: string;
 }
 
-/** A configuration has values that are out of range; all of them are listed. */
+/**
+ * A configuration has bad values; the message and `issues` list all of them.
+ *
+ * @cause An option or environment variable is missing, unknown or out of range.
+ * @fix Correct every value that the message lists.
+ * @sample new ConfigError([{ path: "maxConnections", message: "is 0; it must be a whole number from 1" }])
+ */
 export class ConfigError extends PoolError {
+  static override readonly code = "CONFIG_INVALID";
+  static override readonly retry = "permanent";
+  static override readonly http = INTERNAL_ERROR;
+
   /** Each bad value. */
   readonly issues: readonly ConfigIssue[];
 
   constructor(issues: readonly ConfigIssue[], what = "pool configuration") {
     const lines = issues.map(({ path, message }) => `  ${path}: ${message}`);
-    super("CONFIG_INVALID", `Invalid ${what}:\n${lines.join("\n")}`);
+    super(`Invalid ${what}:\n${lines.join("\n")}`);
     this.issues = issues;
   }
 }
 
-/** The message of whatever was thrown. Never throws itself: not everything can be made into text. */
-export function messageOf(error: unknown): string {
-  try {
-    return String(error instanceof Error ? error.message : error);
-  } catch {
-    return `a thrown ${typeof error} that has no text`;
-  }
-}
-
 /**
- * Makes errors without a stack trace. The trace of an error made in a timer
- * shows the pool, never its caller, and would cost far more than the error:
- * ten thousand acquires that expire at once must not stall the isolate.
+ * Creates errors without a stack trace. The trace of an error created in a timer shows the pool, never its caller, and
+ * costs far more than the error: ten thousand acquires that expire at once must not stall the isolate.
  */
-export function withoutStack<R>(make: () => R): R {
+export function withoutStack<R>(create: () => R): R {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 0;
   try {
-    return make();
+    return create();
   } finally {
     Error.stackTraceLimit = limit;
   }

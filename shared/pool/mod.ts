@@ -44,7 +44,6 @@ export {
   LateReleaseError,
   LeaseReleasedError,
   LeaseRevokedError,
-  messageOf,
   NoResourceError,
   PoolClosedError,
   PoolError,

@@ -52,6 +52,7 @@ export {
   LoginRoleError,
   NestedTransactionOpenError,
   PostgresError,
+  type PostgresErrorCode,
   type PostgresErrorFields,
   QueryTimeoutError,
   RollbackFailedError,
@@ -61,5 +62,5 @@ export {
   TransactionRolledBackError,
   TransactionTimeoutError,
 } from "./errors/errors.ts";
-export { PoolerError } from "./errors/pooler_error.ts";
-export { TlsError } from "./errors/tls_error.ts";
+export { PoolerError, PoolerLostServerError, PoolerUnavailableError } from "./errors/pooler_error.ts";
+export { TlsError, TlsNotOfferedError, TlsUnverifiedError } from "./errors/tls_error.ts";

@@ -1,19 +1,11 @@
 /**
- * Judges a failure by the table of `failure_table.ts`, whatever form it has.
+ * Classifies a failure, whatever form it has.
  *
  * @module
  */
-import {
-  type FailureKind,
-  type FailureRow,
-  LIBRARY,
-  NAMES,
-  POSTGREST,
-  SQLSTATE,
-  STATUS,
-  TEXT,
-  TRANSPORT,
-} from "./failure_table.ts";
+import { type FailureKind, type FailureRow, NAMES, POSTGREST, STATUS, TEXT, TRANSPORT } from "./failure_table.ts";
+import { sqlstateMeaning } from "./sqlstate.ts";
+import { memberOf, textOf } from "./unknown.ts";
 
 export type { FailureKind } from "./failure_table.ts";
 
@@ -30,101 +22,78 @@ interface Indexes {
 
 let indexes: Indexes | undefined;
 
-/** Made at the first failure: an isolate starts faster without. */
+/** Built at the first failure: an isolate starts faster without it. */
 function tables(): Indexes {
-  return indexes ??= {
-    code: index(SQLSTATE, POSTGREST, TRANSPORT, LIBRARY),
-    name: index(NAMES),
-    status: index(STATUS),
-  };
+  return indexes ??= { code: index(POSTGREST, TRANSPORT), name: index(NAMES), status: index(STATUS) };
 }
 
-/** Five characters with a digit among them: `EPIPE` is no SQLSTATE. */
-const SQLSTATE_FORM = /^(?=.*\d)[0-9A-Z]{5}$/;
 const POSTGREST_FORM = /^PGRST\w{3}$/;
 
-/** No chain of causes is followed further: it may be endless. */
+/** Longest chain of causes that is followed: a chain may be endless. */
 const MAX_LINKS = 16;
 
-type Link = Readonly<Record<string, unknown>>;
-
-function isLink(value: unknown): value is Link {
-  return (typeof value === "object" || typeof value === "function") && value !== null;
-}
-
-/** Reads a member of an object that is not ours; a getter may throw. */
-function read(link: Link, key: string): unknown {
-  try {
-    return link[key];
-  } catch {
-    return undefined;
-  }
-}
-
 /**
- * The failure and what it wraps, outermost first: `error` of a result, `cause`,
- * `originalError` (storage-js), `context` (functions-js) and the errors of an
- * `AggregateError`.
+ * Returns the failure and the errors it wraps, outermost first: `error` of a result, `cause`, `originalError`
+ * (storage-js), `context` (functions-js) and the errors of an `AggregateError`.
  */
-function chain(failure: unknown): Link[] {
-  const links: Link[] = [];
+function chain(failure: unknown): object[] {
+  const links: object[] = [];
   const pending: unknown[] = [failure];
   while (pending.length > 0 && links.length < MAX_LINKS) {
     const link = pending.shift();
-    if (!isLink(link) || links.includes(link)) continue;
+    if ((typeof link !== "object" && typeof link !== "function") || link === null || links.includes(link)) continue;
     links.push(link);
-    for (const key of ["error", "cause", "originalError", "context"]) pending.push(read(link, key));
-    const errors = read(link, "errors");
+    for (const key of ["error", "cause", "originalError", "context"]) pending.push(memberOf(link, key));
+    const errors = memberOf(link, "errors");
     if (Array.isArray(errors)) pending.push(...errors.slice(0, MAX_LINKS));
   }
   return links;
 }
 
-function byCode(link: Link): FailureKind | undefined {
-  const code = read(link, "code");
-  if (typeof code === "string") {
-    const kind = tables().code.get(code);
+/** Classifies an error that declares its retry class, or has a known code or name. */
+function byDeclaration(link: object): FailureKind | undefined {
+  const declared = memberOf(link, "retry");
+  if (declared === "transient" || declared === "ambiguous" || declared === "permanent") return declared;
+  const code = textOf(link, "code");
+  if (code !== undefined) {
+    const kind = tables().code.get(code) ?? sqlstateMeaning(code)?.retry;
     if (kind !== undefined) return kind;
-    if (SQLSTATE_FORM.test(code)) return tables().code.get(code.slice(0, 2)) ?? "permanent";
     if (POSTGREST_FORM.test(code)) return "permanent";
   }
-  const name = read(link, "name");
-  return typeof name === "string" ? tables().name.get(name) : undefined;
+  return tables().name.get(textOf(link, "name") ?? "");
 }
 
-function byStatus(link: Link): FailureKind | undefined {
-  const status = read(link, "status");
+function byStatus(link: object): FailureKind | undefined {
+  const status = memberOf(link, "status");
   if (typeof status !== "number" || status < 400) return undefined;
   return tables().status.get(status) ?? (status < 500 ? "permanent" : undefined);
 }
 
-/** The texts of a link. postgrest-js makes `details` of the causes of what `fetch` threw, and leaves the code empty. */
-function textsOf(link: Link): string[] {
-  const details = read(link, "code") === "" ? read(link, "details") : undefined;
-  return [read(link, "message"), details].filter((text) => typeof text === "string");
+/** Returns the texts of a link. postgrest-js puts the causes of what `fetch` threw into `details`, with an empty code. */
+function textsOf(link: object): string[] {
+  const details = memberOf(link, "code") === "" ? memberOf(link, "details") : undefined;
+  return [memberOf(link, "message"), details].filter((text) => typeof text === "string");
 }
 
-/** The rows are ordered, from what says much to what says little: the first that any text matches decides. */
+/** Classifies by text. The rows are ordered from specific to general: the first that matches any text decides. */
 function byText(texts: readonly string[]): FailureKind | undefined {
   return TEXT.find(([pattern]) => texts.some((text) => pattern.test(text)))?.[1];
 }
 
 /**
- * Whether what failed may be tried again.
+ * Returns the retry class of a failure.
  *
- * Takes whatever was thrown (with its causes), the error objects of
- * postgrest-js, auth-js, storage-js and functions-js, whole results
- * `{ data, error, status }`, and a `Response`. A code says more than a status,
- * and a status more than a text; of two codes the outer one decides,
- * of two texts the one that says more.
+ * Takes anything thrown (with its causes), the error objects of postgrest-js, auth-js, storage-js and functions-js,
+ * whole results `{ data, error, status }`, and a `Response`. The `retry` that an error declares wins over its code, a
+ * code over a status, and a status over a text; of two codes the outer one decides, of two texts the more specific one.
  *
- * Never throws. What is not known is `permanent`.
+ * Never throws. An unknown failure is `permanent`.
  */
 export function classifyFailure(failure: unknown): FailureKind {
   const links = chain(failure);
-  for (const judge of [byCode, byStatus]) {
+  for (const classify of [byDeclaration, byStatus]) {
     for (const link of links) {
-      const kind = judge(link);
+      const kind = classify(link);
       if (kind !== undefined) return kind;
     }
   }
@@ -132,7 +101,7 @@ export function classifyFailure(failure: unknown): FailureKind {
   return byText(texts) ?? "permanent";
 }
 
-/** How long the far side asks to wait, from a `Retry-After` header (RFC 9110, 10.2.3), in ms. */
+/** Parses a `Retry-After` header (RFC 9110, section 10.2.3) into ms. */
 function parseRetryAfter(value: string, nowEpochMs: number): number | undefined {
   const text = value.trim();
   if (/^\d+$/.test(text)) return Number(text) * 1_000;
@@ -142,17 +111,16 @@ function parseRetryAfter(value: string, nowEpochMs: number): number | undefined 
 }
 
 /**
- * How long the far side asked to wait before the next attempt, in ms, or
- * `undefined` when it is not known: from `retryAfterMs` of an error, or from the
- * `Retry-After` header of a response the failure carries.
+ * Returns the wait that the server asked for before the next attempt, in ms, or `undefined` if it asked for none: from
+ * `retryAfterMs` of an error, or from the `Retry-After` header of a response that the failure carries.
  *
  * @param nowEpochMs The wall clock, against which a date is read. Default: `Date.now()`.
  */
 export function retryAfterMs(failure: unknown, nowEpochMs: number = Date.now()): number | undefined {
   for (const link of chain(failure)) {
-    const ms = read(link, "retryAfterMs");
+    const ms = memberOf(link, "retryAfterMs");
     if (typeof ms === "number" && Number.isFinite(ms) && ms >= 0) return ms;
-    const headers = read(link, "headers");
+    const headers = memberOf(link, "headers");
     if (!(headers instanceof Headers)) continue;
     const value = headers.get("Retry-After");
     const parsed = value === null ? undefined : parseRetryAfter(value, nowEpochMs);

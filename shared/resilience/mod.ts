@@ -17,6 +17,20 @@ export { type Backoff, backoffDelayMs } from "./backoff.ts";
 export { classifyFailure, type FailureKind, retryAfterMs } from "./failure.ts";
 export { type Attempt, retry, type RetryEvent, type RetryOptions, RetryTimeoutError } from "./retry.ts";
 
+// Errors that describe themselves.
+export {
+  describeStatus,
+  type ErrorClass,
+  type ErrorCodes,
+  type HttpDescription,
+  INTERNAL_ERROR,
+  SERVICE_BUSY,
+  SERVICE_UNAVAILABLE,
+  UPSTREAM_FAILURE,
+  UPSTREAM_TIMEOUT,
+} from "./error_class.ts";
+export { type SqlstateMeaning, sqlstateMeaning } from "./sqlstate.ts";
+
 // Events and health probes.
 export { CachedProbe, type CachedProbeOptions, PROBE_CACHE_MS, type ProbeResult } from "./cached_probe.ts";
 export { EventHub, type EventHubOptions, type Listener } from "./event_hub.ts";

@@ -5,21 +5,42 @@
  */
 import { backoffDelayMs } from "./backoff.ts";
 import { type Clock, MAX_TIMER_MS, systemClock } from "./clock.ts";
+import { type HttpDescription, UPSTREAM_TIMEOUT } from "./error_class.ts";
 import { classifyFailure, type FailureKind, retryAfterMs } from "./failure.ts";
 import { observe } from "./promise_like.ts";
 
-/** The time for an operation and its retries was over while an attempt ran; `cause` is the last failure, if any. */
+/**
+ * An attempt still ran at the deadline of an operation and its retries; `cause` is the last failure, if any.
+ *
+ * @cause The operation is slow, or fails again and again.
+ * @fix Make the operation faster, or raise `deadlineMs`.
+ * @sample new RetryTimeoutError(60_000, 3)
+ */
 export class RetryTimeoutError extends Error {
+  static readonly code = "RETRY_TIMEOUT";
+  static readonly retry = "permanent";
+  static readonly http = { ...UPSTREAM_TIMEOUT, detail: "The operation timed out" };
+
   /** Stable across releases. */
-  readonly code = "RETRY_TIMEOUT";
+  readonly code = RetryTimeoutError.code;
   override readonly name = "RetryTimeoutError";
 
   constructor(deadlineMs: number, attempts: number, options?: ErrorOptions) {
     super(
-      `The operation did not succeed within ${deadlineMs} ms (deadlineMs); it was attempted ${attempts} ` +
-        `time${attempts === 1 ? "" : "s"}`,
+      `The operation did not succeed within ${deadlineMs} ms (deadlineMs) and ${attempts} ` +
+        `attempt${attempts === 1 ? "" : "s"}`,
       options,
     );
+  }
+
+  /** The retry class, as `classifyFailure` reads it. */
+  get retry(): FailureKind {
+    return RetryTimeoutError.retry;
+  }
+
+  /** How an HTTP response reports the error. */
+  get http(): HttpDescription {
+    return RetryTimeoutError.http;
   }
 }
 

@@ -12,10 +12,11 @@ export { SupabaseService, type SupabaseServiceOptions } from "./supabase_service
 // Results of services.
 export { type CountedResult, type Page, type PageRequest, readPage } from "./page.ts";
 export {
-  notFound,
+  NotFoundError,
   ServiceError,
   type ServiceErrorCode,
   type ServiceErrorInit,
   toServiceError,
+  UpstreamFailedError,
+  UpstreamUnavailableError,
 } from "./service_error.ts";
-export { statusOfCode } from "./service_status.ts";

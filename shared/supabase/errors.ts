@@ -1,48 +1,92 @@
 /**
- * What a pool of Supabase clients refuses, by name.
+ * The errors of pools of Supabase clients.
  *
  * @module
  */
 import { PoolError } from "../pool/mod.ts";
+import { type ErrorCodes, INTERNAL_ERROR, UPSTREAM_TIMEOUT } from "../resilience/mod.ts";
+
+/** The codes of the errors of client pools. */
+export type SupabaseErrorCode = ErrorCodes<typeof import("./errors.ts")>;
 
 /**
- * The identity asked for cannot be given: the token is no user's, has expired,
- * or the pool holds another kind of key.
+ * A pool cannot act for the requested identity.
+ *
+ * @cause The token is not a user token or has expired, or the pool holds another kind of key.
+ * @fix Pass a current access token of Supabase Auth, and use the pool that fits the identity.
+ * @sample new IdentityError("The token has expired: refresh the session")
  */
 export class IdentityError extends PoolError {
-  constructor(message: string) {
-    super("IDENTITY_REFUSED", message);
-  }
+  static override readonly code = "IDENTITY_REFUSED";
+  static override readonly retry = "permanent";
+  static override readonly http = INTERNAL_ERROR;
 }
 
-/** What was asked of a view cannot be made safe on a client that others use too. */
+/**
+ * A view was asked for something that cannot be safe on a shared client.
+ *
+ * @cause The method changes state that other callers share, such as `auth.signIn*` or a realtime subscription.
+ * @fix Use the alternative that the message names.
+ * @sample new ViewRestrictedError("auth.signOut()", "create a client of your own")
+ */
 export class ViewRestrictedError extends PoolError {
+  static override readonly code = "VIEW_RESTRICTED";
+  static override readonly retry = "permanent";
+  static override readonly http = INTERNAL_ERROR;
+
   constructor(what: string, instead: string) {
-    super("VIEW_RESTRICTED", `${what} is not possible on a pooled client: ${instead}`);
+    super(`${what} is not possible on a pooled client: ${instead}`);
   }
 }
 
-/** A call through a view took longer than `requestTimeoutMs`, its answer's body included. */
+/**
+ * A call through a view took longer than `requestTimeoutMs`, its response body included.
+ *
+ * @cause The project or the network is slow, or the response is large.
+ * @fix Make the query faster, raise `requestTimeoutMs`, or retry if the call is idempotent.
+ * @sample new RequestTimeoutError(30_000)
+ */
 export class RequestTimeoutError extends PoolError {
+  static override readonly code = "REQUEST_TIMEOUT";
+  static override readonly retry = "ambiguous";
+  static override readonly http = { ...UPSTREAM_TIMEOUT, detail: "The project did not respond in time" };
+
   constructor(timeoutMs: number) {
-    super("REQUEST_TIMEOUT", `The call was not answered within ${timeoutMs} ms (requestTimeoutMs)`);
+    super(`The call had no complete response within ${timeoutMs} ms (requestTimeoutMs)`);
   }
 }
 
-/** A view was to send its caller's credentials to an address outside its project. */
+/**
+ * A view was to send its caller's credentials outside its project.
+ *
+ * @cause A call or redirect leads to another host than the pool's project URL.
+ * @fix Use `fetch` for other hosts.
+ * @sample new ForeignAddressError("this call")
+ */
 export class ForeignAddressError extends PoolError {
-  /** @param what What led there: "this call", say. */
+  static override readonly code = "FOREIGN_ADDRESS";
+  static override readonly retry = "permanent";
+  static override readonly http = INTERNAL_ERROR;
+
+  /** @param what The subject that leads there: "this call", for example. */
   constructor(what: string) {
-    super(
-      "FOREIGN_ADDRESS",
-      `A pooled client sends credentials to its own project only, and ${what} leads elsewhere: use fetch for other addresses`,
-    );
+    super(`Cannot send credentials outside the project, and ${what} leads there: use fetch for other hosts`);
   }
 }
 
-/** The answer to a call was a redirect that cannot be followed, or must not be. */
+/**
+ * A response was a redirect that cannot be followed, or must not be.
+ *
+ * @cause The redirect has no usable address, repeats too often, or would send a request body again.
+ * @fix Call the final address directly.
+ * @sample new RedirectError("more than 20 redirects")
+ */
 export class RedirectError extends PoolError {
+  static override readonly code = "REDIRECT_REFUSED";
+  static override readonly retry = "permanent";
+  static override readonly http = INTERNAL_ERROR;
+
   constructor(why: string) {
-    super("REDIRECT_REFUSED", `The redirect was not followed: ${why}`);
+    super(`Cannot follow the redirect: ${why}`);
   }
 }

@@ -34,5 +34,6 @@ export {
   IdentityError,
   RedirectError,
   RequestTimeoutError,
+  type SupabaseErrorCode,
   ViewRestrictedError,
 } from "./errors.ts";

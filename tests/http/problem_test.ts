@@ -5,6 +5,7 @@ import { poolHeaders, stampPoolHeaders } from "../../shared/http/responses/pool_
 import { logError, redact } from "../../shared/http/logging/log.ts";
 import * as pool from "../../shared/pool/mod.ts";
 import * as postgres from "../../shared/postgres/mod.ts";
+import { RetryTimeoutError } from "../../shared/resilience/mod.ts";
 import { ServiceError } from "../../shared/services/mod.ts";
 import { IdentityError, RequestTimeoutError, ViewRestrictedError } from "../../shared/supabase/mod.ts";
 
@@ -51,6 +52,13 @@ Deno.test("the headers are the four counters", () => {
   assertEquals(stampPoolHeaders(new Response(), stats, 12.345).headers.get("Server-Timing"), "pool;dur=12.3");
 });
 
+/** An error class of an application. */
+class TaxError extends pool.PoolError {
+  static override readonly code = "TAX_UNKNOWN";
+  static override readonly retry = "permanent";
+  static override readonly http = { status: 422, title: "Tax unknown", detail: "There is no tax of that name" };
+}
+
 Deno.test("each error has its answer", async (t) => {
   const rows: readonly (readonly [unknown, status: number, code: string, retryAfter: string | null])[] = [
     [new pool.AcquireTimeoutError("Connection acquire timeout"), 503, "ACQUIRE_TIMEOUT", "1"],
@@ -59,10 +67,9 @@ Deno.test("each error has its answer", async (t) => {
     [new pool.LeaseRevokedError(), 503, "LEASE_REVOKED", "1"],
     [new pool.AcquireAbortedError(new Error("x")), 503, "ACQUIRE_ABORTED", "1"],
     [new pool.CreateTimeoutError(5), 503, "CREATE_TIMEOUT", "1"],
-    [new pool.PoolError("CIRCUIT_OPEN", "open"), 503, "CIRCUIT_OPEN", "1"],
-    [Object.assign(new pool.PoolError("CIRCUIT_OPEN", "open"), { retryAfterMs: 2_500 }), 503, "CIRCUIT_OPEN", "3"],
-    [Object.assign(new pool.PoolError("CIRCUIT_OPEN", "open"), { retryAfterMs: 1e12 }), 503, "CIRCUIT_OPEN", "3600"],
-    [Object.assign(new pool.PoolError("CIRCUIT_OPEN", "open"), { retryAfterMs: NaN }), 503, "CIRCUIT_OPEN", "1"],
+    [Object.assign(new pool.QueueFullError("full"), { retryAfterMs: 2_500 }), 503, "QUEUE_FULL", "3"],
+    [Object.assign(new pool.QueueFullError("full"), { retryAfterMs: 1e12 }), 503, "QUEUE_FULL", "3600"],
+    [Object.assign(new pool.QueueFullError("full"), { retryAfterMs: NaN }), 503, "QUEUE_FULL", "1"],
     [new RequestTimeoutError(5), 504, "REQUEST_TIMEOUT", null],
     [new pool.CreateFailedError(new Error("x")), 500, "CREATE_FAILED", null],
     [new pool.LeaseReleasedError(), 500, "LEASE_RELEASED", null],
@@ -70,7 +77,8 @@ Deno.test("each error has its answer", async (t) => {
     [new pool.ConfigError([]), 500, "CONFIG_INVALID", null],
     [new IdentityError("x"), 500, "IDENTITY_REFUSED", null],
     [new ViewRestrictedError("a", "b"), 500, "VIEW_RESTRICTED", null],
-    [new pool.PoolError("toString", "x"), 500, "toString", null],
+    [new RetryTimeoutError(10, 2), 504, "RETRY_TIMEOUT", null],
+    [new TaxError("x"), 422, "TAX_UNKNOWN", null],
     [new Error("x"), 500, "INTERNAL_ERROR", null],
     [null, 500, "INTERNAL_ERROR", null],
     [{ code: "ACQUIRE_TIMEOUT" }, 500, "INTERNAL_ERROR", null],
@@ -94,17 +102,23 @@ Deno.test("an error of Postgres has the status the Data API would give it, and s
     [
       [reported("23505", "duplicate key"), 409, "23505", /^duplicate key$/, null],
       [reported("42501", "permission denied"), 403, "42501", /^permission denied$/, null],
-      [reported("53300", "too many clients on db-7"), 503, "53300", /^The database did not/, "1"],
-      [reported("57014", "canceling statement"), 504, "57014", /^The database did not/, null],
-      [reported("XX001", "page 7 of users is corrupt"), 500, "XX001", /^The server met/, null],
-      [new postgres.QueryTimeoutError(5), 504, "QUERY_TIMEOUT", /in time/, null],
-      [new postgres.TransactionTimeoutError(5), 504, "TRANSACTION_TIMEOUT", /in time/, null],
-      [lost, 502, "CONNECTION_LOST", /not known/, null],
-      [new postgres.CommitOutcomeUnknownError(lost), 502, "COMMIT_OUTCOME_UNKNOWN", /not known/, null],
-      [new postgres.PoolerError("POOLER_UNAVAILABLE", "on db-7"), 503, "POOLER_UNAVAILABLE", /reached/, "1"],
-      [new postgres.PoolerError("POOLER_LOST_SERVER", "on db-7"), 502, "POOLER_LOST_SERVER", /not known/, null],
+      [reported("53300", "too many clients on db-7"), 503, "53300", /^The database could not/, "1"],
+      [reported("57014", "canceling statement"), 504, "57014", /^The database could not/, null],
+      [reported("XX001", "page 7 of users is corrupt"), 500, "XX001", /^An unexpected error/, null],
+      [new postgres.QueryTimeoutError(5), 504, "QUERY_TIMEOUT", /respond in time/, null],
+      [new postgres.TransactionTimeoutError(5), 504, "TRANSACTION_TIMEOUT", /respond in time/, null],
+      [lost, 502, "CONNECTION_LOST", /it is unknown/, null],
+      [new postgres.CommitOutcomeUnknownError(lost), 502, "COMMIT_OUTCOME_UNKNOWN", /it is unknown/, null],
+      [new postgres.PoolerUnavailableError("on db-7"), 503, "POOLER_UNAVAILABLE", /reached/, "1"],
+      [new postgres.PoolerLostServerError("on db-7"), 502, "POOLER_LOST_SERVER", /it is unknown/, null],
       [new postgres.ConnectionBrokenError(lost), 503, "CONNECTION_BROKEN", /broke/, "1"],
-      [new postgres.LoginRoleError("postgres", "is strong"), 500, "LOGIN_ROLE_TOO_STRONG", /^The server met/, null],
+      [
+        new postgres.LoginRoleError("postgres", "is strong"),
+        500,
+        "LOGIN_ROLE_TOO_STRONG",
+        /^An unexpected error/,
+        null,
+      ],
     ];
   for (const [error, status, code, detail, retryAfter] of rows) {
     const response = errorResponse(error);

@@ -4,7 +4,7 @@ import { FakeTime } from "@std/testing/time";
 import { importSPKI } from "jose";
 import { type PooledContext, type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";
 import { DEFAULT_USER_ROLES, userTokenFailure } from "../../shared/http/auth/user_token.ts";
-import { PoolError } from "../../shared/pool/mod.ts";
+import { CallerError } from "../../shared/postgres/mod.ts";
 import { IdentityError } from "../../shared/supabase/mod.ts";
 import { FakePools, JWT_SECRET, VARIABLES } from "./fake_pools.ts";
 import { createProjectKey, sharedSecretToken, unsignedToken, USER } from "./tokens.ts";
@@ -171,7 +171,7 @@ Deno.test("a token expires by the wall clock, whoever verified it, to the instan
 
 Deno.test("a token that expires while its request runs is refused as any expired one, whichever pool notices", async () => {
   using time = new FakeTime();
-  for (const thrown of [new IdentityError("x"), new PoolError("CALLER_INVALID", "x")]) {
+  for (const thrown of [new IdentityError("x"), new CallerError("x")]) {
     for (const [passMs, expected] of [[61_000, [401, "INVALID_JWT"]], [0, [500, thrown.code]]] as const) {
       const token = await sharedSecretToken({ exp: Math.floor(Date.now() / 1_000) + 60 });
       const options = { variables: { ...VARIABLES, JWT_SECRET }, service: new FakePools(), log: () => {} };

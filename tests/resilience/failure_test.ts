@@ -1,9 +1,14 @@
 import { assertEquals } from "@std/assert";
 import { classifyFailure, type FailureKind, retryAfterMs } from "../../shared/resilience/mod.ts";
-import { LIBRARY, NAMES, POSTGREST, SQLSTATE, STATUS, TEXT, TRANSPORT } from "../../shared/resilience/failure_table.ts";
+import { NAMES, POSTGREST, STATUS, TEXT, TRANSPORT } from "../../shared/resilience/failure_table.ts";
+import { SQLSTATES } from "../../shared/resilience/sqlstate.ts";
 
 function coded(code: string, cause?: unknown): Error {
   return Object.assign(new Error("failed", { cause }), { code });
+}
+
+function declared(retry: FailureKind, cause?: unknown): Error {
+  return Object.assign(new Error("failed", { cause }), { retry });
 }
 
 const CASES: readonly (readonly [what: string, failure: unknown, kind: FailureKind])[] = [
@@ -16,7 +21,13 @@ const CASES: readonly (readonly [what: string, failure: unknown, kind: FailureKi
   ["PostgREST without a database", { code: "PGRST000", message: "" }, "transient"],
   ["PostgREST with a bad token", { code: "PGRST301", message: "" }, "permanent"],
   ["a broken pipe, which is no SQLSTATE", coded("EPIPE"), "ambiguous"],
-  ["an acquire timeout, not its cause", coded("ACQUIRE_TIMEOUT", coded("ECONNREFUSED")), "permanent"],
+  ["an error that declares its retry class, not its cause", declared("permanent", coded("ECONNREFUSED")), "permanent"],
+  [
+    "a declared retry class, whatever the code",
+    Object.assign(coded("ECONNRESET"), { retry: "transient" }),
+    "transient",
+  ],
+  ["a retry class that does not exist", Object.assign(coded("ECONNRESET"), { retry: "always" }), "ambiguous"],
   ["a cause's cause", new Error("a", { cause: new Error("b", { cause: coded("ECONNREFUSED") }) }), "transient"],
   ["an unknown code around a known one", coded("MINE", coded("ECONNRESET")), "ambiguous"],
   ["both addresses of localhost", new AggregateError([coded("ECONNREFUSED"), coded("ECONNREFUSED")]), "transient"],
@@ -86,6 +97,11 @@ const CASES: readonly (readonly [what: string, failure: unknown, kind: FailureKi
   // What nobody knows
   ["a fault of the program", new TypeError("Cannot read properties of undefined"), "permanent"],
   ["a text", "connection refused", "transient"],
+  [
+    "a text of an error that is not the transport's",
+    { data: null, error: { code: "", message: "QuotaError: connection refused, timed out" }, status: 0 },
+    "permanent",
+  ],
   ["nothing", undefined, "permanent"],
   ["null", null, "permanent"],
   ["a number", 503, "permanent"],
@@ -97,7 +113,7 @@ for (const [what, failure, kind] of CASES) {
 }
 
 Deno.test("classifyFailure: each row of the table judges its own key", () => {
-  for (const [code, kind] of [...SQLSTATE, ...POSTGREST, ...TRANSPORT, ...LIBRARY]) {
+  for (const [code, kind] of [...SQLSTATES, ...POSTGREST, ...TRANSPORT]) {
     const full = code.length === 2 ? `${code}9ZZ` : code;
     assertEquals(classifyFailure({ code: full }), kind, code);
   }
@@ -106,7 +122,7 @@ Deno.test("classifyFailure: each row of the table judges its own key", () => {
 });
 
 Deno.test("the table names each key once", () => {
-  const keys = [SQLSTATE, POSTGREST, TRANSPORT, LIBRARY, NAMES, STATUS, TEXT].flat().map(([key]) => String(key));
+  const keys = [SQLSTATES, POSTGREST, TRANSPORT, NAMES, STATUS, TEXT].flat().map(([key]) => String(key));
   assertEquals(keys.filter((key, at) => keys.indexOf(key) !== at), []);
 });
 

@@ -162,7 +162,7 @@ Deno.test("withRetry is over at deadlineMs, ends what it sent and gives the clie
   const error = await assertRejects(
     () => service.retry((client) => client.from("t").select(), 3, 1, { deadlineMs: 30 }),
     ServiceError,
-    "in time",
+    "timed out",
   );
   assertEquals([error.code, error.status], ["RETRY_TIMEOUT", 504]);
   await settle();

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertInstanceOf, assertStrictEquals } from "@std/assert";
 import { AcquireTimeoutError } from "../../shared/pool/mod.ts";
 import { RetryTimeoutError } from "../../shared/resilience/mod.ts";
-import { notFound, ServiceError, toServiceError } from "../../shared/services/mod.ts";
+import { NotFoundError, ServiceError, toServiceError } from "../../shared/services/mod.ts";
 
 function serviceError(failure: unknown): ServiceError {
   const error = toServiceError(failure);
@@ -95,7 +95,9 @@ Deno.test("toServiceError: what was thrown keeps its causes", () => {
 });
 
 Deno.test("toServiceError: errors that speak for themselves come back as they are", () => {
-  for (const own of [new AcquireTimeoutError("m"), notFound("budget"), new DOMException("gone", "AbortError")]) {
+  for (
+    const own of [new AcquireTimeoutError("m"), new NotFoundError("budget"), new DOMException("gone", "AbortError")]
+  ) {
     assertStrictEquals(toServiceError(own), own);
   }
 });

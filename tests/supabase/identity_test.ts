@@ -115,7 +115,7 @@ Deno.test("the pool of one caller ends with its signal", async () => {
   const waiting = pool.lease({ signal: new AbortController().signal });
   const answer = call.then((result) => result);
   controller.abort(new Error("gone"));
-  await assertRejects(() => waiting, Error, "aborted by its caller");
+  await assertRejects(() => waiting, Error, "aborted by its signal");
   assertEquals((await answer).error?.message, "Error: gone");
   made.project.answer = () => Response.json([]);
 });

@@ -253,7 +253,7 @@ Deno.test("a call that is not answered in time fails by name, with its cause to 
   made.project.answer = () => new Promise(() => {});
   await using lease = await made.pool.lease();
   const { error } = await lease.client.from("budgets").select();
-  assertStringIncludes(error?.message ?? "", "not answered within 50 ms");
+  assertStringIncludes(error?.message ?? "", "no complete response within 50 ms");
   assertInstanceOf(transportFailure(lease.client, error), RequestTimeoutError);
 });
 

@@ -5,7 +5,7 @@
  */
 import type { AuthError, AuthFailureContext, AuthModeWithKey, Credentials } from "@supabase/server";
 import { decodeProtectedHeader } from "jose";
-import { messageOf } from "../../pool/mod.ts";
+import { messageOf } from "../../resilience/mod.ts";
 
 /** Why a token was refused, and what its sender can do. Never holds a claim's value. */
 export interface TokenFailure {

@@ -5,7 +5,7 @@
  */
 import type { AuthError } from "@supabase/server";
 import { PoolError } from "../../pool/mod.ts";
-import { type Clock, systemClock } from "../../resilience/mod.ts";
+import { type Clock, INTERNAL_ERROR, systemClock } from "../../resilience/mod.ts";
 import { IdentityError } from "../../supabase/mod.ts";
 import type { Verdict } from "../auth/authenticate.ts";
 import { checkOptions } from "./check_options.ts";
@@ -27,21 +27,27 @@ interface Timing {
   waitedMs: number;
 }
 
-/** The answer to a caller who is not there any more, with the status the web's servers log for it. */
-function callerGone(): Response {
-  return problem({ status: 499, code: "CLIENT_CLOSED_REQUEST", title: "Client closed request" });
+/**
+ * The handler returned without releasing leases. Only the log shows it.
+ *
+ * @cause A lease was neither released nor declared with `await using`, or background work kept it.
+ * @fix Take leases with `await using`, and pass work that goes on after the response to `ctx.waitUntil`.
+ * @sample new LeaseForgottenError(2)
+ */
+export class LeaseForgottenError extends PoolError {
+  static override readonly code = "LEASE_FORGOTTEN";
+  static override readonly retry = "permanent";
+  static override readonly http = INTERNAL_ERROR;
+
+  constructor(count: number) {
+    super(
+      `The handler returned without releasing ${count} lease(s); they were released for it. Take leases with ` +
+        "`await using`, and pass work that goes on after the response to ctx.waitUntil",
+    );
+  }
 }
 
-/** What the log tells of a handler that kept leases. */
-function forgotten(count: number): PoolError {
-  return new PoolError(
-    "LEASE_FORGOTTEN",
-    `The handler answered without giving back ${count} lease(s) of its pools; they have been ended. Take a lease with ` +
-      "`await using`, and give work that goes on after the answer to ctx.waitUntil",
-  );
-}
-
-/** Whether a pool refuses to act for the caller: one of clients, or of Postgres connections. */
+/** Returns whether a pool rejected the caller. `CallerError` is known by its code: its class is loaded with Postgres only. */
 function isOfIdentity(error: unknown): boolean {
   return error instanceof IdentityError || (error instanceof PoolError && error.code === "CALLER_INVALID");
 }
@@ -52,7 +58,7 @@ function failure(error: unknown): Response {
   return problem({
     status: error.status,
     code: error.code,
-    title: error.status < 500 ? "Request refused" : "Server configuration error",
+    title: error.status < 500 ? "Request rejected" : "Server configuration error",
     detail: error.status < 500 ? error.message : "The server is not set up for this request; its log says more",
   });
 }
@@ -83,7 +89,7 @@ export function createRequestHandler<Database>(
 
   const events: RequestEvents = {
     rejected: (reason) => failures.log("background_work_failed", reason, { secrets: secrets() }),
-    forgotten: (count) => failures.logThrottled("lease_forgotten", forgotten(count)),
+    forgotten: (count) => failures.logThrottled("lease_forgotten", new LeaseForgottenError(count)),
   };
 
   function refuse(error: AuthError, request: Request): Response {
@@ -122,7 +128,7 @@ export function createRequestHandler<Database>(
       failed = false;
       return response;
     } catch (error) {
-      if (scope.callerLeft) return callerGone();
+      if (scope.callerLeft) return errorResponse(new CallerLeftError());
       const failure = scope.explain(error);
       // A token may expire while its request runs; then it is refused as any expired one.
       const again = isOfIdentity(failure) ? await authenticate(request, wait) : undefined;
@@ -135,7 +141,7 @@ export function createRequestHandler<Database>(
   }
 
   function failed(error: unknown): Response {
-    if (error instanceof CallerLeftError) return callerGone();
+    if (error instanceof CallerLeftError) return errorResponse(error);
     const response = failure(error);
     if (prepared === undefined) failures.logSetupFailure(error);
     else failures.logResponse(response.status, error, secrets());

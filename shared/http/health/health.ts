@@ -13,7 +13,7 @@ import { errorResponse } from "../responses/error_response.ts";
 import { ThrottledLog } from "../logging/throttled_log.ts";
 import { createLazyAuthenticate } from "../auth/lazy_authenticate.ts";
 import { type LogSink, redact } from "../logging/log.ts";
-import { problem } from "../responses/problem.ts";
+import { MethodNotAllowedError } from "../responses/problem.ts";
 import { lazyRuntime, type RequestPool, type Runtime, type RuntimeOptions } from "../handler/runtime.ts";
 
 const HEALTH_TYPE = "application/health+json";
@@ -146,13 +146,7 @@ export async function createHealthResponse(
   { check = (pool) => pool.healthCheck(), clock = systemClock }: HealthResponseOptions = {},
 ): Promise<Response> {
   if (request.method !== "GET" && request.method !== "HEAD") {
-    return problem({
-      status: 405,
-      code: "METHOD_NOT_ALLOWED",
-      title: "Method not allowed",
-      detail: "Use GET or HEAD",
-      headers: { Allow: "GET, HEAD" },
-    });
+    return new MethodNotAllowedError("GET, HEAD").toResponse();
   }
   const pool = runtime.service.getConnectionPool();
   const [health, forOperator] = await Promise.all([runCheck(check, pool, clock), isOperator(request, runtime)]);

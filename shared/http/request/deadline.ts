@@ -4,22 +4,47 @@
  * @module
  */
 import { PoolError } from "../../pool/mod.ts";
+import { type HttpDescription, UPSTREAM_TIMEOUT } from "../../resilience/mod.ts";
 
-/** A request was not answered by its deadline; what it did on the pools has been aborted. */
+/**
+ * A request had no response by its deadline; its work on the pools was aborted.
+ *
+ * @cause Queueing, retries, calls and response bodies took longer than `deadlineMs` together.
+ * @fix Make the handler faster, or raise `deadlineMs` (`POOL_DEADLINE_MS`).
+ * @sample new DeadlineExceededError(30_000)
+ */
 export class DeadlineExceededError extends PoolError {
-  /** @param deadlineMs The handler's `deadlineMs`. */
+  static override readonly code = "DEADLINE_EXCEEDED";
+  static override readonly retry = "permanent";
+  static override readonly http = { ...UPSTREAM_TIMEOUT, detail: "The request had no response in time" };
+
   constructor(deadlineMs: number) {
     super(
-      "DEADLINE_EXCEEDED",
-      `The request was not answered within ${deadlineMs} ms (deadlineMs, POOL_DEADLINE_MS): queueing, retries and ` +
+      `The request had no response within ${deadlineMs} ms (deadlineMs, POOL_DEADLINE_MS): queueing, retries and ` +
         "response bodies count",
     );
   }
 }
 
-/** The caller disconnected: no response will be read. */
+/**
+ * The caller disconnected before the response. The status is the one that web servers log for it.
+ *
+ * @cause The client closed the connection or timed out.
+ * @fix None on the server. If it is frequent, make the function faster.
+ * @sample new CallerLeftError()
+ */
 export class CallerLeftError extends Error {
+  static readonly code = "CLIENT_CLOSED_REQUEST";
+  static readonly retry = "permanent";
+  static readonly http: HttpDescription = { status: 499, title: "Client closed request" };
+
+  readonly code = CallerLeftError.code;
+  readonly http = CallerLeftError.http;
   override readonly name = "CallerLeftError";
+
+  constructor() {
+    super("The caller disconnected");
+  }
 }
 
 /**

@@ -138,7 +138,7 @@ export class RequestScope<Database> implements LazyMembers<Database> {
    */
   async wait<T>(work: Promise<T>): Promise<T> {
     const { signal } = this.#options.request;
-    const left = () => this.#reject?.(new CallerLeftError("The caller disconnected"));
+    const left = () => this.#reject?.(new CallerLeftError());
     signal.addEventListener("abort", left, { once: true });
     try {
       const result = this.#untilRejected(work);

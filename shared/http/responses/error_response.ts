@@ -1,128 +1,93 @@
 /**
- * Which answer an error becomes.
+ * The response to an error.
  *
  * @module
  */
-import { PoolError } from "../../pool/mod.ts";
-import { ServiceError, statusOfCode, toServiceError } from "../../services/mod.ts";
+import { type ErrorClass, type HttpDescription, INTERNAL_ERROR, memberOf } from "../../resilience/mod.ts";
+import { ServiceError, toServiceError } from "../../services/mod.ts";
 import { redact } from "../logging/log.ts";
-import { problem, type ProblemInit } from "./problem.ts";
-import { RequestError } from "./request_error.ts";
-
-type Answer = Omit<ProblemInit, "code" | "headers"> & { readonly retryAfterSeconds?: number };
-
-const BUSY = { status: 503, title: "Service busy", retryAfterSeconds: 1 } as const;
-
-const UNKNOWN_EFFECT = "The connection to the database broke: whether the request took effect is not known";
+import { problem, problemType, RequestError } from "./problem.ts";
 
 /**
- * Errors whose cause is the moment, not the program: the same request may do
- * better later. Every code that is not here is a fault of ours, answered 500.
+ * An error that does not describe itself. `cause` is that error; the response does not show it.
+ *
+ * @cause A fault of the program, such as a `TypeError`, or an error class of the application that declares no response.
+ * @fix Read the log: it has the error with its stack.
+ * @sample new UnexpectedError(new TypeError("Cannot read properties of undefined"))
  */
-const BY_CODE: Readonly<Record<string, Answer>> = {
-  ACQUIRE_TIMEOUT: { ...BUSY, detail: "Connection acquire timeout: every connection stayed in use" },
-  QUEUE_FULL: { ...BUSY, detail: "Too many requests wait for a connection" },
-  POOL_CLOSED: { ...BUSY, title: "Service shutting down", detail: "This instance is shutting down" },
-  LEASE_REVOKED: { ...BUSY, title: "Service shutting down", detail: "This instance was shut down meanwhile" },
-  CIRCUIT_OPEN: { ...BUSY, title: "Service unavailable", detail: "Calls are suspended while the project recovers" },
-  ACQUIRE_ABORTED: { ...BUSY, detail: "Waiting for a connection was given up" },
-  CREATE_TIMEOUT: { ...BUSY, title: "Service unavailable", detail: "No connection could be made in time" },
-  DEADLINE_EXCEEDED: { status: 504, title: "Upstream timeout", detail: "The request was not answered in time" },
-  REQUEST_TIMEOUT: { status: 504, title: "Upstream timeout", detail: "The project did not answer in time" },
-  QUERY_TIMEOUT: { status: 504, title: "Upstream timeout", detail: "The database did not answer in time" },
-  TRANSACTION_TIMEOUT: { status: 504, title: "Upstream timeout", detail: "The database did not answer in time" },
-  CONNECTION_BROKEN: { ...BUSY, title: "Service unavailable", detail: "The connection to the database broke" },
-  POOLER_UNAVAILABLE: { ...BUSY, title: "Service unavailable", detail: "The database could not be reached" },
-  POOLER_LOST_SERVER: { status: 502, title: "Upstream failure", detail: UNKNOWN_EFFECT },
-  CONNECTION_LOST: { status: 502, title: "Upstream failure", detail: UNKNOWN_EFFECT },
-  COMMIT_OUTCOME_UNKNOWN: { status: 502, title: "Upstream failure", detail: UNKNOWN_EFFECT },
-};
+export class UnexpectedError extends Error {
+  static readonly code = "INTERNAL_ERROR";
+  static readonly retry = "permanent";
+  static readonly http: HttpDescription = INTERNAL_ERROR;
 
-/** The longest `Retry-After` given, in seconds: an hour. */
+  readonly code = UnexpectedError.code;
+  readonly http = UnexpectedError.http;
+
+  constructor(cause: unknown) {
+    super(INTERNAL_ERROR.detail, { cause });
+    this.name = new.target.name;
+  }
+}
+
+/** An error that describes itself, as each class of this library does. */
+interface DescribedError extends Error {
+  readonly code: string;
+  readonly http: HttpDescription;
+}
+
+/** Returns whether an error describes itself. */
+export function isDescribed(error: unknown): error is DescribedError {
+  return error instanceof Error && typeof memberOf(error, "code") === "string" &&
+    typeof memberOf(memberOf(error, "http"), "status") === "number";
+}
+
+/** The longest `Retry-After`, in seconds: an hour. */
 const MAX_RETRY_AFTER_S = 3_600;
 
-function retryAfter(error: object, otherwise: number): string {
-  const ms = "retryAfterMs" in error ? Number(error.retryAfterMs) : NaN;
+/** Returns the `Retry-After` of an error, which may know better than its class (`retryAfterMs`). */
+function retryAfter(error: Error, otherwise: number): string {
+  const ms = Number(memberOf(error, "retryAfterMs") ?? NaN);
   const seconds = Number.isFinite(ms) && ms >= 0 ? Math.ceil(ms / 1_000) : otherwise;
   return String(Math.min(Math.max(seconds, 1), MAX_RETRY_AFTER_S));
 }
 
-/** Whether it is the `error` of a result of supabase-js: its four members, and no other error has them. */
+/** Returns whether it is the `error` of a result of supabase-js: no other error has these four members. */
 export function isApiError(error: unknown): boolean {
   return typeof error === "object" && error !== null &&
     ["message", "code", "details", "hint"].every((member) => member in error) && !(error instanceof ServiceError);
 }
 
-/** The errors of the project that the other clients of supabase-js return, by name: their classes are theirs. */
+/** The errors of the project that the other clients of supabase-js return, by name: the classes are theirs. */
 const OF_CLIENTS = new Set(["StorageApiError", "AuthApiError", "FunctionsHttpError", "FunctionsRelayError"]);
 
-/** Whether the project answered auth-js, storage-js or functions-js so. */
+/** Returns whether it is an error that the project returned to auth-js, storage-js or functions-js. */
 function isClientError(error: unknown): boolean {
   return error instanceof Error && OF_CLIENTS.has(error.name) && !(error instanceof ServiceError);
 }
 
-/** What the caller is told of an error nobody foresaw: nothing of its insides. */
-function internal(code = "INTERNAL_ERROR"): Response {
-  return problem({ status: 500, code, title: "Internal server error", detail: "The server met an unexpected error" });
-}
-
 /**
- * The answer to `error`, as a problem (RFC 9457) with a stable `code`:
+ * Returns the response to `error`, as a problem (RFC 9457) with a stable `code`. The `type` links to the code's section
+ * in `docs/errors.md`.
  *
- * - a {@linkcode RequestError}, of `readJson` and its like, says its answer itself;
- * - a {@linkcode ServiceError} keeps its status, code, message and hint, and so
- *   does an error of the Data API, Auth, Storage or a function thrown as
- *   supabase-js returned it;
- * - what a moment of load or a shutdown causes is 503 with `Retry-After`
- *   (`ACQUIRE_TIMEOUT`, `QUEUE_FULL`, `POOL_CLOSED`, `CIRCUIT_OPEN`, …);
- * - a call the project did not answer in time is 504 (`REQUEST_TIMEOUT`), and so
- *   is a request that did not meet its deadline (`DEADLINE_EXCEEDED`);
- * - an error of Postgres itself has the status that the Data API would give it;
- * - every other error of the pool is 500 with its code;
- * - anything else is 500, `INTERNAL_ERROR`, with nothing of its insides.
+ * - An error class of this library declares its response; so may one of the application (`code`, `http`).
+ * - An error of the Data API, Auth, Storage or a function, thrown as supabase-js returned it, keeps its status, code,
+ *   message and hint.
+ * - Any other error is 500, `INTERNAL_ERROR`, without its message.
  *
  * Never throws. `error` is not logged here.
  */
 export function errorResponse(error: unknown): Response {
   if (error instanceof RequestError) return error.toResponse();
-  if (error instanceof ServiceError) return serviceProblem(error);
   if (isApiError(error) || isClientError(error)) return errorResponse(toServiceError(error));
-  if (!(error instanceof PoolError)) return internal();
-  const answer = Object.hasOwn(BY_CODE, error.code) ? BY_CODE[error.code] : undefined;
-  if (answer === undefined) return databaseProblem(error) ?? internal(error.code);
-  const { retryAfterSeconds, ...init } = answer;
+  const described = isDescribed(error) ? error : new UnexpectedError(error);
+  const { status, title, detail, hint, retryAfterSeconds } = described.http;
   return problem({
-    ...init,
-    code: error.code,
-    headers: retryAfterSeconds === undefined ? undefined : { "Retry-After": retryAfter(error, retryAfterSeconds) },
-  });
-}
-
-function titleOf(status: number): string {
-  if (status < 500) return "Request refused";
-  if (status === 503) return "Service unavailable";
-  return status === 504 ? "Upstream timeout" : "Upstream failure";
-}
-
-/** An error that Postgres itself reported on a connection of ours, as the Data API would have shown it. */
-function databaseProblem(error: PoolError): Response | undefined {
-  const { code, message } = error;
-  const status = "severity" in error ? statusOfCode(code) : undefined;
-  if (status === undefined) return undefined;
-  const hint = "hint" in error && typeof error.hint === "string" ? error.hint : undefined;
-  const shown = status < 500 ? { message, hint } : { message: "The database did not carry it out" };
-  return serviceProblem(new ServiceError({ code, status, ...shown }));
-}
-
-/** The Data API's own error, as it may be shown: `details` stay here, they hold values of rows. */
-function serviceProblem({ status, code, message, hint }: ServiceError): Response {
-  const known = Number.isInteger(status) && status >= 400 && status <= 599;
-  return problem({
-    status: known ? status : 502,
-    code,
-    title: titleOf(known ? status : 502),
-    detail: redact(message),
-    hint: hint ? redact(hint) : undefined,
-    headers: status === 503 || status === 429 ? { "Retry-After": "1" } : undefined,
+    status,
+    code: described.code,
+    title,
+    type: problemType((described.constructor as Partial<ErrorClass>).code ?? described.code),
+    detail: detail && redact(detail),
+    hint: hint && redact(hint),
+    headers: retryAfterSeconds === undefined ? undefined : { "Retry-After": retryAfter(described, retryAfterSeconds) },
   });
 }

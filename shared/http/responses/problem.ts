@@ -1,22 +1,23 @@
 /**
- * Error answers in the form of RFC 9457, `application/problem+json`.
+ * Error responses in the form of RFC 9457, `application/problem+json`.
  *
  * @module
  */
+import type { FailureKind, HttpDescription } from "../../resilience/mod.ts";
 
-/** What is wrong with one part of a request. */
+/** One invalid part of a request. */
 export interface ProblemField {
   /** The part: a field of the body, a query parameter, a header. */
   readonly path: string;
-  /** What it holds and what it may hold. */
+  /** The value found and the values allowed. */
   readonly message: string;
 }
 
-/** What a {@linkcode problem} says. Nothing in it may be secret: the caller reads it. */
+/** The contents of a {@linkcode problem}. Nothing in it may be secret: the client reads it. */
 export interface ProblemInit {
-  /** HTTP status of the answer, also a member of the body. */
+  /** HTTP status of the response, also a member of the body. */
   readonly status: number;
-  /** Stable across releases; what programs should test for. */
+  /** Stable across releases: what programs test for. */
   readonly code: string;
   /** The kind of problem in a few words, the same for every occurrence. */
   readonly title: string;
@@ -24,9 +25,9 @@ export interface ProblemInit {
   readonly detail?: string | undefined;
   /** What to do about it. Default: none. */
   readonly hint?: string | undefined;
-  /** Each bad part of the request. Default: none. */
+  /** Each invalid part of the request. Default: none. */
   readonly errors?: readonly ProblemField[] | undefined;
-  /** A URI for this kind of problem. Default: `about:blank`, which RFC 9457 reserves for none. */
+  /** A URI of the documentation of `code`. Default: `about:blank`, which RFC 9457 reserves for none. */
   readonly type?: string | undefined;
   /** More headers, such as `Retry-After` or `Allow`. Default: none. */
   readonly headers?: HeadersInit | undefined;
@@ -36,9 +37,24 @@ export interface ProblemInit {
 export const PROBLEM_TYPE = "application/problem+json";
 
 /**
- * An answer that says what went wrong, as RFC 9457 lays it out, with `code`
- * as an extension member. It is never cached: a problem of this moment says
- * nothing about the next.
+ * The page that documents the codes of this library: a relative reference, as RFC 9457, section 3.1.1 allows, into the
+ * repository. Set an absolute URL here once the page is published.
+ */
+const ERRORS_PAGE = "docs/errors.md";
+
+/** Returns the `type` of a problem with a code of this library. */
+export function problemType(code: string): string {
+  return `${ERRORS_PAGE}#${code}`;
+}
+
+/**
+ * Creates an error response as RFC 9457 defines it, with `code` as an extension member. It is never cached: a problem
+ * of this moment says nothing about the next.
+ *
+ * @example
+ * ```ts
+ * problem({ status: 409, code: "NAME_TAKEN", title: "Name taken", detail: "Another budget has this name" });
+ * ```
  */
 export function problem(init: ProblemInit): Response {
   const { status, code, title, detail, hint, errors, type = "about:blank", headers: more } = init;
@@ -46,4 +62,149 @@ export function problem(init: ProblemInit): Response {
   headers.set("Content-Type", PROBLEM_TYPE);
   if (!headers.has("Cache-Control")) headers.set("Cache-Control", "no-store");
   return new Response(JSON.stringify({ type, title, status, code, detail, hint, errors }), { status, headers });
+}
+
+/** A request that cannot be served as it is. Functions that read requests throw it; it is its own response. */
+export class RequestError extends Error {
+  /** Stable across releases: what programs test for. */
+  readonly code: string;
+  /** The retry class: the same request would fail again. */
+  readonly retry: FailureKind = "permanent";
+  readonly #init: ProblemInit;
+
+  constructor(init: ProblemInit) {
+    super(init.detail ?? init.title);
+    this.name = new.target.name;
+    this.code = init.code;
+    this.#init = init;
+  }
+
+  /** Returns the response. */
+  toResponse(): Response {
+    return problem(this.#init);
+  }
+}
+
+/** The parts of a problem that differ between occurrences. */
+type Occurrence = Pick<ProblemInit, "detail" | "errors" | "headers">;
+
+/** The base of the request errors of this library, which are documented. A subclass declares the static members. */
+abstract class DocumentedRequestError extends RequestError {
+  declare static readonly code: Uppercase<string>;
+  declare static readonly http: HttpDescription;
+
+  constructor(occurrence: Occurrence) {
+    const { code, http } = new.target;
+    super({ ...http, ...occurrence, code, type: problemType(code) });
+  }
+}
+
+/**
+ * Parts of a request are invalid; the response lists all of them in `errors`.
+ *
+ * @cause A field of the body, a query parameter or a header is missing, unknown or out of range.
+ * @fix Correct each part that `errors` lists.
+ * @sample new ValidationError("body", [{ path: "name", message: "is missing" }])
+ */
+export class ValidationError extends DocumentedRequestError {
+  static override readonly code = "VALIDATION_FAILED";
+  static readonly retry = "permanent";
+  static override readonly http = { status: 400, title: "Invalid request" };
+
+  /** @param part The part of the request: `body`, `query`, `header Idempotency-Key`. */
+  constructor(part: string, errors: readonly ProblemField[]) {
+    super({ detail: `Invalid request ${part}`, errors });
+  }
+}
+
+/**
+ * The body is not JSON.
+ *
+ * @cause The body is empty, incomplete, not UTF-8, or not JSON.
+ * @fix Send one JSON value in UTF-8.
+ * @sample new MalformedJsonError("The body is not JSON")
+ */
+export class MalformedJsonError extends DocumentedRequestError {
+  static override readonly code = "MALFORMED_JSON";
+  static readonly retry = "permanent";
+  static override readonly http = { status: 400, title: "Malformed JSON" };
+
+  constructor(detail: string) {
+    super({ detail });
+  }
+}
+
+/**
+ * The body is too long.
+ *
+ * @cause The body is longer than the route's `maxBytes`.
+ * @fix Send less, or raise `maxBytes` of `readJson`.
+ * @sample new BodyTooLargeError(1_048_576)
+ */
+export class BodyTooLargeError extends DocumentedRequestError {
+  static override readonly code = "BODY_TOO_LARGE";
+  static readonly retry = "permanent";
+  static override readonly http = { status: 413, title: "Content too large" };
+
+  constructor(maxBytes: number) {
+    super({ detail: `The body is longer than ${maxBytes} bytes` });
+  }
+}
+
+/**
+ * The body has a media type or encoding that the route does not accept.
+ *
+ * @cause The `Content-Type` is not `application/json`, or the body is compressed.
+ * @fix Send uncompressed JSON with `Content-Type: application/json`.
+ * @sample new UnsupportedMediaTypeError({ Accept: "application/json" })
+ */
+export class UnsupportedMediaTypeError extends DocumentedRequestError {
+  static override readonly code = "UNSUPPORTED_MEDIA_TYPE";
+  static readonly retry = "permanent";
+  static override readonly http = {
+    status: 415,
+    title: "Unsupported media type",
+    detail: "The body must be uncompressed JSON, with the header Content-Type: application/json",
+  };
+
+  /** @param headers The header that names what is accepted (RFC 9110, section 15.5.16). */
+  constructor(headers: HeadersInit) {
+    super({ headers });
+  }
+}
+
+/**
+ * The function has no route for the path.
+ *
+ * @cause The path is wrong.
+ * @fix Check the path; the detail says how the function's routes start.
+ * @sample new RouteNotFoundError("/categories")
+ */
+export class RouteNotFoundError extends DocumentedRequestError {
+  static override readonly code = "ROUTE_NOT_FOUND";
+  static readonly retry = "permanent";
+  static override readonly http = { status: 404, title: "Not found" };
+
+  /** @param start The beginning of the function's routes. */
+  constructor(start: string) {
+    super({ detail: `Route not found: routes start with ${start}` });
+  }
+}
+
+/**
+ * The route does not accept the method.
+ *
+ * @cause The method is wrong.
+ * @fix Use one of the methods that the `Allow` header lists.
+ * @sample new MethodNotAllowedError("GET, HEAD, OPTIONS")
+ */
+export class MethodNotAllowedError extends DocumentedRequestError {
+  static override readonly code = "METHOD_NOT_ALLOWED";
+  static readonly retry = "permanent";
+  static override readonly http = { status: 405, title: "Method not allowed" };
+
+  /** @param allow The allowed methods, as the `Allow` header lists them. */
+  constructor(allow: string) {
+    super({ detail: `Allowed methods: ${allow}`, headers: { Allow: allow } });
+  }
 }

@@ -7,12 +7,10 @@ import type { AuthError } from "@supabase/server";
 import type { Context, MiddlewareHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { PoolError } from "../../pool/mod.ts";
-import { ServiceError } from "../../services/mod.ts";
-import { isApiError } from "../responses/error_response.ts";
+import { isApiError, isDescribed } from "../responses/error_response.ts";
 import type { PooledSupabaseOptions } from "../handler/handler_options.ts";
 import type { PooledContext } from "../request/pooled_context.ts";
-import { RequestError } from "../responses/request_error.ts";
+import { RequestError } from "../responses/problem.ts";
 import { changeHeaders, exposeHeaders } from "../responses/pool_headers.ts";
 import { isServerError, refusedBy } from "../auth/refusal.ts";
 import { createRequestHandler } from "../handler/request_handler.ts";
@@ -54,8 +52,7 @@ export type PooledMiddlewareOptions<Database> = Omit<PooledSupabaseOptions<Datab
 
 /** Returns whether this library has a more precise response to an error than a plain 500. */
 function hasResponse(error: unknown): boolean {
-  const ours = [PoolError, ServiceError, RequestError];
-  return ours.some((type) => error instanceof type) || isServerError(error) || isApiError(error);
+  return error instanceof RequestError || isDescribed(error) || isServerError(error) || isApiError(error);
 }
 
 /** Errors that {@linkcode onPooledError} leaves to the middleware. */

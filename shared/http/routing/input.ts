@@ -5,8 +5,14 @@
  * @module
  */
 import type * as z from "zod";
-import type { ProblemField } from "../responses/problem.ts";
-import { RequestError } from "../responses/request_error.ts";
+import {
+  BodyTooLargeError,
+  MalformedJsonError,
+  type ProblemField,
+  RequestError,
+  UnsupportedMediaTypeError,
+  ValidationError,
+} from "../responses/problem.ts";
 
 /** The default of the maximum body size, in bytes. */
 export const MAX_BODY_BYTES = 65_536;
@@ -61,13 +67,7 @@ function check<Schema extends z.ZodType>(
 ): z.output<Schema> {
   const result = schema.safeParse(value, { error: messageFor });
   if (result.success) return result.data;
-  throw new RequestError({
-    status: 400,
-    code: "VALIDATION_FAILED",
-    title: "Invalid request",
-    detail: `Invalid request ${part}`,
-    errors: fieldsOf(result.error, parent),
-  });
+  throw new ValidationError(part, fieldsOf(result.error, parent));
 }
 
 function checkMediaType(request: Request): void {
@@ -75,43 +75,23 @@ function checkMediaType(request: Request): void {
   const encoding = request.headers.get("Content-Encoding")?.trim().toLowerCase() ?? "identity";
   const json = essence === "application/json" || /^application\/[\w.-]+\+json$/.test(essence);
   if (json && encoding === "identity") return;
-  throw new RequestError({
-    status: 415,
-    code: "UNSUPPORTED_MEDIA_TYPE",
-    title: "Unsupported media type",
-    detail: "The body must be JSON, not compressed, with the header Content-Type: application/json",
-    // RFC 9110, section 15.5.16: the header names what was not supported.
-    headers: json ? { "Accept-Encoding": "identity" } : { Accept: "application/json" },
-  });
-}
-
-function tooLarge(maxBytes: number): RequestError {
-  return new RequestError({
-    status: 413,
-    code: "BODY_TOO_LARGE",
-    title: "Content too large",
-    detail: `The body is longer than ${maxBytes} bytes`,
-  });
-}
-
-function malformed(detail: string): RequestError {
-  return new RequestError({ status: 400, code: "MALFORMED_JSON", title: "Malformed JSON", detail });
+  throw new UnsupportedMediaTypeError(json ? { "Accept-Encoding": "identity" } : { Accept: "application/json" });
 }
 
 /** Reads the body up to `maxBytes`: a `Content-Length` may be wrong, and may be missing. */
 async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
   const declared = Number(request.headers.get("Content-Length") ?? 0);
-  if (declared > maxBytes) throw tooLarge(maxBytes);
+  if (declared > maxBytes) throw new BodyTooLargeError(maxBytes);
   const chunks: Uint8Array[] = [];
   let length = 0;
   try {
     for await (const chunk of request.body ?? []) {
       length += chunk.byteLength;
-      if (length > maxBytes) throw tooLarge(maxBytes);
+      if (length > maxBytes) throw new BodyTooLargeError(maxBytes);
       chunks.push(chunk);
     }
   } catch (error) {
-    throw error instanceof RequestError ? error : malformed("The body broke off before its end");
+    throw error instanceof RequestError ? error : new MalformedJsonError("The body broke off before its end");
   }
   const bytes = new Uint8Array(length);
   let at = 0;
@@ -127,12 +107,12 @@ function parseJson(bytes: Uint8Array): unknown {
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw malformed("The body is not UTF-8");
+    throw new MalformedJsonError("The body is not UTF-8");
   }
   try {
     return JSON.parse(text);
   } catch {
-    throw malformed(text.trim() === "" ? "The body is empty" : "The body is not JSON");
+    throw new MalformedJsonError(text.trim() === "" ? "The body is empty" : "The body is not JSON");
   }
 }
 

@@ -4,8 +4,7 @@
  * @module
  */
 import { type Handler, Hono } from "hono";
-import { problem } from "../responses/problem.ts";
-import { RequestError } from "../responses/request_error.ts";
+import { MethodNotAllowedError, RequestError, RouteNotFoundError } from "../responses/problem.ts";
 import type { PooledContext } from "../request/pooled_context.ts";
 
 /** Routes whose handlers find the request's context in `c.var.supabaseContext`, as behind `pooledSupabase`. */
@@ -44,14 +43,7 @@ export function createRoutes<Database, Context extends PooledContext<Database> =
     c.set("supabaseContext", (c.env as ContextBindings<Context>).supabaseContext);
     return next();
   });
-  routes.notFound(() =>
-    problem({
-      status: 404,
-      code: "ROUTE_NOT_FOUND",
-      title: "Not found",
-      detail: `Route not found: routes start with /${name}`,
-    })
-  );
+  routes.notFound(() => new RouteNotFoundError(`/${name}`).toResponse());
   routes.onError((error) => {
     if (error instanceof RequestError) return error.toResponse();
     throw error;
@@ -61,15 +53,8 @@ export function createRoutes<Database, Context extends PooledContext<Database> =
 
 /** Creates a handler that responds 405 and lists the methods of a path. Register it last, with `all`. */
 export function onlyMethods(...methods: readonly string[]): Handler {
-  const Allow = [...methods, ...(methods.includes("GET") ? ["HEAD"] : []), "OPTIONS"].join(", ");
-  return () =>
-    problem({
-      status: 405,
-      code: "METHOD_NOT_ALLOWED",
-      title: "Method not allowed",
-      detail: `Allowed methods: ${Allow}`,
-      headers: { Allow },
-    });
+  const allow = [...methods, ...(methods.includes("GET") ? ["HEAD"] : []), "OPTIONS"].join(", ");
+  return () => new MethodNotAllowedError(allow).toResponse();
 }
 
 /** Returns a handler for `withPooledSupabase` or `withPooledPostgres` that serves `routes`. */

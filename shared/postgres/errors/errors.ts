@@ -1,51 +1,84 @@
 /**
- * What goes wrong between us and Postgres, by name.
+ * The errors of direct Postgres connections.
  *
- * An error of the server is passed on without what may hold a row's values:
- * `detail`, `where`, the failing statement and its parameters.
+ * An error of the server is passed on without the parts that may hold a row's values: `detail`, `where`, the failing
+ * statement and its parameters.
  *
  * @module
  */
-import { messageOf, PoolError } from "../../pool/mod.ts";
+import { PoolError } from "../../pool/mod.ts";
+import {
+  codeOf,
+  describeStatus,
+  type ErrorCodes,
+  type FailureKind,
+  type HttpDescription,
+  INTERNAL_ERROR,
+  messageOf,
+  SERVICE_UNAVAILABLE,
+  sqlstateMeaning,
+  textOf,
+  UPSTREAM_FAILURE,
+  UPSTREAM_TIMEOUT,
+} from "../../resilience/mod.ts";
 import { poolerErrorOf } from "./pooler_error.ts";
 import { tlsErrorOf } from "./tls_error.ts";
 
-/** What of an error of the server is passed on. */
+/** The codes of the errors of direct Postgres, beside SQLSTATEs and system codes. */
+export type PostgresErrorCode = ErrorCodes<
+  typeof import("./errors.ts") & typeof import("./pooler_error.ts") & typeof import("./tls_error.ts")
+>;
+
+/** The parts of an error of the server that are passed on. */
 export interface PostgresErrorFields {
   /** SQLSTATE (PostgreSQL, appendix A). */
   readonly code: string;
   /** `ERROR`, `FATAL` or `PANIC`. */
   readonly severity: string | undefined;
+  /** What to do about it, in the server's words. */
   readonly hint: string | undefined;
-  /** Where in the statement, in characters from 1. */
+  /** The position in the statement, in characters from 1. */
   readonly position: string | undefined;
+  /** The schema of the table, column or constraint. */
   readonly schema: string | undefined;
+  /** The table. */
   readonly table: string | undefined;
+  /** The column. */
   readonly column: string | undefined;
+  /** The data type. */
   readonly dataType: string | undefined;
+  /** The constraint that was violated. */
   readonly constraint: string | undefined;
-  /** The server's function that raised it. */
+  /** The function of the server that raised it. */
   readonly routine: string | undefined;
 }
 
-function text(source: object, key: string): string | undefined {
-  const value: unknown = Reflect.get(source, key);
-  return typeof value === "string" ? value : undefined;
-}
-
-/** From the first quotation mark to the last, in whatever language the server speaks. */
+/** From the first quotation mark to the last, in any language of the server. */
 const QUOTED = /["'`«»‹›„“”‚‘’「」『』].*["'`«»‹›„“”‚‘’「」『』]/s;
 
 /**
- * Class 22, "data exception": its messages quote the value that did not fit.
- * 42601, "syntax error": it quotes what the text goes on with, literals included; `position` tells where.
+ * Removes quoted values from messages of class 22 (data exception), which quote the value that did not fit, and of
+ * 42601 (syntax error), which quotes the rest of the statement, literals included; `position` shows the place.
  */
 function withoutValues(code: string, message: string): string {
   return code.startsWith("22") || code === "42601" ? message.replace(QUOTED, '"…"') : message;
 }
 
-/** An error that the server reported. `code` is its SQLSTATE. */
+/**
+ * An error that the server reported. `code` is its SQLSTATE.
+ *
+ * The Data API's rules decide the HTTP status: 409 for a unique violation, 403 for a missing privilege, and so on.
+ *
+ * @cause The server rejected the statement or ended the connection: see the SQLSTATE.
+ * @fix Read the message and `hint`, and look the SQLSTATE up in PostgreSQL's appendix A.
+ * @sample new PostgresError({ code: "23505", severity: "ERROR", message: "duplicate key violates unique constraint" })
+ */
 export class PostgresError extends PoolError implements PostgresErrorFields {
+  /** Stands for every SQLSTATE: that of an instance is its `code`. */
+  static override readonly code = "SQLSTATE";
+  static override readonly retry = undefined;
+  static override readonly http = INTERNAL_ERROR;
+
   readonly severity: string | undefined;
   readonly hint: string | undefined;
   readonly position: string | undefined;
@@ -56,187 +89,328 @@ export class PostgresError extends PoolError implements PostgresErrorFields {
   readonly constraint: string | undefined;
   readonly routine: string | undefined;
 
-  /** @param source The message of the server, as the driver gives it. */
+  /** @param source The server's message, as the driver passes it on. */
   constructor(source: object) {
-    const code = text(source, "code") ?? "XX000";
-    super(code, withoutValues(code, text(source, "message") ?? "The server gave no reason"));
-    this.severity = text(source, "severity");
-    this.hint = text(source, "hint");
-    this.position = text(source, "position");
-    this.schema = text(source, "schema");
-    this.table = text(source, "table");
-    this.column = text(source, "column");
-    this.dataType = text(source, "dataType");
-    this.constraint = text(source, "constraint");
-    this.routine = text(source, "routine");
+    const code = codeOf(source) ?? "XX000";
+    const message = withoutValues(code, textOf(source, "message") ?? "The server gave no reason");
+    super(message, undefined, code as Uppercase<string>);
+    this.severity = textOf(source, "severity");
+    this.hint = textOf(source, "hint");
+    this.position = textOf(source, "position");
+    this.schema = textOf(source, "schema");
+    this.table = textOf(source, "table");
+    this.column = textOf(source, "column");
+    this.dataType = textOf(source, "dataType");
+    this.constraint = textOf(source, "constraint");
+    this.routine = textOf(source, "routine");
+  }
+
+  /** The retry class of its SQLSTATE. */
+  override get retry(): FailureKind | undefined {
+    return sqlstateMeaning(this.code)?.retry;
+  }
+
+  /** The response the Data API would give. Of a failure of the server it says nothing more. */
+  override get http(): HttpDescription {
+    const status = sqlstateMeaning(this.code)?.status;
+    if (status === undefined) return INTERNAL_ERROR;
+    if (status >= 500) return { ...describeStatus(status), detail: "The database could not complete the request" };
+    return { ...describeStatus(status), detail: this.message, hint: this.hint };
   }
 }
 
-const SQLSTATE = /^[0-9A-Z]{5}$/;
+/** RAISE can set any five letters and digits. */
+const SERVER_CODE = /^[0-9A-Z]{5}$/;
 
-/** Whether the driver's error is one that the server sent. */
+/** Returns whether the driver's error is one that the server sent. */
 function isServerError(error: unknown): error is Error {
-  if (!(error instanceof Error)) return false;
-  const code = text(error, "code");
-  return code !== undefined && SQLSTATE.test(code) && text(error, "severity") !== undefined;
+  return error instanceof Error && SERVER_CODE.test(codeOf(error) ?? "") && textOf(error, "severity") !== undefined;
 }
 
-/** An error of the socket or of TLS; it keeps the code, such as `ECONNREFUSED`. */
+/**
+ * An error of the socket or of TLS. `code` is the system's, such as `ECONNREFUSED`, or one of this class:
+ * `CONNECTION_FAILED`, `CONNECTION_CLOSED`, `PROTOCOL_ERROR`.
+ *
+ * @cause The server is down, the host or port is wrong, or the network failed.
+ * @fix Check host, port and that the server is up.
+ * @sample new ConnectionError("ECONNREFUSED", "connect ECONNREFUSED 127.0.0.1:5432")
+ */
 export class ConnectionError extends PoolError {
+  /** The code of a failure that has none of its own. */
+  static override readonly code = "CONNECTION_FAILED";
+  static override readonly retry = undefined;
+  static override readonly http = INTERNAL_ERROR;
+
   constructor(code: string, message: string, options?: ErrorOptions) {
-    super(code, message, options);
+    super(message, options, code as Uppercase<string>);
   }
 }
 
 /**
- * An error of the driver as callers and logs may see it. The original one is
- * kept nowhere: what it holds of rows goes with it.
+ * Returns an error of the driver as callers and logs may see it. The original is not kept: it may hold values of rows.
  */
 export function redacted(error: unknown): Error {
   if (error instanceof PoolError) return error;
   if (isServerError(error)) return poolerErrorOf(error) ?? new PostgresError(error);
-  const code = error instanceof Error ? text(error, "code") : undefined;
+  const code = error instanceof Error ? codeOf(error) : undefined;
   const message = messageOf(error);
-  // The socket of a server that is down is a file that is not there.
+  // The socket file of a server that is down does not exist.
   if (code === "ENOENT") return new ConnectionError("ECONNREFUSED", message);
   if (message.startsWith("Connection terminated")) {
     return new ConnectionError("CONNECTION_CLOSED", "The server closed the connection");
   }
-  return tlsErrorOf(code, message) ?? new ConnectionError(code ?? "CONNECTION_FAILED", message);
+  return tlsErrorOf(code, message) ?? new ConnectionError(code ?? ConnectionError.code, message);
 }
 
+const UNKNOWN_EFFECT = {
+  ...UPSTREAM_FAILURE,
+  detail: "The connection to the database broke: it is unknown whether the request took effect",
+};
+
+const DATABASE_TIMEOUT = { ...UPSTREAM_TIMEOUT, detail: "The database did not respond in time" };
+
+/** The advice for work whose effect is unknown. */
+const CHECK_EFFECT = "Check its effect before retrying, or retry only if it is idempotent";
+
 /**
- * The connection broke after a statement was sent: whether the statement took
- * effect is not known. `cause` says how it broke.
+ * The connection broke after a statement was sent: it is unknown whether the statement took effect. `cause` says how
+ * the connection broke.
+ *
+ * @cause The server was restarted, the network failed, or the connection was terminated.
+ * @fix Check the statement's effect before retrying, or mark it `idempotent`.
+ * @sample new ConnectionLostError(new Error("read ECONNRESET"))
  */
 export class ConnectionLostError extends PoolError {
+  static override readonly code = "CONNECTION_LOST";
+  static override readonly retry = "ambiguous";
+  static override readonly http = UNKNOWN_EFFECT;
+
   constructor(cause: unknown) {
     super(
-      "CONNECTION_LOST",
-      `The connection broke before the statement was answered, so its effect is unknown: ${messageOf(cause)}. ` +
-        "Look before you repeat it, or repeat it only if it may run twice",
+      `The connection broke before the statement had a result, so its effect is unknown: ${messageOf(cause)}. ` +
+        CHECK_EFFECT,
       { cause },
     );
   }
 }
 
-/** The connection was broken before anything was sent on it. It had no effect. */
+/**
+ * The connection was broken before anything was sent on it: nothing took effect.
+ *
+ * @cause The server closed an idle connection.
+ * @fix Retry.
+ * @sample new ConnectionBrokenError(new Error("read ECONNRESET"))
+ */
 export class ConnectionBrokenError extends PoolError {
+  static override readonly code = "CONNECTION_BROKEN";
+  static override readonly retry = "transient";
+  static override readonly http = { ...SERVICE_UNAVAILABLE, detail: "The connection to the database broke" };
+
   constructor(cause: unknown) {
-    super("CONNECTION_BROKEN", `The connection is broken and nothing was sent: ${messageOf(cause)}`, { cause });
+    super(`The connection is broken and nothing was sent: ${messageOf(cause)}`, { cause });
   }
 }
 
-/** A statement, or a value of it, has no form in which it could be sent. Nothing was sent. */
+/**
+ * A statement or one of its values cannot be sent. Nothing was sent.
+ *
+ * @cause The statement controls a transaction, uses COPY, leaves state on a pooler's connection, or has a bad value.
+ * @fix Use what the message names instead.
+ * @sample new StatementError("The values of a statement must be an array of at most 65535 elements")
+ */
 export class StatementError extends PoolError {
-  constructor(message: string) {
-    super("STATEMENT_INVALID", message);
-  }
+  static override readonly code = "STATEMENT_INVALID";
+  static override readonly retry = "permanent";
+  static override readonly http = INTERNAL_ERROR;
 }
 
-/** A statement took longer than `timeoutMs`. It was cancelled at the server, or what it did is not known: see `message`. */
+/**
+ * A statement took longer than `timeoutMs`. The server canceled it, or its effect is unknown: the message says which.
+ *
+ * @cause The statement is slow, waits for a lock, or the server does not respond.
+ * @fix Make the statement faster, or raise `timeoutMs` (`queryTimeoutMs`, `DB_QUERY_TIMEOUT`).
+ * @sample new QueryTimeoutError(30_000)
+ */
 export class QueryTimeoutError extends PoolError {
+  static override readonly code = "QUERY_TIMEOUT";
+  static override readonly retry = "ambiguous";
+  static override readonly http = DATABASE_TIMEOUT;
+
   readonly #timeoutMs: number;
 
-  /** @param cut Whether the server did not answer the cancel request either, so that the connection was cut. */
+  /** @param cut Whether the server did not respond to the cancel request either, so that the connection was closed. */
   constructor(timeoutMs: number, cut = false) {
     const end = cut
-      ? "its connection was cut, since the server did not answer, so its effect is unknown: look before you repeat it"
-      : "was cancelled: make it faster or allow it more";
-    super("QUERY_TIMEOUT", `The statement took longer than ${timeoutMs} ms (timeoutMs) and ${end}`);
+      ? `the server did not respond to its cancellation. The connection was closed, so its effect is unknown. ${CHECK_EFFECT}`
+      : "was canceled: make it faster, or raise timeoutMs";
+    super(`The statement took longer than ${timeoutMs} ms (timeoutMs) and ${end}`);
     this.#timeoutMs = timeoutMs;
   }
 
-  /** The same for a statement whose connection had to be cut. */
+  /** Returns the same error for a statement whose connection had to be closed. */
   cut(): QueryTimeoutError {
     return new QueryTimeoutError(this.#timeoutMs, true);
   }
 }
 
-/** A transaction took longer than `timeoutMs`. It was rolled back. */
+/**
+ * A transaction took longer than `timeoutMs` and was rolled back.
+ *
+ * @cause The transaction does too much, or waits for a lock.
+ * @fix Do less in the transaction, or raise `timeoutMs`.
+ * @sample new TransactionTimeoutError(30_000)
+ */
 export class TransactionTimeoutError extends PoolError {
+  static override readonly code = "TRANSACTION_TIMEOUT";
+  static override readonly retry = "ambiguous";
+  static override readonly http = DATABASE_TIMEOUT;
+
   constructor(timeoutMs: number) {
     super(
-      "TRANSACTION_TIMEOUT",
-      `The transaction took longer than ${timeoutMs} ms (timeoutMs) and was rolled back: do less in it or allow it more`,
+      `The transaction took longer than ${timeoutMs} ms (timeoutMs) and was rolled back: do less in it, or raise timeoutMs`,
     );
   }
 }
 
 /**
- * COMMIT was sent and not answered: the transaction may have been committed.
- * Its connection was destroyed. `cause` says what happened.
+ * COMMIT was sent and had no result: the transaction may have been committed. Its connection was destroyed; `cause`
+ * says what happened.
+ *
+ * @cause The connection broke during COMMIT.
+ * @fix Check whether the transaction's effects exist before retrying, or mark it `idempotent`.
+ * @sample new CommitOutcomeUnknownError(new Error("read ECONNRESET"))
  */
 export class CommitOutcomeUnknownError extends PoolError {
+  static override readonly code = "COMMIT_OUTCOME_UNKNOWN";
+  static override readonly retry = "ambiguous";
+  static override readonly http = UNKNOWN_EFFECT;
+
   constructor(cause: unknown) {
     super(
-      "COMMIT_OUTCOME_UNKNOWN",
-      `The transaction may or may not have been committed: ${messageOf(cause)}. ` +
-        "Its connection was destroyed; look whether its effects are there before you repeat it",
+      `The transaction may or may not have been committed: ${messageOf(cause)}. Its connection was destroyed. ` +
+        CHECK_EFFECT,
       { cause },
     );
   }
 }
 
-/** COMMIT was answered with a rollback, since a statement had failed and its error was not passed on. */
+/**
+ * COMMIT became a rollback: a statement had failed, and its error did not reach the end of the function.
+ *
+ * @cause The function caught the error of a statement and returned.
+ * @fix Let the error propagate, or run the statement in a nested transaction.
+ * @sample new TransactionRolledBackError(new Error("duplicate key"))
+ */
 export class TransactionRolledBackError extends PoolError {
+  static override readonly code = "TRANSACTION_ROLLED_BACK";
+  static override readonly retry = undefined;
+  static override readonly http = INTERNAL_ERROR;
+
   constructor(cause: unknown) {
     super(
-      "TRANSACTION_ROLLED_BACK",
-      "The transaction was rolled back at COMMIT, since one of its statements had failed: " +
-        "let its error reach the end of the function, or run the statement in a nested transaction",
+      "The transaction was rolled back at COMMIT because one of its statements had failed: let its error propagate, " +
+        "or run the statement in a nested transaction",
       { cause },
     );
   }
 }
 
-/** A transaction was used after it had been committed or rolled back. */
+/**
+ * A transaction was used after it had been committed or rolled back.
+ *
+ * @cause A statement was not awaited before the transaction's function returned, or the transaction was kept.
+ * @fix Await every statement inside the function, and begin another transaction for more.
+ * @sample new TransactionEndedError()
+ */
 export class TransactionEndedError extends PoolError {
+  static override readonly code = "TRANSACTION_ENDED";
+  static override readonly retry = "permanent";
+  static override readonly http = INTERNAL_ERROR;
+
   constructor() {
-    super("TRANSACTION_ENDED", "This transaction has ended and runs nothing any more: begin another one");
+    super("Cannot use this transaction: it has ended. Begin another one");
   }
 }
 
-/** A transaction was used while one nested in it is open. */
+/**
+ * A transaction was used while one nested in it is open.
+ *
+ * @cause A statement of the outer transaction ran inside the nested one's function.
+ * @fix Run the statement in the nested transaction, or await its end.
+ * @sample new NestedTransactionOpenError()
+ */
 export class NestedTransactionOpenError extends PoolError {
+  static override readonly code = "NESTED_TRANSACTION_OPEN";
+  static override readonly retry = "permanent";
+  static override readonly http = INTERNAL_ERROR;
+
   constructor() {
-    super(
-      "NESTED_TRANSACTION_OPEN",
-      "A nested transaction is open: run this in the nested one, or await its end first",
-    );
+    super("Cannot use this transaction: a nested one is open. Run this in the nested one, or await its end first");
   }
 }
 
-/** A connection was used beside a transaction that is open on it, or in a transaction begun by a statement. */
+/**
+ * A connection was used beside a transaction that is open on it, or in a transaction begun by a statement.
+ *
+ * @cause A statement of the connection ran while its transaction was open.
+ * @fix Run the statement in the transaction, or await its end.
+ * @sample new TransactionOpenError()
+ */
 export class TransactionOpenError extends PoolError {
+  static override readonly code = "TRANSACTION_OPEN";
+  static override readonly retry = "permanent";
+  static override readonly http = INTERNAL_ERROR;
+
   constructor() {
-    super(
-      "TRANSACTION_OPEN",
-      "A transaction is open on this connection: run this in it, or await its end first",
-    );
+    super("Cannot use this connection: a transaction is open on it. Run this in it, or await its end first");
   }
 }
 
-/** A rollback failed, so the connection was destroyed; the server rolls back what was open on it. */
+/**
+ * A rollback failed, so its connection was destroyed; the server rolls back the open transaction.
+ *
+ * @cause The connection broke during ROLLBACK.
+ * @fix Read `cause`. The transaction took no effect.
+ * @sample new RollbackFailedError(new Error("read ECONNRESET"))
+ */
 export class RollbackFailedError extends PoolError {
+  static override readonly code = "ROLLBACK_FAILED";
+  static override readonly retry = undefined;
+  static override readonly http = INTERNAL_ERROR;
+
   constructor(cause: unknown) {
-    super("ROLLBACK_FAILED", `The rollback failed and its connection was destroyed: ${messageOf(cause)}`, { cause });
+    super(`The rollback failed and its connection was destroyed: ${messageOf(cause)}`, { cause });
   }
 }
 
-/** The caller to act as is none that this manager acts for. */
+/**
+ * The manager cannot act for this caller.
+ *
+ * @cause The claims are not those of a verified token of role `anon` or `authenticated`, or the token has expired.
+ * @fix Pass `{ claims }` of a verified, current token, or `"anonymous"`.
+ * @sample new CallerError("The caller's token has expired")
+ */
 export class CallerError extends PoolError {
-  constructor(message: string) {
-    super("CALLER_INVALID", message);
-  }
+  static override readonly code = "CALLER_INVALID";
+  static override readonly retry = "permanent";
+  static override readonly http = INTERNAL_ERROR;
 }
 
-/** The login role could do more than a caller if a statement took off the caller's role. */
+/**
+ * The login role has more rights than a caller may reach if a statement resets the role.
+ *
+ * @cause `DB_USER` is a superuser or owns rights of its own, such as `postgres`.
+ * @fix Log in as a role like `authenticator` (NOINHERIT, no rights of its own), or name the role in `trustedLogin`.
+ * @sample new LoginRoleError("postgres", "is a superuser")
+ */
 export class LoginRoleError extends PoolError {
+  static override readonly code = "LOGIN_ROLE_TOO_STRONG";
+  static override readonly retry = "permanent";
+  static override readonly http = INTERNAL_ERROR;
+
   constructor(role: string, reason: string) {
     super(
-      "LOGIN_ROLE_TOO_STRONG",
-      `Statements as a caller are refused on the login role ${JSON.stringify(role)}, since it ${reason}: ` +
+      `Cannot run as a caller on login role ${JSON.stringify(role)} because it ${reason}: ` +
         "log in as a role like authenticator (NOINHERIT, no rights of its own), or name this one in trustedLogin",
     );
   }

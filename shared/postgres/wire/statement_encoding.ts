@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { messageOf } from "../../pool/mod.ts";
+import { messageOf } from "../../resilience/mod.ts";
 import { prepareValue } from "./driver.ts";
 import { StatementError } from "../errors/errors.ts";
 import type { ListedStatement } from "../query/query_options.ts";

@@ -1,14 +1,14 @@
 /**
- * Answers that handlers give often.
+ * Common JSON responses.
  *
  * @module
  */
 
 /**
- * 201 with the new row and where it is. The address is relative (RFC 9110,
- * 10.2.2): a function does not see the path it is reached by from outside.
+ * Creates a 201 response with the new row and its address. The address is relative (RFC 9110, section 10.2.2): a
+ * function does not see the path that the client used.
  */
-export function created(request: Request, row: { readonly id: string }): Response {
+export function createdResponse(request: Request, row: { readonly id: string }): Response {
   const { pathname } = new URL(request.url);
   const last = pathname.slice(pathname.lastIndexOf("/") + 1);
   return Response.json(row, {
@@ -21,7 +21,7 @@ export function created(request: Request, row: { readonly id: string }): Respons
   });
 }
 
-/** 200 with what is one caller's own: no cache may keep it. */
-export function privateJson(body: unknown): Response {
+/** Creates a 200 response that no cache may keep, for data of one caller. */
+export function jsonNoStore(body: unknown): Response {
   return Response.json(body, { headers: { "Cache-Control": "no-store" } });
 }
