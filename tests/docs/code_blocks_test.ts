@@ -163,6 +163,11 @@ function toModule(
     code.replaceAll(/"(?:\.\.\/\.\.|\.)\/shared\//g, `"${new URL("shared/", ROOT)}`)
       .replaceAll('"../support/', `"${new URL("tests/support/", ROOT)}`)
       .replaceAll('"../_app/', `"${new URL("functions/_app/", ROOT)}`)
+      // A module may import its neighbors.
+      .replaceAll(/"(\.\.?\/[\w/.]+\.ts)"/g, (specifier, target: string) => {
+        const url = new URL(target, new URL(path, ROOT));
+        return exported.has(url.href.slice(ROOT.href.length)) ? `"${url}"` : specifier;
+      })
       // A file beside it is another block of the document, which names the file in its first line.
       .replaceAll(/"\.\/(\w+\.ts)"/g, (specifier, file: string) => {
         const beside = blocks.find((block) =>
