@@ -73,10 +73,8 @@ export {
 export {
   type Clock,
   type FailureKind,
-  retry,
   type RetryEvent,
   type RetryOptions,
-  RetryTimeoutError,
   type Timer,
   type TimerOptions,
 } from "./resilience/mod.ts";

@@ -1,10 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import {
-  CommitOutcomeUnknownError,
-  PostgresError,
-  type PostgresQueries,
-  type TransactionWork,
-} from "../../../shared/postgres/mod.ts";
+import { CommitOutcomeUnknownError, PostgresError } from "../../../shared/postgres/mod.ts";
 import { ServiceError } from "../../../shared/mod.ts";
 import { claimsOf, thrownBy } from "../support.ts";
 import { Money, type Owner } from "./money.ts";
@@ -148,28 +143,58 @@ Deno.test("transfers", async (t) => {
     }
   });
 
-  await t.step("a COMMIT whose answer was lost is neither repeated nor given up", async () => {
-    const owner = await money.owner(100, 0);
-    const queries = manager.as(owner.claims);
-    let lost = 0;
-    /** Commits, and says that it may not have. */
-    const forgetful: PostgresQueries = {
-      query: (text, values, options) => queries.query(text, values, options),
-      // deno-lint-ignore no-explicit-any -- stands in for both overloads
-      transaction: async (work: any, options: any) => {
-        const result = await queries.transaction(work as TransactionWork<never>, options);
-        if (lost++ === 0) throw new CommitOutcomeUnknownError(new Error("the network broke"));
-        return result;
-      },
-    };
-    const service = new TransferService(forgetful, { retryDelayMs: 1 });
-    assertEquals([(await service.transfer(order(owner, 100))).replayed, lost], [true, 2]);
-    assertEquals(await money.balances(owner.categoryIds), [0, 100]);
-    lost = 0;
-    const impatient = new TransferService(forgetful, { retries: 0 });
-    const sent: TransferOrder = order(owner, 100, 1, 0);
-    await assertRejects(() => impatient.transfer(sent), CommitOutcomeUnknownError);
-    assertEquals((await impatient.transfer(sent)).replayed, true);
+  await t.step(
+    "TransferService.transfer() replays after a COMMIT without a response, and reports it without retries",
+    async () => {
+      const owner = await money.owner(100, 0);
+      const pool = manager.as(owner.claims);
+      let commits = 0;
+      const lease = pool.lease.bind(pool);
+      // Commits, and reports the first commit as lost.
+      pool.lease = async (options) => {
+        const connection = await lease(options);
+        const transaction = connection.transaction.bind(connection);
+        connection.transaction = async (work, options) => {
+          const result = await transaction(work, options);
+          if (commits++ === 0) throw new CommitOutcomeUnknownError(new Error("the network broke"));
+          return result;
+        };
+        return connection;
+      };
+      const service = new TransferService(pool, { retryDelayMs: 1 });
+      assertEquals([(await service.transfer(order(owner, 100))).replayed, commits], [true, 2]);
+      assertEquals(await money.balances(owner.categoryIds), [0, 100]);
+      commits = 0;
+      const withoutRetries = new TransferService(pool, { retries: 0 });
+      const sent: TransferOrder = order(owner, 100, 1, 0);
+      await assertRejects(() => withoutRetries.transfer(sent), CommitOutcomeUnknownError);
+      assertEquals((await withoutRetries.transfer(sent)).replayed, true);
+    },
+  );
+
+  await t.step("TransferService.transfer() makes at most retries + 1 attempts in all", async () => {
+    const owner = await money.owner(1_000, 0);
+    // A sequence keeps its value when its transaction is rolled back.
+    await money.auditor.query("create sequence public.attempts");
+    await money.auditor.query("grant usage on sequence public.attempts to authenticated");
+    const script = [
+      "create function public.fail_to_serialize() returns trigger language plpgsql as $$ begin",
+      "perform nextval('public.attempts'); raise serialization_failure; end $$",
+    ];
+    await money.auditor.query(script.join(" "));
+    await money.auditor.query(
+      "create trigger fail before insert on public.transfers for each row when (new.amount = 13) " +
+        "execute function public.fail_to_serialize()",
+    );
+    for (const retries of [0, 3]) {
+      await money.auditor.query("alter sequence public.attempts restart");
+      const service = new TransferService(manager.as(owner.claims), { retries, retryDelayMs: 1 });
+      const error = await thrownBy(() => service.transfer(order(owner, 13)), PostgresError);
+      const { rows: [row] } = await money.auditor.query<{ n: string }>("select last_value as n from public.attempts");
+      assertEquals([error.code, Number(row?.n)], ["40001", retries + 1]);
+    }
+    await money.auditor.query("drop trigger fail on public.transfers");
+    assertEquals(await money.balances(owner.categoryIds), [1_000, 0]);
   });
 
   await t.step("a login made as README says may act for callers, and for itself do nothing", async () => {
