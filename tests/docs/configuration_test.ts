@@ -73,3 +73,10 @@ Deno.test("docs/postgres.md has the defaults of direct Postgres", async () => {
     assert(text.includes(`\`${name}\` (${maxConnections})`), name);
   }
 });
+
+Deno.test("docs/operations.md has each event of a pool, and no other", async () => {
+  const [, events = ""] = (await read("shared/pool/events.ts")).split("export interface PoolEvents {");
+  const names = Array.from(events.split(/^}/m)[0]?.matchAll(/^ {2}(\w+):/gm) ?? [], ([, name]) => name);
+  const [head, , ...rows] = rowsBelow(await read("docs/operations.md"), "Statistics and events");
+  assertEquals([head?.[0], rows.map(([name]) => name)], ["event", names]);
+});
