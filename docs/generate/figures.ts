@@ -252,7 +252,7 @@ function cellOf(results: Results<string>, { caseId, metric, ratio }: Column, id:
 }
 
 /** Returns a Markdown table, aligned as `deno fmt` aligns it. */
-function markdown(rows: readonly (readonly string[])[]): string {
+export function markdownTable(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(3, ...rows.map((row) => row[column]?.length ?? 0)));
   const line = (row: readonly string[]) => `| ${row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join(" | ")} |`;
   const [head = [], ...body] = rows;
@@ -269,7 +269,9 @@ async function tableOf(name: string): Promise<string> {
     ...table.columns.map((column) => cellOf(results, column, id)),
   ]);
   const whole = [[table.title, ...table.columns.map(({ title }) => title)], ...rows];
-  return markdown(table.turned ? (whole[0] ?? []).map((_, column) => whole.map((row) => row[column] ?? "")) : whole);
+  return markdownTable(
+    table.turned ? (whole[0] ?? []).map((_, column) => whole.map((row) => row[column] ?? "")) : whole,
+  );
 }
 
 const MARKED = /(<!-- figures:([\w-]+) -->\n)[^]*?(<!-- \/figures -->)/g;

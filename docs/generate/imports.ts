@@ -35,7 +35,8 @@ export async function readFolders(): Promise<Folder[]> {
   return folders;
 }
 
-async function* modulesIn(url: URL): AsyncGenerator<URL> {
+/** Yields the modules below a folder. */
+export async function* modulesIn(url: URL): AsyncGenerator<URL> {
   for await (const { name, isDirectory } of Deno.readDir(url)) {
     if (isDirectory) yield* modulesIn(new URL(`${name}/`, url));
     else if (name.endsWith(".ts")) yield new URL(name, url);

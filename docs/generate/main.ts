@@ -6,6 +6,7 @@
  * @module
  */
 import { renderArchitecture } from "./architecture.ts";
+import { renderErrors } from "./errors.ts";
 import { renderFigures } from "./figures.ts";
 
 /** A generated document. */
@@ -19,6 +20,7 @@ export interface GeneratedDocument {
 /** The generated documents. */
 export const DOCUMENTS: readonly GeneratedDocument[] = [
   { path: "docs/architecture.svg", render: renderArchitecture },
+  { path: "docs/errors.md", render: renderErrors },
   ...["docs/performance.md", "docs/postgres.md"].map((path) => ({ path, render: () => renderFigures(path) })),
 ];
 

@@ -21,7 +21,7 @@ export interface HttpDescription {
 
 /**
  * The static members of an error class. Their documentation is in the class's docstring: `@cause`, `@fix` and
- * `@sample`, an expression that creates such an error. `deno task docs:errors` writes docs/errors.md from both.
+ * `@sample`, an expression that creates such an error. `deno task docs` writes docs/errors.md from both.
  */
 export interface ErrorClass {
   /** Stable across releases: programs test for it, and `type` of a problem links to it. */

@@ -91,6 +91,7 @@ type Occurrence = Pick<ProblemInit, "detail" | "errors" | "headers">;
 /** The base of the request errors of this library, which are documented. A subclass declares the static members. */
 abstract class DocumentedRequestError extends RequestError {
   declare static readonly code: Uppercase<string>;
+  static readonly retry = "permanent";
   declare static readonly http: HttpDescription;
 
   constructor(occurrence: Occurrence) {
@@ -108,7 +109,6 @@ abstract class DocumentedRequestError extends RequestError {
  */
 export class ValidationError extends DocumentedRequestError {
   static override readonly code = "VALIDATION_FAILED";
-  static readonly retry = "permanent";
   static override readonly http = { status: 400, title: "Invalid request" };
 
   /** @param part The part of the request: `body`, `query`, `header Idempotency-Key`. */
@@ -126,7 +126,6 @@ export class ValidationError extends DocumentedRequestError {
  */
 export class MalformedJsonError extends DocumentedRequestError {
   static override readonly code = "MALFORMED_JSON";
-  static readonly retry = "permanent";
   static override readonly http = { status: 400, title: "Malformed JSON" };
 
   constructor(detail: string) {
@@ -143,7 +142,6 @@ export class MalformedJsonError extends DocumentedRequestError {
  */
 export class BodyTooLargeError extends DocumentedRequestError {
   static override readonly code = "BODY_TOO_LARGE";
-  static readonly retry = "permanent";
   static override readonly http = { status: 413, title: "Content too large" };
 
   constructor(maxBytes: number) {
@@ -160,7 +158,6 @@ export class BodyTooLargeError extends DocumentedRequestError {
  */
 export class UnsupportedMediaTypeError extends DocumentedRequestError {
   static override readonly code = "UNSUPPORTED_MEDIA_TYPE";
-  static readonly retry = "permanent";
   static override readonly http = {
     status: 415,
     title: "Unsupported media type",
@@ -182,7 +179,6 @@ export class UnsupportedMediaTypeError extends DocumentedRequestError {
  */
 export class RouteNotFoundError extends DocumentedRequestError {
   static override readonly code = "ROUTE_NOT_FOUND";
-  static readonly retry = "permanent";
   static override readonly http = { status: 404, title: "Not found" };
 
   /** @param start The beginning of the function's routes. */
@@ -200,7 +196,6 @@ export class RouteNotFoundError extends DocumentedRequestError {
  */
 export class MethodNotAllowedError extends DocumentedRequestError {
   static override readonly code = "METHOD_NOT_ALLOWED";
-  static readonly retry = "permanent";
   static override readonly http = { status: 405, title: "Method not allowed" };
 
   /** @param allow The allowed methods, as the `Allow` header lists them. */
