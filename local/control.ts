@@ -1,35 +1,35 @@
 /**
- * What our child processes tell us: single lines of their output, marked with
- * a token that nothing else they print can hold.
+ * Messages of child processes: single lines of their output, marked with a token
+ * that no other output contains.
  *
  * @module
  */
 
-/** The header by which a child knows that a request comes from the gateway, not past it. */
+/** The header that proves to a child that a request comes from the gateway. */
 export const TOKEN_HEADER = "x-stack-token";
 
-/** The environment variable that hands a child its token. It is gone before other code runs there. */
+/** The environment variable with the token of a child. The child deletes it before other code runs. */
 export const TOKEN_VARIABLE = "STACK_TOKEN";
 
-/** What a child may say about itself. */
+/** A message of a child about itself. */
 export type ControlMessage =
   /** It serves on this loopback port. */
   | { readonly type: "ready"; readonly port: number }
   /** It could not load its code. */
   | { readonly type: "failed"; readonly error: string };
 
-/** A new token. */
-export function makeToken(): string {
+/** Creates a token. */
+export function createToken(): string {
   return crypto.randomUUID();
 }
 
-/** Says `message` to the parent. */
-export function say(token: string, message: ControlMessage): void {
+/** Sends `message` to the parent process. */
+export function sendMessage(token: string, message: ControlMessage): void {
   Deno.stdout.writeSync(new TextEncoder().encode(`\n${token} ${JSON.stringify(message)}\n`));
 }
 
-/** The message in `line`, if it is one. */
-export function hear(token: string, line: string): ControlMessage | undefined {
+/** Parses a line of output; `undefined` if it is not a message. */
+export function parseMessage(token: string, line: string): ControlMessage | undefined {
   if (!line.startsWith(`${token} `)) return undefined;
   const message: unknown = JSON.parse(line.slice(token.length + 1));
   if (typeof message !== "object" || message === null) return undefined;
@@ -38,7 +38,7 @@ export function hear(token: string, line: string): ControlMessage | undefined {
   return undefined;
 }
 
-/** This process's token, taken out of the environment. */
+/** Removes this process's token from the environment and returns it. */
 export function takeToken(): string {
   const token = Deno.env.get(TOKEN_VARIABLE);
   if (!token) throw new Error(`${TOKEN_VARIABLE} is not set: the local stack starts this program`);
@@ -65,7 +65,7 @@ const RUNTIME_VARIABLES = [
   "NPM_CONFIG_REGISTRY",
 ];
 
-/** What Deno itself needs of our environment: caches, certificates, proxies. */
+/** Returns the variables that Deno itself needs: caches, certificates, proxies. */
 export function runtimeEnvironment(): Record<string, string> {
   return Object.fromEntries(
     Object.entries(Deno.env.toObject()).filter(([name]) =>
@@ -74,9 +74,9 @@ export function runtimeEnvironment(): Record<string, string> {
   );
 }
 
-/** Takes out of the environment what only Deno itself needed, for code that is to see a hosted one. */
+/** Deletes the variables that only Deno itself needs, so that code sees an environment like the hosted one. */
 export function hideRuntimeEnvironment(keep: ReadonlySet<string>): void {
-  // Proxies and certificates are read again with each new connection.
+  // Proxies and certificates are kept: each new connection reads them.
   for (const name of ["HOME", "TMPDIR", "XDG_CACHE_HOME", "DENO_DIR", "NO_COLOR"]) {
     if (!keep.has(name)) Deno.env.delete(name);
   }

@@ -1,44 +1,45 @@
 /**
- * A Deno program in a guarded process of its own, serving HTTP on a loopback
- * port that only we can use.
+ * A Deno program in a supervised process that serves HTTP on a loopback port,
+ * for this process only.
  *
  * @module
  */
-import { hear, makeToken, runtimeEnvironment, TOKEN_VARIABLE } from "./control.ts";
-import { StackFault } from "./fault.ts";
-import { GuardedChild } from "./guard.ts";
+import { createToken, parseMessage, runtimeEnvironment, TOKEN_VARIABLE } from "./control.ts";
+import { StackError } from "./stack_error.ts";
+import { SupervisedChild } from "./supervised_child.ts";
 
-/** What to run, and how. */
+/** Options for {@linkcode DenoChild.start}. */
 export interface DenoChildOptions {
-  /** A name for messages. */
+  /** The name for messages. */
   readonly name: string;
   /** Path of the module. */
   readonly entrypoint: string;
-  /** Flags of `deno run`: permissions and the like. */
+  /** Flags of `deno run`, such as permissions. */
   readonly flags: readonly string[];
-  /** Its environment, beside what Deno itself needs. */
+  /** Its environment, beside the variables that Deno itself needs. */
   readonly env: Readonly<Record<string, string>>;
   /** Its working folder. */
   readonly cwd: string;
-  /** Gets each line it prints. */
+  /** Called with each line of its output. */
   readonly onLine: (line: string, stream: "stdout" | "stderr") => void;
-  /** How long it may take to be ready. Default: 60,000 ms. */
+  /** How long it may take to start, in ms. Default: 60,000. */
   readonly startTimeoutMs?: number;
 }
 
+/** Number of lines of stderr that explain an exit. */
 const LAST_LINES = 8;
 
-/** A child that serves. */
+/** A Deno program that serves. */
 export class DenoChild {
-  readonly #child: GuardedChild;
+  readonly #child: SupervisedChild;
   /** The port it serves on. */
   readonly port: number;
-  /** What each request must carry in `x-stack-token`. */
+  /** The value of the header `x-stack-token` that each request must have. */
   readonly token: string;
-  /** Resolves when it has ended, with the last lines it printed on stderr. */
+  /** Resolves with the last lines of its stderr when it has exited. */
   readonly ended: Promise<string>;
 
-  private constructor(child: GuardedChild, port: number, token: string, ended: Promise<string>) {
+  private constructor(child: SupervisedChild, port: number, token: string, ended: Promise<string>) {
     this.#child = child;
     this.port = port;
     this.token = token;
@@ -48,27 +49,27 @@ export class DenoChild {
   /**
    * Starts the program and waits until it serves.
    *
-   * @throws {StackFault} `SERVICE_FAILED` with what it said, if it ends or fails before that.
+   * @throws {StackError} `SERVICE_FAILED` with its output, if it exits or fails before that.
    */
   static async start(options: DenoChildOptions): Promise<DenoChild> {
     const { name, entrypoint, flags, env, cwd, onLine, startTimeoutMs = 60_000 } = options;
-    const token = makeToken();
-    const said: string[] = [];
+    const token = createToken();
+    const lastLines: string[] = [];
     const serving = Promise.withResolvers<{ port: number } | { error: string }>();
-    const child = new GuardedChild({
+    const child = new SupervisedChild({
       command: [Deno.execPath(), "run", "--no-prompt", "--quiet", ...flags, entrypoint],
-      // What it says goes into logs and answers, where colours are noise.
+      // Its output goes to logs and responses, where colors are noise.
       env: { ...runtimeEnvironment(), NO_COLOR: "1", ...env, [TOKEN_VARIABLE]: token },
       cwd,
       onLine: (line, stream) => {
-        const message = stream === "stdout" ? hear(token, line) : undefined;
+        const message = stream === "stdout" ? parseMessage(token, line) : undefined;
         if (message) return serving.resolve(message);
-        if (stream === "stderr" && line.trim() !== "" && said.push(line) > LAST_LINES) said.shift();
+        if (stream === "stderr" && line.trim() !== "" && lastLines.push(line) > LAST_LINES) lastLines.shift();
         if (line !== "") onLine(line, stream);
       },
     });
-    const ended = child.heard.then(() => said.join("\n"));
-    ended.then((lines) => serving.resolve({ error: lines || "it ended without a word" }));
+    const ended = child.outputEnded.then(() => lastLines.join("\n"));
+    ended.then((lines) => serving.resolve({ error: lines || "it exited without output" }));
     const timer = setTimeout(
       () => serving.resolve({ error: `it was not ready within ${startTimeoutMs} ms` }),
       startTimeoutMs,
@@ -77,20 +78,20 @@ export class DenoChild {
     clearTimeout(timer);
     if ("port" in outcome) return new DenoChild(child, outcome.port, token, ended);
     await child.stop();
-    throw new StackFault("SERVICE_FAILED", `${name} did not start: ${outcome.error}`);
+    throw new StackError("SERVICE_FAILED", `${name} did not start: ${outcome.error}`);
   }
 
-  /** Whether it has not ended yet. */
+  /** Whether it has not exited. */
   get running(): boolean {
     return this.#child.running;
   }
 
-  /** Ends it and waits until it has ended. */
+  /** Stops it and waits until it has exited. */
   async stop(): Promise<void> {
     await this.#child.stop();
   }
 
-  /** Cuts it off at once, as a crash would. */
+  /** Kills it at once, as a crash would. */
   kill(): void {
     this.#child.signal("KILL");
   }

@@ -1,23 +1,24 @@
 /**
  * `deno task dev`: the local stack at the command line.
  *
- * Ends with status 0 when it was told to end, 1 when it could not do its
- * work, 2 when the command line is wrong.
+ * Exits with status 0 when it was asked to stop, 1 after an error, 2 for an
+ * invalid command line.
  *
  * @module
  */
+import { messageOf } from "../shared/resilience/mod.ts";
 import { watchLaunchers } from "./cli/ancestors.ts";
 import { type Arguments, HELP, parseArguments } from "./cli/arguments.ts";
 import { banner } from "./cli/banner.ts";
 import { resetProject } from "./cli/reset.ts";
-import { messageOf, StackFault } from "./fault.ts";
+import { StackError } from "./stack_error.ts";
 import { requirePort } from "./ports.ts";
 import { prepareState, projectAt } from "./project.ts";
 import { type Stack, startStack } from "./stack.ts";
 
 const FORCE_AFTER_MS = 15_000;
 
-/** Prints a line; a terminal that has gone is no reason to fail. */
+/** Prints a line. A closed terminal is not an error. */
 function print(line: string): void {
   try {
     Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
@@ -27,8 +28,8 @@ function print(line: string): void {
 }
 
 function fail(error: unknown): never {
-  console.error(`Error: ${error instanceof StackFault ? error.message : messageOf(error)}`);
-  Deno.exit(error instanceof StackFault && error.code === "USAGE" ? 2 : 1);
+  console.error(`Error: ${error instanceof StackError ? error.message : messageOf(error)}`);
+  Deno.exit(error instanceof StackError && error.code === "USAGE" ? 2 : 1);
 }
 
 async function start({ reset, port, databasePort, project, watch, quiet }: Arguments): Promise<Stack> {
@@ -38,7 +39,7 @@ async function start({ reset, port, databasePort, project, watch, quiet }: Argum
   if (reset) {
     await prepareState(state);
     const deleted = await resetProject(state);
-    if (!quiet) print(deleted.length > 0 ? `Deleted ${deleted.join(", ")}` : "There was nothing to delete.");
+    if (!quiet) print(deleted.length > 0 ? `Deleted ${deleted.join(", ")}` : "Nothing to delete.");
   }
   return await startStack({
     root,
@@ -57,30 +58,30 @@ async function main(): Promise<void> {
   const args = parseArguments(Deno.args);
   if (args.help) return print(HELP);
 
-  const asked = Promise.withResolvers<string>();
-  let ending = false;
-  let broken: StackFault | undefined;
-  const end = (reason: string) => {
-    // The guards take down what is left.
-    if (ending) Deno.exit(130);
-    ending = true;
-    asked.resolve(reason);
+  const stopRequest = Promise.withResolvers<string>();
+  let stopping = false;
+  let broken: StackError | undefined;
+  const requestStop = (reason: string) => {
+    // The supervisors end the children that are left.
+    if (stopping) Deno.exit(130);
+    stopping = true;
+    stopRequest.resolve(reason);
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    Deno.addSignalListener(signal, () => end(signal));
+    Deno.addSignalListener(signal, () => requestStop(signal));
   }
-  using _watch = await watchLaunchers(() => ending || end("whoever started it has gone"));
+  using _watch = await watchLaunchers(() => stopping || requestStop("the process that started it has exited"));
 
   const starting = start(args);
-  const stack = await Promise.race([starting, asked.promise]);
+  const stack = await Promise.race([starting, stopRequest.promise]);
   if (typeof stack !== "string") {
     print(banner(stack));
-    const reason = await Promise.race([asked.promise, stack.broken]);
-    if (reason instanceof StackFault) broken = reason;
-    else if (!args.quiet) print(`\nEnding (${reason}) …`);
+    const reason = await Promise.race([stopRequest.promise, stack.broken]);
+    if (reason instanceof StackError) broken = reason;
+    else if (!args.quiet) print(`\nStopping (${reason}) …`);
   }
   Deno.unrefTimer(setTimeout(() => Deno.exit(1), FORCE_AFTER_MS));
-  // One that is still starting is taken down once it has started, or has failed to.
+  // A stack that is still starting is stopped once it has started or failed.
   await starting.then((started) => started.stop(), () => {});
   if (broken) fail(broken);
   Deno.exit(0);

@@ -1,24 +1,24 @@
 /**
- * The secrets of one local project: made at the first start, kept from then
- * on in a file that only its owner may read.
+ * The secrets of a local project: created at the first start and stored in a
+ * file that only its owner may read.
  *
  * @module
  */
-import { StackFault } from "./fault.ts";
+import { StackError } from "./stack_error.ts";
 
-/** Secrets of a stack. */
+/** The secrets of a stack. */
 export interface Keys {
-  /** The key that a browser may hold: role `anon`, or the user's. */
+  /** The key for browsers: role `anon`, or the role of a signed-in user. */
   readonly publishableKey: string;
-  /** The key that passes row-level security. */
+  /** The key that bypasses row-level security. */
   readonly secretKey: string;
-  /** What Auth signs its HS256 tokens with. */
+  /** The secret that Auth signs its HS256 tokens with. */
   readonly jwtSecret: string;
-  /** The password of the role `postgres`, which owns the database and is no superuser. */
+  /** The password of the role `postgres`, which owns the database but is not a superuser. */
   readonly databasePassword: string;
   /** The password of the role `authenticator`, which may only become another role. */
   readonly authenticatorPassword: string;
-  /** The password of the superuser, for the stack alone. */
+  /** The password of the superuser, for the stack only. */
   readonly superuserPassword: string;
 }
 
@@ -36,7 +36,7 @@ function random(bytes: number): string {
   return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
-/** Fresh secrets, of 192 bits and more. */
+/** Generates secrets of at least 192 bits. */
 export function generateKeys(): Keys {
   return {
     publishableKey: `sb_publishable_${random(24)}`,
@@ -70,9 +70,10 @@ function parseKeys(text: string): Keys | undefined {
 }
 
 /**
- * The keys kept in `path`; made and written there, mode 600, if there is none.
+ * Loads the keys from the file `path`. If it does not exist, generates keys and
+ * writes it with mode 600.
  *
- * @throws {StackFault} `DATA_DAMAGED` if the file holds something else.
+ * @throws {StackError} `DATA_DAMAGED` if the file is not valid.
  */
 export async function loadKeys(path: string): Promise<Keys> {
   let text: string;
@@ -81,7 +82,7 @@ export async function loadKeys(path: string): Promise<Keys> {
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     const keys = generateKeys();
-    // Written aside and renamed, so that a run killed half-way leaves no half a file.
+    // Written to a draft and renamed, so that a killed process leaves no partial file.
     const draft = `${path}.${crypto.randomUUID()}`;
     await Deno.writeTextFile(draft, `${JSON.stringify(keys, null, 2)}\n`, { mode: 0o600, createNew: true });
     await Deno.rename(draft, path);
@@ -89,7 +90,10 @@ export async function loadKeys(path: string): Promise<Keys> {
   }
   const keys = parseKeys(text);
   if (!keys) {
-    throw new StackFault("DATA_DAMAGED", `${path} does not hold the stack's keys: start afresh with --reset.`);
+    throw new StackError(
+      "DATA_DAMAGED",
+      `${path} does not contain the keys of the stack: run with --reset to create them again.`,
+    );
   }
   await Deno.chmod(path, 0o600);
   return keys;

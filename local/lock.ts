@@ -1,17 +1,16 @@
 /**
- * One stack per project.
+ * The lock that allows one stack per project.
  *
  * @module
  */
-import { StackFault } from "./fault.ts";
+import { StackError } from "./stack_error.ts";
 
 /**
- * Takes the project for this process. The system itself holds the lock and
- * lets go of it when the process ends, however that happens: a killed run
- * leaves none.
+ * Locks the project for this process. The operating system releases the lock
+ * when the process ends, also when it is killed.
  *
- * @param state The project's folder of state.
- * @throws {StackFault} `ALREADY_RUNNING`, with the id of the process that has it.
+ * @param state The state folder of the project.
+ * @throws {StackError} `ALREADY_RUNNING`, with the id of the process that holds the lock.
  */
 export async function lockProject(state: string): Promise<Disposable> {
   const path = `${state}/stack.lock`;
@@ -19,7 +18,7 @@ export async function lockProject(state: string): Promise<Disposable> {
   if (!(await file.tryLock(true))) {
     file.close();
     const pid = (await Deno.readTextFile(path).catch(() => "")).trim();
-    throw new StackFault(
+    throw new StackError(
       "ALREADY_RUNNING",
       `The stack of this project is running already${pid === "" ? "" : ` (process ${pid})`}: ` +
         `use it, or end it${pid === "" ? "" : ` with "kill ${pid}"`} first.`,

@@ -1,11 +1,14 @@
 /**
  * The local stack, for tests and tools.
  *
- *     await using stack = await startStack({ ephemeral: true });
- *     const client = createClient(stack.url, stack.publishableKey);
+ * @example
+ * ```ts
+ * await using stack = await startStack({ ephemeral: true });
+ * const client = createClient(stack.url, stack.publishableKey);
+ * ```
  *
  * @module
  */
-export { StackFault, type StackFaultCode } from "./fault.ts";
+export { StackError, type StackErrorCode } from "./stack_error.ts";
 export { type LocalPostgres, startPostgres, type StartPostgresOptions } from "./postgres/mod.ts";
 export { type Stack, type StackOptions, startStack } from "./stack.ts";

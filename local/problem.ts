@@ -1,26 +1,26 @@
 /**
- * Answers of the stack itself, as RFC 9457 problems.
+ * Responses of the stack itself, as RFC 9457 problems.
  *
  * @module
  */
 
-/** What a problem says. */
+/** The members of a problem. */
 export interface ProblemInit {
   /** HTTP status. */
   readonly status: number;
   /** Stable code. */
   readonly code: string;
-  /** What kind of problem it is. */
+  /** The kind of problem. */
   readonly title: string;
-  /** What happened this time, and what to do. */
+  /** What failed, and what to do. */
   readonly detail: string;
-  /** When to come back, in s. */
+  /** When to try again, in s. */
   readonly retryAfterS?: number;
-  /** Further members. */
+  /** More members. */
   readonly members?: Readonly<Record<string, unknown>>;
 }
 
-/** A problem as an answer. Any page may read it: the stack's own answers hold no secrets. */
+/** Creates a problem response. Any page may read it: the stack's own responses contain no secrets. */
 export function problem({ status, code, title, detail, retryAfterS, members }: ProblemInit): Response {
   return new Response(`${JSON.stringify({ type: "about:blank", title, status, detail, code, ...members })}\n`, {
     status,

@@ -1,10 +1,10 @@
 /**
- * Looking at other processes of this machine.
+ * Information about other processes of this machine.
  *
  * @module
  */
 
-/** One process as the system lists it. */
+/** A process as the system lists it. */
 export interface ProcessInfo {
   /** Its parent's id. */
   readonly parent: number;
@@ -12,7 +12,7 @@ export interface ProcessInfo {
   readonly command: string;
 }
 
-/** Looks at process `pid`; `undefined` if there is none. */
+/** Returns information about process `pid`; `undefined` if it does not exist. */
 export async function processInfo(pid: number): Promise<ProcessInfo | undefined> {
   if (Deno.build.os === "linux") {
     try {
@@ -20,7 +20,7 @@ export async function processInfo(pid: number): Promise<ProcessInfo | undefined>
         Deno.readTextFile(`/proc/${pid}/stat`),
         Deno.readTextFile(`/proc/${pid}/cmdline`),
       ]);
-      // The name, in parentheses, may hold spaces and parentheses of its own.
+      // The name, in parentheses, may contain spaces and parentheses.
       const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
       if (fields[0] === "Z") return undefined;
       return { parent: Number(fields[1]), command: command.replaceAll("\0", " ").trim() };
@@ -34,7 +34,7 @@ export async function processInfo(pid: number): Promise<ProcessInfo | undefined>
   return success && match ? { parent: Number(match[1]), command: match[2] ?? "" } : undefined;
 }
 
-/** The command line of process `pid`; `undefined` if there is none. */
+/** Returns the command line of process `pid`; `undefined` if it does not exist. */
 export async function commandOf(pid: number): Promise<string | undefined> {
   return (await processInfo(pid))?.command;
 }

@@ -1,16 +1,16 @@
 /**
- * Where the parts of a project lie.
+ * The folders and files of a project.
  *
  * @module
  */
 import { fromFileUrl } from "./paths.ts";
-import { StackFault } from "./fault.ts";
+import { StackError } from "./stack_error.ts";
 
 /** The folders and files of one project, as absolute paths. */
 export interface Project {
   /** The project's folder. */
   readonly root: string;
-  /** What the stack keeps between runs: data, keys, lock. Ignored by git. */
+  /** The state folder, which the stack keeps between runs: data, keys, lock. Ignored by git. */
   readonly state: string;
   /** The Supabase folder: config, migrations, seed. */
   readonly supabase: string;
@@ -28,16 +28,16 @@ function exists(path: string): boolean {
 }
 
 /**
- * The project at `root`. Default: the one this file is part of.
+ * Returns the project at `root`. Default: the project of this file.
  *
- * @throws {StackFault} `CONFIG_INVALID` if there is no such folder.
+ * @throws {StackError} `CONFIG_INVALID` if the folder does not exist.
  */
 export function projectAt(root: string = fromFileUrl(new URL("..", import.meta.url))): Project {
   let folder: string;
   try {
     folder = Deno.realPathSync(root);
   } catch (error) {
-    throw new StackFault("CONFIG_INVALID", `There is no folder ${root}: name the folder of a project.`, {
+    throw new StackError("CONFIG_INVALID", `Folder not found: ${root}. Pass the folder of a project.`, {
       cause: error,
     });
   }
@@ -46,21 +46,21 @@ export function projectAt(root: string = fromFileUrl(new URL("..", import.meta.u
 }
 
 /**
- * Makes the folder of state if need be, and makes sure that it can be written.
+ * Creates the state folder if it does not exist, and checks that it is writable.
  *
- * @throws {StackFault} `NOT_WRITABLE`.
+ * @throws {StackError} `NOT_WRITABLE`.
  */
 export async function prepareState(state: string): Promise<void> {
   try {
     await Deno.mkdir(state, { recursive: true, mode: 0o711 });
-    // One that was made under a strict umask could not be entered by the user that Postgres runs as.
+    // Under a strict umask, the user that Postgres runs as could not enter it.
     await Deno.chmod(state, 0o711);
     const probe = await Deno.makeTempFile({ dir: state });
     await Deno.remove(probe);
   } catch (error) {
-    throw new StackFault(
+    throw new StackError(
       "NOT_WRITABLE",
-      `This user cannot write to ${state}: give it to them (chown or chmod), or run as the folder's owner.`,
+      `Cannot write to ${state}: change its owner or mode (chown, chmod), or run as its owner.`,
       { cause: error },
     );
   }

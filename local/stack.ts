@@ -1,74 +1,74 @@
 /**
- * The whole local stack: a database, the Data API and Auth on it, the
- * functions, and the gateway before them.
+ * The local stack: a database, the Data API and Auth, the functions, and a
+ * gateway in front of them.
  *
  * @module
  */
 import postgres from "postgres";
 import { DataApi } from "./data_api/mod.ts";
-import { StackFault } from "./fault.ts";
+import { StackError } from "./stack_error.ts";
 import { readFunctions } from "./functions/config.ts";
 import { hostedEnvironment, readSecrets } from "./functions/environment.ts";
 import { Functions } from "./functions/mod.ts";
-import { unservedFolders } from "./functions/unserved.ts";
+import { unregisteredWarnings } from "./functions/unregistered_functions.ts";
 import { watchSources } from "./functions/watcher.ts";
 import { Gateway } from "./gateway/mod.ts";
 import { generateKeys, type Keys, loadKeys } from "./keys.ts";
 import { lockProject } from "./lock.ts";
 import { migrate, readMigrations, readSeed } from "./postgres/migrations.ts";
-import { projectPlace, temporaryPlace } from "./postgres/place.ts";
+import { projectLocation, temporaryLocation } from "./postgres/data_location.ts";
 import { prepareDatabase } from "./postgres/roles.ts";
 import { PostgresServer, SUPERUSER } from "./postgres/server.ts";
 import { supervise } from "./postgres/supervisor.ts";
 import { prepareState, type Project, projectAt } from "./project.ts";
 
-/** How to run a stack. */
+/** Options for {@linkcode startStack}. */
 export interface StackOptions {
-  /** The project's folder. Default: the one that this file is part of. */
+  /** The folder of the project. Default: the project of this file. */
   readonly root?: string;
-  /** Whether data and keys are new and go with the stack. Default: `false`, they are kept in `.local/`. */
+  /** Whether to create data and keys for this stack and delete them when it stops. Default: `false`, they are kept in `.local/`. */
   readonly ephemeral?: boolean;
-  /** The gateway's port; 0: one that is free. Default: 0. */
+  /** The port of the gateway; 0 for a free one. Default: 0. */
   readonly port?: number;
-  /** Postgres's port; 0: one that is free. Default: 0. */
+  /** The port of Postgres; 0 for a free one. Default: 0. */
   readonly databasePort?: number;
-  /** Whether a commit survives a crash of the machine. Default: only what is kept does. */
+  /** Whether a commit survives a crash of the machine. Default: `true` unless `ephemeral`. */
   readonly fsync?: boolean;
-  /** Whether functions are loaded anew when their sources change. Default: `false`. */
+  /** Whether to reload functions when their sources change. Default: `false`. */
   readonly watch?: boolean;
-  /** Variables that the functions see beside the hosted ones, or instead of them. */
+  /** Environment variables of the functions, which override the hosted ones. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Gets what the parts print: which part, and one line. Default: nobody does. */
+  /** Called with each line that a part prints, and the name of the part. Default: output is ignored. */
   readonly log?: (source: string, line: string) => void;
-  /** Told of each of {@linkcode Stack.warnings} as soon as it is known. Default: nobody is. */
+  /** Called with each of {@linkcode Stack.warnings} as it is found. Default: nothing is called. */
   readonly warn?: (line: string) => void;
-  /** Told of each step that is done, and how long after the start, in ms. */
+  /** Called after each step of the start, with the time since the start in ms. */
   readonly progress?: (step: string, elapsedMs: number) => void;
 }
 
 /** A running stack. */
 export interface Stack extends AsyncDisposable {
-  /** The gateway, without a slash at the end. Give it to `createClient`. */
+  /** The URL of the gateway, without a trailing slash. Pass it to `createClient`. */
   readonly url: string;
-  /** The Data API, without a slash at the end. */
+  /** The URL of the Data API, without a trailing slash. */
   readonly restUrl: string;
-  /** The Auth API, without a slash at the end. */
+  /** The URL of Auth, without a trailing slash. */
   readonly authUrl: string;
-  /** The key that a browser may hold. */
+  /** The key for browsers. */
   readonly publishableKey: string;
-  /** The key that passes row-level security. */
+  /** The key that bypasses row-level security. */
   readonly secretKey: string;
-  /** What Auth signs its HS256 tokens with. */
+  /** The secret that Auth signs its HS256 tokens with. */
   readonly jwtSecret: string;
-  /** The database as the role `postgres`, which owns it and is no superuser. */
+  /** The URL of the database for the role `postgres`, which owns it but is not a superuser. */
   readonly dbUrl: string;
-  /** The database as the role `authenticator`, which may only become `anon`, `authenticated` or `service_role`. */
+  /** The URL of the database for the role `authenticator`, which may only become `anon`, `authenticated` or `service_role`. */
   readonly authenticatorUrl: string;
-  /** What in the project's files is left out, or no longer agrees with the database: one line each, with the remedy. */
+  /** Files of the project that are ignored or no longer match the database: one line each, with the fix. */
   readonly warnings: readonly string[];
-  /** The database alone: takes it away from under the rest, and brings it back on the same port. */
+  /** Stops and starts only the database, on the same port. */
   readonly database: {
-    /** Stops it in order. */
+    /** Stops it. */
     stop(): Promise<void>;
     /** Stops it as a crash would. */
     kill(): Promise<void>;
@@ -77,18 +77,18 @@ export interface Stack extends AsyncDisposable {
   };
   /** The functions. */
   readonly functions: {
-    /** Their names. */
+    /** The names of the functions. */
     readonly names: readonly string[];
-    /** Loads one, or all, anew; rejects if its sources cannot be loaded. */
+    /** Reloads one function, or all of them. Rejects if its sources cannot be loaded. */
     reload(name?: string): Promise<void>;
   };
-  /** Resolves when the stack can no longer do its work; it is then still to be stopped. */
-  readonly broken: Promise<StackFault>;
-  /** Ends everything, in order. A second call waits for the same. */
+  /** Resolves when the stack has failed. It must still be stopped. */
+  readonly broken: Promise<StackError>;
+  /** Stops the stack. A second call waits for the first. */
   stop(): Promise<void>;
 }
 
-/** Migrates and seeds, as the role that migrations have on the hosted platform. */
+/** Applies migrations and seed as the role `postgres`, as the hosted platform does. */
 async function applyMigrations(server: PostgresServer, project: Project, keys: Keys) {
   const [migrations, seed] = await Promise.all([readMigrations(project.supabase), readSeed(project.supabase)]);
   const sql = postgres(server.url("postgres", keys.databasePassword), { max: 1, onnotice: () => {} });
@@ -100,20 +100,20 @@ async function applyMigrations(server: PostgresServer, project: Project, keys: K
 }
 
 async function authSchema(): Promise<string> {
-  // Heavy, and needed once per database.
+  // A large package, needed once per database.
   const { getAuthSchemaSql } = await import("@supabase/lite");
   return getAuthSchemaSql();
 }
 
 /**
- * Brings up a stack. When it fails, what had started is taken down again.
+ * Starts a stack. If that fails, the parts that have started are stopped.
  *
- * @throws {StackFault} in one line, with the remedy.
+ * @throws {StackError} A message of one line that says what to do.
  */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const { ephemeral = false, log = () => {}, progress = () => {} } = options;
   const startedAt = performance.now();
-  const done = (step: string) => progress(step, performance.now() - startedAt);
+  const reportStep = (step: string) => progress(step, performance.now() - startedAt);
   const project = projectAt(options.root);
   await using parts = new AsyncDisposableStack();
 
@@ -134,21 +134,21 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     read.warnings.forEach(warn);
     return read.secrets;
   };
-  (await unservedFolders(project)).forEach(warn);
-  // One that cannot be read is said before anything is started.
+  (await unregisteredWarnings(project)).forEach(warn);
+  // A file that cannot be read fails the start at once.
   await secrets();
   const gateway = new Gateway(options.port ?? 0);
   parts.defer(() => gateway.stop());
 
   const server = await PostgresServer.open({
-    place: ephemeral ? await temporaryPlace() : await projectPlace(project.state),
+    location: ephemeral ? await temporaryLocation() : await projectLocation(project.state),
     port: options.databasePort ?? 0,
     fsync: options.fsync ?? !ephemeral,
     superuserPassword: keys.superuserPassword,
     log: (line) => log("postgres", line),
   });
   parts.defer(() => server.close());
-  done("Postgres");
+  reportStep("Postgres");
 
   const [dbUrl, authenticatorUrl] = [
     server.url("postgres", keys.databasePassword),
@@ -168,7 +168,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const prepare = async () => {
     const fresh = await server.asSuperuser((sql) => prepareDatabase(sql, keys, authSchema));
     const report = await applyMigrations(server, project, keys);
-    done(
+    reportStep(
       fresh || report.applied.length > 0 ? `Database: applied ${report.applied.join(", ") || "nothing"}` : "Database",
     );
     report.warnings.forEach(warn);
@@ -186,40 +186,40 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       log: (line) => log("data api", line),
     });
     parts.defer(() => dataApi.stop());
-    done("Data API and Auth");
+    reportStep("Data API and Auth");
     return dataApi;
   };
   const loadFunctions = async () => {
     parts.defer(() => functions.stop());
     const failures = await functions.start();
     const loaded = functions.names.filter((name) => !failures.has(name));
-    done(
+    reportStep(
       `Functions: ${loaded.join(", ") || "none"}${
         failures.size > 0 ? `; failed: ${[...failures.keys()].join(", ")}` : ""
       }`,
     );
   };
-  // All of them settle before anything is taken down, so that nothing starts afterwards.
+  // All of them settle before any part is stopped, so that nothing starts afterwards.
   const outcomes = await Promise.allSettled([prepare(), serveData(), loadFunctions()]);
   for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
-  if (outcomes[1].status !== "fulfilled") throw new StackFault("SERVICE_FAILED", "The Data API did not start.");
+  if (outcomes[1].status !== "fulfilled") throw new StackError("SERVICE_FAILED", "The Data API did not start.");
   gateway.connect({ functions, dataApi: outcomes[1].value });
 
   if (options.watch) {
     const reload = (names: string[]) => {
       for (const name of names) {
-        // Why not, the function's own output says.
+        // The output of the function says why it failed.
         functions.reload(name).then(
-          () => log(name, "loaded anew"),
-          () => log(name, "could not be loaded; answers 503"),
+          () => log(name, "reloaded"),
+          () => log(name, "could not be loaded: it responds 503"),
         );
       }
     };
     parts.use(await watchSources(project, configs, reload, (line) => log("watch", line)));
   }
 
-  const { promise: broken, resolve: breakDown } = Promise.withResolvers<StackFault>();
-  parts.use(supervise(server, { log: (line) => log("postgres", line), onGivenUp: breakDown }));
+  const { promise: broken, resolve: onFailure } = Promise.withResolvers<StackError>();
+  parts.use(supervise(server, { log: (line) => log("postgres", line), onGiveUp: onFailure }));
 
   const running = parts.move();
   let stopping: Promise<void> | undefined;

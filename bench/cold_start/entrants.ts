@@ -253,13 +253,13 @@ export interface Loaded {
 /** Looks up what a function's module loads. */
 export async function loadedBy(start: Start): Promise<Loaded> {
   const root = new URL("../..", import.meta.url).pathname;
-  const { files, packages, faults } = await readModuleGraph({
+  const { files, packages, errors } = await readModuleGraph({
     entrypoint: moduleOf(start),
     importMap: await linkedImportMap(new URL("../..", import.meta.url)),
     root,
   });
-  const [fault] = faults;
-  if (fault) throw new Error(fault.message);
+  const [error] = errors;
+  if (error) throw new Error(error.message);
   const folders: Record<string, number> = {};
   for (const file of files) {
     const folder = file.slice(root.length).replace(/\/?[^/]*$/, "");

@@ -1,9 +1,9 @@
 /**
- * Noticing that whoever started us has gone.
+ * Detects that the processes which started this one have exited.
  *
  * `npx deno task dev` is a chain of processes (npm, a shell, a launcher, Deno,
- * Deno again), and not each of them passes a signal on, least of all one that
- * is killed. When one link is gone, so is the person's way to end us.
+ * Deno again). Not every link forwards signals, and one that is killed cannot.
+ * When a link has exited, the user can no longer stop this process through it.
  *
  * @module
  */
@@ -12,17 +12,17 @@ import { type ProcessInfo, processInfo } from "../processes.ts";
 const POLL_MS = 500;
 const LAUNCHER = /\b(?:npm|npx|pnpm|yarn|bun|deno)\b/;
 
-/** A link of the chain. */
+/** A process of the chain. */
 interface Link {
   readonly pid: number;
   readonly parent: number;
 }
 
 /**
- * The processes that only exist to run us, nearest first: those above `pid`
- * whose command line names a launcher.
+ * Returns the processes that only run this one, nearest first: the ancestors of
+ * `pid` whose command line names a launcher.
  *
- * @param look How to look at a process.
+ * @param look Returns information about a process.
  */
 export async function launchers(
   pid: number,
@@ -38,19 +38,19 @@ export async function launchers(
   return chain;
 }
 
-/** Calls `onGone` once when a launcher of this process has gone. Does not keep the process alive. */
-export async function watchLaunchers(onGone: () => void): Promise<Disposable> {
+/** Calls `onExit` once when a launcher of this process has exited. Does not keep the process alive. */
+export async function watchLaunchers(onExit: () => void): Promise<Disposable> {
   const chain = await launchers(Deno.pid);
   const timer = setInterval(async () => {
-    // A process whose parent has gone gets another one, so that one look at each link shows both.
+    // A process whose parent has exited gets another parent: looking at each link once detects both.
     const alive = await Promise.all(chain.map(async ({ pid, parent }) => (await processInfo(pid))?.parent === parent));
-    // The outermost link may well lose its own parent: a script that was put into the background.
+    // The outermost link may lose its own parent: a script that runs in the background.
     const last = chain.at(-1);
     const broken = alive.some((same, index) => !same && chain[index] !== last) ||
       (last !== undefined && !(await processInfo(last.pid)));
     if (broken) {
       clearInterval(timer);
-      onGone();
+      onExit();
     }
   }, POLL_MS);
   Deno.unrefTimer(timer);

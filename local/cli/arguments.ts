@@ -4,69 +4,71 @@
  * @module
  */
 import { nearestName } from "../../shared/environment/mod.ts";
-import { StackFault } from "../fault.ts";
+import { StackError } from "../stack_error.ts";
 
-/** What was asked for. */
+/** The arguments of `deno task dev`. */
 export interface Arguments {
-  /** Only explain. */
+  /** Print the help text only. */
   readonly help: boolean;
   /** Delete data and keys first. */
   readonly reset: boolean;
-  /** The gateway's port; 0: one that is free. */
+  /** The port of the gateway; 0 for a free one. */
   readonly port: number;
-  /** Postgres's port; 0: one that is free. */
+  /** The port of Postgres; 0 for a free one. */
   readonly databasePort: number;
-  /** Load functions anew when their sources change. */
+  /** Reload functions when their sources change. */
   readonly watch: boolean;
-  /** The project's folder; `undefined`: the one that the stack is part of. */
+  /** The folder of the project. `undefined`: the project of this file. */
   readonly project: string | undefined;
-  /** Print neither progress nor what the parts print. */
+  /** Print neither progress nor logs. */
   readonly quiet: boolean;
 }
 
-/** What `--help` prints. */
+/** The help text. */
 export const HELP = `Usage: deno task dev [options]
 
 Runs Postgres, the Data API, Auth and the project's functions on this machine.
 
-  --port <port>      Port of the gateway; 0 takes one that is free (default 54321)
-  --db-port <port>   Port of Postgres; 0 takes one that is free (default 54322)
-  --reset            Start afresh: delete this project's local data and keys
-  --project <folder> Folder of the project (default: the one this is part of)
-  --no-watch         Do not load functions anew when their sources change
+  --port <port>      Port of the gateway; 0 for a free one (default 54321)
+  --db-port <port>   Port of Postgres; 0 for a free one (default 54322)
+  --reset            Delete the local data and keys of the project first
+  --project <folder> Folder of the project (default: this one)
+  --no-watch         Do not reload functions when their sources change
   --quiet            Print neither progress nor logs
   --help             Print this
 
-Ctrl-C ends it; a second one does not wait.
+Ctrl-C stops it; a second Ctrl-C stops it at once.
 `;
 
 const FLAGS = ["--help", "--reset", "--port", "--db-port", "--project", "--no-watch", "--quiet"];
 const MAX_PORT = 65_535;
 
-function unknown(argument: string): StackFault {
+function unknown(argument: string): StackError {
   const nearest = nearestName(argument, FLAGS, 4);
   const hint = nearest ? `did you mean ${nearest}?` : "--help lists the options.";
-  return new StackFault("USAGE", `Unknown option ${argument}: ${hint}`);
+  return new StackError("USAGE", `Unknown option ${argument}: ${hint}`);
 }
 
 function port(flag: string, value: string | undefined): number {
   const number = value !== undefined && /^\d{1,5}$/.test(value) ? Number(value) : NaN;
   if (!(number <= MAX_PORT)) {
-    const found = value === undefined ? "nothing follows it" : `not ${JSON.stringify(value)}`;
-    throw new StackFault("USAGE", `${flag} takes a port from 0 to ${MAX_PORT}, as in ${flag} 54321; ${found}.`);
+    const found = value === undefined ? "the value is missing" : `got ${JSON.stringify(value)}`;
+    throw new StackError("USAGE", `${flag} must be a port from 0 to ${MAX_PORT}, for example ${flag} 54321: ${found}.`);
   }
   return number;
 }
 
 function folder(value: string | undefined): string {
-  if (!value) throw new StackFault("USAGE", "--project takes a folder, as in --project ../shop; nothing follows it.");
+  if (!value) {
+    throw new StackError("USAGE", "--project must be a folder, for example --project ../shop: the value is missing.");
+  }
   return value;
 }
 
 /**
- * Reads the arguments of a command line.
+ * Parses the arguments of the command line.
  *
- * @throws {StackFault} `USAGE`.
+ * @throws {StackError} `USAGE`.
  */
 export function parseArguments(args: readonly string[]): Arguments {
   const result = {
@@ -83,7 +85,7 @@ export function parseArguments(args: readonly string[]): Arguments {
     const [, flag = argument, inline] = /^(--[^=]+)=(.*)$/.exec(argument) ?? [];
     const takesValue = flag === "--port" || flag === "--db-port" || flag === "--project";
     if (inline !== undefined && !takesValue && FLAGS.includes(flag)) {
-      throw new StackFault("USAGE", `${flag} takes no value.`);
+      throw new StackError("USAGE", `${flag} takes no value.`);
     }
     if (flag === "--help" || flag === "-h") result.help = true;
     else if (flag === "--reset") result.reset = true;
@@ -95,7 +97,7 @@ export function parseArguments(args: readonly string[]): Arguments {
     else throw unknown(flag);
   }
   if (result.port !== 0 && result.port === result.databasePort) {
-    throw new StackFault("USAGE", `--port and --db-port are both ${result.port}: they must differ.`);
+    throw new StackError("USAGE", `--port and --db-port are both ${result.port}: they must differ.`);
   }
   return result;
 }

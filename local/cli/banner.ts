@@ -1,20 +1,22 @@
 /**
- * What the local stack prints once it is ready.
+ * The text that the local stack prints when it is ready.
  *
  * @module
  */
 import type { Stack } from "../stack.ts";
 
-/** What commands are made of. */
-export type Commanded = Pick<Stack, "url" | "publishableKey"> & {
+/** The parts of a stack that the example commands use. */
+export type CommandInputs = Pick<Stack, "url" | "publishableKey"> & {
   readonly functions: Pick<Stack["functions"], "names">;
 };
 
-/** What can be done at once, and the command to paste for it, in order: only what this project's functions can answer. */
-export function curlLines({ url, publishableKey, functions: { names } }: Commanded): [what: string, command: string][] {
+/** Returns example commands to paste, each with a description: only those that this project's functions can serve. */
+export function curlLines(
+  { url, publishableKey, functions: { names } }: CommandInputs,
+): [what: string, command: string][] {
   const json = `-H 'Content-Type: application/json'`;
   const key = `-H 'apikey: ${publishableKey}'`;
-  // The address is new each time, so that a second paste signs up too.
+  // The address is different each time, so that a second paste signs up too.
   const account = `-d '{"email":"user-'$(date +%s)'@example.com","password":"correct-horse-battery"}'`;
   const token = `sed -n 's/.*"access_token":"\\([^"]*\\)".*/\\1/p'`;
   const lines: [string, string, boolean][] = [
@@ -29,7 +31,7 @@ export function curlLines({ url, publishableKey, functions: { names } }: Command
   return lines.flatMap(([what, command, possible]) => possible ? [[what, command]] : []);
 }
 
-/** The addresses, the keys, the commands. The password of the database is in its file only. */
+/** Returns the addresses, the keys and example commands. The database password is only in its file. */
 export function banner(stack: Stack): string {
   const database = new URL(stack.dbUrl);
   const rows: [string, string][] = [

@@ -1,18 +1,18 @@
 /**
- * Starting afresh.
+ * Deletes the local state of a project.
  *
  * @module
  */
 import { lockProject } from "../lock.ts";
-import { projectFolders } from "../postgres/place.ts";
-import { removeStaleServer } from "../postgres/stale.ts";
+import { projectFolders } from "../postgres/data_location.ts";
+import { removeStaleServer } from "../postgres/stale_server.ts";
 
 /**
- * Deletes a project's local data and keys.
+ * Deletes the local data and keys of a project.
  *
- * @param state The project's folder of state.
+ * @param state The state folder of the project.
  * @returns The paths that were deleted.
- * @throws {StackFault} `ALREADY_RUNNING` if its stack runs.
+ * @throws {StackError} `ALREADY_RUNNING` if its stack is running.
  */
 export async function resetProject(state: string): Promise<string[]> {
   using _lock = await lockProject(state);

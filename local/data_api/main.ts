@@ -1,17 +1,17 @@
 /**
- * The process that runs the Data API and Auth. The stack starts it.
+ * The program that runs the Data API and Auth in a process. The stack starts it.
  *
  * @module
  */
 import { LOOPBACK } from "../ports.ts";
-import { say, takeToken, TOKEN_HEADER } from "../control.ts";
-import type { DataApiConfig } from "./generation.ts";
+import { sendMessage, takeToken, TOKEN_HEADER } from "../control.ts";
+import type { DataApiConfig } from "./lite_app.ts";
 import { DataApiService } from "./service.ts";
 
-/** The environment variable with a {@linkcode DataApiConfig} as JSON. */
+/** The environment variable with the {@linkcode DataApiConfig}, as JSON. */
 const CONFIG_VARIABLE = "DATA_API_CONFIG";
 
-// What the caller did wrong, the caller is told; and the details of database errors hold values of rows.
+// The response reports errors of the caller, and the details of database errors hold values of rows.
 const log = console.error;
 console.error = (...parts: unknown[]) => {
   const error = parts.find((part) => part instanceof Error);
@@ -25,7 +25,7 @@ const config: DataApiConfig = JSON.parse(Deno.env.get(CONFIG_VARIABLE) ?? "");
 Deno.env.delete(CONFIG_VARIABLE);
 const service = new DataApiService(config);
 
-/** What nobody caught: the driver's own, of a connection that broke under a write, or something to tell. */
+/** Handles an uncaught error: the driver throws one when a connection breaks during a write; others are logged. */
 function recover(event: Event, error: unknown): void {
   event.preventDefault();
   if (!String(error).includes("reading 'write'")) console.error(error);
@@ -37,7 +37,7 @@ globalThis.addEventListener("unhandledrejection", (event) => recover(event, even
 Deno.serve({
   hostname: LOOPBACK,
   port: 0,
-  onListen: ({ port }) => say(token, { type: "ready", port }),
+  onListen: ({ port }) => sendMessage(token, { type: "ready", port }),
   handler: (request) => {
     if (request.headers.get(TOKEN_HEADER) !== token) return new Response(null, { status: 403 });
     return service.fetch(request);

@@ -1,22 +1,21 @@
 /**
- * The Data API and Auth as the stack sees them: a process that is started
- * again whenever it ends.
+ * The Data API and Auth: a process that is restarted whenever it exits.
  *
  * @module
  */
+import { messageOf } from "../../shared/resilience/mod.ts";
 import { DenoChild } from "../deno_child.ts";
-import { messageOf } from "../fault.ts";
 import { fromFileUrl } from "../paths.ts";
 import type { Project } from "../project.ts";
-import type { DataApiConfig } from "./generation.ts";
+import type { DataApiConfig } from "./lite_app.ts";
 
-/** How to run it. */
+/** Options for {@linkcode DataApi.start}. */
 export interface DataApiOptions {
   /** The project. */
   readonly project: Project;
-  /** What it needs to know. */
+  /** The configuration of the Data API. */
   readonly config: DataApiConfig;
-  /** Gets what it prints, and word of its crashes. */
+  /** Called with each line of its output, and when it crashes. */
   readonly log: (line: string) => void;
 }
 
@@ -34,9 +33,9 @@ export class DataApi {
   }
 
   /**
-   * Starts it.
+   * Starts the Data API.
    *
-   * @throws {StackFault} `SERVICE_FAILED` if the first start fails; later ones are tried again and again.
+   * @throws {StackError} `SERVICE_FAILED` if the first start fails. Later starts are retried forever.
    */
   static async start(options: DataApiOptions): Promise<DataApi> {
     const api = new DataApi(options);
@@ -45,12 +44,12 @@ export class DataApi {
     return api;
   }
 
-  /** Where to send requests; `undefined` while it is being started again. */
+  /** The process to send requests to; `undefined` while it restarts. */
   get target(): DenoChild | undefined {
     return this.#child?.running ? this.#child : undefined;
   }
 
-  /** Ends it. */
+  /** Stops the Data API. */
   async stop(): Promise<void> {
     this.#closed = true;
     await this.#child?.stop();
@@ -61,7 +60,7 @@ export class DataApi {
     this.#child = await DenoChild.start({
       name: "The Data API",
       entrypoint: fromFileUrl(new URL("./main.ts", import.meta.url)),
-      // Deno finds the configuration of this file's own project, which may not be the one being run.
+      // Deno uses the configuration of this file's project, which may differ from the project that runs.
       flags: ["--allow-all", "--no-check"],
       env: { DATA_API_CONFIG: JSON.stringify(config), LITE_TELEMETRY: "0", DO_NOT_TRACK: "1" },
       cwd: project.root,
@@ -75,11 +74,11 @@ export class DataApi {
       const reason = await this.#child?.ended;
       if (this.#closed) return;
       failures = Date.now() - startedAt > STEADY_MS ? 0 : failures + 1;
-      this.#options.log(`ended unexpectedly, is started again: ${reason?.split("\n")[0] || "it said nothing"}`);
+      this.#options.log(`exited unexpectedly, restarting: ${reason?.split("\n")[0] || "no output"}`);
       await new Promise((resolve) => setTimeout(resolve, BACKOFF_MS[Math.min(failures, BACKOFF_MS.length - 1)]));
       if (this.#closed) return;
       await this.#start().catch((error) => this.#options.log(messageOf(error)));
-      // Stopped while it was starting.
+      // It was stopped during the start.
       if (this.#closed) await this.#child?.stop();
     }
   }

@@ -1,98 +1,100 @@
 /**
- * The Data API and Auth, for as long as there is a database, and the answers
- * that Supabase gives while there is none.
+ * The Data API and Auth while the database is available, and the responses of
+ * Supabase while it is not.
  *
  * @module
  */
-import { type DataApiConfig, Generation } from "./generation.ts";
+import { type DataApiConfig, LiteApp } from "./lite_app.ts";
 
 const DRAIN_MS = 5_000;
 const WARM_MS = 5_000;
-// A server that shuts down says so in an answer to the statement, and closes the connection a moment later.
+// A server that shuts down reports it in its response and closes the connection a moment later.
 const CLOSING_MS = 50;
 
 function isAuth(request: Request): boolean {
   return new URL(request.url).pathname.startsWith("/auth/");
 }
 
-/** As PostgREST and GoTrue put it. `PGRST000`: nothing was done; `PGRST001`: it is not known what was done. */
+/** Creates the response of PostgREST or GoTrue. `PGRST000`: nothing was executed; `PGRST001`: the outcome is unknown. */
 function unavailable(request: Request, code: "PGRST000" | "PGRST001"): Response {
   const message = code === "PGRST000"
     ? "Database connection error. Retrying the connection."
     : "Database client error. Retrying the connection.";
   const body = isAuth(request)
     ? { code: 503, error_code: "unexpected_failure", msg: message }
-    : { code, message, details: "The database does not take connections.", hint: null };
+    : { code, message, details: "The database does not accept connections.", hint: null };
   return Response.json(body, { status: 503, headers: { "retry-after": "1", "access-control-allow-origin": "*" } });
 }
 
-/** Answers `/rest/v1` and `/auth/v1`. */
+/** Handles requests to `/rest/v1` and `/auth/v1`. */
 export class DataApiService {
   readonly #config: DataApiConfig;
   readonly #database: { hostname: string; port: number };
-  #generation: Generation | undefined;
-  #fresh: Generation | undefined;
-  #connecting: Promise<Generation | undefined> | undefined;
+  #app: LiteApp | undefined;
+  #newApp: LiteApp | undefined;
+  #connecting: Promise<LiteApp | undefined> | undefined;
 
-  /** Connects with the first request. */
+  /** Creates the service; the first request connects to the database. */
   constructor(config: DataApiConfig) {
     this.#config = config;
     const url = new URL(config.databaseUrl);
     this.#database = { hostname: url.hostname, port: Number(url.port) };
   }
 
-  /** Answers a request; never rejects. */
+  /** Handles a request; never rejects. */
   async fetch(request: Request): Promise<Response> {
-    const generation = this.#generation ?? await this.#connect();
-    if (!generation) return unavailable(request, "PGRST000");
-    let answer: Response | "lost";
+    const app = this.#app ?? await this.#connect();
+    if (!app) return unavailable(request, "PGRST000");
+    let response: Response | "lost";
     try {
-      answer = await generation.fetch(request);
+      response = await app.fetch(request);
     } catch (error) {
       console.error(error);
-      answer = Response.json({ code: "XX000", message: "Internal error", details: null, hint: null }, { status: 500 });
+      response = Response.json({ code: "XX000", message: "Internal error", details: null, hint: null }, {
+        status: 500,
+      });
     }
-    if (answer === "lost") return unavailable(request, "PGRST001");
-    // Lite answers 500 for a broken connection; only then do we know better.
-    if (answer.status < 500 || !(await this.#broken(generation))) return answer;
-    await answer.body?.cancel();
-    this.#retire(generation);
+    if (response === "lost") return unavailable(request, "PGRST001");
+    // Lite responds 500 for a broken connection.
+    if (response.status < 500 || !(await this.#broken(app))) return response;
+    await response.body?.cancel();
+    this.#retire(app);
     return unavailable(request, "PGRST001");
   }
 
-  /** Takes an error that nobody caught: it comes from a broken connection, whose requests would wait for ever. */
+  /** Handles an uncaught error: it comes from a broken connection, whose requests would wait forever. */
   recover(): void {
-    this.#fresh?.abandon();
-    if (this.#generation) this.#retire(this.#generation);
+    this.#newApp?.abandon();
+    if (this.#app) this.#retire(this.#app);
   }
 
-  async #broken(generation: Generation): Promise<boolean> {
-    if (!generation.retired) await new Promise((resolve) => setTimeout(resolve, CLOSING_MS));
-    return generation.retired || !(await this.#reachable());
+  async #broken(app: LiteApp): Promise<boolean> {
+    if (!app.retired) await new Promise((resolve) => setTimeout(resolve, CLOSING_MS));
+    return app.retired || !(await this.#reachable());
   }
 
-  #connect(): Promise<Generation | undefined> {
-    return this.#connecting ??= this.#make().finally(() => this.#connecting = undefined);
+  #connect(): Promise<LiteApp | undefined> {
+    return this.#connecting ??= this.#createApp().finally(() => this.#connecting = undefined);
   }
 
-  async #make(): Promise<Generation | undefined> {
+  async #createApp(): Promise<LiteApp | undefined> {
     if (!(await this.#reachable())) return undefined;
-    const generation: Generation = new Generation(this.#config, () => this.#retire(generation));
-    // Not in use yet, and nobody waits on it but us.
-    this.#fresh = generation;
-    const timer = setTimeout(() => generation.abandon(), WARM_MS);
-    const warm = await generation.warm();
+    const app: LiteApp = new LiteApp(this.#config, () => this.#retire(app));
+    // Not in use yet: only this function waits for it.
+    this.#newApp = app;
+    const timer = setTimeout(() => app.abandon(), WARM_MS);
+    const warm = await app.warm();
     clearTimeout(timer);
-    this.#fresh = undefined;
-    if (warm) return this.#generation = generation;
-    generation.abandon();
+    this.#newApp = undefined;
+    if (warm) return this.#app = app;
+    app.abandon();
     return undefined;
   }
 
-  /** New requests go to a new generation; the old one's have a while, or none at all if the database has gone. */
-  #retire(generation: Generation): void {
-    if (this.#generation === generation) this.#generation = undefined;
-    this.#reachable().then((reachable) => setTimeout(() => generation.abandon(), reachable ? DRAIN_MS : 0));
+  /** Routes new requests to a new app. Requests of the old one may finish while the database is reachable. */
+  #retire(app: LiteApp): void {
+    if (this.#app === app) this.#app = undefined;
+    this.#reachable().then((reachable) => setTimeout(() => app.abandon(), reachable ? DRAIN_MS : 0));
   }
 
   async #reachable(): Promise<boolean> {

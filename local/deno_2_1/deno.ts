@@ -1,18 +1,17 @@
 /**
- * The Deno whose interfaces the hosted runtime offers, and what it has to be
- * told that a newer one knows by itself.
+ * The version of Deno that the hosted runtime is compatible with, and the
+ * options that it needs.
  *
  * @module
  */
 import { type LinkedPackage, withLinkedPackages } from "./import_map.ts";
 
-/** The npm package of that Deno. */
+/** The npm package of that version. */
 export const DENO_2_1 = "deno@2.1.4";
 
 /**
- * What it needs in its environment beside ours. Behind a private certificate
- * authority one of these variables names it, and this Deno looks at neither by
- * itself.
+ * Returns the environment variables that this version needs behind a private
+ * certificate authority: it does not read the variables that name one.
  */
 export function certificateEnvironment(): Record<string, string> {
   const isPrivate = ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"].some((name) => Deno.env.get(name));

@@ -1,16 +1,16 @@
 /**
- * The import map of a Deno that has no `links`.
+ * Import maps for a Deno without `links`.
  *
  * @module
  */
 
-/** A local package that stands in for one of JSR: its `deno.json`. */
+/** A local package that replaces a package of JSR. */
 export interface LinkedPackage {
-  /** The package's name, such as `@std/async`. */
+  /** The name of the package, such as `@std/async`. */
   readonly name: string;
-  /** Its entry points, as in its `deno.json`. */
+  /** The entry points, as in its `deno.json`. */
   readonly exports: Readonly<Record<string, string>>;
-  /** The folder of its `deno.json`, as a URL with a slash at its end. */
+  /** The folder of its `deno.json`, as a URL with a trailing slash. */
   readonly folder: URL;
 }
 
@@ -22,10 +22,10 @@ function parseJsr(target: string): { readonly name: string; readonly entry: stri
 }
 
 /**
- * `imports` with each `jsr:` target pointed at the local package of that name;
- * every other target stays.
+ * Returns `imports` with each `jsr:` target replaced by the local package of that
+ * name. Other targets are unchanged.
  *
- * @throws {Error} naming the import that no local package stands in for.
+ * @throws {Error} If no local package replaces an import; the message names it.
  */
 export function withLinkedPackages(
   imports: Readonly<Record<string, string>>,

@@ -1,15 +1,15 @@
 /**
- * `deno task test:2.1`: runs the tests of `shared/` and `functions/` on the Deno
- * whose interfaces the hosted runtime offers. That Deno knows neither `links`
- * nor our lock file, so it gets an import map of its own.
+ * `deno task test:2.1`: runs the tests of `shared/` and `functions/` on the
+ * version of Deno that the hosted runtime is compatible with. It supports neither
+ * `links` nor this lock file, so it gets an import map of its own.
  *
- * Arguments are passed on to `deno test`, e.g. `deno task test:2.1 --filter health`.
+ * Arguments are passed to `deno test`, for example `deno task test:2.1 --filter health`.
  *
  * @module
  */
 import { certificateEnvironment, DENO_2_1, linkedImportMap } from "./deno.ts";
 
-/** What runs on the hosted runtime; the local stack and its tests do not. */
+/** The test folders of code that runs on the hosted runtime. */
 const FOLDERS = ["pool", "resilience", "environment", "supabase", "services", "http", "functions", "isolation"];
 
 const root = new URL("../../", import.meta.url);

@@ -3,34 +3,33 @@
  *
  * @module
  */
-import { StackFault } from "../fault.ts";
+import { StackError } from "../stack_error.ts";
 
-/** What was asked for. */
+/** The arguments of `deno task deploy`. */
 export interface DeployArguments {
-  /** Only explain. */
+  /** Print the help text only. */
   readonly help: boolean;
-  /** The functions to deploy; none: all of them. */
+  /** The functions to deploy; empty for all of them. */
   readonly names: readonly string[];
-  /** The project's folder; `undefined`: the one that this is part of. */
+  /** The folder of the project. `undefined`: the project of this file. */
   readonly workdir: string | undefined;
-  /** An import map for all functions; `undefined`: each has the one that `supabase/config.toml` names. */
+  /** An import map for all functions. `undefined`: each uses the one that `supabase/config.toml` names. */
   readonly importMap: string | undefined;
-  /** Everything but `--workdir`, as it stood. */
+  /** All arguments except `--workdir`, unchanged. */
   readonly passedOn: readonly string[];
 }
 
-/** What `--help` prints. */
+/** The help text. */
 export const HELP = `Usage: deno task deploy [options] [function ...]
 
-Deploys the functions that supabase/config.toml names, or those given, to the
-linked Supabase project. Looks first whether each import of theirs leads
-somewhere, then runs the Supabase CLI: supabase functions deploy --use-api,
-which needs no Docker.
+Deploys the given functions, or all functions of supabase/config.toml, to the
+linked Supabase project. Checks that every import can be resolved, then runs the
+Supabase CLI: supabase functions deploy --use-api, which needs no Docker.
 
   --remote=<ref>       Project to deploy to (default: the linked one)
-  --yes                Do not ask before anything is changed; needed where there is no terminal
-  --prune              Delete functions of the project that are not here
-  --workdir <folder>   Folder of the project (default: the one this is part of)
+  --yes                Do not ask for confirmation; required without a terminal
+  --prune              Delete functions of the project that do not exist here
+  --workdir <folder>   Folder of the project (default: this one)
   --help               Print this
 
 Other options are passed on to the CLI. To log in and to link, once:
@@ -38,10 +37,10 @@ Other options are passed on to the CLI. To log in and to link, once:
   npx -y supabase@3 login
   npx -y supabase@3 link <ref>
 
-Where nobody can log in, as in CI, set SUPABASE_ACCESS_TOKEN and pass --remote and --yes.
+Without a login, as in CI, set SUPABASE_ACCESS_TOKEN and pass --remote and --yes.
 `;
 
-/** Options of the CLI whose value is the next argument. */
+/** Options of the CLI that take the next argument as their value. */
 const WITH_VALUE = new Set([
   "--agent",
   "--dns-resolver",
@@ -59,9 +58,9 @@ const WITH_VALUE = new Set([
 ]);
 
 /**
- * Reads the arguments of a command line.
+ * Parses the arguments of the command line.
  *
- * @throws {StackFault} `USAGE` if the value of an option is missing.
+ * @throws {StackError} `USAGE` if the value of an option is missing.
  */
 export function parseDeployArguments(args: readonly string[]): DeployArguments {
   const names: string[] = [];
@@ -74,7 +73,7 @@ export function parseDeployArguments(args: readonly string[]): DeployArguments {
     let value = inline;
     if (WITH_VALUE.has(flag) && value === undefined) {
       value = rest.shift();
-      if (value === undefined) throw new StackFault("USAGE", `${flag} takes a value, and nothing follows it.`);
+      if (value === undefined) throw new StackError("USAGE", `${flag} requires a value.`);
     }
     if (value !== undefined) values[flag] = value;
     if (flag === "--help" || flag === "-h") help = true;

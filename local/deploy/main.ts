@@ -1,12 +1,13 @@
 /**
  * `deno task deploy`: deploys the functions with the Supabase CLI.
  *
- * Ends with the CLI's own status; with 1 when something is wrong that it would
- * not have minded, 2 when the command line is wrong.
+ * Exits with the status of the CLI, with 1 after a failed check, with 2 for an
+ * invalid command line.
  *
  * @module
  */
-import { messageOf, StackFault } from "../fault.ts";
+import { messageOf } from "../../shared/resilience/mod.ts";
+import { StackError } from "../stack_error.ts";
 import { projectAt } from "../project.ts";
 import { HELP, parseDeployArguments } from "./arguments.ts";
 import { preflight } from "./preflight.ts";
@@ -19,10 +20,10 @@ async function deploy(args: readonly string[]): Promise<number> {
     return 0;
   }
   const project = projectAt(workdir);
-  const { faults, warnings } = await preflight(project, names, importMap);
+  const { errors, warnings } = await preflight(project, names, importMap);
   for (const line of warnings) console.error(`Warning: ${line}`);
-  for (const line of faults) console.error(`Error: ${line}`);
-  if (faults.length > 0) {
+  for (const line of errors) console.error(`Error: ${line}`);
+  if (errors.length > 0) {
     console.error("Nothing was deployed.");
     return 1;
   }
@@ -33,5 +34,5 @@ try {
   Deno.exit(await deploy(Deno.args));
 } catch (error) {
   console.error(`Error: ${messageOf(error)}`);
-  Deno.exit(error instanceof StackFault && error.code === "USAGE" ? 2 : 1);
+  Deno.exit(error instanceof StackError && error.code === "USAGE" ? 2 : 1);
 }

@@ -1,38 +1,38 @@
 /**
- * What a function is made of, as Deno sees it that is given nothing but an
- * import map: the hosted bundler reads neither `deno.json` nor the lock file.
+ * The modules of a function, as Deno resolves them with an import map only: the
+ * hosted bundler reads neither `deno.json` nor the lock file.
  *
  * @module
  */
 import { z } from "zod";
-import { StackFault } from "../fault.ts";
+import { StackError } from "../stack_error.ts";
 import { fromFileUrl, toFileUrl } from "../paths.ts";
 
-/** An import that leads nowhere. */
-export interface ImportFault {
-  /** Which import of which file it is, and why it leads nowhere; one line. */
+/** An import that cannot be resolved. */
+export interface ImportError {
+  /** The import, its file and the reason, in one line. */
   readonly message: string;
-  /** Whether it is one of a package or of the web, which may be no more than a network that is down. */
+  /** Whether it is a package or a URL: the reason may be that the network is down. */
   readonly remote: boolean;
 }
 
 /** The modules of a function. */
 export interface ModuleGraph {
-  /** Paths of the local ones, the entrypoint among them, sorted; those that only types are taken from too. */
+  /** Paths of the local modules, including the entrypoint and modules imported for their types, sorted. */
   readonly files: readonly string[];
-  /** The packages and addresses that they import, such as `npm:zod@4.6.7`, sorted. */
+  /** The packages and URLs that they import, such as `npm:zod@4.6.7`, sorted. */
   readonly packages: readonly string[];
-  /** Imports that lead nowhere. */
-  readonly faults: readonly ImportFault[];
+  /** Imports that cannot be resolved. */
+  readonly errors: readonly ImportError[];
 }
 
-/** How to look at a function. */
+/** Options for {@linkcode readModuleGraph}. */
 export interface ModuleGraphOptions {
-  /** Path of its module. */
+  /** Path of the function's module. */
   readonly entrypoint: string;
-  /** Path of its import map. Default: none. */
+  /** Path or URL of the import map. Default: none. */
   readonly importMap?: string | undefined;
-  /** The folder that messages give paths from. Default: they give whole paths. */
+  /** The folder that paths in messages are relative to. Default: they are absolute. */
   readonly root?: string | undefined;
 }
 
@@ -41,7 +41,7 @@ const resolution = z.object({
   error: z.string().optional(),
   span: z.object({ start: z.object({ line: z.number() }) }).optional(),
 });
-/** What is looked at of what `deno info --json` says. */
+/** The members of `deno info --json` that are used. */
 const infoShape = z.object({
   modules: z.array(z.object({
     specifier: z.string(),
@@ -70,46 +70,46 @@ async function denoInfo({ entrypoint, importMap }: ModuleGraphOptions): Promise<
   }).output();
   if (!success) {
     const reason = new TextDecoder().decode(stderr).replace(/^error: /, "");
-    throw new StackFault("CONFIG_INVALID", `The imports of ${entrypoint} cannot be read: ${reason}`);
+    throw new StackError("CONFIG_INVALID", `Cannot read the imports of ${entrypoint}: ${reason}`);
   }
   return infoShape.parse(JSON.parse(new TextDecoder().decode(stdout)));
 }
 
-function faultsOf({ modules }: Info, root: string | undefined): ImportFault[] {
+function importErrors({ modules }: Info, root: string | undefined): ImportError[] {
   const shown = (specifier: string) => {
     const path = isLocal(specifier) ? fromFileUrl(specifier) : specifier;
     return root !== undefined && path.startsWith(`${root}/`) ? path.slice(root.length + 1) : path;
   };
   const failed = new Map(modules.flatMap(({ specifier, error }) => error === undefined ? [] : [[specifier, error]]));
-  const faults: ImportFault[] = [];
+  const errors: ImportError[] = [];
   for (const { specifier: from, dependencies = [] } of modules) {
     for (const { specifier, code, type } of dependencies) {
       for (const target of [code, type]) {
         const error = target?.error ?? failed.get(target?.specifier ?? "");
         if (target === undefined || error === undefined) continue;
-        const place = `${shown(from)}:${(target.span?.start.line ?? 0) + 1}`;
+        const location = `${shown(from)}:${(target.span?.start.line ?? 0) + 1}`;
         const reason = error.startsWith("Module not found")
-          ? `there is no ${shown(target.specifier ?? specifier)}`
+          ? `${shown(target.specifier ?? specifier)} does not exist`
           : error.split("\n")[0];
         const remote = target.specifier !== undefined && !isLocal(target.specifier);
-        faults.push({ message: `${place} imports ${JSON.stringify(specifier)}: ${reason}`, remote });
+        errors.push({ message: `${location} imports ${JSON.stringify(specifier)}: ${reason}`, remote });
       }
     }
   }
-  return faults;
+  return errors;
 }
 
 /**
- * Looks at what the module at `entrypoint` imports, and what that imports.
+ * Reads the module at `entrypoint` and everything that it imports.
  *
- * @throws {StackFault} `CONFIG_INVALID` if the import map, or the entrypoint itself, cannot be read.
+ * @throws {StackError} `CONFIG_INVALID` if the import map or the entrypoint cannot be read.
  */
 export async function readModuleGraph(options: ModuleGraphOptions): Promise<ModuleGraph> {
   const { entrypoint, root } = options;
   const info = await denoInfo(options);
   const entry = info.modules.find(({ specifier }) => specifier === toFileUrl(entrypoint));
   if (entry?.error !== undefined) {
-    throw new StackFault("CONFIG_INVALID", `${entrypoint}: ${entry.error.split("\n")[0]}`);
+    throw new StackError("CONFIG_INVALID", `${entrypoint}: ${entry.error.split("\n")[0]}`);
   }
   const packages = info.modules.flatMap(({ dependencies = [] }) =>
     dependencies.map(({ code, type }) => code?.specifier ?? type?.specifier)
@@ -117,6 +117,6 @@ export async function readModuleGraph(options: ModuleGraphOptions): Promise<Modu
   return {
     files: info.modules.flatMap(({ local, specifier }) => local && isLocal(specifier) ? [local] : []).sort(),
     packages: [...new Set(packages)].sort(),
-    faults: faultsOf(info, root),
+    errors: importErrors(info, root),
   };
 }

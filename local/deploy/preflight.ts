@@ -1,36 +1,35 @@
 /**
- * What would go wrong with a deployment and can be told before it. The CLI
- * takes a name that it does not know for a function without files, and a
- * module that is not there for a warning, and calls both deployed.
+ * Checks before a deployment. The CLI treats an unknown name as a function
+ * without files and a missing module as a warning, and reports both as deployed.
  *
  * @module
  */
 import { nearestName } from "../../shared/environment/mod.ts";
-import { StackFault } from "../fault.ts";
+import { StackError } from "../stack_error.ts";
 import { type FunctionConfig, functionTables, readFunctions } from "../functions/config.ts";
-import { unlistedFolders } from "../functions/unserved.ts";
+import { unregisteredFunctions } from "../functions/unregistered_functions.ts";
 import type { Project } from "../project.ts";
 import { readModuleGraph } from "./module_graph.ts";
 
-/** What was found. */
+/** The result of the checks. */
 export interface Findings {
-  /** The functions that are to be deployed. */
+  /** The functions to deploy. */
   readonly names: readonly string[];
-  /** What keeps them from being deployed, one line each. */
-  readonly faults: readonly string[];
-  /** What may not be meant, one line each. */
+  /** Errors that prevent the deployment, one line each. */
+  readonly errors: readonly string[];
+  /** Warnings, one line each. */
   readonly warnings: readonly string[];
 }
 
-function unknownFunction(name: string, tables: readonly string[]): StackFault {
+function unknownFunction(name: string, tables: readonly string[]): StackError {
   if (tables.includes(name)) {
-    return new StackFault("USAGE", `supabase/config.toml switches ${name} off: take enabled = false out of it there.`);
+    return new StackError("USAGE", `${name} is disabled in supabase/config.toml: remove enabled = false.`);
   }
   const nearest = nearestName(name, tables, 3);
   const hint = nearest === undefined
-    ? `supabase/config.toml names ${tables.join(", ") || "none"}; a new one needs a table [functions.${name}] there.`
+    ? `supabase/config.toml has ${tables.join(", ") || "none"}; add a table [functions.${name}] for a new one.`
     : `did you mean ${nearest}?`;
-  return new StackFault("USAGE", `There is no function ${JSON.stringify(name)}: ${hint}`);
+  return new StackError("USAGE", `Function ${JSON.stringify(name)} not found: ${hint}`);
 }
 
 async function isFile(path: string): Promise<boolean> {
@@ -41,64 +40,64 @@ async function isFile(path: string): Promise<boolean> {
   }
 }
 
-/** The import map that the CLI takes for a function whose table names none. */
-async function usualImportMap({ supabase }: Project, name: string): Promise<string | undefined> {
+/** Returns the import map that the CLI uses for a function whose table names none. */
+async function defaultImportMap({ supabase }: Project, name: string): Promise<string | undefined> {
   for (const file of [`${name}/deno.json`, `${name}/deno.jsonc`, `${name}/import_map.json`, "import_map.json"]) {
     if (await isFile(`${supabase}/functions/${file}`)) return `${supabase}/functions/${file}`;
   }
   return undefined;
 }
 
-/** What is wrong with one function, and what could not be looked at. */
-async function look(project: Project, { name, entrypoint, importMap }: FunctionConfig) {
+/** Checks one function. */
+async function checkFunction(project: Project, { name, entrypoint, importMap }: FunctionConfig) {
   for (const [key, path] of [["entrypoint", entrypoint], ["import_map", importMap]] as const) {
     if (path !== undefined && !await isFile(path)) {
       return {
-        faults: [`The ${key} of ${name}, as supabase/config.toml has it: there is no file ${path}`],
+        errors: [`File not found: ${path}, the ${key} of ${name} in supabase/config.toml`],
         warnings: [],
       };
     }
   }
-  const map = importMap ?? await usualImportMap(project, name);
+  const map = importMap ?? await defaultImportMap(project, name);
   const graph = await readModuleGraph({ entrypoint, importMap: map, root: project.root });
   const messages = (remote: boolean) =>
-    graph.faults.filter((fault) => fault.remote === remote).map(({ message }) => message);
-  return { faults: messages(false), warnings: messages(true) };
+    graph.errors.filter((error) => error.remote === remote).map(({ message }) => message);
+  return { errors: messages(false), warnings: messages(true) };
 }
 
-/** What two functions share is said once. */
+/** Functions share modules: each line is reported once. */
 const unique = (lines: readonly string[]) => [...new Set(lines)];
 
 /**
- * Looks at what is to be deployed: its names, files and imports.
+ * Checks the names, files and imports of the functions to deploy.
  *
- * @param asked Names of functions; none: all of them.
- * @param importMap Stands in for the import map of each. Default: what `supabase/config.toml` says.
- * @throws {StackFault} `USAGE` for a name that is none, `CONFIG_INVALID` if the config cannot be read.
+ * @param requested Names of functions; empty for all of them.
+ * @param importMap The import map of all functions. Default: those of `supabase/config.toml`.
+ * @throws {StackError} `USAGE` for an unknown name, `CONFIG_INVALID` if the config cannot be read.
  */
-export async function preflight(project: Project, asked: readonly string[], importMap?: string): Promise<Findings> {
+export async function preflight(project: Project, requested: readonly string[], importMap?: string): Promise<Findings> {
   const configs = await readFunctions(project);
   const toml = await Deno.readTextFile(`${project.supabase}/config.toml`).catch(() => "");
   const tables = Object.keys(functionTables(toml, project.supabase));
-  const chosen = asked.length === 0 ? configs : asked.map((name) => {
+  const chosen = requested.length === 0 ? configs : requested.map((name) => {
     const config = configs.find((config) => config.name === name);
     if (!config) throw unknownFunction(name, tables);
     return config;
   });
   if (chosen.length === 0) {
-    throw new StackFault("CONFIG_INVALID", `${project.supabase}/config.toml names no function: nothing to deploy.`);
+    throw new StackError("CONFIG_INVALID", `${project.supabase}/config.toml has no functions: nothing to deploy.`);
   }
   const findings = await Promise.all(
-    chosen.map((config) => look(project, importMap === undefined ? config : { ...config, importMap })),
+    chosen.map((config) => checkFunction(project, importMap === undefined ? config : { ...config, importMap })),
   );
-  const forgotten = asked.length === 0 ? await unlistedFolders(project) : [];
+  const unregistered = requested.length === 0 ? await unregisteredFunctions(project) : [];
   return {
     names: chosen.map(({ name }) => name),
-    faults: unique(findings.flatMap(({ faults }) => faults)),
+    errors: unique(findings.flatMap(({ errors }) => errors)),
     warnings: unique([
-      ...findings.flatMap(({ warnings }) => warnings.map((line) => `${line} (looked at from this machine)`)),
-      ...forgotten.map(({ folder, name }) =>
-        `${folder} is not in supabase/config.toml and is not deployed: add [functions.${name}] there.`
+      ...findings.flatMap(({ warnings }) => warnings.map((line) => `${line} (checked from this machine)`)),
+      ...unregistered.map(({ folder, name }) =>
+        `${folder} is not deployed, because it is not in supabase/config.toml: add [functions.${name}].`
       ),
     ]),
   };

@@ -3,19 +3,17 @@
  *
  * @module
  */
-import { StackFault } from "../fault.ts";
+import { StackError } from "../stack_error.ts";
 
 /** The package and its version. */
 export const SUPABASE_CLI = "supabase@3.1.0";
 
 /**
- * Runs the CLI on our own terminal, and waits for it.
+ * Runs the CLI in this terminal and waits for it. It is run by `npx` and not
+ * imported by `npm:`, so that its hundred megabytes are downloaded only to deploy.
  *
- * It comes by `npx` and not by `npm:`, so that its hundred megabytes are loaded
- * by those who deploy, and by nobody else.
- *
- * @returns Its exit status.
- * @throws {StackFault} `TOOL_MISSING` if there is no `npx`.
+ * @returns The exit status of the CLI.
+ * @throws {StackError} `TOOL_MISSING` if `npx` is not installed.
  */
 export async function runSupabase(args: readonly string[]): Promise<number> {
   const command = new Deno.Command("npx", { args: ["-y", SUPABASE_CLI, ...args] });
@@ -23,9 +21,9 @@ export async function runSupabase(args: readonly string[]): Promise<number> {
     return (await command.spawn().status).code;
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new StackFault(
+    throw new StackError(
       "TOOL_MISSING",
-      "There is no npx, which the Supabase CLI is started with: install Node with npm (https://nodejs.org), then try again.",
+      "npx was not found: install Node.js with npm (https://nodejs.org), then try again.",
       { cause: error },
     );
   }

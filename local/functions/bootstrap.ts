@@ -1,15 +1,15 @@
 /**
- * What runs a function in its process: loads it, gives it what the hosted
- * runtime gives, serves it, and takes it down in order. The stack starts it.
+ * The program that runs a function in a process of its own: loads it, provides
+ * what the hosted runtime provides, serves it and retires it. The stack starts it.
  *
  * @module
  */
-import { hideRuntimeEnvironment, say, takeToken, TOKEN_HEADER } from "../control.ts";
+import { hideRuntimeEnvironment, sendMessage, takeToken, TOKEN_HEADER } from "../control.ts";
 import { COMMAND_HEADER, ENTRYPOINT_VARIABLE, ORIGIN_HEADER, RETIRE, VISIBLE_VARIABLE } from "./protocol.ts";
 
 const RETIRE_MS = 2_000;
 
-/** What a function's module exports. */
+/** The default export of a function's module. */
 interface FunctionModule {
   readonly fetch: (request: Request) => Response | Promise<Response>;
 }
@@ -27,7 +27,7 @@ Deno.env.delete(VISIBLE_VARIABLE);
 const background = new Set<Promise<unknown>>();
 Object.assign(globalThis, {
   EdgeRuntime: {
-    /** Lets `promise` finish after the answer has been sent. */
+    /** Lets `promise` settle after the response has been sent. */
     waitUntil<T>(promise: Promise<T>): Promise<T> {
       const settled: Promise<unknown> = Promise.resolve(promise).catch(() => {}).finally(() =>
         background.delete(settled)
@@ -38,17 +38,17 @@ Object.assign(globalThis, {
   },
 });
 
-/** Says goodbye to the function, waits for its background work, and ends. */
+/** Dispatches `beforeunload` and waits for background work. */
 async function retire(): Promise<void> {
   globalThis.dispatchEvent(new CustomEvent("beforeunload", { detail: { reason: "termination" } }));
   const deadline = Date.now() + RETIRE_MS;
-  // What is waited for may start more of it.
+  // Background work may start more background work.
   while (background.size > 0 && Date.now() < deadline) {
     await Promise.race([Promise.all(background), new Promise((resolve) => setTimeout(resolve, deadline - Date.now()))]);
   }
 }
 
-/** The request as the function is to see it: at its public address, without what is between the stack and us. */
+/** Returns the request as the function sees it: with its public URL, without the headers of the stack. */
 function publicRequest(request: Request): Request {
   const headers = new Headers(request.headers);
   const origin = headers.get(ORIGIN_HEADER) ?? "";
@@ -67,11 +67,11 @@ function serve(module: FunctionModule): void {
   Deno.serve({
     hostname: "127.0.0.1",
     port: 0,
-    onListen: ({ port }) => say(token, { type: "ready", port }),
+    onListen: ({ port }) => sendMessage(token, { type: "ready", port }),
     onError: (error) => {
-      // The hosted runtime logs the error and answers 500 without it.
+      // The hosted runtime logs the error and responds 500 without it.
       console.error(error);
-      return Response.json({ code: "InternalServerError", message: "The function threw; see its log." }, {
+      return Response.json({ code: "InternalServerError", message: "The function failed: see its log." }, {
         status: 500,
       });
     },
@@ -90,11 +90,14 @@ try {
   const { default: module }: { default?: unknown } = await import(entrypoint);
   if (isFunctionModule(module)) serve(module);
   else {
-    say(token, { type: "failed", error: "Its module does not export default { fetch }" });
+    sendMessage(token, { type: "failed", error: "The module must export default { fetch }" });
     Deno.exit(1);
   }
 } catch (error) {
   console.error(error);
-  say(token, { type: "failed", error: error instanceof Error ? `${error.name}: ${error.message}` : String(error) });
+  sendMessage(token, {
+    type: "failed",
+    error: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
+  });
   Deno.exit(1);
 }

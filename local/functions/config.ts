@@ -1,20 +1,21 @@
 /**
- * Which functions a project has: what `supabase/config.toml` says, as the
- * Supabase CLI reads it.
+ * The functions of a project, read from `supabase/config.toml` as the Supabase
+ * CLI reads it.
  *
  * @module
  */
 import { parse } from "smol-toml";
-import { messageOf, StackFault } from "../fault.ts";
+import { messageOf } from "../../shared/resilience/mod.ts";
+import { StackError } from "../stack_error.ts";
 import type { Project } from "../project.ts";
 
-/** One function. */
+/** The configuration of a function. */
 export interface FunctionConfig {
-  /** Its name, the first part of its path. */
+  /** The name, the first segment of its path. */
   readonly name: string;
-  /** Its module, an absolute path. */
+  /** The path of its module, absolute. */
   readonly entrypoint: string;
-  /** Its import map, an absolute path. `undefined`: the project's. */
+  /** The path of its import map, absolute. `undefined`: the project's. */
   readonly importMap: string | undefined;
 }
 
@@ -24,11 +25,11 @@ function isTable(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function fault(folder: string, detail: string): StackFault {
-  return new StackFault("CONFIG_INVALID", `${folder}/config.toml: ${detail}`);
+function configError(folder: string, detail: string): StackError {
+  return new StackError("CONFIG_INVALID", `${folder}/config.toml: ${detail}`);
 }
 
-/** A path of the config file is relative to the folder of that file. */
+/** Resolves a path of the config file, which is relative to the folder of that file. */
 function resolvePath(folder: string, path: string): string {
   if (path.startsWith("/")) return path;
   const parts: string[] = [];
@@ -40,37 +41,41 @@ function resolvePath(folder: string, path: string): string {
 }
 
 /**
- * The tables of functions in `toml`, those that are switched off among them.
+ * Returns the tables of functions in `toml`, including disabled ones.
  *
- * @param folder The folder that the file lies in.
- * @throws {StackFault} `CONFIG_INVALID`, with what is wrong and where.
+ * @param folder The folder of the file.
+ * @throws {StackError} `CONFIG_INVALID`.
  */
 export function functionTables(toml: string, folder: string): Record<string, unknown> {
   let config: unknown;
   try {
     config = parse(toml);
   } catch (error) {
-    throw fault(folder, `${messageOf(error).split("\n")[0]}: correct the file, then start again.`);
+    throw configError(folder, `${messageOf(error).split("\n")[0]}: fix the file, then start again.`);
   }
   const functions = isTable(config) ? config.functions ?? {} : {};
-  if (!isTable(functions)) throw fault(folder, "functions must be tables, as in [functions.hello].");
+  if (!isTable(functions)) throw configError(folder, "functions must be tables, for example [functions.hello].");
   return functions;
 }
 
 /**
- * The functions that `toml` names and does not switch off, by name.
+ * Returns the enabled functions of `toml`, sorted by name.
  *
- * @param folder The folder that the file lies in.
- * @throws {StackFault} `CONFIG_INVALID`, with what is wrong and where.
+ * @param folder The folder of the file.
+ * @throws {StackError} `CONFIG_INVALID`.
  */
 export function parseFunctions(toml: string, folder: string): FunctionConfig[] {
   return Object.entries(functionTables(toml, folder)).flatMap(([name, options]): FunctionConfig[] => {
-    if (!NAME.test(name)) throw fault(folder, `"${name}" cannot name a function: use letters, digits, - and _.`);
-    if (!isTable(options)) throw fault(folder, `functions.${name} must be a table, as in [functions.${name}].`);
+    if (!NAME.test(name)) {
+      throw configError(folder, `"${name}" is not a valid function name: use letters, digits, - and _.`);
+    }
+    if (!isTable(options)) {
+      throw configError(folder, `functions.${name} must be a table, for example [functions.${name}].`);
+    }
     const path = (key: string, fallback: string | undefined): string | undefined => {
       const value = options[key] ?? fallback;
       if (value !== undefined && typeof value !== "string") {
-        throw fault(folder, `functions.${name}.${key} must be a path in quotes.`);
+        throw configError(folder, `functions.${name}.${key} must be a path in quotes.`);
       }
       return value === undefined || value === "" ? undefined : resolvePath(folder, value);
     };
@@ -80,7 +85,7 @@ export function parseFunctions(toml: string, folder: string): FunctionConfig[] {
   }).sort((a, b) => a.name < b.name ? -1 : 1);
 }
 
-/** The project's functions; none if it has no `supabase/config.toml`. */
+/** Reads the functions of a project; empty if it has no `supabase/config.toml`. */
 export async function readFunctions(project: Project): Promise<FunctionConfig[]> {
   try {
     return parseFunctions(await Deno.readTextFile(`${project.supabase}/config.toml`), project.supabase);

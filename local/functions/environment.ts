@@ -1,17 +1,17 @@
 /**
- * The environment of a function: the names that the hosted runtime gives, and
- * the project's own secrets.
+ * The environment of a function: the variables of the hosted runtime and the
+ * project's own secrets.
  *
  * @module
  */
 import { parseEnv } from "node:util";
 import type { Project } from "../project.ts";
 
-/** What a function is told of the stack. */
+/** The parts of the stack that functions use. */
 export interface FunctionsBackend {
-  /** The gateway. */
+  /** The URL of the gateway. */
   readonly url: string;
-  /** The database, as the role `postgres`. */
+  /** The URL of the database for the role `postgres`. */
   readonly databaseUrl: string;
   /** The password of the role `authenticator`. */
   readonly authenticatorPassword: string;
@@ -19,13 +19,13 @@ export interface FunctionsBackend {
   readonly publishableKey: string;
   /** The secret key. */
   readonly secretKey: string;
-  /** What Auth signs with. */
+  /** The secret that Auth signs with. */
   readonly jwtSecret: string;
 }
 
 /**
- * The variables of every function, by their hosted names, and those that a
- * hosted project sets as secrets to use direct Postgres and shared JWT secrets.
+ * Returns the variables of every function by their hosted names, and those that a
+ * hosted project sets as secrets for direct Postgres and shared JWT secrets.
  */
 export function hostedEnvironment(backend: FunctionsBackend): Record<string, string> {
   return {
@@ -35,22 +35,22 @@ export function hostedEnvironment(backend: FunctionsBackend): Record<string, str
     SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: backend.publishableKey }),
     SUPABASE_SECRET_KEYS: JSON.stringify({ default: backend.secretKey }),
     SUPABASE_DB_URL: backend.databaseUrl,
-    // That URL logs in as `postgres`, which is too strong to act for callers; see `checkLoginRole`.
+    // The URL logs in as `postgres`, which has too many rights to act for callers; see `checkLoginRole`.
     DB_USER: "authenticator",
     DB_PASSWORD: backend.authenticatorPassword,
-    // Hosted projects verify by published keys. Auth of this stack signs with a shared secret, and names that begin
-    // with SUPABASE_ are not ours to add.
+    // Hosted projects verify with published keys. Auth of this stack signs with a shared secret, and names that begin
+    // with SUPABASE_ are reserved.
     JWT_SECRET: backend.jwtSecret,
     SB_REGION: "local",
   };
 }
 
-/** Where a project keeps secrets for its functions, as the Supabase CLI does, and its own place. */
+/** The files with the secrets of functions: that of the Supabase CLI, and that of this project. */
 const FILES = ["supabase/functions/.env", "functions/.env"];
 
 const NAME = /^[\w.-]+$/;
 
-/** The numbers of the lines in `text` that are neither blank, nor a comment, nor part of `NAME=value`. */
+/** Returns the numbers of the lines of `text` that are neither blank, a comment nor part of `NAME=value`. */
 export function strayLines(text: string): number[] {
   const lines = text.replaceAll("\r\n", "\n").split("\n");
   const stray: number[] = [];
@@ -64,7 +64,7 @@ export function strayLines(text: string): number[] {
     }
     const quote = /^["'`]/.exec(value)?.[0];
     if (quote === undefined || value.indexOf(quote, 1) > 0) continue;
-    // A quoted value may go over several lines; one whose quote is never closed ends with its line.
+    // A quoted value may span several lines; one without a closing quote ends with its line.
     const last = lines.findIndex((later, index) => index > at && later.includes(quote));
     if (last > 0) at = last;
   }
@@ -72,9 +72,9 @@ export function strayLines(text: string): number[] {
 }
 
 /**
- * The project's own secrets, from `supabase/functions/.env` and `functions/.env`.
+ * Reads the project's own secrets from `supabase/functions/.env` and `functions/.env`.
  *
- * @returns The variables, and one line for each that the hosted platform would not take, and for each line that is none.
+ * @returns The variables, and a warning for each name that the hosted platform reserves and for each invalid line.
  */
 export async function readSecrets(project: Project): Promise<{ secrets: Record<string, string>; warnings: string[] }> {
   const secrets: Record<string, string> = {};
@@ -88,13 +88,13 @@ export async function readSecrets(project: Project): Promise<{ secrets: Record<s
       throw error;
     }
     for (const line of strayLines(text)) {
-      warnings.push(`${file}, line ${line} is not NAME=value and is left out: correct it, or begin it with #.`);
+      warnings.push(`${file}, line ${line} is ignored, because it is not NAME=value: fix it, or begin it with #.`);
     }
     for (const [name, value] of Object.entries(parseEnv(text))) {
       if (value === undefined || !NAME.test(name)) continue;
       if (name.startsWith("SUPABASE_")) {
         warnings.push(
-          `${file}: ${name} is left out, as names that begin with SUPABASE_ are the platform's: rename it.`,
+          `${file}: ${name} is ignored, because names that begin with SUPABASE_ are reserved: rename it.`,
         );
       } else secrets[name] = value;
     }

@@ -1,49 +1,49 @@
 /**
- * One function as the stack sees it: a process that is started, started again
- * after a crash, and replaced when its sources change.
+ * A function of the stack: a process that is started on demand, restarted after a
+ * crash, and replaced when its sources change.
  *
- * A process and not a worker: a worker that never yields cannot be stopped
- * (`terminate()` leaves its thread spinning), workers share one environment,
- * and a worker that runs out of memory takes everything with it.
+ * It is a process and not a worker, because a worker that never yields cannot be
+ * stopped (`terminate()` leaves its thread running), workers share one
+ * environment, and a worker that runs out of memory ends the whole stack.
  *
  * @module
  */
+import { messageOf } from "../../shared/resilience/mod.ts";
 import { TOKEN_HEADER } from "../control.ts";
 import { DenoChild } from "../deno_child.ts";
-import { messageOf } from "../fault.ts";
 import { fromFileUrl, toFileUrl } from "../paths.ts";
 import { LOOPBACK } from "../ports.ts";
 import type { Project } from "../project.ts";
 import type { FunctionConfig } from "./config.ts";
 import { COMMAND_HEADER, ENTRYPOINT_VARIABLE, RETIRE, VISIBLE_VARIABLE } from "./protocol.ts";
 
-/** How to run a function. */
+/** Options for {@linkcode FunctionIsolate}. */
 export interface IsolateOptions {
   /** The project. */
   readonly project: Project;
   /** The function. */
   readonly config: FunctionConfig;
-  /** What it sees of an environment, asked for at each start. */
+  /** Returns its environment; called at each start. */
   readonly env: () => Promise<Readonly<Record<string, string>>>;
-  /** Gets what it prints, and word of its crashes. */
+  /** Called with each line of its output, and when it crashes. */
   readonly log: (line: string) => void;
 }
 
-/** Why a function cannot answer. */
+/** A function that cannot serve requests. */
 export class FunctionUnavailableError extends Error {
   override name = "FunctionUnavailableError";
 
-  /** @param code Whether it could not be loaded, or crashed again and again. */
+  /** @param code The reason; `FUNCTION_CRASHED` after repeated crashes. */
   constructor(readonly code: "FUNCTION_LOAD_FAILED" | "FUNCTION_CRASHED" | "STACK_STOPPING", message: string) {
     super(message);
   }
 }
 
-/** A process of a function, and who waits for an answer of it. */
+/** A running process of a function. */
 export interface RunningFunction {
   /** The process. */
   readonly child: DenoChild;
-  /** Answers under way. */
+  /** The number of requests in flight. */
   inFlight: number;
 }
 
@@ -53,7 +53,7 @@ const RETIRE_MS = 4_000;
 const CRASHES = 3;
 const CRASHES_WITHIN_MS = 10_000;
 
-/** One function. */
+/** A function in a process of its own. */
 export class FunctionIsolate {
   readonly #options: IsolateOptions;
   #current: RunningFunction | undefined;
@@ -64,18 +64,18 @@ export class FunctionIsolate {
   readonly #retiring = new Set<Promise<void>>();
   #closed = false;
 
-  /** Starts nothing yet. */
+  /** Creates the function; {@linkcode acquire} starts it. */
   constructor(options: IsolateOptions) {
     this.#options = options;
   }
 
-  /** The function's name. */
+  /** The name of the function. */
   get name(): string {
     return this.#options.config.name;
   }
 
   /**
-   * The process to send a request to, started if there is none.
+   * Returns the process to send a request to, and starts it if it is not running.
    *
    * @throws {FunctionUnavailableError}
    */
@@ -87,10 +87,10 @@ export class FunctionIsolate {
   }
 
   /**
-   * Loads the sources anew. The old process answers until the new one is
-   * ready, and what it has begun it finishes (at most 5 s).
+   * Reloads the sources. The old process serves requests until the new one is
+   * ready, then finishes those in flight, for at most 5 s.
    *
-   * @throws {FunctionUnavailableError} if they cannot be loaded; until the next reload the function answers 503.
+   * @throws {FunctionUnavailableError} If they cannot be loaded; the function then responds 503 until the next reload.
    */
   reload(): Promise<void> {
     const reload = this.#reloads.then(async () => {
@@ -112,7 +112,7 @@ export class FunctionIsolate {
     return reload;
   }
 
-  /** Takes it down in order. */
+  /** Stops the function after its requests in flight. */
   async stop(): Promise<void> {
     this.#closed = true;
     await this.#starting?.catch(() => {});
@@ -128,7 +128,7 @@ export class FunctionIsolate {
       const child = await DenoChild.start({
         name: config.name,
         entrypoint: fromFileUrl(new URL("./bootstrap.ts", import.meta.url)),
-        // As the hosted runtime has it: no processes, no native code, no writing but to /tmp.
+        // As on the hosted runtime: no processes, no native code, no writes outside /tmp.
         flags: [
           "--allow-net",
           "--allow-read",
@@ -137,7 +137,7 @@ export class FunctionIsolate {
           "--allow-import",
           "--allow-write=/tmp",
           "--no-check",
-          // A signal that aborts only when the caller has gone.
+          // The signal of a request aborts only when the client disconnects.
           "--unstable-no-legacy-abort",
           ...(project.denoConfig ? [`--config=${project.denoConfig}`] : []),
           ...(config.importMap ? [`--import-map=${config.importMap}`] : []),
@@ -164,19 +164,19 @@ export class FunctionIsolate {
   }
 
   #onEnd(running: RunningFunction, reason: string): void {
-    // One that was retired was meant to end.
+    // A retired process is expected to exit.
     if (this.#current !== running || this.#closed) return;
     this.#current = undefined;
     const now = Date.now();
     this.#crashes = [...this.#crashes.filter((at) => now - at < CRASHES_WITHIN_MS), now];
-    const detail = reason === "" ? "It ended without a word." : reason;
+    const detail = reason === "" ? "It exited without output." : reason;
     if (this.#crashes.length >= CRASHES) {
       this.#unavailable = new FunctionUnavailableError("FUNCTION_CRASHED", detail);
       this.#options.log(
-        `crashed ${CRASHES} times within ${CRASHES_WITHIN_MS / 1000} s: change its sources to load it again`,
+        `crashed ${CRASHES} times within ${CRASHES_WITHIN_MS / 1000} s: change its sources to reload it`,
       );
     } else {
-      this.#options.log("crashed; the next request starts it again");
+      this.#options.log("crashed: the next request restarts it");
     }
   }
 

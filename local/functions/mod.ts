@@ -1,30 +1,30 @@
 /**
- * The project's functions, each in a process of its own.
+ * The functions of a project, each in a process of its own.
  *
  * @module
  */
-import { messageOf } from "../fault.ts";
+import { messageOf } from "../../shared/resilience/mod.ts";
 import type { Project } from "../project.ts";
 import type { FunctionConfig } from "./config.ts";
 import { FunctionIsolate } from "./isolate.ts";
 
-/** How to run the functions. */
+/** Options for {@linkcode Functions}. */
 export interface FunctionsOptions {
   /** The project. */
   readonly project: Project;
   /** The functions. */
   readonly configs: readonly FunctionConfig[];
-  /** What they see of an environment, asked for at each start of one. */
+  /** Returns the environment of the functions; called at each start of one. */
   readonly env: () => Promise<Readonly<Record<string, string>>>;
-  /** Gets what they print, with the name of which. */
+  /** Called with the name of a function and a line of its output. */
   readonly log: (source: string, line: string) => void;
 }
 
-/** All functions of a stack. */
+/** The functions of a stack. */
 export class Functions {
   readonly #isolates: ReadonlyMap<string, FunctionIsolate>;
 
-  /** Starts nothing yet. */
+  /** Creates the functions; {@linkcode start} starts them. */
   constructor({ project, configs, env, log }: FunctionsOptions) {
     this.#isolates = new Map(
       configs.map((config) => [
@@ -34,20 +34,20 @@ export class Functions {
     );
   }
 
-  /** Their names. */
+  /** The names of the functions. */
   get names(): string[] {
     return [...this.#isolates.keys()];
   }
 
-  /** The function of that name, if there is one. */
+  /** Returns a function by its name. */
   get(name: string): FunctionIsolate | undefined {
     return this.#isolates.get(name);
   }
 
   /**
-   * Loads all of them.
+   * Loads all functions.
    *
-   * @returns What went wrong, by name: a function that does not load keeps no other from it.
+   * @returns The error of each function that could not be loaded, by name. It does not affect the others.
    */
   async start(): Promise<Map<string, string>> {
     const failures = new Map<string, string>();
@@ -60,10 +60,10 @@ export class Functions {
   }
 
   /**
-   * Loads one function, or all, anew.
+   * Reloads one function, or all of them.
    *
-   * @throws {FunctionUnavailableError} if its sources cannot be loaded.
-   * @throws {RangeError} if there is no function of that name.
+   * @throws {FunctionUnavailableError} If its sources cannot be loaded.
+   * @throws {RangeError} If the function does not exist.
    */
   async reload(name?: string): Promise<void> {
     if (name === undefined) {
@@ -71,11 +71,11 @@ export class Functions {
       return;
     }
     const isolate = this.#isolates.get(name);
-    if (!isolate) throw new RangeError(`There is no function "${name}": there are ${this.names.join(", ") || "none"}`);
+    if (!isolate) throw new RangeError(`Function "${name}" not found. Functions: ${this.names.join(", ") || "none"}`);
     await isolate.reload();
   }
 
-  /** Takes all of them down in order. */
+  /** Stops all functions. */
   async stop(): Promise<void> {
     await Promise.all([...this.#isolates.values()].map((isolate) => isolate.stop()));
   }

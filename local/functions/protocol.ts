@@ -1,6 +1,6 @@
 /**
- * The names by which the stack and a function's process understand each
- * other.
+ * The names of variables, headers and commands between the stack and the process
+ * of a function.
  *
  * @module
  */
@@ -8,14 +8,14 @@
 /** The variable with the URL of the function's module. */
 export const ENTRYPOINT_VARIABLE = "STACK_ENTRYPOINT";
 
-/** The variable that lists what the function may see of its environment. */
+/** The variable with the names of the variables that the function sees. */
 export const VISIBLE_VARIABLE = "STACK_VISIBLE";
 
-/** The header with the address that the caller used, without the path. */
+/** The header with the origin that the caller used. */
 export const ORIGIN_HEADER = "x-stack-origin";
 
-/** The header with an order for the process itself. */
+/** The header with a command for the process. */
 export const COMMAND_HEADER = "x-stack-command";
 
-/** The order to get ready to end. */
+/** The command to finish background work before the process is stopped. */
 export const RETIRE = "retire";

@@ -1,13 +1,13 @@
 /**
- * Reloads functions when their sources change, and says so when a change is
- * one that only a new start takes up.
+ * Reloads functions when their sources change, and logs changes that need a
+ * restart of the stack.
  *
  * @module
  */
-import { messageOf } from "../fault.ts";
+import { messageOf } from "../../shared/resilience/mod.ts";
 import type { Project } from "../project.ts";
 import type { FunctionConfig } from "./config.ts";
-import { unservedFolders } from "./unserved.ts";
+import { unregisteredWarnings } from "./unregistered_functions.ts";
 
 const DEBOUNCE_MS = 150;
 const SOURCE = /\.(?:[cm]?[jt]sx?|json|wasm|env)$|\/\.env$/;
@@ -17,25 +17,25 @@ function folderOf(path: string): string {
 }
 
 /**
- * Which functions a change concerns: one whose own folder it is in, or all
- * when others may import it.
+ * Returns the functions that a change affects: the function whose folder it is in,
+ * or all of them if they may import it.
  *
- * @param supabase The project's Supabase folder: of what is in it, functions import only what is beside them.
+ * @param supabase The Supabase folder of the project; functions import nothing from it except their own files.
  */
-export function concerned(path: string, configs: readonly FunctionConfig[], supabase: string): string[] {
+export function affectedFunctions(path: string, configs: readonly FunctionConfig[], supabase: string): string[] {
   if (!SOURCE.test(path)) return [];
   const own = configs.filter(({ entrypoint }) => path.startsWith(`${folderOf(entrypoint)}/`));
   if (own.length === 0 && path.startsWith(`${supabase}/`) && !path.startsWith(`${supabase}/functions/`)) return [];
   return (own.length > 0 ? own : configs).map(({ name }) => name);
 }
 
-/** The file at `path`, relative to the project, if it is read only when the stack starts. */
+/** Returns the path relative to the project of a file that is read only when the stack starts, or `undefined`. */
 export function readAtStart(path: string, { root, supabase }: Pick<Project, "root" | "supabase">): string | undefined {
   const inside = path.startsWith(`${supabase}/`) ? path.slice(supabase.length + 1) : "";
   return /^(?:config\.toml|migrations\/\d+_[^/]*\.sql)$/.test(inside) ? path.slice(root.length + 1) : undefined;
 }
 
-/** What is watched: the functions' folders, what they share, and the Supabase folder. */
+/** Returns the paths to watch: the folders of the functions, shared code and the Supabase folder. */
 async function watchedPaths(project: Project, configs: readonly FunctionConfig[]): Promise<string[]> {
   const paths = new Set([`${project.root}/shared`, `${project.root}/functions`, project.supabase]);
   for (const { entrypoint, importMap } of configs) {
@@ -53,8 +53,8 @@ async function watchedPaths(project: Project, configs: readonly FunctionConfig[]
 /**
  * Watches the sources of `configs`.
  *
- * @param reload Called with the names of the functions that a burst of changes concerns.
- * @param log Told of a change that only a new start takes up, and when watching is not possible.
+ * @param reload Called with the names of the functions that a burst of changes affects.
+ * @param log Called for a change that needs a restart of the stack, and if files cannot be watched.
  */
 export async function watchSources(
   project: Project,
@@ -67,17 +67,17 @@ export async function watchSources(
   try {
     watcher = Deno.watchFs(paths);
   } catch (error) {
-    log(`changes of sources are not noticed (${messageOf(error)}): start again after a change`);
+    log(`cannot watch the sources (${messageOf(error)}): restart after a change`);
     return { [Symbol.dispose]: () => {} };
   }
   const pending = new Set<string>();
   const stale = new Set<string>();
-  const unserved = new Set(await unservedFolders(project));
-  const sayUnserved = async () => {
-    // A file that is wrong at the moment is not about folders.
-    for (const line of await unservedFolders(project).catch(() => [])) {
-      if (!unserved.has(line)) log(line);
-      unserved.add(line);
+  const reported = new Set(await unregisteredWarnings(project));
+  const reportUnregistered = async () => {
+    // An invalid config file is reported elsewhere.
+    for (const line of await unregisteredWarnings(project).catch(() => [])) {
+      if (!reported.has(line)) log(line);
+      reported.add(line);
     }
   };
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -85,7 +85,7 @@ export async function watchSources(
     for await (const { kind, paths } of watcher) {
       if (kind === "access") continue;
       for (const path of paths) {
-        for (const name of concerned(path, configs, project.supabase)) pending.add(name);
+        for (const name of affectedFunctions(path, configs, project.supabase)) pending.add(name);
         const file = readAtStart(path, project);
         if (file !== undefined) stale.add(file);
       }
@@ -94,13 +94,13 @@ export async function watchSources(
       timer = setTimeout(() => {
         const names = [...pending];
         pending.clear();
-        for (const file of stale) log(`${file} changed: start again to use it`);
+        for (const file of stale) log(`${file} changed: restart to use it`);
         stale.clear();
-        sayUnserved();
+        reportUnregistered();
         if (names.length > 0) reload(names);
       }, DEBOUNCE_MS);
     }
-  })().catch((error) => log(`changes of sources are no longer noticed: ${messageOf(error)}`));
+  })().catch((error) => log(`stopped watching the sources: ${messageOf(error)}`));
   return {
     [Symbol.dispose]: () => {
       clearTimeout(timer);

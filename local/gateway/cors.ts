@@ -1,6 +1,6 @@
 /**
- * Cross-origin access to the Data API and Auth, as the hosted gateway grants
- * it. Functions do their own.
+ * Cross-origin access to the Data API and Auth, as on the hosted gateway.
+ * Functions handle their own.
  *
  * @module
  */
@@ -8,7 +8,7 @@
 const METHODS = "GET,HEAD,PUT,PATCH,POST,DELETE,OPTIONS";
 const DAY_S = 86_400;
 
-/** The answer to a preflight request; `undefined` if `request` is none. */
+/** Returns the response to a preflight request; `undefined` for another request. */
 export function preflight(request: Request): Response | undefined {
   if (request.method !== "OPTIONS" || !request.headers.has("access-control-request-method")) return undefined;
   return new Response(null, {
@@ -23,7 +23,7 @@ export function preflight(request: Request): Response | undefined {
   });
 }
 
-/** Lets any page read `response`, what PostgREST says in headers included. */
+/** Allows any page to read `response`, including the headers of PostgREST. */
 export function allowOrigin(response: Response): Response {
   if (!response.headers.has("access-control-allow-origin")) response.headers.set("access-control-allow-origin", "*");
   if (!response.headers.has("access-control-expose-headers")) {

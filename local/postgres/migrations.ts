@@ -1,25 +1,26 @@
 /**
- * Migrations and seed, applied once each and recorded as the Supabase CLI
- * records them, so that its commands agree with what was done here.
+ * Migrations and seed. Each is applied once and recorded as the Supabase CLI
+ * records it, so that the commands of the CLI agree with this database.
  *
  * @module
  */
 import postgres, { type Sql, type TransactionSql } from "postgres";
-import { messageOf, StackFault } from "../fault.ts";
+import { messageOf } from "../../shared/resilience/mod.ts";
+import { StackError } from "../stack_error.ts";
 
-/** What {@linkcode migrate} did. */
+/** The result of {@linkcode migrate}. */
 export interface MigrationReport {
-  /** Names of the files applied now, in order. */
+  /** The names of the files that were applied, in order. */
   readonly applied: readonly string[];
-  /** What no longer agrees with the database, each one line with its remedy. */
+  /** Files that no longer match the database: one line each, with the fix. */
   readonly warnings: readonly string[];
 }
 
-/** One file of a project. */
+/** An SQL file of a project. */
 export interface SqlFile {
-  /** Its name, as in `20260101000000_budgets.sql`. */
+  /** The name, such as `20260101000000_budgets.sql`. */
   readonly name: string;
-  /** Its text. */
+  /** The text. */
   readonly text: string;
 }
 
@@ -33,13 +34,13 @@ create table if not exists supabase_migrations.seed_files (path text not null pr
 
 const MIGRATION = /^(\d+)_(.*)\.sql$/;
 const SEED_PATH = "supabase/seed.sql";
-const REMEDY = "run with --reset to build the database afresh";
+const RESET_HINT = "run with --reset to create the database again";
 
 /**
- * The project's migrations, in the order of their names.
+ * Reads the migrations of a project, in the order of their names. Files whose names
+ * do not begin with a version are ignored, as by the CLI.
  *
- * @param folder The project's `supabase` folder.
- * @returns Files whose names do not begin with a version are left out, as the CLI does.
+ * @param folder The `supabase` folder of the project.
  */
 export async function readMigrations(folder: string): Promise<SqlFile[]> {
   const names: string[] = [];
@@ -56,7 +57,7 @@ export async function readMigrations(folder: string): Promise<SqlFile[]> {
   );
 }
 
-/** The project's seed, if it has one. */
+/** Reads the seed of a project, if it has one. */
 export async function readSeed(folder: string): Promise<string | undefined> {
   try {
     return await Deno.readTextFile(`${folder}/seed.sql`);
@@ -71,22 +72,22 @@ async function sha256(text: string): Promise<string> {
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** What failed in a file, with the line that Postgres points at. */
-function sqlFault(path: string, text: string, error: unknown): StackFault {
-  let place = path;
+/** Creates the error for a file, with the line that Postgres reports. */
+function sqlError(path: string, text: string, error: unknown): StackError {
+  let location = path;
   if (error instanceof postgres.PostgresError && error.position) {
-    place += `, line ${text.slice(0, Number(error.position) - 1).split("\n").length}`;
+    location += `, line ${text.slice(0, Number(error.position) - 1).split("\n").length}`;
   }
-  return new StackFault(
+  return new StackError(
     "MIGRATION_FAILED",
-    `${place}: ${messageOf(error)}; nothing of it was applied: correct it, then start again.`,
+    `${location}: ${messageOf(error)}. The file was not applied: fix it, then start again.`,
     {
       cause: error,
     },
   );
 }
 
-/** Runs a file and records it, together or not at all. */
+/** Runs a file and records it in one transaction. */
 async function apply(
   sql: Sql,
   path: string,
@@ -95,23 +96,23 @@ async function apply(
 ): Promise<void> {
   try {
     await sql.begin(async (transaction) => {
-      // A file may set what a later one must not see.
+      // Settings of a file must not affect later files.
       await transaction.unsafe(text).simple();
       await transaction.unsafe("reset all; reset role");
       await record(transaction);
     });
   } catch (error) {
-    throw sqlFault(path, text, error);
+    throw sqlError(path, text, error);
   }
 }
 
 /**
- * Applies the migrations that the database has not seen, then the seed if it
- * has not seen one. A file that changed after it was applied is left alone
- * and reported.
+ * Applies the migrations that the database does not have, then the seed if none has
+ * been applied. A file that changed after it was applied is not applied again, and
+ * reported.
  *
- * @param sql A connection as the role that shall own what the files make.
- * @throws {StackFault} `MIGRATION_FAILED`, naming file, line and reason.
+ * @param sql A connection of the role that owns what the files create.
+ * @throws {StackError} `MIGRATION_FAILED`, with the file, the line and the reason.
  */
 export async function migrate(
   sql: Sql,
@@ -136,12 +137,12 @@ export async function migrate(
       applied.push(name);
     } else if (recorded !== null && recorded !== text) {
       warnings.push(
-        `supabase/migrations/${name} was edited after it was applied: put the change into a new migration, or ${REMEDY}.`,
+        `supabase/migrations/${name} was edited after it was applied: move the change to a new migration, or ${RESET_HINT}.`,
       );
     }
   }
   for (const version of known.keys()) {
-    warnings.push(`Migration ${version} was applied, but its file is gone: bring it back, or ${REMEDY}.`);
+    warnings.push(`Migration ${version} was applied, but its file is missing: restore it, or ${RESET_HINT}.`);
   }
   if (seed !== undefined) {
     const hash = await sha256(seed);
@@ -157,7 +158,7 @@ export async function migrate(
       );
       applied.push("seed.sql");
     } else if (row.hash !== hash) {
-      warnings.push(`${SEED_PATH} was changed after it was applied: ${REMEDY}.`);
+      warnings.push(`${SEED_PATH} was changed after it was applied: ${RESET_HINT}.`);
     }
   }
   return { applied, warnings };

@@ -1,25 +1,25 @@
 /**
- * A Postgres alone, without the rest of the stack.
+ * A Postgres server without the rest of the stack.
  *
  * @module
  */
 import { generateKeys } from "../keys.ts";
-import { temporaryPlace } from "./place.ts";
+import { temporaryLocation } from "./data_location.ts";
 import { PostgresServer, SUPERUSER } from "./server.ts";
 
-/** How to run it. */
+/** Options for {@linkcode startPostgres}. */
 export interface StartPostgresOptions {
-  /** The port; 0: one that is free. Default: 0. */
+  /** The port; 0 for a free one. Default: 0. */
   readonly port?: number;
   /** Whether a commit survives a crash of the machine. Default: `false`. */
   readonly fsync?: boolean;
 }
 
-/** A Postgres whose data goes with it. */
+/** A Postgres server whose data is deleted when it is disposed of. */
 export interface LocalPostgres extends AsyncDisposable {
-  /** The database `postgres` as the superuser `supabase_admin`. It holds nothing yet. */
+  /** The URL of the database `postgres`, which is empty, for the superuser `supabase_admin`. */
   readonly url: string;
-  /** Stops it in order; its data stays until the end. */
+  /** Stops it; its data is kept until it is disposed of. */
   stop(): Promise<void>;
   /** Stops it as a crash would. */
   kill(): Promise<void>;
@@ -28,14 +28,14 @@ export interface LocalPostgres extends AsyncDisposable {
 }
 
 /**
- * Starts a real, empty Postgres on loopback.
+ * Starts an empty Postgres server on loopback.
  *
- * @throws {StackFault} in one line, with the remedy.
+ * @throws {StackError} A message of one line that says what to do.
  */
 export async function startPostgres(options: StartPostgresOptions = {}): Promise<LocalPostgres> {
   const { superuserPassword } = generateKeys();
   const server = await PostgresServer.open({
-    place: await temporaryPlace(),
+    location: await temporaryLocation(),
     port: options.port ?? 0,
     fsync: options.fsync ?? false,
     superuserPassword,

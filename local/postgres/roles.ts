@@ -1,6 +1,6 @@
 /**
- * What a Supabase database holds before the first migration: roles, grants,
- * the schema `auth`.
+ * The content of a Supabase database before the first migration: roles, grants, the
+ * schema `auth`.
  *
  * @module
  */
@@ -8,9 +8,9 @@ import type { Sql } from "postgres";
 import type { Keys } from "../keys.ts";
 
 /*
- * As on the hosted platform: `postgres` owns the database but is no superuser,
- * `authenticator` has no rights of its own and becomes one of the API's roles,
- * and whatever `postgres` makes in `public` is granted to these.
+ * As on the hosted platform: `postgres` owns the database but is not a superuser,
+ * `authenticator` has no rights of its own and becomes one of the API roles, and
+ * what `postgres` creates in `public` is granted to these.
  */
 const ROLES = `
 create role anon nologin noinherit;
@@ -37,7 +37,7 @@ alter role authenticated set statement_timeout to '8s';
 alter role authenticator set statement_timeout to '8s';
 `;
 
-// Older tools set one setting per claim, newer ones a single one with all: both are read, as on the hosted platform.
+// Older tools set one setting per claim, newer tools one setting with all claims: both are read, as on the hosted platform.
 const AUTH_FUNCTIONS = `
 create or replace function auth.jwt() returns jsonb language sql stable as $$
   select coalesce(nullif(current_setting('request.jwt.claim', true), ''),
@@ -64,11 +64,11 @@ grant select on all tables in schema auth to service_role;
 `;
 
 /**
- * Makes roles, grants and the schema `auth` in a new database, and gives the
- * roles their passwords. In a database that has them it does nothing.
+ * Creates roles, grants and the schema `auth` in a new database, and sets the
+ * passwords of the roles. Does nothing in a database that has them.
  *
- * @param sql A superuser's connection.
- * @param authSchema Gives the SQL that makes the tables of Auth.
+ * @param sql A connection of the superuser.
+ * @param authSchema Returns the SQL that creates the tables of Auth.
  * @returns Whether the database was new.
  */
 export async function prepareDatabase(sql: Sql, keys: Keys, authSchema: () => Promise<string>): Promise<boolean> {
@@ -77,7 +77,7 @@ export async function prepareDatabase(sql: Sql, keys: Keys, authSchema: () => Pr
   const tables = await authSchema();
   await sql.begin(async (transaction) => {
     await transaction.unsafe(ROLES).simple();
-    // Passwords of ours are base64url: nothing in them needs escaping.
+    // Generated passwords are base64url: they need no escaping.
     await transaction.unsafe(`alter role postgres password '${keys.databasePassword}'`).simple();
     await transaction.unsafe(`alter role authenticator password '${keys.authenticatorPassword}'`).simple();
     await transaction.unsafe(tables).simple();

@@ -1,31 +1,30 @@
 /**
- * One Postgres server: made, started, stopped, crashed on purpose, started
- * again, always under guard.
+ * A Postgres server that can be started, stopped, killed and restarted.
  *
  * @module
  */
 import postgres from "postgres";
-import { StackFault } from "../fault.ts";
-import { doomFolder, GuardedChild } from "../guard.ts";
+import { StackError } from "../stack_error.ts";
+import { removeOnExit, SupervisedChild } from "../supervised_child.ts";
 import { freePort, LOOPBACK } from "../ports.ts";
-import type { Place } from "./place.ts";
-import { removeStaleServer } from "./stale.ts";
+import type { DataLocation } from "./data_location.ts";
+import { removeStaleServer } from "./stale_server.ts";
 
-/** How a server runs. */
+/** Options for {@linkcode PostgresServer.open}. */
 export interface ServerOptions {
-  /** Where it lies. */
-  readonly place: Place;
-  /** The port it listens on; 0: one that is free, the same through every start. */
+  /** The location of its data and programs. */
+  readonly location: DataLocation;
+  /** The port that it listens on; 0 for a free one, the same for every start. */
   readonly port: number;
-  /** Whether a commit survives a crash of the machine. Tests need not wait for disks. */
+  /** Whether a commit survives a crash of the machine. Tests do not need to wait for disks. */
   readonly fsync: boolean;
-  /** The password of the superuser `supabase_admin`, set when the data is made. */
+  /** The password of the superuser `supabase_admin`, set when the data is created. */
   readonly superuserPassword: string;
-  /** Gets what the server has to say about trouble. */
+  /** Called with each warning and panic of the server. */
   readonly log: (line: string) => void;
 }
 
-/** The superuser. Applications log in as `postgres`, which is none, as on the hosted platform. */
+/** The superuser. Applications log in as `postgres`, which is not one, as on the hosted platform. */
 export const SUPERUSER = "supabase_admin";
 
 const MAX_CONNECTIONS = 100;
@@ -36,11 +35,11 @@ const LAST_LINES = 20;
 export class PostgresServer {
   readonly #options: ServerOptions;
   #port: number;
-  #child: GuardedChild | undefined;
-  #doom: AsyncDisposable | undefined;
+  #child: SupervisedChild | undefined;
+  #removal: AsyncDisposable | undefined;
   #wanted = false;
   #starting: Promise<void> | undefined;
-  /** Called when it ends although nobody stopped it. */
+  /** Called when it exits without having been stopped. */
   onLost: (() => void) | undefined;
 
   private constructor(options: ServerOptions) {
@@ -49,14 +48,14 @@ export class PostgresServer {
   }
 
   /**
-   * Makes the data folder if there is none, and starts the server.
+   * Creates the data folder if it does not exist, and starts the server.
    *
-   * @throws {StackFault} `POSTGRES_FAILED`, `PORT_TAKEN` or `DATA_DAMAGED`.
+   * @throws {StackError} `POSTGRES_FAILED`, `PORT_TAKEN` or `DATA_DAMAGED`.
    */
   static async open(options: ServerOptions): Promise<PostgresServer> {
-    const { data, doomed, owner } = options.place;
+    const { data, temporaryFolder, user } = options.location;
     const server = new PostgresServer(options);
-    if (doomed !== undefined) server.#doom = doomFolder(doomed, "data/postmaster.pid", owner);
+    if (temporaryFolder !== undefined) server.#removal = removeOnExit(temporaryFolder, "data/postmaster.pid", user);
     try {
       await server.#open(data);
       return server;
@@ -74,35 +73,35 @@ export class PostgresServer {
       try {
         return await this.start();
       } catch (error) {
-        const taken = error instanceof StackFault && error.code === "PORT_TAKEN";
+        const taken = error instanceof StackError && error.code === "PORT_TAKEN";
         if (this.#options.port !== 0 || !taken || attempt === 5) throw error;
-        // Somebody was quicker to take the free port.
+        // Another process took the free port first.
         this.#port = freePort();
       }
     }
   }
 
-  /** The port it listens on. */
+  /** The port that it listens on. */
   get port(): number {
     return this.#port;
   }
 
-  /** Whether the process is there. */
+  /** Whether its process is running. */
   get running(): boolean {
     return this.#child?.running ?? false;
   }
 
-  /** Whether it ended although nobody stopped it, and is not being started again. */
+  /** Whether it exited without having been stopped, and is not restarting. */
   get lost(): boolean {
     return this.#wanted && !this.running && this.#starting === undefined;
   }
 
-  /** The URL for logging in as `user`. */
+  /** Returns the URL to log in as `user`. */
   url(user: string, password: string): string {
     return `postgresql://${user}:${password}@${LOOPBACK}:${this.#port}/postgres`;
   }
 
-  /** Runs `use` with a superuser's connection. */
+  /** Runs `use` with a connection of the superuser. */
   async asSuperuser<T>(use: (sql: postgres.Sql) => Promise<T>): Promise<T> {
     const sql = postgres(this.url(SUPERUSER, this.#options.superuserPassword), { max: 1, onnotice: () => {} });
     try {
@@ -112,13 +111,13 @@ export class PostgresServer {
     }
   }
 
-  /** Starts it and waits until it takes connections. One that runs goes on running. */
+  /** Starts it and waits until it accepts connections. Does nothing if it is running. */
   async start(): Promise<void> {
     this.#wanted = true;
     await this.revive();
   }
 
-  /** Starts it again, unless somebody has stopped it since. */
+  /** Restarts it, unless it has been stopped. */
   async revive(): Promise<void> {
     if (!this.#wanted) return;
     await (this.#starting ??= this.#start().finally(() => this.#starting = undefined));
@@ -126,8 +125,8 @@ export class PostgresServer {
 
   async #start(): Promise<void> {
     if (this.#child?.running) return;
-    const { place, fsync } = this.#options;
-    await removeStaleServer(place.data);
+    const { location, fsync } = this.#options;
+    await removeStaleServer(location.data);
     if (!this.#wanted) return;
     const settings: Record<string, string | number> = {
       listen_addresses: LOOPBACK,
@@ -137,13 +136,13 @@ export class PostgresServer {
       password_encryption: "scram-sha-256",
       log_timezone: "UTC",
       timezone: "UTC",
-      // Commits still reach the system, so that they survive a crash of the server, if not of the machine.
+      // Commits still reach the operating system: they survive a crash of the server, but not of the machine.
       ...(fsync ? {} : { fsync: "off", full_page_writes: "off" }),
     };
     const flags = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
     const lines: string[] = [];
     const { promise: ready, resolve: markReady } = Promise.withResolvers<true>();
-    const child = this.#spawn([`${place.binaries}/bin/postgres`, "-D", place.data, ...flags], (line) => {
+    const child = this.#spawn([`${location.binaries}/bin/postgres`, "-D", location.data, ...flags], (line) => {
       if (lines.push(line) > LAST_LINES) lines.shift();
       if (line.includes("database system is ready to accept connections")) markReady(true);
       else if (/\b(PANIC|WARNING):/.test(line)) this.#options.log(line);
@@ -158,25 +157,25 @@ export class PostgresServer {
       return;
     }
     await child.stop();
-    // Stopped while it was starting.
+    // It was stopped during the start.
     if (!this.#wanted) return;
-    throw this.#startFault(lines);
+    throw this.#startError(lines);
   }
 
-  /** Stops it: fast, so that open transactions are rolled back. Its data stays. */
+  /** Stops it in fast mode: open transactions are rolled back. Its data is kept. */
   async stop(): Promise<void> {
     await this.#end("INT");
   }
 
-  /** Stops it as a crash would: connections are cut, and the next start recovers from the log. */
+  /** Stops it as a crash would: connections break, and the next start recovers from the log. */
   async kill(): Promise<void> {
     await this.#end("QUIT");
   }
 
-  /** Stops it for good, and removes a temporary place. */
+  /** Stops it and deletes a temporary location. */
   async close(): Promise<void> {
     await this.stop();
-    await this.#doom?.[Symbol.asyncDispose]();
+    await this.#removal?.[Symbol.asyncDispose]();
   }
 
   async #end(signal: "INT" | "QUIT"): Promise<void> {
@@ -189,30 +188,30 @@ export class PostgresServer {
     clearTimeout(timer);
   }
 
-  #spawn(command: [string, ...string[]], onLine: (line: string) => void): GuardedChild {
-    const { owner } = this.#options.place;
-    return new GuardedChild({
+  #spawn(command: [string, ...string[]], onLine: (line: string) => void): SupervisedChild {
+    const { user } = this.#options.location;
+    return new SupervisedChild({
       command,
       env: { PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin", LC_ALL: "C", PGTZ: "UTC" },
       cwd: "/",
       endSignals: ["INT", "QUIT"],
       onLine,
-      ...(owner ? { user: owner } : {}),
+      ...(user ? { user: user } : {}),
     });
   }
 
-  /** Runs initdb beside the data folder, which then appears complete or not at all. */
+  /** Runs initdb on a draft of the data folder and renames it, so that a data folder is always complete. */
   async #initialize(): Promise<void> {
-    const { place, superuserPassword } = this.#options;
-    const draft = `${place.data}.new`;
-    const passwordFile = `${place.data}.password`;
+    const { location, superuserPassword } = this.#options;
+    const draft = `${location.data}.new`;
+    const passwordFile = `${location.data}.password`;
     await Deno.remove(draft, { recursive: true }).catch(() => {});
     await Deno.writeTextFile(passwordFile, superuserPassword, { mode: 0o600 });
     try {
-      if (place.owner) await Deno.chown(passwordFile, place.owner.uid, place.owner.gid);
+      if (location.user) await Deno.chown(passwordFile, location.user.uid, location.user.gid);
       const lines: string[] = [];
       const child = this.#spawn([
-        `${place.binaries}/bin/initdb`,
+        `${location.binaries}/bin/initdb`,
         `--pgdata=${draft}`,
         `--username=${SUPERUSER}`,
         `--pwfile=${passwordFile}`,
@@ -227,36 +226,39 @@ export class PostgresServer {
       const status = await child.exited;
       if (status !== 0) {
         const reason = lines.findLast((line) => /error|fatal|could not|cannot/i.test(line)) ?? lines.at(-1);
-        throw new StackFault(
+        throw new StackError(
           "POSTGRES_FAILED",
-          `Postgres could not make its data folder (${reason ?? `initdb ended with status ${status}`}): ` +
-            "remedy that, then start again.",
+          `Postgres could not create its data folder (${reason ?? `initdb exited with status ${status}`}): ` +
+            "fix that, then start again.",
         );
       }
-      await Deno.rename(draft, place.data);
+      await Deno.rename(draft, location.data);
     } finally {
       await Deno.remove(passwordFile).catch(() => {});
     }
   }
 
-  #startFault(lines: readonly string[]): StackFault {
+  #startError(lines: readonly string[]): StackError {
     const reason = lines.findLast((line) => line.includes("FATAL:") || line.includes("error:")) ?? lines.at(-1) ??
-      "it said nothing";
+      "no output";
     const short = reason.replace(/^.*?\bFATAL:\s*/, "");
     if (lines.some((line) => line.includes("could not bind"))) {
-      return new StackFault(
+      return new StackError(
         "PORT_TAKEN",
-        `Port ${this.#port} is taken by another process: end that one, or choose another port with --db-port <port>.`,
+        `Port ${this.#port} is in use: stop the process that uses it, or choose another port with --db-port <port>.`,
       );
     }
     if (
       /not a valid data directory|incompatible with server|could not open file|invalid (checkpoint|primary)/.test(short)
     ) {
-      return new StackFault("DATA_DAMAGED", `Postgres cannot use its data (${short}): start afresh with --reset.`);
+      return new StackError(
+        "DATA_DAMAGED",
+        `Postgres cannot use its data (${short}): run with --reset to create it again.`,
+      );
     }
-    return new StackFault(
+    return new StackError(
       "POSTGRES_FAILED",
-      `Postgres did not start (${short}): remedy that, or start afresh with --reset.`,
+      `Postgres did not start (${short}): fix that, or run with --reset to create its data again.`,
     );
   }
 }

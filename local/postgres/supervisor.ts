@@ -1,38 +1,39 @@
 /**
- * Starts Postgres again when it ends without having been told to.
+ * Restarts Postgres when it exits without having been stopped.
  *
  * @module
  */
-import { messageOf, StackFault } from "../fault.ts";
+import { messageOf } from "../../shared/resilience/mod.ts";
+import { StackError } from "../stack_error.ts";
 
-/** What is kept running. */
+/** A server that is kept running. */
 export interface Supervised {
-  /** Called when it ends although nobody stopped it. */
+  /** Called when it exits without having been stopped. */
   onLost: (() => void) | undefined;
-  /** Whether it ended that way and nobody has started or stopped it since. */
+  /** Whether it exited that way and has not been started or stopped since. */
   readonly lost: boolean;
-  /** Starts it again, unless somebody has stopped it since. */
+  /** Restarts it, unless it has been stopped. */
   revive(): Promise<void>;
 }
 
-/** How it is kept running. */
+/** Options for {@linkcode supervise}. */
 export interface SupervisorOptions {
-  /** Told in one line of each loss, and of each return. */
+  /** Called with one line for each exit and each restart. */
   readonly log: (line: string) => void;
-  /** Told once that it is given up. */
-  readonly onGivenUp: (fault: StackFault) => void;
-  /** How long to wait before each attempt, in ms; there are as many attempts. Default: 0, 250, 1,000, 2,000, 4,000. */
+  /** Called once, after the last attempt to restart it. */
+  readonly onGiveUp: (error: StackError) => void;
+  /** The delay before each attempt, in ms; its length is the number of attempts. Default: 0, 250, 1,000, 2,000, 4,000. */
   readonly delaysMs?: readonly number[];
-  /** How long it must have run for the attempts to be counted anew, in ms. Default: 30,000. */
+  /** How long it must run for the count of attempts to start again, in ms. Default: 30,000. */
   readonly steadyMs?: number;
 }
 
 const DELAYS_MS = [0, 250, 1_000, 2_000, 4_000];
 const STEADY_MS = 30_000;
 
-/** Keeps `server` running until the result is disposed of, which waits for an attempt that is under way. */
+/** Keeps `server` running until the result is disposed of, which waits for a running attempt. */
 export function supervise(server: Supervised, options: SupervisorOptions): AsyncDisposable {
-  const { log, onGivenUp, delaysMs = DELAYS_MS, steadyMs = STEADY_MS } = options;
+  const { log, onGiveUp, delaysMs = DELAYS_MS, steadyMs = STEADY_MS } = options;
   const closing = new AbortController();
   let attempts = 0;
   let startedAt = -Infinity;
@@ -56,11 +57,11 @@ export function supervise(server: Supervised, options: SupervisorOptions): Async
     for (;;) {
       const delayMs = delaysMs[attempts++];
       if (delayMs === undefined) {
-        return onGivenUp(
-          new StackFault(
+        return onGiveUp(
+          new StackError(
             "POSTGRES_FAILED",
-            `Postgres ended, and ${delaysMs.length} attempts did not keep it running. ${
-              reason ?? "It ended again and again: look at what it says above, then start again."
+            `Postgres exited, and ${delaysMs.length} attempts did not keep it running. ${
+              reason ?? "It exited each time: read its output above, then start again."
             }`,
           ),
         );
@@ -70,10 +71,10 @@ export function supervise(server: Supervised, options: SupervisorOptions): Async
       try {
         await server.revive();
         startedAt = performance.now();
-        return log("runs again");
+        return log("running again");
       } catch (error) {
         if (closing.signal.aborted) return;
-        // The same reason again is no news.
+        // The same reason is logged once.
         if (reason !== messageOf(error)) log(reason = messageOf(error));
       }
     }
@@ -81,7 +82,7 @@ export function supervise(server: Supervised, options: SupervisorOptions): Async
 
   server.onLost = () => {
     if (closing.signal.aborted || reviving) return;
-    log("ended unexpectedly, is started again");
+    log("exited unexpectedly, restarting");
     reviving = revive().finally(() => reviving = undefined);
   };
   if (server.lost) server.onLost();

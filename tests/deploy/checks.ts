@@ -34,7 +34,7 @@ export function uploadFaults(upload: Upload, tree: Pick<UploadedTree, "root" | "
   const unasked = OPTIONAL_PARTS.filter((part) => !asksFor(part, upload));
   const decoder = new TextDecoder();
   return [
-    ...tree.graph.faults.map(({ message }) => message),
+    ...tree.graph.errors.map(({ message }) => message),
     ...paths.filter((path) => !allowed.test(path)).map((path) => `${path} does not belong into an upload`),
     ...paths.filter((path) => path !== metadata.import_map_path && !modules.includes(path)).map((path) =>
       `nothing imports ${path}`

@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { StackFault } from "../../local/fault.ts";
+import { StackError } from "../../local/stack_error.ts";
 import { uploadFaults, uploadSize } from "./checks.ts";
 import type { Upload, UploadMetadata } from "./management_api.ts";
 import { MARKER } from "./project_copy.ts";
@@ -50,14 +50,14 @@ Deno.test("an upload that holds what it needs, and no more, has no fault", async
 
 Deno.test("what is missing is named: a module, an entry of the import map", async () => {
   assertEquals(await faults({ "shared/greet.ts": null }), [
-    'functions/hello/index.ts:2 imports "../../shared/greet.ts": there is no shared/greet.ts',
+    'functions/hello/index.ts:2 imports "../../shared/greet.ts": shared/greet.ts does not exist',
   ]);
   const [unmapped, ...more] = await faults({ "import_map.json": `{"imports":{}}` });
   assertStringIncludes(unmapped ?? "", 'functions/hello/index.ts:3 imports "jose": ');
   assertStringIncludes(unmapped ?? "", "not in import map");
   assertEquals(more, []);
-  await assertRejects(() => faults({ "functions/hello/index.ts": null }), StackFault, "functions/hello/index.ts");
-  await assertRejects(() => faults({ "import_map.json": "{" }), StackFault, "functions/hello/index.ts");
+  await assertRejects(() => faults({ "functions/hello/index.ts": null }), StackError, "functions/hello/index.ts");
+  await assertRejects(() => faults({ "import_map.json": "{" }), StackError, "functions/hello/index.ts");
 });
 
 Deno.test("what is too much is named: files nobody imports, files of the machine", async () => {

@@ -33,7 +33,7 @@ Deno.test("--help explains, and needs neither project nor network", async () => 
 Deno.test("a function that is none is refused, with the name that was meant", async () => {
   const { code, output, requests } = await deploy(["budget", "--yes", "--remote=abcdefghijklmnopqrst"]);
   assertEquals([code, requests], [2, []]);
-  assertStringIncludes(output, 'Error: There is no function "budget": did you mean budgets?');
+  assertStringIncludes(output, 'Error: Function "budget" not found: did you mean budgets?');
 });
 
 Deno.test("a function that is switched off, or is in no table, is refused with the remedy", async () => {
@@ -41,10 +41,13 @@ Deno.test("a function that is switched off, or is in no table, is refused with t
   const change = (write: (path: string, text: string) => Promise<void>) => write("supabase/config.toml", off);
   const switchedOff = await deploy(["off"], { change });
   assertEquals([switchedOff.code, switchedOff.requests], [2, []]);
-  assertStringIncludes(switchedOff.output, "switches off off: take enabled = false out");
+  assertStringIncludes(switchedOff.output, "off is disabled in supabase/config.toml: remove enabled = false");
   const strange = await deploy(["something-else"], { change });
   assertEquals([strange.code, strange.requests], [2, []]);
-  assertStringIncludes(strange.output, "names off, on; a new one needs a table [functions.something-else] there");
+  assertStringIncludes(
+    strange.output,
+    "supabase/config.toml has off, on; add a table [functions.something-else] for a new one",
+  );
 });
 
 Deno.test("imports that lead nowhere are named, with file and line, before anything is uploaded", async () => {
@@ -59,7 +62,7 @@ Deno.test("imports that lead nowhere are named, with file and line, before anyth
   assertEquals([code, requests], [1, []]);
   assertStringIncludes(
     output,
-    'Error: functions/health/handler.ts:1 imports "./gone.ts": there is no functions/health/gone.ts',
+    'Error: functions/health/handler.ts:1 imports "./gone.ts": functions/health/gone.ts does not exist',
   );
   assertMatch(output, /Error: functions\/health\/handler\.ts:2 imports "not-in-the-map": .*not in import map/);
   assertStringIncludes(output, "Nothing was deployed.");
@@ -102,7 +105,7 @@ Deno.test("a project without functions, a config that is none, an option without
   assertStringIncludes(broken.output, "config.toml");
   const option = await deploy(["--import-map"]);
   assertEquals([option.code, option.requests], [2, []]);
-  assertStringIncludes(option.output, "--import-map takes a value");
+  assertStringIncludes(option.output, "--import-map requires a value");
 });
 
 Deno.test("without npx the remedy is named", async () => {
@@ -148,7 +151,7 @@ Deno.test({
       change: (write) => write("functions/notes/index.ts", "export default {};"),
     });
     assertEquals(code, 0, output);
-    assertStringIncludes(output, "Warning: functions/notes is not in supabase/config.toml and is not deployed");
+    assertStringIncludes(output, "Warning: functions/notes is not deployed, because it is not in supabase/config.toml");
     assertMatch(output, /Deployed Functions on project abcdefghijklmnopqrst: .*budgets/);
   },
 });

@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { hear, makeToken, TOKEN_VARIABLE } from "../../local/control.ts";
+import { createToken, parseMessage, TOKEN_VARIABLE } from "../../local/control.ts";
 import { certificateEnvironment } from "../../local/deno_2_1/deno.ts";
 import { ENTRYPOINT_VARIABLE, VISIBLE_VARIABLE } from "../../local/functions/protocol.ts";
-import { GuardedChild } from "../../local/guard.ts";
+import { SupervisedChild } from "../../local/supervised_child.ts";
 import { fromFileUrl, toFileUrl } from "../../local/paths.ts";
 import type { UploadedTree } from "./tree.ts";
 
@@ -62,7 +62,7 @@ export interface HostedIsolateOptions {
 
 /** A function that runs. */
 export class HostedIsolate implements AsyncDisposable {
-  readonly #child: GuardedChild;
+  readonly #child: SupervisedChild;
   /** The loopback port that it answers on. */
   readonly port: number;
   /** What a request must carry to be let in. */
@@ -70,7 +70,7 @@ export class HostedIsolate implements AsyncDisposable {
   /** What it has printed. */
   readonly printed: readonly string[];
 
-  private constructor(child: GuardedChild, port: number, token: string, printed: readonly string[]) {
+  private constructor(child: SupervisedChild, port: number, token: string, printed: readonly string[]) {
     this.#child = child;
     this.port = port;
     this.token = token;
@@ -85,11 +85,11 @@ export class HostedIsolate implements AsyncDisposable {
   static async start({ runtime, tree, env }: HostedIsolateOptions): Promise<HostedIsolate> {
     const alone = [...ALONE, "--node-modules-dir=none", "--import-map", tree.importMap];
     await output(runtime.path, ["cache", ...alone, "--no-check", tree.entrypoint]);
-    const token = makeToken();
+    const token = createToken();
     const printed: string[] = [];
     const ready = Promise.withResolvers<number>();
     const fail = (why: string) => ready.reject(new Error(`${why}: ${printed.join("\n")}`));
-    const child = new GuardedChild({
+    const child = new SupervisedChild({
       command: [
         runtime.path,
         ...["run", "--quiet", "--no-prompt", "--no-check", "--cached-only", ...alone],
@@ -107,7 +107,7 @@ export class HostedIsolate implements AsyncDisposable {
       },
       cwd: tree.root,
       onLine: (line) => {
-        const message = hear(token, line);
+        const message = parseMessage(token, line);
         if (message && "port" in message) ready.resolve(message.port);
         else if (message) fail(message.error);
         else if (line !== "") printed.push(line);

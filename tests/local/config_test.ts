@@ -1,12 +1,12 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { StackFault } from "../../local/fault.ts";
+import { StackError } from "../../local/stack_error.ts";
 import { parseFunctions } from "../../local/functions/config.ts";
-import { unservedFolders } from "../../local/functions/unserved.ts";
-import { concerned, readAtStart } from "../../local/functions/watcher.ts";
+import { unregisteredWarnings } from "../../local/functions/unregistered_functions.ts";
+import { affectedFunctions, readAtStart } from "../../local/functions/watcher.ts";
 import { projectAt } from "../../local/project.ts";
-import { makeProject } from "./fixture.ts";
+import { createProject } from "./fixture.ts";
 
-Deno.test("functions are read as the Supabase CLI reads them", () => {
+Deno.test("parseFunctions() reads config.toml as the Supabase CLI does", () => {
   const toml = `
     project_id = "x"
     [functions.b]
@@ -24,36 +24,36 @@ Deno.test("functions are read as the Supabase CLI reads them", () => {
   assertEquals(parseFunctions("", "/p"), []);
 });
 
-Deno.test("what is wrong in the file is one line that names it", () => {
+Deno.test("parseFunctions() reports an invalid file in one line", () => {
   const cases: [string, string][] = [
-    ["[functions.a", "correct the file"],
+    ["[functions.a", "fix the file"],
     ["[functions.a]\nentrypoint = 1", "functions.a.entrypoint must be a path"],
     ['functions = "a"', "functions must be tables"],
     ["[functions]\na = 1", "functions.a must be a table"],
-    ['[functions."../x"]', '"../x" cannot name a function'],
+    ['[functions."../x"]', '"../x" is not a valid function name'],
   ];
   for (const [toml, expected] of cases) {
-    const fault = assertThrows(() => parseFunctions(toml, "/p"), StackFault, expected);
-    assertEquals([fault.code, fault.message.includes("\n")], ["CONFIG_INVALID", false]);
+    const error = assertThrows(() => parseFunctions(toml, "/p"), StackError, expected);
+    assertEquals([error.code, error.message.includes("\n")], ["CONFIG_INVALID", false]);
   }
 });
 
-Deno.test("a change concerns the function whose folder it is in, or all", () => {
+Deno.test("affectedFunctions() returns the function whose folder a change is in, or all of them", () => {
   const configs = ["a", "b"].map((name) => ({
     name,
     entrypoint: `/p/functions/${name}/index.ts`,
     importMap: undefined,
   }));
-  assertEquals(concerned("/p/functions/a/lib/x.ts", configs, "/p/supabase"), ["a"]);
-  assertEquals(concerned("/p/functions/ab/x.ts", configs, "/p/supabase"), ["a", "b"]);
-  assertEquals(concerned("/p/shared/pool/mod.ts", configs, "/p/supabase"), ["a", "b"]);
-  assertEquals(concerned("/p/import_map.json", configs, "/p/supabase"), ["a", "b"]);
-  assertEquals(concerned("/p/functions/a/.index.ts.swp", configs, "/p/supabase"), []);
-  assertEquals(concerned("/p/supabase/functions/.env", configs, "/p/supabase"), ["a", "b"]);
-  assertEquals(concerned("/p/supabase/.temp/state.json", configs, "/p/supabase"), []);
+  assertEquals(affectedFunctions("/p/functions/a/lib/x.ts", configs, "/p/supabase"), ["a"]);
+  assertEquals(affectedFunctions("/p/functions/ab/x.ts", configs, "/p/supabase"), ["a", "b"]);
+  assertEquals(affectedFunctions("/p/shared/pool/mod.ts", configs, "/p/supabase"), ["a", "b"]);
+  assertEquals(affectedFunctions("/p/import_map.json", configs, "/p/supabase"), ["a", "b"]);
+  assertEquals(affectedFunctions("/p/functions/a/.index.ts.swp", configs, "/p/supabase"), []);
+  assertEquals(affectedFunctions("/p/supabase/functions/.env", configs, "/p/supabase"), ["a", "b"]);
+  assertEquals(affectedFunctions("/p/supabase/.temp/state.json", configs, "/p/supabase"), []);
 });
 
-Deno.test("what is read only at the start is known by its path", () => {
+Deno.test("readAtStart() returns the paths of files that are read only at the start", () => {
   const project = { root: "/p", supabase: "/p/supabase" };
   const read = (path: string) => readAtStart(path, project);
   assertEquals(read("/p/supabase/config.toml"), "supabase/config.toml");
@@ -63,20 +63,20 @@ Deno.test("what is read only at the start is known by its path", () => {
   }
 });
 
-Deno.test("a folder with a function's module and no table in the config is named", async () => {
-  await using fixture = await makeProject();
-  const unserved = () => unservedFolders(projectAt(fixture.root));
-  assertEquals(await unserved(), []);
+Deno.test("unregisteredWarnings() names folders with a module and without a table in config.toml", async () => {
+  await using fixture = await createProject();
+  const warnings = () => unregisteredWarnings(projectAt(fixture.root));
+  assertEquals(await warnings(), []);
   await fixture.write("functions/notes/index.ts", "");
   await fixture.write("functions/_shared/index.ts", "");
   await fixture.write("functions/library/helper.ts", "");
   await fixture.write("supabase/functions/old/index.js", "");
   const line = (path: string, name: string) =>
-    `${path} is not in supabase/config.toml and is not served: add [functions.${name}] there, then start again.`;
-  assertEquals(await unserved(), [line("functions/notes", "notes"), line("supabase/functions/old", "old")]);
+    `${path} is not served, because it is not in supabase/config.toml: add [functions.${name}], then start again.`;
+  assertEquals(await warnings(), [line("functions/notes", "notes"), line("supabase/functions/old", "old")]);
   await fixture.write(
     "supabase/config.toml",
     `[functions.probe]\n[functions.health]\n[functions.old]\nenabled = false\n[functions.n]\nentrypoint = "../functions/notes/index.ts"`,
   );
-  assertEquals(await unserved(), []);
+  assertEquals(await warnings(), []);
 });

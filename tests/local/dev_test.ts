@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { eventually, makeProject } from "./fixture.ts";
+import { createProject, eventually } from "./fixture.ts";
 import { root } from "../support/components.ts";
-import { gone, Run } from "./run.ts";
+import { Run, untilExited } from "./run.ts";
 
 async function errorLine(run: Run, code: number): Promise<string> {
   assertEquals((await run.status).code, code, run.output);
@@ -10,8 +10,8 @@ async function errorLine(run: Run, code: number): Promise<string> {
   return lines[0] ?? "";
 }
 
-Deno.test("a project keeps its data and keys, one stack at a time, until it is reset", async () => {
-  await using fixture = await makeProject();
+Deno.test("dev keeps data and keys of a project, runs one stack at a time, and deletes them with --reset", async () => {
+  await using fixture = await createProject();
   const keysFile = `${fixture.root}/.local/keys.json`;
   let keys: string;
   {
@@ -27,9 +27,9 @@ Deno.test("a project keeps its data and keys, one stack at a time, until it is r
     assertStringIncludes(await errorLine(second, 1), `running already (process ${first.pid})`);
     const reset = new Run(fixture.root, ["--reset"]);
     assertStringIncludes(await errorLine(reset, 1), "running already");
-    await using other = await makeProject();
+    await using other = await createProject();
     const taken = new Run(other.root, ["--port", new URL(url).port]);
-    assertMatch(await errorLine(taken, 1), /^Error: Port \d+ is taken .* --port <port>\.$/);
+    assertMatch(await errorLine(taken, 1), /^Error: Port \d+ is in use: .* --port <port>\.$/);
 
     const signUp = /^TOKEN=.*$/m.exec(first.output)?.[0] ?? "";
     const shell = new Deno.Command("sh", { args: ["-c", `${signUp}; echo "$TOKEN"`] });
@@ -39,13 +39,16 @@ Deno.test("a project keeps its data and keys, one stack at a time, until it is r
       "\n",
     );
     Deno.kill(Number(postmaster), "SIGKILL");
-    await eventually(() => /ended unexpectedly.*\n\[postgres\] runs again\n/.test(first.output), "Postgres again");
+    await eventually(
+      () => /exited unexpectedly.*\n\[postgres\] running again\n/.test(first.output),
+      "the restart of Postgres",
+    );
 
     const below = await first.descendants();
     assert(below.length >= 8, `${below.length} processes`);
     first.kill("SIGINT");
     assertEquals((await first.status).code, 0, first.output);
-    await gone(below);
+    await untilExited(below);
   }
   await fixture.write("supabase/seed.sql", "-- changed");
   {
@@ -57,43 +60,43 @@ Deno.test("a project keeps its data and keys, one stack at a time, until it is r
     const greetings = await fetch(`${url}/rest/v1/greetings`, { headers: { apikey: publishableKey } });
     assertEquals(await greetings.json(), [{ body: "hello" }]);
 
-    // Nobody is left to take anything down.
+    // A killed process stops nothing itself.
     const below = await again.descendants();
     again.kill("SIGKILL");
     await again.status;
-    await gone(below);
+    await untilExited(below);
   }
   {
-    await using afresh = new Run(fixture.root, ["--reset"]);
-    await afresh.ready();
-    assertStringIncludes(afresh.output, `Deleted ${fixture.root}/.local/postgres`);
-    assertEquals(afresh.output.includes("Warning:"), false);
-    const below = await afresh.descendants();
-    afresh.kill("SIGTERM");
-    afresh.kill("SIGTERM");
-    await afresh.status;
-    await gone(below);
+    await using renewed = new Run(fixture.root, ["--reset"]);
+    await renewed.ready();
+    assertStringIncludes(renewed.output, `Deleted ${fixture.root}/.local/postgres`);
+    assertEquals(renewed.output.includes("Warning:"), false);
+    const below = await renewed.descendants();
+    renewed.kill("SIGTERM");
+    renewed.kill("SIGTERM");
+    await renewed.status;
+    await untilExited(below);
   }
 });
 
-Deno.test("when what launched it is killed, it ends too", async () => {
-  await using fixture = await makeProject();
+Deno.test("dev stops when the process that started it is killed", async () => {
+  await using fixture = await createProject();
   const quote = (command: string[]) => command.map((part) => `'${part}'`).join(" ");
-  // As `npx` does it: a shell that waits, and passes no signal on.
+  // As `npx` does: a shell that waits and forwards no signal.
   await using run = new Run(fixture.root, [], (command) => ["sh", "-c", `${quote(command)}; exit $?`]);
   await run.ready();
   const below = await run.descendants();
   run.kill("SIGKILL");
   await run.status;
-  await gone(below);
+  await untilExited(below);
 });
 
 const asRoot = root();
 Deno.test({
-  name: `as root, in a folder that nobody else can enter${asRoot.note}`,
+  name: `dev as root, in a folder that only root can enter, keeps its data in /var/tmp${asRoot.note}`,
   ignore: asRoot.ignore,
   async fn() {
-    await using fixture = await makeProject();
+    await using fixture = await createProject();
     await Deno.chmod(fixture.root, 0o700);
     const record = `${fixture.root}/.local/postgres.path`;
     let folder: string;
@@ -125,13 +128,13 @@ Deno.test({
   },
 });
 
-Deno.test("what is in the way is one line with the remedy", async () => {
-  await using fixture = await makeProject();
+Deno.test("dev reports an error in one line with its fix", async () => {
+  await using fixture = await createProject();
   const unknown = new Run(fixture.root, ["--por", "1"]);
   assertStringIncludes(await errorLine(unknown, 2), "did you mean --port?");
   await fixture.write(".local", "a file, not a folder");
   const unwritable = new Run(fixture.root, []);
-  assertMatch(await errorLine(unwritable, 1), /cannot write to .*\/\.local: .*chown/);
+  assertMatch(await errorLine(unwritable, 1), /Cannot write to .*\/\.local: .*chown/);
   await Deno.remove(`${fixture.root}/.local`);
   await fixture.write("supabase/migrations/20260101000000_notes.sql", "select 1;\nselect * from nowhere;");
   const broken = new Run(fixture.root, ["--quiet"]);

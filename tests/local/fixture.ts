@@ -1,5 +1,5 @@
 /**
- * A small project for tests of the local stack: one table, one function.
+ * A small project for tests of the local stack.
  *
  * @module
  */
@@ -17,15 +17,15 @@ create policy "Own notes" on public.notes for all to authenticated
 revoke all on public.notes from anon;
 create table public.greetings (body text primary key);
 alter table public.greetings enable row level security;
-create policy "Everybody" on public.greetings for select to anon using (true);
+create policy "All" on public.greetings for select to anon using (true);
 `;
 
-/** The function of the fixture: what it does is the second part of its path. */
+/** The function of the fixture: the second segment of the path selects its behavior. */
 export const PROBE = `
 let aborted = 0;
 const state = globalThis as unknown as { EdgeRuntime: { waitUntil(promise: Promise<unknown>): void } };
 addEventListener("beforeunload", (event) => {
-  console.log("goodbye " + (event as CustomEvent).detail.reason);
+  console.log("beforeunload " + (event as CustomEvent).detail.reason);
 });
 export default {
   async fetch(request: Request): Promise<Response> {
@@ -87,14 +87,14 @@ export default {
 
 /** A project in a temporary folder. */
 export interface Fixture extends AsyncDisposable {
-  /** Its folder. The name has a space in it. */
+  /** The folder; its name contains a space. */
   readonly root: string;
-  /** Writes one of its files. */
+  /** Writes a file of the project. */
   write(path: string, text: string): Promise<void>;
 }
 
-/** Makes a project. */
-export async function makeProject(): Promise<Fixture> {
+/** Creates a project. */
+export async function createProject(): Promise<Fixture> {
   const parent = await Deno.makeTempDir({ prefix: "local-stack-test-" });
   await Deno.chmod(parent, 0o755);
   const root = `${parent}/a project`;
@@ -117,7 +117,7 @@ export async function makeProject(): Promise<Fixture> {
   return { root, write, [Symbol.asyncDispose]: () => Deno.remove(parent, { recursive: true }) };
 }
 
-/** Waits until `condition` holds, and fails after a while. */
+/** Waits until `condition` holds, for at most `timeoutMs`. */
 export async function eventually(
   condition: () => Promise<boolean> | boolean,
   what: string,

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { isOwnHost, routeOf } from "../../local/gateway/route.ts";
 
-Deno.test("paths and where they go", () => {
+Deno.test("routeOf() returns the part of the stack that a path belongs to", () => {
   const cases: [string, ReturnType<typeof routeOf>][] = [
     ["/functions/v1/budgets", { to: "function", name: "budgets", path: "/budgets" }],
     ["/functions/v1/budgets/1/x", { to: "function", name: "budgets", path: "/budgets/1/x" }],
@@ -20,7 +20,7 @@ Deno.test("paths and where they go", () => {
   for (const [path, route] of cases) assertEquals(routeOf(path), route, path);
 });
 
-Deno.test("only our own names and port are ours", () => {
+Deno.test("isOwnHost() accepts only names of this machine with the port of the gateway", () => {
   for (const host of ["localhost:54321", "LOCALHOST:54321", "127.0.0.1:54321", "[::1]:54321"]) {
     assertEquals(isOwnHost(host, 54321), true, host);
   }

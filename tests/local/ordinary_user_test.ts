@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "../../local/paths.ts";
 import { component, root } from "../support/components.ts";
-import { makeProject } from "./fixture.ts";
-import { gone, Run } from "./run.ts";
+import { createProject } from "./fixture.ts";
+import { Run, untilExited } from "./run.ts";
 
 const PROJECT = fromFileUrl(new URL("../..", import.meta.url));
 const NOBODY = 65534;
@@ -13,7 +13,7 @@ async function run(command: string, ...args: string[]): Promise<boolean> {
   return success;
 }
 
-/** Copies by links where they can be had: `node_modules` is big. */
+/** Copies by hard links if possible: `node_modules` is big. */
 async function copy(from: string, to: string): Promise<void> {
   assert(await run("cp", "-al", from, to) || await run("cp", "-a", from, to), `copying ${from}`);
 }
@@ -21,10 +21,10 @@ async function copy(from: string, to: string): Promise<void> {
 const needs = root().ignore ? root() : component("setpriv");
 
 Deno.test({
-  name: `as an ordinary user, from a copy that only they can read${needs.note}`,
+  name: `dev runs as an ordinary user, from a copy that only they can read${needs.note}`,
   ignore: needs.ignore,
   async fn() {
-    await using fixture = await makeProject();
+    await using fixture = await createProject();
     const home = fixture.root.replace(/\/[^/]*$/, "");
     const clone = `${home}/the stack`;
     await Deno.mkdir(clone);
@@ -62,6 +62,6 @@ Deno.test({
     const below = await stack.descendants();
     stack.kill("SIGTERM");
     assertEquals((await stack.status).code, 0, stack.output);
-    await gone(below);
+    await untilExited(below);
   },
 });

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import postgres from "postgres";
-import { StackFault } from "../../local/fault.ts";
+import { StackError } from "../../local/stack_error.ts";
 import { generateKeys } from "../../local/keys.ts";
 import { startPostgres } from "../../local/mod.ts";
 import { migrate } from "../../local/postgres/migrations.ts";
@@ -8,14 +8,14 @@ import { prepareDatabase } from "../../local/postgres/roles.ts";
 
 const quiet = { max: 1, onnotice: () => {} };
 
-Deno.test("Postgres: migrations, roles, crash and restart", async (t) => {
+Deno.test("startPostgres() and migrate() on a real server", async (t) => {
   await using server = await startPostgres();
   const admin = postgres(server.url, quiet);
   const keys = generateKeys();
   const as = (user: string, password: string) =>
     postgres(Object.assign(new URL(server.url), { username: user, password }).href, quiet);
 
-  await t.step("the database is prepared once", async () => {
+  await t.step("prepareDatabase() prepares a database once", async () => {
     const authSchema = () => Promise.resolve("create schema auth; create table auth.users (id uuid primary key);");
     assertEquals(await prepareDatabase(admin, keys, authSchema), true);
     assertEquals(await prepareDatabase(admin, keys, authSchema), false);
@@ -23,7 +23,7 @@ Deno.test("Postgres: migrations, roles, crash and restart", async (t) => {
 
   const owner = as("postgres", keys.databasePassword);
 
-  await t.step("files are applied once each, in order, and recorded as the CLI does", async () => {
+  await t.step("migrate() applies each file once, in order, and records it as the CLI does", async () => {
     const files = [
       { name: "1_one.sql", text: "create table one (id int);" },
       {
@@ -53,15 +53,15 @@ Deno.test("Postgres: migrations, roles, crash and restart", async (t) => {
     }
   });
 
-  await t.step("a file that fails is named with its line, and leaves nothing", async () => {
+  await t.step("migrate() names a file that fails with its line, and rolls it back", async () => {
     const files = [{ name: "3_three.sql", text: "create table three (id int);\n\nselect * from nowhere;\n" }];
-    const fault = await assertRejects(() => migrate(owner, files, undefined), StackFault, "3_three.sql, line 3");
-    assertEquals(fault.code, "MIGRATION_FAILED");
+    const error = await assertRejects(() => migrate(owner, files, undefined), StackError, "3_three.sql, line 3");
+    assertEquals(error.code, "MIGRATION_FAILED");
     assertEquals([...await owner`select to_regclass('public.three') as three`], [{ three: null }]);
     assertEquals([...await owner`select from supabase_migrations.schema_migrations where version = '3'`].length, 0);
   });
 
-  await t.step("roles are as on the hosted platform", async () => {
+  await t.step("prepareDatabase() creates the roles of the hosted platform", async () => {
     const [role] = await owner`select rolsuper from pg_roles where rolname = current_user`;
     assertEquals(role, { rolsuper: false });
     const login = as("authenticator", keys.authenticatorPassword);
@@ -85,7 +85,7 @@ Deno.test("Postgres: migrations, roles, crash and restart", async (t) => {
   await owner.end();
   await admin.end();
 
-  await t.step("a crash loses no committed row, and the port stays", async () => {
+  await t.step("kill() and stop() lose no committed row and keep the port", async () => {
     for (const end of [() => server.kill(), () => server.stop()]) {
       await end();
       await assertRejects(() => Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(server.url).port) }));
@@ -96,7 +96,7 @@ Deno.test("Postgres: migrations, roles, crash and restart", async (t) => {
     }
   });
 
-  await t.step("it listens on loopback alone, and not on a socket file", async () => {
+  await t.step("startPostgres() listens on loopback only, and not on a socket file", async () => {
     const sql = postgres(server.url, quiet);
     const [row] = await sql`select current_setting('listen_addresses') as addresses,
       current_setting('unix_socket_directories') as sockets, current_setting('data_directory') as folder, version()`;
@@ -104,6 +104,6 @@ Deno.test("Postgres: migrations, roles, crash and restart", async (t) => {
     assertMatch(row?.version ?? "", /PostgreSQL 18/);
     await sql.end();
     await server[Symbol.asyncDispose]();
-    assert(await Deno.stat(row?.folder.replace(/\/data$/, "")).then(() => false, () => true), "its folder is gone");
+    assert(await Deno.stat(row?.folder.replace(/\/data$/, "")).then(() => false, () => true), "its folder is deleted");
   });
 });

@@ -1,5 +1,5 @@
 /**
- * Running the local stack's command line in tests.
+ * Runs the command line of the local stack in tests.
  *
  * @module
  */
@@ -12,15 +12,15 @@ const DEV = fromFileUrl(new URL("../../local/dev.ts", import.meta.url));
 /** A run of `deno task dev`. */
 export class Run implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
-  /** How it ended. */
+  /** Its exit status. */
   readonly status: Promise<Deno.CommandStatus>;
-  /** What it has printed so far. */
+  /** Its output so far. */
   output = "";
 
   /**
-   * Starts it, on free ports unless `args` names some.
+   * Starts it, on free ports by default.
    *
-   * @param wrap Makes the command that runs the command.
+   * @param wrap Returns the command that runs the given command.
    */
   constructor(root: string, args: string[], wrap: (command: string[]) => string[] = (command) => command) {
     const ports = args.includes("--port") ? [] : ["--port", "0", "--db-port", "0"];
@@ -45,7 +45,7 @@ export class Run implements AsyncDisposable {
     return this.#child.pid;
   }
 
-  /** Waits for the banner, and gives the gateway's address. */
+  /** Waits for the banner and returns the URL of the gateway. */
   async ready(): Promise<string> {
     const pattern = /Gateway\s+(http:\S+)[^]*\/health\/pool\n/;
     await Promise.race([
@@ -62,7 +62,7 @@ export class Run implements AsyncDisposable {
     this.#child.kill(signal);
   }
 
-  /** All processes below this one. */
+  /** Returns the ids of all descendants. */
   async descendants(): Promise<number[]> {
     const { stdout } = await new Deno.Command("ps", { args: ["-e", "-o", "pid=,ppid="] }).output();
     const rows = new TextDecoder().decode(stdout).trim().split("\n").map((line) =>
@@ -75,19 +75,19 @@ export class Run implements AsyncDisposable {
     return found.slice(1);
   }
 
-  /** Kills it, if it still runs. */
+  /** Kills it, if it is running. */
   async [Symbol.asyncDispose](): Promise<void> {
     try {
       this.#child.kill("SIGKILL");
     } catch {
-      // It has ended.
+      // It has exited.
     }
     await this.status;
   }
 }
 
-/** Waits until none of `pids` is there. */
-export function gone(pids: number[]): Promise<void> {
+/** Waits until all of `pids` have exited. */
+export function untilExited(pids: number[]): Promise<void> {
   return eventually(
     async () => (await Promise.all(pids.map(commandOf))).every((command) => command === undefined),
     `the end of ${pids.join(", ")}`,

@@ -3,13 +3,13 @@ import { createClient } from "@supabase/supabase-js";
 import { jwtVerify } from "jose";
 import { type Stack, startStack } from "../../local/mod.ts";
 import { processInfo } from "../../local/processes.ts";
-import { eventually, type Fixture, makeProject, PROBE } from "./fixture.ts";
+import { createProject, eventually, type Fixture, PROBE } from "./fixture.ts";
 
 async function withStack(
   use: (stack: Stack, fixture: Fixture, lines: string[]) => Promise<void>,
   env: Record<string, string> = {},
 ): Promise<void> {
-  await using fixture = await makeProject();
+  await using fixture = await createProject();
   const lines: string[] = [];
   await using stack = await startStack({
     root: fixture.root,
@@ -21,7 +21,7 @@ async function withStack(
   await use(stack, fixture, lines);
 }
 
-/** The processes below this one, and what each was started with. */
+/** Returns the command lines of the descendants of this process by their ids. */
 async function descendants(): Promise<Map<number, string>> {
   const found = new Map<number, string>();
   for await (const { name } of Deno.readDir("/proc")) {
@@ -33,7 +33,7 @@ async function descendants(): Promise<Map<number, string>> {
   return found;
 }
 
-/** The loopback ports on which our children listen. */
+/** Returns the loopback ports that the descendants listen on. */
 async function listeners(): Promise<string[]> {
   const sockets = new Set<string>();
   for (const pid of (await descendants()).keys()) {
@@ -56,18 +56,18 @@ async function signUp(stack: Stack, name: string) {
   return { client, token: data.session.access_token, id: data.session.user.id };
 }
 
-Deno.test("the Data API and Auth, as supabase-js uses them", async (t) => {
+Deno.test("startStack() serves the Data API and Auth to supabase-js", async (t) => {
   await withStack(async (stack) => {
     const [ann, ben] = [await signUp(stack, "ann"), await signUp(stack, "ben")];
 
-    await t.step("a token says who, which role, for whom and until when", async () => {
+    await t.step("a token has a subject, a role, an audience and an expiry", async () => {
       const { payload, protectedHeader } = await jwtVerify(ann.token, new TextEncoder().encode(stack.jwtSecret));
       assertEquals(protectedHeader.alg, "HS256");
       assertEquals([payload.sub, payload.role, payload.aud], [ann.id, "authenticated", "authenticated"]);
       assert((payload.exp ?? 0) > Date.now() / 1000 + 600);
     });
 
-    await t.step("rows of two users do not mix", async () => {
+    await t.step("users see only their own rows", async () => {
       for (const { client } of [ann, ben]) {
         const { error } = await client.from("notes").insert({ body: "mine" });
         assertEquals(error, null);
@@ -77,7 +77,7 @@ Deno.test("the Data API and Auth, as supabase-js uses them", async (t) => {
       assertMatch(data?.[0]?.created_at ?? "", /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00$/);
     });
 
-    await t.step("anonymous callers see what is granted to them, and no more", async () => {
+    await t.step("anonymous callers see only what is granted to them", async () => {
       const anonymous = createClient(stack.url, stack.publishableKey, NO_SESSION);
       assertEquals((await anonymous.from("greetings").select()).data, [{ body: "hello" }]);
       assertEquals((await anonymous.from("notes").select()).error?.code, "42501");
@@ -85,12 +85,12 @@ Deno.test("the Data API and Auth, as supabase-js uses them", async (t) => {
       assertEquals(error?.code, "42501");
     });
 
-    await t.step("the secret key passes row-level security", async () => {
+    await t.step("the secret key bypasses row-level security", async () => {
       const admin = createClient(stack.url, stack.secretKey, NO_SESSION);
       assertEquals((await admin.from("notes").select()).data?.length, 2);
     });
 
-    await t.step("no key, or a wrong one, is refused", async () => {
+    await t.step("a request without a key or with a wrong key is rejected", async () => {
       for (const headers of [{}, { apikey: "sb_publishable_wrong" }] as Record<string, string>[]) {
         const response = await fetch(`${stack.restUrl}/greetings`, { headers });
         assertEquals(response.status, 401);
@@ -98,7 +98,7 @@ Deno.test("the Data API and Auth, as supabase-js uses them", async (t) => {
       }
     });
 
-    await t.step("schemas that are not exposed cannot be asked for", async () => {
+    await t.step("schemas that are not exposed cannot be queried", async () => {
       for (const [schema, table] of [["auth", "users"], ["supabase_migrations", "schema_migrations"]]) {
         const response = await fetch(`${stack.restUrl}/${table}`, {
           headers: { apikey: stack.secretKey, "accept-profile": schema ?? "" },
@@ -122,10 +122,10 @@ Deno.test("the Data API and Auth, as supabase-js uses them", async (t) => {
   });
 });
 
-Deno.test("the database goes away under load, and everything recovers by itself", async () => {
+Deno.test("Stack recovers when its database is killed or stopped under load", async () => {
   await withStack(async (stack) => {
     const { client, token } = await signUp(stack, "ann");
-    const answers: { at: "before" | "down" | "after"; status: number; code: string }[] = [];
+    const responses: { at: "before" | "down" | "after"; status: number; code: string }[] = [];
     let at: "before" | "down" | "after" = "before";
     let running = true;
     const load = Array.from({ length: 20 }, async (_, index) => {
@@ -137,7 +137,7 @@ Deno.test("the database goes away under load, and everything recovers by itself"
           signal: AbortSignal.timeout(10_000),
         });
         const body = await response.json();
-        answers.push({ at: began, status: response.status, code: body.code ?? "" });
+        responses.push({ at: began, status: response.status, code: body.code ?? "" });
         if (response.status === 503) {
           assertEquals(response.headers.get("retry-after"), "1");
           await new Promise((resolve) => setTimeout(resolve, 20));
@@ -153,7 +153,7 @@ Deno.test("the database goes away under load, and everything recovers by itself"
       await stack.database.start();
       await eventually(
         async () => (await client.from("notes").select("id")).error === null,
-        "an answer after the start",
+        "a response after the start",
       );
       at = "after";
       await new Promise((resolve) => setTimeout(resolve, 300));
@@ -161,7 +161,7 @@ Deno.test("the database goes away under load, and everything recovers by itself"
     running = false;
     await Promise.all(load);
     const statuses = (when: string) =>
-      new Set(answers.filter((answer) => answer.at === when).map(({ status }) => status));
+      new Set(responses.filter((response) => response.at === when).map(({ status }) => status));
     assertEquals([...statuses("after")].sort(), [200]);
     assertEquals([...statuses("down")].filter((status) => status !== 200 && status !== 503), []);
     assert(statuses("down").has(503));
@@ -169,11 +169,11 @@ Deno.test("the database goes away under load, and everything recovers by itself"
   });
 });
 
-Deno.test("functions", async (t) => {
+Deno.test("Stack serves functions that", async (t) => {
   await withStack(async (stack, fixture, lines) => {
     const probe = `${stack.url}/functions/v1/probe`;
 
-    await t.step("see their path and their public address, and nothing of the stack's own", async () => {
+    await t.step("see their path and public URL, and no header of the stack", async () => {
       const response = await fetch(`${probe}/request?a=1`, { headers: { "x-mine": "yes" } });
       const { url, headers } = await response.json();
       assertEquals(url, `${stack.url}/probe/request?a=1`);
@@ -191,7 +191,7 @@ Deno.test("functions", async (t) => {
       assert(!JSON.stringify(env).includes("supabase_admin"));
     });
 
-    await t.step("stream both ways, and take big bodies", async () => {
+    await t.step("stream both ways, and accept big bodies", async () => {
       const big = new Uint8Array(20_000_000).fill(7);
       const echoed = new Uint8Array(await (await fetch(`${probe}/echo`, { method: "POST", body: big })).arrayBuffer());
       assertEquals(echoed.length, big.length);
@@ -204,17 +204,17 @@ Deno.test("functions", async (t) => {
       assertEquals(rest, "1\n2\n");
     });
 
-    await t.step("answer 150 callers at once", async () => {
-      const answers = await Promise.all(
+    await t.step("serve 150 concurrent requests", async () => {
+      const bodies = await Promise.all(
         Array.from({ length: 150 }, async (_, n) => {
           const response = await fetch(`${probe}/echo`, { method: "POST", body: String(n) });
           return await response.text();
         }),
       );
-      assertEquals(answers, Array.from({ length: 150 }, (_, n) => String(n)));
+      assertEquals(bodies, Array.from({ length: 150 }, (_, n) => String(n)));
     });
 
-    await t.step("notice that a caller has gone", async () => {
+    await t.step("see the signal abort when a client disconnects", async () => {
       const controller = new AbortController();
       const call = fetch(`${probe}/slow`, { signal: controller.signal }).catch(() => {});
       await new Promise((resolve) => setTimeout(resolve, 200));
@@ -223,12 +223,12 @@ Deno.test("functions", async (t) => {
       await eventually(async () => await (await fetch(`${probe}/aborted`)).json() === 1, "an aborted request");
     });
 
-    await t.step("redirect the caller, not the gateway", async () => {
+    await t.step("redirect the client, not the gateway", async () => {
       const response = await fetch(`${probe}/redirect`, { redirect: "manual" });
       assertEquals([response.status, response.headers.get("location")], [302, "https://example.com/"]);
     });
 
-    await t.step("may write to /tmp only, and a thrown error is a 500 that says nothing", async () => {
+    await t.step("may write to /tmp only, and respond 500 without details after an error", async () => {
       const scratch = `${fixture.root}/written`;
       const written = await fetch(`${probe}/write?path=${encodeURIComponent(scratch)}`);
       assertEquals([written.status, await written.text()], [200, "written"]);
@@ -241,7 +241,7 @@ Deno.test("functions", async (t) => {
       await forbidden.body?.cancel();
     });
 
-    await t.step("crash alone: 503 with the reason, and the next request is answered", async () => {
+    await t.step("crash alone: 503 with the reason, and the next request is served", async () => {
       const response = await fetch(`${probe}/crash`);
       const body = await response.json();
       assertEquals([response.status, body.code], [503, "FUNCTION_CRASHED"]);
@@ -250,18 +250,18 @@ Deno.test("functions", async (t) => {
       assertEquals(await (await fetch(probe)).text(), "version 1");
     });
 
-    await t.step("are loaded anew when their sources change; what is under way is finished", async () => {
+    await t.step("are reloaded when their sources change; requests in flight finish", async () => {
       const slow = fetch(`${probe}/slow?ms=800`).then((response) => response.text());
       await (await fetch(`${probe}/background`)).body?.cancel();
       const source = await Deno.readTextFile(`${fixture.root}/functions/probe/index.ts`);
       await fixture.write("functions/probe/index.ts", source.replace("version 1", "version 2"));
       await eventually(async () => await (await fetch(probe)).text() === "version 2", "the new version");
       assertEquals(await slow, "slow");
-      await eventually(() => lines.includes("probe: goodbye termination"), "beforeunload");
+      await eventually(() => lines.includes("probe: beforeunload termination"), "beforeunload");
       await eventually(() => lines.includes("probe: background done"), "the background work");
     });
 
-    await t.step("are loaded anew with what .env holds now", async () => {
+    await t.step("are reloaded when .env changes", async () => {
       const token = async () => (await (await fetch(`${probe}/env`)).json()).TOKEN;
       for (
         const [file, value] of [["functions/.env", "one"], ["functions/.env", "two"], [
@@ -279,7 +279,7 @@ Deno.test("functions", async (t) => {
       assertEquals(stack.warnings.map((line) => line.replace(/ is .*/, "")), ["supabase/functions/.env, line 2"]);
     });
 
-    await t.step("that only a new start would serve are named, and so is what it would read", async () => {
+    await t.step("need a restart are logged, and so are files that need one", async () => {
       await fixture.write("functions/notes/index.ts", PROBE);
       await fixture.write("supabase/migrations/20260202000000_more.sql", "select 1;");
       await fixture.write(
@@ -287,20 +287,18 @@ Deno.test("functions", async (t) => {
         `${await Deno.readTextFile(`${fixture.root}/supabase/config.toml`)}\n`,
       );
       const expected = [
-        "functions/notes is not in supabase/config.toml and is not served",
-        "supabase/config.toml changed: start again to use it",
-        "supabase/migrations/20260202000000_more.sql changed: start again to use it",
+        "functions/notes is not served",
+        "supabase/config.toml changed: restart to use it",
+        "supabase/migrations/20260202000000_more.sql changed: restart to use it",
       ];
-      const said = () =>
-        lines.filter((line) => line.startsWith("watch: ")).map((line) =>
-          line.slice(7).replace(/ served: .*/, " served")
-        );
-      await eventually(() => expected.every((line) => said().includes(line)), "three lines");
+      const logged = () =>
+        lines.filter((line) => line.startsWith("watch: ")).map((line) => line.slice(7).replace(/, because .*/, ""));
+      await eventually(() => expected.every((line) => logged().includes(line)), "three lines");
       await Deno.remove(`${fixture.root}/supabase/migrations/20260202000000_more.sql`);
       await Deno.remove(`${fixture.root}/functions/notes`, { recursive: true });
     });
 
-    await t.step("that do not load say why, and load again once they are mended", async () => {
+    await t.step("do not load respond with the reason, and load again after a fix", async () => {
       const source = await Deno.readTextFile(`${fixture.root}/functions/probe/index.ts`);
       await fixture.write("functions/probe/index.ts", "import { nothing } from './nothing.ts'; nothing();");
       await eventually(async () => {
@@ -311,10 +309,10 @@ Deno.test("functions", async (t) => {
       }, "a 503 that names the module");
       assertEquals(await (await fetch(`${stack.url}/functions/v1/health/pool`)).text(), "/health/pool");
       await fixture.write("functions/probe/index.ts", source.replace("version 2", "version 3"));
-      await eventually(async () => await (await fetch(probe)).text() === "version 3", "the mended version");
+      await eventually(async () => await (await fetch(probe)).text() === "version 3", "the fixed version");
     });
 
-    await t.step("that never yield are replaced all the same", async () => {
+    await t.step("never yield are replaced", async () => {
       assertEquals(await (await fetch(`${probe}/spin`)).text(), "spinning");
       await stack.functions.reload("probe");
       assertEquals(await (await fetch(probe)).text(), "version 3");
@@ -322,9 +320,9 @@ Deno.test("functions", async (t) => {
   }, { MINE: "yes" });
 });
 
-Deno.test("the gateway", async (t) => {
+Deno.test("Gateway", async (t) => {
   await withStack(async (stack) => {
-    await t.step("lists what there is when a route is unknown", async () => {
+    await t.step("lists the routes in the response to an unknown path", async () => {
       for (const path of ["/", "/functions/v1/", "/functions/v1/nope/x", "/storage/v1/", "/rest/v2/notes"]) {
         const response = await fetch(stack.url + path);
         const body = await response.json();
@@ -333,11 +331,11 @@ Deno.test("the gateway", async (t) => {
       }
     });
 
-    await t.step("has /health/pool in short", async () => {
+    await t.step("serves /health/pool as a shorthand", async () => {
       assertEquals(await (await fetch(`${stack.url}/health/pool`)).text(), "/health/pool");
     });
 
-    await t.step("refuses other names for this machine", async () => {
+    await t.step("rejects other host names", async () => {
       const { hostname, port } = new URL(stack.url);
       const raw = async (host: string) => {
         using connection = await Deno.connect({ hostname, port: Number(port) });
@@ -352,10 +350,10 @@ Deno.test("the gateway", async (t) => {
       assertEquals(await raw(`localhost:${port}`), "200");
     });
 
-    // What follows looks at /proc.
+    // The following steps read /proc.
     if (Deno.build.os !== "linux") return;
 
-    await t.step("is the only way in: a child's own port refuses strangers", async () => {
+    await t.step("is the only entrance: the ports of its children reject other clients", async () => {
       const ports = (await listeners()).filter((port) => port !== new URL(stack.url).port);
       // Two functions and the Data API; Postgres does not speak HTTP.
       assert(ports.length >= 3, `found ports ${ports.join(", ")}`);
@@ -368,7 +366,7 @@ Deno.test("the gateway", async (t) => {
       }
     });
 
-    await t.step("answers 503 when the Data API crashes, which is started again", async () => {
+    await t.step("responds 503 when the Data API crashes, until it has restarted", async () => {
       const read = () => fetch(`${stack.restUrl}/greetings`, { headers: { apikey: stack.publishableKey } });
       assertEquals((await read()).status, 200);
       const api = [...await descendants()].find(([, command]) => /^\S*deno .*data_api\/main\.ts$/.test(command));
@@ -381,7 +379,7 @@ Deno.test("the gateway", async (t) => {
         if (response.status === 503) assertEquals(body.code, "DATA_API_UNAVAILABLE");
         seen.add(response.status);
         return seen.has(503) && response.status === 200;
-      }, "an answer of the new one");
+      }, "a response of the new process");
       assertEquals([...seen].filter((status) => status !== 200 && status !== 503), []);
     });
   });

@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { launchers } from "../../local/cli/ancestors.ts";
-import { isoTimestamp } from "../../local/data_api/generation.ts";
-import { StackFault } from "../../local/fault.ts";
+import { isoTimestamp } from "../../local/data_api/lite_app.ts";
+import { StackError } from "../../local/stack_error.ts";
 import { loadKeys } from "../../local/keys.ts";
 import { lockProject } from "../../local/lock.ts";
-import { portFault, requirePort } from "../../local/ports.ts";
-import { findCandidates } from "../../local/postgres/owner.ts";
+import { portError, requirePort } from "../../local/ports.ts";
+import { findCandidates } from "../../local/postgres/unix_user.ts";
 
 async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "local-stack-test-" });
@@ -16,7 +16,7 @@ async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
   }
 }
 
-Deno.test("keys are made once, kept, and readable by their owner only", () =>
+Deno.test("loadKeys() creates keys once, in a file that only its owner can read", () =>
   inFolder(async (folder) => {
     const path = `${folder}/keys.json`;
     const keys = await loadKeys(path);
@@ -30,27 +30,27 @@ Deno.test("keys are made once, kept, and readable by their owner only", () =>
     assertEquals(((await Deno.stat(path)).mode ?? 0) & 0o777, 0o600);
   }));
 
-Deno.test("a damaged file of keys is one line with the remedy, and none of the keys", () =>
+Deno.test("loadKeys() reports a damaged file in one line without its content", () =>
   inFolder(async (folder) => {
     const path = `${folder}/keys.json`;
     for (const text of ["", "{", "null", '{"secretKey":"sb_secret_topsecrettopsecret"}']) {
       await Deno.writeTextFile(path, text);
-      const fault = await assertRejects(() => loadKeys(path), StackFault, "--reset");
-      assertEquals([fault.code, fault.message.includes("topsecret")], ["DATA_DAMAGED", false]);
+      const error = await assertRejects(() => loadKeys(path), StackError, "--reset");
+      assertEquals([error.code, error.message.includes("topsecret")], ["DATA_DAMAGED", false]);
     }
   }));
 
-Deno.test("a project is locked once; the lock ends with its holder", () =>
+Deno.test("lockProject() locks a project once, until it is disposed of", () =>
   inFolder(async (folder) => {
     {
       using _lock = await lockProject(folder);
-      const fault = await assertRejects(() => lockProject(folder), StackFault, `kill ${Deno.pid}`);
-      assertEquals(fault.code, "ALREADY_RUNNING");
+      const error = await assertRejects(() => lockProject(folder), StackError, `kill ${Deno.pid}`);
+      assertEquals(error.code, "ALREADY_RUNNING");
     }
     (await lockProject(folder))[Symbol.dispose]();
   }));
 
-Deno.test("the launchers above a process are found, up to the first that is none", async () => {
+Deno.test("launchers() returns the launchers above a process", async () => {
   const table: Record<number, { parent: number; command: string }> = {
     50: { parent: 40, command: "deno run -A local/dev.ts" },
     40: { parent: 30, command: "/x/deno task dev" },
@@ -63,7 +63,7 @@ Deno.test("the launchers above a process are found, up to the first that is none
   assertEquals(await launchers(10, (pid) => Promise.resolve(table[pid])), []);
 });
 
-Deno.test("root lends Postgres to postgres or nobody, never to another root", () => {
+Deno.test("findCandidates() returns the users postgres and nobody, and no user with the id of root", () => {
   const passwd = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65533::/:/bin/false\npostgres:x:101:104::/:/bin/sh\n";
   assertEquals(findCandidates(passwd), [{ uid: 101, gid: 104 }, { uid: 65534, gid: 65533 }]);
   assertEquals(findCandidates("postgres:x:0:0::/:/bin/sh\nnobody:*:-2:-2::/:/bin/false"), [
@@ -72,7 +72,7 @@ Deno.test("root lends Postgres to postgres or nobody, never to another root", ()
   assertEquals(findCandidates(""), []);
 });
 
-Deno.test("timestamps are written as PostgREST writes them", () => {
+Deno.test("isoTimestamp() writes timestamps as PostgREST does", () => {
   const cases: [string, string][] = [
     ["2026-01-02 03:04:05.678+00", "2026-01-02T03:04:05.678+00:00"],
     ["2026-01-02 03:04:05-03", "2026-01-02T03:04:05-03:00"],
@@ -83,11 +83,11 @@ Deno.test("timestamps are written as PostgREST writes them", () => {
   for (const [from, to] of cases) assertEquals(isoTimestamp(from), to);
 });
 
-Deno.test("a port that cannot be had is one line with the remedy", () => {
+Deno.test("requirePort() reports a port that cannot be listened on in one line", () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const taken = assertThrows(() => requirePort(listener.addr.port, "--port"), StackFault, "--port <port>");
+  const taken = assertThrows(() => requirePort(listener.addr.port, "--port"), StackError, "--port <port>");
   assertEquals(taken.code, "PORT_TAKEN");
-  const forbidden = portFault(new Deno.errors.PermissionDenied("no"), 80, "--db-port");
+  const forbidden = portError(new Deno.errors.PermissionDenied("no"), 80, "--db-port");
   assertEquals([forbidden.code, forbidden.message], [
     "PORT_FORBIDDEN",
     "This user may not listen on port 80: choose one above 1023 with --db-port <port>.",

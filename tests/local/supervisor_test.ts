@@ -1,16 +1,16 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import postgres from "postgres";
-import type { StackFault } from "../../local/fault.ts";
+import type { StackError } from "../../local/stack_error.ts";
 import { generateKeys } from "../../local/keys.ts";
-import { temporaryPlace } from "../../local/postgres/place.ts";
+import { temporaryLocation } from "../../local/postgres/data_location.ts";
 import { PostgresServer, SUPERUSER } from "../../local/postgres/server.ts";
 import { supervise, type Supervised } from "../../local/postgres/supervisor.ts";
 import { eventually } from "./fixture.ts";
 
-Deno.test("a Postgres that is killed is started again; one that was stopped is left alone", async () => {
+Deno.test("supervise() restarts a Postgres that was killed, and not one that was stopped", async () => {
   const { superuserPassword } = generateKeys();
   const server = await PostgresServer.open({
-    place: await temporaryPlace(),
+    location: await temporaryLocation(),
     port: 0,
     fsync: false,
     superuserPassword,
@@ -19,7 +19,7 @@ Deno.test("a Postgres that is killed is started again; one that was stopped is l
   const lines: string[] = [];
   const supervisor = supervise(server, {
     log: (line) => lines.push(line),
-    onGivenUp: ({ message }) => lines.push(message),
+    onGiveUp: ({ message }) => lines.push(message),
   });
   const query = async () => {
     const sql = postgres(server.url(SUPERUSER, superuserPassword), { max: 1 });
@@ -33,8 +33,8 @@ Deno.test("a Postgres that is killed is started again; one that was stopped is l
     const [row] = await query();
     const [pid = ""] = (await Deno.readTextFile(`${row?.folder}/postmaster.pid`)).split("\n");
     Deno.kill(Number(pid), "SIGKILL");
-    await eventually(() => lines.length === 2, "the return");
-    assertEquals(lines, ["ended unexpectedly, is started again", "runs again"]);
+    await eventually(() => lines.length === 2, "the restart");
+    assertEquals(lines, ["exited unexpectedly, restarting", "running again"]);
     assertEquals((await query()).length, 1);
 
     for (const end of [() => server.kill(), () => server.stop()]) {
@@ -50,8 +50,8 @@ Deno.test("a Postgres that is killed is started again; one that was stopped is l
   }
 });
 
-Deno.test("what does not stay up is given up after so many attempts, in one line", async () => {
-  const faults: StackFault[] = [];
+Deno.test("supervise() gives up after the last attempt, with an error of one line", async () => {
+  const errors: StackError[] = [];
   const lines: string[] = [];
   let revived = 0;
   const server: Supervised = {
@@ -60,42 +60,42 @@ Deno.test("what does not stay up is given up after so many attempts, in one line
     revive: () => {
       revived++;
       // Every other attempt succeeds, but for a moment only.
-      if (revived % 2 === 0) return Promise.reject(new Error("Postgres did not start (no space left): remedy that."));
+      if (revived % 2 === 0) return Promise.reject(new Error("Postgres did not start (no space left): fix that."));
       setTimeout(() => server.onLost?.(), 5);
       return Promise.resolve();
     },
   };
   await using _supervisor = supervise(server, {
     log: (line) => lines.push(line),
-    onGivenUp: (fault) => faults.push(fault),
+    onGiveUp: (error) => errors.push(error),
     delaysMs: [0, 1, 1, 1, 1],
     steadyMs: 10_000,
   });
   server.onLost?.();
-  await eventually(() => faults.length > 0, "the end");
-  assertEquals([revived, faults.length, faults[0]?.code], [5, 1, "POSTGRES_FAILED"]);
+  await eventually(() => errors.length > 0, "the end");
+  assertEquals([revived, errors.length, errors[0]?.code], [5, 1, "POSTGRES_FAILED"]);
   assertMatch(
-    faults[0]?.message ?? "",
-    /5 attempts .*\. Postgres did not start \(no space left\): remedy that\.$/,
+    errors[0]?.message ?? "",
+    /5 attempts .*\. Postgres did not start \(no space left\): fix that\.$/,
   );
   assertEquals(lines.filter((line) => line.includes("no space left")).length, 1);
 });
 
-Deno.test("an attempt that succeeds long after the last one is the first of a new count", async () => {
+Deno.test("supervise() counts attempts again after the server has run long enough", async () => {
   let revived = 0;
   const server: Supervised = { onLost: undefined, lost: true, revive: () => Promise.resolve(void revived++) };
-  let givenUp = 0;
+  let gaveUp = 0;
   await using _supervisor = supervise(server, {
     log: () => {},
-    onGivenUp: () => givenUp++,
+    onGiveUp: () => gaveUp++,
     delaysMs: [0],
     steadyMs: 0,
   });
-  // The first loss is one that came before anybody looked.
+  // The first exit happened before supervise() was called.
   for (let n = 1; n <= 3; n++) {
     if (n > 1) server.onLost?.();
     await eventually(() => revived === n, "the attempt");
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
-  assertEquals(givenUp, 0);
+  assertEquals(gaveUp, 0);
 });

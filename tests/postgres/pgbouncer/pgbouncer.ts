@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { doomFolder, GuardedChild } from "../../../local/guard.ts";
-import { chooseOwner, type Owner } from "../../../local/postgres/owner.ts";
+import { removeOnExit, SupervisedChild } from "../../../local/supervised_child.ts";
+import { choosePostgresUser, type UnixUser } from "../../../local/postgres/unix_user.ts";
 import { freePort, LOOPBACK } from "../../../local/ports.ts";
 import type { PostgresConfig } from "../../../shared/postgres/mod.ts";
 import { PROGRAM_PATH } from "../../support/components.ts";
@@ -25,24 +25,24 @@ export type PoolerMode = "session" | "transaction";
 export class PgBouncer implements AsyncDisposable {
   readonly #database: TestDatabase;
   readonly #folder: string;
-  readonly #owner: Owner | undefined;
+  readonly #owner: UnixUser | undefined;
   readonly #doom: AsyncDisposable;
   readonly #mode: PoolerMode;
-  #child: GuardedChild | undefined;
+  #child: SupervisedChild | undefined;
   #port = 0;
 
-  private constructor(database: TestDatabase, mode: PoolerMode, folder: string, owner: Owner | undefined) {
+  private constructor(database: TestDatabase, mode: PoolerMode, folder: string, owner: UnixUser | undefined) {
     this.#database = database;
     this.#mode = mode;
     this.#folder = folder;
     this.#owner = owner;
-    this.#doom = doomFolder(folder, "pgbouncer.pid", owner);
+    this.#doom = removeOnExit(folder, "pgbouncer.pid", owner);
   }
 
   /** Starts one in front of a server, as an ordinary user, on a port that is free. */
   static async start(database: TestDatabase, mode: PoolerMode = "transaction"): Promise<PgBouncer> {
     // It does not run as root either.
-    const owner = await chooseOwner();
+    const owner = await choosePostgresUser();
     const folder = await Deno.makeTempDir({ prefix: "pgbouncer-" });
     if (owner) await Deno.chown(folder, owner.uid, owner.gid);
     const bouncer = new PgBouncer(database, mode, folder, owner);
@@ -112,7 +112,7 @@ server_login_retry = 1
   async #run(): Promise<boolean> {
     const lines: string[] = [];
     const up = Promise.withResolvers<"up" | "late">();
-    const child = new GuardedChild({
+    const child = new SupervisedChild({
       command: ["pgbouncer", `${this.#folder}/pgbouncer.ini`],
       env: { PATH: PROGRAM_PATH, LC_ALL: "C" },
       cwd: "/",

@@ -1,35 +1,35 @@
 /**
- * The Data API and Auth on one set of database connections.
+ * The Data API and Auth of `@supabase/lite` on one set of database connections.
  *
- * The driver under `@supabase/lite` does not always survive a server that
- * goes away: a connection that broke while a write was under way stays stuck
- * for ever. So connections are never mended here. When one breaks, the whole
- * set is retired: new requests get a new set, and what still waits on the old
- * one is answered.
+ * The driver under `@supabase/lite` does not always survive the loss of its
+ * server: a connection that broke during a write hangs forever. So a broken
+ * connection is never reused. The app retires with its first broken connection:
+ * new requests get a new app, and requests that wait on the old one get a
+ * response.
  *
  * @module
  */
 import { App } from "@supabase/lite";
 import { createPostgresConnection } from "@supabase/lite/postgres";
 
-/** What the Data API needs to know. */
+/** The configuration of the Data API. */
 export interface DataApiConfig {
-  /** URL of the database, as a superuser: Auth owns tables, and the Data API reads the catalogue. */
+  /** The URL of the database for a superuser: Auth owns tables, and the Data API reads the catalog. */
   readonly databaseUrl: string;
-  /** What Auth signs with. */
+  /** The secret that Auth signs with. */
   readonly jwtSecret: string;
-  /** The keys that are let in. */
+  /** The key for browsers. */
   readonly publishableKey: string;
   /** The key of `service_role`. */
   readonly secretKey: string;
-  /** Where applications find the stack. */
+  /** The URL of the stack for applications. */
   readonly siteUrl: string;
 }
 
 const CONNECTIONS = 20;
 const CONNECT_TIMEOUT_S = 3;
 
-/** `2026-01-02 03:04:05.678+00` as PostgREST writes it, `2026-01-02T03:04:05.678+00:00`. */
+/** Converts `2026-01-02 03:04:05.678+00` to the form of PostgREST, `2026-01-02T03:04:05.678+00:00`. */
 export function isoTimestamp(text: string): string {
   return text.replace(/^(\d{4,}-\d\d-\d\d) (\S+)$/, "$1T$2").replace(
     /([+-]\d\d)$/,
@@ -37,15 +37,15 @@ export function isoTimestamp(text: string): string {
   );
 }
 
-/** One set of connections and the API on it. */
-export class Generation {
+/** The app on one set of connections. */
+export class LiteApp {
   readonly #app: App;
   readonly #close: () => Promise<void>;
   readonly #countTables: () => Promise<number>;
   readonly #lost = Promise.withResolvers<"lost">();
   #retired = false;
 
-  /** @param onRetired Called once, when the first connection breaks. */
+  /** @param onRetired Called once, when the first connection has broken. */
   constructor(config: DataApiConfig, onRetired: () => void) {
     const timestamp = { serialize: (value: string) => value, parse: isoTimestamp };
     const connection = createPostgresConnection({
@@ -54,7 +54,7 @@ export class Generation {
         max: CONNECTIONS,
         connect_timeout: CONNECT_TIMEOUT_S,
         backoff: false,
-        // None ends by itself, so one that ends has broken.
+        // No connection ends by itself, so one that ends has broken.
         max_lifetime: null,
         onnotice: () => {},
         onclose: () => {
@@ -68,9 +68,9 @@ export class Generation {
         },
       },
     });
-    // Left to itself, lite grants everything in every schema with row-level security to `anon` and `authenticated`
-    // with the first request, and answers as a superuser where there is no such schema. "active" says that this is
-    // done: it then takes on the caller's role, and the migrations' own grants stand.
+    // By default, lite grants everything in every schema with row-level security to `anon` and `authenticated` at the
+    // first request, and responds as a superuser where there is no such schema. "active" tells it that this has
+    // happened: it then sets the role of the caller, and the grants of the migrations apply.
     Object.assign(connection, { rlsState: "active" });
     this.#close = () => connection.close();
     this.#countTables = async () => (await connection.introspect({ useCache: true })).tables.length;
@@ -89,27 +89,27 @@ export class Generation {
     });
   }
 
-  /** Whether a connection of it has broken. */
+  /** Whether one of its connections has broken. */
   get retired(): boolean {
     return this.#retired;
   }
 
   /**
-   * Reads the catalogue, and says whether it could be read. Without it every
-   * table is unknown, and requests are answered with 404.
+   * Reads the catalog and returns whether that succeeded. Without the catalog every
+   * table is unknown, and the response to every request is 404.
    */
   async warm(): Promise<boolean> {
-    // Lite takes a catalogue that it could not read for an empty one. Ours never is: Auth has tables.
+    // Lite treats a catalog that it cannot read as empty. This one never is: Auth has tables.
     const count = await Promise.race([this.#countTables().catch(() => 0), this.#lost.promise]);
     return count !== "lost" && count > 0 && !this.#retired;
   }
 
-  /** Answers a request; `"lost"` if the connections are given up first. */
+  /** Handles a request. Returns `"lost"` if the app is abandoned first. */
   async fetch(request: Request): Promise<Response | "lost"> {
     return await Promise.race([this.#app.fetch(request), this.#lost.promise]);
   }
 
-  /** Gives up the connections, and with them what still waits. */
+  /** Closes the connections and ends the requests that wait. */
   abandon(): void {
     this.#retired = true;
     this.#lost.resolve("lost");

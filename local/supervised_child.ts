@@ -1,44 +1,43 @@
 /**
- * Child processes that never outlive us.
+ * Child processes that never outlive this process.
  *
  * Each child runs under a small `sh` that holds the other end of a pipe. When
- * we end, however that happens (`SIGKILL` included), the pipe closes, and the
- * shell ends the child. Both live in a session of their own, so that a
- * terminal's Ctrl-C reaches only us and the children go in an order that we
- * choose.
+ * this process ends, also by `SIGKILL`, the pipe closes and the shell ends the
+ * child. Both run in a session of their own, so that Ctrl-C in a terminal
+ * reaches only this process, which ends its children in its own order.
  *
  * @module
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 
-/** Signals that {@linkcode GuardedChild.signal} can send. */
-export type GuardSignal = "TERM" | "INT" | "QUIT" | "KILL";
+/** A signal that {@linkcode SupervisedChild.signal} can send. */
+export type ChildSignal = "TERM" | "INT" | "QUIT" | "KILL";
 
-/** How to run a child. */
-export interface GuardOptions {
+/** Options for {@linkcode SupervisedChild}. */
+export interface SupervisedChildOptions {
   /** The program and its arguments. */
   command: readonly [string, ...string[]];
   /** Its whole environment. */
   env: Readonly<Record<string, string>>;
   /** Its working folder. */
   cwd: string;
-  /** The user it runs as. Default: ours. */
+  /** The user it runs as. Default: the current one. */
   user?: { readonly uid: number; readonly gid: number };
-  /** What ends it, gentlest first; `KILL` follows by itself. Default: `["TERM"]`. */
-  endSignals?: readonly GuardSignal[];
-  /** How long each of these has, in s. Default: 3. */
+  /** The signals that end it, in order; `KILL` follows them. Default: `["TERM"]`. */
+  endSignals?: readonly ChildSignal[];
+  /** How long each signal may take, in s. Default: 3. */
   graceS?: number;
-  /** Gets each line of output. */
+  /** Called with each line of its output. */
   onLine?: (line: string, stream: "stdout" | "stderr") => void;
 }
 
 /*
- * The arguments: grace in s, signals, then the command. A subshell reads orders (names of signals) until the pipe closes;
- * fd 3 is that pipe, because the stdin of a background job is /dev/null.
+ * Arguments: grace period in s, signals, then the command. A subshell reads names of signals until the pipe closes; fd 3
+ * is that pipe, because the stdin of a background job is /dev/null.
  * `wait` returns early when a trap runs, hence the loop around it.
  */
-const GUARD = `
+const SUPERVISOR = `
 grace=$1; signals=$2; shift 2
 exec 3<&0
 "$@" </dev/null 3<&- &
@@ -46,7 +45,7 @@ child=$!
 trap 'kill -s TERM "$child" 2>/dev/null' TERM INT HUP
 (
   trap - TERM INT HUP
-  while read -r order <&3; do kill -s "$order" "$child" 2>/dev/null; done
+  while read -r signal <&3; do kill -s "$signal" "$child" 2>/dev/null; done
   for signal in $signals KILL; do
     kill -s "$signal" "$child" 2>/dev/null
     left=$((grace * 20))
@@ -65,23 +64,24 @@ exit "$status"
 `;
 
 /**
- * Removes a folder when we end, however that happens, or when the result is
- * disposed of; not before `lockFile` in it has gone (at most 15 s).
+ * Removes a folder when this process ends, for whatever reason, or when the
+ * result is disposed of. Waits until `lockFile` in it has been removed, for at
+ * most 15 s.
  */
-export function doomFolder(folder: string, lockFile: string, user?: GuardOptions["user"]): AsyncDisposable {
+export function removeOnExit(folder: string, lockFile: string, user?: SupervisedChildOptions["user"]): AsyncDisposable {
   const script = `
 while read -r _; do :; done
 left=300
 while [ -e "$1/$2" ] && [ "$left" -gt 0 ]; do sleep 0.05; left=$((left - 1)); done
 rm -rf -- "$1"
 `;
-  const process = spawn("/bin/sh", ["-c", script, "guard", folder, lockFile], {
+  const process = spawn("/bin/sh", ["-c", script, "supervisor", folder, lockFile], {
     detached: true,
     cwd: "/",
     stdio: ["pipe", "ignore", "ignore"],
     ...(user ?? {}),
   });
-  const gone = new Promise<void>((resolve) => {
+  const removed = new Promise<void>((resolve) => {
     process.once("error", () => resolve());
     process.once("exit", () => resolve());
   });
@@ -89,14 +89,15 @@ rm -rf -- "$1"
   return {
     async [Symbol.asyncDispose]() {
       process.stdin?.end();
-      await gone;
+      await removed;
     },
   };
 }
 
-const HEARD_MS = 200;
+/** How long to wait for output after a child has exited, in ms. */
+const OUTPUT_GRACE_MS = 200;
 
-/** Waits for `promise`, and no longer than `ms`. */
+/** Waits for `promise`, for at most `ms`. */
 async function within(ms: number, promise: Promise<unknown>): Promise<void> {
   const { promise: late, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, ms);
@@ -104,24 +105,25 @@ async function within(ms: number, promise: Promise<unknown>): Promise<void> {
   clearTimeout(timer);
 }
 
-/** A child process under guard. */
-export class GuardedChild {
+/** A child process that ends with this one. */
+export class SupervisedChild {
   readonly #process: ChildProcess;
-  /** Resolves with the child's exit status (128 + n after signal n) once it has ended. Never rejects. */
+  /** Resolves with the exit status (128 + n after signal n) when the child has exited. Never rejects. */
   readonly exited: Promise<number>;
   /**
-   * Resolves once it has ended and `onLine` was told all that it said. What it
-   * started may keep its streams open: they are waited for, for 200 ms.
+   * Resolves when the child has exited and `onLine` was called with all of its
+   * output. Its own children may keep the streams open: they are waited for, for
+   * at most 200 ms.
    */
-  readonly heard: Promise<void>;
+  readonly outputEnded: Promise<void>;
   #running = true;
 
-  /** Starts the child. A program that cannot be started ends at once, with status 126 or 127. */
-  constructor(options: GuardOptions) {
+  /** Starts the child. A program that cannot be started exits at once, with status 126 or 127. */
+  constructor(options: SupervisedChildOptions) {
     const { command, env, cwd, user, endSignals = ["TERM"], graceS = 3, onLine } = options;
     this.#process = spawn(
       "/bin/sh",
-      ["-c", GUARD, "guard", String(Math.ceil(graceS)), endSignals.join(" "), ...command],
+      ["-c", SUPERVISOR, "supervisor", String(Math.ceil(graceS)), endSignals.join(" "), ...command],
       { detached: true, env: { ...env }, cwd, stdio: ["pipe", "pipe", "pipe"], ...(user ?? {}) },
     );
     this.exited = new Promise((resolve) => {
@@ -142,20 +144,20 @@ export class GuardedChild {
       lines.on("error", () => {});
       closed.push(new Promise((resolve) => lines.once("close", resolve)));
     }
-    this.heard = this.exited.then(() => within(HEARD_MS, Promise.all(closed)));
+    this.outputEnded = this.exited.then(() => within(OUTPUT_GRACE_MS, Promise.all(closed)));
   }
 
-  /** Whether the child has not ended yet. */
+  /** Whether the child has not exited. */
   get running(): boolean {
     return this.#running;
   }
 
-  /** Sends a signal to the child; to one that has ended, nothing. */
-  signal(signal: GuardSignal): void {
+  /** Sends a signal to the child, if it is running. */
+  signal(signal: ChildSignal): void {
     if (this.#running) this.#process.stdin?.write(`${signal}\n`);
   }
 
-  /** Ends the child, gently first, and waits until it has ended. */
+  /** Sends the end signals one after another and waits until the child has exited. */
   async stop(): Promise<number> {
     this.#process.stdin?.end();
     return await this.exited;
