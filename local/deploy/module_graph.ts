@@ -82,6 +82,7 @@ function importErrors({ modules }: Info, root: string | undefined): ImportError[
   };
   const failed = new Map(modules.flatMap(({ specifier, error }) => error === undefined ? [] : [[specifier, error]]));
   const errors: ImportError[] = [];
+  const reported = new Set<string>();
   for (const { specifier: from, dependencies = [] } of modules) {
     for (const { specifier, code, type } of dependencies) {
       for (const target of [code, type]) {
@@ -92,6 +93,9 @@ function importErrors({ modules }: Info, root: string | undefined): ImportError[
           ? `${shown(target.specifier ?? specifier)} does not exist`
           : error.split("\n")[0];
         const remote = target.specifier !== undefined && !isLocal(target.specifier);
+        // A package that cannot be loaded fails for every module that imports it: one of them is enough.
+        if (remote && reported.has(error)) continue;
+        reported.add(error);
         errors.push({ message: `${location} imports ${JSON.stringify(specifier)}: ${reason}`, remote });
       }
     }

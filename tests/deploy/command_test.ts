@@ -78,7 +78,7 @@ Deno.test("what cannot be reached from here is told of, and does not keep from d
   assertEquals(code, 1);
   assertMatch(output, /Warning: functions\/health\/handler\.ts:1 imports "https:\/\/127\.0\.0\.1:9\/module\.ts": .*\n/);
   assert(!output.includes("Nothing was deployed."), output);
-  assertStringIncludes(output, "There is no npx");
+  assertStringIncludes(output, "npx was not found");
 });
 
 Deno.test("an entrypoint or import map that is not there is named", async () => {
@@ -88,18 +88,18 @@ Deno.test("an entrypoint or import map that is not there is named", async () => 
   assertEquals([code, requests], [1, []]);
   assertStringIncludes(
     output,
-    `The entrypoint of a, as supabase/config.toml has it: there is no file ${root}/functions/a/index.ts`,
+    `File not found: ${root}/functions/a/index.ts, the entrypoint of a in supabase/config.toml`,
   );
   assertStringIncludes(
     output,
-    `The import_map of b, as supabase/config.toml has it: there is no file ${root}/map.json`,
+    `File not found: ${root}/map.json, the import_map of b in supabase/config.toml`,
   );
 });
 
 Deno.test("a project without functions, a config that is none, an option without its value", async () => {
   const none = await deploy([], { change: (write) => write("supabase/config.toml", "") });
   assertEquals([none.code, none.requests], [1, []]);
-  assertStringIncludes(none.output, "names no function: nothing to deploy");
+  assertStringIncludes(none.output, "has no functions: nothing to deploy");
   const broken = await deploy([], { change: (write) => write("supabase/config.toml", "[functions") });
   assertEquals([broken.code, broken.requests], [1, []]);
   assertStringIncludes(broken.output, "config.toml");
@@ -111,7 +111,7 @@ Deno.test("a project without functions, a config that is none, an option without
 Deno.test("without npx the remedy is named", async () => {
   const { code, output, requests } = await deploy([], { env: { PATH: "/nowhere" } });
   assertEquals([code, requests], [1, []]);
-  assertStringIncludes(output, "There is no npx");
+  assertStringIncludes(output, "npx was not found");
   assertStringIncludes(output, "https://nodejs.org");
 });
 
