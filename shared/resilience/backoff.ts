@@ -1,5 +1,5 @@
 /**
- * How long to wait before trying again.
+ * Exponential backoff.
  *
  * @module
  */
@@ -8,19 +8,18 @@
 export interface Backoff {
   /** Delay before the first retry, in ms. */
   baseMs: number;
-  /** No delay is longer than this, in ms. */
+  /** Maximum delay, in ms. */
   capMs: number;
 }
 
 /**
- * The delay before retry number `attempt` (0 is the first): `baseMs * 2^attempt`
- * lengthened by up to a half at random, at most `capMs`.
+ * Returns the delay before retry number `attempt` (0 is the first): `baseMs * 2^attempt`, lengthened by up to a half at
+ * random, at most `capMs`.
  *
- * The jitter only lengthens the delay, so that the gap between two attempts is
- * never shorter than the exponential one the caller was promised, while
+ * The jitter only lengthens the delay: the gap between two attempts is never shorter than the documented one, and
  * callers that failed together do not come back together.
  *
- * @param random Yields numbers in `[0, 1)`. Default: `Math.random`.
+ * @param random Returns numbers in `[0, 1)`. Default: `Math.random`.
  */
 export function backoffDelayMs(
   attempt: number,

@@ -36,7 +36,7 @@ const MAX_LINKS = 16;
  * Returns the failure and the errors it wraps, outermost first: `error` of a result, `cause`, `originalError`
  * (storage-js), `context` (functions-js) and the errors of an `AggregateError`.
  */
-function chain(failure: unknown): object[] {
+export function failureChain(failure: unknown): object[] {
   const links: object[] = [];
   const pending: unknown[] = [failure];
   while (pending.length > 0 && links.length < MAX_LINKS) {
@@ -90,7 +90,7 @@ function byText(texts: readonly string[]): FailureKind | undefined {
  * Never throws. An unknown failure is `permanent`.
  */
 export function classifyFailure(failure: unknown): FailureKind {
-  const links = chain(failure);
+  const links = failureChain(failure);
   for (const classify of [byDeclaration, byStatus]) {
     for (const link of links) {
       const kind = classify(link);
@@ -117,7 +117,7 @@ function parseRetryAfter(value: string, nowEpochMs: number): number | undefined 
  * @param nowEpochMs The wall clock, against which a date is read. Default: `Date.now()`.
  */
 export function retryAfterMs(failure: unknown, nowEpochMs: number = Date.now()): number | undefined {
-  for (const link of chain(failure)) {
+  for (const link of failureChain(failure)) {
     const ms = memberOf(link, "retryAfterMs");
     if (typeof ms === "number" && Number.isFinite(ms) && ms >= 0) return ms;
     const headers = memberOf(link, "headers");

@@ -1,12 +1,12 @@
 /**
- * Trying again, within limits.
+ * Retries an operation within limits.
  *
  * @module
  */
 import { backoffDelayMs } from "./backoff.ts";
 import { type Clock, MAX_TIMER_MS, systemClock } from "./clock.ts";
 import { type HttpDescription, UPSTREAM_TIMEOUT } from "./error_class.ts";
-import { classifyFailure, type FailureKind, retryAfterMs } from "./failure.ts";
+import { classifyFailure, failureChain, type FailureKind, retryAfterMs } from "./failure.ts";
 import { observe } from "./promise_like.ts";
 
 /**
@@ -44,77 +44,107 @@ export class RetryTimeoutError extends Error {
   }
 }
 
-/** What is known of a failure when it is about to be retried. */
+/** A retry that is about to happen. */
 export interface RetryEvent {
-  /** Which retry is to come; 1 is the first. */
+  /** The number of the retry; 1 is the first. */
   readonly retry: number;
-  /** How long it waits, in ms. */
+  /** The delay before it, in ms. */
   readonly delayMs: number;
-  /** What was thrown, or the result that carries an `error`. */
+  /** The failure: what was thrown, or the result that carries an `error`. */
   readonly failure: unknown;
-  /** `transient` or `ambiguous`. */
+  /** Its retry class: `transient` or `ambiguous`. */
   readonly kind: FailureKind;
 }
 
-/** What an attempt is told. */
+/** The argument of an operation. */
 export interface Attempt {
-  /** 0 is the first. */
+  /** The number of the attempt; 0 is the first. */
   readonly attempt: number;
-  /** Aborts when the caller gives up or the time is over. */
+  /** Aborts when the caller's signal does, and at the deadline. */
   readonly signal: AbortSignal;
 }
 
-/** Options of {@linkcode retry}. */
+/** Options for {@linkcode retry}. */
 export interface RetryOptions {
-  /** How often to try again; 0 is never. Default: 3. */
+  /** Maximum number of retries. Default: 3. */
   readonly retries?: number;
   /** Delay before the first retry, in ms; it doubles each time, lengthened at random by up to a half. Default: 100. */
   readonly delayMs?: number;
-  /** No delay of ours is longer, in ms. Default: 10,000. */
+  /** Maximum of these delays, in ms. Default: 10,000. */
   readonly maxDelayMs?: number;
-  /** All attempts and delays together, in ms. Default: 60,000. */
+  /** Maximum duration of all attempts and delays together, in ms. Default: 60,000. */
   readonly deadlineMs?: number;
-  /** Whether doing it twice is as good as once, so that an ambiguous failure may be retried. Default: false. */
+  /** Whether the operation may run twice, so that an ambiguous failure may be retried. Default: false. */
   readonly idempotent?: boolean;
-  /** Gives up: the promise rejects with its reason. */
+  /** Aborts the operation: the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Judges failures. Default: {@linkcode classifyFailure}. */
+  /** Classifies failures. Default: {@linkcode classifyFailure}. */
   readonly classify?: (failure: unknown) => FailureKind;
-  /** Told before each delay. What it throws, or what it returns is rejected with, is ignored. */
+  /** Called before each delay. What it throws or rejects with is ignored. */
   readonly onRetry?: (event: RetryEvent) => void;
-  /** Default: the isolate's own. */
+  /** Default: the isolate's own time. */
   readonly clock?: Clock;
-  /** Yields numbers in `[0, 1)`. Default: `Math.random`. */
+  /** Returns numbers in `[0, 1)`. Default: `Math.random`. */
   readonly random?: () => number;
 }
 
-/** A result as supabase-js returns it, of a call that failed. */
-function isFailedResult(value: unknown): boolean {
+/** Returns whether a value is a result of supabase-js of a call that failed. */
+function isFailedResult(value: unknown): value is { readonly error: unknown } {
   return typeof value === "object" && value !== null && "error" in value && Boolean(value.error) && "data" in value;
 }
 
 function checkRange(name: string, value: number, least: number, most: number, whole: boolean): void {
   if (value >= least && value <= most && (!whole || Number.isInteger(value))) return;
   throw new RangeError(
-    `${name} is ${value}; it must be a ${whole ? "whole " : ""}number from ${least} to ${most.toLocaleString("en")}`,
+    `${name} must be a ${whole ? "whole " : ""}number from ${least} to ${most.toLocaleString("en")}: it is ${value}`,
   );
+}
+
+/** The attempts that a call of `retry` made before it failed. */
+interface AttemptCount {
+  /** The order in which calls of `retry` began. */
+  readonly begun: number;
+  readonly attempts: number;
+}
+
+/** By the error that a call of `retry` failed with. */
+const counts = new WeakMap<object, AttemptCount>();
+let callsBegun = 0;
+
+/** Notes how many attempts led to a failure, for a `retry` around this one. */
+function noteAttempts(failure: unknown, count: AttemptCount): void {
+  for (const link of failureChain(failure)) counts.set(link, count);
+}
+
+/** Returns the number of attempts behind a failure: those of a `retry` that began after `before`, or 1. */
+function attemptsBehind(failure: unknown, before: number): number {
+  for (const link of failureChain(failure)) {
+    const count = counts.get(link);
+    // An error object may be thrown more than once: the attempts of an earlier operation do not count.
+    if (count !== undefined && count.begun > before) return count.attempts;
+  }
+  return 1;
 }
 
 type Outcome<T> = { readonly value: T; readonly failed: boolean } | { readonly thrown: unknown; readonly failed: true };
 
 /**
- * Runs `operation` until it succeeds, fails for good, or the retries or the
- * time are used up.
+ * Runs `operation` until it succeeds, fails permanently, or the retries or the time are used up.
  *
- * It fails by throwing, or by returning `{ data, error }` with an `error`, as
- * supabase-js does. In the end the promise settles as the last attempt did: it
- * resolves with what was returned, `error` included, or rejects with what was
- * thrown, its causes untouched. Delays grow exponentially with jitter and are
- * never shorter than what the far side asked for (`Retry-After`); when that is
- * more than the time left, there is no further attempt.
+ * It fails by throwing, or by returning `{ data, error }` with an `error`, as supabase-js does. In the end the promise
+ * settles as the last attempt did: it resolves with the returned value, `error` included, or rejects with the thrown
+ * error, its causes untouched. Delays grow exponentially with jitter and are never shorter than what the server asked
+ * for (`Retry-After`); if that is longer than the time left, there is no further attempt.
  *
- * @throws {RetryTimeoutError} when an attempt still runs at the deadline. Its
- * signal is aborted and its outcome ignored.
+ * Retries do not multiply: the attempts of a `retry` inside an attempt count as attempts of the outer one. Where both
+ * allow 3 retries, an operation that keeps failing runs 4 times, not 16.
+ *
+ * @example
+ * ```ts
+ * const response = await retry(({ signal }) => fetch("https://example.com/", { signal }), { idempotent: true });
+ * ```
+ *
+ * @throws {RetryTimeoutError} when an attempt still runs at the deadline. Its signal is aborted and its outcome ignored.
  * @throws {RangeError} when an option is out of range, naming it.
  * @throws the reason of `signal`, when it aborts.
  */
@@ -130,13 +160,14 @@ export async function retry<T>(
   checkRange("deadlineMs", deadlineMs, 1, MAX_TIMER_MS, false);
   signal?.throwIfAborted();
 
+  const begun = ++callsBegun;
   const deadline = clock.now() + deadlineMs;
   const controller = new AbortController();
   let last: unknown;
   let attempt = 0;
 
   const { promise: stopped, reject } = Promise.withResolvers<never>();
-  stopped.catch(() => {}); // nobody may be waiting when it stops
+  stopped.catch(() => {}); // it may stop while nothing waits
   const stop = (reason: unknown) => {
     reject(reason);
     controller.abort(reason);
@@ -144,20 +175,25 @@ export async function retry<T>(
   const aborted = () => stop(signal?.reason);
   signal?.addEventListener("abort", aborted, { once: true });
   const timer = clock.setTimer(() => {
-    stop(new RetryTimeoutError(deadlineMs, attempt + 1, last === undefined ? {} : { cause: causeOf(last) }));
+    stop(new RetryTimeoutError(deadlineMs, attempt + 1, last === undefined ? {} : { cause: errorOf(last) }));
   }, deadlineMs);
 
   try {
-    for (;; attempt++) {
+    for (let attempts = 0;; attempt++) {
+      const before = callsBegun;
       const outcome = await Promise.race([attemptOnce(operation, { attempt, signal: controller.signal }), stopped]);
       if (!outcome.failed) return settle(outcome);
       last = "thrown" in outcome ? outcome.thrown : outcome.value;
-      const kind = classify(last);
-      if (attempt >= retries || kind === "permanent" || (kind === "ambiguous" && !idempotent)) return settle(outcome);
+      attempts += attemptsBehind(last, before);
 
+      const kind = classify(last);
       const backoff = backoffDelayMs(attempt, { baseMs: delayMs, capMs: Math.max(maxDelayMs, delayMs) }, random);
       const delay = Math.max(backoff, retryAfterMs(last) ?? 0);
-      if (clock.now() + delay >= deadline) return settle(outcome);
+      const mayRetry = kind === "transient" || (kind === "ambiguous" && idempotent);
+      if (!mayRetry || attempts > retries || clock.now() + delay >= deadline) {
+        if (attempts > 1) noteAttempts(last, { begun, attempts });
+        return settle(outcome);
+      }
       const event = { retry: attempt + 1, delayMs: delay, failure: last, kind };
       observe(() => onRetry?.(event), () => {}); // an observer decides nothing
       await sleep(delay, clock, stopped);
@@ -185,14 +221,14 @@ function settle<T>(outcome: Outcome<T>): T {
   return outcome.value;
 }
 
-/** The error itself, where the failure is a result that holds one. */
-function causeOf(failure: unknown): unknown {
-  return isFailedResult(failure) ? (failure as { error: unknown }).error : failure;
+/** Returns the error of a failure, which may be a result that holds one. */
+function errorOf(failure: unknown): unknown {
+  return isFailedResult(failure) ? failure.error : failure;
 }
 
 async function sleep(delayMs: number, clock: Clock, stopped: Promise<never>): Promise<void> {
   const { promise: woken, resolve } = Promise.withResolvers<void>();
-  // Somebody awaits this: a script must not end in the middle because nothing else is left to do.
+  // A caller awaits this: a script must not end here because nothing else is left to do.
   const timer = clock.setTimer(resolve, delayMs, { keepAlive: true });
   try {
     await Promise.race([woken, stopped]);

@@ -20,7 +20,7 @@ const CASES: readonly (readonly [what: string, failure: unknown, kind: FailureKi
   ["a statement timeout, whatever its text", { code: "57014", message: "statement timed out" }, "permanent"],
   ["PostgREST without a database", { code: "PGRST000", message: "" }, "transient"],
   ["PostgREST with a bad token", { code: "PGRST301", message: "" }, "permanent"],
-  ["a broken pipe, which is no SQLSTATE", coded("EPIPE"), "ambiguous"],
+  ["a broken pipe, which is not a SQLSTATE", coded("EPIPE"), "ambiguous"],
   ["an error that declares its retry class, not its cause", declared("permanent", coded("ECONNREFUSED")), "permanent"],
   [
     "a declared retry class, whatever the code",
@@ -45,7 +45,7 @@ const CASES: readonly (readonly [what: string, failure: unknown, kind: FailureKi
     "transient",
   ],
   [
-    "a result: the cause that postgrest-js made a text of",
+    "a result: the cause that postgrest-js flattened to a text",
     {
       data: null,
       error: { code: "", message: "TypeError: fetch failed", details: "Caused by: Error: client error (Connect)" },
@@ -54,7 +54,7 @@ const CASES: readonly (readonly [what: string, failure: unknown, kind: FailureKi
     "transient",
   ],
   [
-    "a result: details of the database are no text of ours",
+    "a result: details of the database are not a text of the transport",
     { data: null, error: { code: "SUP", message: "check", details: "(connection refused)" }, status: 500 },
     "permanent",
   ],
@@ -92,9 +92,9 @@ const CASES: readonly (readonly [what: string, failure: unknown, kind: FailureKi
     new TypeError("client error (SendRequest): connection closed before message completed"),
     "ambiguous",
   ],
-  ["a body cut off", new TypeError("error reading a body from connection"), "ambiguous"],
+  ["a body that broke off", new TypeError("error reading a body from connection"), "ambiguous"],
   ["a database that starts", new Error("the database system is starting up"), "transient"],
-  // What nobody knows
+  // Unknown failures
   ["a fault of the program", new TypeError("Cannot read properties of undefined"), "permanent"],
   ["a text", "connection refused", "transient"],
   [
@@ -105,14 +105,14 @@ const CASES: readonly (readonly [what: string, failure: unknown, kind: FailureKi
   ["nothing", undefined, "permanent"],
   ["null", null, "permanent"],
   ["a number", 503, "permanent"],
-  ["a status that is no error", { status: 200 }, "permanent"],
+  ["a status below 400", { status: 200 }, "permanent"],
 ];
 
 for (const [what, failure, kind] of CASES) {
-  Deno.test(`classifyFailure: ${what} is ${kind}`, () => assertEquals(classifyFailure(failure), kind));
+  Deno.test(`classifyFailure() returns ${kind} for ${what}`, () => assertEquals(classifyFailure(failure), kind));
 }
 
-Deno.test("classifyFailure: each row of the table judges its own key", () => {
+Deno.test("classifyFailure() returns the retry class of each row of the tables", () => {
   for (const [code, kind] of [...SQLSTATES, ...POSTGREST, ...TRANSPORT]) {
     const full = code.length === 2 ? `${code}9ZZ` : code;
     assertEquals(classifyFailure({ code: full }), kind, code);
@@ -121,12 +121,12 @@ Deno.test("classifyFailure: each row of the table judges its own key", () => {
   for (const [status, kind] of STATUS) assertEquals(classifyFailure({ status }), kind, String(status));
 });
 
-Deno.test("the table names each key once", () => {
+Deno.test("the tables have each key once", () => {
   const keys = [SQLSTATES, POSTGREST, TRANSPORT, NAMES, STATUS, TEXT].flat().map(([key]) => String(key));
   assertEquals(keys.filter((key, at) => keys.indexOf(key) !== at), []);
 });
 
-Deno.test("classifyFailure survives what is hostile: cycles, endless chains, throwing getters", () => {
+Deno.test("classifyFailure() survives cycles, endless chains and throwing getters", () => {
   const cycle = new Error("a");
   cycle.cause = cycle;
   assertEquals(classifyFailure(cycle), "permanent");
@@ -147,7 +147,7 @@ Deno.test("classifyFailure survives what is hostile: cycles, endless chains, thr
   assertEquals(classifyFailure(throwing), "transient");
 });
 
-Deno.test("retryAfterMs reads both forms of Retry-After, and an error's own word", () => {
+Deno.test("retryAfterMs() reads both forms of Retry-After, and retryAfterMs of an error", () => {
   const at = Date.UTC(2026, 0, 1);
   const response = (value: string) => ({ context: new Response("", { headers: { "Retry-After": value } }) });
   assertEquals(retryAfterMs(response("3"), at), 3_000);

@@ -7,7 +7,7 @@ const TRANSIENT = { code: "40001", message: "serialization failure" };
 const AMBIGUOUS = Object.assign(new Error("reset"), { code: "ECONNRESET" });
 const PERMANENT = { code: "23505", message: "duplicate" };
 
-/** Does one thing after the other, and counts. */
+/** Runs one step after the other, and records the attempts. */
 function script<T>(...steps: (() => T | Promise<T>)[]) {
   const attempts: Attempt[] = [];
   const run = (attempt: Attempt): T | Promise<T> => {
@@ -25,7 +25,7 @@ function throwing(error: unknown): () => never {
   };
 }
 
-Deno.test("retry: a success is returned at once, with no timer left", async () => {
+Deno.test("retry() returns a success at once and leaves no timer", async () => {
   const clock = new FakeClock();
   const { run, attempts } = script(() => "done");
   assertEquals(await retry(run, { clock }), "done");
@@ -33,7 +33,7 @@ Deno.test("retry: a success is returned at once, with no timer left", async () =
   assertEquals(clock.timers, 0);
 });
 
-Deno.test("retry: gaps double, jitter lengthens them by up to a half, maxDelayMs caps them", async () => {
+Deno.test("retry() doubles its delays, lengthens them by up to a half, and caps them at maxDelayMs", async () => {
   for (const [random, gaps] of [[0, [100, 200, 400, 500]], [0.999_999, [150, 300, 500, 500]]] as const) {
     const clock = new FakeClock();
     const events: RetryEvent[] = [];
@@ -55,7 +55,7 @@ Deno.test("retry: gaps double, jitter lengthens them by up to a half, maxDelayMs
   }
 });
 
-Deno.test("retry: a gap is waited for in full", async () => {
+Deno.test("retry() waits for a delay in full", async () => {
   const clock = new FakeClock();
   const { run, attempts } = script<string>(throwing(TRANSIENT), () => "done");
   const done = retry(run, { clock, delayMs: 100, random: () => 0 });
@@ -65,7 +65,7 @@ Deno.test("retry: a gap is waited for in full", async () => {
   assertEquals(await done, "done");
 });
 
-Deno.test("retry: three retries unless told otherwise, and none for retries 0", async () => {
+Deno.test("retry() retries three times by default, and never with retries 0", async () => {
   for (const [options, expected] of [[{}, 4], [{ retries: 0 }, 1]] as const) {
     const clock = new FakeClock();
     const { run, attempts } = script(throwing(TRANSIENT));
@@ -76,14 +76,14 @@ Deno.test("retry: three retries unless told otherwise, and none for retries 0", 
   }
 });
 
-Deno.test("retry: what is permanent is thrown at once, as it was", async () => {
+Deno.test("retry() throws a permanent failure at once, unchanged", async () => {
   const { run, attempts } = script(throwing(PERMANENT));
   const clock = new FakeClock();
   assertStrictEquals(await retry(run, { clock }).catch((error) => error), PERMANENT);
   assertEquals(attempts.length, 1);
 });
 
-Deno.test("retry: what is ambiguous is retried only when it is idempotent", async () => {
+Deno.test("retry() retries an ambiguous failure only if the operation is idempotent", async () => {
   for (const [idempotent, expected] of [[false, 1], [true, 4]] as const) {
     const clock = new FakeClock();
     const { run, attempts } = script(throwing(AMBIGUOUS));
@@ -94,7 +94,7 @@ Deno.test("retry: what is ambiguous is retried only when it is idempotent", asyn
   }
 });
 
-Deno.test("retry: a result with an error is a failure, and comes back as it is in the end", async () => {
+Deno.test("retry() takes a result with an error for a failure, and returns it unchanged in the end", async () => {
   const clock = new FakeClock();
   const failed = { data: null, error: TRANSIENT, status: 500 };
   const good = { data: [1], error: null, status: 200 };
@@ -114,14 +114,14 @@ Deno.test("retry: a result with an error is a failure, and comes back as it is i
   assertEquals(permanent.attempts.length, 1);
 });
 
-Deno.test("retry: a value with an error but no data is only a value", async () => {
+Deno.test("retry() returns a value with an error but no data", async () => {
   const value = { error: TRANSIENT };
   const { run, attempts } = script(() => value);
   assertStrictEquals(await retry(run, { clock: new FakeClock() }), value);
   assertEquals(attempts.length, 1);
 });
 
-Deno.test("retry: the last error keeps its causes", async () => {
+Deno.test("retry() throws the last error with its causes", async () => {
   const clock = new FakeClock();
   const root = Object.assign(new Error("root"), { code: "ECONNREFUSED" });
   const { run } = script(throwing(new Error("first", { cause: root })), throwing(new Error("second", { cause: root })));
@@ -130,7 +130,7 @@ Deno.test("retry: the last error keeps its causes", async () => {
   assertStrictEquals((await done).cause, root);
 });
 
-Deno.test("retry: never comes back before Retry-After, and not at all when that is past the deadline", async () => {
+Deno.test("retry() waits for Retry-After, and does not retry when that is past the deadline", async () => {
   const clock = new FakeClock();
   const busy = Object.assign(new Error("busy"), { status: 503, retryAfterMs: 5_000 });
   const { run, attempts } = script<string>(throwing(busy), () => "done");
@@ -145,7 +145,7 @@ Deno.test("retry: never comes back before Retry-After, and not at all when that 
   assertEquals(late.attempts.length, 1);
 });
 
-Deno.test("retry: an attempt that still runs at the deadline is aborted; the last failure is the cause", async () => {
+Deno.test("retry() rejects with RetryTimeoutError and aborts an attempt that still runs at the deadline", async () => {
   const clock = new FakeClock();
   const hanging = Promise.withResolvers<string>();
   const { run, attempts } = script<string>(throwing(TRANSIENT), () => hanging.promise);
@@ -158,11 +158,11 @@ Deno.test("retry: an attempt that still runs at the deadline is aborted; the las
   assertStrictEquals(error.cause, TRANSIENT);
   assert(attempts.every(({ signal }) => signal.aborted));
   assertEquals(clock.timers, 0);
-  hanging.reject(new Error("nobody waits for this any more"));
+  hanging.reject(new Error("ignored"));
   await settle();
 });
 
-Deno.test("retry: the caller's signal ends an attempt and a delay with its reason", async () => {
+Deno.test("retry() rejects with the signal's reason during an attempt and during a delay", async () => {
   const clock = new FakeClock();
   for (const steps of [[() => new Promise<string>(() => {})], [throwing(TRANSIENT)]]) {
     const controller = new AbortController();
@@ -177,13 +177,13 @@ Deno.test("retry: the caller's signal ends an attempt and a delay with its reaso
   }
 });
 
-Deno.test("retry: a signal that has aborted already lets nothing begin", async () => {
+Deno.test("retry() does not begin when its signal has aborted", async () => {
   const { run, attempts } = script(() => "done");
   await assertRejects(() => retry(run, { signal: AbortSignal.abort(new Error("gone")) }), Error, "gone");
   assertEquals(attempts.length, 0);
 });
 
-Deno.test("retry: an observer that throws changes nothing", async () => {
+Deno.test("retry() ignores what onRetry throws", async () => {
   const clock = new FakeClock();
   const { run } = script<string>(throwing(TRANSIENT), () => "done");
   const done = retry(run, { clock, onRetry: throwing(new Error("observer")) });
@@ -195,19 +195,73 @@ Deno.test("retry: an observer that throws changes nothing", async () => {
   assertEquals(await late, "done");
 });
 
-Deno.test("retry: an option out of range is an error that names it and what it held", async () => {
+Deno.test("retry() throws a RangeError that names the option and its value", async () => {
   const bad = [{ retries: -1 }, { retries: 1.5 }, { retries: NaN }, { delayMs: -1 }, { deadlineMs: 0 }, {
     maxDelayMs: Infinity,
   }];
   for (const options of bad) {
     const [[name, value]] = Object.entries(options) as [[string, number]];
     const { run, attempts } = script(() => "done");
-    await assertRejects(() => retry(run, options), RangeError, `${name} is ${value}`);
+    const { message } = await assertRejects(() => retry(run, options), RangeError, `${name} must be a`);
+    assert(message.endsWith(`: it is ${value}`), message);
     assertEquals(attempts.length, 0);
   }
 });
 
-Deno.test("retry: a delay keeps the process alive", async () => {
+/** Runs `retry` inside `retry`, as deep as `retries` has elements, and returns how often `operation` ran. */
+async function nested(operation: () => unknown, retries: readonly number[], idempotent: boolean): Promise<number> {
+  const clock = new FakeClock();
+  let ran = 0;
+  const run = ([outer, ...inner]: readonly number[]): unknown => {
+    if (outer === undefined) {
+      ran++;
+      return operation();
+    }
+    return retry(() => run(inner), { clock, retries: outer, idempotent: idempotent || inner.length > 0 });
+  };
+  const settled = Promise.resolve(run(retries)).catch(() => {});
+  await clock.advance(600_000);
+  await settled;
+  return ran;
+}
+
+Deno.test("retry() counts the attempts of a retry inside it as its own", async () => {
+  const conflict = () => Promise.reject(Object.assign(new Error("conflict"), { code: "40001" }));
+  assertEquals(await nested(conflict, [3, 3], false), 4);
+  assertEquals(await nested(conflict, [3, 3, 3], false), 4);
+  assertEquals(await nested(conflict, [1, 5], false), 6, "the inner one decides how often it retries");
+  assertEquals(await nested(conflict, [5, 1], false), 6, "and the outer one makes up the rest");
+  assertEquals(await nested(conflict, [0, 0], false), 1);
+  // The same error object each time, as that of an operation before it, wrapped, and as a result.
+  assertEquals(await nested(throwing(TRANSIENT), [3, 3], false), 4);
+  assertEquals(await nested(throwing(TRANSIENT), [3, 3], false), 4);
+  const failed = () => ({ data: null, error: { ...TRANSIENT } });
+  assertEquals(await nested(failed, [3, 3], false), 4);
+  const wrapped = () =>
+    Promise.resolve(retry(() => conflict(), { retries: 3, delayMs: 0 })).catch((cause) => {
+      throw new Error("wrapped", { cause });
+    });
+  assertEquals(await nested(wrapped, [3], false), 1);
+});
+
+Deno.test("retry() retries what a retry inside it did not", async () => {
+  // The inner one is not idempotent, the outer one is.
+  assertEquals(await nested(throwing(AMBIGUOUS), [3, 3], false), 4);
+});
+
+Deno.test("retry() counts a retry that ran before it as another operation", async () => {
+  const clock = new FakeClock();
+  const first = retry(throwing(TRANSIENT), { clock }).catch(() => {});
+  await clock.advance(60_000);
+  await first;
+  const { run, attempts } = script(throwing(TRANSIENT));
+  const second = retry(run, { clock }).catch(() => {});
+  await clock.advance(60_000);
+  await second;
+  assertEquals(attempts.length, 4);
+});
+
+Deno.test("retry() keeps the process alive during a delay", async () => {
   const script = `
     import { retry } from "${import.meta.resolve("../../shared/resilience/mod.ts")}";
     let attempts = 0;

@@ -50,19 +50,19 @@ const CASES: readonly (readonly [what: string, failure: unknown, status: number,
     502,
     "UPSTREAM_FAILED",
   ],
-  ["what nobody knows", undefined, 502, "UPSTREAM_FAILED"],
+  ["an unknown failure", undefined, 502, "UPSTREAM_FAILED"],
   ["a text", "oops", 502, "UPSTREAM_FAILED"],
 ];
 
 for (const [what, failure, status, code] of CASES) {
-  Deno.test(`toServiceError: ${what} is ${status} ${code}`, () => {
+  Deno.test(`toServiceError() returns ${status} ${code} for ${what}`, () => {
     const error = serviceError(failure);
     assertEquals([error.status, error.code], [status, code]);
     assert(error.message !== "");
   });
 }
 
-Deno.test("toServiceError: a refusal keeps message and hint; details, which hold values of rows, are left behind", () => {
+Deno.test("toServiceError() keeps message and hint of a 4xx, and drops details, which hold values of rows", () => {
   const error = serviceError({
     data: null,
     error: {
@@ -79,7 +79,7 @@ Deno.test("toServiceError: a refusal keeps message and hint; details, which hold
   assertEquals((error.cause as { code: string }).code, "23505");
 });
 
-Deno.test("toServiceError: of a failure of the server the insides stay in the cause", () => {
+Deno.test("toServiceError() keeps the message of a 5xx in the cause only", () => {
   const error = serviceError({
     error: { code: "XX000", message: "at 10.0.0.1", hint: "look at 10.0.0.1" },
     status: 500,
@@ -88,13 +88,13 @@ Deno.test("toServiceError: of a failure of the server the insides stay in the ca
   assertEquals((error.cause as { message: string }).message, "at 10.0.0.1");
 });
 
-Deno.test("toServiceError: what was thrown keeps its causes", () => {
+Deno.test("toServiceError() keeps the causes of a thrown error", () => {
   const thrown = new TypeError("fetch failed", { cause: new Error("connection refused") });
   assertStrictEquals(serviceError(thrown).cause, thrown);
   assertEquals(serviceError(thrown).status, 503);
 });
 
-Deno.test("toServiceError: errors that speak for themselves come back as they are", () => {
+Deno.test("toServiceError() returns errors of the pool, of services and aborts unchanged", () => {
   for (
     const own of [new AcquireTimeoutError("m"), new NotFoundError("budget"), new DOMException("gone", "AbortError")]
   ) {
@@ -102,7 +102,7 @@ Deno.test("toServiceError: errors that speak for themselves come back as they ar
   }
 });
 
-Deno.test("toServiceError: a retry that took too long is 504", () => {
+Deno.test("toServiceError() returns 504 RETRY_TIMEOUT for a RetryTimeoutError", () => {
   const timeout = new RetryTimeoutError(10, 2);
   const error = serviceError(timeout);
   assertEquals([error.status, error.code], [504, "RETRY_TIMEOUT"]);
