@@ -14,7 +14,7 @@ import {
   type PoolRuntime,
   ResourcePool,
 } from "../pool/mod.ts";
-import { classifyFailure, type Clock, EventHub, systemClock } from "../resilience/mod.ts";
+import { classifyFailure, type Clock, Deadlines, EventHub, systemClock } from "../resilience/mod.ts";
 import { type Caller, VerifiedCaller } from "./caller/caller.ts";
 import { parsePostgresConfig, poolOptions, type PostgresConfig } from "./config/config.ts";
 import { configOfUrl } from "./config/config_url.ts";
@@ -28,7 +28,6 @@ import { HealthMonitor } from "./connection/health_monitor.ts";
 import { PoolerDetector } from "./connection/pooler.ts";
 import type { PostgresHealth, PostgresPool, PostgresStats, TransactionWork } from "./postgres_pool.ts";
 import { type ExecuteOptions, retryTransient } from "./query/attempts.ts";
-import { Deadlines } from "./query/deadlines.ts";
 import { Executor, type ExecutorParts } from "./query/executor.ts";
 import type {
   LeaseOptions,
@@ -138,7 +137,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
     this.config = Object.freeze(shown);
     this.#clock = runtime.clock ?? systemClock;
     this.#pooler = new PoolerDetector(options);
-    this.#deadlines = new Deadlines(this.#clock);
+    this.#deadlines = new Deadlines(this.#clock, { keepTimer: true });
     const driver = driverOptions(options);
     const throttle = new ConnectThrottle(this.#clock, runtime.random);
     const factory = new ConnectionFactory(options, throttle, this.#pooler, this.#clock);

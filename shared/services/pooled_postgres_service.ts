@@ -97,13 +97,18 @@ export abstract class PooledPostgresService {
   ): Promise<T> {
     const { lease, ...limits } = options;
     try {
-      return await retry(({ signal }) => this.withPooledClient(operation, { ...lease, signal }), {
-        ...limits,
-        retries: maxRetries,
-        delayMs,
-        signal: anySignal(lease?.signal, this.pool.signal),
-        classify: classifyPostgresFailure,
-      });
+      // Wrapped: a row with columns named data and error is not a failed result.
+      const { value } = await retry(
+        async ({ signal }) => ({ value: await this.withPooledClient(operation, { ...lease, signal }) }),
+        {
+          ...limits,
+          retries: maxRetries,
+          delayMs,
+          signal: anySignal(lease?.signal, this.pool.signal),
+          classify: classifyPostgresFailure,
+        },
+      );
+      return value;
     } catch (error) {
       throw error instanceof RetryTimeoutError ? toServiceError(error) : error;
     }

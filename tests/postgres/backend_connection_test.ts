@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
-import { Deadlines } from "../../shared/postgres/query/deadlines.ts";
 import {
   ConnectionBrokenError,
   ConnectionLostError,
@@ -11,7 +10,7 @@ import { driverOptions } from "../../shared/postgres/connection/connection_facto
 import { BackendConnection } from "../../shared/postgres/connection/backend_connection.ts";
 import { StatementRunner } from "../../shared/postgres/query/statement_runner.ts";
 import { runPipelinedTransaction } from "../../shared/postgres/transaction/pipelined.ts";
-import { systemClock } from "../../shared/resilience/mod.ts";
+import { Deadlines, systemClock } from "../../shared/resilience/mod.ts";
 import { TestDatabase, thrownBy } from "./support.ts";
 
 interface Opened extends AsyncDisposable {

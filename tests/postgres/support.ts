@@ -11,7 +11,6 @@ import { ResourcePool } from "../../shared/pool/mod.ts";
 import type { BackendKey } from "../../shared/postgres/connection/cancel.ts";
 import { parsePostgresConfig, poolOptions } from "../../shared/postgres/config/config.ts";
 import { ConnectThrottle } from "../../shared/postgres/connection/connect_throttle.ts";
-import { Deadlines } from "../../shared/postgres/query/deadlines.ts";
 import { Executor } from "../../shared/postgres/query/executor.ts";
 import { type PostgresConfig, type PostgresConnection, PostgresConnectionManager } from "../../shared/postgres/mod.ts";
 import { PoolerDetector } from "../../shared/postgres/connection/pooler.ts";
@@ -19,7 +18,7 @@ import { ConnectionFactory } from "../../shared/postgres/connection/connection_f
 import { PipelineSharing } from "../../shared/postgres/query/shared_query.ts";
 import { TransactionCounters } from "../../shared/postgres/transaction/transaction_scope.ts";
 import type { RunnerSettings } from "../../shared/postgres/query/statement_runner.ts";
-import { systemClock } from "../../shared/resilience/mod.ts";
+import { Deadlines, systemClock } from "../../shared/resilience/mod.ts";
 
 /** Who logs in. */
 export type Login = "superuser" | "authenticator" | "postgres";

@@ -7,6 +7,7 @@ import { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers";
 import { Batch } from "../wire/batch.ts";
 import { createClient, type DriverClient, type DriverOptions, type ReadyMessage } from "../wire/driver.ts";
+import { abortable } from "@std/async/abortable";
 import type { Clock } from "../../resilience/mod.ts";
 import { ConnectionBrokenError, ConnectionLostError, redacted, TransactionOpenError } from "../errors/errors.ts";
 import type { BackendKey } from "./cancel.ts";
@@ -73,22 +74,20 @@ export class BackendConnection {
     signal.throwIfAborted();
     const client = createClient(options);
     const connection = new BackendConnection(client, clock, onDeath);
-    const abort = () => client.connection.stream.destroy();
-    signal.addEventListener("abort", abort, { once: true });
     try {
-      await client.connect();
-      signal.throwIfAborted();
+      await abortable(client.connect(), signal);
     } catch (error) {
       connection.#closed = true;
       client.connection.stream.destroy();
       throw signal.aborted ? signal.reason : redacted(error);
-    } finally {
-      signal.removeEventListener("abort", abort);
     }
     // Behind the driver's own listener, which makes it ready for the next request first.
     client.connection.on("readyForQuery", (message) => connection.#onReadyForQuery(message));
     client.connection.on("parseComplete", () => connection.#inFlight[0]?.onParsed?.());
-    client.connection.on("bindComplete", () => connection.#inFlight[0]?.onBound?.());
+    client.connection.on("bindComplete", () => {
+      const [head] = connection.#inFlight;
+      if (head) head.boundStatements++;
+    });
     return connection;
   }
 
@@ -131,10 +130,16 @@ export class BackendConnection {
     return this.#ranAsLoginRole;
   }
 
-  /** Notes that a statement runs as the login role, and whether it may leave state. */
+  /** Notes that statements run as the login role, and whether they may leave state. */
   usedAsLoginRole(mayLeaveState: boolean): void {
     this.#ranAsLoginRole = true;
     if (mayLeaveState) this.#mayHoldState = true;
+  }
+
+  /** Notes {@linkcode usedAsLoginRole} and {@linkcode start}s one statement. */
+  startAsLoginRole(statement: Statement, mayLeaveState: boolean, soon = false): PendingResult {
+    this.usedAsLoginRole(mayLeaveState);
+    return this.start([statement], soon);
   }
 
   /** Notes that a statement runs that may leave state. */
@@ -186,6 +191,11 @@ export class BackendConnection {
   /** Whether a request is not answered yet. */
   get busy(): boolean {
     return this.#inFlight.length > 0;
+  }
+
+  /** Returns whether everything before `pending` has been answered: then the server runs it. */
+  isRunning(pending: PendingResult): boolean {
+    return (this.#inFlight[0] as unknown) === pending;
   }
 
   /** How many requests are not answered yet. */
@@ -277,10 +287,7 @@ export class BackendConnection {
 
   /** Sends a request behind those in flight. The driver runs the first one; it is given the others one by one. */
   #send(request: WireRequest, soon: boolean): void {
-    if (this.#inFlight.push(request) === 1) {
-      this.#headSince = this.#clock.now();
-      request.onStart();
-    }
+    if (this.#inFlight.push(request) === 1) this.#headSince = this.#clock.now();
     request.encode(this.#out);
     if (!soon) this.#flush();
     else if (!this.#flushing) {
@@ -302,13 +309,10 @@ export class BackendConnection {
     const answered = this.#inFlight.shift();
     const next = this.#inFlight[0];
     const now = this.#clock.now();
-    if (answered instanceof Batch) answered.recordDuration(now - this.#headSince);
+    const durationMs = now - this.#headSince;
     this.#headSince = now;
-    if (next) {
-      next.onStart();
-      this.#client.query(next);
-    }
-    answered?.onComplete(this.#status, this.isCanceling);
+    if (next) this.#client.query(next);
+    answered?.onComplete(this.#status, this.isCanceling, durationMs);
     if (this.#response) this.#notifyResponse();
   }
 

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { backoffDelayMs, classifyFailure, type Clock } from "../../resilience/mod.ts";
+import { abortable } from "@std/async/abortable";
+import { backoffDelayMs, classifyFailure, type Clock, timeoutSignal } from "../../resilience/mod.ts";
 
 /** Backoff of attempts after a permanent failure, such as a wrong password, in ms. */
 const REFUSED_BACKOFF = { baseMs: 1_000, capMs: 60_000 };
@@ -65,10 +66,8 @@ export class ConnectThrottle {
 
   /** Waits for an attempt, until its grace period ends. */
   async #waitFor({ since, ended }: Probe): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = this.#clock.setTimer(resolve, since + PROBE_GRACE_MS - this.#clock.now());
-    await Promise.race([ended, promise]);
-    timer.cancel();
+    using grace = timeoutSignal(since + PROBE_GRACE_MS - this.#clock.now(), this.#clock, () => "it may hang");
+    await abortable(ended, grace.signal).catch(() => {});
   }
 
   async #asProbe<T>(connect: () => Promise<T>): Promise<T> {

@@ -3,8 +3,9 @@
  *
  * @module
  */
+import { abortable } from "@std/async/abortable";
 import { ConfigError, type CreateContext, type ResourceFactory } from "../../pool/mod.ts";
-import type { Clock } from "../../resilience/mod.ts";
+import { type Clock, timeoutSignal } from "../../resilience/mod.ts";
 import type { PostgresConfig, TlsOptions } from "../config/config.ts";
 import type { DriverOptions } from "../wire/driver.ts";
 import { BackendConnection } from "./backend_connection.ts";
@@ -78,19 +79,15 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
   create({ signal, invalidate }: CreateContext): Promise<BackendConnection> {
     return this.#throttle.connect(async () => {
       const connection = await BackendConnection.open(this.#options, this.#clock, signal, invalidate);
-      const abort = () => connection.destroy(signal.reason);
-      signal.addEventListener("abort", abort, { once: true });
       try {
         const { maxPreparedStatements, maxStatementsInFlight } = this.#config;
-        if (await this.#pooler.ownsSession(connection)) {
+        if (await abortable(this.#pooler.ownsSession(connection), signal)) {
           connection.enableSessionState(maxPreparedStatements, maxStatementsInFlight);
         }
         return connection;
       } catch (error) {
         connection.destroy(new Error("The mode of the pooler could not be detected", { cause: error }));
         throw error;
-      } finally {
-        signal.removeEventListener("abort", abort);
       }
     });
   }
@@ -121,9 +118,7 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
 
   /** Waits for statements in flight, for at most `cancelTimeoutMs`. Those of leases that ended early have been quick. */
   async #drain(connection: BackendConnection): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = this.#clock.setTimer(resolve, this.#config.cancelTimeoutMs);
-    await Promise.race([connection.drained(), promise]);
-    timer.cancel();
+    using timeout = timeoutSignal(this.#config.cancelTimeoutMs, this.#clock, () => "it runs on");
+    await abortable(connection.drained(), timeout.signal).catch(() => {});
   }
 }

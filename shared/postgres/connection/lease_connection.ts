@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { abortable } from "@std/async/abortable";
 import {
   AcquireAbortedError,
   AcquireTimeoutError,
@@ -11,7 +12,7 @@ import {
   PoolClosedError,
   type ResourcePool,
 } from "../../pool/mod.ts";
-import type { Clock } from "../../resilience/mod.ts";
+import { anySignal, type Clock, timeoutSignal } from "../../resilience/mod.ts";
 import { PostgresError } from "../errors/errors.ts";
 import type { LeaseOptions } from "../query/query_options.ts";
 import { CANCELED } from "../wire/batch.ts";
@@ -54,27 +55,18 @@ export async function waitUntilIdle(
   clock: Clock,
   since: number,
 ): Promise<void> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const aborted = () => reject(new AcquireAbortedError(signal?.reason));
   const late = () =>
-    reject(
-      new AcquireTimeoutError(
-        `Connection acquire timeout: the statements of other callers on the connection that became available were ` +
-          `not answered within ${acquireTimeoutMs} ms`,
-      ),
+    new AcquireTimeoutError(
+      `Connection acquire timeout: the statements of other callers on the connection that became available were ` +
+        `not answered within ${acquireTimeoutMs} ms`,
     );
-  const leftMs = Math.max(0, since + acquireTimeoutMs - clock.now());
-  const timer = leftMs === Infinity ? undefined : clock.setTimer(late, leftMs);
-  signal?.addEventListener("abort", aborted, { once: true });
-  if (signal?.aborted) aborted();
+  using timeout = timeoutSignal(Math.max(0, since + acquireTimeoutMs - clock.now()), clock, late);
+  const ending = anySignal(timeout.signal, signal) ?? timeout.signal;
   try {
-    await Promise.race([lease.resource.drained(), promise]);
+    await abortable(lease.resource.drained(), ending);
   } catch (error) {
     lease[Symbol.dispose]();
-    throw error;
-  } finally {
-    timer?.cancel();
-    signal?.removeEventListener("abort", aborted);
+    throw timeout.signal.aborted ? error : new AcquireAbortedError(signal?.reason);
   }
 }
 

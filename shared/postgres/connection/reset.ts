@@ -32,6 +32,7 @@ const END = "ROLLBACK";
 export class Reset implements WireRequest {
   readonly promise: Promise<void>;
   failure: object | undefined = undefined;
+  boundStatements = 0;
   /** Whether a cancel request for another statement hit it. */
   isSafeToResend = false;
 
@@ -74,8 +75,6 @@ export class Reset implements WireRequest {
   }
 
   handleReadyForQuery(): void {}
-
-  onStart(): void {}
 
   onComplete(_status: SessionStatus, canceling: boolean): void {
     this.isSafeToResend = canceling && this.failure !== undefined && Reflect.get(this.failure, "code") === CANCELED;

@@ -3,64 +3,65 @@
  *
  * @module
  */
+import { abortable } from "@std/async/abortable";
 import {
+  backoffDelayMs,
   classifyFailure,
   type Clock,
+  codeOf,
   type FailureKind,
   MAX_TIMER_MS,
-  retry,
+  observe,
+  retryAfterMs,
   type RetryEvent,
 } from "../../resilience/mod.ts";
 import { TransactionRolledBackError } from "../errors/errors.ts";
 import type { QueryOptions } from "./query_options.ts";
 
-/** SQLSTATE of a transaction that was rolled back for the sake of another one. */
-const CONFLICTS: ReadonlySet<string> = new Set(["40001", "40P01"]);
+/** SQLSTATEs of a transaction that was rolled back in favor of another one: serialization failure and deadlock. */
+const CONFLICTS: ReadonlySet<string | undefined> = new Set(["40001", "40P01"]);
 
-/** Delays after a conflict, in ms: the other one is mostly through in no time. */
-const CONFLICT_BACKOFF = { delayMs: 10, maxDelayMs: 1_000 };
+/** Delays after a conflict, in ms: the other transaction has usually ended by then. */
+const CONFLICT_BACKOFF = { baseMs: 10, capMs: 1_000 };
+
+/** The longest delay of other retries, in ms, unless `delayMs` is longer. */
+const MAX_DELAY_MS = 30_000;
 
 /** Options of `executeQueryWithRetry` and `executeTransactionWithRetry`. */
 export interface ExecuteOptions extends QueryOptions {
-  /**
-   * Whether it may run twice: then it is tried again even when it is not known
-   * whether it took effect. Default: false.
-   */
+  /** Whether it may run twice, so that a failure of unknown effect is retried too. Default: false. */
   readonly idempotent?: boolean | undefined;
-  /** Told before each retry. */
+  /** Called before each delay. Default: none. */
   readonly onRetry?: ((event: RetryEvent) => void) | undefined;
 }
 
-/** How to try again. */
-export interface AttemptOptions {
-  /** How often; 0 is never. */
+/** Options of all retries here. */
+interface AttemptOptions {
+  /** The maximum number of retries, from 0 to 100. */
   readonly retries: number;
+  /** Ends a delay. An attempt uses the signal itself, and its outcome counts. */
   readonly signal: AbortSignal | undefined;
   readonly clock: Clock;
 }
 
-/** How to try again after a conflict. */
+/** Options of {@linkcode retryTransaction}. */
 export interface ConflictAttemptOptions extends AttemptOptions {
-  /** No attempt begins after that, in ms of the clock; `Infinity` for ever. */
+  /** When the last attempt may start, in ms of the clock; `Infinity` for no limit. */
   readonly until: number;
-  /** Whether the latest attempt was rolled back: what was committed is not run again, whatever was thrown after that. */
+  /** Returns whether the latest attempt was rolled back: what was committed never runs again. */
   readonly undone: () => boolean;
 }
 
-/** How to try again after whatever is transient. */
+/** Options of {@linkcode retryTransient}. */
 export interface RetryAttemptOptions extends AttemptOptions {
   /** The delay before the first retry, in ms; it doubles, lengthened at random by up to a half. */
   readonly delayMs: number;
-  /** Whether it may run twice, so that a failure of unknown effect may be retried. */
+  /** Whether it may run twice, so that a failure of unknown effect is retried too. */
   readonly idempotent: boolean;
   readonly onRetry?: ((event: RetryEvent) => void) | undefined;
 }
 
-function codeOf(error: unknown): unknown {
-  return typeof error === "object" && error !== null ? Reflect.get(error, "code") : undefined;
-}
-
-/** Errors of transactions that certainly were not committed, whatever they would mean elsewhere. */
+/** Errors of transactions that were certainly not committed. */
 const rolledBack = new WeakSet<object>();
 
 /** Notes that the transaction which failed with this error was certainly not committed. */
@@ -78,79 +79,68 @@ export function classifyPostgresFailure(error: unknown): FailureKind {
   return kind === "ambiguous" && certain ? "transient" : kind;
 }
 
-/** Whether a transaction failed because another one was in its way, be it that its function kept that back. */
-export function isConflict(error: unknown): boolean {
+/** Returns whether a transaction failed because of a concurrent one, even if its function caught that error. */
+function isConflict(error: unknown): boolean {
   if (error instanceof TransactionRolledBackError) return isConflict(error.cause);
-  const code = codeOf(error);
-  return typeof code === "string" && CONFLICTS.has(code);
+  return CONFLICTS.has(codeOf(error));
 }
 
-/**
- * Runs attempts with `retry`. The signal interrupts a delay; an attempt that
- * runs is asked to end by its own use of the signal, and how it ended is what counts.
- */
+/** Runs a transaction, and retries it after conflicts. */
+export function retryTransaction<T>(once: () => Promise<T>, options: ConflictAttemptOptions): Promise<T> {
+  if (options.retries === 0) return once();
+  const delayOf = (error: unknown, retry: number) =>
+    isConflict(error) && options.undone() ? backoffDelayMs(retry, CONFLICT_BACKOFF) : undefined;
+  return attempt(once, delayOf, options, options.until);
+}
+
+/** Runs an operation, and retries it after transient failures; after ambiguous ones only if it may run twice. */
+export function retryTransient<T>(once: () => Promise<T>, options: RetryAttemptOptions): Promise<T> {
+  const { delayMs, idempotent, onRetry } = options;
+  if (!(delayMs >= 0 && delayMs <= MAX_TIMER_MS)) {
+    return Promise.reject(
+      new RangeError(`Cannot wait ${delayMs} ms: the delay must be a number from 0 to ${MAX_TIMER_MS}`),
+    );
+  }
+  const backoff = { baseMs: delayMs, capMs: Math.max(MAX_DELAY_MS, delayMs) };
+  const delayOf = (failure: unknown, retry: number) => {
+    const kind = classifyPostgresFailure(failure);
+    if (kind === "permanent" || (kind === "ambiguous" && !idempotent)) return undefined;
+    const delayMs = Math.max(backoffDelayMs(retry, backoff), retryAfterMs(failure) ?? 0);
+    observe(() => onRetry?.({ retry: retry + 1, delayMs, failure, kind }), () => {}); // it decides nothing
+    return delayMs;
+  };
+  return attempt(once, delayOf, options, Infinity);
+}
+
+/** @param delayOf Returns the delay before the next retry, in ms; `undefined` for a failure that is not retried. */
 async function attempt<T>(
   once: () => Promise<T>,
-  judge: (error: unknown) => FailureKind,
+  delayOf: (error: unknown, retry: number) => number | undefined,
   { retries, signal, clock }: AttemptOptions,
-  backoff: { readonly delayMs: number; readonly maxDelayMs: number },
-  idempotent: boolean,
-  onRetry: ((event: RetryEvent) => void) | undefined,
-  until = Infinity,
+  until: number,
 ): Promise<T> {
-  let running = false;
-  let failure: unknown;
-  const waiting = new AbortController();
-  const aborted = () => {
-    if (!running) waiting.abort(signal?.reason);
-  };
-  signal?.addEventListener("abort", aborted, { once: true });
-  const late = () => {
-    if (!running) waiting.abort(failure);
-  };
-  const timer = until === Infinity ? undefined : clock.setTimer(late, until - clock.now());
-  try {
-    // Wrapped: a result is whatever it is, though it may look like a failed one.
-    const done = await retry(
-      async () => {
-        running = true;
-        try {
-          return { value: await once() };
-        } catch (error) {
-          failure = error;
-          throw error;
-        } finally {
-          running = false;
-        }
-      },
-      {
-        retries,
-        ...backoff,
-        deadlineMs: MAX_TIMER_MS,
-        idempotent,
-        signal: waiting.signal,
-        clock,
-        classify: (error) => signal?.aborted || clock.now() >= until ? "permanent" : judge(error),
-        ...(onRetry ? { onRetry } : {}),
-      },
-    );
-    return done.value;
-  } finally {
-    timer?.cancel();
-    signal?.removeEventListener("abort", aborted);
+  if (!Number.isInteger(retries) || retries < 0 || retries > 100) {
+    throw new RangeError(`Cannot retry ${retries} times: retries must be a whole number from 0 to 100`);
+  }
+  for (let retry = 0;; retry++) {
+    try {
+      return await once();
+    } catch (error) {
+      if (retry === retries || signal?.aborted) throw error;
+      const delayMs = delayOf(error, retry);
+      if (delayMs === undefined || clock.now() + delayMs >= until) throw error;
+      await sleep(Math.min(delayMs, MAX_TIMER_MS), signal, clock);
+    }
   }
 }
 
-/** Runs a transaction, and again after a conflict. */
-export async function retryTransaction<T>(once: () => Promise<T>, options: ConflictAttemptOptions): Promise<T> {
-  if (options.retries === 0) return await once();
-  const onlyConflicts = (error: unknown) => isConflict(error) && options.undone() ? "transient" : "permanent";
-  return await attempt(once, onlyConflicts, options, CONFLICT_BACKOFF, false, undefined, options.until);
-}
-
-/** Runs something, and again after what is transient; after what is ambiguous only if it may run twice. */
-export async function retryTransient<T>(once: () => Promise<T>, options: RetryAttemptOptions): Promise<T> {
-  const { delayMs, idempotent, onRetry } = options;
-  const backoff = { delayMs, maxDelayMs: Math.max(30_000, delayMs) };
-  return await attempt(once, classifyPostgresFailure, options, backoff, idempotent, onRetry);
+async function sleep(delayMs: number, signal: AbortSignal | undefined, clock: Clock): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  // The caller waits for it: a script must not end because nothing else is left to do.
+  const timer = clock.setTimer(resolve, delayMs, { keepAlive: true });
+  try {
+    await (signal ? abortable(promise, signal) : promise);
+  } finally {
+    timer.cancel();
+  }
 }

@@ -17,12 +17,12 @@ import { Transaction } from "../transaction/transaction.ts";
 import { type BeginOptions, beginStatements } from "../transaction/transaction_options.ts";
 import { type TransactionOutcome, TransactionScope } from "../transaction/transaction_scope.ts";
 import type { QueryResult, Row, Statement } from "../wire/query_result.ts";
-import { checkOutlivesTransaction, checkTransactionControl, parseStatementList } from "../wire/statement_encoding.ts";
-import { traitsOf } from "../wire/statement_traits.ts";
+import { outlivesTransactionError, traitsOf, transactionControlError } from "../wire/statement_traits.ts";
 import { noteRolledBack, retryTransaction } from "./attempts.ts";
 import {
   type LeaseOptions,
   type ListedStatement,
+  parseStatementList,
   type QueryOptions,
   timeoutOf,
   type TransactionOptions,
@@ -142,7 +142,7 @@ export class Executor implements PostgresPool {
     const traits = traitsOf(statement.text);
     if (connection.inTransaction) throw new TransactionOpenError();
     if (this.#caller) {
-      checkTransactionControl(traits);
+      if (traits.controlsTransaction) throw transactionControlError();
       const runner = new StatementRunner(connection, settings);
       let rolledBack: Promise<void> | undefined;
       try {
@@ -155,11 +155,10 @@ export class Executor implements PostgresPool {
         if (rolledBack) void runner.awaitOrDestroy(rolledBack, settings.cancelTimeoutMs);
       }
     }
-    if (!connection.ownsSession) checkOutlivesTransaction(traits);
-    connection.usedAsLoginRole(traits.mayLeaveState);
+    if (traits.outlivesTransaction && !connection.ownsSession) throw outlivesTransactionError();
     for (;;) {
       bounds.signal?.throwIfAborted();
-      const pending = connection.start([statement]);
+      const pending = connection.startAsLoginRole(statement, traits.mayLeaveState);
       try {
         const [result] = await new StatementRunner(connection, settings).awaitResult(pending, bounds);
         return result as QueryResult;
@@ -238,7 +237,7 @@ export class Executor implements PostgresPool {
     options: QueryOptions,
   ): Promise<QueryResult[]> {
     const { runner: settings } = this.#parts;
-    for (const { text } of statements) checkTransactionControl(traitsOf(text));
+    if (statements.some(({ text }) => traitsOf(text).controlsTransaction)) throw transactionControlError();
     const lease = await this.#lease(options);
     const connection = lease.resource;
     const runner = new StatementRunner(connection, settings);
@@ -275,7 +274,9 @@ export class Executor implements PostgresPool {
     const { connection } = runner;
     const started = clock.now();
     const traits = statements.map(({ text }) => traitsOf(text));
-    if (!connection.ownsSession) traits.forEach(checkOutlivesTransaction);
+    if (!connection.ownsSession && traits.some(({ outlivesTransaction }) => outlivesTransaction)) {
+      throw outlivesTransactionError();
+    }
     const before = [...beginStatements(begin), ...await this.#impersonate(runner, bounds)];
     const mayLeaveState = traits.some((each) => each.mayLeaveState);
     let end: PipelinedOutcome;

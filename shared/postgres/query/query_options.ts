@@ -4,7 +4,9 @@
  * @module
  */
 import { type AcquireLane, ConfigError, type Lane } from "../../pool/mod.ts";
+import { StatementError } from "../errors/errors.ts";
 import type { BeginOptions } from "../transaction/transaction_options.ts";
+import type { Statement } from "../wire/query_result.ts";
 
 /** Options of a query. */
 export interface QueryOptions {
@@ -62,4 +64,19 @@ export function timeoutOf(value: number | undefined, otherwise: number): number 
   if (value === undefined) return otherwise;
   if (typeof value === "number" && value > 0) return value;
   throw new ConfigError([{ path: "timeoutMs", message: `is ${value}, must be a number of ms above 0` }], "options");
+}
+
+/**
+ * Reads a list of statements.
+ *
+ * @throws {StatementError} when `list` is not an array of `{ query, values? }`.
+ */
+export function parseStatementList(list: readonly ListedStatement[]): Statement[] {
+  if (!Array.isArray(list)) {
+    throw new StatementError("A transaction takes a function, or a list of statements: [{ query, values }, …]");
+  }
+  return Array.from(list, (entry: ListedStatement | null | undefined, index) => {
+    if (typeof entry?.query === "string") return { text: entry.query, values: entry.values ?? [] };
+    throw new StatementError(`Statement ${index} of the list must be { query, values? } with a string as query`);
+  });
 }

@@ -6,9 +6,8 @@
 import type { Lane, Lease, ResourcePool } from "../../pool/mod.ts";
 import type { BackendConnection } from "../connection/backend_connection.ts";
 import { leaseShared, toRevocationError, waitUntilIdle } from "../connection/lease_connection.ts";
-import { checkOutlivesTransaction, checkTransactionControl } from "../wire/statement_encoding.ts";
 import type { QueryResult, Statement } from "../wire/query_result.ts";
-import { traitsOf } from "../wire/statement_traits.ts";
+import { outlivesTransactionError, traitsOf, transactionControlError } from "../wire/statement_traits.ts";
 import type { QueryOptions } from "./query_options.ts";
 import { type Bounds, type RunnerSettings, StatementRunner } from "./statement_runner.ts";
 
@@ -95,24 +94,23 @@ export async function runPooledQuery(
   options: QueryOptions,
 ): Promise<QueryResult> {
   const traits = traitsOf(statement.text);
-  checkTransactionControl(traits);
+  if (traits.controlsTransaction) throw transactionControlError();
   for (;;) {
     bounds.signal?.throwIfAborted();
     const free = sharing.tryLease(options.lane);
     let since = free ? undefined : settings.clock.now();
     const lease = free ?? await leaseShared(pool, options);
     const connection = lease.resource;
-    if (!connection.ownsSession && traits.outlivesTransaction) {
+    if (traits.outlivesTransaction && !connection.ownsSession) {
       lease[Symbol.dispose]();
-      checkOutlivesTransaction(traits);
+      throw outlivesTransactionError();
     }
     const most = connection.statements.mostInFlight(statement.text);
     if (most === 1 && !connection.isWireIdle) {
       since ??= settings.clock.now();
       await waitUntilIdle(lease, pool, options, settings.clock, since);
     }
-    connection.usedAsLoginRole(most === 1 && traits.mayLeaveState);
-    const pending = connection.start([statement], most > 1);
+    const pending = connection.startAsLoginRole(statement, most === 1 && traits.mayLeaveState, most > 1);
     if (most > 1) sharing.offerForSharing(lease, most, free === undefined);
     const runner = new StatementRunner(connection, settings);
     try {

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import type { Clock } from "../../resilience/mod.ts";
+import { abortable } from "@std/async/abortable";
+import { type Clock, type Deadlines, timeoutSignal } from "../../resilience/mod.ts";
 import type { BackendConnection } from "../connection/backend_connection.ts";
 import type { BackendKey, CancelRequest } from "../connection/cancel.ts";
 import { ConnectionLostError, PostgresError, QueryTimeoutError } from "../errors/errors.ts";
 import { CANCELED } from "../wire/batch.ts";
 import type { QueryResult } from "../wire/query_result.ts";
 import type { PendingResult } from "../wire/wire_request.ts";
-import type { Deadlines } from "./deadlines.ts";
 
 /** The bounds of a statement. */
 export interface Bounds {
@@ -80,23 +80,18 @@ export class StatementRunner {
     { signal, timeoutMs, allowedMs = timeoutMs }: Bounds,
     detachable = false,
   ): Promise<QueryResult[]> {
-    const { clock, deadlines } = this.settings;
     let aborted: { readonly reason: unknown } | undefined;
     let detached = false;
     let ending: Promise<void> | undefined;
     const cancel = (reason: unknown) => {
       if (aborted) return;
       aborted = { reason };
-      detached = detachable && pending.sent && !pending.running && !pending.settled;
+      detached = detachable && pending.sent && !pending.settled && !this.connection.isRunning(pending);
       ending = this.#trackEnd(this.#cancel(pending, reason, detached));
       if (detached) pending.detach(reason);
     };
-    const deadline = timeoutMs === Infinity ? undefined : {
-      at: clock.now() + timeoutMs,
-      expired: () => cancel(new QueryTimeoutError(allowedMs)),
-    };
+    const deadline = this.settings.deadlines.start(timeoutMs, () => cancel(new QueryTimeoutError(allowedMs)));
     const onAbort = () => cancel(signal?.reason);
-    if (deadline) deadlines.add(deadline);
     signal?.addEventListener("abort", onAbort, { once: true });
     this.#cancels.add(cancel);
     if (signal?.aborted) onAbort();
@@ -106,7 +101,7 @@ export class StatementRunner {
       throw aborted && !detached ? this.#errorOfAborted(aborted.reason, error) : error;
     } finally {
       this.#cancels.delete(cancel);
-      if (deadline) deadlines.drop(deadline);
+      deadline.cancel();
       signal?.removeEventListener("abort", onAbort);
       // The connection must not serve another caller before that.
       if (ending && !detached) await ending;
@@ -141,15 +136,13 @@ export class StatementRunner {
     timeoutMs: number,
     toReason: (timeout: Error) => Error = (timeout) => timeout,
   ): Promise<T> {
-    const { clock, deadlines } = this.settings;
-    const expired = () =>
+    const deadline = this.settings.deadlines.start(timeoutMs, () => {
       this.connection.destroy(toReason(new Error(`The server did not answer within ${timeoutMs} ms`)));
-    const deadline = { at: clock.now() + timeoutMs, expired };
-    if (timeoutMs !== Infinity) deadlines.add(deadline);
+    });
     try {
       return await result;
     } finally {
-      deadlines.drop(deadline);
+      deadline.cancel();
     }
   }
 
@@ -163,7 +156,7 @@ export class StatementRunner {
   async #cancel(pending: PendingResult, reason: unknown, detached: boolean): Promise<void> {
     const { connection } = this;
     // A cancel request hits whatever the server runs.
-    while (!pending.settled && !pending.running) await connection.nextResponse();
+    while (!pending.settled && !connection.isRunning(pending)) await connection.nextResponse();
     // No caller waits for a detached statement, and most are quick: a request costs more.
     if (detached && !pending.settled) await this.#pause(this.settings.cancelTimeoutMs, pending);
     if (pending.settled) return;
@@ -210,11 +203,9 @@ export class StatementRunner {
 
   /** Waits until a statement has settled, for at most `ms`. */
   async #pause(ms: number, pending: PendingResult): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = this.settings.clock.setTimer(resolve, ms);
-    let waiting = true;
-    void promise.then(() => waiting = false);
-    while (waiting && !pending.settled) await Promise.race([promise, this.connection.nextResponse()]);
-    timer.cancel();
+    using timeout = timeoutSignal(ms, this.settings.clock, () => "paused");
+    while (!pending.settled && !timeout.signal.aborted) {
+      await abortable(this.connection.nextResponse(), timeout.signal).catch(() => {});
+    }
   }
 }

@@ -11,8 +11,7 @@ import {
 } from "../errors/errors.ts";
 import { timeoutOf } from "../query/query_options.ts";
 import type { QueryResult, Row, Statement } from "../wire/query_result.ts";
-import { checkTransactionControl } from "../wire/statement_encoding.ts";
-import { traitsOf } from "../wire/statement_traits.ts";
+import { traitsOf, transactionControlError } from "../wire/statement_traits.ts";
 import type { TransactionScope } from "./transaction_scope.ts";
 
 /** Options of one statement in a transaction. */
@@ -76,7 +75,7 @@ export class Transaction {
   ): Promise<QueryResult<R>> {
     this.#check();
     const traits = traitsOf(text);
-    checkTransactionControl(traits);
+    if (traits.controlsTransaction) throw transactionControlError();
     this.#scope.checkState(traits);
     const timeoutMs = options.timeoutMs === undefined ? undefined : timeoutOf(options.timeoutMs, Infinity);
     try {

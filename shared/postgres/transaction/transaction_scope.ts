@@ -10,10 +10,9 @@ import {
   TransactionRolledBackError,
   TransactionTimeoutError,
 } from "../errors/errors.ts";
+import type { Timer } from "../../resilience/mod.ts";
 import type { QueryResult, Statement } from "../wire/query_result.ts";
-import type { Deadline } from "../query/deadlines.ts";
-import { checkOutlivesTransaction } from "../wire/statement_encoding.ts";
-import type { StatementTraits } from "../wire/statement_traits.ts";
+import { outlivesTransactionError, type StatementTraits } from "../wire/statement_traits.ts";
 import type { StatementRunner } from "../query/statement_runner.ts";
 
 /** How a transaction ended. */
@@ -78,12 +77,12 @@ export class TransactionScope implements Disposable {
 
   readonly #runner: StatementRunner;
   readonly #options: ScopeOptions;
-  readonly #deadline: Deadline | undefined;
+  readonly #deadline: Timer;
   readonly #aborted = Promise.withResolvers<never>();
   readonly #onAbort = () => this.#abort(this.signal?.reason);
   #reason: { readonly reason: unknown } | undefined = undefined;
   /** When the connection is closed, if COMMIT has no answer after an abort. */
-  #commitDeadline: Deadline | undefined = undefined;
+  #commitDeadline: Timer | undefined = undefined;
   /** The texts of statements sent {@linkcode before} another one that have taken effect. */
   readonly #effective = new Set<string>();
   #begun = false;
@@ -97,18 +96,15 @@ export class TransactionScope implements Disposable {
     this.#runner = runner;
     this.#options = options;
     this.#aborted.promise.catch(() => {}); // it may have no waiter
-    const { clock, deadlines } = runner.settings;
-    const expired = () => this.#abort(new TransactionTimeoutError(allowedMs));
-    this.#deadline = timeoutMs === Infinity ? undefined : { at: clock.now() + timeoutMs, expired };
-    if (this.#deadline) deadlines.add(this.#deadline);
+    const { deadlines } = runner.settings;
+    this.#deadline = deadlines.start(timeoutMs, () => this.#abort(new TransactionTimeoutError(allowedMs)));
     signal?.addEventListener("abort", this.#onAbort, { once: true });
     if (signal?.aborted) this.#onAbort();
   }
 
   [Symbol.dispose](): void {
-    const { deadlines } = this.#runner.settings;
-    if (this.#deadline) deadlines.drop(this.#deadline);
-    if (this.#commitDeadline) deadlines.drop(this.#commitDeadline);
+    this.#deadline.cancel();
+    this.#commitDeadline?.cancel();
     this.signal?.removeEventListener("abort", this.#onAbort);
   }
 
@@ -129,7 +125,7 @@ export class TransactionScope implements Disposable {
    */
   checkState(traits: StatementTraits): void {
     const { connection } = this.#runner;
-    if (!connection.ownsSession) checkOutlivesTransaction(traits);
+    if (traits.outlivesTransaction && !connection.ownsSession) throw outlivesTransactionError();
     if (traits.mayLeaveState) connection.stateMayRemain();
   }
 
@@ -234,10 +230,10 @@ export class TransactionScope implements Disposable {
     if (this.outcome || this.#reason) return;
     this.#reason = { reason };
     if (this.committing) {
-      const { clock, cancelTimeoutMs, deadlines } = this.#runner.settings;
-      const expired = () => this.#runner.connection.destroy(new Error("COMMIT was not answered in time"));
-      this.#commitDeadline = { at: clock.now() + cancelTimeoutMs, expired };
-      deadlines.add(this.#commitDeadline);
+      const { cancelTimeoutMs, deadlines } = this.#runner.settings;
+      this.#commitDeadline = deadlines.start(cancelTimeoutMs, () => {
+        this.#runner.connection.destroy(new Error("COMMIT was not answered in time"));
+      });
       return;
     }
     this.#aborted.reject(reason);

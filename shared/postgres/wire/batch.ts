@@ -3,18 +3,23 @@
  *
  * @module
  */
+import { messageOf } from "../../resilience/mod.ts";
 import {
+  type ColumnMessage,
   type CommandCompleteMessage,
   type DataRowMessage,
   message,
+  parserOf,
+  prepareValue,
   type RowDescriptionMessage,
+  type ValueParser,
   type Wire,
 } from "./driver.ts";
-import { ConnectionError, PostgresError, redacted } from "../errors/errors.ts";
+import { ConnectionError, PostgresError, redacted, StatementError } from "../errors/errors.ts";
 import type { PendingResult, SessionStatus, WireRequest } from "./wire_request.ts";
-import type { QueryResult, Row, Statement } from "./query_result.ts";
-import { type Encoded, encodeStatement } from "./statement_encoding.ts";
-import { NO_ROWS, type Prepared, RowReader, type StatementCache } from "./statement_cache.ts";
+import type { Column, QueryResult, Row, Statement } from "./query_result.ts";
+import type { Prepared, StatementCache } from "./statement_cache.ts";
+import { traitsOf } from "./statement_traits.ts";
 
 /** SQLSTATE `query_canceled`. */
 export const CANCELED = "57014";
@@ -26,6 +31,74 @@ const CHANGED_RESULT = "0A000";
 const DOES_NOT_FIT = "42";
 /** The SQLSTATE of that class that does not concern the schema: the role lacks a privilege. */
 const INSUFFICIENT_PRIVILEGE = "42501";
+
+/** A statement whose values are ready to be sent. */
+interface Encoded {
+  readonly text: string;
+  readonly values: unknown[];
+  readonly unprepared: boolean;
+}
+
+/** The most values of one statement: the protocol counts them in 16 bits. */
+const MAX_VALUES = 65_535;
+
+/**
+ * Checks a statement and encodes its values.
+ *
+ * @throws {StatementError} when the protocol cannot carry the statement as what it is.
+ */
+function encodeStatement({ text, values = [], unprepared = false }: Statement): Encoded {
+  const { copies } = traitsOf(text);
+  if (!Array.isArray(values) || values.length > MAX_VALUES) {
+    throw new StatementError(`The values of a statement must be an array of at most ${MAX_VALUES} elements`);
+  }
+  // The server would take what follows in the same write for the data of the COPY.
+  if (copies) {
+    throw new StatementError(
+      "COPY FROM STDIN and COPY TO STDOUT are not supported: insert from arrays (unnest), or select in pages",
+    );
+  }
+  try {
+    return { text, values: values.map(prepareValue), unprepared };
+  } catch (error) {
+    throw new StatementError(`Cannot encode a value of the statement: ${messageOf(error)}`);
+  }
+}
+
+/** Reads the rows of a statement. */
+export class RowReader {
+  readonly columns: readonly Column[];
+  /** The name of each column; of several columns with one name, only the last one has it. */
+  readonly #names: readonly (string | undefined)[];
+  readonly #parsers: readonly ValueParser[];
+  /** A row of nulls to copy: all keys exist, and `__proto__` is a name like any other. */
+  readonly #empty: Row;
+
+  constructor(fields: readonly ColumnMessage[]) {
+    this.columns = Object.freeze(fields.map(({ name, dataTypeID }) => Object.freeze({ name, dataTypeID })));
+    const last = new Map(fields.map(({ name }, index) => [name, index]));
+    this.#names = fields.map(({ name }, index) => last.get(name) === index ? name : undefined);
+    this.#parsers = fields.map(({ dataTypeID }) => parserOf(dataTypeID));
+    this.#empty = Object.fromEntries(fields.map(({ name }) => [name, null]));
+  }
+
+  /** Parses one row. */
+  read(texts: readonly (string | null)[]): Row {
+    const row = { ...this.#empty };
+    const names = this.#names;
+    const parsers = this.#parsers;
+    for (let index = 0; index < names.length; index++) {
+      const text = texts[index];
+      const name = names[index];
+      const parse = parsers[index];
+      if (typeof text === "string" && name !== undefined && parse !== undefined) row[name] = parse(text);
+    }
+    return row;
+  }
+}
+
+/** The reader of a statement that returns no rows. */
+export const NO_ROWS = new RowReader([]);
 
 /** One statement of a batch. */
 interface Step {
@@ -48,12 +121,12 @@ export class Batch implements WireRequest, PendingResult {
   failure: object | undefined = undefined;
   failedAt = -1;
   error: Error | undefined = undefined;
-  running = false;
+  boundStatements = 0;
   readonly sent = true;
   settled = false;
   statusAfter: SessionStatus | undefined = undefined;
 
-  readonly #statements: readonly Encoded[];
+  readonly #statements: Encoded[] = [];
   readonly #cache: StatementCache;
   readonly #steps: Step[] = [];
   /** Statements for the server to keep, in the order in which they were sent. */
@@ -65,15 +138,13 @@ export class Batch implements WireRequest, PendingResult {
   readonly #resolve: (results: QueryResult[]) => void;
   readonly #reject: (error: unknown) => void;
   #at = 0;
-  /** How many statements the server has bound to their values: before that, nothing of a statement has run. */
-  #bound = 0;
   #safeToResend = false;
   /** The error of a value that could not be read. */
   #readError: { readonly error: unknown } | undefined = undefined;
 
   /** @throws {StatementError} when a statement cannot be sent: then none is. */
   constructor(statements: readonly Statement[], cache: StatementCache) {
-    this.#statements = statements.map(encodeStatement);
+    for (const statement of statements) this.#statements.push(encodeStatement(statement));
     this.#cache = cache;
     const { promise, resolve, reject } = Promise.withResolvers<QueryResult[]>();
     this.results = promise;
@@ -82,9 +153,11 @@ export class Batch implements WireRequest, PendingResult {
   }
 
   encode(out: Uint8Array[]): void {
-    const toClose = this.#cache.drainToClose();
-    this.#closing = toClose.length;
-    for (const name of toClose) out.push(message.close({ type: "S", name }));
+    if (this.#cache.hasToClose) {
+      const toClose = this.#cache.drainToClose();
+      this.#closing = toClose.length;
+      for (const name of toClose) out.push(message.close({ type: "S", name }));
+    }
     for (const statement of this.#statements) this.#encode(out, statement);
     out.push(message.sync());
   }
@@ -165,24 +238,17 @@ export class Batch implements WireRequest, PendingResult {
 
   handleReadyForQuery(): void {}
 
-  onStart(): void {
-    this.running = true;
-  }
-
   onParsed(): void {
     const prepared = this.#unparsed?.shift();
     if (prepared) this.#cache.markPrepared(prepared);
   }
 
-  onBound(): void {
-    this.#bound++;
-  }
-
-  onComplete(status: SessionStatus, canceling: boolean): void {
-    this.running = false;
+  onComplete(status: SessionStatus, canceling: boolean, durationMs: number): void {
     this.settled = true;
     this.statusAfter = status;
-    this.#cache.markClosed(this.#closing);
+    if (this.#closing > 0) this.#cache.markClosed(this.#closing);
+    const alone = this.#steps.length === 1 ? this.#steps[0]?.prepared : undefined;
+    if (alone) this.#cache.recordDuration(alone, durationMs);
     if (this.#parsing.length > 0) {
       for (const prepared of this.#parsing) if (!prepared.parsed) this.#cache.forget(prepared);
     }
@@ -196,13 +262,11 @@ export class Batch implements WireRequest, PendingResult {
     } else if (this.#at < this.#steps.length) {
       this.#fail(new ConnectionError("PROTOCOL_ERROR", "The server sent no result for a statement"));
     } else if (this.#readError) this.#reject(this.#readError.error);
-    else this.#resolve(this.#steps.map(resultOf));
-  }
-
-  /** Records how long the server took, in ms. */
-  recordDuration(ms: number): void {
-    const prepared = this.#steps.length === 1 ? this.#steps[0]?.prepared : undefined;
-    if (prepared) this.#cache.recordDuration(prepared, ms);
+    else {
+      const results: QueryResult[] = [];
+      for (const step of this.#steps) results.push(resultOf(step));
+      this.#resolve(results);
+    }
   }
 
   isSafeToResend(error: unknown): boolean {
@@ -220,7 +284,6 @@ export class Batch implements WireRequest, PendingResult {
   }
 
   onLost(error: Error): void {
-    this.running = false;
     this.settled = true;
     this.#fail(error);
   }
@@ -236,7 +299,9 @@ export class Batch implements WireRequest, PendingResult {
    */
   #staleAt(code: unknown): Prepared | undefined {
     const prepared = this.#steps[this.failedAt]?.prepared;
-    if (prepared === undefined || this.#bound !== this.failedAt || this.#parsing.includes(prepared)) return undefined;
+    if (prepared === undefined || this.boundStatements !== this.failedAt || this.#parsing.includes(prepared)) {
+      return undefined;
+    }
     if (typeof code !== "string" || code === INSUFFICIENT_PRIVILEGE) return undefined;
     return code === UNKNOWN_STATEMENT || code === CHANGED_RESULT || code.startsWith(DOES_NOT_FIT)
       ? prepared

@@ -3,44 +3,8 @@
  *
  * @module
  */
-import { type ColumnMessage, parserOf, type ValueParser } from "./driver.ts";
-import type { Column, Row } from "./query_result.ts";
+import type { RowReader } from "./batch.ts";
 import { traitsOf } from "./statement_traits.ts";
-
-/** Reads the rows of a statement. */
-export class RowReader {
-  readonly columns: readonly Column[];
-  /** The name of each column; of several columns with one name, only the last one has it. */
-  readonly #names: readonly (string | undefined)[];
-  readonly #parsers: readonly ValueParser[];
-  /** A row of nulls to copy: all keys exist, and `__proto__` is a name like any other. */
-  readonly #empty: Row;
-
-  constructor(fields: readonly ColumnMessage[]) {
-    this.columns = Object.freeze(fields.map(({ name, dataTypeID }) => Object.freeze({ name, dataTypeID })));
-    const last = new Map(fields.map(({ name }, index) => [name, index]));
-    this.#names = fields.map(({ name }, index) => last.get(name) === index ? name : undefined);
-    this.#parsers = fields.map(({ dataTypeID }) => parserOf(dataTypeID));
-    this.#empty = Object.fromEntries(fields.map(({ name }) => [name, null]));
-  }
-
-  /** Parses one row. */
-  read(texts: readonly (string | null)[]): Row {
-    const row = { ...this.#empty };
-    const names = this.#names;
-    const parsers = this.#parsers;
-    for (let index = 0; index < names.length; index++) {
-      const text = texts[index];
-      const name = names[index];
-      const parse = parsers[index];
-      if (typeof text === "string" && name !== undefined && parse !== undefined) row[name] = parse(text);
-    }
-    return row;
-  }
-}
-
-/** The reader of a statement that returns no rows. */
-export const NO_ROWS = new RowReader([]);
 
 /** A statement prepared on a connection. */
 export interface Prepared {
@@ -165,9 +129,13 @@ export class StatementCache {
     return Math.max(1, Math.min(this.#mostInFlight, Math.floor(MAX_AHEAD_MS / busyMs)));
   }
 
+  /** Whether statements wait to be closed at the server. */
+  get hasToClose(): boolean {
+    return this.#toClose.length > 0;
+  }
+
   /** Returns the names to close at the server, and forgets them. */
   drainToClose(): readonly string[] {
-    if (this.#toClose.length === 0) return this.#toClose;
     return this.#toClose.splice(0);
   }
 

@@ -163,3 +163,24 @@ export function traitsOf(text: unknown): StatementTraits {
   recent.set(text, traits);
   return traits;
 }
+
+/**
+ * Creates the error of a statement that controls transactions, where it runs in a transaction of the library or as one
+ * of its own: what follows a transaction's end would run outside it, and not as its caller.
+ */
+export function transactionControlError(): StatementError {
+  return new StatementError(
+    "Transaction control is not allowed here: use transaction() and its tx, or lease() a connection",
+  );
+}
+
+/**
+ * Creates the error of a statement that outlives its transaction, where it runs behind a pooler in transaction mode: the
+ * next client of the server's connection would meet what it left.
+ */
+export function outlivesTransactionError(): StatementError {
+  return new StatementError(
+    "Cannot change the session behind a pooler in transaction mode: use SET LOCAL, set_config(…, true), " +
+      "pg_advisory_xact_lock and ON COMMIT DROP, or connect without the pooler",
+  );
+}

@@ -16,8 +16,6 @@ export interface PendingResult {
   readonly results: Promise<QueryResult[]>;
   /** The index of the statement that failed; -1 before one has, and when the connection broke. */
   readonly failedAt: number;
-  /** Whether the server is running them. */
-  readonly running: boolean;
   /** Whether they were sent. */
   readonly sent: boolean;
   /** Whether they are answered, or never will be. */
@@ -44,7 +42,6 @@ export function unsent(error: unknown): PendingResult {
     failedAt: 0,
     statusAfter: undefined,
     sent: false,
-    running: false,
     settled: true,
     canceled: false,
     isSafeToResend: () => false,
@@ -61,19 +58,18 @@ export interface WireRequest extends Submittable {
   encode(out: Uint8Array[]): void;
   /** The error that the server reported, if any. */
   readonly failure: object | undefined;
-  /** Called when everything before it has been answered: the server now processes it. */
-  onStart(): void;
   /** Called when the server has parsed one of its statements. */
   onParsed?(): void;
-  /** Called when the server has bound one of its statements to the values. */
-  onBound?(): void;
+  /** How many statements the server has bound to their values: before that, nothing of a statement has run. */
+  boundStatements: number;
   /**
    * Called when the server has answered it and is ready for the next request.
    *
    * @param status The status of the server now.
    * @param canceling Whether a cancel request was in flight, which may have hit it.
+   * @param durationMs How long the server took, in ms.
    */
-  onComplete(status: SessionStatus, canceling: boolean): void;
+  onComplete(status: SessionStatus, canceling: boolean, durationMs: number): void;
   /** Called when the connection broke before the answer was complete. */
   onLost(error: Error): void;
 }
