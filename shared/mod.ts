@@ -13,6 +13,7 @@ export {
   type AuthOption,
   type ClientOptions,
   type CorsOption,
+  type HandlerScope,
   type LeaseDefaults,
   type LogSink,
   type PooledContext,
@@ -33,6 +34,8 @@ export {
   BodyTooLargeError,
   createdResponse,
   DeadlineExceededError,
+  DocumentedRequestError,
+  type HealthProbe,
   healthRoute,
   type HealthRouteOptions,
   jsonNoStore,
@@ -69,12 +72,15 @@ export {
   type WithRetryOptions,
 } from "./services/mod.ts";
 
-// Retries, time and the classification of failures.
+// Retries, time, and the description of errors.
 export {
   type Clock,
+  type ErrorCodes,
   type FailureKind,
+  type HttpDescription,
   type RetryEvent,
   type RetryOptions,
+  RetryTimeoutError,
   type Timer,
   type TimerOptions,
 } from "./resilience/mod.ts";

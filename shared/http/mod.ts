@@ -12,7 +12,7 @@ export {
   type PooledSupabaseOptions,
   withPooledSupabase,
 } from "./handler/with_pooled_supabase.ts";
-export type { PoolSource, RequestPool, RuntimeOptions } from "./handler/runtime.ts";
+export type { HandlerScope, PoolSource, RequestPool, RuntimeOptions } from "./handler/runtime.ts";
 export type { LogSink } from "./logging/log.ts";
 export type { LeaseDefaults, PooledContext, RequestClientPool } from "./request/pooled_context.ts";
 export { DeadlineExceededError } from "./request/deadline.ts";
@@ -29,6 +29,7 @@ export { createdResponse, jsonNoStore } from "./responses/json.ts";
 export type { CorsOption } from "./responses/cors.ts";
 export {
   BodyTooLargeError,
+  DocumentedRequestError,
   MalformedJsonError,
   MethodNotAllowedError,
   problem,
@@ -40,4 +41,4 @@ export {
   ValidationError,
 } from "./responses/problem.ts";
 export { UnexpectedError } from "./responses/error_response.ts";
-export { healthRoute, type HealthRouteOptions } from "./health/health.ts";
+export { type HealthProbe, healthRoute, type HealthRouteOptions } from "./health/health.ts";

@@ -82,7 +82,7 @@ export const DEFAULT_POOL_CONFIG: Readonly<PoolConfig> = Object.freeze({
 });
 
 /** Sizes and timeouts for common situations, from the specification. */
-export const PRESETS = Object.freeze({
+export const PRESETS: Readonly<Record<PresetName, Readonly<Partial<PoolConfig>>>> = Object.freeze({
   /** Few clients, quickly given up: for a machine somebody works on. */
   development: Object.freeze({ maxConnections: 5, minConnections: 1, idleTimeoutMs: 15_000 }),
   /** For a deployed function. */
@@ -102,7 +102,7 @@ export const PRESETS = Object.freeze({
 });
 
 /** The name of one of the {@linkcode PRESETS}. */
-export type PresetName = keyof typeof PRESETS;
+export type PresetName = "development" | "production" | "high-load";
 
 /**
  * A schema that is made when it is first asked for. A schema costs more to make

@@ -29,6 +29,7 @@ export abstract class PoolError extends Error {
   /** Stable across releases: what programs test for. */
   readonly code: Uppercase<string>;
 
+  /** @param code Default: the code of the class. */
   constructor(message: string, options?: ErrorOptions, code: Uppercase<string> = new.target.code) {
     super(message, options);
     this.code = code;
@@ -102,6 +103,7 @@ export class PoolClosedError extends PoolError {
     detail: "This instance is shutting down",
   };
 
+  /** @param message Default: the acquire was rejected. */
   constructor(message = "Cannot acquire: the pool is shut down") {
     super(message);
   }
@@ -119,6 +121,7 @@ export class AcquireAbortedError extends PoolError {
   static override readonly retry = "permanent";
   static override readonly http = { ...SERVICE_BUSY, detail: "The wait for a connection was aborted" };
 
+  /** @param reason The reason of the signal. */
   constructor(reason: unknown) {
     super("The acquire was aborted by its signal", { cause: reason });
   }
@@ -136,6 +139,7 @@ export class CreateFailedError extends PoolError {
   static override readonly retry = "permanent";
   static override readonly http = INTERNAL_ERROR;
 
+  /** @param cause What `create` threw. */
   constructor(cause: unknown) {
     super(`Cannot create a resource: ${messageOf(cause)}`, { cause });
   }
@@ -153,6 +157,7 @@ export class CreateTimeoutError extends PoolError {
   static override readonly retry = "transient";
   static override readonly http = { ...SERVICE_UNAVAILABLE, detail: "No connection could be created in time" };
 
+  /** @param timeoutMs The `createTimeoutMs` of the pool, in ms. */
   constructor(timeoutMs: number) {
     super(`Cannot create a resource: create() did not settle within ${timeoutMs} ms (createTimeoutMs)`);
   }
@@ -170,6 +175,7 @@ export class NoResourceError extends PoolError {
   static override readonly retry = "permanent";
   static override readonly http = INTERNAL_ERROR;
 
+  /** @param received What `create` returned. */
   constructor(received: unknown) {
     super(`create() must return an object: received ${received === null ? "null" : typeof received}`);
   }
@@ -187,6 +193,10 @@ export class HookTimeoutError extends PoolError {
   static override readonly retry = "permanent";
   static override readonly http = INTERNAL_ERROR;
 
+  /**
+   * @param hook `validate`, `reset` or `destroy`.
+   * @param timeoutMs Its time limit, in ms.
+   */
   constructor(hook: string, timeoutMs: number) {
     super(`${hook}() did not settle within ${timeoutMs} ms (${hook}TimeoutMs)`);
   }
@@ -204,6 +214,7 @@ export class ResourceInvalidError extends PoolError {
   static override readonly retry = "ambiguous";
   static override readonly http = INTERNAL_ERROR;
 
+  /** @param reason The argument of `invalidate`. */
   constructor(reason: unknown) {
     super(`The resource became invalid${reason === undefined ? "" : `: ${messageOf(reason)}`}`, { cause: reason });
   }
@@ -221,6 +232,7 @@ export class LeaseReleasedError extends PoolError {
   static override readonly retry = "permanent";
   static override readonly http = INTERNAL_ERROR;
 
+  /** @param message Default: the lease was released. */
   constructor(message = "Cannot use this lease: it was released. Acquire again") {
     super(message);
   }
@@ -321,6 +333,7 @@ export class ConfigError extends PoolError {
   /** Each bad value. */
   readonly issues: readonly ConfigIssue[];
 
+  /** @param what The thing that was configured. Default: `pool configuration`. */
   constructor(issues: readonly ConfigIssue[], what = "pool configuration") {
     const lines = issues.map(({ path, message }) => `  ${path}: ${message}`);
     super(`Invalid ${what}:\n${lines.join("\n")}`);

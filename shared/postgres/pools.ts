@@ -47,9 +47,12 @@ export class PostgresPools implements AsyncDisposable {
   #closed = false;
 
   /**
-   * @param config What all have in common. Its sizes do not count, and neither do its timeouts for idling and
-   * connecting where an operation type has its own.
-   * @param overrides What differs, whatever it is.
+   * Checks the options. Each pool is created on first use.
+   *
+   * @param config Options for all pools. Operation types have sizes of their own, and some have idle and connection
+   * timeouts of their own; these win over `config`.
+   * @param overrides Options per operation type, which win over everything.
+   * @param runtime Clock and random numbers; for tests.
    * @throws {ConfigError} listing every bad option of every pool.
    */
   constructor(config: Partial<PostgresConfig> = {}, overrides: PoolOverrides = {}, runtime: PoolRuntime = {}) {

@@ -22,9 +22,14 @@ export class RetryTimeoutError extends Error {
   static readonly http = { ...UPSTREAM_TIMEOUT, detail: "The operation timed out" };
 
   /** Stable across releases. */
-  readonly code = RetryTimeoutError.code;
+  readonly code: string = RetryTimeoutError.code;
+  /** The name of the class. */
   override readonly name = "RetryTimeoutError";
 
+  /**
+   * @param deadlineMs The time limit, in ms.
+   * @param attempts The number of attempts, the running one included.
+   */
   constructor(deadlineMs: number, attempts: number, options?: ErrorOptions) {
     super(
       `The operation did not succeed within ${deadlineMs} ms (deadlineMs) and ${attempts} ` +

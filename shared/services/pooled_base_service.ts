@@ -42,6 +42,7 @@ export abstract class PooledBaseService<Database = any> {
   /** The pool. With a pool that is bound to a caller (`ctx.pool`), the service acts for that caller. */
   protected readonly pool: ClientPool<Database>;
 
+  /** Creates a service that acts for the caller of `pool`. */
   constructor(pool: ClientPool<Database>) {
     this.pool = pool;
   }

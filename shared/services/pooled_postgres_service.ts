@@ -58,6 +58,7 @@ export abstract class PooledPostgresService {
   /** The pool. With one that is bound to a caller (`ctx.postgres`), the service acts for that caller. */
   protected readonly pool: PostgresPool;
 
+  /** Creates a service that acts for the caller of `pool`. */
   constructor(pool: PostgresPool) {
     this.pool = pool;
   }

@@ -61,6 +61,7 @@ export class ServiceError extends Error {
   /** What to do about it. */
   readonly hint: string | undefined;
 
+  /** Creates an error with the code and status of a failed call. */
   constructor({ code, status, message, hint, cause }: ServiceErrorInit) {
     super(message, cause === undefined ? {} : { cause });
     this.name = new.target.name;
@@ -110,6 +111,7 @@ export class UpstreamUnavailableError extends ServiceError {
   static override readonly code = "UPSTREAM_UNAVAILABLE";
   static override readonly http = SERVICE_UNAVAILABLE;
 
+  /** @param cause The failure of the call. */
   constructor(cause: unknown) {
     super({ code: UpstreamUnavailableError.code, status: 503, message: messageFor(503), cause });
   }
@@ -126,6 +128,7 @@ export class UpstreamFailedError extends ServiceError {
   static override readonly code = "UPSTREAM_FAILED";
   static override readonly http = UPSTREAM_FAILURE;
 
+  /** Creates an error with the status of the failed call. Default of `message`: a text for that status. */
   constructor({ message, ...init }: Partial<ServiceErrorInit> & { readonly status: number }) {
     super({ ...init, code: UpstreamFailedError.code, message: message ?? messageFor(init.status) });
   }

@@ -34,6 +34,10 @@ export class ViewRestrictedError extends PoolError {
   static override readonly retry = "permanent";
   static override readonly http = INTERNAL_ERROR;
 
+  /**
+   * @param what The member that was used.
+   * @param instead What to use instead.
+   */
   constructor(what: string, instead: string) {
     super(`${what} is not possible on a pooled client: ${instead}`);
   }
@@ -51,6 +55,7 @@ export class RequestTimeoutError extends PoolError {
   static override readonly retry = "ambiguous";
   static override readonly http = { ...UPSTREAM_TIMEOUT, detail: "The project did not respond in time" };
 
+  /** @param timeoutMs The `requestTimeoutMs` of the pool, in ms. */
   constructor(timeoutMs: number) {
     super(`The call had no complete response within ${timeoutMs} ms (requestTimeoutMs)`);
   }
@@ -86,6 +91,7 @@ export class RedirectError extends PoolError {
   static override readonly retry = "permanent";
   static override readonly http = INTERNAL_ERROR;
 
+  /** @param why The reason why it was not followed. */
   constructor(why: string) {
     super(`Cannot follow the redirect: ${why}`);
   }

@@ -10,6 +10,7 @@ import { messageOf, type ProbeResult } from "../resilience/mod.ts";
 export interface PoolHealth {
   /** Whether the test query succeeded and the pool is open. A pool whose slots are all leased is healthy. */
   readonly healthy: boolean;
+  /** The result in detail. */
   readonly details: {
     /** The statistics of the pool; the probe does not appear in them. */
     readonly stats: PoolStats;

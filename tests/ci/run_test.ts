@@ -1,23 +1,25 @@
-/** What `.ci/run` makes of what the commands it runs say, with stand-ins for them. */
+/** Tests `.ci/run` with stand-ins for the commands that it runs. */
 import { fileURLToPath } from "node:url";
 import { assertEquals } from "@std/assert";
 
 const SCRIPT = fileURLToPath(new URL("../../.ci/run", import.meta.url));
 
-interface Answers {
-  fmt?: string;
-  lint?: string;
-  check?: string;
-  test?: string;
-  "test:2.1"?: string;
+interface Commands {
+  readonly fmt?: string;
+  readonly lint?: string;
+  readonly check?: string;
+  readonly docs?: string;
+  readonly test?: string;
+  readonly "test:2.1"?: string;
 }
 
 const OK = 'echo "ok | 5 passed (2 steps) | 0 failed | 1 ignored (3s)"';
 const OK_2_1 = 'echo "ok | 3 passed | 0 failed (1s)"';
 
-/** Runs the script with a `npx` that does what `answers` say; gives the exit status and the last line. */
-async function run(answers: Answers): Promise<[code: number, lastLine: string | undefined]> {
-  const { fmt = "true", lint = "true", check = "true", test = OK, "test:2.1": hosted = OK_2_1 } = answers;
+/** Runs the script with a `npx` that runs `commands` instead. Returns the exit status and the last line. */
+async function run(commands: Commands): Promise<[code: number, lastLine: string | undefined]> {
+  const { fmt = "true", lint = "true", check = "true", docs = "true", test = OK, "test:2.1": hosted = OK_2_1 } =
+    commands;
   const folder = await Deno.makeTempDir();
   const program = async (name: string, text: string) => {
     await Deno.writeTextFile(`${folder}/${name}`, `#!/bin/sh\n${text}\n`);
@@ -31,6 +33,7 @@ async function run(answers: Answers): Promise<[code: number, lastLine: string | 
       "-y deno fmt --check") ${fmt};;
       "-y deno lint") ${lint};;
       "-y deno check .") ${check};;
+      "-y deno task docs:lint") ${docs};;
       "-y deno task test") ${test};;
       "-y deno task test:2.1") ${hosted};;
       "-y supabase@"*" --version" | "-y deno@"*" --version") true;;
@@ -50,36 +53,37 @@ async function run(answers: Answers): Promise<[code: number, lastLine: string | 
   }
 }
 
-const CASES: Record<string, readonly [Answers, code: number, lastLine: string]> = {
-  "all is well": [{}, 0, "8 passed, 0 failed"],
-  "a summary in colours": [
+const CASES: Record<string, readonly [Commands, code: number, lastLine: string]> = {
+  "adds the counts of both runs": [{}, 0, "8 passed, 0 failed"],
+  "reads a summary with colors": [
     { test: "printf '\\033[0m\\033[32mok\\033[0m | 5 passed | 0 failed (1s)\\n'" },
     0,
     "8 passed, 0 failed",
   ],
-  "the last summary counts, not one a test printed": [
+  "counts the last summary, not one that a test printed": [
     { test: `echo "ok | 99 passed | 0 failed (1s)"; ${OK}` },
     0,
     "8 passed, 0 failed",
   ],
-  "tests that fail, and the other run still made": [
+  "fails when tests fail, after the second run": [
     { test: 'echo "FAILED | 4 passed | 2 failed (1s)"; exit 1' },
     1,
     "7 passed, 2 failed",
   ],
-  "tests that fail on the older Deno": [
+  "fails when tests fail on the older Deno": [
     { "test:2.1": 'echo "FAILED | 2 passed | 1 failed (1s)"; exit 1' },
     1,
     "7 passed, 1 failed",
   ],
-  "a run that ends without a summary": [{ test: "exit 3" }, 3, "3 passed, 1 failed"],
-  "a run that fails after a good summary": [{ test: `${OK}; exit 1` }, 1, "8 passed, 1 failed"],
-  "a run that says nothing and succeeds": [{ test: "true" }, 1, "3 passed, 1 failed"],
-  "bad format": [{ fmt: "exit 1" }, 1, "0 passed, 1 failed"],
-  "lint": [{ lint: "exit 1" }, 1, "0 passed, 1 failed"],
-  "types": [{ check: "exit 1" }, 1, "0 passed, 1 failed"],
+  "fails when a run ends without a summary": [{ test: "exit 3" }, 3, "3 passed, 1 failed"],
+  "fails when a run fails after a good summary": [{ test: `${OK}; exit 1` }, 1, "8 passed, 1 failed"],
+  "fails when a run succeeds without a summary": [{ test: "true" }, 1, "3 passed, 1 failed"],
+  "fails on bad format": [{ fmt: "exit 1" }, 1, "0 passed, 1 failed"],
+  "fails on lint": [{ lint: "exit 1" }, 1, "0 passed, 1 failed"],
+  "fails on type errors": [{ check: "exit 1" }, 1, "0 passed, 1 failed"],
+  "fails on missing docs": [{ docs: "exit 1" }, 1, "0 passed, 1 failed"],
 };
 
-for (const [name, [answers, code, lastLine]] of Object.entries(CASES)) {
-  Deno.test(`CI, ${name}`, async () => assertEquals(await run(answers), [code, lastLine]));
+for (const [name, [commands, code, lastLine]] of Object.entries(CASES)) {
+  Deno.test(`.ci/run ${name}`, async () => assertEquals(await run(commands), [code, lastLine]));
 }

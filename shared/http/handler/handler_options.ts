@@ -13,11 +13,12 @@ import type { LogSink } from "../logging/log.ts";
 import type { LeaseDefaults, PooledContext } from "../request/pooled_context.ts";
 import type { Runtime, RuntimeOptions } from "./runtime.ts";
 
-/** Modes that look at a credential, in the order they are tried. */
-type Credentialed = readonly [CredentialedAuthMode, ...CredentialedAuthMode[]];
-
 /** The auth modes a handler may take: one, or a list in which `none`, which matches every request, can only come last. */
-export type AuthOption = "none" | CredentialedAuthMode | Credentialed | readonly [...Credentialed, "none"];
+export type AuthOption =
+  | "none"
+  | CredentialedAuthMode
+  | readonly [CredentialedAuthMode, ...CredentialedAuthMode[]]
+  | readonly [CredentialedAuthMode, ...CredentialedAuthMode[], "none"];
 
 /** Options of {@linkcode withPooledSupabase}: those of `withSupabase`, and the pool's. */
 export interface PooledSupabaseOptions<Database> extends RuntimeOptions<Database> {

@@ -18,6 +18,7 @@ export class DeadlineExceededError extends PoolError {
   static override readonly retry = "permanent";
   static override readonly http = { ...UPSTREAM_TIMEOUT, detail: "The request had no response in time" };
 
+  /** @param deadlineMs The deadline of the request, in ms. */
   constructor(deadlineMs: number) {
     super(
       `The request had no response within ${deadlineMs} ms (deadlineMs, POOL_DEADLINE_MS): queueing, retries and ` +

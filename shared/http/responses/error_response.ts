@@ -20,9 +20,12 @@ export class UnexpectedError extends Error {
   static readonly retry = "permanent";
   static readonly http: HttpDescription = INTERNAL_ERROR;
 
-  readonly code = UnexpectedError.code;
-  readonly http = UnexpectedError.http;
+  /** Stable across releases: what programs test for. */
+  readonly code: string = UnexpectedError.code;
+  /** How an HTTP response reports the error. */
+  readonly http: HttpDescription = UnexpectedError.http;
 
+  /** @param cause The error that does not describe itself. */
   constructor(cause: unknown) {
     super(INTERNAL_ERROR.detail, { cause });
     this.name = new.target.name;

@@ -72,6 +72,7 @@ export class RequestError extends Error {
   readonly retry: FailureKind = "permanent";
   readonly #init: ProblemInit;
 
+  /** @param init The problem to respond with. */
   constructor(init: ProblemInit) {
     super(init.detail ?? init.title);
     this.name = new.target.name;
@@ -89,11 +90,12 @@ export class RequestError extends Error {
 type Occurrence = Pick<ProblemInit, "detail" | "errors" | "headers">;
 
 /** The base of the request errors of this library, which are documented. A subclass declares the static members. */
-abstract class DocumentedRequestError extends RequestError {
+export abstract class DocumentedRequestError extends RequestError {
   declare static readonly code: Uppercase<string>;
   static readonly retry = "permanent";
   declare static readonly http: HttpDescription;
 
+  /** Creates an error with the code and response of its class. */
   constructor(occurrence: Occurrence) {
     const { code, http } = new.target;
     super({ ...http, ...occurrence, code, type: problemType(code) });
@@ -128,6 +130,7 @@ export class MalformedJsonError extends DocumentedRequestError {
   static override readonly code = "MALFORMED_JSON";
   static override readonly http = { status: 400, title: "Malformed JSON" };
 
+  /** @param detail The reason, for people. */
   constructor(detail: string) {
     super({ detail });
   }
@@ -144,6 +147,7 @@ export class BodyTooLargeError extends DocumentedRequestError {
   static override readonly code = "BODY_TOO_LARGE";
   static override readonly http = { status: 413, title: "Content too large" };
 
+  /** @param maxBytes The maximum size, in bytes. */
   constructor(maxBytes: number) {
     super({ detail: `The body is longer than ${maxBytes} bytes` });
   }

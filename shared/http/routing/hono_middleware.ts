@@ -24,6 +24,7 @@ export interface PooledVariables<Database> {
 /** The environment of an app whose routes use pooled clients: `new Hono<PooledEnv<Database>>()`. */
 // deno-lint-ignore no-explicit-any -- untyped rows, as SupabaseClient and withSupabase default to
 export interface PooledEnv<Database = any> {
+  /** The variables of its routes. */
   Variables: PooledVariables<Database>;
 }
 

@@ -125,7 +125,7 @@ export const DEFAULT_POSTGRES_CONFIG: Readonly<PostgresConfig> = Object.freeze({
 });
 
 /** Sizes and timeouts for common situations. */
-export const POSTGRES_PRESETS = Object.freeze({
+export const POSTGRES_PRESETS: Readonly<Record<PostgresPresetName, Readonly<Partial<PostgresConfig>>>> = Object.freeze({
   /** For a machine somebody works on. */
   development: Object.freeze({
     maxConnections: 20,
@@ -152,7 +152,7 @@ export const POSTGRES_PRESETS = Object.freeze({
 });
 
 /** The name of one of the {@linkcode POSTGRES_PRESETS}. */
-export type PostgresPresetName = keyof typeof POSTGRES_PRESETS;
+export type PostgresPresetName = "development" | "production" | "edge";
 
 const ms = (min: number) => whole(min, MAX_TIMER_MS);
 const text = (error: string) =>

@@ -16,16 +16,18 @@ import {
   type TlsOptions,
 } from "./config.ts";
 
-/** What sets the pool of one priority apart. */
+/** The options of the pool of one priority. */
 export type PriorityOverrides = Readonly<Partial<PostgresConfig>>;
 
 /** A checked environment. */
 export interface PostgresEnvironment {
-  /** The options that a preset, the URL or a variable sets; every other one keeps its default. */
+  /** The options that a preset, the URL or a variable sets. Every other option keeps its default. */
   readonly config: Readonly<Partial<PostgresConfig>>;
-  /** What differs by priority. */
+  /** The options of the pool of high priority, from `DB_HIGH_PRIORITY_*`. */
   readonly highPriority: PriorityOverrides;
+  /** The options of the pool of low priority, from `DB_LOW_PRIORITY_*`. */
   readonly lowPriority: PriorityOverrides;
+  /** The options of the admin pool, from `DB_ADMIN_*`. */
   readonly admin: PriorityOverrides;
 }
 

@@ -141,6 +141,7 @@ export class ConnectionError extends PoolError {
   static override readonly retry = undefined;
   static override readonly http = INTERNAL_ERROR;
 
+  /** @param code The code of the error. */
   constructor(code: string, message: string, options?: ErrorOptions) {
     super(message, options, code as Uppercase<string>);
   }
@@ -185,6 +186,7 @@ export class ConnectionLostError extends PoolError {
   static override readonly retry = "ambiguous";
   static override readonly http = UNKNOWN_EFFECT;
 
+  /** @param cause The error of the socket. */
   constructor(cause: unknown) {
     super(
       `The connection broke before the statement had a result, so its effect is unknown: ${messageOf(cause)}. ` +
@@ -206,6 +208,7 @@ export class ConnectionBrokenError extends PoolError {
   static override readonly retry = "transient";
   static override readonly http = { ...SERVICE_UNAVAILABLE, detail: "The connection to the database broke" };
 
+  /** @param cause The error that broke the connection. */
   constructor(cause: unknown) {
     super(`The connection is broken and nothing was sent: ${messageOf(cause)}`, { cause });
   }
@@ -265,6 +268,7 @@ export class TransactionTimeoutError extends PoolError {
   static override readonly retry = "ambiguous";
   static override readonly http = DATABASE_TIMEOUT;
 
+  /** @param timeoutMs The time limit, in ms. */
   constructor(timeoutMs: number) {
     super(
       `The transaction took longer than ${timeoutMs} ms (timeoutMs) and was rolled back: do less in it, or raise timeoutMs`,
@@ -285,6 +289,7 @@ export class CommitOutcomeUnknownError extends PoolError {
   static override readonly retry = "ambiguous";
   static override readonly http = UNKNOWN_EFFECT;
 
+  /** @param cause The error of the COMMIT. */
   constructor(cause: unknown) {
     super(
       `The transaction may or may not have been committed: ${messageOf(cause)}. Its connection was destroyed. ` +
@@ -306,6 +311,7 @@ export class TransactionRolledBackError extends PoolError {
   static override readonly retry = undefined;
   static override readonly http = INTERNAL_ERROR;
 
+  /** @param cause The error that the function did not throw. */
   constructor(cause: unknown) {
     super(
       "The transaction was rolled back at COMMIT because one of its statements had failed: let its error propagate, " +
@@ -378,6 +384,7 @@ export class RollbackFailedError extends PoolError {
   static override readonly retry = undefined;
   static override readonly http = INTERNAL_ERROR;
 
+  /** @param cause The error of the ROLLBACK. */
   constructor(cause: unknown) {
     super(`The rollback failed and its connection was destroyed: ${messageOf(cause)}`, { cause });
   }
@@ -408,6 +415,10 @@ export class LoginRoleError extends PoolError {
   static override readonly retry = "permanent";
   static override readonly http = INTERNAL_ERROR;
 
+  /**
+   * @param role The login role.
+   * @param reason The right that it has or lacks.
+   */
   constructor(role: string, reason: string) {
     super(
       `Cannot run as a caller on login role ${JSON.stringify(role)} because it ${reason}: ` +

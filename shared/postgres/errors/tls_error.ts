@@ -48,6 +48,7 @@ export class TlsUnverifiedError extends TlsError {
   static override readonly retry = "permanent";
   static override readonly http = INTERNAL_ERROR;
 
+  /** @param reason The reason that TLS reported. */
   constructor(reason: string) {
     super(
       `Cannot verify the server's certificate (${reason}): pass the certificate of its authority (ssl.ca, DB_SSL_CA), ` +

@@ -51,7 +51,9 @@ export interface TransactionOptions extends BeginOptions, QueryOptions {
 
 /** One statement of a list. */
 export interface ListedStatement {
+  /** Its text. */
   readonly query: string;
+  /** The values of `$1`, `$2`, …. Default: none. */
   readonly values?: readonly unknown[] | undefined;
 }
 

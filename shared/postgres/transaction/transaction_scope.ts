@@ -24,7 +24,9 @@ export type TransactionOutcome =
 
 /** How transactions ended and how long they took, since the manager was created. */
 export interface TransactionStats {
+  /** The number of commits. */
   readonly committed: number;
+  /** The number of rollbacks. */
   readonly rolledBack: number;
   /** COMMIT was not answered. */
   readonly unknown: number;

@@ -9,6 +9,7 @@ export type Row = Record<string, unknown>;
 
 /** A column of a result. */
 export interface Column {
+  /** Its name. */
   readonly name: string;
   /** The oid of its type. */
   readonly dataTypeID: number;
@@ -22,6 +23,7 @@ export interface QueryResult<R extends object = Row> {
   readonly rowCount: number | null;
   /** The first word of its command tag, e.g. `SELECT`, `INSERT` or `CREATE`; empty for an empty statement. */
   readonly command: string;
+  /** The columns, in order. */
   readonly fields: readonly Column[];
 }
 

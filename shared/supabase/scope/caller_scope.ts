@@ -190,7 +190,11 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
     return new ScopedLease<Database>(template, fetch, this.#slot);
   }
 
-  /** For the pool: the one lease of a scope whose slot was leased for it. */
+  /**
+   * For the pool: the one lease of a scope whose slot was leased for it.
+   *
+   * @internal
+   */
   adopt(slot: Lease<ClientSlot>, signal: AbortSignal | undefined): ClientLease<Database> {
     const { settings, template } = this.#pool;
     const fetch = new LeaseFetch(settings, this.#credentials, this.#slot, signal);
