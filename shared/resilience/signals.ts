@@ -33,9 +33,14 @@ export interface TimeoutSignal extends Disposable {
  * Creates a signal that aborts after `timeoutMs`. It does what `AbortSignal.timeout` does, but on `clock`, with a
  * reason of the caller's choice, and without a timer once it is disposed of.
  *
+ * @example
  * ```ts
- * using timeout = timeoutSignal(5_000, clock, () => new Error("The query timed out after 5000 ms"));
- * return await abortable(query, timeout.signal);
+ * import { abortable } from "@std/async/abortable";
+ * import { systemClock } from "./clock.ts";
+ * import { timeoutSignal } from "./signals.ts";
+ *
+ * using timeout = timeoutSignal(5_000, systemClock, () => new Error("The query timed out after 5000 ms"));
+ * const result = await abortable(Promise.resolve(query), timeout.signal);
  * ```
  *
  * @param reason Creates the signal's reason when the time is up.

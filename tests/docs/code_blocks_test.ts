@@ -32,6 +32,7 @@ declare global {
     };
   };
   const app: Hono;
+  const query: PromiseLike<unknown>;
   const request: Request;
   // deno-lint-ignore no-explicit-any -- untyped rows, as SupabaseClient defaults to
   const ctx: PooledContext<any>;
@@ -51,8 +52,8 @@ declare global {
 /** Declarations for the docstrings of a folder, where {@linkcode AMBIENT} means something else or lacks a name. */
 const FOLDERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "shared/pool/": {
-    factory: 'import("./mod.ts").ResourceFactory<{ send(text: string): Promise<void> }>',
-    pool: 'import("./mod.ts").ResourcePool<{ send(text: string): Promise<void> }>',
+    factory: 'import("./mod.ts").ResourceFactory<{ work(): Promise<void> }>',
+    pool: 'import("./mod.ts").ResourcePool<{ work(): Promise<void> }>',
   },
   "shared/postgres/": {
     manager: 'import("./mod.ts").PostgresConnectionManager',
@@ -95,7 +96,6 @@ function blocksOf({ path, text }: Document): Block[] {
   const module = path.endsWith(".ts") ? path : undefined;
   return Array.from(text.matchAll(BLOCK)).flatMap(({ 1: indent = "", 3: code = "", index }) => {
     const before = text.slice(0, index);
-    if (module !== undefined && before.lastIndexOf("@example") < before.lastIndexOf("/**")) return [];
     const line = before.split("\n").length;
     const margin = module === undefined ? new RegExp(`^${indent}`, "gm") : /^[ ]*\* ?/gm;
     // The code before a change and the code after it are two programs, which share names.
