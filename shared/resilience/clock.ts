@@ -1,18 +1,18 @@
 /**
- * Time as the rest of `shared/` sees it: one instant, one timer. Everything
- * that waits takes a {@linkcode Clock}, so that a test can hold time still.
+ * Time: the current instant and timers. Everything that waits takes a
+ * {@linkcode Clock}, so that tests can control time.
  *
  * @module
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 
-/** A pending timer, of whichever kind the runtime makes. */
+/** A pending timer. */
 export interface Timer {
-  /** Drops the timer. Calling it twice, or after it fired, does nothing. */
+  /** Cancels the timer. Does nothing if it has fired or been cancelled. */
   cancel(): void;
 }
 
-/** Options of {@linkcode Clock.setTimer}. */
+/** Options for {@linkcode Clock.setTimer}. */
 export interface TimerOptions {
   /** Whether the timer keeps the process alive. Default: `false`. */
   readonly keepAlive?: boolean;
@@ -20,24 +20,24 @@ export interface TimerOptions {
 
 /** A source of time. */
 export interface Clock {
-  /** Milliseconds since an arbitrary origin; never goes back. */
+  /** Returns the time since an arbitrary origin, in ms. It never decreases. */
   now(): number;
   /**
-   * Calls `callback` once, `delayMs` milliseconds from now. The timer keeps no
-   * isolate alive unless asked to: hosted isolates are retired when idle, and a
-   * pool must not be the reason that one is not.
+   * Calls `callback` once, `delayMs` milliseconds from now. By default the timer
+   * does not keep the isolate alive: hosted isolates are retired when idle, and a
+   * pool must not prevent that.
    */
   setTimer(callback: () => void, delayMs: number, options?: TimerOptions): Timer;
 }
 
-/** The longest delay a timer holds (a signed 32-bit number of ms); longer ones fire at once. */
+/** The longest delay of a timer, in ms (a signed 32-bit number); longer ones would fire at once. */
 export const MAX_TIMER_MS = 2_147_483_647;
 
 /**
- * Runs a function outside of every async context. A timer here serves many requests: in the context of the one that
- * happened to need it first, it would keep all that belongs to that one, and others' work would pass for its own.
+ * Runs a function outside of every async context. A timer serves many requests: in the context of the request that set
+ * it, it would retain that request, and work for other requests would run in its context.
  */
-const inNoContext = AsyncLocalStorage.snapshot();
+const withoutContext = AsyncLocalStorage.snapshot();
 
 function unref(id: unknown): void {
   if (typeof id === "object" && id !== null && "unref" in id && typeof id.unref === "function") id.unref();
@@ -45,14 +45,14 @@ function unref(id: unknown): void {
 }
 
 /**
- * The isolate's own time.
+ * Creates a clock of the isolate's own time.
  *
- * Instants come from `Date.now()`, which goes on while an isolate is frozen
- * and costs half of `performance.now()`. When the wall clock is set back, the
- * difference is taken up into an offset: time here only moves forward.
+ * It reads `Date.now()`, which advances while an isolate is frozen and costs half
+ * of `performance.now()`. When the wall clock is set back, an offset absorbs the
+ * difference, so that this clock never goes back.
  */
 export function createSystemClock(): Clock {
-  // Small whole numbers: an engine keeps them in place, where an instant of the calendar takes an object of its own.
+  // Small integers are stored inline by the engine; an instant since 1970 would need an object.
   let offset = -Date.now();
   let latest = 0;
   return {
@@ -66,12 +66,12 @@ export function createSystemClock(): Clock {
       return now;
     },
     setTimer(callback: () => void, delayMs: number, { keepAlive = false }: TimerOptions = {}): Timer {
-      const id = inNoContext(setTimeout, callback, Math.min(Math.max(delayMs, 0), MAX_TIMER_MS));
+      const id = withoutContext(setTimeout, callback, Math.min(Math.max(delayMs, 0), MAX_TIMER_MS));
       if (!keepAlive) unref(id);
       return { cancel: () => clearTimeout(id) };
     },
   };
 }
 
-/** The {@linkcode Clock} used wherever none is given. */
+/** The default {@linkcode Clock}. */
 export const systemClock: Clock = createSystemClock();

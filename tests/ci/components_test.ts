@@ -3,7 +3,7 @@ import { DENO_2_1 } from "../../local/deno_2_1/deno.ts";
 import { SUPABASE_CLI } from "../../local/deploy/supabase_cli.ts";
 import { component, COMPONENT_PACKAGES, npmProgram, root } from "../support/components.ts";
 
-Deno.test("a missing program leaves its tests out by name, and fails them where it is required", async () => {
+Deno.test("component() ignores tests of a missing program, and throws where it is required", async () => {
   const path = await Deno.makeTempDir();
   try {
     assertEquals(component("ps", { path, required: false }), {
@@ -20,16 +20,16 @@ Deno.test("a missing program leaves its tests out by name, and fails them where 
   }
 });
 
-Deno.test("CI installs what the tests can use", async () => {
+Deno.test("CI installs the programs that tests can use", async () => {
   const script = await Deno.readTextFile(new URL("../../.ci/run", import.meta.url));
   for (const name of COMPONENT_PACKAGES) assertStringIncludes(script, `\n  "${name}:`);
   for (const name of [SUPABASE_CLI, DENO_2_1]) assertStringIncludes(script, `npx -y ${name} --version`);
 });
 
-Deno.test("a program of npm's that is not there is left out by name, and not loaded", async () => {
+Deno.test("npmProgram() ignores tests of a missing program without downloading it", async () => {
   const cache = await Deno.makeTempDir();
   try {
-    // With an empty cache, and a registry that nobody answers for: what is found is what is there.
+    // With an empty cache and an unreachable registry, only installed programs are found.
     const env = { npm_config_cache: cache, npm_config_registry: "http://127.0.0.1:9/", npm_config_fetch_retries: "0" };
     assertEquals(await npmProgram("deno@2.1.4", { env, required: false }), {
       ignore: true,
@@ -42,7 +42,7 @@ Deno.test("a program of npm's that is not there is left out by name, and not loa
   }
 });
 
-Deno.test("a test that needs root is left out by name, or fails where nothing may be left out", () => {
+Deno.test("root() ignores tests that need root, and throws where they are required", () => {
   assertEquals(root({ uid: 0, required: true }), { ignore: false, note: "" });
   assertEquals(root({ uid: 1_000, required: false }), { ignore: true, note: " (needs root: run the tests as root)" });
   assertThrows(() => root({ uid: 1_000, required: true }), Error, "not root");

@@ -6,7 +6,7 @@ const packages = [
   { name: "@std/testing", exports: { "./time": "./time.ts" }, folder: new URL("file:///p/testing/") },
 ];
 
-Deno.test("imports of JSR are pointed at local packages, others stay", () => {
+Deno.test("withLinkedPackages() replaces packages of JSR by local ones, and keeps other targets", () => {
   const imports = {
     "@std/async": "jsr:@std/async@^1.0.15",
     "@std/testing/time": "jsr:@std/testing@^1.0.16/time",
@@ -19,7 +19,7 @@ Deno.test("imports of JSR are pointed at local packages, others stay", () => {
   });
 });
 
-Deno.test("an import that no local package stands in for is named", () => {
+Deno.test("withLinkedPackages() names an import that no local package replaces", () => {
   for (const target of ["jsr:@std/path@^1", "jsr:@std/testing@^1.0.16/mock", "jsr:@std/async@1/delay"]) {
     assertThrows(() => withLinkedPackages({ it: target }, packages), Error, `it is ${target}`);
   }

@@ -10,7 +10,7 @@ import {
 } from "../support/http.ts";
 import { FakePools, VARIABLES } from "./fake_pools.ts";
 
-/** What a plain handler, without routes, answers to a request, and how many lines it logs. */
+/** Returns the response of a plain handler, without routes, and the number of lines it logs. */
 async function ask(handler: PooledHandler<unknown>, init: RequestInit = {}, path = "/f") {
   const lines: string[] = [];
   const handle = withPooledSupabase<unknown>(
@@ -26,7 +26,7 @@ function post(body: string, type = "application/json"): RequestInit {
   return { method: "POST", body, headers: { "Content-Type": type } };
 }
 
-Deno.test("bad input is answered as what it is in a handler without routes", async (t) => {
+Deno.test("readJson(), readQuery() and readParam() throw errors that a handler without routes responds to", async (t) => {
   const body = z.strictObject({ name: z.string({ error: "must be a name" }) });
   const read: PooledHandler<unknown> = async (request) => Response.json(await readJson(request, body));
   const query: PooledHandler<unknown> = (request) => Response.json(readQuery(request, z.strictObject({})));
@@ -41,7 +41,7 @@ Deno.test("bad input is answered as what it is in a handler without routes", asy
     "a length": [read, post(`"${"x".repeat(70_000)}"`), "/f", 413, "BODY_TOO_LARGE"],
     "a query": [query, {}, "/f?a=1", 400, "VALIDATION_FAILED"],
     "a path": [param, {}, "/f", 400, "VALIDATION_FAILED"],
-    "one of the handler's own": [own, {}, "/f", 409, "TAKEN"],
+    "an error of the handler": [own, {}, "/f", 409, "TAKEN"],
   };
   for (const [name, [handler, init, path, status, code]] of Object.entries(rows)) {
     await t.step(name, async () => {
@@ -53,7 +53,7 @@ Deno.test("bad input is answered as what it is in a handler without routes", asy
   }
 });
 
-Deno.test("a value of another type is told what it must be, in the schema's words where it has some", async (t) => {
+Deno.test("readJson() says which type a value must have, in the words of the schema if it has any", async (t) => {
   const rows: readonly (readonly [z.ZodType, unknown, message: string])[] = [
     [z.strictObject({}), [], "must be an object"],
     [z.object({}), "x", "must be an object"],

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type SupabaseContext, type SupabaseEnv, withSupabase, type WithSupabaseConfig } from "@supabase/server";
 import { type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";
 import { ConfigError } from "../../shared/pool/mod.ts";
-import { type Arrived, startFakeProject } from "../support/fake_project.ts";
+import { type RecordedRequest, startFakeProject } from "../support/fake_project.ts";
 import { createProjectKey } from "./tokens.ts";
 
 const key = await createProjectKey();
@@ -59,7 +59,7 @@ async function sentBy(config: Config, headers: HeadersInit) {
 }
 
 /** A request without what differs on purpose: an API key of the newer kind is no token, and we do not send it as one. */
-function describe({ method, path, apikey, headers }: Arrived) {
+function describe({ method, path, apikey, headers }: RecordedRequest) {
   const all = Object.fromEntries(headers);
   for (const name of ["host", "connection", "user-agent", "accept-encoding"]) delete all[name];
   if (all["authorization"] === `Bearer ${apikey}`) delete all["authorization"];

@@ -9,7 +9,7 @@ import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { createClient } from "@supabase/supabase-js";
 import { type ClientLease, SupabaseConnectionPool, ViewRestrictedError } from "../../shared/supabase/mod.ts";
 import { LeaseReleasedError } from "../../shared/pool/mod.ts";
-import { type Arrived, type FakeProject, startFakeProject, userToken } from "../support/fake_project.ts";
+import { type FakeProject, type RecordedRequest, startFakeProject, userToken } from "../support/fake_project.ts";
 import { PUBLISHABLE } from "./callers.ts";
 import type { Client, Database } from "./habits.ts";
 
@@ -23,13 +23,13 @@ interface Leak {
   /** What Bob does with it afterwards. */
   readonly use: (client: Client) => unknown;
   /** Whether Bob's call shows something of Alice's. */
-  readonly shows: (call: Arrived) => boolean;
+  readonly shows: (call: RecordedRequest) => boolean;
   /** Whether a pooled client refuses what Alice does, rather than letting it die with her lease. */
   readonly refused: boolean;
 }
 
-const asAlice = ({ authorization }: Arrived) => authorization === `Bearer ${alice}`;
-const marked = ({ headers }: Arrived) => headers.get("x-left") === "alice";
+const asAlice = ({ authorization }: RecordedRequest) => authorization === `Bearer ${alice}`;
+const marked = ({ headers }: RecordedRequest) => headers.get("x-left") === "alice";
 const select = (client: Client) => client.from("budgets").select();
 const inside = (client: Client) => client as unknown as { headers: Record<string, string>; rest: { headers: Headers } };
 

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { createSystemClock } from "../../shared/resilience/clock.ts";
 
-Deno.test("a timer runs as nobody's: in the context of no request, whoever set it", async () => {
+Deno.test("Clock.setTimer() runs callbacks outside of the async context that set the timer", async () => {
   const requests = new AsyncLocalStorage<string>();
   const fired = Promise.withResolvers<string | undefined>();
   const clock = createSystemClock();

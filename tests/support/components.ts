@@ -1,10 +1,10 @@
 /**
- * Programs of the machine that some tests need and not every machine has.
+ * Programs that some tests need and not every machine has.
  *
  * @module
  */
 
-/** The Debian package of each program. */
+/** The Debian packages of the programs. */
 const PACKAGES = {
   ps: "procps",
   setpriv: "util-linux",
@@ -12,20 +12,20 @@ const PACKAGES = {
   pgbouncer: "pgbouncer",
 } as const;
 
-/** Where programs are, those that Debian keeps out of the way of ordinary users included. */
+/** The search path for programs, including folders that Debian omits for ordinary users. */
 export const PROGRAM_PATH: string = `${Deno.env.get("PATH") ?? ""}:/usr/local/sbin:/usr/sbin`;
 
-/** The name of a program a test may need. */
+/** The name of a program that a test may need. */
 export type ComponentName = keyof typeof PACKAGES;
 
-/** The Debian packages the tests can use. */
+/** The Debian packages that the tests can use. */
 export const COMPONENT_PACKAGES: readonly string[] = [...new Set(Object.values(PACKAGES))];
 
-/** Whether a test that needs a component runs, and what to add to its name. */
+/** The availability of a component, for the options of a test. */
 export interface Component {
   /** Whether the program is missing. */
   readonly ignore: boolean;
-  /** Empty, or how to install what is missing. */
+  /** A suffix for the name of the test: empty, or how to install the program. */
   readonly note: string;
 }
 
@@ -39,15 +39,15 @@ function isExecutable(path: string): boolean {
 }
 
 /**
- * Looks for a program:
+ * Looks for a program.
  *
+ * @example
  * ```ts
  * const ps = component("ps");
  * Deno.test({ name: `leaves no process behind${ps.note}`, ignore: ps.ignore, fn });
  * ```
  *
- * @throws {Error} when it is missing and `REQUIRE_COMPONENTS` is set, as in CI:
- * a test nobody runs proves nothing.
+ * @throws {Error} If it is missing and `REQUIRE_COMPONENTS` is set, as in CI, where no test may be ignored.
  */
 export function component(
   name: ComponentName,
@@ -55,17 +55,16 @@ export function component(
 ): Component {
   const folders = path.split(":").filter((folder) => folder !== "");
   if (folders.some((folder) => isExecutable(`${folder}/${name}`))) return { ignore: false, note: "" };
-  const remedy = `apt-get install ${PACKAGES[name]}`;
-  if (required) throw new Error(`${name} is missing and REQUIRE_COMPONENTS is set: ${remedy}`);
-  return { ignore: true, note: ` (${name} is missing: ${remedy})` };
+  const fix = `apt-get install ${PACKAGES[name]}`;
+  if (required) throw new Error(`${name} is missing and REQUIRE_COMPONENTS is set: ${fix}`);
+  return { ignore: true, note: ` (${name} is missing: ${fix})` };
 }
 
 /**
- * What {@linkcode component} says of a program that is an npm package, such as
- * `deno@2.1.4`: whether `npx` has it, for one that it had to load first could
- * be a hundred megabytes that nobody asked for.
+ * Looks for a program that is an npm package, such as `deno@2.1.4`, in the cache of
+ * `npx`. It is not downloaded, which could be a hundred megabytes.
  *
- * @throws {Error} when it is missing and `REQUIRE_COMPONENTS` is set.
+ * @throws {Error} If it is missing and `REQUIRE_COMPONENTS` is set.
  */
 export async function npmProgram(
   name: string,
@@ -78,20 +77,20 @@ export async function npmProgram(
   const npx = new Deno.Command("npx", { args, env, stdin: "null", stdout: "null", stderr: "null" });
   const found = await npx.output().then(({ success }) => success, () => false);
   if (found) return { ignore: false, note: "" };
-  const remedy = `npx -y ${name} --version`;
-  if (required) throw new Error(`${name} is missing and REQUIRE_COMPONENTS is set: ${remedy}`);
-  return { ignore: true, note: ` (${name} is missing: ${remedy})` };
+  const fix = `npx -y ${name} --version`;
+  if (required) throw new Error(`${name} is missing and REQUIRE_COMPONENTS is set: ${fix}`);
+  return { ignore: true, note: ` (${name} is missing: ${fix})` };
 }
 
 /**
- * What {@linkcode component} says of tests that change users, and so need root.
+ * Returns the availability of root, for tests that change users.
  *
- * @throws {Error} when this is not root and `REQUIRE_COMPONENTS` is set.
+ * @throws {Error} If this process does not run as root and `REQUIRE_COMPONENTS` is set.
  */
 export function root(
   { uid = Deno.uid(), required = Deno.env.get("REQUIRE_COMPONENTS") === "1" } = {},
 ): Component {
   if (uid === 0) return { ignore: false, note: "" };
-  if (required) throw new Error("This is not root and REQUIRE_COMPONENTS is set: run the tests as root");
+  if (required) throw new Error("This user is not root and REQUIRE_COMPONENTS is set: run the tests as root");
   return { ignore: true, note: " (needs root: run the tests as root)" };
 }

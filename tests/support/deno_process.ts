@@ -1,5 +1,5 @@
 /**
- * Scripts of this project in a Deno of their own.
+ * Runs scripts of this project in a Deno process.
  *
  * @module
  */
@@ -17,16 +17,16 @@ export function denoArgs(version: string = Deno.version.deno): string[] {
   return ["--no-config", "--no-lock", "--node-modules-dir=none", "--import-map", IMPORT_MAP];
 }
 
-/** A script that runs, and ends with the scope at the latest. */
+/** A script that runs. Disposing of it kills the process. */
 export interface DenoProcess extends AsyncDisposable {
   readonly pid: number;
-  /** Its exit code, once it has ended. */
+  /** Resolves with the exit code. */
   readonly code: Promise<number>;
-  /** The next line it prints; `undefined` when it has ended. */
+  /** Returns the next line of output; `undefined` after the last one. */
   line(): Promise<string | undefined>;
 }
 
-/** Starts a script of this project. What it says on its standard error goes to ours. */
+/** Starts a script of this project. Its stderr is that of this process. */
 export function startDeno(script: URL, env: Record<string, string> = {}): DenoProcess {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-check", ...denoArgs(), script.pathname],
@@ -58,7 +58,7 @@ export function startDeno(script: URL, env: Record<string, string> = {}): DenoPr
       try {
         child.kill("SIGKILL");
       } catch {
-        // It has ended by itself.
+        // It has exited.
       }
       await code;
       await reader.cancel();

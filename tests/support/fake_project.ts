@@ -1,12 +1,11 @@
 /**
- * A stand-in for a Supabase project's HTTP interface that writes down what
- * arrives.
+ * A fake of a Supabase project's HTTP interface that records requests.
  *
  * @module
  */
 
-/** A request as it arrived. */
-export interface Arrived {
+/** A request that the fake received. */
+export interface RecordedRequest {
   readonly method: string;
   readonly path: string;
   readonly apikey: string | null;
@@ -14,21 +13,21 @@ export interface Arrived {
   readonly headers: Headers;
 }
 
-/** A loopback server in a project's place. */
+/** A loopback server that acts as a project. */
 export interface FakeProject extends AsyncDisposable {
   readonly url: string;
-  readonly requests: Arrived[];
-  /** How many requests are being answered, and the most that ever were at once. */
+  readonly requests: RecordedRequest[];
+  /** The number of requests in flight, and its maximum. */
   readonly load: { now: number; most: number };
-  /** Answers from now on. Default: an empty list. */
+  /** Creates the responses from now on. Default: an empty list. */
   answer: (request: Request) => Response | Promise<Response>;
 }
 
-/** Starts a stand-in on a free loopback port. */
+/** Starts a fake on a free loopback port. */
 export function startFakeProject(): FakeProject {
-  const requests: Arrived[] = [];
+  const requests: RecordedRequest[] = [];
   const load = { now: 0, most: 0 };
-  const over = Promise.withResolvers<void>();
+  const closing = Promise.withResolvers<void>();
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async (request) => {
     const { pathname, search } = new URL(request.url);
     requests.push({
@@ -40,8 +39,8 @@ export function startFakeProject(): FakeProject {
     });
     load.most = Math.max(load.most, ++load.now);
     try {
-      // An answer that a test holds for ever must not hold the server's end.
-      const closed = over.promise.then(() => new Response(null, { status: 503 }));
+      // A response that never settles must not keep the server from closing.
+      const closed = closing.promise.then(() => new Response(null, { status: 503 }));
       return await Promise.race([project.answer(request), closed]);
     } finally {
       load.now--;
@@ -53,7 +52,7 @@ export function startFakeProject(): FakeProject {
     load,
     answer: () => Response.json([]),
     async [Symbol.asyncDispose]() {
-      over.resolve();
+      closing.resolve();
       await server.shutdown();
     },
   };
@@ -63,7 +62,7 @@ export function startFakeProject(): FakeProject {
 const base64url = (value: unknown) =>
   btoa(JSON.stringify(value)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 
-/** A token as a user of that name would have it. Its signature is none. */
+/** Creates a user token without a valid signature. */
 export function userToken(sub: string, claims: Record<string, unknown> = {}): string {
   const exp = Math.floor(Date.now() / 1_000) + 3_600;
   return `${base64url({ alg: "HS256" })}.${base64url({ sub, role: "authenticated", exp, ...claims })}.c2lnbmF0dXJl`;

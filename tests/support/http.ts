@@ -1,8 +1,8 @@
 /**
- * `shared/http`, watched: what its handlers answer and log is searched for the
- * secrets they are given and the credentials that callers send. A test that
- * shows one fails, whatever it is about. Tests import from here; one in
- * `tests/isolation` sees to it that they do.
+ * `shared/http` with a watch for secrets: the responses and logs of its handlers are
+ * searched for their secrets and for the credentials of callers. A test in which
+ * one appears fails. Tests import from here; a test in `tests/isolation` checks
+ * that they do.
  *
  * @module
  */
@@ -14,7 +14,7 @@ export * from "../../shared/http/mod.ts";
 
 type Handle = (request: Request) => Promise<Response>;
 
-/** Variables that hold secrets: one each, or several as the values of a JSON object. */
+/** Names of variables with secrets: one each, or several as the values of a JSON object. */
 const SECRET_VARIABLES = /KEYS?$|SECRET|PASSWORD/;
 
 function knowVariables(watch: SecretWatch, variables: Variables): void {
@@ -24,60 +24,60 @@ function knowVariables(watch: SecretWatch, variables: Variables): void {
     try {
       for (const key of Object.values(JSON.parse(value))) if (typeof key === "string") watch.know(name, key);
     } catch {
-      // One value, and no list.
+      // It is one value.
     }
   }
 }
 
 function knowCredentials(watch: SecretWatch, { headers }: Request): void {
   watch.know("the caller's apikey", headers.get("apikey"));
-  // Duplicates are joined by commas; the scheme is too short to be known.
+  // Duplicates are joined by commas; the scheme is too short to be a secret.
   for (const word of (headers.get("authorization") ?? "").split(/[\s,]+/)) {
     watch.know("the caller's authorization", word);
   }
 }
 
-/** Whether a body is data that a handler or this library writes as JSON, rather than a stream passed on. */
+/** Returns whether a body is JSON that a handler or this library wrote, and not a stream that was passed on. */
 function isJson({ headers, bodyUsed, status }: Response): boolean {
   return !bodyUsed && status !== 101 && /^application\/([\w.-]+\+)?json\b/.test(headers.get("content-type") ?? "");
 }
 
 /**
- * `handle`, its answers searched.
+ * Wraps `handle` to inspect its responses.
  *
- * @throws {SecretShownError} instead of an answer that shows a secret.
+ * @throws {SecretShownError} Instead of a response that contains a secret.
  */
 export function watched(handle: Handle, watch: SecretWatch): Handle {
   return async (request) => {
     knowCredentials(watch, request);
     const response = await handle(request);
-    watch.inspectHeaders("an answer", response);
-    if (isJson(response)) watch.inspect(`an answer of ${response.status}`, await response.clone().text());
+    watch.inspectHeaders("a response", response);
+    if (isJson(response)) watch.inspect(`a response of ${response.status}`, await response.clone().text());
     return response;
   };
 }
 
-/** A watch that knows the secrets of `variables`. */
+/** Creates a watch for the secrets of `variables`. */
 export function watchOf(variables: Variables): SecretWatch {
   const watch = new SecretWatch();
   knowVariables(watch, variables);
   return watch;
 }
 
-/** `log`, its lines searched. */
+/** Wraps `log` to inspect its lines. */
 function inspected(log: http.LogSink, watch: SecretWatch): http.LogSink {
   return (line) => {
     try {
       watch.inspect("the log", line);
     } catch (error) {
-      // Whoever logs may well catch what the log throws: this cannot be caught.
+      // The caller may catch errors of the log; this cannot be caught.
       reportError(error);
     }
     return log(line);
   };
 }
 
-/** {@linkcode http.withPooledSupabase}, watched. */
+/** Wraps {@linkcode http.withPooledSupabase} with a watch for secrets. */
 // deno-lint-ignore no-explicit-any -- as the original defaults to
 export function withPooledSupabase<Database = any>(
   options: http.PooledSupabaseOptions<Database>,
@@ -92,7 +92,7 @@ export function withPooledSupabase<Database = any>(
   return watched(http.withPooledSupabase<Database>({ ...options, log: inspected(log, watch) }, handler), watch);
 }
 
-/** {@linkcode http.healthRoute}, watched. */
+/** Wraps {@linkcode http.healthRoute} with a watch for secrets. */
 export function healthRoute<Database = unknown>(options: http.HealthRouteOptions<Database> = {}): Handle {
   const { log = console.error, variables = {} } = options;
   const watch = watchOf(variables);

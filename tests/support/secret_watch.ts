@@ -1,10 +1,10 @@
 /**
- * Looks for secrets where none may be: in logs, errors, headers and bodies.
+ * Finds secrets in logs, errors, headers and bodies.
  *
  * @module
  */
 
-/** A secret that was found. It says which and where, and never shows it. */
+/** A secret that was found. The message says which and where, without the secret. */
 export class SecretShownError extends Error {
   override readonly name = "SecretShownError";
 
@@ -13,7 +13,7 @@ export class SecretShownError extends Error {
   }
 }
 
-/** What nobody may show, whoever's it is. */
+/** Patterns of secrets that are not known by value. */
 const SHAPES: readonly (readonly [RegExp, string])[] = [
   [/\beyJ[\w-]{10,}\.[\w-]{10,}/, "something like a token"],
   [/\bsb_(secret|publishable)_\w/, "something like an API key"],
@@ -22,44 +22,44 @@ const SHAPES: readonly (readonly [RegExp, string])[] = [
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----/, "something like a private key"],
 ];
 
-/** Shorter ones are words that any text may hold. */
+/** Minimum length of a secret, in characters: shorter ones may occur in any text. */
 const MIN_LENGTH = 12;
 
 function base64(text: string): string {
   return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 }
 
-/** How a secret may look once it has gone through something. */
+/** Returns the encodings in which a secret may appear. */
 function formsOf(secret: string): Set<string> {
   const plain = base64(secret).replace(/=+$/, "");
-  // The last character also holds bits of whatever follows.
+  // The last character also contains bits of what follows.
   const encoded = [plain, plain.replaceAll("+", "-").replaceAll("/", "_")].map((form) => form.slice(0, -1));
   const forms = [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1), ...encoded];
-  // Half a token is a leak too: what it says of its user, and what proves it. The first part is the same for all.
+  // The payload and the signature of a token are secrets too. Its header is the same for all tokens.
   if (/^[\w-]+\.[\w-]+\.[\w-]+$/.test(secret)) forms.push(...secret.split(".").slice(1));
   return new Set(forms.filter(({ length }) => length >= MIN_LENGTH));
 }
 
-/** The two characters before `end`, as one number of 16 bits. */
+/** Returns the two characters before `end` as a number of 16 bits. */
 function pairAt(text: string, end: number): number {
   return ((text.charCodeAt(end - 2) & 0xff) << 8) | (text.charCodeAt(end - 1) & 0xff);
 }
 
-/** Knows the secrets of a run, and looks for them and for all that looks like one. */
+/** Finds the secrets of a test run, and texts that look like secrets. */
 export class SecretWatch {
-  /** The known forms by their last characters, so that a text is gone through once, however many there are. */
+  /** The known forms by their last characters, so that a text is scanned once for all of them. */
   readonly #byEnd = new Map<string, [form: string, what: string][]>();
-  /** The pairs of characters that known forms end with: most of a text ends with none of them. */
+  /** The pairs of characters that known forms end with: most positions of a text match none of them. */
   readonly #pairs = new Uint8Array(1 << 16);
   readonly #known = new Set<string>();
   #texts = 0;
 
-  /** How many texts have been looked at. */
+  /** The number of texts that were scanned. */
   get texts(): number {
     return this.#texts;
   }
 
-  /** From now on `secret` may not be shown; errors call it `what`. Too short ones are left alone. */
+  /** Adds a secret; errors call it `what`. Secrets that are too short are ignored. */
   know(what: string, secret: string | null | undefined): void {
     if (!secret || this.#known.has(secret)) return;
     this.#known.add(secret);
@@ -72,7 +72,7 @@ export class SecretWatch {
     }
   }
 
-  /** What of a secret `text` shows, or `undefined` when nothing. */
+  /** Returns the name of a secret that `text` contains, or `undefined`. */
   find(text: string): string | undefined {
     this.#texts++;
     for (let end = MIN_LENGTH; end <= text.length; end++) {
@@ -84,15 +84,14 @@ export class SecretWatch {
     return SHAPES.find(([shape]) => shape.test(text))?.[1];
   }
 
-  /** @throws {SecretShownError} when `text` shows a secret. */
+  /** @throws {SecretShownError} If `text` contains a secret. */
   inspect(where: string, text: string): void {
     const what = this.find(text);
     if (what !== undefined) throw new SecretShownError(what, where);
   }
 
   /**
-   * Looks at a thrown value as anybody could: its message, its stack, its own
-   * fields and its causes.
+   * Inspects a thrown value: its message, its stack, its own members and its causes.
    */
   inspectError(where: string, error: unknown): void {
     this.inspect(where, Deno.inspect(error, { depth: 8, colors: false, showHidden: false }));
@@ -100,7 +99,7 @@ export class SecretWatch {
     this.inspect(where, JSON.stringify(error) ?? "");
   }
 
-  /** Looks at the status text and at each header, its name included. */
+  /** Inspects the status text and the names and values of all headers. */
   inspectHeaders(where: string, { status, statusText, headers }: Response): void {
     const lines = [...headers].map(([name, value]) => `${name}: ${value}`);
     this.inspect(`${where}, the headers of an answer of ${status}`, [statusText, ...lines].join("\n"));

@@ -1,21 +1,21 @@
 /**
- * A proxy between a client and a server, on loopback, that does to them what
- * networks do: refuse, reset, go silent, be slow, break off in the middle.
+ * A proxy between a client and a server, on loopback, that simulates network
+ * faults: refusal, reset, silence, latency, and a break in the middle of data.
  *
  * @module
  */
 import { Buffer } from "node:buffer";
 import net from "node:net";
 
-/** Where bytes come from. */
+/** The sender of bytes. */
 export type Side = "client" | "server";
 
-/** Sees bytes as they come in, before any fault touches them. */
+/** A function that is called with bytes as they arrive, before any fault applies. */
 export type Tap = (from: Side, bytes: Uint8Array, connection: ProxiedConnection) => void;
 
 const LOOPBACK = "127.0.0.1";
 
-/** Bytes on their way from one side to the other, in order. */
+/** The bytes in transit from one side to the other, in order. */
 class Direction {
   readonly #from: net.Socket;
   readonly #to: net.Socket;
@@ -58,7 +58,7 @@ class Direction {
     this.#pumping = false;
   }
 
-  /** The receiver is slower than the sender, who is made to wait. */
+  /** Pauses the sender until the receiver has drained. */
   async #drained(): Promise<void> {
     this.#from.pause();
     await new Promise<void>((resolve) => {
@@ -69,7 +69,7 @@ class Direction {
   }
 }
 
-/** One connection through a proxy. */
+/** A connection through a proxy. */
 export class ProxiedConnection {
   /** Resolves when bytes may pass. */
   flowing: Promise<void> = Promise.resolve();
@@ -79,23 +79,23 @@ export class ProxiedConnection {
   #resume: (() => void) | undefined = undefined;
   #left = Infinity;
 
-  /** For the proxy. */
+  /** Creates a connection, for {@linkcode TcpProxy}. */
   constructor(client: net.Socket, server: net.Socket) {
     this.#client = client;
     this.#server = server;
   }
 
-  /** Breaks it off in both directions, with RST: what is under way is lost. */
+  /** Resets it in both directions with RST: bytes in transit are lost. */
   reset(): void {
     for (const socket of [this.#client, this.#server]) {
-      // One that is not connected yet has nothing to reset.
+      // A socket that is connecting cannot be reset.
       if (socket.connecting) socket.destroy();
       else socket.resetAndDestroy();
     }
     this.resume();
   }
 
-  /** Goes silent: nothing passes, ends included, and neither side is told. */
+  /** Stalls it: no bytes and no ends pass, and neither side is notified. */
   stall(): void {
     if (this.#resume) return;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -103,19 +103,19 @@ export class ProxiedConnection {
     this.#resume = resolve;
   }
 
-  /** Lets through what was held back. */
+  /** Resumes after a stall. */
   resume(): void {
     this.#resume?.();
     this.#resume = undefined;
     this.flowing = Promise.resolve();
   }
 
-  /** Lets so many more bytes of the server's through, and resets it in the middle of what follows. */
+  /** Resets the connection after that many more bytes of the server. */
   cutAfter(bytes: number): void {
     this.#left = bytes;
   }
 
-  /** For the proxy: how much of what the server sent may pass. */
+  /** Returns the part of `bytes` of the server that may pass, for {@linkcode TcpProxy}. */
   allow(bytes: Buffer): Buffer {
     const passed = bytes.length <= this.#left ? bytes : bytes.subarray(0, this.#left);
     this.#left -= passed.length;
@@ -125,11 +125,11 @@ export class ProxiedConnection {
 
 /** A proxy to one server. */
 export class TcpProxy implements AsyncDisposable {
-  /** How long each byte is on its way, in each direction, in ms. Default: 0. */
+  /** The latency in each direction, in ms. Default: 0. */
   latencyMs = 0;
-  /** Sees everything. Default: nobody does. */
+  /** Called with all bytes. Default: none. */
   tap: Tap | undefined = undefined;
-  /** How many connections it has accepted so far. */
+  /** The number of accepted connections. */
   accepted = 0;
 
   readonly #target: { readonly host: string; readonly port: number };
@@ -143,28 +143,28 @@ export class TcpProxy implements AsyncDisposable {
     this.#server = this.#create();
   }
 
-  /** Starts one, on a port that is free. */
+  /** Starts a proxy on a free port. */
   static async start(target: { readonly host: string; readonly port: number }): Promise<TcpProxy> {
     const proxy = new TcpProxy(target);
     await proxy.#listen();
     return proxy;
   }
 
-  /** Where it listens. */
+  /** The port that it listens on. */
   get port(): number {
     return this.#port;
   }
 
-  /** What is connected now, oldest first. */
+  /** The open connections, oldest first. */
   get connections(): readonly ProxiedConnection[] {
     return [...this.#connections];
   }
 
-  /** Refuses new connections, as a port does where nobody listens. Those that are there stay. */
+  /** Refuses new connections, as a port without a listener does. Open connections are kept. */
   async refuse(): Promise<void> {
     const server = this.#server;
     if (!server.listening) return;
-    // It calls back only when the last connection has gone; it stops listening at once.
+    // Its callback runs after the last connection has closed; it stops listening at once.
     server.close();
     while (server.listening) await new Promise((resolve) => setTimeout(resolve, 1));
   }
@@ -181,13 +181,13 @@ export class TcpProxy implements AsyncDisposable {
     for (const connection of this.#connections) connection.reset();
   }
 
-  /** Goes silent on every connection, and on those to come. */
+  /** Stalls all connections, including new ones. */
   stall(): void {
     this.#stalled = true;
     for (const connection of this.#connections) connection.stall();
   }
 
-  /** Lets through what was held back. */
+  /** Resumes after a stall. */
   resume(): void {
     this.#stalled = false;
     for (const connection of this.#connections) connection.resume();

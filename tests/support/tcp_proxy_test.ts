@@ -59,7 +59,7 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-Deno.test("a proxy passes everything on, in order, ends included", async () => {
+Deno.test("TcpProxy forwards all bytes and ends in order", async () => {
   await using echo = await startEcho();
   const client = new Client(echo.proxy.port);
   const text = "abcdefgh".repeat(40_000);
@@ -70,7 +70,7 @@ Deno.test("a proxy passes everything on, in order, ends included", async () => {
   assertEquals([echo.ends, echo.proxy.accepted], [["end"], 1]);
 });
 
-Deno.test("a proxy that refuses leaves open what is open, and accepts again on the same port", async () => {
+Deno.test("TcpProxy.refuse() keeps open connections, and accept() listens on the same port", async () => {
   await using echo = await startEcho();
   const { proxy } = echo;
   const client = new Client(proxy.port);
@@ -87,7 +87,7 @@ Deno.test("a proxy that refuses leaves open what is open, and accepts again on t
   assertEquals([await client.end(), await other.end()], ["end", "end"]);
 });
 
-Deno.test("a reset reaches both sides as one", async () => {
+Deno.test("ProxiedConnection.reset() resets both sides", async () => {
   await using echo = await startEcho();
   const client = new Client(echo.proxy.port);
   client.send("a");
@@ -98,7 +98,7 @@ Deno.test("a reset reaches both sides as one", async () => {
   assertEquals(echo.ends, ["ECONNRESET"]);
 });
 
-Deno.test("a stalled connection is silent in both directions until it goes on", async () => {
+Deno.test("ProxiedConnection.stall() stops both directions until resume()", async () => {
   await using echo = await startEcho();
   const client = new Client(echo.proxy.port);
   client.send("a");
@@ -116,7 +116,7 @@ Deno.test("a stalled connection is silent in both directions until it goes on", 
   assertEquals([later.received, await client.end()], ["c", "end"]);
 });
 
-Deno.test("latency delays each way, and keeps the order", async () => {
+Deno.test("TcpProxy.latencyMs delays both directions and keeps the order", async () => {
   await using echo = await startEcho();
   echo.proxy.latencyMs = 20;
   const client = new Client(echo.proxy.port);
@@ -127,7 +127,7 @@ Deno.test("latency delays each way, and keeps the order", async () => {
   await client.end();
 });
 
-Deno.test("a cut comes after exactly so many bytes of the server's", async () => {
+Deno.test("ProxiedConnection.cutAfter() resets after exactly that many bytes of the server", async () => {
   await using echo = await startEcho();
   const client = new Client(echo.proxy.port);
   client.send("ab");

@@ -4,15 +4,15 @@
  * @module
  */
 
-/** What {@linkcode watchTimers} sees, until it is disposed of. */
+/** The counters of {@linkcode watchTimers}. */
 export interface TimerWatch extends Disposable {
-  /** How many timers that were set since have neither fired nor been cleared. */
+  /** The number of timers that have neither fired nor been cleared. */
   readonly live: number;
-  /** How many were set since. */
+  /** The number of timers that were set. */
   readonly set: number;
 }
 
-/** Watches `setTimeout`, until the scope ends. Timers that were set before do not count. */
+/** Counts timers that are set from now on, until the result is disposed of. */
 export function watchTimers(): TimerWatch {
   const { setTimeout: realSet, clearTimeout: realClear } = globalThis;
   const live = new Set<unknown>();

@@ -7,7 +7,7 @@
 import nodeAssert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
 
-/** Thrown by each assertion here when it does not hold. */
+/** The error of an assertion that does not hold. */
 export class AssertionError extends Error {
   override name = "AssertionError";
 }
