@@ -74,7 +74,7 @@ export class ResourceHooks<T extends object> {
 
   /** Validates a resource; `done` gets whether it is usable. */
   validate(slot: Slot<T>, done: (usable: boolean) => void): void {
-    slot.beginHook("validating");
+    slot.beginHook();
     this.run("validate", () => this.#factory.validate?.(slot.resource), (outcome) => {
       slot.endHook();
       if (!outcome.ok) this.#events.emit("error", { error: outcome.error, source: "validate" });
@@ -87,7 +87,7 @@ export class ResourceHooks<T extends object> {
    * wait for, and `undefined` otherwise: `done` gets it then.
    */
   reset(slot: Slot<T>, done: (slot: Slot<T>, usable: boolean) => void): boolean | undefined {
-    slot.beginHook("resetting");
+    slot.beginHook();
     try {
       const result: unknown = this.#factory.reset?.(slot.resource);
       if (isPromiseLike(result)) {

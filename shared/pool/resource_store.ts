@@ -192,7 +192,7 @@ export class ResourceStore<T extends object> {
   sweep(now: number): number {
     let next = Infinity;
     for (const slot of [...this.#idle]) {
-      if (slot.state !== "idle") continue; // the close of another one led to its lease
+      if (!slot.idle) continue; // the close of another one led to its lease
       // Taken for used as long as it may have been: a release reads no clock.
       if (slot.usedAtIsEstimate) slot.usedAt = Math.max(slot.usedAt, now - TICK_MS);
       slot.usedAtIsEstimate = false;
@@ -231,7 +231,7 @@ export class ResourceStore<T extends object> {
 
   /** Closes a resource that has reported its death: now if it is idle, otherwise when its lease or hook ends. */
   invalidate(slot: Slot<T>, reason: unknown): void {
-    if (slot.invalid || slot.state === "closing") return;
+    if (slot.invalid || slot.closing) return;
     slot.invalid = true;
     const { events } = this.#context;
     const error = new ResourceInvalidError(reason);
@@ -239,7 +239,7 @@ export class ResourceStore<T extends object> {
     if (slot.lease) {
       const thrown = leaseAccess.notifyLost(slot.lease, error);
       if (thrown) events.emit("error", { error: thrown.error, source: "listener" });
-    } else if (slot.state === "idle") {
+    } else if (slot.idle) {
       this.#closeIdle(slot, "invalid");
       this.#host.schedule();
     }

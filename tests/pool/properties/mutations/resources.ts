@@ -149,7 +149,7 @@ export const RESOURCES: readonly Mutation[] = [
   },
   {
     file: "resource_store.ts",
-    find: '} else if (slot.state === "idle") {',
+    find: "} else if (slot.idle) {",
     replace: "} else {",
     what: "a resource that dies during its validate or reset is closed during that",
     caughtBy: [3],
