@@ -250,9 +250,10 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
 
   #leaseIdle(lane: Lane, now: number): LeaseRecord<T> | undefined {
     if (now >= this.#sweeper.dueAt) this.#sweeper.run(now);
-    if (this.#store.idle === 0 || !this.#mayLease(lane)) return undefined;
+    if (!this.#mayLease(lane)) return undefined;
     const usable = this.#store.checkOut(now);
     if (usable) return this.#grant(usable, lane, now, 0, this.#callerStack());
+    if (this.#store.idle === 0) return undefined;
     const slot = this.#store.checkOutUnexpired(now);
     if (!slot) return undefined;
     // The close of expired ones may have called a hook that used the pool.
