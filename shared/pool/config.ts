@@ -54,8 +54,11 @@ export interface PoolConfig {
   destroyTimeoutMs: number;
   /** How long a shutdown waits for holders before it takes back what they hold. Default: 5,000. */
   shutdownTimeoutMs: number;
-  /** The pause after a first transient creation failure; it doubles with each, up to 20 times this, with jitter. Default: 100. */
-  retryDelayMs: number;
+  /**
+   * The pause after a first transient creation failure; it doubles with each, up to 20 times this, with jitter.
+   * Default: 100.
+   */
+  createRetryDelayMs: number;
 }
 
 /** The value of each option that is not given. */
@@ -78,7 +81,7 @@ export const DEFAULT_POOL_CONFIG: Readonly<PoolConfig> = Object.freeze({
   resetTimeoutMs: 5_000,
   destroyTimeoutMs: 5_000,
   shutdownTimeoutMs: 5_000,
-  retryDelayMs: 100,
+  createRetryDelayMs: 100,
 });
 
 /** Sizes and timeouts for common situations, from the specification. */
@@ -159,7 +162,7 @@ export const poolConfigShape = {
   resetTimeoutMs: ms(1),
   destroyTimeoutMs: ms(1),
   shutdownTimeoutMs: ms(0),
-  retryDelayMs: ms(1),
+  createRetryDelayMs: ms(1),
 } satisfies Record<keyof PoolConfig, LazySchema>;
 
 /** What a bad value was, short enough for a message; text may be a secret and is not shown. */

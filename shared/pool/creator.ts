@@ -106,7 +106,7 @@ export class Creator<T extends object> implements CreationHandler<T> {
     this.#host = host;
     this.#store = store;
     const { clock, random, config } = context;
-    this.#backoff = new CreationBackoff(clock, config.retryDelayMs, random, () => host.schedule());
+    this.#backoff = new CreationBackoff(clock, config.createRetryDelayMs, random, () => host.schedule());
   }
 
   /** The number of creations under way, the overdue ones included. */

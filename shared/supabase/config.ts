@@ -27,8 +27,10 @@ export type HealthQuery = (client: SupabaseClient<any, any, any>) => PromiseLike
 
 /** Options of a pool of Supabase clients. All times are in milliseconds. */
 export interface SupabasePoolConfig extends PoolConfig {
-  /** How often `withRetry` tries again, unless told otherwise. Default: 3. */
+  /** The default number of retries of `withRetry`. Default: 3. */
   maxRetries: number;
+  /** The default delay before the first retry of `withRetry`, in ms; it doubles with each. Default: 100. */
+  retryDelayMs: number;
   /** How long one call to the project may take, its answer's body included. Default: 30,000. */
   requestTimeoutMs: number;
   /** So many calls of one lease run at once; more wait for their turn. Default: 6. */
@@ -58,6 +60,7 @@ export type ConnectionPoolConfig = Pick<
 export const DEFAULT_SUPABASE_POOL_CONFIG: Readonly<SupabasePoolConfig> = Object.freeze<SupabasePoolConfig>({
   ...DEFAULT_POOL_CONFIG,
   maxRetries: 3,
+  retryDelayMs: 100,
   requestTimeoutMs: 30_000,
   callsPerLease: 6,
   schema: "public",
@@ -99,6 +102,7 @@ const userRoles = lazySchema(() =>
 export const supabasePoolConfigShape = {
   ...poolConfigShape,
   maxRetries: whole(0, 100),
+  retryDelayMs: whole(1, MAX_TIMER_MS),
   requestTimeoutMs: whole(1, MAX_TIMER_MS),
   callsPerLease: whole(1, 10_000),
   schema: lazySchema(() => {

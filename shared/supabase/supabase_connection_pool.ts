@@ -265,7 +265,7 @@ const NO_OPTIONS: ScopeOptions = Object.freeze({});
 /** The options of the core; the others concern calls. */
 function coreOptions(config: Readonly<SupabasePoolConfig>): Partial<SupabasePoolConfig> {
   const { maxRetries: _1, requestTimeoutMs: _2, callsPerLease: _3, schema: _4, headers: _5, ...rest } = config;
-  const { userRoles: _6, healthQuery: _7, fetch: _8, ...core } = rest;
+  const { userRoles: _6, healthQuery: _7, fetch: _8, retryDelayMs: _9, ...core } = rest;
   return core;
 }
 

@@ -201,7 +201,15 @@ Deno.test("no message holds a key, a secret or a password", () => {
 Deno.test("every option that fits in a variable has one", () => {
   for (
     const name of ["MAX_CONNECTIONS", "MIN_CONNECTIONS", "IDLE_TIMEOUT_MS", "ACQUIRE_TIMEOUT_MS", "MAX_RETRIES"]
-      .concat(["RETRY_DELAY_MS", "MAX_WAITERS", "MAX_LIFETIME_MS", "MAX_USES", "VALIDATE_AFTER_IDLE_MS", "SCHEMA"])
+      .concat([
+        "RETRY_DELAY_MS",
+        "CREATE_RETRY_DELAY_MS",
+        "MAX_WAITERS",
+        "MAX_LIFETIME_MS",
+        "MAX_USES",
+        "VALIDATE_AFTER_IDLE_MS",
+        "SCHEMA",
+      ])
       .concat(["LEAK_THRESHOLD_MS", "REQUEST_TIMEOUT_MS", "SHUTDOWN_TIMEOUT_MS", "CREATE_TIMEOUT_MS"])
       .concat(["DESTROY_TIMEOUT_MS", "CALLS_PER_LEASE", "PRESET", "HEADERS", "DEADLINE_MS", "REMEMBER_TOKENS_MS"])
   ) assert(poolVariables().includes(`POOL_${name}`), name);

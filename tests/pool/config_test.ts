@@ -10,8 +10,8 @@ import {
 } from "../../shared/pool/mod.ts";
 
 Deno.test("the defaults are those of the specification", () => {
-  const { maxConnections, minConnections, idleTimeoutMs, acquireTimeoutMs, retryDelayMs } = parsePoolConfig();
-  assertEquals([maxConnections, minConnections, idleTimeoutMs, acquireTimeoutMs, retryDelayMs], [
+  const { maxConnections, minConnections, idleTimeoutMs, acquireTimeoutMs, createRetryDelayMs } = parsePoolConfig();
+  assertEquals([maxConnections, minConnections, idleTimeoutMs, acquireTimeoutMs, createRetryDelayMs], [
     10,
     2,
     30_000,

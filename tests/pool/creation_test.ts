@@ -60,7 +60,7 @@ Deno.test("no more are made than wait", () => {
 });
 
 Deno.test("a transient failure is tried again after the backoff, inside the waiter's deadline", async () => {
-  const { pool, factory, clock } = testPool({ retryDelayMs: 100 });
+  const { pool, factory, clock } = testPool({ createRetryDelayMs: 100 });
   const times: number[] = [];
   const start = clock.now();
   factory.onCreate = () => {
@@ -76,7 +76,7 @@ Deno.test("a transient failure is tried again after the backoff, inside the wait
 
 Deno.test("the backoff is jittered upwards and capped at twenty times its base", async () => {
   const factory = new ScriptedFactory();
-  const { pool, clock } = testPool({ retryDelayMs: 100, acquireTimeoutMs: 60_000 }, factory, () => 0.5);
+  const { pool, clock } = testPool({ createRetryDelayMs: 100, acquireTimeoutMs: 60_000 }, factory, () => 0.5);
   const times: number[] = [];
   const start = clock.now();
   factory.onCreate = () => {
@@ -139,7 +139,7 @@ Deno.test("a failure for good spares those whom a lent resource will serve", asy
 });
 
 Deno.test("failed creations leave the capacity unchanged", async () => {
-  const { pool, factory, clock } = testPool({ maxConnections: 2, retryDelayMs: 10 });
+  const { pool, factory, clock } = testPool({ maxConnections: 2, createRetryDelayMs: 10 });
   let failures = 25;
   factory.onCreate = () => {
     if (failures-- > 0) throw transient();
@@ -156,7 +156,7 @@ Deno.test("a creation that hangs is aborted at createTimeoutMs and tried again",
   const { pool, factory, held, clock } = heldPool({
     createTimeoutMs: 1_000,
     acquireTimeoutMs: 5_000,
-    retryDelayMs: 100,
+    createRetryDelayMs: 100,
   });
   const waiter = pool.lease();
   await clock.advance(999);
@@ -241,7 +241,7 @@ Deno.test("a floor that cannot be made is tried again with backoff, not in a loo
   factory.onCreate = () => {
     throw new Error("bad key");
   };
-  const { pool, clock } = testPool({ minConnections: 2, retryDelayMs: 100 }, factory);
+  const { pool, clock } = testPool({ minConnections: 2, createRetryDelayMs: 100 }, factory);
   assertEquals(factory.attempts, 1);
   await clock.advance(10_000);
   assert(factory.attempts < 12, `${factory.attempts} attempts`);

@@ -33,7 +33,7 @@ Deno.test("a pause whose timer comes early is waited for to its end", async () =
   factory.onCreate = () => {
     throw transient();
   };
-  const { pool, clock } = hastyPool({ retryDelayMs: 100 }, factory);
+  const { pool, clock } = hastyPool({ createRetryDelayMs: 100 }, factory);
   const waiting = pool.lease();
   factory.onCreate = () => factory.make();
   await clock.advance(99.5);

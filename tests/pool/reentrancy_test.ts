@@ -182,7 +182,7 @@ Deno.test("an abort that comes while a resource is being made for its waiter is 
 Deno.test("creations that fail together are one failure to the backoff", async () => {
   const factory = new ScriptedFactory();
   const held = factory.holdCreations();
-  const { pool, clock } = testPool({ maxConnections: 10, retryDelayMs: 100 }, factory);
+  const { pool, clock } = testPool({ maxConnections: 10, createRetryDelayMs: 100 }, factory);
   const waiters = Array.from({ length: 10 }, () => pool.lease());
   for (const creation of held) creation.reject(transient());
   await settle();
@@ -195,7 +195,7 @@ Deno.test("creations that fail together are one failure to the backoff", async (
 });
 
 Deno.test("a resource that dies at birth is made anew after the pause, not before", async () => {
-  const { pool, factory, clock } = testPool({ retryDelayMs: 100 });
+  const { pool, factory, clock } = testPool({ createRetryDelayMs: 100 });
   factory.onCreate = ({ invalidate }) => {
     invalidate(new Error("died"));
     return factory.make();

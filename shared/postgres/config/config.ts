@@ -73,6 +73,12 @@ export interface PostgresConfig extends Omit<PoolConfig, "createTimeoutMs"> {
   maxRetries: number;
   /** The delay before the first of these retries; it doubles with each. Default: 1,000. */
   retryDelayMs: number;
+  /**
+   * The pause after a first failed attempt to connect. It doubles with each, up
+   * to 20 times this: half a second by default, so that a server that is back is
+   * found within one. Default: 25.
+   */
+  createRetryDelayMs: number;
   /** How long a statement may take before it is cancelled; `Infinity` for as long as it needs. Default: 30,000. */
   queryTimeoutMs: number;
   /** How long a cancelled statement, or a rollback, may go on before its connection is cut. Default: 1,000. */
@@ -115,6 +121,7 @@ export const DEFAULT_POSTGRES_CONFIG: Readonly<PostgresConfig> = Object.freeze({
   validateTimeoutMs: 1_000,
   maxRetries: 3,
   retryDelayMs: 1_000,
+  createRetryDelayMs: 25,
   queryTimeoutMs: 30_000,
   cancelTimeoutMs: 1_000,
   healthCheckIntervalMs: 60_000,
@@ -220,14 +227,8 @@ export function parsePostgresConfig(input: Partial<PostgresConfig> = {}): Readon
   return parseConfig<PostgresConfig>(input, postgresConfigShape, { ...DEFAULT_POSTGRES_CONFIG, ssl });
 }
 
-/**
- * The pause before connecting again after a failure, in ms; it doubles up to 20
- * times this: half a second, so that a server that is back is found within one.
- */
-const RECONNECT_MS = 25;
-
 /** The options of the pool below: what concerns connections and statements is left out. */
 export function poolOptions(config: Readonly<PostgresConfig>): Partial<PoolConfig> {
   const options = Object.entries(config).filter(([name]) => name in coreShape);
-  return { ...Object.fromEntries(options), createTimeoutMs: config.connectionTimeoutMs, retryDelayMs: RECONNECT_MS };
+  return { ...Object.fromEntries(options), createTimeoutMs: config.connectionTimeoutMs };
 }

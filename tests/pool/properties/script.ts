@@ -235,7 +235,7 @@ export const setups: fc.Arbitrary<Setup> = fc.record({
     resetTimeoutMs: fc.constantFrom(40, 300),
     destroyTimeoutMs: fc.constantFrom(40, 300),
     shutdownTimeoutMs: fc.constant(100),
-    retryDelayMs: fc.constantFrom(1, 10),
+    createRetryDelayMs: fc.constantFrom(1, 10),
   }),
   validates: fc.boolean(),
   resets: fc.boolean(),

@@ -126,7 +126,7 @@ export class World {
   constructor(setup: Setup, tally: Tally) {
     this.setup = setup;
     this.verdict = new Verdict(tally);
-    this.pauses = new Pauses(setup.config.retryDelayMs);
+    this.pauses = new Pauses(setup.config.createRetryDelayMs);
     this.#drawn = (setup.seed % 1_000) / 1_000;
     const { maxConnections, minConnections, reservedConnections } = setup.config;
     this.limits = { maxConnections, minConnections, reservedConnections };
