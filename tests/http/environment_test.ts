@@ -2,7 +2,7 @@ import { assert, assertEquals, assertFalse, assertStringIncludes, assertThrows }
 import { resolveEnv } from "@supabase/server/core";
 import { ConfigError } from "../../shared/pool/mod.ts";
 import type { Variables } from "../../shared/environment/mod.ts";
-import { readEnvironment } from "../../shared/http/mod.ts";
+import { readEnvironment } from "../support/http.ts";
 import { poolVariables } from "../../shared/supabase/pool_variables.ts";
 
 const GOOD: Variables = {

@@ -27,7 +27,7 @@ export interface Sent {
 export function calling(options: Partial<CallSettings> & {
   credentials?: Credentials;
   signal?: AbortSignal;
-  take?: () => Promise<void>;
+  take?: () => Promise<void> | undefined;
   requestTimeoutMs?: number;
   callsPerLease?: number;
 } = {}): { calls: LeaseFetch; clock: FakeClock; sent: Sent[] } {

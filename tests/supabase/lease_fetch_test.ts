@@ -107,6 +107,24 @@ Deno.test("a call that is cut in the very moment in which it gets its place is n
   }
 });
 
+Deno.test("LeaseFetch: a call that is aborted in the moment it gets its permit takes no slot", async () => {
+  for (let turns = 0; turns < 12; turns++) {
+    let ended = false;
+    const late: boolean[] = [];
+    const { calls, sent } = calling({ callsPerLease: 1, take: () => void late.push(ended) });
+    const first = calls.fetch(URL_OF_X);
+    const second = calls.fetch(URL_OF_X).catch(() => {});
+    await settle();
+    sent[0]?.answer(new Response(null, { status: 204 }));
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    ended = true;
+    calls.end();
+    await first.catch(() => {});
+    await second;
+    assertEquals(late.includes(true), false, `taken although aborted after ${turns} turns`);
+  }
+});
+
 Deno.test("a call that waits for its place or its turn leaves no listener behind", async () => {
   const { calls, sent } = calling({ callsPerLease: 1, take: () => Promise.resolve() });
   let listeners = 0;

@@ -20,6 +20,8 @@ export type SlotPool = Pick<ResourcePool<ClientSlot>, "config" | "lease" | "tryL
 
 /** A lease or a view that takes part in the slot. */
 export interface SlotMember {
+  /** Whether it is a view: nothing releases it, so that it leaves by itself when the slot is lost. */
+  readonly isView: boolean;
   /** Ends its calls: the slot is lost. */
   end(reason: unknown): void;
 }
@@ -171,7 +173,10 @@ export class SlotHolder<Member extends SlotMember = SlotMember> {
 
   #lose(reason: unknown): void {
     this.#lost = { reason };
-    for (const member of [...this.#members]) member.end(reason);
+    for (const member of [...this.#members]) {
+      member.end(reason);
+      if (member.isView) this.leave(member);
+    }
   }
 
   #wait(

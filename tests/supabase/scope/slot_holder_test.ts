@@ -32,7 +32,7 @@ function oneSlot(acquireTimeoutMs = 5_000) {
   return { pool, clock, asked, slots, stats, holder: () => new SlotHolder(slots, clock, 6) };
 }
 
-const member = (): SlotMember => ({ end: () => {} });
+const member = (): SlotMember => ({ isView: false, end: () => {} });
 
 /** How `member` gets into the slot. */
 async function taken(holder: SlotHolder, member: SlotMember, options: AcquireOptions = {}): Promise<string> {
@@ -219,7 +219,10 @@ Deno.test("SlotHolder.leave() destroys the slot with its last member, and tells 
   const { pool, holder } = oneSlot();
   const slot = holder();
   const ended: unknown[] = [];
-  const users = [member(), { end: (reason: unknown) => void ended.push(Reflect.get(Object(reason), "code")) }];
+  const users = [member(), {
+    isView: false,
+    end: (reason: unknown) => void ended.push(Reflect.get(Object(reason), "code")),
+  }];
   for (const user of users) await taken(slot, user);
   assertEquals(slot.leave(users[0] ?? member(), true), true);
   assertEquals(pool.getStats().totalDestroyed, 0);

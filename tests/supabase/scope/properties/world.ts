@@ -1,0 +1,433 @@
+/**
+ * Several scopes on a small pool, with holders outside of any scope, on a clock
+ * that stands still; and the rules that hold whenever all of it is at rest.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { ConfigError, type Lease, PoolError, ResourcePool } from "../../../../shared/pool/mod.ts";
+import { Timeouts } from "../../../../shared/resilience/mod.ts";
+import { type ClientSlot, createTemplate } from "../../../../shared/supabase/client_template.ts";
+import { parseSupabasePoolConfig } from "../../../../shared/supabase/mod.ts";
+import { CallerScope, type ScopePool } from "../../../../shared/supabase/scope/caller_scope.ts";
+import type { SlotPool } from "../../../../shared/supabase/scope/slot_holder.ts";
+import type { ClientLease } from "../../../../shared/supabase/scope/client_lease.ts";
+import { FakeClock, settle } from "../../../support/fake_clock.ts";
+import type { Command, Terms } from "./commands.ts";
+
+const URL = "http://project.test";
+const ANONYMOUS = { apikey: "key", authorization: undefined, token: undefined, mayOverride: false };
+
+/** How long acquires wait by default, in ms. */
+const ACQUIRE_TIMEOUT_MS = 100;
+
+/** The longest pause of the pool after a failed creation, in ms. */
+const BACKOFF_MS = 2_500;
+
+/** A scope, as the model has it. */
+interface ModelScope {
+  readonly scope: CallerScope;
+  readonly signal: AbortController | undefined;
+  /** Once it was closed or aborted, by whichever way. */
+  ended: boolean;
+  /** Whether it was aborted: nothing of it is left then. */
+  aborted: boolean;
+  /** The pool's leases of its slots; at most one is active at rest. */
+  readonly slots: Pick<Lease<ClientSlot>, "active" | "resource">[];
+}
+
+/** A lease that was asked for, in a scope or outside of any. */
+interface ModelLease {
+  readonly of: ModelScope | undefined;
+  /** By when it settles, in ms of the clock. */
+  readonly deadlineMs: number;
+  state: "pending" | "held" | "over";
+  lease: Pick<ClientLease, "release" | typeof Symbol.dispose> | undefined;
+}
+
+/** A client of a scope. */
+interface ModelClient {
+  readonly of: ModelScope;
+  readonly fetch: typeof fetch;
+  /** Whether a call of it was sent: it keeps the slot until its scope ends or the slot is lost. */
+  inSlot: boolean;
+}
+
+/** A call of a client. */
+interface ModelCall {
+  readonly client: ModelClient;
+  state: "unsent" | "sent" | "answered" | "reading" | "over";
+  /** Answers it, once it was sent. */
+  answer: ((response: Response) => void) | undefined;
+  fail: ((error: unknown) => void) | undefined;
+  response: Response | undefined;
+}
+
+/** The objects of one run. */
+export class World {
+  readonly #clock = new FakeClock();
+  readonly #maxConnections: number;
+  readonly #pool: ResourcePool<ClientSlot>;
+  readonly #scopePool: ScopePool;
+  readonly #scopes: ModelScope[] = [];
+  readonly #leases: ModelLease[] = [];
+  readonly #outside: ModelLease[] = [];
+  readonly #clients: ModelClient[] = [];
+  readonly #calls: ModelCall[] = [];
+  readonly #signals: AbortController[] = [];
+  readonly #slots: { readonly slot: ClientSlot; readonly invalidate: (reason: unknown) => void }[] = [];
+  #creationsThatFail = 0;
+  #lastFailureMs = -Infinity;
+  /** Promises that have not settled. */
+  #unsettled = 0;
+  #shutDown = false;
+  #unexpected: unknown = undefined;
+  /** How often each kind of command did something. */
+  readonly tally: Record<string, number> = {};
+
+  constructor(maxConnections: number) {
+    this.#maxConnections = maxConnections;
+    const clock = this.#clock;
+    const config = { maxConnections, minConnections: 0, acquireTimeoutMs: ACQUIRE_TIMEOUT_MS, maxWaiters: 12 };
+    const pool = this.#pool = new ResourcePool<ClientSlot>(
+      {
+        create: ({ invalidate }) => {
+          if (this.#creationsThatFail > 0) {
+            this.#creationsThatFail--;
+            this.#lastFailureMs = clock.now();
+            throw Object.assign(new Error("no slot"), { code: "ECONNREFUSED" });
+          }
+          const slot = {};
+          this.#slots.push({ slot, invalidate });
+          return slot;
+        },
+        destroy: () => {},
+      },
+      config,
+      { clock, random: () => 0 },
+    );
+    this.#scopePool = {
+      config: parseSupabasePoolConfig({ ...config, callsPerLease: 2 }),
+      slots: pool,
+      clock,
+      settings: { baseUrl: URL, timeouts: new Timeouts(clock, 1_000_000), clock, fetch: this.#send },
+      template: createTemplate(URL, { schema: "public", headers: {} }),
+      getStats: () => pool.getStats(),
+      healthCheck: () => Promise.reject(new Error("not used")),
+    };
+  }
+
+  /** Runs one command, lets everything settle, and checks the rules. */
+  async run(command: Command): Promise<void> {
+    await this.#do(command);
+    await settle();
+    this.#check();
+  }
+
+  /** Ends everything that is left: every promise settles, and nothing is held or waited for. */
+  async finish(): Promise<void> {
+    for (const scope of this.#scopes) this.#close(scope);
+    await settle();
+    this.#check();
+    for (const model of this.#outside) if (model.lease) this.#release(model, { destroy: false, dispose: true });
+    for (let round = 0; round < 20; round++) {
+      for (const call of this.#calls) {
+        call.answer?.(new Response("rows"));
+        this.#read(call);
+      }
+      for (const model of this.#outside) model.lease?.[Symbol.dispose]();
+      await this.#clock.advance(ACQUIRE_TIMEOUT_MS);
+    }
+    for (const { scope } of this.#scopes) await scope.close().drained;
+    assertEquals(this.#unsettled, 0, "promises that never settle");
+    const { activeConnections, waitingForConnection } = this.#pool.getStats();
+    assertEquals({ activeConnections, waitingForConnection }, { activeConnections: 0, waitingForConnection: 0 });
+    await this.#pool.shutdown(0);
+    assertEquals(this.#clock.timers, 0, "timers that are left");
+  }
+
+  /** What must hold whenever everything is at rest. */
+  #check(): void {
+    const { activeConnections, waitingForConnection, totalConnections, totalAcquired, totalReleased } = this.#pool
+      .getStats();
+    const now = this.#clock.now();
+    const leasesOf = (scope: ModelScope | undefined, state: ModelLease["state"]) =>
+      (scope ? this.#leases : this.#outside).filter((model) => model.of === scope && model.state === state).length;
+    const callsOf = (client: ModelClient, ...states: ModelCall["state"][]) =>
+      this.#calls.some((call) => call.client === client && states.includes(call.state));
+    let holding = leasesOf(undefined, "held");
+    let mayWait = leasesOf(undefined, "pending");
+    for (const scope of this.#scopes) {
+      const clients = this.#clients.filter(({ of }) => of === scope);
+      const inSlot = clients.filter((client) =>
+        client.inSlot && !scope.aborted && (!scope.ended || callsOf(client, "unsent", "sent", "answered", "reading"))
+      );
+      const pending = leasesOf(scope, "pending");
+      if (leasesOf(scope, "held") + inSlot.length > 0) {
+        holding++;
+        assert(pending === 0 || this.#shutDown, "a lease waits for the slot that its scope holds");
+      }
+      assert(!scope.ended || pending === 0, "a lease waits in a scope that has ended");
+      mayWait += pending + clients.filter((client) => callsOf(client, "unsent")).length;
+    }
+    for (const { state, deadlineMs } of [...this.#leases, ...this.#outside]) {
+      assert(state !== "pending" || now <= deadlineMs, "a lease waits past its deadline");
+    }
+    assertEquals(this.#unexpected, undefined, Deno.inspect(this.#unexpected));
+    assertEquals(totalAcquired - totalReleased, activeConnections);
+    assert(totalConnections <= this.#maxConnections);
+    if (this.#shutDown) {
+      assertEquals({ activeConnections, waitingForConnection }, { activeConnections: 0, waitingForConnection: 0 });
+      return;
+    }
+    assertEquals(activeConnections, holding, "a scope without members holds a slot, or one with members holds none");
+    assert(waitingForConnection <= mayWait, "a scope without members waits for a slot");
+    if (activeConnections < this.#maxConnections && now - this.#lastFailureMs > BACKOFF_MS) {
+      assertEquals(waitingForConnection, 0, "a slot is free, and something waits for one");
+    }
+  }
+
+  /** Stands in for the project. */
+  readonly #send: typeof fetch = (input) => {
+    const call = this.#calls[Number(String(input).split("/").at(-1))];
+    assert(call?.state === "unsent");
+    call.state = "sent";
+    call.client.inSlot = true;
+    const { promise, resolve, reject } = Promise.withResolvers<Response>();
+    call.answer = resolve;
+    call.fail = reject;
+    return promise;
+  };
+
+  async #do(command: Command): Promise<void> {
+    switch (command.kind) {
+      case "together":
+        // Within one turn: promises of one are not settled when the next runs.
+        for (const each of command.commands) this.#now(each);
+        return;
+      case "advance":
+        return await this.#clock.advance(command.ms);
+      case "freeze":
+        // As for an isolate that was frozen: timers are late.
+        this.#clock.freeze(command.ms);
+        return await this.#clock.advance(0);
+      case "shutdown":
+        if (this.#shutDown) return;
+        this.#count(command);
+        this.#shutDown = true;
+        this.#pool.shutdown(command.deadlineMs);
+        return await this.#clock.advance(command.deadlineMs);
+      default:
+        return this.#now(command);
+    }
+  }
+
+  #now(command: Command): void {
+    switch (command.kind) {
+      case "openScope":
+        return this.#openScope(command);
+      case "lease": {
+        const of = at(this.#scopes, command.scope);
+        if (of) this.#lease(of, command.terms, command);
+        return;
+      }
+      case "outsideLease":
+        return this.#lease(undefined, command.terms, command);
+      case "client": {
+        const of = at(this.#scopes, command.scope);
+        if (!of) return;
+        const client = of.scope.client({ lane: command.terms.lane, timeoutMs: command.terms.timeoutMs });
+        const { fetch } = client as unknown as { fetch: typeof globalThis.fetch };
+        this.#clients.push({ of, fetch, inSlot: false });
+        return this.#count(command);
+      }
+      case "call": {
+        const client = at(this.#clients.filter(({ of }) => !of.aborted).slice(-6), command.client);
+        if (client) this.#call(client);
+        return this.#count(command);
+      }
+      case "answer": {
+        const call = at(this.#calls.filter(({ state }) => state === "sent"), command.call);
+        if (!call) return;
+        if (command.fails) call.fail?.(new TypeError("no network"));
+        else call.answer?.(new Response("rows"));
+        return this.#count(command);
+      }
+      case "read": {
+        const call = at(this.#calls.filter(({ state }) => state === "answered"), command.response);
+        if (!call) return;
+        this.#read(call);
+        return this.#count(command);
+      }
+      case "release":
+        return this.#release(at(this.#leases.filter(({ lease }) => lease), command.lease), command);
+      case "outsideRelease":
+        return this.#release(at(this.#outside.filter(({ state }) => state === "held"), command.lease), {
+          destroy: false,
+          dispose: false,
+        });
+      case "abortSignal": {
+        const signal = at(this.#signals, command.signal);
+        if (!signal) return;
+        this.#signals.splice(this.#signals.indexOf(signal), 1);
+        signal.abort(new Error("the signal aborted"));
+        const scope = this.#scopes.find((each) => each.signal === signal);
+        if (scope) this.#end(scope, true);
+        return this.#count(command);
+      }
+      case "abortScope": {
+        const scope = at(this.#scopes, command.scope);
+        if (!scope) return;
+        scope.scope.abort(new Error("the scope aborted"));
+        this.#end(scope, true);
+        return this.#count(command);
+      }
+      case "closeScope": {
+        const scope = at(this.#scopes, command.scope);
+        if (!scope) return;
+        const held = this.#leases.filter(({ of, state }) => of === scope && state !== "over").length;
+        const unreleased = this.#close(scope);
+        assert(unreleased <= held, `${unreleased} of ${held} leases were not released`);
+        return this.#count(command);
+      }
+      case "invalidate": {
+        const invalid = at(this.#slots, command.slot);
+        if (!invalid) return;
+        for (const client of this.#clients) {
+          const lost = client.of.slots.some((slot) => slot.active && slot.resource === invalid.slot);
+          if (lost) client.inSlot = false;
+        }
+        invalid.invalidate(new Error("the slot died"));
+        return this.#count(command);
+      }
+      case "failCreation":
+        this.#creationsThatFail = command.times;
+        return this.#count(command);
+    }
+  }
+
+  #openScope({ signal: withSignal, lane }: Extract<Command, { kind: "openScope" }>): void {
+    // A few at a time, so that commands meet.
+    const [oldest] = this.#scopes.length === 4 ? this.#scopes.splice(0, 1) : [];
+    if (oldest) {
+      oldest.scope.abort(new Error("the scope aborted"));
+      this.#end(oldest, true);
+    }
+    const signal = withSignal ? this.#signal() : undefined;
+    const slots: SlotPool = {
+      config: this.#pool.config,
+      tryLease: (lane) => {
+        const slot = this.#pool.tryLease(lane);
+        if (slot) model.slots.push(slot);
+        return slot;
+      },
+      lease: async (options) => {
+        const slot = await this.#pool.lease(options);
+        model.slots.push(slot);
+        return slot;
+      },
+    };
+    const scope = new CallerScope({ ...this.#scopePool, slots }, ANONYMOUS, { lane, signal: signal?.signal });
+    const model: ModelScope = { scope, signal, ended: false, aborted: false, slots: [] };
+    this.#scopes.push(model);
+    this.#count({ kind: "openScope" });
+  }
+
+  #lease(of: ModelScope | undefined, { lane, timeoutMs, signal: withSignal }: Terms, command: Command): void {
+    const signal = withSignal ? this.#signal().signal : undefined;
+    const deadlineMs = this.#clock.now() + (timeoutMs ?? ACQUIRE_TIMEOUT_MS);
+    const model: ModelLease = { of, deadlineMs, state: "pending", lease: undefined };
+    (of ? this.#leases : this.#outside).push(model);
+    const leased: Promise<NonNullable<ModelLease["lease"]>> = of
+      ? of.scope.lease({ lane, timeoutMs, signal })
+      : this.#pool.lease({ lane, timeoutMs, signal });
+    this.#track(leased.then((lease) => {
+      model.lease = lease;
+      // In a scope that ended meanwhile the lease has ended as well.
+      model.state = of?.ended ? "over" : "held";
+    }, (error) => {
+      model.state = "over";
+      this.#expected(error);
+    }));
+    this.#count(command);
+  }
+
+  #call(client: ModelClient): void {
+    const call: ModelCall = { client, state: "unsent", answer: undefined, fail: undefined, response: undefined };
+    this.#calls.push(call);
+    this.#track(
+      client.fetch(`${URL}/rest/v1/${this.#calls.length - 1}`).then((response) => {
+        call.response = response;
+        call.state = "answered";
+        // What is left unread expires after a while; the model has no time for it.
+        if (client.of.ended) this.#read(call);
+      }, (error) => {
+        call.state = "over";
+        this.#expected(error);
+      }),
+    );
+  }
+
+  #read(call: ModelCall): void {
+    if (call.state !== "answered" || !call.response) return;
+    call.state = "reading";
+    this.#track(
+      call.response.text().then(() => {}, (error) => this.#expected(error)).then(() => {
+        call.state = "over";
+      }),
+    );
+  }
+
+  #release(model: ModelLease | undefined, { destroy, dispose }: { destroy: boolean; dispose: boolean }): void {
+    if (!model?.lease) return;
+    try {
+      if (dispose) model.lease[Symbol.dispose]();
+      else model.lease.release({ destroy });
+    } catch (error) {
+      this.#expected(error);
+      assert(model.state === "over" || this.#shutDown, String(error)); // released before, or revoked
+    }
+    model.state = "over";
+    this.#count({ kind: "release" });
+  }
+
+  #close(scope: ModelScope): number {
+    const { unreleased } = scope.scope.close();
+    this.#end(scope, false);
+    for (const call of this.#calls) if (call.client.of === scope) this.#read(call);
+    return unreleased;
+  }
+
+  #end(scope: ModelScope, aborted: boolean): void {
+    scope.ended = true;
+    scope.aborted ||= aborted;
+    for (const model of this.#leases) if (model.of === scope && model.state === "held") model.state = "over";
+  }
+
+  #signal(): AbortController {
+    const signal = new AbortController();
+    this.#signals.push(signal);
+    return signal;
+  }
+
+  #track(promise: Promise<unknown>): void {
+    this.#unsettled++;
+    promise.finally(() => this.#unsettled--);
+  }
+
+  /** Fails on anything but an error that scopes, pools and this test announce. */
+  #expected(error: unknown): void {
+    const announced = (error instanceof PoolError && !(error instanceof ConfigError)) ||
+      (error instanceof Error && /aborted|died|no network/.test(error.message));
+    if (!announced) this.#unexpected ??= error;
+  }
+
+  #count({ kind }: Pick<Command, "kind">): void {
+    this.tally[kind] = (this.tally[kind] ?? 0) + 1;
+  }
+}
+
+/** One of `items`, if there are any. */
+function at<T>(items: readonly T[], index: number): T | undefined {
+  return items[index % items.length];
+}
