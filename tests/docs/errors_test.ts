@@ -2,13 +2,13 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { parseDocstring, parseErrors, readErrors } from "../../docs/generate/errors.ts";
 import { readModules, ROOT } from "./documents.ts";
 import { errorResponse } from "../../shared/http/responses/error_response.ts";
-import { RequestError } from "../../shared/http/mod.ts";
+import { DocumentedRequestError, RequestError } from "../../shared/http/mod.ts";
 import { PoolError } from "../../shared/pool/mod.ts";
 import { PoolerError, TlsError } from "../../shared/postgres/mod.ts";
 
 Deno.test("readErrors() finds each error class that a module of shared/ exports", async () => {
   // The bases, which have no code of their own.
-  const known: unknown[] = [PoolError, PoolerError, TlsError, RequestError];
+  const known: unknown[] = [PoolError, PoolerError, TlsError, RequestError, DocumentedRequestError];
   const names = new Set((await readErrors()).map(({ name }) => name));
   const missing: string[] = [];
   for (const { path, text } of await readModules()) {
