@@ -1,4 +1,4 @@
-/** Keys that do not come: how long a request waits for them, and what it is answered. */
+/** A fetch of keys that hangs or fails. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { delay } from "@std/async";
 import { FakeTime } from "@std/testing/time";
@@ -15,7 +15,7 @@ import { createProjectKey, sharedSecretToken, unsignedToken } from "./tokens.ts"
 const project = await createProjectKey();
 const token = await project.sign();
 
-/** Where the project's keys come from, when they come. */
+/** Starts a server of the project's keys that waits for `go`. */
 function startKeys() {
   const go = Promise.withResolvers<void>();
   const state = { fetched: 0, answer: () => Response.json(project.jwks) };
@@ -57,7 +57,7 @@ function handlerOn({ env }: Keys, options: { rememberTokensMs?: number; deadline
 }
 
 for (const rememberTokensMs of [60_000, 0]) {
-  Deno.test(`the deadline covers the wait for keys, and all who wait share one fetch: memory of ${rememberTokensMs} ms`, async () => {
+  Deno.test(`withPooledSupabase() responds 504 at the deadline of a wait for keys, of one shared fetch: rememberTokensMs ${rememberTokensMs}`, async () => {
     await using keys = startKeys();
     const { log, handle } = handlerOn(keys, { rememberTokensMs, deadlineMs: 100 });
     const startMs = performance.now();
@@ -77,7 +77,7 @@ for (const rememberTokensMs of [60_000, 0]) {
   });
 }
 
-Deno.test("a caller who leaves while keys are waited for is let go at once, and leaves no timer", async () => {
+Deno.test("withPooledSupabase() stops waiting for keys when the caller disconnects, and leaves no timer", async () => {
   await using keys = startKeys();
   const clock = new FakeClock();
   const log: string[] = [];
@@ -101,7 +101,7 @@ Deno.test("a caller who leaves while keys are waited for is let go at once, and 
   assertEquals([keys.state.fetched, clock.timers], [1, 0]);
 });
 
-Deno.test("keys that come after everybody has left count: what a withdrawn one signed is refused", async () => {
+Deno.test("createAuthenticate() adopts keys that arrive after every caller has left", async () => {
   await using keys = startKeys();
   keys.go.resolve();
   using time = new FakeTime();
@@ -123,8 +123,8 @@ Deno.test("keys that come after everybody has left count: what a withdrawn one s
 });
 
 Deno.test({
-  name: "keys that cannot be had are fetched once, and the refusal is that of withSupabase",
-  // jose leaves the body of an answer that is no key set unread.
+  name: "withPooledSupabase() fetches unavailable keys once, and rejects as withSupabase does",
+  // jose leaves the body of a response that is not a key set unread.
   sanitizeResources: false,
   async fn() {
     await using keys = startKeys();
@@ -149,7 +149,7 @@ Deno.test({
   },
 });
 
-Deno.test("what is refused whatever the keys are makes nobody fetch them", async () => {
+Deno.test("withPooledSupabase() fetches no keys for a token that it rejects with any keys", async () => {
   await using keys = startKeys();
   const { handle } = handlerOn(keys);
   const theirs = withSupabase({ env: keys.env }, () => Promise.resolve(Response.json("in")));

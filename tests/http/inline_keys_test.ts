@@ -1,9 +1,9 @@
-/** Keys that are at hand: nothing is fetched for them. */
+/** Inline key sets. */
 import { assertEquals } from "@std/assert";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { createAuthenticate } from "../../shared/http/auth/authenticate.ts";
 
-Deno.test("an inline key set goes through no fetch, where its secrets would be part of an address", async () => {
+Deno.test("createAuthenticate() fetches nothing for an inline key set, whose secrets would be part of an address", async () => {
   const { publicKey, privateKey } = await generateKeyPair("ES256");
   const keys = [{ ...await exportJWK(publicKey), kid: "a", alg: "ES256" }];
   const env = { url: "http://project.test", publishableKeys: {}, secretKeys: {}, jwks: { keys } };

@@ -1,7 +1,6 @@
 /** What verifies credentials is loaded late, and decides as if it had been there from the first. */
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
-import { createAuthenticate } from "../../shared/http/auth/authenticate.ts";
-import type { AuthenticateOptions } from "../../shared/http/auth/authenticate_options.ts";
+import { type AuthenticateOptions, createAuthenticate } from "../../shared/http/auth/authenticate.ts";
 import { createLazyAuthenticate } from "../../shared/http/auth/lazy_authenticate.ts";
 import { URL_OF_PROJECT } from "./fake_pools.ts";
 import { sharedSecretToken } from "./tokens.ts";
@@ -58,7 +57,7 @@ Deno.test("requests that come while it is loaded are answered, tokens are rememb
   assert(checks > 0);
   const [first, second] = [await bearer(), await bearer()];
   assertStrictEquals(first.auth, second.auth);
-  authenticate.forget();
+  authenticate.clearCache();
   const third = await bearer();
   assert(third.auth !== null && third.auth !== first.auth);
 });

@@ -9,7 +9,7 @@ import { RetryTimeoutError } from "../../shared/resilience/mod.ts";
 import { ServiceError } from "../../shared/services/mod.ts";
 import { IdentityError, RequestTimeoutError, ViewRestrictedError } from "../../shared/supabase/mod.ts";
 
-Deno.test("a problem is what RFC 9457 says, with a code", async () => {
+Deno.test("problem() creates a response as RFC 9457 defines it, with a code", async () => {
   const response = problem({
     status: 400,
     code: "INVALID_INPUT",
@@ -32,7 +32,7 @@ Deno.test("a problem is what RFC 9457 says, with a code", async () => {
   });
 });
 
-Deno.test("what is not given is not in a problem", async () => {
+Deno.test("problem() leaves out absent members", async () => {
   assertEquals(await problem({ status: 404, code: "X", title: "T", type: "https://x.test/t" }).json(), {
     type: "https://x.test/t",
     title: "T",
@@ -41,7 +41,7 @@ Deno.test("what is not given is not in a problem", async () => {
   });
 });
 
-Deno.test("the headers are the four counters", () => {
+Deno.test("poolHeaders() returns the four counters", () => {
   const stats = { totalConnections: 8, activeConnections: 3, idleConnections: 5, waitingForConnection: 1 };
   assertEquals(poolHeaders(stats), {
     "X-Pool-Total-Connections": "8",
@@ -59,7 +59,7 @@ class TaxError extends pool.PoolError {
   static override readonly http = { status: 422, title: "Tax unknown", detail: "There is no tax of that name" };
 }
 
-Deno.test("each error has its answer", async (t) => {
+Deno.test("errorResponse() returns the response that the error's class declares", async (t) => {
   const rows: readonly (readonly [unknown, status: number, code: string, retryAfter: string | null])[] = [
     [new pool.AcquireTimeoutError("Connection acquire timeout"), 503, "ACQUIRE_TIMEOUT", "1"],
     [new pool.QueueFullError("full"), 503, "QUEUE_FULL", "1"],
@@ -94,7 +94,7 @@ Deno.test("each error has its answer", async (t) => {
   }
 });
 
-Deno.test("an error of Postgres has the status the Data API would give it, and says nothing of the server", async () => {
+Deno.test("errorResponse() gives an error of Postgres the status of the Data API, without names of the server", async () => {
   const lost = new postgres.ConnectionLostError(new Error("reset by 10.0.0.1"));
   const reported = (code: string, message: string) =>
     new postgres.PostgresError({ code, message, severity: "ERROR", detail: "Key (name)=(hunter2)", hint: "Rename it" });
@@ -130,7 +130,7 @@ Deno.test("an error of Postgres has the status the Data API would give it, and s
   }
 });
 
-Deno.test("an error of the Data API keeps its status, code, message and hint, and nothing else", async (t) => {
+Deno.test("errorResponse() keeps status, code, message and hint of an error of the Data API, and nothing else", async (t) => {
   const details = "Failing row contains (1, Ada's salary)";
   const refused = { message: "duplicate key", code: "23505", details, hint: "Choose another name" };
   const rows: Record<string, readonly [unknown, Record<string, unknown>]> = {
@@ -143,15 +143,15 @@ Deno.test("an error of the Data API keeps its status, code, message and hint, an
       new ServiceError({ code: "NOT_FOUND", status: 404, message: "No such budget" }),
       { status: 404, code: "NOT_FOUND", detail: "No such budget" },
     ],
-    "with a status that is none": [
+    "with an invalid status": [
       new ServiceError({ code: "X", status: 200, message: "odd" }),
       { status: 502, code: "X", title: "Upstream failure" },
     ],
-    "of a service that gave up waiting": [
+    "of a service that timed out": [
       new ServiceError({ code: "RETRY_TIMEOUT", status: 504, message: "too late" }),
       { status: 504, code: "RETRY_TIMEOUT", title: "Upstream timeout" },
     ],
-    "of a table that is not there": [
+    "of a missing table": [
       { message: "Could not find the table", code: "PGRST205", details: null, hint: null },
       { status: 502, code: "PGRST205", title: "Upstream failure" },
     ],
@@ -173,7 +173,7 @@ Deno.test("an error of the Data API keeps its status, code, message and hint, an
   }
 });
 
-Deno.test("an answer says nothing of an error's insides", async () => {
+Deno.test("errorResponse() does not contain the message of an internal error", async () => {
   const secret = "hunter2 at 10.0.0.1";
   for (
     const error of [
@@ -185,7 +185,7 @@ Deno.test("an answer says nothing of an error's insides", async () => {
   ) assertFalse((await errorResponse(error).text()).includes("hunter2"));
 });
 
-Deno.test("credentials are taken out of a text", async (t) => {
+Deno.test("redact() removes credentials from a text", async (t) => {
   const rows: readonly (readonly [string, string])[] = [
     ["key sb_secret_abc-DEF_1.", "key [key]."],
     ["got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln!", "got [token]!"],
@@ -201,7 +201,7 @@ Deno.test("credentials are taken out of a text", async (t) => {
   assertEquals(redact("a configured value", ["configured", ""]), "a [secret] value");
 });
 
-Deno.test("a log line is one JSON object, without the values of rows", () => {
+Deno.test("logError() writes one JSON object, without the values of rows", () => {
   const lines: string[] = [];
   const cause = Object.assign(new Error("Bearer abc"), { code: "23505", details: "Key (name)=(Ada) exists" });
   logError("request_failed", new Error("line\nbreak", { cause }), (line) => lines.push(line));

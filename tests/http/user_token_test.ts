@@ -1,4 +1,4 @@
-/** Whose token makes its bearer a user, and whose does not. */
+/** The rules for a user's token. */
 import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { importSPKI } from "jose";
@@ -11,7 +11,7 @@ import { createProjectKey, sharedSecretToken, unsignedToken, USER } from "./toke
 
 type Options = PooledSupabaseOptions<unknown>;
 
-/** Sends a bearer token; gives the answer, and the context if the handler ran. */
+/** Sends a bearer token; returns the response, and the context if the handler ran. */
 async function send(token: string, options: Options = {}, variables = {}, headers: Record<string, string> = {}) {
   const service = new FakePools();
   let context: PooledContext<unknown> | undefined;
@@ -28,7 +28,7 @@ async function send(token: string, options: Options = {}, variables = {}, header
   return { response, body: await response.json(), context, service };
 }
 
-Deno.test("a token signed with the shared secret makes a user, and binds the view to it", async () => {
+Deno.test("withPooledSupabase() accepts a user's token signed with the shared secret, and binds the view to it", async () => {
   const token = await sharedSecretToken();
   const { response, context, service } = await send(token);
   assertEquals(response.status, 200);
@@ -46,7 +46,7 @@ Deno.test("a token signed with the shared secret makes a user, and binds the vie
   assertEquals(service.adminAsked, 0);
 });
 
-Deno.test("tokens that are refused", async (t) => {
+Deno.test("withPooledSupabase() rejects tokens that are not a user's", async (t) => {
   const rows: Record<string, readonly [token: string, reason: string]> = {
     "another secret": [await sharedSecretToken({}, { secret: "x".repeat(40) }), "signature did not verify"],
     "a legacy anon key": [
@@ -92,7 +92,7 @@ Deno.test("tokens that are refused", async (t) => {
   }
 });
 
-Deno.test("a refusal of ours has the shape of one of @supabase/server's", async () => {
+Deno.test("withPooledSupabase() rejects a token in the form of @supabase/server", async () => {
   const token = await sharedSecretToken({ exp: 1 });
   const ours = await send(token, {}, {}, { apikey: "sb_publishable_default" });
   const theirs = await send(token, {}, { JWT_SECRET: "" }, { apikey: "sb_publishable_default" });
@@ -102,14 +102,14 @@ Deno.test("a refusal of ours has the shape of one of @supabase/server's", async 
   assertEquals(ours.body.docs, theirs.body.docs);
 });
 
-Deno.test("without a secret, HS256 is refused by @supabase/server and checked against nothing", async () => {
+Deno.test("withPooledSupabase() leaves HS256 tokens to @supabase/server without a secret", async () => {
   const { response, body } = await send(await sharedSecretToken(), {}, { JWT_SECRET: "" });
   assertEquals(response.status, 401);
   assertStringIncludes(body.message, 'missing "kid"');
 });
 
-Deno.test("a public key is never taken for a secret", async () => {
-  // The classic confusion: the public key's text, known to everybody, used as an HMAC secret.
+Deno.test("withPooledSupabase() never uses a public key as a secret", async () => {
+  // The classic confusion: the public key's text, which is public, used as an HMAC secret.
   const { publicKey } = await crypto.subtle.generateKey(
     { name: "RSASSA-PKCS1-v1_5", modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: "SHA-256" },
     true,
@@ -130,7 +130,7 @@ Deno.test("a public key is never taken for a secret", async () => {
   }
 });
 
-Deno.test("an HS256 token with a kid is checked against the JWKS key of that kid, else against the secret", async () => {
+Deno.test("withPooledSupabase() verifies an HS256 token against the JWKS key of its kid, else against the secret", async () => {
   const other = "another-secret-of-more-than-32-bytes!!";
   const k = btoa(other).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
   const SUPABASE_JWKS = JSON.stringify({ keys: [{ kty: "oct", kid: "shared", alg: "HS256", k }] });
@@ -142,7 +142,7 @@ Deno.test("an HS256 token with a kid is checked against the JWKS key of that kid
   assertEquals(await statusOf(other, "old"), 401);
 });
 
-Deno.test("what @supabase/server accepted must pass the same rules", async (t) => {
+Deno.test("withPooledSupabase() applies its rules to tokens that @supabase/server accepted", async (t) => {
   const project = await createProjectKey();
   const variables = { SUPABASE_JWKS: JSON.stringify(project.jwks) };
   const rows: Record<string, readonly [changes: Record<string, unknown>, status: number]> = {
@@ -161,7 +161,7 @@ Deno.test("what @supabase/server accepted must pass the same rules", async (t) =
   }
 });
 
-Deno.test("a token expires by the wall clock, whoever verified it, to the instant", () => {
+Deno.test("userTokenFailure() expires a token by the wall clock, to the instant", () => {
   const failure = (exp: unknown, nowMs: number) =>
     userTokenFailure({ sub: "a", role: "authenticated", exp }, DEFAULT_USER_ROLES, nowMs);
   assertEquals(failure(1_000, 999_999), undefined);
@@ -169,7 +169,7 @@ Deno.test("a token expires by the wall clock, whoever verified it, to the instan
   for (const exp of [NaN, Infinity, "2000", null]) assertStringIncludes(failure(exp, 0)?.reason ?? "", '"exp"');
 });
 
-Deno.test("a token that expires while its request runs is refused as any expired one, whichever pool notices", async () => {
+Deno.test("withPooledSupabase() responds 401 when the token expires while its request runs, whichever pool notices", async () => {
   using time = new FakeTime();
   for (const thrown of [new IdentityError("x"), new CallerError("x")]) {
     for (const [passMs, expected] of [[61_000, [401, "INVALID_JWT"]], [0, [500, thrown.code]]] as const) {
@@ -187,14 +187,14 @@ Deno.test("a token that expires while its request runs is refused as any expired
   }
 });
 
-Deno.test("the pool's roles are the ones a user's token may carry", async () => {
+Deno.test("withPooledSupabase() accepts the user roles of its pool", async () => {
   const service = new FakePools();
   service.user.config = { ...service.user.config, userRoles: ["member"] };
   assertEquals((await send(await sharedSecretToken({ role: "member" }), { service })).response.status, 200);
   assertEquals((await send(await sharedSecretToken(), { service })).response.status, 401);
 });
 
-Deno.test("issuer and audience are checked where they are configured", async (t) => {
+Deno.test("withPooledSupabase() checks issuer and audience if they are configured", async (t) => {
   const rows: readonly (readonly [Options, Record<string, unknown>, number])[] = [
     [{ audience: "authenticated", issuer: USER.iss }, {}, 200],
     [{ audience: ["x", "authenticated"] }, {}, 200],
@@ -215,13 +215,13 @@ Deno.test("issuer and audience are checked where they are configured", async (t)
   }
 });
 
-Deno.test("the secret can be given as an option, and then wins", async () => {
+Deno.test("withPooledSupabase() prefers the option jwtSecret to the variable", async () => {
   const jwtSecret = "an-option-of-more-than-32-bytes-of-text";
   assertEquals((await send(await sharedSecretToken({}, { secret: jwtSecret }), { jwtSecret })).response.status, 200);
   assertEquals((await send(await sharedSecretToken(), { jwtSecret })).response.status, 401);
 });
 
-Deno.test("the modes before user come first, whoever checks the token", async () => {
+Deno.test("withPooledSupabase() tries the modes before user first, for tokens of any verifier", async () => {
   const apikey = "sb_publishable_default";
   const auth = ["publishable", "user"] as const;
   const bad = await sharedSecretToken({ exp: 1 });
@@ -232,7 +232,7 @@ Deno.test("the modes before user come first, whoever checks the token", async ()
   assertEquals((await send(await sharedSecretToken(), { auth }, {}, { apikey: "no" })).context?.authMode, "user");
 });
 
-Deno.test("a token means nothing where no mode asks for users", async () => {
+Deno.test("withPooledSupabase() ignores a token if no mode accepts users", async () => {
   for (const auth of ["publishable", "secret"] as const) {
     const { response, service } = await send(await sharedSecretToken(), { auth });
     assertEquals([response.status, service.user.scopes.length], [401, 0]);

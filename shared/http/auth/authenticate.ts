@@ -1,52 +1,64 @@
 /**
- * Who is calling: the auth modes of `@supabase/server`, and under them the
- * rules for a user's token.
+ * Authenticates requests: the auth modes of `@supabase/server`, and the rules for a user's token.
  *
  * @module
  */
-import type { AuthError, AuthModeWithKey, AuthResult, JWTClaims } from "@supabase/server";
+import type { AuthError, AuthModeWithKey, AuthResult, SupabaseEnv } from "@supabase/server";
 import { decodeProtectedHeader } from "jose";
-import { type AuthenticateOptions, copyOptions } from "./authenticate_options.ts";
-import { deepFreeze } from "./deep_freeze.ts";
-import { invalidToken, jwksFetchFailed, type TokenFailure } from "./invalid_token.ts";
-import { type JwksSource, keysAt, type KeySet } from "./jwks_source.ts";
 import { type RequestWait, waitForever } from "../request/deadline.ts";
-import { createSecretVerifier, isEmpty, type SecretVerifier } from "./shared_secret.ts";
-import { TokenMemory, type VerifiedWith } from "./token_memory.ts";
-import { DEFAULT_USER_ROLES, toUserClaims, userTokenFailure } from "./user_token.ts";
-import { verifyUserToken } from "./user_token_verifier.ts";
+import { JwksSource, type KeySet } from "./jwks_source.ts";
+import { createSecretVerifier, type SecretVerifier } from "./shared_secret.ts";
+import { invalidToken, jwksFetchFailed, type TokenFailure } from "./token_failure.ts";
+import { DEFAULT_USER_ROLES, type ExpectedClaims, isEmpty, userTokenFailure, verifyUserToken } from "./user_token.ts";
+import { VerifiedTokenCache, type VerifiedWith } from "./verified_token_cache.ts";
 
-/** Who is calling, or why the request is refused. */
-export type Verdict =
+/** Options for {@linkcode createAuthenticate}. */
+export interface AuthenticateOptions extends ExpectedClaims {
+  /** The modes to try, in order; the first match wins. */
+  readonly auth: AuthModeWithKey | readonly AuthModeWithKey[];
+  /** The project's keys and JWKS. */
+  readonly env: SupabaseEnv;
+  /** The secret of HS256 tokens. Default: none; `@supabase/server` rejects them. */
+  readonly jwtSecret?: string | undefined;
+  /** The roles that a user's token may carry. Default: `authenticated`. */
+  readonly roles?: readonly string[] | undefined;
+  /** How long a verified token is cached, in ms, at most 60,000. Default: 0, not at all. */
+  readonly rememberTokensMs?: number | undefined;
+  /** The wall clock, in ms since the epoch. Default: `Date.now`. */
+  readonly now?: () => number;
+}
+
+/** The caller's identity, or the reason why the request is rejected. */
+export type AuthOutcome =
   | { readonly auth: AuthResult; readonly error: null }
   | { readonly auth: null; readonly error: AuthError };
 
-/** Verifies the credentials of a request: at once where they are remembered. */
+/** Verifies the credentials of a request; synchronously if its token is cached. */
 export interface Authenticate {
   /**
-   * @param patience Waits for a fetch of keys. Default: for as long as it takes.
-   * @throws what `patience` throws, and nothing else.
+   * @param wait Waits for a fetch of keys. Default: for as long as it takes.
+   * @throws what `wait` throws, and nothing else.
    */
-  (request: Request, patience?: RequestWait): Verdict | Promise<Verdict>;
-  /** Forgets every remembered token, where memory is short. */
-  forget(): void;
+  (request: Request, wait?: RequestWait): AuthOutcome | Promise<AuthOutcome>;
+  /** Drops every cached token, when memory is low. */
+  clearCache(): void;
 }
 
-/** A verdict, and what the token was verified with: nothing, where that cannot be told. */
-interface Verified {
-  readonly verdict: Verdict;
+/** An outcome, and the keys or the secret that the token was verified with, if they are known. */
+interface Verification {
+  readonly outcome: AuthOutcome;
   readonly verifiedWith?: VerifiedWith | undefined;
 }
 
 let library: typeof import("@supabase/server/core") | undefined;
 
-/** The token of an `Authorization: Bearer` header, as `@supabase/server` reads it, or `null` without one. */
+/** Returns the token of an `Authorization: Bearer` header, as `@supabase/server` reads it, or `null` without one. */
 function tokenOf(request: Request): string | null {
   const header = request.headers.get("authorization");
   return header?.startsWith("Bearer ") ? header.slice("Bearer ".length) || null : null;
 }
 
-/** The key a token names. Without one, or without an algorithm, it is refused whatever the keys are. */
+/** Returns the key id of a token. A token without one, or without an algorithm, is rejected whatever the keys are. */
 function kidOf(token: string): string | undefined {
   try {
     const { alg, kid } = decodeProtectedHeader(token);
@@ -57,118 +69,168 @@ function kidOf(token: string): string | undefined {
 }
 
 /**
- * Makes the check for one set of options. `@supabase/server` verifies
- * everything it can; HS256 tokens are verified against `jwtSecret`. Whoever
- * verified a user's token, it must then pass {@linkcode userTokenFailure}, on
- * every request, remembered or not. A user's claims are frozen: requests with
- * the same token share them.
+ * Freezes `value` and everything in it, and returns it. Not recursive: the claims of a token hold what its user wrote,
+ * nested as deep as a header is long.
  */
-export function createAuthenticate(options: AuthenticateOptions): Authenticate {
-  const { env, roles = DEFAULT_USER_ROLES, jwtSecret, rememberTokensMs = 0, now = Date.now } = options;
-  const modes: AuthModeWithKey[] = typeof options.auth === "string" ? [options.auth] : [...options.auth];
-  const { audience, issuer } = copyOptions(options);
-  const expected = {
-    ...(audience === undefined ? {} : { audience }),
-    ...(issuer === undefined ? {} : { issuer }),
-  };
-  const userMode = modes.indexOf("user");
-  const secret = jwtSecret === undefined ? undefined : createSecretVerifier(jwtSecret, env.jwks);
-  const memory = new TokenMemory({ rememberMs: userMode < 0 ? 0 : rememberTokensMs, now });
-  // Without a memory the library looks after the keys by itself.
-  const source = memory.on && env.jwks instanceof URL ? keysAt(env.jwks) : undefined;
+export function deepFreeze<T>(value: T): T {
+  const rest: unknown[] = [value];
+  for (let next = rest.pop(); next !== undefined; next = rest.pop()) {
+    if (typeof next !== "object" || next === null || Object.isFrozen(next)) continue;
+    for (const inner of Object.values(Object.freeze(next))) {
+      if (typeof inner === "object" && inner !== null) rest.push(inner);
+    }
+  }
+  return value;
+}
 
-  const inline = env.jwks === null || env.jwks instanceof URL ? undefined : env.jwks;
+class Authenticator {
+  readonly #env: SupabaseEnv;
+  readonly #modes: AuthModeWithKey[];
+  /** The position of mode `user`, or -1. The modes before it come first, for any token. */
+  readonly #userMode: number;
+  readonly #expected: { readonly audience?: string | string[]; readonly issuer?: string | string[] };
+  readonly #roles: readonly string[];
+  readonly #now: () => number;
+  readonly #cache: VerifiedTokenCache;
+  readonly #secret: SecretVerifier | undefined;
+  readonly #inlineKeys: KeySet | undefined;
+  /** The published keys. Without a cache `@supabase/server` fetches them itself. */
+  readonly #source: JwksSource | undefined;
 
-  async function withLibrary(request: Request, auth: AuthModeWithKey[], keys?: KeySet): Promise<Verdict> {
+  constructor(options: AuthenticateOptions) {
+    const { auth, env, roles = DEFAULT_USER_ROLES, jwtSecret, rememberTokensMs = 0, now = Date.now } = options;
+    const { audience, issuer } = options;
+    this.#env = env;
+    this.#modes = typeof auth === "string" ? [auth] : [...auth];
+    this.#userMode = this.#modes.indexOf("user");
+    this.#expected = {
+      ...(audience === undefined ? {} : { audience }),
+      ...(issuer === undefined ? {} : { issuer }),
+    };
+    this.#roles = roles;
+    this.#now = now;
+    this.#cache = new VerifiedTokenCache({ maxAgeMs: this.#userMode < 0 ? 0 : rememberTokensMs, now });
+    this.#secret = jwtSecret === undefined ? undefined : createSecretVerifier(jwtSecret, env.jwks);
+    if (env.jwks instanceof URL) this.#source = this.#cache.enabled ? JwksSource.at(env.jwks) : undefined;
+    else this.#inlineKeys = env.jwks ?? undefined;
+  }
+
+  authenticate(request: Request, wait: RequestWait): AuthOutcome | Promise<AuthOutcome> {
+    const token = tokenOf(request);
+    if (token === null || this.#userMode < 0) return this.#askLibrary(request, this.#modes);
+    const cached = this.#cache.enabled ? this.#cache.get(token, this.#isCurrent) : undefined;
+    if (cached && this.#userMode === 0 && !this.#userFailure(cached)) return { auth: cached, error: null };
+    return this.#verifyToken(request, token, cached, wait);
+  }
+
+  clearCache(): void {
+    this.#cache.clear();
+  }
+
+  /** Returns whether keys or a secret are still those that tokens are verified with. */
+  readonly #isCurrent = (verifiedWith: VerifiedWith): boolean =>
+    verifiedWith === this.#secret || verifiedWith === (this.#source ? this.#source.fresh : this.#inlineKeys);
+
+  /** Verifies a token, or takes it from the cache, and checks that it is a user's. */
+  async #verifyToken(
+    request: Request,
+    token: string,
+    cached: AuthResult | undefined,
+    wait: RequestWait,
+  ): Promise<AuthOutcome> {
+    const { outcome, verifiedWith }: Verification = cached
+      ? { outcome: await this.#earlierMatch(request) ?? { auth: cached, error: null } }
+      : await this.#verifySignature(request, token, wait);
+    const { auth } = outcome;
+    if (auth?.authMode !== "user") return outcome;
+    const failure = this.#userFailure(auth);
+    if (failure) return await this.#reject(request, token, failure);
+    deepFreeze(auth);
+    if (this.#cache.enabled && verifiedWith) {
+      this.#cache.set(token, verifiedWith, auth, Number(auth.jwtClaims?.exp) * 1_000);
+    }
+    return outcome;
+  }
+
+  async #verifySignature(request: Request, token: string, wait: RequestWait): Promise<Verification> {
+    if (this.#secret?.covers(token)) {
+      return { outcome: await this.#verifyWithSecret(this.#secret, request, token), verifiedWith: this.#secret };
+    }
+    if (this.#source) return await this.#verifyWithSource(this.#source, request, token, wait);
+    if (this.#inlineKeys) {
+      return { outcome: await this.#verifyWithKeys(request, token, this.#inlineKeys), verifiedWith: this.#inlineKeys };
+    }
+    const outcome = this.#askLibrary(request, this.#modes);
+    return { outcome: await (this.#env.jwks instanceof URL ? wait(outcome) : outcome) };
+  }
+
+  async #verifyWithSecret(verifier: SecretVerifier, request: Request, token: string): Promise<AuthOutcome> {
+    const earlier = await this.#earlierMatch(request);
+    if (earlier) return earlier;
+    const { auth, failure } = await verifier.verify(token, this.#expected);
+    return auth ? { auth, error: null } : await this.#reject(request, token, failure);
+  }
+
+  /** Verifies with the keys that the project publishes. */
+  async #verifyWithSource(
+    source: JwksSource,
+    request: Request,
+    token: string,
+    wait: RequestWait,
+  ): Promise<Verification> {
+    const kid = kidOf(token);
+    if (kid === undefined || isEmpty(this.#expected.audience) || isEmpty(this.#expected.issuer)) {
+      return { outcome: await this.#askLibrary(request, this.#modes) }; // rejected without a key
+    }
+    const { keys, failure } = await source.keysFor(kid, wait);
+    if (keys) return { outcome: await this.#verifyWithKeys(request, token, keys), verifiedWith: keys };
+    const earlier = await this.#earlierMatch(request);
+    if (earlier) return { outcome: earlier };
+    return { outcome: { auth: null, error: await jwksFetchFailed(this.#modes, request, failure) } };
+  }
+
+  /** Verifies with a key set. If `user` is the first mode, a good token needs no library. */
+  async #verifyWithKeys(request: Request, token: string, keys: KeySet): Promise<AuthOutcome> {
+    const auth = this.#userMode === 0 ? await verifyUserToken(token, keys, this.#expected) : undefined;
+    return auth ? { auth, error: null } : await this.#askLibrary(request, this.#modes, keys);
+  }
+
+  /** Returns the outcome of the modes before `user`, if one of them matches. */
+  async #earlierMatch(request: Request): Promise<AuthOutcome | undefined> {
+    if (this.#userMode <= 0) return undefined;
+    const earlier = await this.#askLibrary(request, this.#modes.slice(0, this.#userMode));
+    return earlier.error === null ? earlier : undefined;
+  }
+
+  async #askLibrary(request: Request, auth: AuthModeWithKey[], keys?: KeySet): Promise<AuthOutcome> {
     // Loaded on demand: most requests carry a good token, which is verified without it.
     library ??= await import("@supabase/server/core");
     const { data, error } = await library.verifyAuth(request, {
       auth,
-      env: keys ? { ...env, jwks: keys } : env,
-      ...expected,
+      env: keys ? { ...this.#env, jwks: keys } : this.#env,
+      ...this.#expected,
     });
     return error === null ? { auth: data, error } : { auth: null, error };
   }
 
-  /** Verifies with a key set. Where `user` is the first mode, a good token needs no library. */
-  async function withKeys(request: Request, token: string, keys: KeySet): Promise<Verdict> {
-    const auth = userMode === 0 ? await verifyUserToken(token, keys, expected) : undefined;
-    return auth ? { auth, error: null } : await withLibrary(request, modes, keys);
+  #userFailure({ jwtClaims }: AuthResult): TokenFailure | undefined {
+    return userTokenFailure(jwtClaims ?? {}, this.#roles, this.#now());
   }
 
-  /** What the modes named before `user` make of the request: they come first, as they would for any token. */
-  async function earlierMatch(request: Request): Promise<Verdict | undefined> {
-    if (userMode <= 0) return undefined;
-    const earlier = await withLibrary(request, modes.slice(0, userMode));
-    return earlier.error === null ? earlier : undefined;
+  async #reject(request: Request, token: string, failure: TokenFailure): Promise<AuthOutcome> {
+    return { auth: null, error: await invalidToken(this.#modes, request, token, failure) };
   }
+}
 
-  async function withSecret(verifier: SecretVerifier, request: Request, token: string): Promise<Verdict> {
-    const earlier = await earlierMatch(request);
-    if (earlier) return earlier;
-    const { claims, failure } = await verifier.verify(token, expected);
-    if (failure) return await refuse(request, token, failure);
-    const jwtClaims = claims as JWTClaims;
-    return {
-      auth: { authMode: "user", token, jwtClaims, userClaims: toUserClaims(jwtClaims), keyName: null },
-      error: null,
-    };
-  }
-
-  /** Verifies with the keys that the project publishes. */
-  async function withPublished(source: JwksSource, request: Request, token: string, patience: RequestWait) {
-    const kid = kidOf(token);
-    if (kid === undefined || isEmpty(audience) || isEmpty(issuer)) {
-      return { verdict: await withLibrary(request, modes) }; // refused before any key is asked for
-    }
-    const { keys, failure } = await source.keysFor(kid, patience);
-    if (keys) return { verdict: await withKeys(request, token, keys), verifiedWith: keys };
-    const earlier = await earlierMatch(request);
-    if (earlier) return { verdict: earlier };
-    const apikey = request.headers.get("apikey");
-    return { verdict: { auth: null, error: await jwksFetchFailed(modes, apikey, failure) } };
-  }
-
-  async function verify(request: Request, token: string, patience: RequestWait): Promise<Verified> {
-    if (secret?.covers(token)) return { verdict: await withSecret(secret, request, token), verifiedWith: secret };
-    if (source) return await withPublished(source, request, token, patience);
-    if (inline) return { verdict: await withKeys(request, token, inline), verifiedWith: inline };
-    const verdict = withLibrary(request, modes);
-    return { verdict: await (env.jwks instanceof URL ? patience(verdict) : verdict) };
-  }
-
-  async function refuse(request: Request, token: string, failure: TokenFailure): Promise<Verdict> {
-    const apikey = request.headers.get("apikey");
-    return { auth: null, error: await invalidToken(modes, { token, apikey }, failure) };
-  }
-
-  const isCurrent = (by: VerifiedWith) => by === secret || by === (source ? source.fresh : inline);
-
-  async function judge(
-    request: Request,
-    token: string,
-    known: AuthResult | undefined,
-    patience: RequestWait,
-  ): Promise<Verdict> {
-    const { verdict, verifiedWith }: Verified = known
-      ? { verdict: await earlierMatch(request) ?? { auth: known, error: null } }
-      : await verify(request, token, patience);
-    const { auth } = verdict;
-    if (auth?.authMode !== "user") return verdict;
-    const failure = userTokenFailure(auth.jwtClaims ?? {}, roles, now());
-    if (failure) return await refuse(request, token, failure);
-    deepFreeze(auth);
-    if (memory.on && verifiedWith) memory.remember(token, verifiedWith, auth, Number(auth.jwtClaims?.exp) * 1_000);
-    return verdict;
-  }
-
-  function authenticate(request: Request, patience: RequestWait = waitForever): Verdict | Promise<Verdict> {
-    const token = tokenOf(request);
-    if (token === null || userMode < 0) return withLibrary(request, modes);
-    const known = memory.on ? memory.recall(token, isCurrent) : undefined;
-    const good = known && userMode === 0 && !userTokenFailure(known.jwtClaims ?? {}, roles, now());
-    return good ? { auth: known, error: null } : judge(request, token, known, patience);
-  }
-
-  return Object.assign(authenticate, { forget: () => memory.forget() });
+/**
+ * Creates the check of credentials for one set of options. `@supabase/server` verifies everything it can; HS256 tokens
+ * are verified against `jwtSecret`. A user's token must also pass {@linkcode userTokenFailure}, on every request,
+ * cached or not. A user's claims are frozen: requests with the same token share them.
+ */
+export function createAuthenticate(options: AuthenticateOptions): Authenticate {
+  const authenticator = new Authenticator(options);
+  return Object.assign(
+    (request: Request, wait: RequestWait = waitForever) => authenticator.authenticate(request, wait),
+    { clearCache: () => authenticator.clearCache() },
+  );
 }

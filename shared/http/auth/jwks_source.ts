@@ -1,5 +1,5 @@
 /**
- * The keys a project publishes, as they stand now.
+ * The keys that a project publishes.
  *
  * @module
  */
@@ -15,79 +15,69 @@ export type KeysOrFailure =
   | { readonly keys: KeySet; readonly failure?: undefined }
   | { readonly keys?: undefined; readonly failure: unknown };
 
-/** The longest a fetched key set is used, in ms; then it is fetched again, whatever comes in. */
+/** The maximum age of a fetched key set, in ms; then it is fetched again, whatever tokens come. */
 export const JWKS_MAX_AGE_MS = 600_000;
-/** How long after a fetch no unknown key makes for another one, in ms. */
-export const JWKS_COOLDOWN_MS = 30_000;
+/** The time after a fetch in which an unknown key causes no other one, in ms. */
+const JWKS_COOLDOWN_MS = 30_000;
 
 /**
- * A key set that is fetched from an address. It has its own clock: it grows old
- * however seldom a signature is checked, so that a withdrawn key is noticed
- * while every token that comes in is a remembered one.
+ * A key set that is fetched from an address. It has its own clock: it ages even while no signature is verified, so that
+ * a withdrawn key is noticed while every token that comes is a cached one.
  */
 export class JwksSource {
+  static readonly #sources = new Map<string, JwksSource>();
+
   readonly #remote: ReturnType<typeof createRemoteJWKSet>;
   #text = "";
   #keys: KeySet | undefined = undefined;
 
-  constructor(address: URL) {
+  private constructor(address: URL) {
     this.#remote = createRemoteJWKSet(address, {
       cacheMaxAge: JWKS_MAX_AGE_MS,
       cooldownDuration: JWKS_COOLDOWN_MS,
     });
   }
 
-  /**
-   * The keys, where they are young enough to be used as they are. The same
-   * object for as long as they are the same keys.
-   */
+  /** Returns the source of an address: one for all handlers of this isolate, since an app may have one per route. */
+  static at(address: URL): JwksSource {
+    let source = JwksSource.#sources.get(address.href);
+    if (!source) JwksSource.#sources.set(address.href, source = new JwksSource(address));
+    return source;
+  }
+
+  /** The keys, if they are young enough. The same object for as long as they are the same keys. */
   get fresh(): KeySet | undefined {
     return this.#remote.fresh ? this.#keys : undefined;
   }
 
   /**
-   * The keys, fetched where they are too old, or hold no key of that `kid` and
-   * were not fetched just now. Whoever asks while they are fetched shares that
-   * fetch, which ends after 5 s; how long it is waited for is `patience`'s affair.
+   * Returns the keys. They are fetched if they are too old, or hold no key of that `kid` and were not fetched just now.
+   * Concurrent callers share the fetch, which ends after 5 s; `wait` decides how long each waits for it.
    *
-   * @throws what `patience` throws.
+   * @throws what `wait` throws.
    */
-  async keysFor(kid: string | undefined, patience: RequestWait): Promise<KeysOrFailure> {
+  async keysFor(kid: string | undefined, wait: RequestWait): Promise<KeysOrFailure> {
     const known = this.fresh;
     if (known && (this.#remote.coolingDown || known.keys.some((key) => key.kid === kid))) return { keys: known };
-    const failure = await patience(this.#reload());
-    // Keys that are young enough still serve; what this token lacks is for its verifier to say.
+    const failure = await wait(this.#reload());
+    // Keys that are young enough still serve; the verifier reports a key that this token lacks.
     const keys = this.fresh;
     return keys ? { keys } : { failure: failure?.error };
   }
 
-  /** Fetches the keys, and takes them over whether or not anybody still waits for them. */
+  /** Fetches the keys and adopts them, even if no caller waits any longer. */
   async #reload(): Promise<{ readonly error: unknown } | undefined> {
     try {
       await this.#remote.reload();
     } catch (error) {
       return { error };
     }
-    this.#adopt();
-    return undefined;
-  }
-
-  #adopt(): void {
     const keys = this.#remote.jwks();
     const text = JSON.stringify(keys);
-    if (text === this.#text) return;
-    this.#text = text;
-    this.#keys = keys as KeySet | undefined;
+    if (text !== this.#text) {
+      this.#text = text;
+      this.#keys = keys as KeySet | undefined;
+    }
+    return undefined;
   }
-}
-
-const sources = new Map<string, JwksSource>();
-
-/** The keys at `address`: fetched once for all handlers of this isolate, of which an app may have one to each route. */
-export function keysAt(address: URL): JwksSource {
-  const known = sources.get(address.href);
-  if (known) return known;
-  const source = new JwksSource(address);
-  sources.set(address.href, source);
-  return source;
 }

@@ -1,19 +1,36 @@
 /**
- * What makes a verified token a user's token, whoever verified it.
+ * The rules for a user's token, and the check of its signature against a key set.
+ *
+ * `@supabase/server` checks signatures with the same functions of `jose`. Importing it loads supabase-js with auth and
+ * realtime, which is half of the first request of a user in a cold isolate (`deno task bench:cold_start`).
  *
  * @module
  */
-import type { JWTClaims, UserClaims } from "@supabase/server";
-import type { TokenFailure } from "./invalid_token.ts";
+import type { AuthResult, JWTClaims, UserClaims } from "@supabase/server";
+import { createLocalJWKSet, decodeProtectedHeader, jwtVerify } from "jose";
+import type { KeySet } from "./jwks_source.ts";
+import { TOKEN_EXPIRED, type TokenFailure } from "./token_failure.ts";
+
+/** The `aud` and `iss` a token must have; what is absent is not checked. */
+export interface ExpectedClaims {
+  /** Accepted `aud` values. */
+  readonly audience?: string | string[] | undefined;
+  /** Accepted `iss` values. */
+  readonly issuer?: string | string[] | undefined;
+}
+
+/** Returns whether a configured value is present but empty, such as `[]`: it would accept nothing. */
+export function isEmpty(expected: string | string[] | undefined): boolean {
+  return Array.isArray(expected) ? expected.length === 0 || expected.includes("") : expected === "";
+}
 
 /** The role that Supabase Auth gives to signed-in users. */
 export const DEFAULT_USER_ROLES: readonly string[] = Object.freeze(["authenticated"]);
 
 /**
- * Why claims do not make their bearer a user, or `undefined` when they do: a
- * `sub` that names somebody, an `exp` still to come by the wall clock, and one
- * of `roles`. A legacy anon or service_role key is a valid token and has no
- * `sub`; without this check it would act as a user.
+ * Returns why claims do not make their bearer a user, or `undefined` if they do: a non-empty `sub`, an `exp` in the
+ * future by the wall clock, and one of `roles`. A legacy anon or service_role key is a valid token without `sub`;
+ * without this check it would act as a user.
  *
  * @param nowMs The wall clock, in ms since the epoch.
  */
@@ -36,16 +53,10 @@ export function userTokenFailure(
       hint: "Supabase Auth gives every access token an expiry. Check which service minted the token.",
     };
   }
-  if (exp * 1000 <= nowMs) {
-    return {
-      reason: "the token has expired",
-      hint: "Refresh the session on the client (supabase.auth.refreshSession()) and retry with the new access token. " +
-        "If tokens appear to expire immediately, check the server clock for skew.",
-    };
-  }
+  if (exp * 1000 <= nowMs) return TOKEN_EXPIRED;
   if (typeof role !== "string" || !roles.includes(role)) {
     return {
-      reason: 'its "role" claim is not one this endpoint takes from users',
+      reason: 'its "role" claim is not one this endpoint accepts from users',
       hint: `Accepted: ${
         roles.map((name) => `"${name}"`).join(", ")
       }. Configure \`userRoles\` (POOL_USER_ROLES) to accept another one.`,
@@ -54,9 +65,48 @@ export function userTokenFailure(
   return undefined;
 }
 
-/** The claims under the names of `@supabase/server`. */
-export function toUserClaims(claims: JWTClaims): UserClaims {
-  const { sub, role, email, app_metadata, user_metadata } = claims;
+/** Returns the identity of a verified user's token, as `@supabase/server` returns it. */
+export function toUserAuth(token: string, jwtClaims: JWTClaims): AuthResult {
+  const { sub, role, email, app_metadata, user_metadata } = jwtClaims;
   // Absent claims are present and undefined there; a handler sees the same keys here.
-  return { id: sub, role, email, appMetadata: app_metadata, userMetadata: user_metadata } as UserClaims;
+  const userClaims = { id: sub, role, email, appMetadata: app_metadata, userMetadata: user_metadata } as UserClaims;
+  return { authMode: "user", token, userClaims, jwtClaims, keyName: null };
+}
+
+type KeyResolver = ReturnType<typeof createLocalJWKSet>;
+
+/** A resolver imports each key once. */
+const resolvers = new WeakMap<KeySet, KeyResolver>();
+
+function resolverOf(keys: KeySet): KeyResolver {
+  const known = resolvers.get(keys);
+  if (known) return known;
+  const resolver = createLocalJWKSet(keys);
+  resolvers.set(keys, resolver);
+  return resolver;
+}
+
+/**
+ * Verifies a user's token as `@supabase/server` does in auth mode `user`.
+ *
+ * @returns The user, or `undefined` if that package may reject the token: its error says why. That package also
+ * verifies HS256 tokens of a key set: the resolver accepts public keys only.
+ */
+export async function verifyUserToken(
+  token: string,
+  keys: KeySet,
+  { audience, issuer }: ExpectedClaims,
+): Promise<AuthResult | undefined> {
+  if (isEmpty(audience) || isEmpty(issuer)) return undefined;
+  try {
+    const { alg, kid } = decodeProtectedHeader(token);
+    if (!alg || !kid) return undefined;
+    const { payload } = await jwtVerify(token, resolverOf(keys), {
+      ...(audience === undefined ? {} : { audience }),
+      ...(issuer === undefined ? {} : { issuer }),
+    });
+    return typeof payload.sub === "string" ? toUserAuth(token, payload as JWTClaims) : undefined;
+  } catch {
+    return undefined;
+  }
 }

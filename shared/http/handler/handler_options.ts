@@ -93,7 +93,7 @@ export function prepare<Database>(
   const roles = service.getConnectionPool().config.userRoles;
   const rules = { auth, audience, issuer, roles, jwtSecret, env: environment, rememberTokensMs };
   const authenticate = createLazyAuthenticate(rules);
-  runtime.life?.onMemoryLow(() => authenticate.forget());
+  runtime.life?.onMemoryLow(() => authenticate.clearCache());
   return {
     runtime,
     deadlines: new Timeouts(clock, deadlineMs),

@@ -7,7 +7,7 @@ import type { AuthError } from "@supabase/server";
 import { PoolError } from "../../pool/mod.ts";
 import { type Clock, INTERNAL_ERROR, systemClock } from "../../resilience/mod.ts";
 import { IdentityError } from "../../supabase/mod.ts";
-import type { Verdict } from "../auth/authenticate.ts";
+import type { AuthOutcome } from "../auth/authenticate.ts";
 import { checkOptions } from "./check_options.ts";
 import { createCors } from "../responses/cors.ts";
 import { CallerLeftError, type RequestWait } from "../request/deadline.ts";
@@ -18,7 +18,7 @@ import { createHealthResponse, isHealthPath } from "../health/health.ts";
 import { loadMissingSecretKey } from "../request/missing_admin.ts";
 import { type HeaderStats, NO_POOL, stampPoolHeaders } from "../responses/pool_headers.ts";
 import { problem } from "../responses/problem.ts";
-import { isServerError, refusal } from "../auth/refusal.ts";
+import { isServerError, rejectionResponse } from "../auth/rejection.ts";
 import { type RequestEvents, RequestScope } from "../request/request_scope.ts";
 import { lazyRuntime, type Runtime } from "./runtime.ts";
 
@@ -92,10 +92,10 @@ export function createRequestHandler<Database>(
     forgotten: (count) => failures.logThrottled("lease_forgotten", new LeaseForgottenError(count)),
   };
 
-  function refuse(error: AuthError, request: Request): Response {
+  function reject(error: AuthError, request: Request): Response {
     // Keys that are missing, a JWKS that cannot be fetched: not the caller's fault, and any caller can repeat it.
     if (error.status >= 500) failures.logThrottled("request_failed", error, { secrets: secrets() });
-    return refusal(error, request, errors);
+    return rejectionResponse(error, request, errors);
   }
 
   async function answer(request: Request, handler: PooledHandler<Database>, timing: Timing): Promise<Response> {
@@ -106,19 +106,19 @@ export function createRequestHandler<Database>(
     if (runtime.environment.secretKey === undefined) await loadMissingSecretKey();
     const scope = new RequestScope({ request, runtime, deadlines, lease, events });
     const wait: RequestWait = (work) => scope.wait(work);
-    let verdict: Verdict;
+    let outcome: AuthOutcome;
     try {
-      const judged = authenticate(request, wait);
+      const verified = authenticate(request, wait);
       // A token that is remembered costs no turn of the event loop.
-      verdict = "then" in judged ? await judged : judged;
+      outcome = "then" in verified ? await verified : verified;
     } catch (fault) {
       scope.end();
       throw fault;
     }
-    const { auth, error } = verdict;
+    const { auth, error } = outcome;
     if (error) {
       scope.end();
-      return refuse(error, request);
+      return reject(error, request);
     }
     let failed = true;
     try {
@@ -132,7 +132,7 @@ export function createRequestHandler<Database>(
       const failure = scope.explain(error);
       // A token may expire while its request runs; then it is refused as any expired one.
       const again = isOfIdentity(failure) ? await authenticate(request, wait) : undefined;
-      if (again?.error) return refuse(again.error, request);
+      if (again?.error) return reject(again.error, request);
       throw failure;
     } finally {
       timing.waitedMs = scope.waitedMs;

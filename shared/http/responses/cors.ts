@@ -7,7 +7,7 @@
 import { corsHeaders } from "@supabase/supabase-js/cors";
 import type { WithSupabaseConfig } from "@supabase/server";
 import { changeHeaders, exposeHeaders } from "./pool_headers.ts";
-import { ERROR_CODE_HEADER } from "../auth/refusal.ts";
+import { ERROR_CODE_HEADER } from "../auth/rejection.ts";
 
 /**
  * What to do about CORS: `"default"` (the headers of supabase-js),

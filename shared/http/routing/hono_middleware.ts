@@ -12,7 +12,7 @@ import type { PooledSupabaseOptions } from "../handler/handler_options.ts";
 import type { PooledContext } from "../request/pooled_context.ts";
 import { RequestError } from "../responses/problem.ts";
 import { changeHeaders, exposeHeaders } from "../responses/pool_headers.ts";
-import { isServerError, refusedBy } from "../auth/refusal.ts";
+import { isServerError, rejectionOf } from "../auth/rejection.ts";
 import { createRequestHandler } from "../handler/request_handler.ts";
 
 /** The variables of a route: `c.var`. */
@@ -43,9 +43,9 @@ function replaceResponse(c: Context, response: Response): void {
 }
 
 /** Creates the exception that the adapter of `@supabase/server` throws, with the response of `withPooledSupabase`. */
-function asException(refusal: AuthError, res: Response): HTTPException {
-  const { message } = refusal;
-  return new HTTPException(res.status as ContentfulStatusCode, { res, message, cause: refusal });
+function asException(rejection: AuthError, res: Response): HTTPException {
+  const { message } = rejection;
+  return new HTTPException(res.status as ContentfulStatusCode, { res, message, cause: rejection });
 }
 
 /** Options for {@linkcode pooledSupabase}: those of `withPooledSupabase` except CORS, for which Hono has `cors()`. */
@@ -121,8 +121,8 @@ export function pooledSupabase<Database = any>(
     });
     if (response === c.res) return;
     replaceResponse(c, response);
-    const refusal = refusedBy(response);
+    const rejection = rejectionOf(response);
     // A response of `onError` gets the headers of this one.
-    if (refusal) throw asException(refusal, c.res);
+    if (rejection) throw asException(rejection, c.res);
   };
 }

@@ -1,4 +1,4 @@
-/** Every answer tells how the pool stands, and is otherwise what it was. */
+/** The pool headers of responses. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { PooledHandler, PooledSupabaseOptions } from "../support/http.ts";
 import { AcquireTimeoutError } from "../../shared/pool/mod.ts";
@@ -15,21 +15,21 @@ function assertStamped(response: Response, counters = ["8", "3", "5", "0"]): voi
   for (const name of [...names.map((name) => `X-Pool-${name}`), "Server-Timing"]) assertStringIncludes(exposed, name);
 }
 
-Deno.test("every kind of answer is stamped", async (t) => {
+Deno.test("withPooledSupabase() sets the pool headers on every kind of response", async (t) => {
   const upstream = Deno.serve(
     { port: 0, hostname: "127.0.0.1", onListen() {} },
     () => new Response("from elsewhere", { headers: { "X-Upstream": "1" } }),
   );
   const address = `http://127.0.0.1:${upstream.addr.port}`;
   const rows: Record<string, readonly [PooledHandler<unknown>, Options, RequestInit, status: number]> = {
-    "a plain answer": [ok, {}, {}, 200],
+    "a plain response": [ok, {}, {}, 200],
     "a preflight": [ok, {}, { method: "OPTIONS" }, 204],
-    "refused credentials": [ok, { auth: "user" }, {}, 401],
+    "rejected credentials": [ok, { auth: "user" }, {}, 401],
     "keys that are not configured": [ok, { auth: "publishable:absent" }, { headers: { apikey: "x" } }, 500],
     "no content": [() => new Response(null, { status: 204 }), {}, {}, 204],
     "not modified": [() => new Response(null, { status: 304 }), {}, {}, 304],
     "a redirect, whose headers are immutable": [() => Response.redirect("https://y.test/"), {}, {}, 302],
-    "an answer of fetch, whose headers are immutable": [() => fetch(address), {}, {}, 200],
+    "a response of fetch, whose headers are immutable": [() => fetch(address), {}, {}, 200],
     "a handler that throws": [
       () => {
         throw new Error("boom");
@@ -43,7 +43,7 @@ Deno.test("every kind of answer is stamped", async (t) => {
   for (const [name, [handler, options, init, status]] of Object.entries(rows)) {
     await t.step(name, async () => {
       const { send } = setUp(handler, options);
-      // The pools are there from the first request on.
+      // The pools exist from the first request on.
       await (await send()).body?.cancel();
       const response = await send(init);
       assertEquals(response.status, status);
@@ -55,7 +55,7 @@ Deno.test("every kind of answer is stamped", async (t) => {
   await upstream.shutdown();
 });
 
-Deno.test("what a passed-on answer holds is kept", async () => {
+Deno.test("withPooledSupabase() keeps the headers of the handler's response", async () => {
   const redirect = await setUp(() => Response.redirect("https://y.test/", 303)).send();
   assertEquals([redirect.status, redirect.headers.get("Location")], [303, "https://y.test/"]);
   const timed = await setUp(() =>
@@ -69,7 +69,7 @@ Deno.test("what a passed-on answer holds is kept", async () => {
   assertEquals(exposed[0], "x-mine");
 });
 
-Deno.test("an answer that is returned twice is stamped, not stamped twice", async () => {
+Deno.test("withPooledSupabase() replaces the pool headers of a response that is returned twice", async () => {
   const same = new Response(null, { status: 404 });
   const { send, service } = setUp(() => same);
   const first = await send();
@@ -81,13 +81,13 @@ Deno.test("an answer that is returned twice is stamped, not stamped twice", asyn
   assertMatch(second.headers.get("Server-Timing") ?? "", /^pool;dur=[\d.]+$/);
 });
 
-Deno.test("a network error is passed on untouched", async () => {
+Deno.test("withPooledSupabase() passes on a network error unchanged", async () => {
   const error = Response.error();
   const response = await setUp(() => error).send();
   assert(response === error);
 });
 
-Deno.test("a body is streamed: the answer is there before its end", async () => {
+Deno.test("withPooledSupabase() streams a body: the response resolves before its end", async () => {
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
   const writer = writable.getWriter();
   const response = await setUp(() => new Response(readable)).send();
@@ -99,7 +99,7 @@ Deno.test("a body is streamed: the answer is there before its end", async () => 
   await writer.closed.catch((reason) => assertEquals(reason, "enough"));
 });
 
-Deno.test("the headers can be switched off, by option and by variable; the option wins", async (t) => {
+Deno.test("withPooledSupabase() omits the pool headers by option or variable; the option wins", async (t) => {
   const rows: readonly (readonly [Options, boolean])[] = [
     [{ poolHeaders: false }, false],
     [{ variables: { ...VARIABLES, POOL_HEADERS: "off" } }, false],
@@ -115,7 +115,7 @@ Deno.test("the headers can be switched off, by option and by variable; the optio
   }
 });
 
-Deno.test("answers of a real server are stamped, WebSocket upgrades pass", async () => {
+Deno.test("withPooledSupabase() sets the pool headers behind a real server, and passes WebSocket upgrades", async () => {
   const { fetch: handler } = setUp((request) => {
     if (request.headers.get("upgrade") !== "websocket") return new Response("plain");
     const { socket, response } = Deno.upgradeWebSocket(request);

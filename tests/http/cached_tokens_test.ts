@@ -1,13 +1,12 @@
-/** What becomes of a user's token that was verified before. */
+/** Requests with a token that was verified before. */
 import { assertEquals, assertFalse, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import type { SupabaseEnv } from "@supabase/server";
 import fc from "fast-check";
-import { createAuthenticate } from "../../shared/http/auth/authenticate.ts";
-import { ConfigError } from "../../shared/pool/mod.ts";
-import type { AuthenticateOptions } from "../../shared/http/auth/authenticate_options.ts";
-import { deepFreeze } from "../../shared/http/auth/deep_freeze.ts";
+import { type AuthenticateOptions, deepFreeze } from "../../shared/http/auth/authenticate.ts";
 import { JWKS_MAX_AGE_MS } from "../../shared/http/auth/jwks_source.ts";
+import { createLazyAuthenticate } from "../../shared/http/auth/lazy_authenticate.ts";
+import { ConfigError } from "../../shared/pool/mod.ts";
 import { type PooledContext, type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";
 import { FakePools, JWT_SECRET, URL_OF_PROJECT, VARIABLES } from "./fake_pools.ts";
 import { createProjectKey, type ProjectKey, sharedSecretToken } from "./tokens.ts";
@@ -20,7 +19,7 @@ const ENV: SupabaseEnv = {
   jwks: project.jwks,
 };
 
-/** How many signatures were checked since. */
+/** Counts the signatures that are verified. */
 function countChecks() {
   const real = crypto.subtle.verify;
   const counted = { checks: 0, [Symbol.dispose]: () => void (crypto.subtle.verify = real) };
@@ -31,9 +30,9 @@ function countChecks() {
   return counted;
 }
 
-/** A check that remembers, and a way to ask it. */
+/** Creates a check that caches tokens, and returns a function that sends it one. */
 function setUp(options: Partial<AuthenticateOptions> = {}) {
-  const authenticate = createAuthenticate({ auth: "user", env: ENV, rememberTokensMs: 60_000, ...options });
+  const authenticate = createLazyAuthenticate({ auth: "user", env: ENV, rememberTokensMs: 60_000, ...options });
   return async (token: string, headers: Record<string, string> = {}) => {
     const request = new Request("https://x.test/", { headers: { Authorization: `Bearer ${token}`, ...headers } });
     const { auth, error } = await authenticate(request);
@@ -55,7 +54,7 @@ function startJwks(keys: ProjectKey) {
   };
 }
 
-Deno.test("a token is verified once, whoever verifies it, unless that is switched off", async (t) => {
+Deno.test("createAuthenticate() verifies a token once, by any verifier, unless caching is switched off", async (t) => {
   await using jwks = startJwks(project);
   const es256 = await project.sign();
   const rows: Record<string, readonly [token: string, options: Partial<AuthenticateOptions>]> = {
@@ -78,7 +77,7 @@ Deno.test("a token is verified once, whoever verifies it, unless that is switche
   }
 });
 
-Deno.test("after a minute it is verified again; past its expiry it is refused", async () => {
+Deno.test("createAuthenticate() verifies a cached token again after a minute, and rejects it after its exp", async () => {
   using time = new FakeTime(1_800_000_000_000);
   using counted = countChecks();
   const ask = setUp();
@@ -95,7 +94,7 @@ Deno.test("after a minute it is verified again; past its expiry it is refused", 
   assertEquals((await askAt(90_000))[0], "401");
 });
 
-Deno.test("a refusal is not remembered, and nothing that was refused is taken for a success", async () => {
+Deno.test("createAuthenticate() does not cache a rejection", async () => {
   using time = new FakeTime(1_800_000_000_000);
   const ask = setUp({ jwtSecret: JWT_SECRET });
   const early = await project.sign({ nbf: 1_800_000_010, exp: 1_800_000_100 });
@@ -114,7 +113,7 @@ Deno.test("a refusal is not remembered, and nothing that was refused is taken fo
   for (const token of refused) assertEquals(await ask(token), "401 INVALID_JWT");
 });
 
-Deno.test("beside a remembered token, one that differs in a character is still checked", async () => {
+Deno.test("createAuthenticate() verifies a token that differs from a cached one in a character", async () => {
   const ask = setUp({ jwtSecret: JWT_SECRET });
   const good = [await project.sign(), await sharedSecretToken()];
   for (const token of good) assertStringIncludes(await ask(token), "1111");
@@ -134,7 +133,7 @@ Deno.test("beside a remembered token, one that differs in a character is still c
   );
 });
 
-Deno.test("each of many users stays who he is", async () => {
+Deno.test("createAuthenticate() never confuses users", async () => {
   const ask = setUp();
   const users = await Promise.all(Array.from({ length: 40 }, (_, i) => project.sign({ sub: `user-${i}` })));
   await Promise.all(Array.from({ length: 800 }, async (_, i) => {
@@ -143,7 +142,7 @@ Deno.test("each of many users stays who he is", async () => {
   }));
 });
 
-Deno.test("handlers remember for themselves: another audience, issuer or role refuses", async () => {
+Deno.test("createAuthenticate() caches for its own audience, issuer and roles", async () => {
   const token = await project.sign();
   const audience = ["authenticated"];
   const ask = setUp({ audience });
@@ -155,7 +154,7 @@ Deno.test("handlers remember for themselves: another audience, issuer or role re
   assertStringIncludes(await ask(await project.sign({ iat: 1 })), "1111");
 });
 
-Deno.test("modes before `user` come first for a remembered token, too", async () => {
+Deno.test("createAuthenticate() tries the modes before `user` first for a cached token, too", async () => {
   const ask = setUp({ auth: ["publishable", "user"] });
   const token = await project.sign();
   for (let i = 0; i < 2; i++) {
@@ -164,7 +163,7 @@ Deno.test("modes before `user` come first for a remembered token, too", async ()
   }
 });
 
-Deno.test("when a key is withdrawn, what it signed is refused by the next fetch, however fresh its memory", async () => {
+Deno.test("createAuthenticate() rejects tokens of a withdrawn key from the next fetch on, cached or not", async () => {
   await using jwks = startJwks(project);
   using time = new FakeTime();
   const ask = setUp({ env: jwks.env });
@@ -179,7 +178,7 @@ Deno.test("when a key is withdrawn, what it signed is refused by the next fetch,
   assertEquals(jwks.state.fetched, 2);
 });
 
-Deno.test("a token of a new key brings the new key set in, and with it the old one's end", async () => {
+Deno.test("createAuthenticate() fetches the keys for a token of a new key, and drops those of the old set", async () => {
   const next = await createProjectKey("key-2");
   await using jwks = startJwks(project);
   using time = new FakeTime();
@@ -188,22 +187,22 @@ Deno.test("a token of a new key brings the new key set in, and with it the old o
   assertStringIncludes(await ask(old), "1111");
   jwks.state.keys = next.jwks;
   assertEquals(await ask(young), "401 INVALID_JWT");
-  assertEquals(jwks.state.fetched, 1, "unknown keys make no flood of fetches");
+  assertEquals(jwks.state.fetched, 1, "unknown keys cause no flood of fetches");
   time.tick(30_001);
   assertStringIncludes(await ask(old), "1111");
   assertStringIncludes(await ask(young), "1111");
   assertEquals([await ask(old), jwks.state.fetched], ["401 INVALID_JWT", 2]);
 });
 
-Deno.test("the handlers of an isolate fetch keys once for all", async () => {
+Deno.test("createAuthenticate() shares one fetch of keys among the handlers of an isolate", async () => {
   await using jwks = startJwks(project);
   const token = await project.sign();
   const asks = [setUp({ env: jwks.env }), setUp({ env: jwks.env, auth: ["secret", "user"] }), setUp({ env: jwks.env })];
-  for (const told of await Promise.all(asks.map((ask) => ask(token)))) assertStringIncludes(told, "1111");
+  for (const id of await Promise.all(asks.map((ask) => ask(token)))) assertStringIncludes(id, "1111");
   assertEquals(jwks.state.fetched, 1);
 });
 
-Deno.test("a fetch that brings the same keys forgets nobody", async () => {
+Deno.test("createAuthenticate() keeps the cache when a fetch brings the same keys", async () => {
   await using jwks = startJwks(project);
   using time = new FakeTime();
   using counted = countChecks();
@@ -219,8 +218,8 @@ Deno.test("a fetch that brings the same keys forgets nobody", async () => {
 });
 
 Deno.test({
-  name: "keys that stay the same keep the memory, keys that cannot be had end it",
-  // jose leaves the body of an answer that is no key set unread.
+  name: "createAuthenticate() keeps the cache while keys stay the same, and not when they cannot be fetched",
+  // jose leaves the body of a response that is not a key set unread.
   sanitizeResources: false,
   fn: async () => {
     await using jwks = startJwks(project);
@@ -244,7 +243,7 @@ Deno.test({
   },
 });
 
-/** What a handler was given, by requests of the same token. */
+/** Returns the contexts that a handler gets for requests with the same token. */
 async function contextsOf(token: string, options: PooledSupabaseOptions<unknown>, times = 2) {
   const contexts: PooledContext<unknown>[] = [];
   const handle = withPooledSupabase<unknown>(
@@ -261,7 +260,7 @@ async function contextsOf(token: string, options: PooledSupabaseOptions<unknown>
   return { contexts, status };
 }
 
-Deno.test("claims are frozen, all the way down, remembered or not", async () => {
+Deno.test("withPooledSupabase() freezes claims deeply, cached or not", async () => {
   const token = await sharedSecretToken({ user_metadata: { name: "Ada", roles: ["reader"] } });
   for (const rememberTokensMs of [60_000, 0]) {
     const { contexts: [first, second] } = await contextsOf(token, { rememberTokensMs });
@@ -275,7 +274,7 @@ Deno.test("claims are frozen, all the way down, remembered or not", async () => 
   }
 });
 
-Deno.test("claims are frozen however deep a user nested them", () => {
+Deno.test("deepFreeze() freezes claims at any depth", () => {
   let value: unknown[] = [];
   for (let i = 0; i < 200_000; i++) value = [value, null, "text"];
   let depth = 0;
@@ -285,7 +284,7 @@ Deno.test("claims are frozen however deep a user nested them", () => {
   assertEquals(depth, 200_001);
 });
 
-Deno.test("the variable switches it off, the option wins, and a bad value is refused", async () => {
+Deno.test("withPooledSupabase() takes rememberTokensMs from the variable, then from the option, and rejects a bad value", async () => {
   const token = await sharedSecretToken();
   const checksWith = async (options: PooledSupabaseOptions<unknown>, variables = {}) => {
     using counted = countChecks();

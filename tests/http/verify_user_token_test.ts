@@ -1,6 +1,6 @@
 import { verifyAuth } from "@supabase/server/core";
 import { assert, assertEquals } from "@std/assert";
-import { verifyUserToken } from "../../shared/http/auth/user_token_verifier.ts";
+import { verifyUserToken } from "../../shared/http/auth/user_token.ts";
 import { createProjectKey, sharedSecretToken, unsignedToken, USER } from "./tokens.ts";
 
 const key = await createProjectKey();
@@ -82,6 +82,6 @@ Deno.test("verifyUserToken() leaves HS256 tokens to @supabase/server, even where
   assertEquals(await verifyUserToken(token, { keys: [jwk] }, {}), undefined);
 });
 
-Deno.test("verifyUserToken() rejects nothing by throwing: a key set that is none is for @supabase/server to refuse", async () => {
+Deno.test("verifyUserToken() does not throw for an invalid key set: @supabase/server rejects it", async () => {
   assertEquals(await verifyUserToken(good, { keys: "none" } as never, {}), undefined);
 });

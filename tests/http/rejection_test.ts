@@ -1,4 +1,4 @@
-/** What is known of `@supabase/server` here without loading it is what it says itself. */
+/** The facts about `@supabase/server` that are written down here, so that it need not be loaded. */
 import { assert, assertEquals, assertFalse } from "@std/assert";
 import {
   ErrorCodeHeader,
@@ -7,11 +7,11 @@ import {
   MissingCredentialsError,
   MissingDefaultSecretKeyError,
 } from "@supabase/server";
-import { invalidToken } from "../../shared/http/auth/invalid_token.ts";
-import { ERROR_CODE_HEADER, isServerError } from "../../shared/http/auth/refusal.ts";
+import { ERROR_CODE_HEADER, isServerError } from "../../shared/http/auth/rejection.ts";
+import { invalidToken } from "../../shared/http/auth/token_failure.ts";
 import { sharedSecretToken } from "./tokens.ts";
 
-Deno.test("its header, and its errors", () => {
+Deno.test("isServerError() knows the errors of @supabase/server, and ERROR_CODE_HEADER its header", () => {
   assertEquals(ERROR_CODE_HEADER, ErrorCodeHeader);
   const absent = Errors[MissingCredentialsError]({
     authModes: ["user"],
@@ -25,9 +25,12 @@ Deno.test("its header, and its errors", () => {
   }
 });
 
-Deno.test("a refused token", async () => {
+Deno.test("invalidToken() creates the INVALID_JWT error of @supabase/server, without the token", async () => {
   const token = await sharedSecretToken();
-  const error = await invalidToken(["user"], { token, apikey: null }, { reason: "it is old", hint: "get another" });
+  const error = await invalidToken(["user"], new Request("https://x.test/"), token, {
+    reason: "it is old",
+    hint: "get another",
+  });
   assertEquals([error.code, error.status, error.hint], [InvalidJwtError, 401, "get another"]);
   assertFalse(JSON.stringify(error).includes(token));
 });
