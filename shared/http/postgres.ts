@@ -6,10 +6,11 @@
 import { messageOf } from "../resilience/mod.ts";
 import {
   POSTGRES_PRESETS,
-  type PostgresConfig,
   PostgresConnectionManager,
+  type PostgresOptions,
   type PostgresPool,
   readPostgresEnvironment,
+  withoutAliases,
 } from "../postgres/mod.ts";
 import { SupabaseService } from "../services/mod.ts";
 import type { PoolHealth } from "../supabase/mod.ts";
@@ -30,7 +31,7 @@ export interface PooledPostgresOptions<Database> extends PooledSupabaseOptions<D
    * Options of Postgres that win over the environment (`SUPABASE_DB_URL`, `DB_*`), which wins over the preset `edge`; or
    * a function that creates the manager, called at the first request. Default: none.
    */
-  readonly postgres?: Partial<PostgresConfig> | (() => PostgresConnectionManager) | undefined;
+  readonly postgres?: PostgresOptions | (() => PostgresConnectionManager) | undefined;
 }
 
 /** The context of `withPooledSupabase`, and the Postgres connections. */
@@ -88,7 +89,7 @@ function createManager(
 ): PostgresConnectionManager {
   if (typeof postgres === "function") return postgres();
   const { config } = readPostgresEnvironment(variables);
-  return new PostgresConnectionManager({ ...POSTGRES_PRESETS.edge, ...config, ...postgres });
+  return new PostgresConnectionManager({ ...POSTGRES_PRESETS.edge, ...config, ...withoutAliases(postgres ?? {}) });
 }
 
 async function checkHealth(manager: PostgresConnectionManager): Promise<PoolHealth> {
@@ -112,7 +113,7 @@ const POSTGRES: PropertyDescriptor = {
 class HandlerPostgres {
   readonly #connect: () => PostgresConnectionManager;
   #manager: PostgresConnectionManager | undefined = undefined;
-  /** How long each request has waited for a connection, in ms, by the signal of its pool. */
+  /** The time that each request has waited for a connection, in ms, by the signal of its pool. */
   readonly #waits = new WeakMap<AbortSignal, number>();
 
   constructor(connect: () => PostgresConnectionManager) {

@@ -1,5 +1,5 @@
 /**
- * Direct Postgres: a pool of physical connections, and what to do with them.
+ * Direct Postgres: a pool of physical connections.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import {
 } from "../pool/mod.ts";
 import { classifyFailure, type Clock, Deadlines, EventHub, systemClock } from "../resilience/mod.ts";
 import { type Caller, VerifiedCaller } from "./caller/caller.ts";
-import { parsePostgresConfig, poolOptions, type PostgresConfig } from "./config/config.ts";
+import { parsePostgresConfig, poolOptions, type PostgresConfig, type PostgresOptions } from "./config/config.ts";
 import { configOfUrl } from "./config/config_url.ts";
 import { readPostgresEnvironment } from "./config/environment.ts";
 import type { BackendConnection } from "./connection/backend_connection.ts";
@@ -57,14 +57,14 @@ export interface ManagerEvents extends Omit<PoolEvents, "error"> {
   /** An error that no caller receives, or not in full: a connection broke, could not be created, or was closed. */
   error: {
     readonly error: Error;
-    /** Where it comes from. */
+    /** The source of the error. */
     readonly source: ErrorSource;
     /** The connection that broke or was closed; `undefined` when it concerns none that was open. */
     readonly connectionId?: number | undefined;
   };
   /** The database answers again. */
   recovered: {
-    /** How long it did not answer, in ms. */
+    /** The time for which it did not answer, in ms. */
     readonly downMs: number;
   };
 }
@@ -131,7 +131,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    * @param runtime Clock and random numbers; for tests.
    * @throws {ConfigError} listing every bad option, without secrets.
    */
-  constructor(config: Partial<PostgresConfig> | string = {}, runtime: PoolRuntime = {}) {
+  constructor(config: PostgresOptions | string = {}, runtime: PoolRuntime = {}) {
     const options = parsePostgresConfig(typeof config === "string" ? configOfUrl(config) : config);
     const { password: _password, ssl: _ssl, ...shown } = options;
     this.config = Object.freeze(shown);
@@ -197,7 +197,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    * console.log(manager === PostgresConnectionManager.getInstance()); // true
    * ```
    */
-  static getInstance(config?: Partial<PostgresConfig> | string, runtime?: PoolRuntime): PostgresConnectionManager {
+  static getInstance(config?: PostgresOptions | string, runtime?: PoolRuntime): PostgresConnectionManager {
     const existing = PostgresConnectionManager.#instance;
     if (existing && config === undefined) return existing.manager;
     const given = typeof config === "string" ? configOfUrl(config) : config;

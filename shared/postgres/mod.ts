@@ -17,8 +17,10 @@ export {
   type PoolMode,
   POSTGRES_PRESETS,
   type PostgresConfig,
+  type PostgresOptions,
   type PostgresPresetName,
   type TlsOptions,
+  withoutAliases,
 } from "./config/config.ts";
 export { type PostgresEnvironment, type PriorityOverrides, readPostgresEnvironment } from "./config/environment.ts";
 export type { Variables } from "../environment/mod.ts";

@@ -1,23 +1,22 @@
 /**
- * Pools by priority: what runs in the background or for administrators takes no
- * connection from what users wait for.
+ * Pools by priority: background work and administration take no connections from user requests.
  *
  * @module
  */
 import type { Variables } from "../environment/mod.ts";
 import { ConfigError, type ConfigIssue, type PoolRuntime } from "../pool/mod.ts";
-import { parsePostgresConfig, type PostgresConfig } from "./config/config.ts";
+import { parsePostgresConfig, type PostgresConfig, type PostgresOptions, withoutAliases } from "./config/config.ts";
 import { type PriorityOverrides, readPostgresEnvironment } from "./config/environment.ts";
 import { PostgresConnectionManager } from "./manager.ts";
 import type { PostgresStats } from "./postgres_pool.ts";
 
-/** Whom an operation is for: users, background work, or administration. */
+/** The priority of an operation: user requests, background work, or administration. */
 export type OperationType = "highPriority" | "lowPriority" | "admin";
 
 /** The operation types. */
 export const OPERATION_TYPES: readonly OperationType[] = Object.freeze(["highPriority", "lowPriority", "admin"]);
 
-/** What sets the pools apart where nothing else is said, from the specification. */
+/** The default options of each priority, from the specification. */
 const PRIORITY_DEFAULTS: Readonly<Record<OperationType, Readonly<Partial<PostgresConfig>>>> = Object.freeze({
   highPriority: Object.freeze({ maxConnections: 30, minConnections: 10 }),
   lowPriority: Object.freeze({
@@ -29,13 +28,16 @@ const PRIORITY_DEFAULTS: Readonly<Record<OperationType, Readonly<Partial<Postgre
   admin: Object.freeze({ maxConnections: 5, minConnections: 1 }),
 });
 
-/** What differs by priority; the rest is the same for all. */
+/** Options by priority, which win over the common ones. */
 export type PoolOverrides = Readonly<Partial<Record<OperationType, PriorityOverrides>>>;
 
 /**
- * One manager to each operation type, made when it is first asked for.
+ * One manager per operation type, created when it is first used.
  *
+ * @example Background work with its own connections
  * ```ts
+ * import { PostgresPools } from "./shared/postgres/mod.ts";
+ *
  * const pools = PostgresPools.fromEnv();
  * await pools.getPool("lowPriority").query("REFRESH MATERIALIZED VIEW report");
  * ```
@@ -55,12 +57,13 @@ export class PostgresPools implements AsyncDisposable {
    * @param runtime Clock and random numbers; for tests.
    * @throws {ConfigError} listing every bad option of every pool.
    */
-  constructor(config: Partial<PostgresConfig> = {}, overrides: PoolOverrides = {}, runtime: PoolRuntime = {}) {
+  constructor(config: PostgresOptions = {}, overrides: PoolOverrides = {}, runtime: PoolRuntime = {}) {
     const issues: ConfigIssue[] = [];
+    const common = withoutAliases(config);
     const configOf = (type: OperationType) => {
       const given = Object.entries(overrides[type] ?? {}).filter(([, value]) => value !== undefined);
-      const own: Partial<PostgresConfig> = { ...config, ...PRIORITY_DEFAULTS[type], ...Object.fromEntries(given) };
-      // Someone who lowers only the maximum means the minimum to follow.
+      const own: Partial<PostgresConfig> = { ...common, ...PRIORITY_DEFAULTS[type], ...Object.fromEntries(given) };
+      // A lower maximum alone lowers the minimum too.
       if (overrides[type]?.minConnections === undefined) {
         own.minConnections = Math.min(own.minConnections ?? 0, own.maxConnections ?? 0);
       }
@@ -82,9 +85,9 @@ export class PostgresPools implements AsyncDisposable {
   }
 
   /**
-   * Pools as the environment describes them: see `readPostgresEnvironment`.
+   * Creates the pools from the environment; see `readPostgresEnvironment`.
    *
-   * @param variables Default: the variables of this process.
+   * @param variables Environment variables by name. Default: those of this process.
    * @throws {ConfigError} listing every bad variable.
    */
   static fromEnv(variables?: Variables, runtime?: PoolRuntime): PostgresPools {
@@ -92,7 +95,7 @@ export class PostgresPools implements AsyncDisposable {
     return new PostgresPools(config, { highPriority, lowPriority, admin }, runtime);
   }
 
-  /** The manager for an operation. Without a type, or with one that is none, it is that of `highPriority`. */
+  /** Returns the manager of an operation type; for an unknown or missing type, that of `highPriority`. */
   getPool(operationType?: OperationType): PostgresConnectionManager {
     const type = OPERATION_TYPES.find((one) => one === operationType) ?? "highPriority";
     let manager = this.#managers.get(type);
@@ -104,20 +107,20 @@ export class PostgresPools implements AsyncDisposable {
     return manager;
   }
 
-  /** How each that was asked for stands. */
+  /** Returns the statistics of each manager that was used. */
   getStats(): Readonly<Partial<Record<OperationType, PostgresStats>>> {
     return Object.freeze(
       Object.fromEntries(this.#managers.entries().map(([type, manager]) => [type, manager.getStats()])),
     );
   }
 
-  /** Shuts all of them down at once; see `PostgresConnectionManager.shutdown`. */
+  /** Shuts all managers down at the same time; see `PostgresConnectionManager.shutdown`. */
   async shutdown(deadlineMs?: number): Promise<void> {
     this.#closed = true;
     await Promise.all(this.#managers.values().map((manager) => manager.shutdown(deadlineMs)));
   }
 
-  /** {@linkcode shutdown}. */
+  /** Shuts down; see {@linkcode shutdown}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.shutdown();
   }

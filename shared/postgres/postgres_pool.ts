@@ -56,11 +56,11 @@ export interface PostgresStats extends PoolStats {
 
 /** The result of a health check. */
 export interface PostgresHealth {
-  /** Whether the database answered and the pool leases connections. */
+  /** True if the database answered and the pool is open. */
   readonly healthy: boolean;
   /** The reason why not. It holds no values and no secrets, and is still meant for operators only. */
   readonly error?: Error;
-  /** How long the check took, in ms. */
+  /** The duration of the check, in ms. */
   readonly durationMs: number;
   /** The statistics of the pool. */
   readonly stats: PoolStats;

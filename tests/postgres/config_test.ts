@@ -183,3 +183,32 @@ Deno.test("Postgres environment: one error lists every bad variable, what it hel
   );
   assertEquals(together.issues.map(({ path }) => path), ["DB_MIN_CONNECTIONS"]);
 });
+
+Deno.test("parsePostgresConfig() accepts the option names of pg and of the specification", () => {
+  const aliases = {
+    max: 7,
+    min: 3,
+    idleTimeoutMillis: 1_000,
+    connectionTimeoutMillis: 1_001,
+    acquireTimeoutMillis: 1_002,
+    retryAttempts: 4,
+    retryDelay: 1_003,
+    keepAliveInitialDelayMillis: 1_004,
+  };
+  const names = {
+    maxConnections: 7,
+    minConnections: 3,
+    idleTimeoutMs: 1_000,
+    connectionTimeoutMs: 1_001,
+    acquireTimeoutMs: 1_002,
+    maxRetries: 4,
+    retryDelayMs: 1_003,
+    keepAliveDelayMs: 1_004,
+  };
+  assertEquals(parsePostgresConfig(aliases), parsePostgresConfig(names));
+  assertEquals(parsePostgresConfig({ max: undefined, maxConnections: 7, min: 3 }).maxConnections, 7);
+  const both = assertThrows(() => parsePostgresConfig({ max: 7, maxConnections: 7 }), ConfigError);
+  assertEquals(both.issues.map(({ path }) => path), ["max"]);
+  const bad = assertThrows(() => parsePostgresConfig({ max: -1 }), ConfigError);
+  assertEquals(bad.issues.map(({ path }) => path), ["maxConnections"]);
+});

@@ -63,7 +63,7 @@ Deno.test("Postgres URL: what is wrong is named, and nothing of the URL is shown
     ["postgres://user:hunter2@a,b/db", "of one host"],
     ["postgres://user:hunter2@host:99999/db", "must be a URL such as"],
     ["postgres://user:hunter2@host/db?sslmode=sometimes", "sslmode must be one of"],
-    ["postgres://user:hunter2@host/db?sslmode=prefer", "without encryption"],
+    ["postgres://user:hunter2@host/db?sslmode=prefer", "fall back to plaintext"],
     ["postgres://user:hunter2@host/db?sslmode=require&sslmode=disable", "more than once"],
     ["postgres://user:hunter2@host/db?sslrootcert=/nowhere/hunter2", "sslrootcert must be the path"],
     ["postgres://user:hunter2@host/db?target_session_attrs=any", '"target_session_attrs"'],

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { isLocalHost } from "../../shared/postgres/config/local_host.ts";
+import { isLocalHost } from "../../shared/postgres/config/config.ts";
 import { parsePostgresConfig, readPostgresEnvironment } from "../../shared/postgres/mod.ts";
 
 const LOCAL = [

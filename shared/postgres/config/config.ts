@@ -1,11 +1,12 @@
 /**
- * The options of a {@linkcode PostgresConnectionManager}: what each means, its
- * default beside it.
+ * The options of a {@linkcode PostgresConnectionManager}, with their defaults.
  *
  * @module
  */
 import * as z from "zod";
 import {
+  ConfigError,
+  type ConfigIssue,
   DEFAULT_POOL_CONFIG,
   type LazySchema,
   lazySchema,
@@ -15,92 +16,125 @@ import {
   whole,
 } from "../../pool/mod.ts";
 import { MAX_TIMER_MS } from "../../resilience/mod.ts";
-import { isLocalHost } from "./local_host.ts";
 
-/** How a server proves that it is the right one, and we that we are. */
+/** Options of TLS. */
 export interface TlsOptions {
-  /** Certificates of the authorities to trust, as PEM. Default: those of the system. */
+  /** The certificates of the authorities to trust, as PEM. Default: those of the system. */
   readonly ca?: string | undefined;
-  /** Our certificate, as PEM. */
+  /** The client certificate, as PEM. Default: none. */
   readonly cert?: string | undefined;
-  /** Its private key, as PEM. */
+  /** The private key of the client certificate, as PEM. Default: none. */
   readonly key?: string | undefined;
   /**
-   * Whether a server that cannot prove its name is refused. Default: true.
-   * Without it, anybody on the way can read and change everything.
+   * True to reject a server that cannot prove its name. Otherwise anyone on the network path can read and change
+   * everything. Default: true.
    */
   readonly rejectUnauthorized?: boolean | undefined;
 }
 
 /**
- * What stands between us and Postgres. `transaction`: a pooler (Supavisor,
- * PgBouncer) that lends a server's connection for one transaction at a time, so
- * that nothing can be prepared or set for longer. `session`: nothing, or a pooler that lends it
- * for as long as ours lasts. `auto`: found out.
+ * The pooler between the library and Postgres. `transaction`: a pooler (Supavisor, PgBouncer) that assigns a server
+ * connection for one transaction at a time, so that nothing can be prepared or set for longer. `session`: none, or a
+ * pooler that assigns it for the lifetime of a connection. `auto`: detected at the first connection.
  */
 export type PoolMode = "auto" | "session" | "transaction";
 
 /** Options of direct Postgres. All times are in milliseconds. */
 export interface PostgresConfig extends Omit<PoolConfig, "createTimeoutMs"> {
-  /** How long an idle connection may take to show that it still works. Default: 1,000. */
+  /** The time limit of validating an idle connection. Default: 1,000. */
   validateTimeoutMs: number;
-  /** A name, an address, or the folder of a Unix socket. Default: `localhost`. */
+  /** The name or address of the server, or the folder of a Unix socket. Default: `localhost`. */
   host: string;
-  /** Default: 5432. */
+  /** The port of the server. Default: 5432. */
   port: number;
-  /** Default: `news_db`. */
+  /** The name of the database. Default: `news_db`. */
   database: string;
   /** The role to log in as. Default: `postgres`. */
   user: string;
-  /** Its password. Never shown. Default: none. */
+  /** The password of the role. Never shown. Default: none. */
   password: string;
   /**
-   * Whether to use TLS, and how. `true` verifies the server with the authorities of the system.
-   * Default: `true`; `false` where the host is of this machine or its own network, see {@linkcode isLocalHost}.
+   * The use of TLS. `true` verifies the server with the authorities of the system.
+   * Default: `true`; `false` if the host is on this machine or its own network, see {@linkcode isLocalHost}.
    */
   ssl: boolean | TlsOptions;
-  /** Settings of the session, as libpq's `options`: `-c search_path=app -c jit=off`. Default: none. */
+  /** Settings of each session, as `options` of libpq: `-c search_path=app -c jit=off`. Default: none. */
   options: string | undefined;
-  /** What `pg_stat_activity` shows. Default: `supabase-connection-pool`. */
+  /** The name in `pg_stat_activity`. Default: `supabase-connection-pool`. */
   applicationName: string;
-  /** Whether the system looks after silent connections (TCP keep-alive). Default: true. */
+  /** True to enable TCP keep-alive. Default: true. */
   keepAlive: boolean;
-  /** How long a connection is silent before it does. Default: 0, the system's. */
+  /** The idle time before the first keep-alive packet. Default: 0, the system's. */
   keepAliveDelayMs: number;
-  /** How long connecting may take, authentication included. Default: 2,000. */
+  /** The time limit of connecting, authentication included. Default: 2,000. */
   connectionTimeoutMs: number;
-  /** How often `executeQueryWithRetry` and `executeTransactionWithRetry` try again. Default: 3. */
+  /** The maximum number of retries of `executeQueryWithRetry` and `executeTransactionWithRetry`. Default: 3. */
   maxRetries: number;
-  /** The delay before the first of these retries; it doubles with each. Default: 1,000. */
+  /** The delay before the first of these retries; it doubles with each one. Default: 1,000. */
   retryDelayMs: number;
   /**
-   * The pause after a first failed attempt to connect. It doubles with each, up
-   * to 20 times this: half a second by default, so that a server that is back is
-   * found within one. Default: 25.
+   * The delay before connecting again after a first failure. It doubles with each one, up to 20 times this value: half a
+   * second by default, so that a server that comes back is found within a second. Default: 25.
    */
   createRetryDelayMs: number;
-  /** How long a statement may take before it is cancelled; `Infinity` for as long as it needs. Default: 30,000. */
+  /** The time limit of a statement, after which it is canceled; `Infinity` for none. Default: 30,000. */
   queryTimeoutMs: number;
-  /** How long a cancelled statement, or a rollback, may go on before its connection is cut. Default: 1,000. */
+  /** The time limit of a cancellation or rollback, after which the connection is closed. Default: 1,000. */
   cancelTimeoutMs: number;
-  /** How often the connection is checked by itself; 0 for never. Default: 60,000. */
+  /** The interval of health checks; 0 for none. Default: 60,000. */
   healthCheckIntervalMs: number;
-  /** What stands between us and Postgres. Default: `auto`. */
+  /** The pooler between the library and Postgres. Default: `auto`. */
   poolMode: PoolMode;
-  /** How many prepared statements a connection keeps; 0 for none. Default: 100. */
+  /** The number of prepared statements that a connection keeps; 0 for none. Default: 100. */
   maxPreparedStatements: number;
   /**
-   * How many quick reads of `query` may be under way on one connection at once, where all connections are in use;
-   * 1 for one at a time, each with the connection for itself. Default: 16.
+   * The number of quick reads of `query` that may be in flight on one connection while all connections are leased;
+   * 1 for one at a time. Default: 16.
    */
   maxStatementsInFlight: number;
-  /** A login role that may act for callers however strong it is; see `as`. Default: none. */
+  /** A login role that may run as callers however strong it is; see `as`. Default: none. */
   trustedLogin: string | undefined;
+}
+
+/** Option names of `pg` and of the specification, by the option that each sets. */
+const ALIASES = {
+  max: "maxConnections",
+  min: "minConnections",
+  idleTimeoutMillis: "idleTimeoutMs",
+  connectionTimeoutMillis: "connectionTimeoutMs",
+  acquireTimeoutMillis: "acquireTimeoutMs",
+  retryAttempts: "maxRetries",
+  retryDelay: "retryDelayMs",
+  keepAliveInitialDelayMillis: "keepAliveDelayMs",
+} as const satisfies Record<string, keyof PostgresConfig>;
+
+/** Options as the manager accepts them: those of {@linkcode PostgresConfig}, also under the names that `pg` gives them. */
+export type PostgresOptions =
+  & Partial<PostgresConfig>
+  & { readonly [Alias in keyof typeof ALIASES]?: PostgresConfig[(typeof ALIASES)[Alias]] | undefined };
+
+/**
+ * Returns options under their own names.
+ *
+ * @throws {ConfigError} when an option and its alias are both set.
+ */
+export function withoutAliases(options: PostgresOptions): Partial<PostgresConfig> {
+  const issues: ConfigIssue[] = [];
+  const resolved: Record<string, unknown> = {};
+  for (const [path, value] of Object.entries(options)) {
+    const option = Object.hasOwn(ALIASES, path) ? ALIASES[path as keyof typeof ALIASES] : undefined;
+    if (option && value !== undefined && options[option] !== undefined) {
+      issues.push({ path, message: `is an alias of ${option}, which is set too: set one of them` });
+    }
+    if (value !== undefined) resolved[option ?? path] = value;
+  }
+  if (issues.length > 0) throw new ConfigError(issues, "Postgres configuration");
+  return resolved;
 }
 
 const { createTimeoutMs: _core, ...coreDefaults } = DEFAULT_POOL_CONFIG;
 
-/** The value of each option that is not given. */
+/** The defaults. */
 export const DEFAULT_POSTGRES_CONFIG: Readonly<PostgresConfig> = Object.freeze({
   ...coreDefaults,
   host: "localhost",
@@ -131,9 +165,9 @@ export const DEFAULT_POSTGRES_CONFIG: Readonly<PostgresConfig> = Object.freeze({
   trustedLogin: undefined,
 });
 
-/** Sizes and timeouts for common situations. */
+/** Limits and timeouts for common situations, from the specification. */
 export const POSTGRES_PRESETS: Readonly<Record<PostgresPresetName, Readonly<Partial<PostgresConfig>>>> = Object.freeze({
-  /** For a machine somebody works on. */
+  /** For a developer's machine. */
   development: Object.freeze({
     maxConnections: 20,
     idleTimeoutMs: 30_000,
@@ -147,7 +181,7 @@ export const POSTGRES_PRESETS: Readonly<Record<PostgresPresetName, Readonly<Part
     connectionTimeoutMs: 3_000,
     healthCheckIntervalMs: 30_000,
   }),
-  /** For an edge function: each of many isolates holds a pool, and most live for seconds. */
+  /** For an edge function: each of many isolates has a pool, and most live for seconds. */
   edge: Object.freeze({
     maxConnections: 4,
     minConnections: 0,
@@ -177,19 +211,19 @@ const ssl = lazySchema(() => {
 const queryTimeoutError = `must be Infinity or a whole number from 1 to ${MAX_TIMER_MS}`;
 const { createTimeoutMs: _shape, ...coreShape } = poolConfigShape;
 
-/** One schema to an option; a message says the allowed range. */
+/** One schema per option. A message states the allowed range. */
 export const postgresConfigShape = {
   ...coreShape,
   host: lazySchema(() => {
     const error = "must be one host name, address or folder of a Unix socket, without a port";
-    // A list, as libpq takes one, would be looked up as a name, and so would a name with a port.
+    // A list of hosts, which libpq allows, or a port would be part of the name that is looked up.
     return z.string({ error }).regex(/^(\/[^\0]*|[^\s\0,/:]+|[\da-f:.]*:[\da-f:.]+(%[^\s\0,/]+)?)$/i, { error });
   }),
   port: whole(1, 65_535),
   database: text("must be the name of a database"),
   user: text("must be the name of a role"),
   password: lazySchema(() =>
-    z.string({ error: "must be a string" }).refine((value) => !value.includes("\0"), { error: "must hold no NUL" })
+    z.string({ error: "must be a string" }).refine((value) => !value.includes("\0"), { error: "must not contain NUL" })
   ),
   ssl,
   options: lazySchema(() => {
@@ -199,7 +233,7 @@ export const postgresConfigShape = {
   applicationName: lazySchema(() => {
     const error = "must be a string of at most 63 characters";
     return z.string({ error }).max(63, { error })
-      .refine((value) => !value.includes("\0"), { error: "must hold no NUL" });
+      .refine((value) => !value.includes("\0"), { error: "must not contain NUL" });
   }),
   keepAlive: yesOrNo,
   keepAliveDelayMs: ms(0),
@@ -217,17 +251,37 @@ export const postgresConfigShape = {
   trustedLogin: text("must be the name of a role"),
 } satisfies Record<keyof PostgresConfig, LazySchema>;
 
+/** Domains that are not on the internet: RFC 6761 (localhost, test), RFC 6762 (local), ICANN for private use (internal). */
+const PRIVATE_DOMAINS = /\.(localhost|local|internal|test)$/;
+
+/** Addresses that are not routed: RFC 1122 (127/8), RFC 1918, RFC 3927 (169.254/16). */
+const PRIVATE_IPV4 = /^(127|10|192\.168|172\.(1[6-9]|2\d|3[01])|169\.254)(\.\d{1,3}){1,3}$/;
+
+/** RFC 4291 (::1, fe80::/10), RFC 4193 (fc00::/7). */
+const PRIVATE_IPV6 = /^(::1|fe[89ab][0-9a-f]:.*|f[cd][0-9a-f]{2}:.*)$/;
+
 /**
- * The whole configuration that `input` stands for.
- *
- * @throws {ConfigError} listing every unknown option and every bad value; no text that was given is shown.
+ * Returns whether `host` is on this machine or its own network: the folder of a Unix socket, or a name or address that
+ * does not exist on the internet, such as `localhost`, `db`, `postgres.default.svc.cluster.local` or `10.0.0.7`.
  */
-export function parsePostgresConfig(input: Partial<PostgresConfig> = {}): Readonly<PostgresConfig> {
-  const ssl = !isLocalHost(String(input.host ?? DEFAULT_POSTGRES_CONFIG.host));
-  return parseConfig<PostgresConfig>(input, postgresConfigShape, { ...DEFAULT_POSTGRES_CONFIG, ssl });
+export function isLocalHost(host: string): boolean {
+  if (host.startsWith("/")) return true;
+  const name = host.toLowerCase().replace(/\.$/, "");
+  if (name.includes(":")) return PRIVATE_IPV6.test(name);
+  return !name.includes(".") || PRIVATE_DOMAINS.test(name) || PRIVATE_IPV4.test(name);
 }
 
-/** The options of the pool below: what concerns connections and statements is left out. */
+/**
+ * Returns `input` with defaults for missing options.
+ *
+ * @throws {ConfigError} listing every unknown option and every bad value, without the strings that were given.
+ */
+export function parsePostgresConfig(input: PostgresOptions = {}): Readonly<PostgresConfig> {
+  const ssl = !isLocalHost(String(input.host ?? DEFAULT_POSTGRES_CONFIG.host));
+  return parseConfig<PostgresConfig>(withoutAliases(input), postgresConfigShape, { ...DEFAULT_POSTGRES_CONFIG, ssl });
+}
+
+/** Returns the options of the resource pool: those of connections and statements are left out. */
 export function poolOptions(config: Readonly<PostgresConfig>): Partial<PoolConfig> {
   const options = Object.entries(config).filter(([name]) => name in coreShape);
   return { ...Object.fromEntries(options), createTimeoutMs: config.connectionTimeoutMs };

@@ -6,7 +6,7 @@
 import { ConfigError, type ConfigIssue } from "../../pool/mod.ts";
 import type { PostgresConfig, TlsOptions } from "./config.ts";
 
-/** What libpq's `sslmode` means here: whatever encrypts also verifies, unless verification is declined by name. */
+/** The meaning of `sslmode`: every mode with encryption also verifies the server, except `no-verify`. */
 const SSL_MODES: Readonly<Record<string, boolean | TlsOptions>> = {
   disable: false,
   require: true,
@@ -15,13 +15,13 @@ const SSL_MODES: Readonly<Record<string, boolean | TlsOptions>> = {
   "no-verify": { rejectUnauthorized: false },
 };
 
-/** Where certificates and keys come from that a URL names by path. */
+/** Reads a certificate or key that a URL names by path. */
 type ReadFile = (path: string) => string;
 
-/** One parameter of a URL: sets what it means, or says what is wrong with it. */
+/** Reads one parameter of a URL into `config`, or returns what is wrong with it. */
 type Reader = (value: string, config: Partial<PostgresConfig>, readFile: ReadFile) => string | undefined;
 
-/** A parameter that is one option, as it is. */
+/** Returns a reader of a parameter that is one option. */
 function plain(option: "host" | "user" | "password" | "database" | "applicationName" | "options"): Reader {
   return (value, config) => {
     if (value !== "") config[option] = value;
@@ -29,31 +29,31 @@ function plain(option: "host" | "user" | "password" | "database" | "applicationN
   };
 }
 
-/** A parameter that names a file of PEM. */
+/** Returns a reader of a parameter that names a PEM file. */
 function pem(name: string, option: "ca" | "cert" | "key"): Reader {
   return (path, config, readFile) => {
     if (option === "ca" && path === "system") return undefined;
-    // Declined by name: it stays so.
+    // TLS is disabled by name, and stays disabled.
     if (config.ssl === false) return undefined;
     let content = "";
     try {
       content = readFile(path);
     } catch {
-      // As one that holds nothing.
+      // Treated as an empty file.
     }
-    if (!content.includes("-----BEGIN ")) return `${name} must be the path of a file that holds PEM and can be read`;
+    if (!content.includes("-----BEGIN ")) return `${name} must be the path of a readable PEM file`;
     config.ssl = { ...(typeof config.ssl === "object" ? config.ssl : {}), [option]: content };
     return undefined;
   };
 }
 
-/** Each parameter that a URL may have, in the order in which they are read. */
+/** The known parameters, in the order in which they are read. */
 const PARAMETERS: Readonly<Record<string, Reader>> = {
   sslmode: (value, config) => {
     const mode = Object.hasOwn(SSL_MODES, value) ? SSL_MODES[value] : undefined;
     if (mode === undefined) {
       return `sslmode must be one of ${Object.keys(SSL_MODES).join(", ")}: ` +
-        "others would do without encryption, unasked";
+        "other modes may fall back to plaintext";
     }
     config.ssl = mode;
     return undefined;
@@ -95,26 +95,25 @@ function decode(part: string): string | undefined {
   }
 }
 
-/** What is wrong with the parameters of a URL, and what they set. */
+/** Reads the parameters of a URL into `config`, and returns what is wrong with them. */
 function readParameters(given: URLSearchParams, config: Partial<PostgresConfig>, readFile: ReadFile): string[] {
   const known = Object.keys(PARAMETERS);
   const wrong = new Set(given.keys()).difference(new Set(known));
   const messages = [...wrong].map((name) =>
-    `holds the parameter ${JSON.stringify(name.slice(0, 40))}; those known are ${known.join(", ")}`
+    `has the unknown parameter ${JSON.stringify(name.slice(0, 40))}: the parameters are ${known.join(", ")}`
   );
   for (const [name, reader] of Object.entries(PARAMETERS)) {
     const [value, ...more] = given.getAll(name);
     if (value === undefined) continue;
-    const message = more.length > 0 ? `holds the parameter ${name} more than once` : reader(value, config, readFile);
+    const message = more.length > 0 ? `has the parameter ${name} more than once` : reader(value, config, readFile);
     if (message) messages.push(message);
   }
   return messages;
 }
 
 /**
- * The options that a URL such as
- * `postgresql://user:password@host:5432/database?sslmode=require` stands for.
- * What is wrong with it is appended to `issues`, under `path`; nothing of it is shown.
+ * Reads a URL such as `postgresql://user:password@host:5432/database?sslmode=require` as options. Appends what is wrong
+ * with it to `issues`, under `path` and without its content.
  */
 export function readUrl(
   raw: string,
@@ -124,15 +123,15 @@ export function readUrl(
 ): Partial<PostgresConfig> {
   const config: Partial<PostgresConfig> = {};
   const url = URL.canParse(raw) ? new URL(raw) : undefined;
-  // What stands behind a # would be left out in silence: it is the rest of a password, mostly.
+  // The part behind a # is mostly the rest of a password, which would be ignored silently.
   if (!url || !/^postgres(ql)?:$/.test(url.protocol) || url.hash !== "" || url.hostname.includes(",")) {
     issues.push({ path, message: FORM });
     return config;
   }
   const parts = [url.hostname, url.username, url.password, url.pathname.slice(1)].map(decode);
   const [host, user, password, database] = parts;
-  if (parts.includes(undefined)) issues.push({ path, message: "holds a part that is not percent-encoded" });
-  // An IPv6 address stands in brackets in a URL only.
+  if (parts.includes(undefined)) issues.push({ path, message: "has a part that is not percent-encoded" });
+  // Only a URL has an IPv6 address in brackets.
   if (host) config.host = host.replace(/^\[(.*)\]$/, "$1");
   if (url.port) config.port = Number(url.port);
   if (user) config.user = user;
@@ -143,7 +142,7 @@ export function readUrl(
 }
 
 /**
- * {@linkcode readUrl} of a URL that must be good.
+ * Reads a URL as options; see {@linkcode readUrl}.
  *
  * @throws {ConfigError} listing what is wrong with it.
  */

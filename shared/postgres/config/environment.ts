@@ -1,6 +1,6 @@
 /**
- * What the environment says about direct Postgres: `SUPABASE_DB_URL`, `DB_*`,
- * and `POSTGRES_*` as their aliases.
+ * Reads the configuration of direct Postgres from the environment: `SUPABASE_DB_URL`, `DB_*`, and `POSTGRES_*` as
+ * aliases.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import {
   type TlsOptions,
 } from "./config.ts";
 
-/** The options of the pool of one priority. */
+/** Options of the pool of one priority, which win over the common ones. */
 export type PriorityOverrides = Readonly<Partial<PostgresConfig>>;
 
 /** A checked environment. */
@@ -55,7 +55,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   TRUSTED_LOGIN: "trustedLogin",
 };
 
-/** Those of one priority, by what follows `DB_HIGH_PRIORITY_`, `DB_LOW_PRIORITY_` or `DB_ADMIN_`. */
+/** The options of one priority, by the part behind `DB_HIGH_PRIORITY_`, `DB_LOW_PRIORITY_` or `DB_ADMIN_`. */
 const OF_PRIORITY = {
   MAX: "maxConnections",
   MIN: "minConnections",
@@ -71,7 +71,7 @@ function ofPriority(prefix: string): Readonly<Record<string, Option>> {
   return Object.fromEntries(Object.entries(OF_PRIORITY).map(([end, option]) => [`${prefix}_${end}`, option]));
 }
 
-/** What a preset says of the pools by priority: on the edge each of many isolates has all of them. */
+/** The options by priority of presets: on the edge, each of many isolates has all three pools. */
 const PRIORITIES_OF_PRESET: Readonly<Partial<Record<PostgresPresetName, readonly PriorityOverrides[]>>> = {
   edge: [
     { maxConnections: 4, minConnections: 0 },
@@ -115,7 +115,7 @@ class EnvironmentReader {
     return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
   }
 
-  /** Returns what `DB_SSL` and `DB_SSL_*` set, or `undefined`. A certificate alone turns TLS on. */
+  /** Reads `DB_SSL` and `DB_SSL_*`. A certificate alone turns TLS on. */
   tls(): boolean | TlsOptions | undefined {
     const wanted = this.#reader.switch(namesOf("SSL"));
     const rejectUnauthorized = this.#reader.switch(namesOf("SSL_REJECT_UNAUTHORIZED"));
@@ -145,7 +145,7 @@ class EnvironmentReader {
     return undefined;
   }
 
-  /** Returns what `SUPABASE_DB_URL` sets. */
+  /** Reads `SUPABASE_DB_URL`. */
   url(): Partial<PostgresConfig> {
     const name = "SUPABASE_DB_URL";
     const raw = this.#reader.text(name);
@@ -178,7 +178,8 @@ class EnvironmentReader {
  * (`POSTGRES_*` where the twin is not set). A single variable wins over the
  * URL, the URL over the preset. Certificates and keys may be PEM or paths.
  *
- * @param variables Default: the variables of this process.
+ * @param variables Environment variables by name. Default: those of this process.
+ * @param readFile Reads a certificate or key. Default: `Deno.readTextFileSync`.
  * @throws {ConfigError} listing every bad variable, its value (hidden where it may be secret) and the valid values.
  */
 export function readPostgresEnvironment(

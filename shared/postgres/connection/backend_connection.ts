@@ -36,7 +36,7 @@ export class BackendConnection {
   /** Encoded and not written yet. */
   readonly #out: Uint8Array[] = [];
   #flushing = false;
-  /** When the server began the first of the requests in flight, in ms of the clock. */
+  /** The time at which the server began the first request in flight, in ms of the clock. */
   #headSince = 0;
   #response: PromiseWithResolvers<void> | undefined = undefined;
   #status: SessionStatus = "idle";
@@ -92,7 +92,7 @@ export class BackendConnection {
   }
 
   /**
-   * Whether the session at the server belongs to this connection for as long as it lasts. Until
+   * True if the session at the server belongs to this connection for as long as it lasts. Until
    * {@linkcode enableSessionState}, nothing is prepared or set for longer than a transaction.
    */
   get ownsSession(): boolean {
@@ -110,7 +110,7 @@ export class BackendConnection {
     this.statements.enable(maxPreparedStatements, maxStatementsInFlight);
   }
 
-  /** Whether its login role was found weak enough to run as a caller. */
+  /** True if its login role was found weak enough to run as a caller. */
   get loginRoleChecked(): boolean {
     return this.#loginRoleChecked;
   }
@@ -120,12 +120,12 @@ export class BackendConnection {
     this.#loginRoleChecked = true;
   }
 
-  /** Whether something may be left on it that outlives a transaction. */
+  /** True if something may be left on it that outlives a transaction. */
   get mayHoldState(): boolean {
     return this.#mayHoldState;
   }
 
-  /** Whether a statement ran on it as the login role since the latest reset. */
+  /** True if a statement ran on it as the login role since the latest reset. */
   get ranAsLoginRole(): boolean {
     return this.#ranAsLoginRole;
   }
@@ -147,7 +147,7 @@ export class BackendConnection {
     this.#mayHoldState = true;
   }
 
-  /** Whether a transaction of the library is open on it. */
+  /** True while a transaction of the library is open on it. */
   get inTransaction(): boolean {
     return this.#inTransaction;
   }
@@ -163,7 +163,7 @@ export class BackendConnection {
     return { [Symbol.dispose]: () => void (this.#inTransaction = false) };
   }
 
-  /** How many statements run on it whose lease has ended; see `PipelineSharing`. */
+  /** The number of statements in flight whose lease has ended; see `PipelineSharing`. */
   get detachedStatements(): number {
     return this.#detachedStatements;
   }
@@ -178,17 +178,17 @@ export class BackendConnection {
     this.#detachedStatements--;
   }
 
-  /** What the server does between statements, as of its latest answer. */
+  /** The status of the server between statements, as of its latest response. */
   get status(): SessionStatus {
     return this.#status;
   }
 
-  /** Why it is unusable, once it is. */
+  /** The reason why it is unusable, once it is. */
   get death(): Error | undefined {
     return this.#death;
   }
 
-  /** Whether a request is not answered yet. */
+  /** True while a request is not answered. */
   get busy(): boolean {
     return this.#inFlight.length > 0;
   }
@@ -198,7 +198,7 @@ export class BackendConnection {
     return (this.#inFlight[0] as unknown) === pending;
   }
 
-  /** How many requests are not answered yet. */
+  /** The number of requests that are not answered. */
   get inFlight(): number {
     return this.#inFlight.length;
   }
@@ -321,7 +321,7 @@ export class BackendConnection {
     return (this.#response ??= Promise.withResolvers<void>()).promise;
   }
 
-  /** Whether a cancel request is in flight, which may hit another statement than its own. */
+  /** True while a cancel request is in flight, which may hit another statement than its own. */
   get isCanceling(): boolean {
     return this.#cancelRequests > 0;
   }
@@ -336,7 +336,7 @@ export class BackendConnection {
     if (--this.#cancelRequests === 0) this.#notifyResponse();
   }
 
-  /** Whether nothing of other callers, a cancel request included, can meet what is sent now. */
+  /** True if nothing of other callers, a cancel request included, can meet what is sent now. */
   get isWireIdle(): boolean {
     return this.#inFlight.length === 0 && this.#cancelRequests === 0;
   }

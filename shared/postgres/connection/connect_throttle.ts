@@ -9,14 +9,14 @@ import { backoffDelayMs, classifyFailure, type Clock, timeoutSignal } from "../.
 /** Backoff of attempts after a permanent failure, such as a wrong password, in ms. */
 const REFUSED_BACKOFF = { baseMs: 1_000, capMs: 60_000 };
 
-/** How long an attempt holds up the next one, in ms: after that, it may hang. */
+/** The time for which an attempt holds up the next one, in ms: after that, it may hang. */
 const PROBE_GRACE_MS = 300;
 
 /** The attempt that other callers wait for. */
 interface Probe {
-  /** When it started, in ms of the clock. */
+  /** The time at which it started, in ms of the clock. */
   readonly since: number;
-  /** Whether it has failed. */
+  /** True once it has failed. */
   failed: boolean;
   readonly ended: Promise<void>;
 }
@@ -24,7 +24,7 @@ interface Probe {
 /** The latest failure. */
 interface Outage {
   readonly error: unknown;
-  /** When the next attempt may start, in ms of the clock. */
+  /** The time at which the next attempt may start, in ms of the clock. */
   readonly notBefore: number;
 }
 
@@ -36,7 +36,7 @@ interface Outage {
 export class ConnectThrottle {
   readonly #clock: Clock;
   readonly #random: () => number;
-  /** Whether the latest attempt succeeded. */
+  /** True if the latest attempt succeeded. */
   #proven = false;
   #outage: Outage | undefined = undefined;
   #refusals = 0;

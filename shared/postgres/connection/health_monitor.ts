@@ -8,14 +8,14 @@ import { CachedProbe, type Clock, type EventHub, type ProbeResult, type Timer } 
 import type { ManagerEvents } from "../manager.ts";
 import type { PostgresHealth } from "../postgres_pool.ts";
 
-/** What a {@linkcode HealthMonitor} needs. */
+/** Options of a {@linkcode HealthMonitor}. */
 export interface HealthMonitorOptions {
   /** Queries the database; rejects when it does not answer. */
   readonly query: (signal: AbortSignal) => PromiseLike<unknown>;
   readonly getStats: () => PoolStats;
   readonly hub: EventHub<ManagerEvents>;
   readonly clock: Clock;
-  /** How long a query may take, in ms. */
+  /** The time limit of a query, in ms. */
   readonly timeoutMs: number;
   /** The interval of its own checks, in ms; 0 for none. */
   readonly intervalMs: number;

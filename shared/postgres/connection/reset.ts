@@ -9,7 +9,7 @@ import type { SessionStatus, WireRequest } from "../wire/wire_request.ts";
 import type { StatementCache } from "../wire/statement_cache.ts";
 
 /**
- * What `DISCARD ALL` does (PostgreSQL, "DISCARD"), except that prepared statements and plans stay: they are ours and
+ * The commands of `DISCARD ALL` (PostgreSQL, "DISCARD"), except that prepared statements and plans stay: they are ours and
  * expensive to re-prepare. Each command succeeds where there is nothing to clear.
  */
 const CLEAR = [
@@ -33,7 +33,7 @@ export class Reset implements WireRequest {
   readonly promise: Promise<void>;
   failure: object | undefined = undefined;
   boundStatements = 0;
-  /** Whether a cancel request for another statement hit it. */
+  /** True if a cancel request for another statement hit it. */
   isSafeToResend = false;
 
   readonly #text: string;
@@ -84,7 +84,7 @@ export class Reset implements WireRequest {
     } else this.#resolve();
   }
 
-  /** Whether the server has exactly the statements that we prepared. */
+  /** Returns whether the server has exactly the statements that we prepared. */
   #untouched({ kept }: StatementCache): boolean {
     const [foreign, own] = this.#last;
     return foreign === "0" && own === String(kept);

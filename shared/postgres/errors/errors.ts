@@ -35,7 +35,7 @@ export interface PostgresErrorFields {
   readonly code: string;
   /** `ERROR`, `FATAL` or `PANIC`. */
   readonly severity: string | undefined;
-  /** What to do about it, in the server's words. */
+  /** The server's advice. */
   readonly hint: string | undefined;
   /** The position in the statement, in characters from 1. */
   readonly position: string | undefined;

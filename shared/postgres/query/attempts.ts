@@ -29,7 +29,7 @@ const MAX_DELAY_MS = 30_000;
 
 /** Options of `executeQueryWithRetry` and `executeTransactionWithRetry`. */
 export interface ExecuteOptions extends QueryOptions {
-  /** Whether it may run twice, so that a failure of unknown effect is retried too. Default: false. */
+  /** True if it may run twice: then a failure of unknown effect is retried too. Default: false. */
   readonly idempotent?: boolean | undefined;
   /** Called before each delay. Default: none. */
   readonly onRetry?: ((event: RetryEvent) => void) | undefined;
@@ -46,7 +46,7 @@ interface AttemptOptions {
 
 /** Options of {@linkcode retryTransaction}. */
 export interface ConflictAttemptOptions extends AttemptOptions {
-  /** When the last attempt may start, in ms of the clock; `Infinity` for no limit. */
+  /** The latest time at which an attempt may start, in ms of the clock; `Infinity` for no limit. */
   readonly until: number;
   /** Returns whether the latest attempt was rolled back: what was committed never runs again. */
   readonly undone: () => boolean;
@@ -56,7 +56,7 @@ export interface ConflictAttemptOptions extends AttemptOptions {
 export interface RetryAttemptOptions extends AttemptOptions {
   /** The delay before the first retry, in ms; it doubles, lengthened at random by up to a half. */
   readonly delayMs: number;
-  /** Whether it may run twice, so that a failure of unknown effect is retried too. */
+  /** True if it may run twice: then a failure of unknown effect is retried too. */
   readonly idempotent: boolean;
   readonly onRetry?: ((event: RetryEvent) => void) | undefined;
 }

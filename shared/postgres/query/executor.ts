@@ -39,7 +39,7 @@ export interface ExecutorHost extends Pick<PostgresPool, "config" | "getStats" |
   epochNow(): number;
 }
 
-/** What an executor runs on. */
+/** The dependencies of an executor. */
 export interface ExecutorParts {
   readonly pool: ResourcePool<BackendConnection>;
   readonly sharing: PipelineSharing;

@@ -12,11 +12,11 @@ import type { Statement } from "../wire/query_result.ts";
 export interface QueryOptions {
   /** Aborts the wait for a connection, and cancels a running statement at the server. Default: none. */
   readonly signal?: AbortSignal | undefined;
-  /** How long the statement may take, in ms; `Infinity` for no limit. Default: the manager's `queryTimeoutMs`. */
+  /** The time limit of the statement, in ms; `Infinity` for none. Default: the manager's `queryTimeoutMs`. */
   readonly timeoutMs?: number | undefined;
   /** The lane of the acquire. Default: `normal`. */
   readonly lane?: Lane | undefined;
-  /** How long to wait for a connection, in ms. Default: the manager's `acquireTimeoutMs`. */
+  /** The longest wait for a connection, in ms. Default: the manager's `acquireTimeoutMs`. */
   readonly acquireTimeoutMs?: number | undefined;
 }
 
@@ -26,7 +26,7 @@ export interface LeaseOptions {
   readonly signal?: AbortSignal | undefined;
   /** The lane of the acquire; `probe` is for health checks. Default: `normal`. */
   readonly lane?: AcquireLane | undefined;
-  /** How long to wait for a connection, in ms. Default: the manager's `acquireTimeoutMs`. */
+  /** The longest wait for a connection, in ms. Default: the manager's `acquireTimeoutMs`. */
   readonly acquireTimeoutMs?: number | undefined;
 }
 
@@ -40,10 +40,10 @@ export interface WorkOptions {
 
 /** Options of a transaction. */
 export interface TransactionOptions extends BeginOptions, QueryOptions {
-  /** How long the whole transaction may take, in ms; then it is rolled back. Default: `Infinity`. */
+  /** The time limit of the whole transaction, in ms, after which it is rolled back. Default: `Infinity`. */
   readonly timeoutMs?: number | undefined;
   /**
-   * How often to run all of it again after a serialization failure or a deadlock (40001, 40P01). The database has
+   * The maximum number of retries of all of it after a serialization failure or a deadlock (40001, 40P01). The database has
    * rolled it back; what its function did elsewhere remains. Default: 0.
    */
   readonly retries?: number | undefined;

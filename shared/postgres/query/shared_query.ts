@@ -75,7 +75,7 @@ export class PipelineSharing {
   }
 }
 
-/** What {@linkcode runPooledQuery} runs on. */
+/** The dependencies of {@linkcode runPooledQuery}. */
 export interface PooledQueryParts {
   readonly pool: ResourcePool<BackendConnection>;
   readonly sharing: PipelineSharing;

@@ -16,17 +16,17 @@ import type { PendingResult } from "../wire/wire_request.ts";
 export interface Bounds {
   /** Cancels it, with its reason. */
   readonly signal?: AbortSignal | undefined;
-  /** How long it may take, in ms; `Infinity` for no limit. */
+  /** The time limit, in ms; `Infinity` for none. */
   readonly timeoutMs: number;
   /** The whole allowance, in ms, where earlier attempts used some of it. Default: `timeoutMs`. */
   readonly allowedMs?: number | undefined;
 }
 
-/** What a runner depends on. */
+/** The dependencies of a runner. */
 export interface RunnerSettings {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
-  /** How long a canceled statement may run on before its connection is closed, in ms. */
+  /** The time for which a canceled statement may run on before its connection is closed, in ms. */
   readonly cancelTimeoutMs: number;
   /** Asks the server to cancel what a backend runs. */
   readonly requestCancel: (key: BackendKey) => CancelRequest;
@@ -55,7 +55,7 @@ export class StatementRunner {
     this.settings = settings;
   }
 
-  /** Whether an aborted statement, or its cancel request, can still reach the connection. */
+  /** True while an aborted statement, or its cancel request, can reach the connection. */
   get ending(): boolean {
     return this.#ending !== undefined;
   }

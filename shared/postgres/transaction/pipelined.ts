@@ -13,9 +13,9 @@ export interface PipelinedOutcome {
   readonly outcome: TransactionOutcome;
   /** One result per statement, if it was committed. */
   readonly results: QueryResult[];
-  /** What to throw, unless it was committed. */
+  /** The error to throw, unless it was committed. */
   readonly error: unknown;
-  /** Whether it had no effect and is safe to resend. */
+  /** True if it had no effect and is safe to resend. */
   readonly again: boolean;
 }
 

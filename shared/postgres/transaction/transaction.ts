@@ -16,7 +16,7 @@ import type { TransactionScope } from "./transaction_scope.ts";
 
 /** Options of one statement in a transaction. */
 export interface TransactionQueryOptions {
-  /** How long the statement may take, in ms. Default: the manager's `queryTimeoutMs`. */
+  /** The time limit of the statement, in ms. Default: the manager's `queryTimeoutMs`. */
   readonly timeoutMs?: number | undefined;
 }
 
@@ -48,7 +48,7 @@ export class Transaction {
     if (this.#savepoint) scope.before.push(this.#savepoint);
   }
 
-  /** Whether it has been committed or rolled back. */
+  /** True once it has been committed or rolled back. */
   get ended(): boolean {
     return this.#ended;
   }

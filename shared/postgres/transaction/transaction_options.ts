@@ -14,16 +14,16 @@ const LEVELS: readonly IsolationLevel[] = ["read committed", "repeatable read", 
 
 /** Options of the beginning of a transaction. */
 export interface BeginOptions {
-  /** Default: the server's, which is `read committed` unless changed. */
+  /** The isolation level. Default: the server's setting, initially `read committed`. */
   readonly isolationLevel?: IsolationLevel | undefined;
-  /** Whether it may only read. Default: the server's, `false` unless changed. */
+  /** True for a transaction that only reads. Default: the server's setting, initially `false`. */
   readonly readOnly?: boolean | undefined;
-  /** Whether a serializable, read-only transaction waits until it cannot fail. Default: `false`. */
+  /** True to let a serializable, read-only transaction wait until it cannot fail. Default: `false`. */
   readonly deferrable?: boolean | undefined;
-  /** How long a statement may take before the server cancels it, in ms; 0 for no limit. Default: the role's. */
+  /** The time limit of a statement at the server, in ms; 0 for none. Default: the role's. */
   readonly statementTimeoutMs?: number | undefined;
   /**
-   * How long the server waits for the next statement before it closes the connection, in ms; 0 for no limit.
+   * The time for which the server waits for the next statement before it closes the connection, in ms; 0 for no limit.
    * Default: the role's.
    */
   readonly idleInTransactionSessionTimeoutMs?: number | undefined;

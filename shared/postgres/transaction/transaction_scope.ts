@@ -15,14 +15,14 @@ import type { QueryResult, Statement } from "../wire/query_result.ts";
 import { outlivesTransactionError, type StatementTraits } from "../wire/statement_traits.ts";
 import type { StatementRunner } from "../query/statement_runner.ts";
 
-/** How a transaction ended. */
+/** The outcome of a transaction. */
 export type TransactionOutcome =
   | "committed"
   | "rolledBack"
   /** COMMIT was sent and not answered. */
   | "unknown";
 
-/** How transactions ended and how long they took, since the manager was created. */
+/** Outcomes and durations of transactions, since the manager was created. */
 export interface TransactionStats {
   /** The number of commits. */
   readonly committed: number;
@@ -59,7 +59,7 @@ export class TransactionCounters {
 export interface ScopeOptions {
   /** Aborts the transaction: cancels what runs, and rolls back. */
   readonly signal: AbortSignal | undefined;
-  /** How long the whole of it may take, in ms; `Infinity` for no limit. */
+  /** The time limit of the whole of it, in ms; `Infinity` for none. */
   readonly timeoutMs: number;
   /** The whole allowance, in ms, where earlier attempts used some of it. */
   readonly allowedMs: number;
@@ -74,7 +74,7 @@ export class TransactionScope implements Disposable {
   readonly signal: AbortSignal | undefined;
   /** The outcome, once it has ended. */
   outcome: TransactionOutcome | undefined = undefined;
-  /** Whether COMMIT was sent: if the connection breaks before that, the server rolls back. */
+  /** True once COMMIT was sent: if the connection breaks before that, the server rolls back. */
   committing = false;
 
   readonly #runner: StatementRunner;
@@ -83,7 +83,7 @@ export class TransactionScope implements Disposable {
   readonly #aborted = Promise.withResolvers<never>();
   readonly #onAbort = () => this.#abort(this.signal?.reason);
   #reason: { readonly reason: unknown } | undefined = undefined;
-  /** When the connection is closed, if COMMIT has no answer after an abort. */
+  /** Closes the connection if COMMIT has no answer after an abort. */
   #commitDeadline: Timer | undefined = undefined;
   /** The texts of statements sent {@linkcode before} another one that have taken effect. */
   readonly #effective = new Set<string>();
@@ -162,7 +162,7 @@ export class TransactionScope implements Disposable {
     }
   }
 
-  /** Whether a statement sent {@linkcode before} another one has taken effect. */
+  /** Returns whether a statement sent {@linkcode before} another one has taken effect. */
   hasRun({ text }: Statement): boolean {
     return this.#effective.has(text);
   }

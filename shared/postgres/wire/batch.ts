@@ -131,7 +131,7 @@ export class Batch implements WireRequest, PendingResult {
   readonly #steps: Step[] = [];
   /** Statements for the server to keep, in the order in which they were sent. */
   readonly #parsing: Prepared[] = [];
-  /** How many statements it asks the server to close. */
+  /** The number of statements that it asks the server to close. */
   #closing = 0;
   /** One entry per statement that the server has yet to parse; `undefined` for one it does not keep. */
   #unparsed: (Prepared | undefined)[] | undefined = undefined;

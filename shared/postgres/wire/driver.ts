@@ -1,6 +1,6 @@
 /**
- * The part of `pg` that is used here: the socket, TLS, authentication and the
- * parser of the wire protocol. Queries are {@linkcode Batch}es of our own.
+ * The parts of `pg` in use: the socket, TLS, authentication and the parser of the wire protocol. Queries are
+ * {@linkcode Batch}es of our own.
  *
  * @module
  */
@@ -8,10 +8,10 @@
 import pg from "pg";
 import { serialize } from "pg-protocol";
 import utils from "pg/lib/utils";
-// By name too: the CLI that deploys uploads what imports say, and not what comments do.
+// By name too: the CLI uploads files that imports name, and not those of comments.
 import type types from "./pg.d.ts";
 
-/** What describes a column (PostgreSQL, "Message Formats", RowDescription). */
+/** The description of a column (PostgreSQL, "Message Formats", RowDescription). */
 export interface ColumnMessage {
   readonly name: string;
   readonly dataTypeID: number;
@@ -37,14 +37,14 @@ export interface ReadyMessage {
   readonly status: string;
 }
 
-/** The connection of a `pg.Client`, as far as we use it. */
+/** The connection of a `pg.Client`: the part we use. */
 export interface Wire {
   readonly stream: { write(bytes: Uint8Array): unknown; destroy(): void };
   on(event: "readyForQuery", listener: (message: ReadyMessage) => void): void;
   on(event: "parseComplete" | "bindComplete", listener: () => void): void;
 }
 
-/** What a `pg.Client` runs and tells of its messages: pg's own extension point, as `pg-cursor` uses it. */
+/** A request that a `pg.Client` runs, and passes messages to: pg's extension point, which `pg-cursor` uses too. */
 export interface Submittable {
   submit(): void;
   handleRowDescription(message: RowDescriptionMessage): void;
@@ -58,7 +58,7 @@ export interface Submittable {
   handleReadyForQuery(): void;
 }
 
-/** A `pg.Client` as far as we use it. */
+/** A `pg.Client`: the part we use. */
 export interface DriverClient {
   readonly connection: Wire;
   /** Process id of the backend; with {@linkcode secretKey} it identifies a cancel request. */
@@ -74,15 +74,15 @@ export interface DriverClient {
 /** Options of a connection, as `pg` takes them. */
 export type DriverOptions = types.ClientConfig;
 
-/** Makes a client that is not connected yet. */
+/** Creates a client that is not connected. */
 export function createClient(options: DriverOptions): DriverClient {
   const client = new pg.Client({ sslnegotiation: "postgres", ...options });
-  // Where an option is empty the driver takes what PGOPTIONS and PGREPLICATION say.
+  // For empty options the driver would use PGOPTIONS and PGREPLICATION.
   Object.assign(client.connectionParameters, { options: options.options, replication: undefined });
   return client as unknown as DriverClient;
 }
 
-/** Turns the text of a value into what JavaScript has for it. */
+/** Parses the text of a value. */
 export type ValueParser = (text: string) => unknown;
 
 const TIMESTAMPTZ = 1184;
@@ -99,14 +99,13 @@ function digits(text: string, from: number, to: number): number {
 }
 
 /**
- * An instant of four-digit years in whole hours from UTC, such as
- * `2026-01-31 12:34:56.789012+00`: nearly all there are, and read ten times as
- * fast as by `Date.parse`. The others go to `pg`.
+ * Parses an instant of a four-digit year at whole hours from UTC, such as `2026-01-31 12:34:56.789012+00`, ten times as
+ * fast as `Date.parse`. Nearly all instants have this form; `pg` parses the others.
  */
 function parseInstant(text: string): unknown {
   const zone = text.length - 3;
   const sign = text.charCodeAt(zone);
-  // Where these stand so, everything else stands where it should: the server writes no other form.
+  // With these characters in place the others are too: the server writes no other form.
   if (zone < 19 || (sign !== 43 && sign !== DASH) || text.charCodeAt(4) !== DASH || text.charCodeAt(10) !== 32) {
     return slowInstant(text);
   }
@@ -130,17 +129,17 @@ function parseInstant(text: string): unknown {
 }
 
 /**
- * The parser of a type by its oid: `pg`'s own, so that an `int8` or `numeric`
- * stays a string, `json` is parsed and `timestamptz` is a `Date`.
+ * Returns the parser of a type by its oid. It is that of `pg`: an `int8` or `numeric` stays a string, `json` is parsed,
+ * and `timestamptz` is a `Date`.
  */
 export function parserOf(dataTypeID: number): ValueParser {
   return dataTypeID === TIMESTAMPTZ ? parseInstant : pg.types.getTypeParser(dataTypeID, "text") as ValueParser;
 }
 
-/** Turns a value into what is sent for it: text, bytes or null; objects become JSON, arrays array literals. */
+/** Encodes a value as text, bytes or null: objects as JSON, arrays as array literals. */
 export const prepareValue: (value: unknown) => unknown = utils.prepareValue;
 
-/** The messages to the server, as bytes (PostgreSQL, "Message Formats"). */
+/** Encodes messages to the server (PostgreSQL, "Message Formats"). */
 export const message: {
   readonly parse: (message: { text: string; name: string }) => Uint8Array;
   readonly bind: (message: { statement: string; values: unknown[] }) => Uint8Array;
@@ -151,7 +150,7 @@ export const message: {
   readonly query: (text: string) => Uint8Array;
 } = serialize;
 
-/** A `pg.Connection` that no client owns, for a cancel request. */
+/** A `pg.Connection` without a client, for a cancel request. */
 export interface LooseWire {
   readonly stream: { destroy(): void };
   connect(portOrPath: number | string, host?: string): void;
@@ -160,7 +159,7 @@ export interface LooseWire {
   on(event: "connect" | "sslconnect" | "error" | "end", listener: () => void): void;
 }
 
-/** Makes a connection that is not connected yet, and speaks only what it is told to. */
+/** Creates a connection that is not connected, and sends nothing by itself. */
 export function createWire({ ssl }: DriverOptions): LooseWire {
   return new pg.Connection({ ssl: ssl ?? false }) as unknown as LooseWire;
 }

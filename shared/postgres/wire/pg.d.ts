@@ -24,7 +24,7 @@ declare namespace pg {
     pipeline?: boolean | undefined;
   }
 
-  /** What a statement yielded. */
+  /** The result of a statement. */
   interface QueryResult {
     // deno-lint-ignore no-explicit-any -- rows are what the statement says they are
     rows: any[];
@@ -42,7 +42,7 @@ declare namespace pg {
     on(event: string, listener: (...args: never[]) => void): this;
   }
 
-  /** A client that a {@linkcode Pool} lends. */
+  /** A client of a {@linkcode Pool}. */
   class PoolClient extends Client {
     release(destroy?: boolean): void;
   }

@@ -1,10 +1,10 @@
 /**
- * What a statement yields.
+ * Statements and their results.
  *
  * @module
  */
 
-/** A row, by the names of its columns. */
+/** A row: values by column name. */
 export type Row = Record<string, unknown>;
 
 /** A column of a result. */
@@ -15,11 +15,11 @@ export interface Column {
   readonly dataTypeID: number;
 }
 
-/** What a statement yields. */
+/** The result of a statement. */
 export interface QueryResult<R extends object = Row> {
-  /** By the names of the columns: of several with one name, the last one's value. */
+  /** The rows. Of several columns with one name, the last one's value counts. */
   readonly rows: R[];
-  /** How many rows it returned or changed; `null` for a statement that counts none. */
+  /** The number of rows that it returned or changed; `null` for a statement without such a number. */
   readonly rowCount: number | null;
   /** The first word of its command tag, e.g. `SELECT`, `INSERT` or `CREATE`; empty for an empty statement. */
   readonly command: string;
@@ -31,6 +31,6 @@ export interface QueryResult<R extends object = Row> {
 export interface Statement {
   readonly text: string;
   readonly values?: readonly unknown[];
-  /** Whether it must not depend on what was prepared before, and somebody may have dropped. */
+  /** True for a statement that must not depend on a prepared one, which SQL may have dropped. Default: false. */
   readonly unprepared?: boolean;
 }

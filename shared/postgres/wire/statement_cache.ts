@@ -11,19 +11,19 @@ export interface Prepared {
   /** Its name at the server. */
   readonly name: string;
   readonly text: string;
-  /** Whether the server has run it: until then only its own batch may rely on it. */
+  /** True once the server has run it: until then only its own batch may rely on it. */
   parsed: boolean;
-  /** Whether the server keeps it. */
+  /** True while the server keeps it. */
   kept: boolean;
   /** Known once the server has described it. */
   reader: RowReader | undefined;
-  /** Whether it only reads. */
+  /** True if it only reads. */
   readonly reads: boolean;
-  /** How long the server takes, in ms: a moving average. `undefined` before the first run. */
+  /** The duration at the server, in ms: a moving average. `undefined` before the first run. */
   tookMs: number | undefined;
 }
 
-/** How long statements in flight may keep the server busy, judged by their past durations, in ms. */
+/** The time for which statements in flight may keep the server busy, judged by their past durations, in ms. */
 const MAX_AHEAD_MS = 50;
 
 /** The weight of the latest duration in the average. */
@@ -49,12 +49,12 @@ export class StatementCache {
     this.#mostInFlight = inFlight;
   }
 
-  /** How many statements are known. */
+  /** The number of known statements. */
   get size(): number {
     return this.#byText.size;
   }
 
-  /** Whether statements are prepared at all. */
+  /** True if statements are prepared at all. */
   get enabled(): boolean {
     return this.#most > 0;
   }
@@ -99,7 +99,7 @@ export class StatementCache {
     this.#kept -= count;
   }
 
-  /** How many statements the server keeps, unless SQL has dropped some. */
+  /** The number of statements that the server keeps, unless SQL has dropped some. */
   get kept(): number {
     return this.#kept;
   }
@@ -129,7 +129,7 @@ export class StatementCache {
     return Math.max(1, Math.min(this.#mostInFlight, Math.floor(MAX_AHEAD_MS / busyMs)));
   }
 
-  /** Whether statements wait to be closed at the server. */
+  /** True if statements wait to be closed at the server. */
   get hasToClose(): boolean {
     return this.#toClose.length > 0;
   }

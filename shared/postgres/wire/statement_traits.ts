@@ -1,5 +1,5 @@
 /**
- * What the text of a statement says about it, where that must be known before it is sent.
+ * Traits of statements, which must be known before they are sent.
  *
  * @module
  */
@@ -134,7 +134,7 @@ function readTraits(text: string): StatementTraits {
   });
 }
 
-/** How many texts one generation of the cache holds; there are two. */
+/** The number of texts in one generation of the cache; there are two. */
 const GENERATION = 500;
 
 /** Longer texts are mostly built for one use and are read each time, in characters. */

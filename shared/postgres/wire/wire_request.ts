@@ -16,16 +16,16 @@ export interface PendingResult {
   readonly results: Promise<QueryResult[]>;
   /** The index of the statement that failed; -1 before one has, and when the connection broke. */
   readonly failedAt: number;
-  /** Whether they were sent. */
+  /** True if they were sent. */
   readonly sent: boolean;
-  /** Whether they are answered, or never will be. */
+  /** True once they are answered, or never will be. */
   readonly settled: boolean;
-  /** Whether the server ended them on a cancel request. */
+  /** True if the server ended them on a cancel request. */
   readonly canceled: boolean;
   /** The status of the server once it had answered them. */
   readonly statusAfter: SessionStatus | undefined;
   /**
-   * Whether they failed with this error without having had an effect, because a table has changed since a statement
+   * Returns whether they failed with this error without having had an effect, because a table has changed since a statement
    * was prepared, or because a cancel request for another statement hit them. They may be sent again, outside a
    * transaction.
    */
@@ -60,7 +60,7 @@ export interface WireRequest extends Submittable {
   readonly failure: object | undefined;
   /** Called when the server has parsed one of its statements. */
   onParsed?(): void;
-  /** How many statements the server has bound to their values: before that, nothing of a statement has run. */
+  /** The number of statements that the server has bound to their values: before that, nothing of a statement has run. */
   boundStatements: number;
   /**
    * Called when the server has answered it and is ready for the next request.
