@@ -9,7 +9,7 @@ import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import { createAuthenticate } from "../../shared/http/auth/authenticate.ts";
 import { SupabaseConnectionPool, withPooledSupabase } from "../../shared/mod.ts";
 import { stampPoolHeaders } from "../../shared/http/responses/pool_headers.ts";
-import { systemClock, Timeouts } from "../../shared/resilience/mod.ts";
+import { Deadlines, systemClock } from "../../shared/resilience/mod.ts";
 import { LeaseFetch } from "../../shared/supabase/calls/lease_fetch.ts";
 import { createTemplate } from "../../shared/supabase/client_template.ts";
 import { CallLimiter } from "../../shared/supabase/scope/call_limiter.ts";
@@ -38,7 +38,8 @@ export function viewMaker({ env, publishableKey }: Project, config: SupabaseConn
   const template = createTemplate(env.url, config);
   const settings = {
     baseUrl: env.url,
-    timeouts: new Timeouts(systemClock, 30_000),
+    deadlines: new Deadlines(systemClock),
+    requestTimeoutMs: 30_000,
     fetch: instantly,
     clock: systemClock,
   };

@@ -10,7 +10,6 @@
 export { type Clock, createSystemClock, MAX_TIMER_MS, systemClock, type Timer, type TimerOptions } from "./clock.ts";
 export { type DeadlineNode, DeadlineQueue, type DeadlineQueueOptions, Deadlines } from "./deadlines.ts";
 export { anySignal, type TimeoutSignal, timeoutSignal } from "./signals.ts";
-export { Timeouts } from "./timeouts.ts";
 
 // Retries.
 export { type Backoff, backoffDelayMs } from "./backoff.ts";

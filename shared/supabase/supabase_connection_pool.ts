@@ -5,7 +5,7 @@
  */
 import { abortable } from "@std/async/abortable";
 import type { SupabaseClient } from "@supabase/supabase-js";
-import { CachedProbe, systemClock, Timeouts } from "../resilience/mod.ts";
+import { anySignal, CachedProbe, Deadlines, systemClock } from "../resilience/mod.ts";
 import {
   ConfigError,
   ForeignReleaseError,
@@ -73,7 +73,8 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     this.#identities = new Identities(this.kind, key, config.userRoles, runtime.wallClock);
     const { requestTimeoutMs, fetch } = config;
     const clock = runtime.clock ?? systemClock;
-    const settings: CallSettings = { baseUrl: url, timeouts: new Timeouts(clock, requestTimeoutMs), fetch, clock };
+    const deadlines = new Deadlines(clock);
+    const settings: CallSettings = { baseUrl: url, deadlines, requestTimeoutMs, fetch, clock };
     const pool = this.#pool = new ResourcePool(clientSlots, coreOptions(config), runtime);
     // Created at the first lease: a pool that is kept for later costs a cold isolate little.
     let template: ClientTemplate | undefined;
@@ -194,11 +195,10 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
    * own; see {@linkcode scope} for leases that share one.
    */
   as(identity: Identity, { signal }: { signal?: AbortSignal | undefined } = {}): ClientPool<Database> {
-    const both = (own: AbortSignal | undefined) => signal && own ? AbortSignal.any([signal, own]) : own ?? signal;
     return {
       config: this.config,
       signal,
-      lease: (options) => this.lease({ ...options, identity, signal: both(options?.signal) }),
+      lease: (options) => this.lease({ ...options, identity, signal: anySignal(signal, options?.signal) }),
       getStats: () => this.getStats(),
       healthCheck: () => this.healthCheck(),
     };

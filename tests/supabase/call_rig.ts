@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Timeouts } from "../../shared/resilience/mod.ts";
+import { Deadlines } from "../../shared/resilience/mod.ts";
 import type { Credentials } from "../../shared/supabase/identity.ts";
 import { type CallSettings, LeaseFetch } from "../../shared/supabase/calls/lease_fetch.ts";
 import { CallLimiter } from "../../shared/supabase/scope/call_limiter.ts";
@@ -44,7 +44,8 @@ export function calling(options: Partial<CallSettings> & {
   const calls = new LeaseFetch(
     {
       baseUrl: BASE,
-      timeouts: new Timeouts(clock, requestTimeoutMs),
+      deadlines: new Deadlines(clock),
+      requestTimeoutMs,
       fetch: stub,
       clock,
       ...settings,

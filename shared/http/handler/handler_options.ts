@@ -4,7 +4,7 @@
  * @module
  */
 import type { AuthModeWithKey, CredentialedAuthMode, ErrorResponseConfig } from "@supabase/server";
-import { type Clock, Timeouts } from "../../resilience/mod.ts";
+import { type Clock, Deadlines } from "../../resilience/mod.ts";
 import { parseHandlerSettings } from "./handler_settings.ts";
 import type { Authenticate } from "../auth/authenticate.ts";
 import type { CorsOption } from "../responses/cors.ts";
@@ -74,7 +74,9 @@ export interface Prepared<Database> {
   readonly runtime: Runtime<Database>;
   readonly authenticate: Authenticate;
   /** The deadlines of its requests. */
-  readonly deadlines: Timeouts;
+  readonly deadlines: Deadlines;
+  /** How long a request may take, in ms. */
+  readonly deadlineMs: number;
   /** What no line of the log may show. */
   readonly secrets: readonly string[];
 }
@@ -96,7 +98,8 @@ export function prepare<Database>(
   runtime.life?.onMemoryLow(() => authenticate.clearCache());
   return {
     runtime,
-    deadlines: new Timeouts(clock, deadlineMs),
+    deadlines: new Deadlines(clock),
+    deadlineMs,
     authenticate,
     secrets: [...Object.values(environment.secretKeys), ...(jwtSecret === undefined ? [] : [jwtSecret])],
   };

@@ -4,7 +4,7 @@
  * @module
  */
 import { PoolClosedError } from "../../pool/mod.ts";
-import { type Clock, systemClock, type Timer } from "../../resilience/mod.ts";
+import { type Clock, memberOf, systemClock, type Timer } from "../../resilience/mod.ts";
 
 /** Pools that end with the isolate. */
 export interface OwnedPools {
@@ -123,6 +123,5 @@ export function lifeOfIsolate(): IsolateLife {
 
 /** `detail.reason` of an event, where it has one. */
 function reasonOf(event: object): unknown {
-  const detail: unknown = Reflect.get(event, "detail");
-  return typeof detail === "object" && detail !== null ? Reflect.get(detail, "reason") : undefined;
+  return memberOf(memberOf(event, "detail"), "reason");
 }

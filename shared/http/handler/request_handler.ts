@@ -99,12 +99,12 @@ export function createRequestHandler<Database>(
   }
 
   async function answer(request: Request, handler: PooledHandler<Database>, timing: Timing): Promise<Response> {
-    const { runtime, authenticate, deadlines } = prepared ??= prepare(options, ofHandler(), clock);
+    const { runtime, authenticate, deadlines, deadlineMs } = prepared ??= prepare(options, ofHandler(), clock);
     if (health && request.url.includes("/health/pool") && isHealthPath(new URL(request.url).pathname)) {
       return await createHealthResponse(request, runtime as Runtime<never>);
     }
     if (runtime.environment.secretKey === undefined) await loadMissingSecretKey();
-    const scope = new RequestScope({ request, runtime, deadlines, lease, events });
+    const scope = new RequestScope({ request, runtime, deadlines, deadlineMs, lease, events });
     const wait: RequestWait = (work) => scope.wait(work);
     let outcome: AuthOutcome;
     try {

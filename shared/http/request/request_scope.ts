@@ -7,7 +7,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { AuthMode, AuthResult } from "@supabase/server";
 import type { SupabaseClient } from "@supabase/supabase-js";
 import { LeaseReleasedError, PoolError } from "../../pool/mod.ts";
-import { isPromiseLike, type Timeouts, type Timer } from "../../resilience/mod.ts";
+import { type Deadlines, isPromiseLike, memberOf, textOf, type Timer } from "../../resilience/mod.ts";
 import { toServiceError } from "../../services/mod.ts";
 import { type Identity, IdentityError, type ScopeOptions } from "../../supabase/mod.ts";
 import type { HandlerScope, RequestPool, Runtime } from "../handler/runtime.ts";
@@ -41,7 +41,9 @@ export interface RequestScopeOptions<Database> {
   readonly request: Request;
   readonly runtime: Runtime<Database>;
   /** The deadlines of the handler's requests. */
-  readonly deadlines: Timeouts;
+  readonly deadlines: Deadlines;
+  /** How long the request may take, in ms. */
+  readonly deadlineMs: number;
   /** How it takes its slots. */
   readonly lease: LeaseDefaults;
   readonly events: RequestEvents;
@@ -88,9 +90,9 @@ export class RequestScope<Database> implements LazyMembers<Database> {
    */
   constructor(options: RequestScopeOptions<Database>) {
     this.#options = options;
-    const { runtime, deadlines } = options;
+    const { runtime, deadlines, deadlineMs } = options;
     this.#leave = runtime.life?.enter();
-    this.#timeout = deadlines.start(() => this.#onDeadline(new DeadlineExceededError(deadlines.delayMs)));
+    this.#timeout = deadlines.start(deadlineMs, () => this.#onDeadline(new DeadlineExceededError(deadlineMs)));
   }
 
   /** The context's `supabase`. */
@@ -166,15 +168,14 @@ export class RequestScope<Database> implements LazyMembers<Database> {
 
   /** The error behind the one that supabase-js has flattened to `error`, or `error` itself. */
   explain(error: unknown): unknown {
-    if (typeof error !== "object" || error === null) return error;
-    const message: unknown = Reflect.get(error, "message");
-    if (typeof message === "string") {
+    const message = textOf(error, "message");
+    if (message !== undefined) {
       const failure = this.#user?.failureOf(message) ?? this.#admin?.failureOf(message);
       if (failure !== undefined) return toServiceError(failure);
     }
     // storage-js and functions-js keep what they wrap.
     for (const member of ["context", "originalError"]) {
-      const inner: unknown = Reflect.get(error, member);
+      const inner = memberOf(error, member);
       if (inner instanceof PoolError) return inner;
     }
     return error;
@@ -320,7 +321,7 @@ interface EdgeRuntime {
 
 /** The global `EdgeRuntime`; `undefined` in plain Deno. */
 function edgeRuntime(): EdgeRuntime | undefined {
-  const runtime: unknown = Reflect.get(globalThis, "EdgeRuntime");
+  const runtime = memberOf(globalThis, "EdgeRuntime");
   const known = typeof runtime === "object" && runtime !== null && "waitUntil" in runtime &&
     typeof runtime.waitUntil === "function";
   return known ? runtime as EdgeRuntime : undefined;

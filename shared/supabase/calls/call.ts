@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Clock, Timeouts, Timer } from "../../resilience/mod.ts";
+import type { Clock, Deadlines, Timer } from "../../resilience/mod.ts";
 import { LeaseReleasedError } from "../../pool/mod.ts";
 import { RequestTimeoutError } from "../errors.ts";
 import type { TextWatcher } from "./text_response.ts";
@@ -19,8 +19,9 @@ export const UNREAD_GRACE_MS = 100;
 
 /** How calls are timed. */
 export interface CallTimes {
-  /** How long a call may take from when it is sent, its body included. */
-  readonly timeouts: Timeouts;
+  readonly deadlines: Deadlines;
+  /** How long a call may take from when it is sent, its body included, in ms. */
+  readonly requestTimeoutMs: number;
   readonly clock: Clock;
 }
 
@@ -59,8 +60,8 @@ export class Call implements PermitHolder, TextWatcher {
 
   /** Starts the call's time: it is about to be sent. */
   begin(): void {
-    const { timeouts } = this.#times;
-    this.#timeout = timeouts.start(() => this.abort(new RequestTimeoutError(timeouts.delayMs)));
+    const { deadlines, requestTimeoutMs } = this.#times;
+    this.#timeout = deadlines.start(requestTimeoutMs, () => this.abort(new RequestTimeoutError(requestTimeoutMs)));
   }
 
   /** Aborts with the call. */

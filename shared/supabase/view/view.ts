@@ -11,6 +11,7 @@ import { lazyFunctions } from "./functions_view.ts";
 import type { LeaseFetch } from "../calls/lease_fetch.ts";
 import type { AnyClient, ClientTemplate, PostgrestTemplate } from "../client_template.ts";
 import type { HeaderRecord } from "../calls/project_request.ts";
+import { textOf } from "../../resilience/mod.ts";
 
 /**
  * A view of a pooled client. Everything it hands out is made for it and sends
@@ -185,7 +186,7 @@ export function createView(parts: ClientTemplate, calls: LeaseFetch): AnyClient 
  * object, and `undefined` otherwise.
  */
 export function transportFailure(client: unknown, error: unknown): unknown {
-  if (client === null || typeof client !== "object" || error === null || typeof error !== "object") return undefined;
-  const message: unknown = Reflect.get(error, "message");
-  return typeof message === "string" ? failureOf(client, message) : undefined;
+  if (client === null || typeof client !== "object") return undefined;
+  const message = textOf(error, "message");
+  return message === undefined ? undefined : failureOf(client, message);
 }

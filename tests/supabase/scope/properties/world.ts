@@ -6,7 +6,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { ConfigError, type Lease, PoolError, ResourcePool } from "../../../../shared/pool/mod.ts";
-import { Timeouts } from "../../../../shared/resilience/mod.ts";
+import { Deadlines } from "../../../../shared/resilience/mod.ts";
 import { type ClientSlot, createTemplate } from "../../../../shared/supabase/client_template.ts";
 import { parseSupabasePoolConfig } from "../../../../shared/supabase/mod.ts";
 import { CallerScope, type ScopePool } from "../../../../shared/supabase/scope/caller_scope.ts";
@@ -110,7 +110,13 @@ export class World {
       config: parseSupabasePoolConfig({ ...config, callsPerLease: 2 }),
       slots: pool,
       clock,
-      settings: { baseUrl: URL, timeouts: new Timeouts(clock, 1_000_000), clock, fetch: this.#send },
+      settings: {
+        baseUrl: URL,
+        deadlines: new Deadlines(clock),
+        requestTimeoutMs: 1_000_000,
+        clock,
+        fetch: this.#send,
+      },
       template: createTemplate(URL, { schema: "public", headers: {} }),
       getStats: () => pool.getStats(),
       healthCheck: () => Promise.reject(new Error("not used")),
