@@ -7,7 +7,7 @@
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import { SupabaseConnectionPool } from "../../shared/mod.ts";
 import { countSockets } from "../compare/sockets.ts";
-import type { Case, Entrant, Measurement } from "../support/case.ts";
+import type { Candidate, Case, Measurement } from "../support/case.ts";
 import { startChild } from "../support/child.ts";
 import { quantile } from "../support/statistics.ts";
 
@@ -32,7 +32,7 @@ export interface Size {
   readonly forMs: number;
 }
 
-/** The size behind the published figures. */
+/** The size of the published results. */
 export const FULL: Size = { requests: 2_000, callers: 1_000, forMs: 1_500 };
 
 /** The limits measured; 100 is `ours` in the results. */
@@ -103,7 +103,7 @@ function socketsCase(size: Size): Case<Metric> {
     const client = createClient(url, KEY, { auth: AUTH });
     return { send: () => select(client) };
   };
-  const entrant = (id: string, title: string, callers: number, open: Parameters<typeof socketsOf>[2]) => ({
+  const candidate = (id: string, title: string, callers: number, open: Parameters<typeof socketsOf>[2]) => ({
     id,
     title,
     measure: () => socketsOf(size, callers, open),
@@ -112,12 +112,12 @@ function socketsCase(size: Size): Case<Metric> {
     id: "sockets",
     title: `sockets used by ${size.requests.toLocaleString("en")} requests`,
     metrics: ["sockets"],
-    entrants: [
-      entrant("fresh", "new clients, one at a time", 1, fresh),
-      entrant("shared", "a shared client, one at a time", 1, shared),
-      entrant("fresh_100", "new clients, 100 at a time", 100, fresh),
-      entrant("shared_100", "a shared client, 100 at a time", 100, shared),
-      entrant("ours", "pool of 20, 100 at a time", 100, (url) => pooled(url, 20)),
+    candidates: [
+      candidate("fresh", "new clients, one at a time", 1, fresh),
+      candidate("shared", "a shared client, one at a time", 1, shared),
+      candidate("fresh_100", "new clients, 100 at a time", 100, fresh),
+      candidate("shared_100", "a shared client, 100 at a time", 100, shared),
+      candidate("ours", "pool of 20, 100 at a time", 100, (url) => pooled(url, 20)),
     ],
   };
 }
@@ -141,14 +141,14 @@ async function underLoad({ callers, forMs }: Size, send: Send): Promise<Measurem
 
 async function limitsCase(size: Size, resources: AsyncDisposableStack): Promise<Case<Metric>> {
   // Each candidate has a server address of its own, so that each has its own pool and sockets.
-  const entrant = async (id: string, title: string, open: (url: string) => Send): Promise<Entrant<Metric>> => {
+  const candidate = async (id: string, title: string, open: (url: string) => Send): Promise<Candidate<Metric>> => {
     const script = new URL("slow_data_api.ts", import.meta.url);
     const child = resources.use(startChild(script, ["--allow-net=127.0.0.1"], [String(DELAY_MS)]));
     const send = open(await child.line());
     return { id, title, measure: () => underLoad(size, send) };
   };
   const limited = (limit: number, id = limit === 100 ? "ours" : `limit_${limit}`) =>
-    entrant(id, `pool, maxConnections ${limit.toLocaleString("en")}`, (url) => {
+    candidate(id, `pool, maxConnections ${limit.toLocaleString("en")}`, (url) => {
       const { send, close } = pooled(url, limit);
       resources.defer(close);
       return send;
@@ -157,10 +157,10 @@ async function limitsCase(size: Size, resources: AsyncDisposableStack): Promise<
     id: "limits",
     title: `${size.callers.toLocaleString("en")} callers, ${DELAY_MS} ms each`,
     metrics: ["requestsPerSecond", "p50Ms", "p99Ms"],
-    entrants: [
+    candidates: [
       ...await Promise.all(LIMITS.map((limit) => limited(limit))),
       await limited(size.callers, "no_limit"),
-      await entrant("shared", "a shared client, no pool", (url) => {
+      await candidate("shared", "a shared client, no pool", (url) => {
         const client = createClient(url, KEY, { auth: AUTH });
         return () => select(client);
       }),

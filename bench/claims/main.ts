@@ -9,14 +9,14 @@
  *
  * @module
  */
-import { type Bar, judge } from "../support/bars.ts";
+import { checkTargets, type Target } from "../support/targets.ts";
 import { type Bench, runBench } from "../support/command.ts";
 import { environment } from "../support/environment.ts";
-import { Figures } from "../support/figures.ts";
+import { MeasuredMetrics } from "../support/metrics.ts";
 import { plotResults } from "../support/plot.ts";
 import { gather, type Results } from "../support/results.ts";
 import { runRounds, Samples } from "../support/rounds.ts";
-import { type Column, heading, medianOf, section, verdicts } from "../support/text.ts";
+import { type Column, heading, medianOf, section, targetTable } from "../support/text.ts";
 import { CASE_IDS, FULL, type Metric, openCases, type Size } from "./cases.ts";
 
 const HELP = `Usage: deno task bench:claims [options]
@@ -29,48 +29,48 @@ does to 1,000 callers of a Data API that takes 5 ms to respond.
   --only <cases>   Measure only these, separated by commas: ${CASE_IDS.join(", ")}
   --out <folder>   Where claims.json and claims.svg go (default bench/results
                    for a whole run; a quick or partial one writes none)
-  --strict         Exit with 1 when a bar does not hold
+  --strict         Exit with 1 when a target does not hold
   --help           Print this
 `;
 
 const QUICK: Size = { requests: 200, callers: 300, forMs: 300 };
 
-/** The claims, as bars. */
-export const BARS: readonly Bar<Metric>[] = [
+/** The claims, as targets. */
+export const TARGETS: readonly Target<Metric>[] = [
   {
     what: "new clients, one at a time: sockets",
     relation: "at most",
     limit: 1,
     unit: "connections",
-    figure: (figures) => figures.perRound((at) => at("sockets", "fresh", "sockets")),
+    value: (measured) => measured.perRound((at) => at("sockets", "fresh", "sockets")),
   },
   {
     what: "pool of 20, 100 at a time: sockets",
     relation: "at most",
     limit: 20,
     unit: "connections",
-    figure: (figures) => figures.perRound((at) => at("sockets", "ours", "sockets")),
+    value: (measured) => measured.perRound((at) => at("sockets", "ours", "sockets")),
   },
   {
     what: "a limit of 100, to a limit of 10: requests per second",
     relation: "at least",
     limit: 2,
     unit: "×",
-    figure: (figures) => figures.perRound((at) => at("limits", "ours") / at("limits", "limit_10")),
+    value: (measured) => measured.perRound((at) => at("limits", "ours") / at("limits", "limit_10")),
   },
   {
     what: "a limit of 100, to none: requests per second",
     relation: "at least",
     limit: 1,
     unit: "×",
-    figure: (figures) => figures.perRound((at) => at("limits", "ours") / at("limits", "no_limit")),
+    value: (measured) => measured.perRound((at) => at("limits", "ours") / at("limits", "no_limit")),
   },
   {
     what: "a limit of 100, to none: p99",
     relation: "at most",
     limit: 1,
     unit: "×",
-    figure: (figures) => figures.perRound((at) => at("limits", "ours", "p99Ms") / at("limits", "no_limit", "p99Ms")),
+    value: (measured) => measured.perRound((at) => at("limits", "ours", "p99Ms") / at("limits", "no_limit", "p99Ms")),
   },
 ];
 
@@ -94,14 +94,14 @@ const bench: Bench<Results<Metric>> = {
       .filter(({ id }) => only.length === 0 || only.includes(id));
     const samples = new Samples();
     await runRounds(cases, samples, { rounds, warmUps: 1, onRound: onRounds(rounds + 1) });
-    const figures = new Figures<Metric>(cases, samples, "requestsPerSecond");
-    return gather(figures, judge(figures, BARS), { environment: here, rounds, quick });
+    const measured = new MeasuredMetrics<Metric>(cases, samples, "requestsPerSecond");
+    return gather(measured, checkTargets(measured, TARGETS), { environment: here, rounds, quick });
   },
   report: (results) =>
     heading(results) +
     section("sockets used", results, SOCKETS, medianOf) +
     section("callers under a limit", results, LIMITS, medianOf) +
-    verdicts(results.bars),
+    targetTable(results.targets),
   plot: (results) =>
     plotResults("Sockets and limits", results, [
       { caseId: "sockets", metric: "sockets", title: "Sockets used by 2,000 requests" },

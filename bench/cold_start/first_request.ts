@@ -1,10 +1,11 @@
 /**
- * A process that loads one function, answers one request with it and says how
- * long both took.
+ * A process that imports a function, sends it one request and prints the time
+ * of both.
  *
  *     deno run -A bench/cold_start/first_request.ts <module of the function>
  *
- * The request is a user's, where the variable `CALLER_TOKEN` holds a token.
+ * The variable `CALLER_TOKEN` holds the token of the caller; without it, the
+ * caller is anonymous.
  *
  * @module
  */
@@ -12,7 +13,7 @@ const [entry = ""] = Deno.args;
 const token = Deno.env.get("CALLER_TOKEN");
 const headers: HeadersInit = token === undefined ? {} : { Authorization: `Bearer ${token}` };
 
-/** How long this thread has had a processor, in ms: the first figure of its `schedstat` (Linux, proc(5)) is in ns. */
+/** Returns the processor time of this thread in ms: the first value of its `schedstat` (Linux, proc(5)) is in ns. */
 function processorMs(): number {
   try {
     return Number(Deno.readTextFileSync("/proc/self/schedstat").split(" ")[0]) / 1e6;
@@ -29,7 +30,7 @@ const response = await handle(new Request("http://127.0.0.1/functions/v1/notes?l
 const rows: unknown = await response.json();
 const answeredMs = performance.now();
 const cpuMs = processorMs() - startCpuMs;
-if (!Array.isArray(rows)) throw new Error(`Answered ${response.status}: ${JSON.stringify(rows)}`);
+if (!Array.isArray(rows)) throw new Error(`The function responded ${response.status}: ${JSON.stringify(rows)}`);
 // JSON has no NaN: it says null where the system tells of no processor time.
 console.log(
   JSON.stringify({ importMs: loadedMs - startMs, answerMs: answeredMs - loadedMs, cpuMs, rows: rows.length }),

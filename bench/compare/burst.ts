@@ -1,33 +1,33 @@
 /**
- * One burst of requests.
+ * A burst of requests.
  *
  * @module
  */
 import { quantile } from "../support/statistics.ts";
 import type { Burst, HeapSample } from "./metrics.ts";
 import { countSockets } from "./sockets.ts";
-import type { Ask, Target } from "./ways.ts";
+import type { Endpoint, QueryRows } from "./candidates.ts";
 
-/** How many requests are under way at once. */
+/** The number of concurrent requests. */
 export const CONCURRENT = 100;
 
 const SAMPLE_MS = 20;
 const MB = 2 ** 20;
 
-/** How a burst is made. */
+/** Options of {@linkcode burst}. */
 export interface BurstOptions {
-  /** How many requests each caller sends, one after the other. */
+  /** The requests of each caller, sent one after the other. */
   readonly requests: number;
-  /** How many callers there are. Default: {@linkcode CONCURRENT}. */
+  /** The number of callers. Default: {@linkcode CONCURRENT}. */
   readonly callers?: number;
 }
 
 /**
- * Sends a burst through `ask` and measures it.
+ * Sends a burst through `queryRows` and measures it.
  *
- * @throws {Error} when a caller is not answered with its own rows.
+ * @throws {Error} when a caller gets no rows.
  */
-export async function burst(ask: Ask, { url, tokens }: Target, options: BurstOptions): Promise<Burst> {
+export async function burst(queryRows: QueryRows, { url, tokens }: Endpoint, options: BurstOptions): Promise<Burst> {
   const { requests, callers = CONCURRENT } = options;
   const port = Number(new URL(url).port);
   const latencies: number[] = [];
@@ -44,9 +44,9 @@ export async function burst(ask: Ask, { url, tokens }: Target, options: BurstOpt
     await Promise.all(Array.from({ length: callers }, async (_, caller) => {
       for (let request = 0; request < requests; request++) {
         const askedAt = performance.now();
-        const rows = await ask(tokens[caller % tokens.length] ?? "");
+        const rows = await queryRows(tokens[caller % tokens.length] ?? "");
         latencies.push(performance.now() - askedAt);
-        if (rows === 0) throw new Error("A user was answered without rows");
+        if (rows === 0) throw new Error("A user got no rows");
       }
     }));
   } finally {
@@ -55,7 +55,7 @@ export async function burst(ask: Ask, { url, tokens }: Target, options: BurstOpt
   const tookMs = performance.now() - start;
   sample();
   return {
-    figures: {
+    measured: {
       meanMs: latencies.reduce((sum, ms) => sum + ms, 0) / latencies.length,
       p50Ms: quantile(latencies, 0.5),
       p95Ms: quantile(latencies, 0.95),

@@ -1,12 +1,12 @@
 /**
- * `deno task bench:compare`: before and after. 100 concurrent requests to the
- * local stack, with a client made for each request, and with pooled ones.
+ * `deno task bench:compare`: compares a client created for each request with
+ * pooled clients, under 100 concurrent requests to the local stack; prints a
+ * report and writes the results.
  *
- * The stack is started for it, on free ports, and goes with it. Each way runs
- * in a process of its own that lives as long as the benchmark; in a round each
- * sends one burst, in an order drawn anew: 100 callers, each with so many
- * requests one after the other. A mean of a round's answers is a mean; figures
- * over rounds are medians.
+ * It starts a stack on free ports. Each candidate runs in a process of its own
+ * for the whole benchmark; a round sends one burst through each, in random
+ * order: 100 callers, each with a few requests one after the other. `meanMs` is
+ * the mean of a burst; values over rounds are medians.
  *
  * @module
  */
@@ -14,31 +14,31 @@ import type { Case } from "../support/case.ts";
 import { type Child, startChild } from "../support/child.ts";
 import { type Bench, runBench } from "../support/command.ts";
 import { environment } from "../support/environment.ts";
-import { Figures } from "../support/figures.ts";
+import { MeasuredMetrics } from "../support/metrics.ts";
 import { gather } from "../support/results.ts";
 import { runRounds, Samples } from "../support/rounds.ts";
 import { CONCURRENT } from "./burst.ts";
 import type { Burst, HeapSample, Metric } from "./metrics.ts";
 import { type CompareResults, plot, report } from "./report.ts";
-import { openStage, type Stage } from "./target.ts";
-import { type Way, WAYS } from "./ways.ts";
+import { openStage, type Stage } from "./stage.ts";
+import { CANDIDATES, type CompareCandidate } from "./candidates.ts";
 
 const HELP = `Usage: deno task bench:compare [options]
 
 Starts the local stack and sends it ${CONCURRENT} concurrent requests, with a client
-made for each request and with pooled ones, in interleaved rounds.
+created for each request and with pooled ones, in interleaved rounds.
 
   --quick          Fewer rounds
-  --rounds <n>     How many rounds are counted (default 21, quick 5)
-  --out <folder>   Where compare.json and compare.svg go (default bench/results
-                   for a whole run; a quick one writes none)
+  --rounds <n>     The number of counted rounds (default 21, quick 5)
+  --out <folder>   The folder for compare.json and compare.svg (default bench/results
+                   for a whole run; none for a quick one)
   --help           Print this
 `;
 
 const REQUESTS = 5;
 const WARM_UPS = 2;
 
-/** Keeps the heap of a process as one line, burst after burst. */
+/** The heap samples of a process over all bursts. */
 class HeapLine {
   readonly samples: HeapSample[] = [];
 
@@ -48,7 +48,10 @@ class HeapLine {
   }
 }
 
-function burstCase(stage: Stage, workers: readonly { way: Way; child: Child; heap: HeapLine }[]): Case<Metric> {
+function burstCase(
+  stage: Stage,
+  workers: readonly { candidate: CompareCandidate; child: Child; heap: HeapLine }[],
+): Case<Metric> {
   return {
     id: "burst",
     title: `${CONCURRENT} concurrent requests`,
@@ -63,7 +66,7 @@ function burstCase(stage: Stage, workers: readonly { way: Way; child: Child; hea
       "busyBackends",
       "heapMb",
     ],
-    entrants: workers.map(({ way: { id, title }, child, heap }) => ({
+    candidates: workers.map(({ candidate: { id, title }, child, heap }) => ({
       id,
       title,
       measure: async () => {
@@ -72,7 +75,7 @@ function burstCase(stage: Stage, workers: readonly { way: Way; child: Child; hea
           return JSON.parse(await child.line());
         });
         heap.append(result.heap);
-        return { ...result.figures, ...peak };
+        return { ...result.measured, ...peak };
       },
     })),
   };
@@ -86,20 +89,20 @@ const bench: Bench<CompareResults> = {
   collects: false,
   async measure({ quick, rounds }, onRounds) {
     const here = environment(["@supabase/supabase-js", "@supabase/lite"]);
-    await using parts = new AsyncDisposableStack();
-    const stage = parts.use(await openStage());
-    const workers = WAYS.map((way) => {
-      const child = parts.use(startChild(new URL("worker.ts", import.meta.url), ["-A"], [way.id]));
-      return { way, child, heap: new HeapLine() };
+    await using resources = new AsyncDisposableStack();
+    const stage = resources.use(await openStage());
+    const workers = CANDIDATES.map((candidate) => {
+      const child = resources.use(startChild(new URL("worker.ts", import.meta.url), ["-A"], [candidate.id]));
+      return { candidate, child, heap: new HeapLine() };
     });
-    for (const { child } of workers) await child.say(JSON.stringify(stage.target));
+    for (const { child } of workers) await child.say(JSON.stringify(stage.endpoint));
     const cases = [burstCase(stage, workers)];
     const samples = new Samples();
     await runRounds(cases, samples, { rounds, warmUps: WARM_UPS, onRound: onRounds(rounds + WARM_UPS) });
-    const figures = new Figures<Metric>(cases, samples, "meanMs");
+    const measured = new MeasuredMetrics<Metric>(cases, samples, "meanMs");
     return {
-      ...gather(figures, [], { environment: here, rounds, quick }),
-      heap: Object.fromEntries(workers.map(({ way, heap }) => [way.id, heap.samples])),
+      ...gather(measured, [], { environment: here, rounds, quick }),
+      heap: Object.fromEntries(workers.map(({ candidate, heap }) => [candidate.id, heap.samples])),
     };
   },
   report,

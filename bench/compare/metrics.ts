@@ -1,38 +1,38 @@
 /**
- * What is measured before and after.
+ * The metrics of the comparison.
  *
  * @module
  */
 
-/** The figures of one burst of requests. */
+/** The metrics of a burst. */
 export type Metric =
-  /** Mean time of an answer, in ms. */
+  /** Mean time of a request, in ms. */
   | "meanMs"
-  /** Half of the answers took no longer, in ms. */
+  /** Median time of a request, in ms. */
   | "p50Ms"
-  /** 95 of 100 answers took no longer, in ms. */
+  /** 95th percentile of that time, in ms. */
   | "p95Ms"
-  /** 99 of 100 answers took no longer, in ms. */
+  /** 99th percentile of that time, in ms. */
   | "p99Ms"
-  /** Requests answered in a second. */
+  /** Completed requests per second. */
   | "requestsPerSecond"
-  /** Most sockets to the stack at once. */
+  /** Maximum of concurrent sockets to the stack. */
   | "sockets"
-  /** Most connections of the Data API to Postgres at once. */
+  /** Maximum of concurrent connections of the Data API to Postgres. */
   | "backends"
-  /** Most of these at work at once. */
+  /** Maximum of these that were active at the same time. */
   | "busyBackends"
-  /** The largest heap, in MB (2^20 bytes). */
+  /** Maximum size of the heap, in MB (2^20 bytes). */
   | "heapMb";
 
-/** Those that a process finds out by itself. */
+/** The metrics that a worker measures itself. */
 export type OwnMetric = Exclude<Metric, "backends" | "busyBackends">;
 
-/** How the heap stood: so long into the bursts, in ms, so many MB. */
+/** The size of the heap at a time since the start of the bursts. */
 export type HeapSample = readonly [atMs: number, mb: number];
 
-/** What a process says of one burst. */
+/** The result of a burst, as a worker prints it. */
 export interface Burst {
-  readonly figures: Readonly<Record<OwnMetric, number>>;
+  readonly measured: Readonly<Record<OwnMetric, number>>;
   readonly heap: readonly HeapSample[];
 }

@@ -1,5 +1,5 @@
 /**
- * The results as text, and as a plot.
+ * The results as text and as a plot.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { element, type Markup, svgDocument } from "../support/svg.ts";
 import { type Column, heading, medianOf, section, shown, timesOursOf } from "../support/text.ts";
 import type { HeapSample, Metric } from "./metrics.ts";
 
-/** The results of a run, and how the heap of each process stood over time. */
+/** The results of a run, and the heap of each process over time. */
 export interface CompareResults extends Results<Metric> {
   readonly heap: Readonly<Record<string, readonly HeapSample[]>>;
 }
@@ -27,18 +27,18 @@ const TIMES = [
 const MEANS = [
   column("sockets", "sockets"),
   column("backends", "backends"),
-  column("busyBackends", "at work"),
+  column("busyBackends", "active"),
   column("heapMb", "heap MB"),
 ];
 
 const PANELS: readonly Panel<Metric>[] = [
-  { caseId: "burst", metric: "meanMs", title: "Mean time of an answer, in ms" },
+  { caseId: "burst", metric: "meanMs", title: "Mean time of a request, in ms" },
   { caseId: "burst", metric: "p99Ms", title: "p99, in ms" },
-  { caseId: "burst", metric: "sockets", title: "Most sockets to the stack at once" },
-  { caseId: "burst", metric: "heapMb", title: "Largest heap, in MB" },
+  { caseId: "burst", metric: "sockets", title: "Maximum of sockets to the stack" },
+  { caseId: "burst", metric: "heapMb", title: "Maximum of the heap, in MB" },
 ];
 
-/** Everything, for a terminal. */
+/** Formats the results for a terminal. */
 export function report(results: CompareResults): string {
   return heading(results) +
     section("100 concurrent requests", results, TIMES, medianOf) +
@@ -48,22 +48,22 @@ export function report(results: CompareResults): string {
 }
 
 const CHART = { left: 60, right: WIDTH - 200, height: 180, foot: 50 };
-const COLOURS = ["#64748b", "#059669", "#d97706"];
+const COLORS = ["#64748b", "#059669", "#d97706"];
 
-/** The heap over time, one line to a process. */
+/** Draws the heap over time, with one line per process. */
 function chart({ heap, cases }: CompareResults, top: number): Markup {
-  const entrants = cases.flatMap((one) => one.entrants);
+  const candidates = cases.flatMap((one) => one.candidates);
   const all = Object.values(heap).flat();
   const lastMs = Math.max(...all.map(([atMs]) => atMs));
   const most = Math.max(...all.map(([, mb]) => mb));
   const bottom = top + 40 + CHART.height;
   const x = (atMs: number) => CHART.left + atMs / lastMs * (CHART.right - CHART.left);
   const y = (mb: number) => bottom - mb / most * CHART.height;
-  const lines = entrants.flatMap(({ id, title }, index) => {
+  const lines = candidates.flatMap(({ id, title }, index) => {
     const samples = heap[id] ?? [];
     const last = samples.at(-1);
     if (!last) return [];
-    const stroke = COLOURS[index % COLOURS.length] ?? "";
+    const stroke = COLORS[index % COLORS.length] ?? "";
     const points = samples.map(([atMs, mb]) => `${x(atMs).toFixed(1)},${y(mb).toFixed(1)}`).join(" ");
     return [
       element("polyline", { points, fill: "none", stroke, "stroke-width": 1.5 }),
@@ -92,7 +92,7 @@ function chart({ heap, cases }: CompareResults, top: number): Markup {
   );
 }
 
-/** The plot, an SVG document. */
+/** Draws the results as an SVG document. */
 export function plot(results: CompareResults): string {
   const { children, bottom } = plotPanels(results, PANELS);
   return svgDocument(WIDTH, bottom + 40 + CHART.height + CHART.foot, STYLE, [

@@ -7,7 +7,7 @@
 /** The state of an established connection in `/proc/net/tcp`. */
 const ESTABLISHED = "01";
 
-/** The inodes of connections to `port` of this machine, as `/proc/net/tcp` (proc(5)) lists them. */
+/** Returns the inodes of established connections to `port`, from the text of `/proc/net/tcp` (proc(5)). */
 export function inodesOf(table: string, port: number): Set<string> {
   const remote = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
   const inodes = new Set<string>();
@@ -18,7 +18,7 @@ export function inodesOf(table: string, port: number): Set<string> {
   return inodes;
 }
 
-/** How many connections to `port` this process has; `NaN` where the system does not tell. */
+/** Counts the connections of this process to `port`; `NaN` except on Linux. */
 export function countSockets(port: number): number {
   if (Deno.build.os !== "linux") return NaN;
   const inodes = inodesOf(Deno.readTextFileSync("/proc/self/net/tcp"), port);
@@ -28,7 +28,7 @@ export function countSockets(port: number): number {
       const inode = /^socket:\[(\d+)\]$/.exec(Deno.readLinkSync(`/proc/self/fd/${name}`))?.[1];
       if (inode !== undefined && inodes.has(inode)) count++;
     } catch (error) {
-      // Closed since the folder was read.
+      // It was closed after the folder was read.
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }

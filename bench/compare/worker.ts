@@ -1,28 +1,29 @@
 /**
- * A process that sends bursts in one way.
+ * A process that sends bursts through one candidate.
  *
- *     deno run -A bench/compare/worker.ts <id of the way>
+ *     deno run -A bench/compare/worker.ts <id of the candidate>
  *
- * Its standard input is lines of JSON: first the target, then the options of
- * each burst. It answers each burst with a line of JSON, and ends with its input.
+ * Its standard input is lines of JSON: first the endpoint, then the options of
+ * each burst. It prints the result of each burst as a line of JSON, and exits
+ * when its input ends.
  *
  * @module
  */
 import { createInterface } from "node:readline";
 import { stdin } from "node:process";
 import { burst } from "./burst.ts";
-import { type Ask, type Target, WAYS } from "./ways.ts";
+import { CANDIDATES, type Endpoint, type QueryRows } from "./candidates.ts";
 
-const way = WAYS.find(({ id }) => id === Deno.args[0]);
-if (!way) throw new Error(`There is no way ${JSON.stringify(Deno.args[0])}`);
+const candidate = CANDIDATES.find(({ id }) => id === Deno.args[0]);
+if (!candidate) throw new Error(`Unknown candidate ${JSON.stringify(Deno.args[0])}`);
 
-let target: Target | undefined;
-let ask: Ask | undefined;
+let endpoint: Endpoint | undefined;
+let queryRows: QueryRows | undefined;
 for await (const line of createInterface({ input: stdin })) {
-  if (!target || !ask) {
-    const given: Target = JSON.parse(line);
-    target = given;
-    ask = way.open(given);
-  } else console.log(JSON.stringify(await burst(ask, target, JSON.parse(line))));
+  if (!endpoint || !queryRows) {
+    const given: Endpoint = JSON.parse(line);
+    endpoint = given;
+    queryRows = candidate.open(given);
+  } else console.log(JSON.stringify(await burst(queryRows, endpoint, JSON.parse(line))));
 }
 Deno.exit(0);

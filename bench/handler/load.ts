@@ -1,31 +1,31 @@
 /**
- * The callers of a handler.
+ * Concurrent callers of a handler.
  *
  * @module
  */
 import { cpuUsage } from "node:process";
 import { quantile } from "../support/statistics.ts";
-import type { Handle } from "./contenders.ts";
+import type { Handle } from "./candidates.ts";
 
-/** What the callers saw. */
+/** The result of a load. */
 export interface Load {
   readonly requestsPerSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** Processor time that this process spent on a request, in µs: all threads, the callers included. */
+  /** Processor time per request in µs, all threads of this process and the callers included. */
   readonly cpuUs: number;
 }
 
-/** Sends one request as the holder of `token` and reads its answer. */
+/** Sends one request with `token` and reads the response. */
 export async function callOnce(handle: Handle, token: string): Promise<string> {
   const headers = { authorization: `Bearer ${token}`, apikey: "sb_publishable_benchmark" };
   const response = await handle(new Request("http://127.0.0.1/functions/v1/categories", { headers }));
   const text = await response.text();
-  if (response.status !== 200) throw new Error(`Answered ${response.status}: ${text}`);
+  if (response.status !== 200) throw new Error(`The handler responded ${response.status}: ${text}`);
   return text;
 }
 
-/** So many callers as there are tokens, each in a loop of its own: sends, reads, sends again, for `forMs`. */
+/** Sends requests for `forMs` from one caller per token; each sends its next request when the last is complete. */
 export async function load(handle: Handle, tokens: readonly string[], forMs: number): Promise<Load> {
   const latencies: number[] = [];
   const cpu = cpuUsage();

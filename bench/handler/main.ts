@@ -1,48 +1,45 @@
 /**
- * `deno task bench:handler`: measures `withPooledSupabase` beside
- * `withSupabase` and beside clients without a wrapper, prints what was found,
- * and writes it down.
+ * `deno task bench:handler`: compares `withPooledSupabase` with `withSupabase`
+ * and with clients without a wrapper, prints a report and writes the results.
  *
- * How it is measured, on a machine that does other work meanwhile:
- *
- * - All handlers run in this process, in interleaved rounds; the Data API, which
- *   has one answer, runs in another.
- * - 100 callers, each a user with an ES256 token of its own, call the handlers
- *   as functions: there is no HTTP before them.
- * - Figures are medians; ratios are medians of the rounds' ratios.
- * - Processor time is that of all threads of this process, so that signatures,
- *   which are checked on other threads, count. Other programs change it less
- *   than they change what is read off a clock.
+ * - All handlers run in this process, in interleaved rounds; the Data API runs
+ *   in another.
+ * - 100 callers, each a user with an ES256 token, call the handlers as functions,
+ *   without HTTP.
+ * - Values are medians; ratios are medians of the rounds' ratios.
+ * - Processor time is that of all threads of this process, because signatures
+ *   are verified on other threads. Other programs change it less than they
+ *   change elapsed time.
  *
  * Profiles: `deno run -A --cpu-prof --v8-flags=--expose-gc bench/handler/main.ts --only handlers`.
  *
  * @module
  */
-import { judge } from "../support/bars.ts";
+import { checkTargets } from "../support/targets.ts";
 import { startDataApi } from "../support/child.ts";
 import { type Bench, runBench } from "../support/command.ts";
 import { environment } from "../support/environment.ts";
-import { Figures } from "../support/figures.ts";
+import { MeasuredMetrics } from "../support/metrics.ts";
 import { gather, type Results } from "../support/results.ts";
 import { runRounds, Samples } from "../support/rounds.ts";
-import { BARS } from "./bars.ts";
+import { TARGETS } from "./targets.ts";
 import { allPhases, CALLERS, CASE_IDS } from "./cases.ts";
-import { openPool } from "./contenders.ts";
+import { openPool } from "./candidates.ts";
 import type { Metric } from "./metrics.ts";
 import { createProject } from "./project.ts";
 import { plot, report } from "./report.ts";
 
 const HELP = `Usage: deno task bench:handler [options]
 
-Measures withPooledSupabase beside withSupabase and beside clients without a
-wrapper, in interleaved rounds, and says which of its bars hold.
+Compares withPooledSupabase with withSupabase and with clients without a wrapper,
+in interleaved rounds, and checks its targets.
 
   --quick          Fewer rounds
-  --rounds <n>     How many rounds are counted (default 25, quick 5)
+  --rounds <n>     The number of counted rounds (default 25, quick 5)
   --only <cases>   Measure only these, separated by commas: ${CASE_IDS.join(", ")}
-  --out <folder>   Where handler.json and handler.svg go (default bench/results
-                   for a whole run; a quick or partial one writes none)
-  --strict         Exit with 1 when a bar does not hold
+  --out <folder>   The folder for handler.json and handler.svg (default bench/results
+                   for a whole run; none for a quick or partial one)
+  --strict         Exit with 1 when a target is missed
   --help           Print this
 `;
 
@@ -65,9 +62,9 @@ const bench: Bench<Results<Metric>> = {
     const samples = new Samples();
     for (const phase of phases) await runRounds(phase.cases, samples, { ...phase, onRound });
     await openPool(project).shutdown();
-    const figures = new Figures<Metric>(phases.flatMap(({ cases }) => cases), samples, "requestsPerSecond");
-    // What is kept in the heap is around zero: a ratio of it says nothing.
-    return gather(figures, judge(figures, BARS), { environment: here, rounds, quick }, ["retainedBytes"]);
+    const measured = new MeasuredMetrics<Metric>(phases.flatMap(({ cases }) => cases), samples, "requestsPerSecond");
+    // The retained bytes are around zero and have no meaningful ratio.
+    return gather(measured, checkTargets(measured, TARGETS), { environment: here, rounds, quick }, ["retainedBytes"]);
   },
   report,
   plot,

@@ -1,20 +1,20 @@
 /**
- * What is measured of handlers.
+ * The metrics of the handler benchmark.
  *
  * @module
  */
 
-/** The figures a case can yield. */
+/** The metrics of the cases. */
 export type Metric =
-  /** Requests answered in a second. */
+  /** Completed requests per second. */
   | "requestsPerSecond"
-  /** Half of the requests were answered within so many ms. */
+  /** Median time of a request, in ms. */
   | "p50Ms"
-  /** 99 of 100 requests were answered within so many ms. */
+  /** 99th percentile of that time, in ms. */
   | "p99Ms"
-  /** Processor time of this process on one request or one part of it, in µs: all threads. */
+  /** Processor time of a request or a step in µs, all threads of this process included. */
   | "cpuUs"
-  /** Bytes of heap allocated by one. */
+  /** Allocated bytes of heap. */
   | "bytes"
-  /** Bytes of heap still referred to afterwards. */
+  /** Bytes of heap retained afterwards. */
   | "retainedBytes";

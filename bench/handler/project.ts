@@ -1,5 +1,5 @@
 /**
- * A project whose users have tokens.
+ * A project with signed-in users.
  *
  * @module
  */
@@ -11,11 +11,11 @@ export interface Project {
   /** The project's address and keys, as `withSupabase` takes them. */
   readonly env: SupabaseEnv;
   readonly publishableKey: string;
-  /** An access token (ES256) to each user. */
+  /** An ES256 access token per user. */
   readonly tokens: readonly string[];
 }
 
-/** Makes the project at `url`, with so many users. */
+/** Creates a project at `url` with `users` users. */
 export async function createProject(url: string, users: number): Promise<Project> {
   const { publicKey, privateKey } = await generateKeyPair("ES256", { extractable: true });
   const kid = "signing-key";

@@ -1,11 +1,11 @@
 /**
- * The results as text, and as a plot.
+ * The results as text and as a plot.
  *
  * @module
  */
 import { type Panel, plotResults } from "../support/plot.ts";
 import type { Results } from "../support/results.ts";
-import { type Column, heading, medianOf, section, timesOursOf, verdicts } from "../support/text.ts";
+import { type Column, heading, medianOf, section, targetTable, timesOursOf } from "../support/text.ts";
 import type { Metric } from "./metrics.ts";
 
 const HANDLERS: readonly Column<Metric>[] = [
@@ -15,29 +15,33 @@ const HANDLERS: readonly Column<Metric>[] = [
   { caseId: "handlers", metric: "cpuUs", title: "µs of processor" },
 ];
 
-const PARTS: readonly Column<Metric>[] = [{ caseId: "parts", metric: "cpuUs", title: "µs of processor" }];
+const STEPS: readonly Column<Metric>[] = [{ caseId: "steps", metric: "cpuUs", title: "µs of processor" }];
 const BYTES: readonly Column<Metric>[] = [{ caseId: "bytes", metric: "bytes", title: "bytes" }];
-const RETENTION: readonly Column<Metric>[] = [{ caseId: "retention", metric: "retainedBytes", title: "bytes kept" }];
+const RETENTION: readonly Column<Metric>[] = [{
+  caseId: "retention",
+  metric: "retainedBytes",
+  title: "bytes retained",
+}];
 
 const PANELS: readonly Panel<Metric>[] = [
-  { caseId: "handlers", metric: "requestsPerSecond", title: "100 callers: requests answered in a second" },
+  { caseId: "handlers", metric: "requestsPerSecond", title: "100 callers: requests per second" },
   { caseId: "handlers", metric: "p99Ms", title: "100 callers: p99 in ms" },
-  { caseId: "handlers", metric: "cpuUs", title: "µs of processor time on a request, callers included" },
-  { caseId: "parts", metric: "cpuUs", title: "The parts of a request, each alone: µs of processor time" },
+  { caseId: "handlers", metric: "cpuUs", title: "µs of processor time per request, callers included" },
+  { caseId: "steps", metric: "cpuUs", title: "The steps of a request, each alone: µs of processor time" },
 ];
 
-/** Everything, for a terminal. */
+/** Formats the results for a terminal. */
 export function report(results: Results<Metric>): string {
   return heading(results) +
     section("100 callers", results, HANDLERS, medianOf) +
     section("times ours", results, HANDLERS, timesOursOf) +
-    section("where the time goes: parts alone", results, PARTS, medianOf) +
+    section("the steps of a request, each alone", results, STEPS, medianOf) +
     section("heap allocated", results, BYTES, medianOf) +
     section("after 1,000,000 leases", results, RETENTION, medianOf) +
-    verdicts(results.bars);
+    targetTable(results.targets);
 }
 
-/** The plot, an SVG document; of the panels, those whose case was measured. */
+/** Draws the panels of the measured cases as an SVG document. */
 export function plot(results: Results<Metric>): string {
   return plotResults("withPooledSupabase beside other ways to answer a user", results, PANELS);
 }

@@ -29,7 +29,7 @@ Prints each path of the library as a list of hops: functions entered from anothe
 interface Step {
   /** `file:function`. */
   readonly name: string;
-  /** Whether it was entered from another file. */
+  /** True if it was entered from another file. */
   readonly hop: boolean;
 }
 

@@ -15,9 +15,9 @@ export interface Entered {
   readonly name: string;
   /** The URL of its file. */
   readonly url: string;
-  /** Where it begins in the code the engine runs, in characters. */
+  /** The position of its first character in the executed code. */
   readonly offset: number;
-  /** How often it was entered. */
+  /** The number of entries. */
   readonly count: number;
 }
 

@@ -1,17 +1,16 @@
 /**
- * What a metrics subscriber does with the times it is given: a histogram as
- * Prometheus keeps it.
+ * A histogram like those of Prometheus, for the metrics of a pool.
  *
  * @module
  */
 
-/** Upper bounds, in ms. */
+/** The upper bounds of the buckets, in ms. */
 const BOUNDS = [1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000];
 
-/** Counts of durations by their size. */
+/** Counts durations in buckets. */
 export class Histogram {
   readonly #counts = new Array<number>(BOUNDS.length + 1).fill(0);
-  /** How many were observed. */
+  /** The number of observed durations. */
   count = 0;
   /** Their sum, in ms. */
   sum = 0;

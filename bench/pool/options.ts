@@ -1,28 +1,28 @@
 /**
- * The command line.
+ * The command line of `bench:pool`.
  *
  * @module
  */
 
 import type { Known } from "../support/options.ts";
 
-/** What `--help` prints. */
+/** The text of `--help`. */
 export const HELP = `Usage: deno task bench:pool [options]
 
-Measures the pool core beside other pools and beside the least a pool can
-cost, in interleaved rounds, and says which of its bars hold.
+Compares the pool core with other pools and with the minimum cost of a pool, in
+interleaved rounds, and checks its targets.
 
   --quick          Fewer rounds, and nothing that takes seconds
-  --rounds <n>     How many rounds are counted (default 31, quick 9);
-                   of what takes long, a quarter of them
+  --rounds <n>     The number of counted rounds (default 31, quick 9);
+                   a quarter of it for cases that take seconds
   --only <cases>   Measure only these, separated by commas: sync, one, callers,
                    crowd_10k, crowd_100k, bytes, expiry_10k, expiry_50k, retention
-  --out <folder>   Where pool.json and pool.svg go (default bench/results for
-                   a whole run; a quick or partial one writes none)
-  --strict         Exit with 1 when a bar does not hold
+  --out <folder>   The folder for pool.json and pool.svg (default bench/results
+                   for a whole run; none for a quick or partial one)
+  --strict         Exit with 1 when a target is missed
   --help           Print this
 
-Bytes are of V8's heap; what the runtime keeps outside it is not seen.
+Bytes are those of V8's heap, without what the runtime allocates outside of it.
 `;
 
 /** The ids of all cases, as `--only` takes them. */
@@ -38,5 +38,5 @@ export const CASE_IDS: readonly string[] = [
   "retention",
 ];
 
-/** What the benchmark can be asked for. */
+/** The cases and the default number of rounds. */
 export const KNOWN: Known = { caseIds: CASE_IDS, rounds: { full: 31, quick: 9 } };

@@ -1,28 +1,28 @@
 /**
- * What is measured.
+ * The cases of the Postgres benchmark.
  *
  * @module
  */
-import type { Case, Entrant, Measurement } from "../support/case.ts";
+import type { Candidate, Case, Measurement } from "../support/case.ts";
 import { quantile } from "../support/statistics.ts";
-import { CALLERS, type Contender, ONE, openManager, type Session, type Work } from "./contenders.ts";
+import { CALLERS, ONE, type OpenCandidate, openManager, type PostgresCandidate, type Work } from "./candidates.ts";
 import type { BenchDatabase } from "./database.ts";
 
-/** The figures a case can yield. */
+/** The metrics of the cases. */
 export type Metric =
-  /** Operations done in a second. */
+  /** Operations per second. */
   | "perSecond"
-  /** The time that half of the operations took at most, in ms. */
+  /** Median time of an operation, in ms. */
   | "p50Ms"
-  /** The time that 99 % of the operations took at most, in ms. */
+  /** 99th percentile of that time, in ms. */
   | "p99Ms"
-  /** The most connections that the server had at once. */
+  /** The maximum of concurrent connections of the server. */
   | "peakBackends";
 
-/** Every measurement takes about so long. */
+/** The approximate time of each measurement. */
 const BUDGET_MS = 300;
 
-/** Rows that each kind of work must bring: a contender that answers wrongly is not fast. */
+/** The rows that each kind of work must return. */
 const ROWS: Readonly<Record<keyof Work, number>> = { one: 1, twenty: 20, transaction: 3 };
 
 /** The work of the cases with many callers. */
@@ -32,7 +32,7 @@ export const WORK: readonly { readonly id: keyof Work; readonly title: string }[
   { id: "transaction", title: "transaction of three" },
 ];
 
-async function drive(
+async function loop(
   callers: number,
   ops: number,
   work: (n: number) => Promise<unknown>,
@@ -42,43 +42,43 @@ async function drive(
   const start = performance.now();
   await Promise.all(Array.from({ length: callers }, async () => {
     while (left-- > 0) {
-      const began = performance.now();
+      const start = performance.now();
       await work(left % 900 + 1);
-      times.push(performance.now() - began);
+      times.push(performance.now() - start);
     }
   }));
   const seconds = (performance.now() - start) / 1_000;
   return { perSecond: ops / seconds, p50Ms: quantile(times, 0.5), p99Ms: quantile(times, 0.99) };
 }
 
-async function checked(session: Session, id: keyof Work, n: number): Promise<void> {
-  const rows = await session[id](n);
-  if (rows !== ROWS[id]) throw new Error(`${id} brought ${rows} rows where there are ${ROWS[id]}`);
+async function checked(opened: OpenCandidate, id: keyof Work, n: number): Promise<void> {
+  const rows = await opened[id](n);
+  if (rows !== ROWS[id]) throw new Error(`${id} returned ${rows} rows instead of ${ROWS[id]}`);
 }
 
-/** A contender that is connected. */
-export interface Stand {
-  readonly contender: Contender;
-  readonly session: Session;
-  /** What it calls itself at the server. */
+/** A connected candidate and its name at the server. */
+export interface Setup {
+  readonly candidate: PostgresCandidate;
+  readonly opened: OpenCandidate;
+  /** Its `application_name` at the server. */
   readonly name: string;
 }
 
-/** 10 connections, 100 callers. */
-export function throughputCases(stands: readonly Stand[], database: BenchDatabase): Case<Metric>[] {
+/** Returns the cases of 100 callers on 10 connections. */
+export function throughputCases(setups: readonly Setup[], database: BenchDatabase): Case<Metric>[] {
   return WORK.map(({ id, title }) => ({
     id,
     title,
     metrics: ["perSecond", "p50Ms", "p99Ms", "peakBackends"],
-    entrants: stands.map(({ contender, session, name }): Entrant<Metric> => {
+    candidates: setups.map(({ candidate, opened, name }): Candidate<Metric> => {
       let perSecond = 1_000;
       return {
-        id: contender.id,
-        title: contender.title,
+        id: candidate.id,
+        title: candidate.title,
         async measure() {
           const ops = Math.max(CALLERS, Math.ceil(perSecond * BUDGET_MS / 1_000));
           database.watch(name);
-          const measured = await drive(CALLERS, ops, (n) => checked(session, id, n));
+          const measured = await loop(CALLERS, ops, (n) => checked(opened, id, n));
           perSecond = measured.perSecond ?? perSecond;
           return { ...measured, peakBackends: await database.peak() };
         },
@@ -87,14 +87,14 @@ export function throughputCases(stands: readonly Stand[], database: BenchDatabas
   }));
 }
 
-/** Rounds of one caller that go into one figure. */
+/** The repetitions per measurement. */
 const TURNS = 10;
 
 /**
- * What is done over a way that takes its time: one caller, one connection that is there already.
+ * Returns the case of one caller on an open connection to a distant server.
  *
- * @param port Where the way begins.
- * @param turns How often each is done for one figure.
+ * @param port The port of the latency proxy.
+ * @param turns The repetitions per measurement.
  */
 export function latencyCase(
   database: BenchDatabase,
@@ -125,13 +125,13 @@ export function latencyCase(
       () => user.transaction((tx) => three((text, values) => tx.query(text, values))),
     ],
   };
-  const entrants = Object.entries(work).map(([id, [title, run]]): Entrant<Metric> => ({
+  const candidates = Object.entries(work).map(([id, [title, run]]): Candidate<Metric> => ({
     id,
     title,
-    measure: () => drive(1, turns, run),
+    measure: () => loop(1, turns, run),
   }));
   return {
-    case: { id: "latency", title: "10 ms away", metrics: ["p50Ms"], entrants },
+    case: { id: "latency", title: "10 ms away", metrics: ["p50Ms"], candidates },
     close: async () => {
       await Promise.all([owner.shutdown(), login.shutdown()]);
     },

@@ -1,5 +1,5 @@
 /**
- * The server that is measured on.
+ * The server of the Postgres benchmark.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import pg from "pg";
 import { type LocalPostgres, startPostgres } from "../../local/postgres/mod.ts";
 
-/** How to log in. */
+/** The address and credentials of a login. */
 export interface Login {
   readonly host: string;
   readonly port: number;
@@ -35,14 +35,14 @@ create policy read on item for select to authenticated using (true);
 export class BenchDatabase implements AsyncDisposable {
   readonly #server: LocalPostgres;
   readonly #watcher: pg.Client;
-  #watched: { readonly prefix: string; peak: number; over: boolean; readonly done: Promise<void> } | undefined;
+  #watched: { readonly prefix: string; peak: number; stopped: boolean; readonly done: Promise<void> } | undefined;
 
   private constructor(server: LocalPostgres, watcher: pg.Client) {
     this.#server = server;
     this.#watcher = watcher;
   }
 
-  /** Starts it. */
+  /** Starts a server and creates its table and roles. */
   static async start(): Promise<BenchDatabase> {
     const server = await startPostgres();
     const watcher = new pg.Client(server.url);
@@ -51,22 +51,22 @@ export class BenchDatabase implements AsyncDisposable {
     return new BenchDatabase(server, watcher);
   }
 
-  /** How the owner of the table logs in. */
+  /** The login of the owner of the table. */
   get owner(): Login {
     const { hostname, port, username, password } = new URL(this.#server.url);
     return { host: hostname, port: Number(port), database: "postgres", user: username, password };
   }
 
-  /** How callers are acted for. */
+  /** The login that acts for callers. */
   get authenticator(): Login {
     return { ...this.owner, user: "authenticator", password: AUTHENTICATOR_PASSWORD };
   }
 
-  /** Watches how many connections the server has whose `application_name` is `name`, until {@linkcode peak}. */
+  /** Counts the connections whose `application_name` is `name`, until {@linkcode peak} is called. */
   watch(name: string): void {
-    const watched = { prefix: name, peak: 0, over: false, done: Promise.resolve() };
+    const watched = { prefix: name, peak: 0, stopped: false, done: Promise.resolve() };
     watched.done = (async () => {
-      while (!watched.over) {
+      while (!watched.stopped) {
         const { rows } = await this.#watcher.query(
           "select count(*)::int as n from pg_stat_activity where application_name = $1",
           [name],
@@ -78,12 +78,12 @@ export class BenchDatabase implements AsyncDisposable {
     this.#watched = watched;
   }
 
-  /** The most there were at once since {@linkcode watch}. */
+  /** Returns the maximum count since {@linkcode watch}. */
   async peak(): Promise<number> {
     const watched = this.#watched;
     if (!watched) return NaN;
     this.#watched = undefined;
-    watched.over = true;
+    watched.stopped = true;
     await watched.done;
     return watched.peak;
   }

@@ -1,10 +1,10 @@
 /**
- * A way to a server that takes its time.
+ * A TCP proxy that adds latency.
  *
  * @module
  */
 
-/** Passes connections on; each chunk arrives `delayMs` after it was sent, in both directions. */
+/** Forwards connections. Each chunk arrives `delayMs` after it was sent, in both directions. */
 export class LatencyProxy implements AsyncDisposable {
   readonly #listener: Deno.TcpListener;
   readonly #far: { readonly hostname: string; readonly port: number };
@@ -12,7 +12,11 @@ export class LatencyProxy implements AsyncDisposable {
   readonly #connections = new Set<Deno.Conn>();
   readonly #done: Promise<void>;
 
-  /** @param delayMs The delay in one direction: half of what a round trip takes longer. */
+  /**
+   * Listens on a free loopback port.
+   *
+   * @param delayMs The delay in each direction: half of the added round-trip time.
+   */
   constructor(hostname: string, port: number, delayMs: number) {
     this.#far = { hostname, port };
     this.#delayMs = delayMs;
@@ -20,7 +24,7 @@ export class LatencyProxy implements AsyncDisposable {
     this.#done = this.#accept();
   }
 
-  /** Where it listens. */
+  /** The port it listens on. */
   get port(): number {
     return this.#listener.addr.port;
   }
@@ -37,7 +41,7 @@ export class LatencyProxy implements AsyncDisposable {
     await Promise.allSettled(relays);
   }
 
-  /** Reads at once and writes later, in order: the way has a length, not a width. */
+  /** Reads at once and writes later, in order: it adds latency and does not limit throughput. */
   async #relay(from: Deno.Conn, to: Deno.Conn): Promise<void> {
     let written = Promise.resolve();
     try {
@@ -51,7 +55,7 @@ export class LatencyProxy implements AsyncDisposable {
       }
       await written;
     } catch {
-      // One side has gone: so does the other.
+      // One side closed; the other is closed below.
     }
     for (const connection of [from, to]) this.#close(connection);
   }

@@ -1,10 +1,11 @@
 /**
- * The results as text.
+ * The results as text and as a plot.
  *
  * @module
  */
+import { type Panel, plotResults } from "../support/plot.ts";
 import type { Results } from "../support/results.ts";
-import { type Column, heading, medianOf, section, timesOursOf, verdicts } from "../support/text.ts";
+import { type Column, heading, medianOf, section, targetTable, timesOursOf } from "../support/text.ts";
 import { type Metric, WORK } from "./cases.ts";
 
 const columns = (caseId: string): Column<Metric>[] => [
@@ -16,11 +17,24 @@ const columns = (caseId: string): Column<Metric>[] => [
 
 const SPEED: readonly Column<Metric>[] = WORK.map(({ id, title }) => ({ caseId: id, metric: "perSecond", title }));
 
-/** Everything, for a terminal. */
+const PANELS: readonly Panel<Metric>[] = [
+  ...WORK.flatMap(({ id, title }): Panel<Metric>[] => [
+    { caseId: id, metric: "perSecond", title: `100 callers on 10 connections, ${title}: per second` },
+    { caseId: id, metric: "p99Ms", title: `The same: p99 in ms` },
+  ]),
+  { caseId: "latency", metric: "p50Ms", title: "One caller, 10 ms away: p50 in ms" },
+];
+
+/** Formats the results for a terminal. */
 export function report(results: Results<Metric>): string {
   return heading(results) +
     WORK.map(({ id, title }) => section(title, results, columns(id), medianOf)).join("") +
     section("per second, times ours", results, SPEED, timesOursOf) +
     section("10 ms away", results, [{ caseId: "latency", metric: "p50Ms", title: "p50 ms" }], medianOf) +
-    verdicts(results.bars);
+    targetTable(results.targets);
+}
+
+/** Draws the panels of the measured cases as an SVG document. */
+export function plot(results: Results<Metric>): string {
+  return plotResults("Direct Postgres beside pg and postgres.js", results, PANELS);
 }

@@ -13,7 +13,7 @@ import {
   startCold,
   THIS_DENO,
   transpile,
-} from "../cold_start/entrants.ts";
+} from "../cold_start/candidates.ts";
 import { startDataApi } from "../support/child.ts";
 import { entryPoint, type Side, SIDES } from "./checkout.ts";
 import type { Sample, Series } from "./work.ts";

@@ -5,7 +5,7 @@
  */
 import { callOnce } from "../handler/load.ts";
 import { createProject } from "../handler/project.ts";
-import { answer } from "../support/data_api.ts";
+import { rowsResponse } from "../support/data_api.ts";
 import type { Checkout } from "./checkout.ts";
 import type { OpenCase } from "./work.ts";
 
@@ -14,7 +14,7 @@ const CALLERS = 20;
 /** Opens the handlers. */
 export async function open({ shared }: Checkout): Promise<OpenCase> {
   const { env, tokens } = await createProject("http://127.0.0.1:9", CALLERS);
-  const pool = { fetch: () => Promise.resolve(answer()), maxConnections: CALLERS };
+  const pool = { fetch: () => Promise.resolve(rowsResponse()), maxConnections: CALLERS };
   const options = { auth: "user", env, pool, variables: {} } as const;
   const remembering = shared.withPooledSupabase(
     { ...options, rememberTokensMs: 60_000 },

@@ -14,11 +14,10 @@
  *
  * @module
  */
-import { parseArgs } from "node:util";
 import { BenchDatabase } from "../postgres/database.ts";
 import { startChild } from "../support/child.ts";
 import { environment } from "../support/environment.ts";
-import { UsageError } from "../support/options.ts";
+import { parseCases, parseFlags, parseRounds, UsageError } from "../support/options.ts";
 import { median, medianInterval } from "../support/statistics.ts";
 import { shown, table, where } from "../support/text.ts";
 import type { Side } from "./checkout.ts";
@@ -30,13 +29,13 @@ export const CASE_IDS = ["pool", "handler", "postgres", "cold_start"] as const;
 
 type CaseId = (typeof CASE_IDS)[number];
 
-/** A ratio up to this one is within the target. */
+/** The maximum ratio of after to before. */
 export const MAX_RATIO = 1.03;
 
 const PROCESSES = 3;
 const WARM_UPS = 6;
 
-/** What `--help` prints. */
+/** The text of `--help`. */
 export const HELP = `Usage: deno task bench:regression --before <checkout> [options]
 
 Compares this checkout with an earlier one, both in one process, in interleaved
@@ -69,47 +68,24 @@ export interface RegressionOptions {
   readonly out: string | undefined;
 }
 
-function isCaseId(value: string): value is CaseId {
-  return (CASE_IDS as readonly string[]).includes(value);
-}
-
 /**
  * Reads the command line.
  *
  * @throws {UsageError} naming the argument that is not understood.
  */
 export function parseRegressionOptions(args: readonly string[]): RegressionOptions {
-  const { values } = (() => {
-    try {
-      return parseArgs({
-        args: [...args],
-        options: {
-          before: { type: "string" },
-          after: { type: "string" },
-          case: { type: "string" },
-          rounds: { type: "string" },
-          out: { type: "string" },
-          quick: { type: "boolean", default: false },
-          strict: { type: "boolean", default: false },
-          help: { type: "boolean", default: false },
-        },
-      });
-    } catch (error) {
-      throw new UsageError(error instanceof Error ? error.message : String(error));
-    }
-  })();
+  const values = parseFlags(args, {
+    before: { type: "string" },
+    after: { type: "string" },
+    case: { type: "string" },
+    rounds: { type: "string" },
+    out: { type: "string" },
+    quick: { type: "boolean", default: false },
+    strict: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  });
   const { help, quick, strict, out } = values;
   const root = new URL("../..", import.meta.url).pathname;
-  const rounds = Number(values.rounds ?? (quick ? 3 : 15));
-  if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1_000) {
-    throw new UsageError(`--rounds must be an integer from 1 to 1000, not ${JSON.stringify(values.rounds)}`);
-  }
-  const ids = values.case?.split(",") ?? [...CASE_IDS];
-  const cases = ids.filter(isCaseId);
-  const unknown = ids.find((id) => !isCaseId(id));
-  if (unknown !== undefined) {
-    throw new UsageError(`Unknown case ${JSON.stringify(unknown)}. Valid cases: ${CASE_IDS.join(", ")}`);
-  }
   if (!help && values.before === undefined) throw new UsageError("--before is required: the path of a checkout");
   const resolve = (path: string) => new URL(path, `file://${Deno.cwd()}/`).pathname;
   return {
@@ -118,8 +94,8 @@ export function parseRegressionOptions(args: readonly string[]): RegressionOptio
     strict,
     before: resolve(values.before ?? root),
     after: resolve(values.after ?? root),
-    cases,
-    rounds,
+    cases: values.case === undefined ? CASE_IDS : parseCases(values.case, CASE_IDS),
+    rounds: values.rounds === undefined ? quick ? 3 : 15 : parseRounds(values.rounds),
     out,
   };
 }
@@ -160,7 +136,7 @@ export function compare(caseId: string, { id, title, unit, samples }: Series): C
   };
 }
 
-/** Whether an operation is slower than the target allows, and not by chance alone. */
+/** Returns true if an operation is slower than {@linkcode MAX_RATIO} allows, and not by chance. */
 export function isSlower({ ratio, low }: Comparison): boolean {
   return ratio > MAX_RATIO && low > 1;
 }
@@ -168,7 +144,7 @@ export function isSlower({ ratio, low }: Comparison): boolean {
 /** Returns the comparisons as a table. */
 export function reportComparisons(comparisons: readonly Comparison[]): string {
   const rows = comparisons.map((one) => {
-    const verdict = isSlower(one) ? "SLOWER" : one.ratio < 1 && one.high < 1 ? "faster" : "";
+    const result = isSlower(one) ? "SLOWER" : one.ratio < 1 && one.high < 1 ? "faster" : "";
     const fixed = (value: number) => Number.isNaN(value) ? "–" : value.toFixed(3);
     return [
       `${one.case}: ${one.title}`,
@@ -177,7 +153,7 @@ export function reportComparisons(comparisons: readonly Comparison[]): string {
       fixed(one.ratio),
       `${fixed(one.low)}–${fixed(one.high)}`,
       fixed(one.wallRatio),
-      verdict,
+      result,
     ];
   });
   return `${table([["", "before", "after", "ratio", "95 % interval", "elapsed", ""], ...rows])}\n`;

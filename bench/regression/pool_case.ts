@@ -11,7 +11,7 @@ const SLOTS = 10;
 const CALLERS = 100;
 const WAITERS = 2_000;
 
-/** How long a waiter of the expiry work waits, in ms. */
+/** The acquire timeout of the waiters that expire, in ms. */
 const EXPIRY_MS = 10;
 
 function ignore(): void {}

@@ -1,11 +1,11 @@
 /**
- * The interface between the cases and their measurement.
+ * The work of the cases, and its samples.
  *
  * @module
  */
 import type { Checkout } from "./checkout.ts";
 
-/** Something both versions do. */
+/** An operation that both versions have. */
 export type Work =
   & {
     /** The key in the results. */
@@ -16,12 +16,12 @@ export type Work =
   & (
     | {
       readonly unit: "ns";
-      /** Does it `ops` times. */
+      /** Runs it `ops` times. */
       readonly run: (ops: number) => Promise<void> | void;
     }
     | {
       readonly unit: "bytes";
-      /** Returns the bytes of heap that one takes. */
+      /** Returns the bytes of heap per instance. */
       readonly bytes: () => Promise<number> | number;
     }
   );
@@ -32,15 +32,15 @@ export interface OpenCase extends AsyncDisposable {
 }
 
 /**
- * A module with a case. Each version gets a copy of the module, because shared
- * loops would be compiled for both versions at once.
+ * A module with a case. Each version gets its own copy of the module, because
+ * shared loops would be compiled for both versions at once.
  */
 export interface CaseModule {
-  /** Opens the case on a version. `login` is what the Postgres case connects with. */
+  /** Opens the case on a version. `login` is the login of the Postgres case. */
   open(checkout: Checkout, login: string): OpenCase | Promise<OpenCase>;
 }
 
-/** What one round measured of one work, on both sides. */
+/** The values of one round, on both sides. */
 export interface Sample {
   /** Processor time per operation in ns, all threads of the process included, or bytes of heap. */
   readonly before: number;

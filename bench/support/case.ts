@@ -1,24 +1,24 @@
 /**
- * What is measured, of whom.
+ * Cases and the candidates they compare.
  *
  * @module
  */
 
-/** What one measurement found: a figure to each metric `M`, where there is one. */
+/** The values of one measurement, by metric. */
 export type Measurement<M extends string> = { readonly [K in M]?: number };
 
-/** One of those measured in a case. */
-export interface Entrant<M extends string> {
+/** A candidate of a case. */
+export interface Candidate<M extends string> {
   readonly id: string;
   readonly title: string;
   /** Measures once. */
   measure(): Measurement<M> | Promise<Measurement<M>>;
 }
 
-/** Something to measure, and all of whom it is measured. In a round, each is measured once. */
+/** A comparison of candidates. Each round measures each candidate once. */
 export interface Case<M extends string> {
   readonly id: string;
   readonly title: string;
   readonly metrics: readonly M[];
-  readonly entrants: readonly Entrant<M>[];
+  readonly candidates: readonly Candidate<M>[];
 }

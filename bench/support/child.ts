@@ -1,22 +1,22 @@
 /**
- * Scripts of a benchmark in a process of their own, spoken to line by line.
+ * Scripts that run in processes of their own and are controlled line by line.
  *
  * @module
  */
 
-/** Such a process. With its scope its standard input ends, and a script that heeds that ends with it. */
+/** A running script. Disposal closes its standard input and waits for it to exit. */
 export interface Child extends AsyncDisposable {
   /** Writes a line to its standard input. */
   say(line: string): Promise<void>;
   /**
-   * The next line it prints.
+   * Reads the next line of its output.
    *
-   * @throws {Error} when it ends instead.
+   * @throws {Error} when it exits instead.
    */
   line(): Promise<string>;
 }
 
-/** Starts `script` with the arguments `args`, under `flags` of `deno run`. What it says on its standard error goes to ours. */
+/** Starts `script` with the arguments `args` and the `deno run` flags `flags`. Its standard error is inherited. */
 export function startChild(script: URL, flags: readonly string[], args: readonly string[] = []): Child {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "--no-check", ...flags, script.pathname, ...args],
@@ -39,7 +39,7 @@ export function startChild(script: URL, flags: readonly string[], args: readonly
           return line;
         }
         const { done, value } = await reader.read();
-        if (done) throw new Error(`${script.pathname} ended with ${(await child.status).code}`);
+        if (done) throw new Error(`${script.pathname} exited with ${(await child.status).code}`);
         read += value;
       }
     },
@@ -51,9 +51,9 @@ export function startChild(script: URL, flags: readonly string[], args: readonly
   };
 }
 
-/** A Data API with one answer, in a process of its own; see `data_api.ts`. */
+/** A Data API in a process of its own; see `data_api.ts`. */
 export interface DataApiProcess extends AsyncDisposable {
-  /** Its address, without a slash at the end. */
+  /** Its URL, without a trailing slash. */
   readonly url: string;
 }
 

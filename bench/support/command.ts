@@ -1,31 +1,31 @@
 /**
- * What the commands of all benchmarks do alike.
+ * The command line program of a benchmark.
  *
  * @module
  */
-import type { Verdict } from "./bars.ts";
+import type { TargetResult } from "./targets.ts";
 import { canCollect } from "./heap.ts";
 import { type Known, type Options, parseOptions, UsageError } from "./options.ts";
 
 const RESULTS = new URL("../results/", import.meta.url);
 
-/** A benchmark, as a command. */
-export interface Bench<R extends { readonly bars: readonly Verdict[] }> extends Known {
+/** A benchmark that runs as a command. */
+export interface Bench<R extends { readonly targets: readonly TargetResult[] }> extends Known {
   /** The name of the files it writes. */
   readonly name: string;
-  /** What `--help` prints. */
+  /** The text of `--help`. */
   readonly help: string;
-  /** Whether the collector must be in our hands (`--v8-flags=--expose-gc`). */
+  /** True if it calls the garbage collector, which needs `--v8-flags=--expose-gc`. */
   readonly collects: boolean;
-  /** Measures. `onRounds` is told how many rounds there will be, and gives what to call before each. */
+  /** Measures. `onRounds` takes the number of rounds and returns a function to call before each. */
   measure(options: Options, onRounds: (total: number) => () => void): Promise<R>;
-  /** The results as text. */
+  /** Returns the results as text. */
   report(results: R): string;
-  /** The results as an SVG document. */
+  /** Returns the results as an SVG document. */
   plot(results: R): string;
 }
 
-/** Says on the terminal how far it is; nothing where there is no terminal. */
+/** Shows the number of the round on standard error, if that is a terminal. */
 function progress(total: number): () => void {
   let round = 0;
   const encoder = new TextEncoder();
@@ -36,13 +36,13 @@ function progress(total: number): () => void {
   };
 }
 
-/** Where the results of a run go, if anywhere: a partial run must not replace a whole one's. */
-function placeFor({ quick, only, out }: Options): ((name: string) => string | URL) | undefined {
+/** Returns the paths to write to. A partial run must not replace the results of a whole one. */
+function outputPath({ quick, only, out }: Options): ((name: string) => string | URL) | undefined {
   if (out !== undefined) return (name) => `${out}/${name}`;
   return quick || only.length > 0 ? undefined : (name) => new URL(name, RESULTS);
 }
 
-async function run<R extends { readonly bars: readonly Verdict[] }>(
+async function run<R extends { readonly targets: readonly TargetResult[] }>(
   bench: Bench<R>,
   args: readonly string[],
 ): Promise<number> {
@@ -52,22 +52,22 @@ async function run<R extends { readonly bars: readonly Verdict[] }>(
     return 0;
   }
   if (bench.collects && !canCollect()) {
-    throw new UsageError("The collector cannot be called: run it with --v8-flags=--expose-gc.");
+    throw new UsageError("Cannot call the garbage collector: run with --v8-flags=--expose-gc.");
   }
   const results = await bench.measure(options, progress);
   console.log(bench.report(results));
-  const place = placeFor(options);
-  if (place) {
-    await Deno.mkdir(place(""), { recursive: true });
-    await Deno.writeTextFile(place(`${bench.name}.json`), `${JSON.stringify(results, undefined, 2)}\n`);
-    await Deno.writeTextFile(place(`${bench.name}.svg`), bench.plot(results));
+  const pathOf = outputPath(options);
+  if (pathOf) {
+    await Deno.mkdir(pathOf(""), { recursive: true });
+    await Deno.writeTextFile(pathOf(`${bench.name}.json`), `${JSON.stringify(results, undefined, 2)}\n`);
+    await Deno.writeTextFile(pathOf(`${bench.name}.svg`), bench.plot(results));
     console.log(`Written: ${bench.name}.json and ${bench.name}.svg in ${options.out ?? "bench/results"}`);
   }
-  return options.strict && results.bars.some(({ holds }) => holds === false) ? 1 : 0;
+  return options.strict && results.targets.some(({ met }) => met === false) ? 1 : 0;
 }
 
-/** Runs a benchmark as `args` say: measures, prints what was found, and writes it down. Sets the exit code. */
-export async function runBench<R extends { readonly bars: readonly Verdict[] }>(
+/** Runs a benchmark with the arguments `args`: measures, prints a report and writes the results. Sets the exit code. */
+export async function runBench<R extends { readonly targets: readonly TargetResult[] }>(
   bench: Bench<R>,
   args: readonly string[],
 ): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * A Data API that has one answer: twenty rows. It does as little as a server
- * can, so that what is measured is its client.
+ * A Data API with one response: twenty rows. It does as little as possible, so
+ * that a benchmark measures its clients.
  *
  *     deno run --allow-net bench/support/data_api.ts
  *
@@ -9,7 +9,7 @@
  * @module
  */
 
-/** How many rows there are. */
+/** The number of rows. */
 export const ROW_COUNT = 20;
 
 const ROWS = Array.from({ length: ROW_COUNT }, (_, index) => ({
@@ -26,23 +26,23 @@ const HEADERS = {
   "content-range": `0-${ROW_COUNT - 1}/*`,
 };
 
-/** Its answer. */
-export function answer(): Response {
+/** Returns the response. */
+export function rowsResponse(): Response {
   return new Response(BODY, { headers: HEADERS });
 }
 
-/** Serves it on a free port of loopback. */
+/** Serves the Data API on a free loopback port. */
 export function serveDataApi(onRequest: (request: Request) => void = () => {}): Deno.HttpServer<Deno.NetAddr> {
   return Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
     onRequest(request);
-    return answer();
+    return rowsResponse();
   });
 }
 
 if (import.meta.main) {
   const server = serveDataApi();
   console.log(`http://127.0.0.1:${server.addr.port}`);
-  // Whoever started it is gone, however that came about.
+  // The input ends when the parent process does.
   for await (const _ of Deno.stdin.readable);
   await server.shutdown();
 }

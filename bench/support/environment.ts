@@ -1,32 +1,32 @@
 /**
- * Where it was measured.
+ * The machine and the versions of a run.
  *
  * @module
  */
 import { cpus } from "node:os";
 import importMap from "../../import_map.json" with { type: "json" };
 
-/** What figures depend on, besides what was measured. */
+/** The machine and the versions that results depend on. */
 export interface Environment {
   readonly cpu: string;
   readonly cores: number;
   readonly os: string;
   readonly deno: string;
   readonly v8: string;
-  /** Versions of those we compare with. */
+  /** Versions of the packages compared with. */
   readonly peers: Readonly<Record<string, string>>;
-  /** How many programs wanted to run in the minute before, on the average. */
+  /** The load average of the minute before. */
   readonly load: number;
-  /** When, as an ISO 8601 date and time. */
+  /** The start of the run, as an ISO 8601 date and time. */
   readonly at: string;
 }
 
 const PEERS = ["generic-pool", "lightning-pool", "tarn", "p-limit"] as const;
 
 /**
- * This machine, now.
+ * Returns the environment of this run.
  *
- * @param names Those we compare with.
+ * @param names The packages compared with. Default: the pools of `bench:pool`.
  */
 export function environment(names: readonly (keyof typeof importMap.imports)[] = PEERS): Environment {
   const processors = cpus();

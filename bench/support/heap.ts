@@ -1,10 +1,10 @@
 /**
- * The heap, measured with the collector in our hands.
+ * The size of the heap, and calls of the garbage collector.
  *
  * @module
  */
 
-/** Whether the collector can be called: V8 was started with `--expose-gc`. */
+/** Returns true if the garbage collector can be called: V8 was started with `--expose-gc`. */
 export function canCollect(): boolean {
   return typeof (globalThis as { gc?: unknown }).gc === "function";
 }
@@ -13,28 +13,28 @@ type Collector = (options?: { type: "minor" | "major" }) => void;
 
 function run(type: "minor" | "major"): void {
   const { gc } = globalThis as { gc?: Collector };
-  if (!gc) throw new Error("The collector cannot be called: run with --v8-flags=--expose-gc");
+  if (!gc) throw new Error("Cannot call the garbage collector: run with --v8-flags=--expose-gc");
   gc({ type });
 }
 
-/** Collects all garbage. Code that was optimised for objects that are gone goes with them, and has to warm up anew. */
+/** Collects all garbage. V8 may discard optimized code with it, which must warm up again. */
 export function collect(): void {
   run("major");
 }
 
-/** Collects young garbage, so that one measurement does not pay for another's; optimised code stays. */
+/** Collects young garbage, so that no measurement pays for that of another. Optimized code stays. */
 export function tidy(): void {
   run("minor");
 }
 
-/** Bytes of V8's heap in use, garbage included. */
+/** Returns the used bytes of V8's heap, garbage included. */
 export function heapUsed(): number {
   return Deno.memoryUsage().heapUsed;
 }
 
-/** Bytes of V8's heap that something still refers to. */
+/** Collects all garbage and returns the used bytes of V8's heap. */
 export function heapLive(): number {
-  // What only a weak reference or a finalizer held goes with the second pass.
+  // The second pass collects what only a weak reference or a finalizer held.
   collect();
   collect();
   return heapUsed();

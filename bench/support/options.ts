@@ -3,78 +3,99 @@
  *
  * @module
  */
+import { parseArgs, type ParseArgsConfig } from "node:util";
 
-/** What was asked for. */
+/** The options of a run. */
 export interface Options {
-  /** Only explain. */
+  /** Print the help and exit. */
   readonly help: boolean;
   /** Fewer rounds, and nothing that takes seconds. */
   readonly quick: boolean;
-  /** How many rounds are counted. */
+  /** The number of counted rounds. */
   readonly rounds: number;
   /** The cases to measure; empty for all. */
   readonly only: readonly string[];
-  /** Whether a bar that does not hold makes the run fail. */
+  /** Exit with 1 when a target is missed. */
   readonly strict: boolean;
-  /** Where the results go. */
+  /** The folder for the results. */
   readonly out: string | undefined;
 }
 
-/** What a benchmark can be asked for. */
+/** The cases and the default number of rounds of a benchmark. */
 export interface Known {
   /** The ids of all cases, as `--only` takes them. */
   readonly caseIds: readonly string[];
-  /** How many rounds are counted unless told. */
+  /** The default number of counted rounds. */
   readonly rounds: { readonly full: number; readonly quick: number };
 }
 
-const MOST_ROUNDS = 1_000;
+const MAX_ROUNDS = 1_000;
 
-/** An argument that is not understood. */
+/** An invalid command line. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-function wholeNumber(flag: string, value: string): number {
-  const number = /^\d{1,4}$/.test(value) ? Number(value) : NaN;
-  if (number >= 1 && number <= MOST_ROUNDS) return number;
-  throw new UsageError(`${flag} takes a whole number from 1 to ${MOST_ROUNDS}, not ${JSON.stringify(value)}.`);
-}
-
-function chosen(value: string, caseIds: readonly string[]): string[] {
-  const ids = value.split(",");
-  const unknown = ids.find((id) => !caseIds.includes(id));
-  if (unknown === undefined) return ids;
-  throw new UsageError(`--only knows no case ${JSON.stringify(unknown)}; the cases are ${caseIds.join(", ")}.`);
+/**
+ * Parses arguments with `parseArgs` of `node:util`.
+ *
+ * @throws {UsageError} naming the invalid argument.
+ */
+export function parseFlags<T extends NonNullable<ParseArgsConfig["options"]>>(
+  args: readonly string[],
+  options: T,
+): ReturnType<typeof parseArgs<{ args: string[]; options: T }>>["values"] {
+  try {
+    return parseArgs({ args: [...args], options }).values;
+  } catch (error) {
+    throw new UsageError(`${error instanceof Error ? error.message : error}. --help lists the options.`);
+  }
 }
 
 /**
- * Reads the arguments of a command line.
+ * Parses the value of `--rounds`.
  *
- * @throws {UsageError} naming the one that is not understood.
+ * @throws {UsageError} when it is not an integer from 1 to 1000.
+ */
+export function parseRounds(text: string): number {
+  const rounds = /^\d{1,4}$/.test(text) ? Number(text) : NaN;
+  if (rounds >= 1 && rounds <= MAX_ROUNDS) return rounds;
+  throw new UsageError(`--rounds must be an integer from 1 to ${MAX_ROUNDS}, not ${JSON.stringify(text)}`);
+}
+
+/**
+ * Parses a list of cases, separated by commas.
+ *
+ * @throws {UsageError} naming the unknown case.
+ */
+export function parseCases<Id extends string>(text: string, caseIds: readonly Id[]): Id[] {
+  return text.split(",").map((id) => {
+    const known = caseIds.find((one) => one === id);
+    if (known !== undefined) return known;
+    throw new UsageError(`Unknown case ${JSON.stringify(id)}. Valid cases: ${caseIds.join(", ")}`);
+  });
+}
+
+/**
+ * Parses the command line of a benchmark.
+ *
+ * @throws {UsageError} naming the invalid argument.
  */
 export function parseOptions(args: readonly string[], { caseIds, rounds }: Known): Options {
-  const flags = new Set<string>();
-  const values = new Map<string, string>();
-  const rest = args[Symbol.iterator]();
-  for (const argument of rest) {
-    const [flag = "", ...after] = argument.split("=");
-    if (["--help", "--quick", "--strict"].includes(argument)) flags.add(argument);
-    else if (["--rounds", "--only", "--out"].includes(flag)) {
-      const value = after.length > 0 ? after.join("=") : rest.next().value;
-      if (!value) throw new UsageError(`${flag} takes a value; nothing follows it.`);
-      values.set(flag, value);
-    } else throw new UsageError(`Unknown option ${argument}; --help lists the options.`);
-  }
-  const quick = flags.has("--quick");
-  const asked = values.get("--rounds");
-  const only = values.get("--only");
+  const { help, quick, strict, rounds: chosenRounds, only, out } = parseFlags(args, {
+    help: { type: "boolean", default: false },
+    quick: { type: "boolean", default: false },
+    strict: { type: "boolean", default: false },
+    rounds: { type: "string" },
+    only: { type: "string" },
+    out: { type: "string" },
+  });
   return {
-    help: flags.has("--help"),
+    help,
     quick,
-    rounds: asked === undefined ? quick ? rounds.quick : rounds.full : wholeNumber("--rounds", asked),
-    only: only === undefined ? [] : chosen(only, caseIds),
-    strict: flags.has("--strict"),
-    out: values.get("--out"),
+    strict,
+    rounds: chosenRounds === undefined ? quick ? rounds.quick : rounds.full : parseRounds(chosenRounds),
+    only: only === undefined ? [] : parseCases(only, caseIds),
+    out,
   };
 }

@@ -1,23 +1,23 @@
 /**
- * Plots: one panel to a metric, one line to an entrant, a dot at the median, a
- * bar from the first quartile to the third. The axes are logarithmic: what is
- * compared differs by factors.
+ * Plots with one panel per metric and one row per candidate: a dot at the
+ * median and a line from the first to the third quartile. The axes are
+ * logarithmic, because candidates differ by factors.
  *
  * @module
  */
-import type { CaseResult, EntrantResult, Results } from "./results.ts";
+import type { CandidateResult, CaseResult, Results } from "./results.ts";
 import type { Summary } from "./statistics.ts";
 import { element, type Markup, svgDocument } from "./svg.ts";
 import { shown } from "./text.ts";
 
-/** One panel. */
+/** A panel of a plot. */
 export interface Panel<M extends string> {
   readonly caseId: string;
   readonly metric: M;
   readonly title: string;
 }
 
-/** Width of a plot, in pixels. */
+/** The width of a plot, in pixels. */
 export const WIDTH = 860;
 const LABELS = 240;
 const VALUES = 70;
@@ -25,10 +25,10 @@ const ROW = 22;
 const HEAD = 40;
 const FOOT = 34;
 
-/** Where the panels begin, below the heading, in pixels. */
+/** The top of the first panel, in pixels. */
 export const TOP = 76;
 
-/** The look of a plot. */
+/** The CSS of a plot. */
 export const STYLE = `
 text { font: 13px system-ui, sans-serif; fill: #1f2937 }
 .title { font-size: 18px; font-weight: 600 }
@@ -42,19 +42,19 @@ text.ours { stroke: none; font-weight: 600 }
 `;
 
 interface Line {
-  readonly entrant: { readonly id: string; readonly title: string };
+  readonly candidate: { readonly id: string; readonly title: string };
   readonly summary: Summary;
 }
 
-/** Maps a value to a place on a logarithmic axis of whole powers of ten. */
+/** A logarithmic axis that begins and ends at powers of ten. */
 export class LogScale {
-  /** The powers of ten that the axis begins and ends with. */
+  /** The exponents of the first and the last power of ten. */
   readonly first: number;
   readonly last: number;
   readonly #from: number;
   readonly #to: number;
 
-  /** An axis for `values`, all above 0, from the place `from` to the place `to`. */
+  /** Creates an axis for `values`, all above 0, between the coordinates `from` and `to`. */
   constructor(values: readonly number[], from: number, to: number) {
     this.first = Math.floor(Math.log10(Math.min(...values)));
     this.last = Math.max(this.first + 1, Math.ceil(Math.log10(Math.max(...values))));
@@ -62,26 +62,26 @@ export class LogScale {
     this.#to = to;
   }
 
-  /** The place of a value. */
+  /** Returns the coordinate of a value. */
   at(value: number): number {
     const part = (Math.log10(value) - this.first) / (this.last - this.first);
     return this.#from + part * (this.#to - this.#from);
   }
 }
 
-function styleOf({ id }: Line["entrant"]): string {
+function styleOf({ id }: Line["candidate"]): string {
   if (id.startsWith("ours")) return "ours";
   return id.startsWith("floor") ? "floor" : "other";
 }
 
-function row({ entrant, summary }: Line, y: number, scale: LogScale): Markup {
-  const style = styleOf(entrant);
+function row({ candidate, summary }: Line, y: number, scale: LogScale): Markup {
+  const style = styleOf(candidate);
   const text = style === "ours" ? { class: "ours" } : {};
   const { median, low, high } = summary;
   return element(
     "g",
     {},
-    element("text", { x: LABELS - 12, y: y + 4, "text-anchor": "end", ...text }, entrant.title),
+    element("text", { x: LABELS - 12, y: y + 4, "text-anchor": "end", ...text }, candidate.title),
     element("line", { x1: scale.at(low), x2: scale.at(high), y1: y, y2: y, class: style, "stroke-width": 3 }),
     element("circle", { cx: scale.at(median), cy: y, r: 4.5, class: style }),
     element("text", { x: WIDTH - 12, y: y + 4, "text-anchor": "end", ...text }, shown(median)),
@@ -116,14 +116,14 @@ function panel(title: string, lines: readonly Line[], top: number): Markup {
 
 function linesOf<M extends string>(found: CaseResult<M> | undefined, metric: M): Line[] {
   const lines: Line[] = [];
-  for (const entrant of found?.entrants ?? []) {
-    const summary: EntrantResult<M>["figures"][M] = entrant.figures[metric];
-    if (summary && summary.low > 0) lines.push({ entrant, summary });
+  for (const candidate of found?.candidates ?? []) {
+    const summary: CandidateResult<M>["measured"][M] = candidate.measured[metric];
+    if (summary && summary.low > 0) lines.push({ candidate, summary });
   }
   return lines;
 }
 
-/** The head of a plot: what it shows, and how and where that was measured. */
+/** Draws the heading of a plot, with the circumstances of the run. */
 export function plotHead<M extends string>(title: string, { environment, rounds }: Results<M>, how: string): Markup[] {
   const { cpu, cores, deno, at } = environment;
   return [
@@ -138,7 +138,7 @@ export function plotHead<M extends string>(title: string, { environment, rounds 
   ];
 }
 
-/** Those panels whose case was measured, one below the other, and where the last one ends. */
+/** Draws the panels whose case was measured, and returns the bottom of the last one. */
 export function plotPanels<M extends string>(
   { cases }: Results<M>,
   panels: readonly Panel<M>[],
@@ -154,7 +154,7 @@ export function plotPanels<M extends string>(
   return { children, bottom };
 }
 
-/** A whole plot of panels, an SVG document. */
+/** Draws a plot of panels as an SVG document. */
 export function plotResults<M extends string>(title: string, results: Results<M>, panels: readonly Panel<M>[]): string {
   const { children, bottom } = plotPanels(results, panels);
   return svgDocument(WIDTH, bottom, STYLE, [...plotHead(title, results, "logarithmic"), ...children]);

@@ -1,68 +1,68 @@
 /**
- * The results as they are written down.
+ * The results of a run, as written to `bench/results/`.
  *
  * @module
  */
-import type { Verdict } from "./bars.ts";
+import type { TargetResult } from "./targets.ts";
 import type { Environment } from "./environment.ts";
-import type { Figures } from "./figures.ts";
+import type { MeasuredMetrics } from "./metrics.ts";
 import type { Summary } from "./statistics.ts";
 
-/** The figures of one entrant in one case. */
-export interface EntrantResult<M extends string> {
+/** The values of a candidate in a case. */
+export interface CandidateResult<M extends string> {
   readonly id: string;
   readonly title: string;
-  readonly figures: { readonly [K in M]?: Summary & { readonly timesOurs: number | null } };
+  readonly measured: { readonly [K in M]?: Summary & { readonly timesOurs: number | null } };
 }
 
-/** One case. */
+/** The results of a case. */
 export interface CaseResult<M extends string> {
   readonly id: string;
   readonly title: string;
   readonly metrics: readonly M[];
-  readonly entrants: readonly EntrantResult<M>[];
+  readonly candidates: readonly CandidateResult<M>[];
 }
 
-/** What is known of a run beside its figures. */
+/** The circumstances of a run. */
 export interface Run {
   readonly environment: Environment;
-  /** How many rounds counted. */
+  /** The number of counted rounds. */
   readonly rounds: number;
   readonly quick: boolean;
 }
 
-/** A whole run. */
+/** The results of a run. */
 export interface Results<M extends string> extends Run {
-  readonly bars: readonly Verdict[];
+  readonly targets: readonly TargetResult[];
   readonly cases: readonly CaseResult<M>[];
 }
 
 /**
- * Gathers a run's results. Ratios are medians of the rounds' ratios.
+ * Gathers the results of a run. Ratios are medians of the rounds' ratios.
  *
- * @param unrelated Metrics whose ratios say nothing: what lies around zero.
+ * @param unrelated Metrics without a meaningful ratio, because they are around zero.
  */
 export function gather<M extends string>(
-  figures: Figures<M>,
-  verdicts: readonly Verdict[],
+  measured: MeasuredMetrics<M>,
+  targets: readonly TargetResult[],
   run: Run,
   unrelated: readonly M[] = [],
 ): Results<M> {
-  const cases = figures.cases.map(({ id, title, metrics, entrants }) => ({
+  const cases = measured.cases.map(({ id, title, metrics, candidates }) => ({
     id,
     title,
     metrics,
-    entrants: entrants.map((entrant) => ({
-      id: entrant.id,
-      title: entrant.title,
-      figures: Object.fromEntries(metrics.map((metric) => {
-        const timesOurs = figures.timesOurs(id, entrant.id, metric);
+    candidates: candidates.map((candidate) => ({
+      id: candidate.id,
+      title: candidate.title,
+      measured: Object.fromEntries(metrics.map((metric) => {
+        const timesOurs = measured.timesOurs(id, candidate.id, metric);
         return [metric, {
-          ...figures.summary(id, entrant.id, metric),
+          ...measured.summary(id, candidate.id, metric),
           timesOurs: Number.isFinite(timesOurs) && !unrelated.includes(metric) ? timesOurs : null,
         }];
-      })) as EntrantResult<M>["figures"],
+      })) as CandidateResult<M>["measured"],
     })),
   }));
-  return { ...run, bars: verdicts, cases };
+  return { ...run, targets, cases };
 }

@@ -1,44 +1,44 @@
 /**
- * Interleaved rounds: in each, every entrant of every case is measured once, in
- * an order drawn anew. What the machine does meanwhile then falls on all alike,
- * and a ratio within a round is of two figures taken moments apart.
+ * Interleaved rounds. Each measures every candidate of every case once, in
+ * random order, so that other work of the machine affects all alike and a ratio
+ * within a round is of values measured moments apart.
  *
  * @module
  */
 import type { Case } from "./case.ts";
 import { shuffled } from "./statistics.ts";
 
-/** All figures, by case, entrant and metric; one to a round. */
+/** The values of all rounds, by case, candidate and metric. */
 export class Samples {
   readonly #series = new Map<string, number[]>();
 
-  /** Adds the figure of the next round. */
-  add(caseId: string, entrantId: string, metric: string, value: number): void {
-    const key = `${caseId}/${entrantId}/${metric}`;
+  /** Adds the value of the next round. */
+  add(caseId: string, candidateId: string, metric: string, value: number): void {
+    const key = `${caseId}/${candidateId}/${metric}`;
     const series = this.#series.get(key);
     if (series) series.push(value);
     else this.#series.set(key, [value]);
   }
 
-  /** The figures of one entrant, first round first; empty if it was not measured. */
-  of(caseId: string, entrantId: string, metric: string): readonly number[] {
-    return this.#series.get(`${caseId}/${entrantId}/${metric}`) ?? [];
+  /** Returns the values of a candidate, first round first; empty if it was not measured. */
+  of(caseId: string, candidateId: string, metric: string): readonly number[] {
+    return this.#series.get(`${caseId}/${candidateId}/${metric}`) ?? [];
   }
 }
 
 /** Options of {@linkcode runRounds}. */
 export interface RoundsOptions {
-  /** How many rounds count. */
+  /** The number of counted rounds. */
   readonly rounds: number;
-  /** How many go before them. */
+  /** The number of rounds before them. */
   readonly warmUps: number;
-  /** Told before each round. */
+  /** Called before each round. */
   readonly onRound?: () => void;
-  /** Yields numbers in `[0, 1)`. Default: `Math.random`. */
+  /** Returns numbers in `[0, 1)`. Default: `Math.random`. */
   readonly random?: () => number;
 }
 
-/** Measures all of `cases` in so many rounds, and adds what was found to `samples`. */
+/** Measures all cases in rounds and adds the values to `samples`. */
 export async function runRounds<M extends string>(
   cases: readonly Case<M>[],
   samples: Samples,
@@ -47,11 +47,11 @@ export async function runRounds<M extends string>(
   const { rounds, warmUps, onRound, random } = options;
   for (let round = -warmUps; round < rounds; round++) {
     onRound?.();
-    for (const { id, metrics, entrants } of cases) {
-      for (const entrant of shuffled(entrants, random)) {
-        const measured = await entrant.measure();
+    for (const { id, metrics, candidates } of cases) {
+      for (const candidate of shuffled(candidates, random)) {
+        const measured = await candidate.measure();
         if (round < 0) continue;
-        for (const metric of metrics) samples.add(id, entrant.id, metric, measured[metric] ?? NaN);
+        for (const metric of metrics) samples.add(id, candidate.id, metric, measured[metric] ?? NaN);
       }
     }
   }

@@ -1,22 +1,22 @@
 /**
- * Order statistics. A mean or a minimum says little on a machine that does
- * other work meanwhile; medians of many rounds hold still.
+ * Order statistics. Medians of many rounds are stable on a machine that does
+ * other work meanwhile; means and minima are not.
  *
  * @module
  */
 
-/** The middle of some figures, and where their middle half lies. */
+/** The median and the quartiles of some values. */
 export interface Summary {
   readonly median: number;
   /** First quartile. */
   readonly low: number;
   /** Third quartile. */
   readonly high: number;
-  /** How many there were. */
+  /** The number of values. */
   readonly count: number;
 }
 
-/** The value below which the part `q` (0 to 1) of `values` lies, between two of them if need be; `NaN` of none. */
+/** Returns the quantile `q` (0 to 1) of `values`, interpolated between two of them; `NaN` without values. */
 export function quantile(values: readonly number[], q: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   const at = (sorted.length - 1) * q;
@@ -25,12 +25,12 @@ export function quantile(values: readonly number[], q: number): number {
   return below + (above - below) * (at - Math.floor(at));
 }
 
-/** The middle value; `NaN` of none. */
+/** Returns the median; `NaN` without values. */
 export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
 
-/** The {@linkcode Summary} of some figures. */
+/** Returns the {@linkcode Summary} of some values. */
 export function summarize(values: readonly number[]): Summary {
   return {
     median: median(values),
@@ -41,14 +41,13 @@ export function summarize(values: readonly number[]): Summary {
 }
 
 /**
- * Returns an interval that contains the median of what `values` were drawn
- * from with a probability of at least 95 %, whatever the distribution: two of
- * the sorted values, by the sign test. Fewer than six values give their whole
- * range, which says less than that.
+ * Returns a 95 % confidence interval of the median, for any distribution: two
+ * of the sorted values, by the sign test. For fewer than six values it returns
+ * their range, which has a lower confidence.
  */
 export function medianInterval(values: readonly number[]): readonly [low: number, high: number] {
   const sorted = values.toSorted((a, b) => a - b);
-  // The probability that exactly `rank` of the values lie below the median, and that at most so many do.
+  // The probabilities that exactly `rank`, and at most `rank`, of the values lie below the median.
   let exactly = 0.5 ** sorted.length;
   let atMost = exactly;
   let rank = 0;
@@ -61,7 +60,7 @@ export function medianInterval(values: readonly number[]): readonly [low: number
   return [sorted[index] ?? NaN, sorted[sorted.length - 1 - index] ?? NaN];
 }
 
-/** A copy in an order drawn by `random`, every order as likely as any other. */
+/** Returns a copy in random order; every order is equally likely. */
 export function shuffled<T>(values: readonly T[], random: () => number = Math.random): T[] {
   const rest = [...values];
   const drawn: T[] = [];

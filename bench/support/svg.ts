@@ -1,10 +1,10 @@
 /**
- * Writes SVG. Only what the plots need.
+ * A writer of the SVG that the plots need.
  *
  * @module
  */
 
-/** A piece of SVG. */
+/** A fragment of SVG. */
 export interface Markup {
   readonly svg: string;
 }
@@ -14,12 +14,12 @@ export type Attributes = Readonly<Record<string, string | number>>;
 
 const ESCAPES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
 
-/** Text that can stand in an element or an attribute. */
+/** Escapes text for an element or an attribute. */
 export function escapeText(text: string): string {
   return text.replace(/[&<>"]/g, (character) => ESCAPES[character] ?? character);
 }
 
-/** An element with what it holds: other elements, or text. */
+/** Writes an element with its children: elements or text. */
 export function element(name: string, attributes: Attributes, ...children: readonly (Markup | string)[]): Markup {
   const opening = Object.entries(attributes).map(([key, value]) => {
     const shown = typeof value === "number" ? String(Math.round(value * 10) / 10) : escapeText(value);
@@ -29,7 +29,7 @@ export function element(name: string, attributes: Attributes, ...children: reado
   return { svg: content === "" ? `<${name}${opening}/>` : `<${name}${opening}>${content}</${name}>` };
 }
 
-/** A whole document. `style` is CSS. */
+/** Writes a document. `style` is CSS. */
 export function svgDocument(width: number, height: number, style: string, children: readonly Markup[]): string {
   const attributes = { xmlns: "http://www.w3.org/2000/svg", viewBox: `0 0 ${width} ${height}`, width, height };
   return `${element("svg", attributes, element("style", {}, style), ...children).svg}\n`;

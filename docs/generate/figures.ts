@@ -153,7 +153,7 @@ const TABLES: Readonly<Record<string, Table>> = {
       handler: "the handler, no query",
     },
     columns: [
-      { title: "CPU, µs", caseId: "parts", metric: "cpuUs" },
+      { title: "CPU, µs", caseId: "steps", metric: "cpuUs" },
       { title: "heap, bytes", caseId: "bytes", metric: "bytes" },
     ],
   },
@@ -240,8 +240,8 @@ const TABLES: Readonly<Record<string, Table>> = {
 };
 
 function cellOf(results: Results<string>, { caseId, metric, ratio }: Column, id: string): string {
-  const candidate = results.cases.find((one) => one.id === caseId)?.entrants.find((one) => one.id === id);
-  const figure = candidate?.figures[metric];
+  const candidate = results.cases.find((one) => one.id === caseId)?.candidates.find((one) => one.id === id);
+  const figure = candidate?.measured[metric];
   if (ratio === undefined) {
     // Counts are whole, and shown so.
     const median = figure?.median;

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { burst } from "../../bench/compare/burst.ts";
 import { type CompareResults, plot, report } from "../../bench/compare/report.ts";
 import { countSockets, inodesOf } from "../../bench/compare/sockets.ts";
-import { type Ask, WAYS } from "../../bench/compare/ways.ts";
+import { CANDIDATES, type QueryRows } from "../../bench/compare/candidates.ts";
 import { ROW_COUNT, serveDataApi } from "../../bench/support/data_api.ts";
 
 const tokenOf = (user: number) => {
@@ -11,14 +11,14 @@ const tokenOf = (user: number) => {
   return `${encode({ alg: "none" })}.${encode(claims)}.x`;
 };
 
-for (const { title, open } of WAYS) {
-  Deno.test(`${title}: asks as its caller`, async () => {
+for (const { title, open } of CANDIDATES) {
+  Deno.test(`open() of "${title}" queries as the caller`, async () => {
     const sent: (string | null)[] = [];
     const server = serveDataApi(({ headers }) => void sent.push(headers.get("authorization")));
     const url = `http://127.0.0.1:${server.addr.port}`;
     try {
-      const ask = open({ url, publishableKey: "sb_publishable_test", tokens: [] });
-      for (const user of [1, 2]) assertEquals(await ask(tokenOf(user)), ROW_COUNT);
+      const queryRows = open({ url, publishableKey: "sb_publishable_test", tokens: [] });
+      for (const user of [1, 2]) assertEquals(await queryRows(tokenOf(user)), ROW_COUNT);
       assertEquals(sent, [1, 2].map((user) => `Bearer ${tokenOf(user)}`));
     } finally {
       await server.shutdown();
@@ -26,11 +26,11 @@ for (const { title, open } of WAYS) {
   });
 }
 
-Deno.test("a burst has its callers take turns with the tokens, and counts every answer", async () => {
+Deno.test("burst() distributes the tokens over its callers and counts every request", async () => {
   const asked: string[] = [];
   let now = 0;
   let most = 0;
-  const ask: Ask = async (token) => {
+  const queryRows: QueryRows = async (token) => {
     asked.push(token);
     most = Math.max(most, ++now);
     await new Promise((resolve) => setTimeout(resolve, 4));
@@ -38,22 +38,22 @@ Deno.test("a burst has its callers take turns with the tokens, and counts every 
     return 1;
   };
   const target = { url: "http://127.0.0.1:1", publishableKey: "", tokens: ["a", "b"] };
-  const { figures, heap } = await burst(ask, target, { requests: 2, callers: 3 });
+  const { measured, heap } = await burst(queryRows, target, { requests: 2, callers: 3 });
   assertEquals(most, 3);
   assertEquals(asked.toSorted(), ["a", "a", "a", "a", "b", "b"]);
-  assert(3 <= figures.p50Ms && figures.p50Ms <= figures.p95Ms && figures.p95Ms <= figures.p99Ms);
-  assert(figures.meanMs >= 3 && figures.meanMs <= figures.p99Ms * 1.001);
-  assert(figures.requestsPerSecond <= 6 / 0.006);
-  assert(heap.length >= 2 && heap.every(([, mb]) => mb > 1 && mb <= figures.heapMb));
+  assert(3 <= measured.p50Ms && measured.p50Ms <= measured.p95Ms && measured.p95Ms <= measured.p99Ms);
+  assert(measured.meanMs >= 3 && measured.meanMs <= measured.p99Ms * 1.001);
+  assert(measured.requestsPerSecond <= 6 / 0.006);
+  assert(heap.length >= 2 && heap.every(([, mb]) => mb > 1 && mb <= measured.heapMb));
 });
 
-Deno.test("a burst whose users are not answered with rows fails", async () => {
+Deno.test("burst() rejects when a user gets no rows", async () => {
   const target = { url: "http://127.0.0.1:1", publishableKey: "", tokens: ["a"] };
   const none = () => burst(() => Promise.resolve(0), target, { requests: 1, callers: 1 });
-  await assertRejects(none, Error, "without rows");
+  await assertRejects(none, Error, "no rows");
 });
 
-Deno.test("established connections to a port are told from others", () => {
+Deno.test("inodesOf() finds the established connections to a port", () => {
   const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:9C40 0100007F:0050 01 00000000:00000000 00:00000000 00000000     0        0 111 1 0 20 4 30 10 -1
    1: 0100007F:9C41 0100007F:0050 06 00000000:00000000 00:00000000 00000000     0        0 222 1 0 20 4 30 10 -1
@@ -63,7 +63,7 @@ Deno.test("established connections to a port are told from others", () => {
 });
 
 Deno.test({
-  name: "the sockets of this process are counted",
+  name: "countSockets() counts the sockets of this process",
   ignore: Deno.build.os !== "linux",
   fn: async () => {
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -79,7 +79,7 @@ Deno.test({
 
 function results(): CompareResults {
   const summary = (median: number) => ({ median, low: median, high: median, count: 1, timesOurs: 1 });
-  const figures = { meanMs: summary(250), p99Ms: summary(400), sockets: summary(100), heapMb: summary(64) };
+  const measured = { meanMs: summary(250), p99Ms: summary(400), sockets: summary(100), heapMb: summary(64) };
   return {
     environment: {
       cpu: "A",
@@ -93,13 +93,13 @@ function results(): CompareResults {
     },
     rounds: 1,
     quick: true,
-    bars: [],
-    cases: [{ id: "burst", title: "", metrics: ["meanMs"], entrants: [{ id: "ours", title: "pooled", figures }] }],
+    targets: [],
+    cases: [{ id: "burst", title: "", metrics: ["meanMs"], candidates: [{ id: "ours", title: "pooled", measured }] }],
     heap: { ours: [[0, 10], [1_000, 64]] },
   };
 }
 
-Deno.test("the report and the plot show times, sockets and the heap over time", () => {
+Deno.test("report() and plot() show times, sockets and the heap over time", () => {
   assertMatch(report(results()), /^pooled +250 +– +– +400 +–$/m);
   assertMatch(report(results()), /^pooled +100 +– +– +64\.0$/m);
   const svg = plot(results());

@@ -1,14 +1,14 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { BARS } from "../../bench/handler/bars.ts";
+import { TARGETS } from "../../bench/handler/targets.ts";
 import { allPhases, CASE_IDS } from "../../bench/handler/cases.ts";
-import { CONTENDERS, type Handle, openPool } from "../../bench/handler/contenders.ts";
+import { CANDIDATES, type Handle, openPool } from "../../bench/handler/candidates.ts";
 import { callOnce, load } from "../../bench/handler/load.ts";
 import type { Metric } from "../../bench/handler/metrics.ts";
-import { openParts } from "../../bench/handler/parts.ts";
+import { openSteps } from "../../bench/handler/steps.ts";
 import { createProject, type Project } from "../../bench/handler/project.ts";
-import { judge } from "../../bench/support/bars.ts";
+import { checkTargets } from "../../bench/support/targets.ts";
 import { ROW_COUNT, serveDataApi } from "../../bench/support/data_api.ts";
-import { Figures } from "../../bench/support/figures.ts";
+import { MeasuredMetrics } from "../../bench/support/metrics.ts";
 import { Samples } from "../../bench/support/rounds.ts";
 
 /** What arrived at the Data API. */
@@ -31,8 +31,8 @@ async function inProject(test: (project: Project, requests: Arrived[]) => Promis
   }
 }
 
-for (const { id, title, verifies, open } of CONTENDERS) {
-  Deno.test(`${title}: asks the Data API once and answers with its rows`, async () => {
+for (const { id, title, verifies, open } of CANDIDATES) {
+  Deno.test(`open() of "${title}" queries the Data API once and responds with its rows`, async () => {
     await inProject(async (project, requests) => {
       const [token = ""] = project.tokens;
       const answered = JSON.parse(await callOnce(open(project), token));
@@ -44,21 +44,21 @@ for (const { id, title, verifies, open } of CONTENDERS) {
   });
 
   if (verifies) {
-    Deno.test(`${title}: refuses a token that others signed`, async () => {
+    Deno.test(`open() of "${title}" rejects a token with a foreign signature`, async () => {
       await inProject(async (project, requests) => {
         const stranger = await createProject(project.env.url, 1);
         const [token = ""] = stranger.tokens;
-        await assertRejects(() => callOnce(open(project), token), Error, "Answered 401");
+        await assertRejects(() => callOnce(open(project), token), Error, "responded 401");
         assertEquals(requests.length, 0);
       });
     });
   }
 }
 
-Deno.test("every part of a request can be measured", async () => {
+Deno.test("openSteps() returns steps that can be repeated", async () => {
   await inProject(async (project) => {
-    for (const { title, work } of openParts(project)) {
-      // A part that fails does so in its first or its second turn, when a token is remembered.
+    for (const { title, work } of openSteps(project)) {
+      // A step may fail at its first run, or at its second, when the token is remembered.
       for (let turn = 0; turn < 2; turn++) {
         await Promise.resolve(work()).catch((error) => assert(!error, `${title}: ${error}`));
       }
@@ -66,7 +66,7 @@ Deno.test("every part of a request can be measured", async () => {
   });
 });
 
-Deno.test("the load has as many requests under way as there are callers, and counts those answered", async () => {
+Deno.test("load() runs one request per caller at a time and counts all requests", async () => {
   let now = 0;
   let most = 0;
   let answered = 0;
@@ -86,16 +86,18 @@ Deno.test("the load has as many requests under way as there are callers, and cou
   assert(4 <= p50Ms && p50Ms <= p99Ms && p99Ms <= tookMs);
 });
 
-Deno.test("every case can be asked for, and every bar reads cases and entrants that there are", async () => {
+Deno.test("TARGETS read cases and candidates that exist", async () => {
   await inProject((project) => {
     const cases = allPhases(project).flatMap((phase) => phase.cases);
     assertEquals(cases.map(({ id }) => id), [...CASE_IDS]);
     const samples = new Samples();
-    for (const { id, metrics, entrants } of cases) {
-      for (const entrant of entrants) for (const metric of metrics) samples.add(id, entrant.id, metric, 1);
+    for (const { id, metrics, candidates } of cases) {
+      for (const candidate of candidates) for (const metric of metrics) samples.add(id, candidate.id, metric, 1);
     }
-    const figures = new Figures<Metric>(cases, samples, "requestsPerSecond");
-    for (const { what, figure } of judge(figures, BARS)) assertEquals(figure, what.includes("taken off") ? 0 : 1, what);
+    const measured = new MeasuredMetrics<Metric>(cases, samples, "requestsPerSecond");
+    for (const { what, value } of checkTargets(measured, TARGETS)) {
+      assertEquals(value, what.includes("without its from()") ? 0 : 1, what);
+    }
     return Promise.resolve();
   });
 });

@@ -25,7 +25,7 @@ function sampled(pairs: readonly (readonly [before: number, after: number])[]): 
   return { id: "work", title: "some work", unit: "ns", samples };
 }
 
-async function doOnce({ work }: OpenCase): Promise<void> {
+async function runOnce({ work }: OpenCase): Promise<void> {
   for (const one of work) {
     if (one.unit === "ns") await one.run(30);
     // Reading the heap needs --v8-flags=--expose-gc.
@@ -38,26 +38,26 @@ Deno.test("importCheckout() imports a checkout through its entry points", () => 
   assertEquals(typeof checkout.postgres.PostgresConnectionManager, "function");
 });
 
-Deno.test("the pool case does its work on a checkout", async () => {
+Deno.test("open() of the pool case runs its work on a checkout", async () => {
   await using open = openPool(checkout);
-  await doOnce(open);
+  await runOnce(open);
 });
 
 Deno.test({
-  name: "the handler case does its work on a checkout",
+  name: "open() of the handler case runs its work on a checkout",
   // The pools of a handler live as long as their isolate.
   sanitizeOps: false,
   sanitizeResources: false,
   fn: async () => {
     await using open = await openHandler(checkout);
-    await doOnce(open);
+    await runOnce(open);
   },
 });
 
-Deno.test("the Postgres case does its work on a checkout", async () => {
+Deno.test("open() of the Postgres case runs its work on a checkout", async () => {
   await using database = await BenchDatabase.start();
   await using open = openPostgres(checkout, JSON.stringify([database.owner, database.authenticator]));
-  await doOnce(open);
+  await runOnce(open);
 });
 
 Deno.test("measure() runs both sides equally often, in alternating order", async () => {
@@ -68,7 +68,7 @@ Deno.test("measure() runs both sides equally often, in alternating order", async
   assertEquals(series?.samples.length, 2);
 });
 
-Deno.test("measure() refuses sides that differ in their work", async () => {
+Deno.test("measure() rejects sides that differ in their work", async () => {
   const work = (id: string): Work => ({ id, title: id, unit: "bytes", bytes: () => 1 });
   let message = "";
   await measure([work("one")], [work("two")], { warmUps: 0, rounds: 1 }).catch((error) => message = error.message);
@@ -115,7 +115,7 @@ Deno.test("parseRegressionOptions() reads every option that --help lists", () =>
   for (const id of CASE_IDS) assertStringIncludes(HELP, id);
 });
 
-Deno.test("parseRegressionOptions() names the argument that is not understood", () => {
+Deno.test("parseRegressionOptions() throws UsageError naming the invalid argument", () => {
   for (
     const [args, message] of [
       [[], "--before is required"],

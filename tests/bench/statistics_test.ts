@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { median, medianInterval, quantile, shuffled, summarize } from "../../bench/support/statistics.ts";
 
-Deno.test("quantiles lie between the values they fall between", () => {
+Deno.test("quantile() and median() interpolate between values", () => {
   assertEquals(median([3, 1, 2]), 2);
   assertEquals(median([4, 1, 2, 3]), 2.5);
   assertEquals(quantile([10, 20, 30, 40, 50], 0.25), 20);
@@ -10,13 +10,13 @@ Deno.test("quantiles lie between the values they fall between", () => {
   assertEquals(median([]), NaN);
 });
 
-Deno.test("a summary leaves its values as they are, and one wild value moves it little", () => {
+Deno.test("summarize() is robust against an outlier and does not sort its argument", () => {
   const values = [5, 1, 4, 2, 1_000];
   assertEquals(summarize(values), { median: 4, low: 2, high: 5, count: 5 });
   assertEquals(values, [5, 1, 4, 2, 1_000]);
 });
 
-Deno.test("shuffling keeps every value and can yield every order", () => {
+Deno.test("shuffled() keeps every value and can return every order", () => {
   const orders = new Set<string>();
   for (let first = 0; first < 3; first++) {
     for (let second = 0; second < 2; second++) {

@@ -1,4 +1,4 @@
-/** A function with a bare client of its own, and a schema for what callers send. */
+/** A function with a bare client and a schema for its query. */
 import { createClient } from "@supabase/supabase-js";
 import * as z from "zod";
 
@@ -8,7 +8,7 @@ const client = createClient(Deno.env.get("SUPABASE_URL") ?? "", Deno.env.get("SU
   auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
 });
 
-/** Answers a request. */
+/** Responds to a request. */
 export async function handle(request: Request): Promise<Response> {
   const { limit } = Query.parse(Object.fromEntries(new URL(request.url).searchParams));
   const { data, error } = await client.from("categories").select().limit(limit);

@@ -1,10 +1,10 @@
-/** The same on the pool. */
+/** The same function with `withPooledSupabase`. */
 import * as z from "zod";
 import { readQuery, withPooledSupabase } from "../../../shared/mod.ts";
 
 const Query = z.object({ limit: z.coerce.number().int().min(1).max(100).default(50) });
 
-/** Answers a request. */
+/** Responds to a request. */
 export const handle: (request: Request) => Promise<Response> = withPooledSupabase(
   { auth: Deno.env.has("CALLER_TOKEN") ? "user" : "none" },
   async (request, { supabase }) => {

@@ -1,11 +1,11 @@
-/** The bare client's function for users, their tokens verified by `@supabase/server`. */
+/** A function with a bare client that verifies the token of a user with `@supabase/server`. */
 import { verifyAuth } from "@supabase/server/core";
 import { createClient } from "@supabase/supabase-js";
 import * as z from "zod";
 
 const Query = z.object({ limit: z.coerce.number().int().min(1).max(100).default(50) });
 
-/** Answers a request. */
+/** Responds to a request. */
 export async function handle(request: Request): Promise<Response> {
   const { data: auth, error: refused } = await verifyAuth(request, { auth: "user" });
   if (refused) throw refused;

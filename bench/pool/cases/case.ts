@@ -1,53 +1,53 @@
 /**
- * What is measured, of whom.
+ * The types and constants of the pool cases.
  *
  * @module
  */
-import type { Case as AnyCase, Entrant as AnyEntrant, Measurement as AnyMeasurement } from "../../support/case.ts";
-import type { Contender, Session } from "../contenders/mod.ts";
-import type { Driver } from "../drive.ts";
+import type { Candidate as AnyCandidate, Case as AnyCase, Measurement as AnyMeasurement } from "../../support/case.ts";
+import type { OpenCandidate, PoolCandidate } from "../candidates/mod.ts";
+import type { Loops } from "../loops.ts";
 
-/** The figures a case can yield. */
+/** The metrics of the cases. */
 export type Metric =
   /** Time of one acquire and release, in ns. */
   | "ns"
   /** Bytes of heap allocated by one acquire and release. */
   | "bytes"
-  /** The longest time in which the event loop served nothing else, in ms. */
+  /** The longest time between two turns of the event loop, in ms. */
   | "longestTickMs"
-  /** Bytes of heap still referred to afterwards. */
+  /** Bytes of heap retained afterwards. */
   | "retainedBytes"
-  /** Operations done in a second. */
+  /** Operations per second. */
   | "perSecond"
-  /** The time that half of the operations took at most, in ms. */
+  /** Median time of an operation, in ms. */
   | "p50Ms"
-  /** The time that 99 % of the operations took at most, in ms. */
+  /** 99th percentile of that time, in ms. */
   | "p99Ms"
-  /** The most connections that the server had at once. */
+  /** The maximum of concurrent connections of the server. */
   | "peakBackends";
 
-/** What one measurement found. */
+/** The values of a measurement. */
 export type Measurement = AnyMeasurement<Metric>;
 
-/** One of those measured in a case. */
-export type Entrant = AnyEntrant<Metric>;
+/** A candidate of a case. */
+export type Candidate = AnyCandidate<Metric>;
 
-/** Something to measure, and all of whom it is measured. */
+/** A case of the pool benchmark. */
 export type Case = AnyCase<Metric>;
 
-/** A contender that is ready to be measured. */
-export interface Stand {
-  readonly contender: Contender;
-  /** Lends {@linkcode SLOTS} at once. */
-  readonly session: Session;
-  readonly driver: Driver;
+/** An opened candidate with its loops. */
+export interface Setup {
+  readonly candidate: PoolCandidate;
+  /** The candidate, opened with {@linkcode SLOTS} slots. */
+  readonly opened: OpenCandidate;
+  readonly loops: Loops;
 }
 
-/** How much every contender lends at once. */
+/** The slots of each candidate. */
 export const SLOTS = 10;
 
-/** How many callers contend for it. */
+/** The callers that contend for the slots. */
 export const CALLERS = 100;
 
-/** Longer than any measurement: a deadline that is there and never comes. */
+/** An acquire timeout longer than any measurement, in ms. */
 export const TIMEOUT_MS = 120_000;

@@ -1,25 +1,25 @@
 /**
- * What it costs when a crowd of waiters reaches its deadline at once.
+ * The cost of many waiters that expire at once.
  *
  * @module
  */
 import { clearImmediate, setImmediate } from "node:timers";
-import type { LendSession } from "../contenders/mod.ts";
+import type { OpenPool } from "../candidates/mod.ts";
 import { heapLive } from "../../support/heap.ts";
-import type { Case, Measurement, Stand } from "./case.ts";
+import type { Case, Measurement, Setup } from "./case.ts";
 
 const TIMEOUT_MS = 20;
 
-/** So many expire first: a full collection, which the reading of the heap needs, leaves code that is not optimised. */
+/** The waiters that expire first, to optimize code that the full collection of the heap size discarded. */
 const WARM_UP = 2_000;
 
-/** Measures how long the event loop is kept from turning. */
+/** Measures the longest time between two turns of the event loop. */
 class Ticker {
   #last = performance.now();
   #longest = 0;
   #next = setImmediate(() => this.#tick());
 
-  /** The longest turn so far, the one under way included, in ms. */
+  /** Stops and returns the longest turn in ms, the current one included. */
   stop(): number {
     clearImmediate(this.#next);
     return Math.max(this.#longest, performance.now() - this.#last);
@@ -33,15 +33,15 @@ class Ticker {
   }
 }
 
-/** Lines waiters up, lets all their deadlines pass, and only then lets the event loop turn. */
-async function expire(session: LendSession, waiters: number): Promise<Measurement> {
+/** Queues waiters, lets all their deadlines pass, and only then lets the event loop turn. */
+async function expire(opened: OpenPool, waiters: number): Promise<Measurement> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   let left = waiters;
-  const granted = () => reject(new Error("A waiter was served that should have expired"));
+  const granted = () => reject(new Error("A waiter that should have expired was served"));
   const expired = () => {
     if (--left === 0) resolve();
   };
-  for (let count = 0; count < waiters; count++) session.acquire().then(granted, expired);
+  for (let count = 0; count < waiters; count++) opened.acquire().then(granted, expired);
   const due = Date.now() + TIMEOUT_MS + 2;
   while (Date.now() < due);
 
@@ -52,35 +52,35 @@ async function expire(session: LendSession, waiters: number): Promise<Measuremen
   return { ns: (end - start) * 1e6 / waiters, longestTickMs: ticker.stop() };
 }
 
-async function measure({ contender }: Stand, waiters: number): Promise<Measurement> {
-  const session = contender.open({ slots: 1, timeoutMs: TIMEOUT_MS });
-  if (session.kind !== "lend") throw new Error(`${contender.id} bounds no wait`);
-  const held = await session.acquire();
+async function measure({ candidate }: Setup, waiters: number): Promise<Measurement> {
+  const opened = candidate.open({ slots: 1, timeoutMs: TIMEOUT_MS });
+  if (opened.kind !== "lease") throw new Error(`${candidate.id} has no acquire timeout`);
+  const held = await opened.acquire();
   try {
-    await expire(session, 100);
+    await expire(opened, 100);
     const before = heapLive();
-    await expire(session, WARM_UP);
-    const figures = await expire(session, waiters);
-    // The runtime lets go of a timer that has fired a turn later.
+    await expire(opened, WARM_UP);
+    const measured = await expire(opened, waiters);
+    // The runtime drops a fired timer one turn later.
     await new Promise((resolve) => setTimeout(resolve, 0));
-    return { ...figures, retainedBytes: heapLive() - before };
+    return { ...measured, retainedBytes: heapLive() - before };
   } finally {
-    await session.close(held);
+    await opened.close(held);
   }
 }
 
-/** So many waiters that expire at once; only of those who bound a wait. */
-export function expiryCase(stands: readonly Stand[], waiters: number): Case {
-  const entrants = stands.filter(({ contender }) => contender.timeout !== "none").map((stand) => ({
-    id: stand.contender.id,
-    title: stand.contender.title,
-    measure: () => measure(stand, waiters),
+/** Returns the case of `waiters` that expire at once, for candidates with an acquire timeout. */
+export function expiryCase(setups: readonly Setup[], waiters: number): Case {
+  const candidates = setups.filter(({ candidate }) => candidate.timeout !== "none").map((setup) => ({
+    id: setup.candidate.id,
+    title: setup.candidate.title,
+    measure: () => measure(setup, waiters),
   }));
   const thousands = waiters / 1_000;
   return {
     id: `expiry_${thousands}k`,
     title: `${thousands}k waiters expire at once`,
     metrics: ["ns", "longestTickMs", "retainedBytes"],
-    entrants,
+    candidates,
   };
 }

@@ -1,21 +1,21 @@
 /**
- * How much memory an acquire and its release take, and how much they keep.
+ * The memory that an acquire and its release allocate and retain.
  *
  * @module
  */
 import { heapLive, heapUsed, tidy } from "../../support/heap.ts";
-import { CALLERS, type Case, type Stand } from "./case.ts";
+import { CALLERS, type Case, type Setup } from "./case.ts";
 
-/** So little is allocated between two readings of the heap that no collection comes between them. */
+/** The bytes allocated between two readings of the heap size: too few for a collection. */
 const WINDOW_BYTES = 400_000;
 
-/** The largest of the figures measured so far; a first guess at what an operation takes. */
+/** The largest value of any candidate, as the first estimate. */
 const GUESS_BYTES = 10_000;
 
-/** So many operations go first: code that is not optimised yet allocates more. */
+/** The operations before a measurement: code that is not optimized yet allocates more. */
 const WARM_UP = 20_000;
 
-async function bytesPerOp({ session, driver }: Stand, ops: number): Promise<number> {
+async function bytesPerOp({ opened, loops }: Setup, ops: number): Promise<number> {
   let first = NaN;
   let last = NaN;
   const probe = () => {
@@ -26,40 +26,40 @@ async function bytesPerOp({ session, driver }: Stand, ops: number): Promise<numb
     tidy();
     first = heapUsed();
   };
-  await driver.probedCallers(session, { callers: CALLERS, skip: CALLERS * 5, ops, probe });
+  await loops.probedCallers(opened, { callers: CALLERS, skip: CALLERS * 5, ops, probe });
   return (last - first) / ops;
 }
 
-/** Bytes per operation with {@linkcode CALLERS} callers. What is allocated outside V8's heap (the runtime's timers) is not seen. */
-export function bytesCase(stands: readonly Stand[]): Case {
-  const entrants = stands.map((stand) => ({
-    id: stand.contender.id,
-    title: stand.contender.title,
+/** Returns the case of the bytes per operation, without what the runtime allocates outside V8's heap (timers). */
+export function bytesCase(setups: readonly Setup[]): Case {
+  const candidates = setups.map((setup) => ({
+    id: setup.candidate.id,
+    title: setup.candidate.title,
     measure: async () => {
-      await stand.driver.probedCallers(stand.session, { callers: CALLERS, skip: 1, ops: WARM_UP, probe: () => {} });
-      const rough = await bytesPerOp(stand, Math.ceil(WINDOW_BYTES / GUESS_BYTES));
-      return { bytes: await bytesPerOp(stand, Math.max(CALLERS, Math.ceil(WINDOW_BYTES / Math.max(rough, 100)))) };
+      await setup.loops.probedCallers(setup.opened, { callers: CALLERS, skip: 1, ops: WARM_UP, probe: () => {} });
+      const rough = await bytesPerOp(setup, Math.ceil(WINDOW_BYTES / GUESS_BYTES));
+      return { bytes: await bytesPerOp(setup, Math.max(CALLERS, Math.ceil(WINDOW_BYTES / Math.max(rough, 100)))) };
     },
   }));
-  return { id: "bytes", title: "bytes per op, 100 callers", metrics: ["bytes"], entrants };
+  return { id: "bytes", title: "bytes per op, 100 callers", metrics: ["bytes"], candidates };
 }
 
-/** What stays in the heap after so many leases. */
-export function retentionCase(stands: readonly Stand[], leases: number): Case {
-  const entrants = stands.map(({ contender, session, driver }) => ({
-    id: contender.id,
-    title: contender.title,
+/** Returns the case of the heap retained after `leases` leases. */
+export function retentionCase(setups: readonly Setup[], leases: number): Case {
+  const candidates = setups.map(({ candidate, opened, loops }) => ({
+    id: candidate.id,
+    title: candidate.title,
     measure: async () => {
-      await driver.manyCallers(session, CALLERS, 1_000);
+      await loops.manyCallers(opened, CALLERS, 1_000);
       const before = heapLive();
-      await driver.manyCallers(session, CALLERS, leases);
+      await loops.manyCallers(opened, CALLERS, leases);
       return { retainedBytes: heapLive() - before };
     },
   }));
   return {
     id: "retention",
-    title: `heap kept after ${leases.toLocaleString("en")} leases`,
+    title: `heap retained after ${leases.toLocaleString("en")} leases`,
     metrics: ["retainedBytes"],
-    entrants,
+    candidates,
   };
 }

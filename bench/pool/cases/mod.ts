@@ -1,61 +1,61 @@
 /**
- * All cases.
+ * The cases of the pool benchmark.
  *
  * @module
  */
-import { CONTENDERS } from "../contenders/mod.ts";
-import { loadDriver } from "../drive.ts";
-import { type Case, SLOTS, type Stand, TIMEOUT_MS } from "./case.ts";
+import { CANDIDATES } from "../candidates/mod.ts";
+import { loadLoops } from "../loops.ts";
+import { type Case, type Setup, SLOTS, TIMEOUT_MS } from "./case.ts";
 import { expiryCase } from "./expiry.ts";
 import { bytesCase, retentionCase } from "./memory.ts";
 import { synchronousCase } from "./synchronous.ts";
 import { crowdCase, manyCallersCase, oneCallerCase } from "./throughput.ts";
 
-export type { Case, Entrant, Measurement, Metric, Stand } from "./case.ts";
+export type { Candidate, Case, Measurement, Metric, Setup } from "./case.ts";
 
-/** Makes one of each contender, each with its own copy of the driver. */
-export function openStands(): Promise<Stand[]> {
-  return Promise.all(CONTENDERS.map(async (contender) => ({
-    contender,
-    session: contender.open({ slots: SLOTS, timeoutMs: TIMEOUT_MS }),
-    driver: await loadDriver(contender.id),
+/** Opens each candidate with its own copy of the loops. */
+export function openSetups(): Promise<Setup[]> {
+  return Promise.all(CANDIDATES.map(async (candidate) => ({
+    candidate,
+    opened: candidate.open({ slots: SLOTS, timeoutMs: TIMEOUT_MS }),
+    loops: await loadLoops(candidate.id),
   })));
 }
 
-/** Ends them. */
-export async function closeStands(stands: readonly Stand[]): Promise<void> {
-  for (const { session } of stands) await session.close();
+/** Closes all candidates. */
+export async function closeSetups(setups: readonly Setup[]): Promise<void> {
+  for (const { opened } of setups) await opened.close();
 }
 
 /**
- * Cases that are measured in the same rounds. They are kept apart because a
- * full collection, which figures of the heap need and a large crowd brings
- * about, takes optimised code away from whoever is measured next.
+ * Cases that share their rounds. Phases are separate, because a full collection
+ * (for the heap size, or after a large crowd) discards optimized code of the
+ * candidates measured next.
  */
 export interface Phase {
   readonly cases: readonly Case[];
-  /** How many rounds go before those that count. */
+  /** The number of rounds before the counted ones. */
   readonly warmUps: number;
-  /** How many rounds count, as a part of those asked for. */
+  /** The counted rounds, as a share of `--rounds`. */
   readonly share: number;
 }
 
 /**
- * All cases.
+ * Returns all cases.
  *
- * @param slow Whether to measure what takes seconds: the peers with the largest crowds.
+ * @param slow Whether to measure all candidates with the largest crowds, which takes seconds.
  */
-export function allPhases(stands: readonly Stand[], slow: boolean): Phase[] {
-  const own = stands.filter(({ contender }) => contender.role === "ours" || contender.role === "floor");
-  const quick = stands.filter(({ contender }) => contender.id !== "tarn");
+export function allPhases(setups: readonly Setup[], slow: boolean): Phase[] {
+  const own = setups.filter(({ candidate }) => candidate.role === "ours" || candidate.role === "floor");
+  const quick = setups.filter(({ candidate }) => candidate.id !== "tarn");
   return [
     {
-      cases: [synchronousCase(), oneCallerCase(stands), manyCallersCase(stands), bytesCase(stands)],
+      cases: [synchronousCase(), oneCallerCase(setups), manyCallersCase(setups), bytesCase(setups)],
       warmUps: 10,
       share: 1,
     },
-    { cases: [crowdCase(stands, 10_000, 2), crowdCase(slow ? stands : quick, 100_000, 1)], warmUps: 2, share: 1 / 4 },
-    { cases: [expiryCase(stands, 10_000), expiryCase(slow ? stands : own, 50_000)], warmUps: 1, share: 1 / 4 },
+    { cases: [crowdCase(setups, 10_000, 2), crowdCase(slow ? setups : quick, 100_000, 1)], warmUps: 2, share: 1 / 4 },
+    { cases: [expiryCase(setups, 10_000), expiryCase(slow ? setups : own, 50_000)], warmUps: 1, share: 1 / 4 },
     { cases: [retentionCase(own, 1_000_000)], warmUps: 1, share: 1 / 4 },
   ];
 }

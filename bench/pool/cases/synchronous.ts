@@ -1,16 +1,16 @@
 /**
- * Borrowing without waiting, and the clock: what takes a few ns.
+ * Operations of a few ns: leasing without waiting, and reading the clock.
  *
  * @module
  */
 import { systemClock } from "../../../shared/resilience/mod.ts";
-import { openPool, type Thing } from "../contenders/mod.ts";
+import { openPool, type Thing } from "../candidates/mod.ts";
 import { tidy } from "../../support/heap.ts";
-import { type Case, type Entrant, SLOTS, TIMEOUT_MS } from "./case.ts";
+import { type Candidate, type Case, SLOTS, TIMEOUT_MS } from "./case.ts";
 
 const OPS = 200_000;
 
-function timed(id: string, title: string, loop: (ops: number) => number): Entrant {
+function timed(id: string, title: string, loop: (ops: number) => number): Candidate {
   return {
     id,
     title,
@@ -20,14 +20,14 @@ function timed(id: string, title: string, loop: (ops: number) => number): Entran
       const start = performance.now();
       const sum = loop(OPS);
       const ns = (performance.now() - start) * 1e6 / OPS;
-      // Were the sum not looked at, the compiler could leave out what it sums.
-      if (Number.isNaN(sum)) throw new Error(`${id} yielded no number`);
+      // The compiler must not remove the loop.
+      if (Number.isNaN(sum)) throw new Error(`${id} returned NaN`);
       return { ns };
     },
   };
 }
 
-/** An array's pop and push, each in a function that is called: two by turns, so that the compiler cannot inline them. */
+/** Calls functions that pop and push an array: two of each in turn, so that the compiler cannot inline them. */
 function bareArray(): (ops: number) => number {
   const free: Thing[] = Array.from({ length: SLOTS }, (_, id) => ({ id }));
   const take = [() => free.pop(), () => free.pop()];
@@ -66,13 +66,13 @@ function clock(now: () => number): (ops: number) => number {
   };
 }
 
-/** Borrowing without waiting, beside a bare array, and one reading of the clock. */
+/** Returns the case of `tryLease()`, a bare array, and one reading of the clock. */
 export function synchronousCase(): Case {
   return {
     id: "sync",
     title: "without waiting",
     metrics: ["ns"],
-    entrants: [
+    candidates: [
       timed("bare_array", "bare array: pop, push, two calls", bareArray()),
       timed("ours_try", "ours: tryLease, release", tryLease()),
       timed("clock_date", "Date.now()", clock(() => Date.now())),

@@ -1,12 +1,12 @@
 /**
- * How long an acquire and its release take.
+ * The time of an acquire and its release.
  *
  * @module
  */
 import { tidy } from "../../support/heap.ts";
-import { CALLERS, type Case, type Measurement, type Stand } from "./case.ts";
+import { CALLERS, type Case, type Measurement, type Setup } from "./case.ts";
 
-/** Every measurement takes about so long, whoever is measured, so that each of many rounds is short. */
+/** The approximate time of each measurement, so that each of many rounds is short. */
 const BUDGET_NS = 25e6;
 
 async function time(ops: number, work: () => Promise<void>): Promise<number> {
@@ -19,21 +19,21 @@ async function time(ops: number, work: () => Promise<void>): Promise<number> {
 function throughput(
   id: string,
   title: string,
-  stands: readonly Stand[],
-  measurer: (stand: Stand) => () => Promise<number>,
+  setups: readonly Setup[],
+  measurer: (setup: Setup) => () => Promise<number>,
 ): Case {
-  const entrants = stands.map((stand) => {
-    const measure = measurer(stand);
+  const candidates = setups.map((setup) => {
+    const measure = measurer(setup);
     return {
-      id: stand.contender.id,
-      title: stand.contender.title,
+      id: setup.candidate.id,
+      title: setup.candidate.title,
       measure: async (): Promise<Measurement> => ({ ns: await measure() }),
     };
   });
-  return { id, title, metrics: ["ns"], entrants };
+  return { id, title, metrics: ["ns"], candidates };
 }
 
-/** Measures with as many operations as fit the budget, going by the time they took the last time. */
+/** Measures as many operations as fit the budget at the speed of the last measurement. */
 function budgeted(work: (ops: number) => Promise<void>): () => Promise<number> {
   let ns = 10_000;
   return async () => {
@@ -43,33 +43,33 @@ function budgeted(work: (ops: number) => Promise<void>): () => Promise<number> {
   };
 }
 
-/** One caller: a resource is always free. */
-export function oneCallerCase(stands: readonly Stand[]): Case {
+/** Returns the case of one caller: a resource is always free. */
+export function oneCallerCase(setups: readonly Setup[]): Case {
   return throughput(
     "one",
     "one caller",
-    stands,
-    ({ session, driver }) => budgeted((ops) => driver.oneCaller(session, ops)),
+    setups,
+    ({ opened, loops }) => budgeted((ops) => loops.oneCaller(opened, ops)),
   );
 }
 
-/** Many callers: a resource is never free. */
-export function manyCallersCase(stands: readonly Stand[]): Case {
+/** Returns the case of many callers: a resource is never free. */
+export function manyCallersCase(setups: readonly Setup[]): Case {
   return throughput(
     "callers",
     `${CALLERS} callers`,
-    stands,
-    ({ session, driver }) => budgeted((ops) => driver.manyCallers(session, CALLERS, ops)),
+    setups,
+    ({ opened, loops }) => budgeted((ops) => loops.manyCallers(opened, CALLERS, ops)),
   );
 }
 
-/** A crowd that comes at once; `times` crowds to a measurement. */
-export function crowdCase(stands: readonly Stand[], waiters: number, times: number): Case {
+/** Returns the case of many callers that start at once; `times` crowds per measurement. */
+export function crowdCase(setups: readonly Setup[], waiters: number, times: number): Case {
   const thousands = waiters / 1_000;
-  return throughput(`crowd_${thousands}k`, `${thousands}k waiters`, stands, ({ session, driver }) => async () => {
-    await driver.crowd(session, 5_000);
+  return throughput(`crowd_${thousands}k`, `${thousands}k waiters`, setups, ({ opened, loops }) => async () => {
+    await loops.crowd(opened, 5_000);
     return await time(waiters * times, async () => {
-      for (let count = 0; count < times; count++) await driver.crowd(session, waiters);
+      for (let count = 0; count < times; count++) await loops.crowd(opened, waiters);
     });
   });
 }

@@ -1,5 +1,5 @@
 /**
- * Ways to answer a user's request with twenty rows of the Data API.
+ * Handlers that respond to a user's request with twenty rows of the Data API.
  *
  * @module
  */
@@ -9,27 +9,27 @@ import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import { SupabaseConnectionPool, withPooledSupabase } from "../../shared/mod.ts";
 import type { Project } from "./project.ts";
 
-/** Answers a request. */
+/** Responds to a request. */
 export type Handle = (request: Request) => Promise<Response>;
 
-/** One of those that are compared. */
-export interface Contender {
-  /** Its key in the results. */
+/** A candidate. */
+export interface HandlerCandidate {
+  /** The key in the results. */
   readonly id: string;
-  /** Its name in tables and plots. */
+  /** The name in tables and plots. */
   readonly title: string;
-  /** Whether it refuses a caller whose token is not signed by the project. */
+  /** True if it rejects a token that is not signed by the project. */
   readonly verifies: boolean;
-  /** Whether it is one that ours is held against; the others show what each step costs. */
-  readonly withinBars: boolean;
-  /** Makes it. */
+  /** True if the targets compare ours with it. The others show the cost of each step. */
+  readonly inTargets: boolean;
+  /** Creates the handler. */
   open(project: Project): Handle;
 }
 
-/** How many clients our pools hold. */
+/** The size of our pools. */
 export const MAX_CONNECTIONS = 100;
 
-/** The rows, as an answer. */
+/** Queries the rows and returns them as a response. */
 export async function rows(client: Pick<SupabaseClient, "from">): Promise<Response> {
   const { data, error } = await client.from("categories").select();
   if (error) throw error;
@@ -42,16 +42,16 @@ function sharedClient({ env, publishableKey }: Project): SupabaseClient {
   });
 }
 
-/** The pool that ours and the bare lease take their clients from. */
+/** Returns the pool that the candidates with a lease use. */
 export function openPool({ env, publishableKey }: Project): SupabaseConnectionPool {
   return SupabaseConnectionPool.getInstance(env.url, publishableKey, { maxConnections: MAX_CONNECTIONS });
 }
 
-function verified(project: Project, answer: (token: string) => Promise<Response>): Handle {
+function verified(project: Project, respond: (token: string) => Promise<Response>): Handle {
   return async (request) => {
     const { data, error } = await verifyAuth(request, { auth: "user", env: project.env });
     if (error) return Response.json({ message: error.message }, { status: error.status });
-    return await answer(data.token ?? "");
+    return await respond(data.token ?? "");
   };
 }
 
@@ -70,13 +70,13 @@ function pooled(rememberTokensMs: number): (project: Project) => Handle {
     );
 }
 
-/** All contenders, the least to be done first. */
-export const CONTENDERS: readonly Contender[] = [
+/** All candidates, the one with the least to do first. */
+export const CANDIDATES: readonly HandlerCandidate[] = [
   {
     id: "floor_fetch",
     title: "fetch alone, nothing verified",
     verifies: false,
-    withinBars: false,
+    inTargets: false,
     open: ({ env, publishableKey }) => {
       const url = `${env.url}/rest/v1/categories?select=*`;
       const headers = { apikey: publishableKey };
@@ -87,7 +87,7 @@ export const CONTENDERS: readonly Contender[] = [
     id: "shared",
     title: "shared client, nothing verified",
     verifies: false,
-    withinBars: true,
+    inTargets: true,
     open: (project) => {
       const client = sharedClient(project);
       return () => rows(client);
@@ -97,17 +97,17 @@ export const CONTENDERS: readonly Contender[] = [
     id: "lease",
     title: "lease, nothing verified",
     verifies: false,
-    withinBars: false,
+    inTargets: false,
     open: (project) => {
-      const answer = leased(openPool(project));
-      return (request) => answer(request.headers.get("authorization")?.slice("Bearer ".length) ?? "");
+      const respond = leased(openPool(project));
+      return (request) => respond(request.headers.get("authorization")?.slice("Bearer ".length) ?? "");
     },
   },
   {
     id: "shared_verified",
     title: "verifyAuth and a shared client",
     verifies: true,
-    withinBars: true,
+    inTargets: true,
     open: (project) => {
       const client = sharedClient(project);
       return verified(project, () => rows(client));
@@ -117,28 +117,28 @@ export const CONTENDERS: readonly Contender[] = [
     id: "lease_verified",
     title: "verifyAuth and a lease",
     verifies: true,
-    withinBars: false,
+    inTargets: false,
     open: (project) => verified(project, leased(openPool(project))),
   },
   {
     id: "with_supabase",
     title: "withSupabase",
     verifies: true,
-    withinBars: true,
+    inTargets: true,
     open: ({ env }) => withSupabase({ auth: "user", env }, (_request, { supabase }) => rows(supabase)),
   },
   {
     id: "ours_no_memory",
     title: "withPooledSupabase, no memory",
     verifies: true,
-    withinBars: false,
+    inTargets: false,
     open: pooled(0),
   },
   {
     id: "ours",
     title: "withPooledSupabase",
     verifies: true,
-    withinBars: false,
+    inTargets: false,
     open: pooled(60_000),
   },
 ];

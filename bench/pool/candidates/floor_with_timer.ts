@@ -1,9 +1,9 @@
 /**
- * The floor, with a bound on waiting: what it costs at least to have a deadline.
+ * The floor with an acquire timeout: the minimum cost of a deadline.
  *
  * @module
  */
-import { type Contender, type LendSession, type SessionOptions, type Thing, thingMaker } from "./contender.ts";
+import { type OpenOptions, type OpenPool, type PoolCandidate, type Thing, thingFactory } from "./candidate.ts";
 
 interface Node {
   readonly resolve: (thing: Thing) => void;
@@ -12,7 +12,7 @@ interface Node {
   next: Node | undefined;
 }
 
-/** All wait equally long, so that the first in line is the first to expire, and one timer serves all. */
+/** All waiters have the same timeout, so the first in the queue expires first and one timer serves all. */
 class FloorPoolWithTimer {
   readonly #free: Thing[] = [];
   readonly #timeoutMs: number;
@@ -21,8 +21,8 @@ class FloorPoolWithTimer {
   #timer: ReturnType<typeof setTimeout> | undefined = undefined;
 
   constructor(slots: number, timeoutMs: number) {
-    const make = thingMaker();
-    for (let count = 0; count < slots; count++) this.#free.push(make());
+    const create = thingFactory();
+    for (let count = 0; count < slots; count++) this.#free.push(create());
     this.#timeoutMs = timeoutMs;
   }
 
@@ -64,16 +64,16 @@ class FloorPoolWithTimer {
   }
 }
 
-/** A promise, a linked first-in-first-out list, and one timer for all who wait. */
-export const floorWithTimer: Contender = {
+/** A promise, a linked FIFO list and one timer for all waiters. */
+export const floorWithTimer: PoolCandidate = {
   id: "floor_timer",
   title: "floor, one shared timer",
   role: "floor",
   timeout: "shared",
-  open({ slots, timeoutMs }: SessionOptions): LendSession<Thing> {
+  open({ slots, timeoutMs }: OpenOptions): OpenPool<Thing> {
     const pool = new FloorPoolWithTimer(slots, timeoutMs);
     return {
-      kind: "lend",
+      kind: "lease",
       acquire: () => pool.acquire(),
       release: (thing) => pool.release(thing),
       close: (held) => {

@@ -1,11 +1,10 @@
 /**
- * The floor: a promise and a linked list, and nothing that makes a pool safe
- * to use. No pool with the same interface can be faster, so it says what
- * part of a figure is the language's.
+ * The floor: a promise and a linked list, without anything that makes a pool
+ * safe to use. No pool with the same interface can be faster.
  *
  * @module
  */
-import { type Contender, type LendSession, type SessionOptions, type Thing, thingMaker } from "./contender.ts";
+import { type OpenOptions, type OpenPool, type PoolCandidate, type Thing, thingFactory } from "./candidate.ts";
 
 interface Node {
   readonly resolve: (thing: Thing) => void;
@@ -18,8 +17,8 @@ class FloorPool {
   #tail: Node | undefined = undefined;
 
   constructor(slots: number) {
-    const make = thingMaker();
-    for (let count = 0; count < slots; count++) this.#free.push(make());
+    const create = thingFactory();
+    for (let count = 0; count < slots; count++) this.#free.push(create());
   }
 
   acquire(): Promise<Thing> {
@@ -45,16 +44,16 @@ class FloorPool {
   }
 }
 
-/** A promise and a linked first-in-first-out list. */
-export const floor: Contender = {
+/** A promise and a linked FIFO list. */
+export const floor: PoolCandidate = {
   id: "floor",
   title: "floor",
   role: "floor",
   timeout: "none",
-  open({ slots }: SessionOptions): LendSession<Thing> {
+  open({ slots }: OpenOptions): OpenPool<Thing> {
     const pool = new FloorPool(slots);
     return {
-      kind: "lend",
+      kind: "lease",
       acquire: () => pool.acquire(),
       release: (thing) => pool.release(thing),
       close: () => Promise.resolve(),

@@ -1,20 +1,20 @@
 /**
- * generic-pool, as its documentation says to use it.
+ * generic-pool, used as documented.
  *
  * @module
  */
 import { createPool } from "generic-pool";
-import { type Contender, type LendSession, type SessionOptions, type Thing, thingMaker } from "./contender.ts";
+import { type OpenOptions, type OpenPool, type PoolCandidate, type Thing, thingFactory } from "./candidate.ts";
 
-function open(slots: number, timeoutMs: number | undefined): LendSession<Thing> {
-  const make = thingMaker();
+function open(slots: number, timeoutMs: number | undefined): OpenPool<Thing> {
+  const make = thingFactory();
   const pool = createPool<Thing>({ create: () => Promise.resolve(make()), destroy: () => Promise.resolve() }, {
     max: slots,
     min: slots,
     ...(timeoutMs === undefined ? {} : { acquireTimeoutMillis: timeoutMs }),
   });
   return {
-    kind: "lend",
+    kind: "lease",
     acquire: () => pool.acquire(),
     release: (thing) => void pool.release(thing),
     close: async (held) => {
@@ -25,20 +25,20 @@ function open(slots: number, timeoutMs: number | undefined): LendSession<Thing> 
   };
 }
 
-/** generic-pool without a bound on waiting. */
-export const genericPool: Contender = {
+/** generic-pool without an acquire timeout. */
+export const genericPool: PoolCandidate = {
   id: "generic_pool",
   title: "generic-pool",
   role: "pool",
   timeout: "none",
-  open: ({ slots }: SessionOptions) => open(slots, undefined),
+  open: ({ slots }: OpenOptions) => open(slots, undefined),
 };
 
 /** generic-pool with an acquire timeout. */
-export const genericPoolWithTimeout: Contender = {
+export const genericPoolWithTimeout: PoolCandidate = {
   id: "generic_pool_timeout",
   title: "generic-pool, timeout",
   role: "pool",
   timeout: "each",
-  open: ({ slots, timeoutMs }: SessionOptions) => open(slots, timeoutMs),
+  open: ({ slots, timeoutMs }: OpenOptions) => open(slots, timeoutMs),
 };

@@ -1,9 +1,9 @@
 /**
- * Those who are compared.
+ * The candidates of the pool benchmark.
  *
  * @module
  */
-import type { Contender } from "./contender.ts";
+import type { PoolCandidate } from "./candidate.ts";
 import { floor } from "./floor.ts";
 import { floorWithTimer } from "./floor_with_timer.ts";
 import { genericPool, genericPoolWithTimeout } from "./generic_pool.ts";
@@ -13,19 +13,19 @@ import { pLimiter } from "./p_limit.ts";
 import { tarn } from "./tarn.ts";
 
 export type {
-  Contender,
-  LendSession,
+  OpenCandidate,
+  OpenLimiter,
+  OpenOptions,
+  OpenPool,
+  PoolCandidate,
   Role,
-  RunSession,
-  Session,
-  SessionOptions,
   Thing,
   TimeoutKind,
-} from "./contender.ts";
+} from "./candidate.ts";
 export { openPool } from "./ours.ts";
 
-/** All contenders, in the order of the tables. */
-export const CONTENDERS: readonly Contender[] = [
+/** All candidates, in table order. */
+export const CANDIDATES: readonly PoolCandidate[] = [
   floor,
   floorWithTimer,
   ours,

@@ -1,19 +1,19 @@
 /**
- * tarn, as its documentation says to use it. It always bounds a wait.
+ * tarn, used as documented. It always has an acquire timeout.
  *
  * @module
  */
 import { Pool } from "tarn";
-import { type Contender, type LendSession, type SessionOptions, type Thing, thingMaker } from "./contender.ts";
+import { type OpenOptions, type OpenPool, type PoolCandidate, type Thing, thingFactory } from "./candidate.ts";
 
-/** tarn with its acquire timeout. */
-export const tarn: Contender = {
+/** tarn with an acquire timeout. */
+export const tarn: PoolCandidate = {
   id: "tarn",
   title: "tarn, timeout",
   role: "pool",
   timeout: "each",
-  open({ slots, timeoutMs }: SessionOptions): LendSession<Thing> {
-    const make = thingMaker();
+  open({ slots, timeoutMs }: OpenOptions): OpenPool<Thing> {
+    const make = thingFactory();
     const pool = new Pool<Thing>({
       create: (done) => done(null, make()),
       destroy: () => {},
@@ -22,7 +22,7 @@ export const tarn: Contender = {
       acquireTimeoutMillis: timeoutMs,
     });
     return {
-      kind: "lend",
+      kind: "lease",
       acquire: () => pool.acquire().promise,
       release: (thing) => void pool.release(thing),
       close: async (held) => {

@@ -1,29 +1,29 @@
 /**
- * The local stack with users who have rows, and what its database says of who is connected.
+ * The local stack with users and rows, and the connections of its database.
  *
  * @module
  */
 import { createClient } from "@supabase/supabase-js";
 import postgres from "postgres";
 import { type Stack, startStack } from "../../local/mod.ts";
-import type { Target } from "./ways.ts";
+import type { Endpoint } from "./candidates.ts";
 
 const USERS = 5;
 const ROWS = 20;
 const SAMPLE_MS = 20;
 
-/** Most connections at once. */
+/** Maxima of concurrent connections. */
 export interface Backends {
-  /** Open ones. */
+  /** Open connections. */
   readonly backends: number;
-  /** Those at work. */
+  /** Active connections. */
   readonly busyBackends: number;
 }
 
-/** A running stack, ready to be measured. */
+/** A running stack. */
 export interface Stage extends AsyncDisposable {
-  readonly target: Target;
-  /** Watches the database's connections, but for its own, while `work` goes on. */
+  readonly endpoint: Endpoint;
+  /** Counts the connections of the database, without its own, while `work` runs. */
   watch<T>(work: () => Promise<T>): Promise<{ readonly result: T; readonly peak: Backends }>;
 }
 
@@ -37,7 +37,7 @@ async function signUp({ url, publishableKey }: Stack, index: number): Promise<st
   });
   if (error) throw error;
   const token = data.session?.access_token;
-  if (token === undefined) throw new Error("Auth signed a user up and gave no token");
+  if (token === undefined) throw new Error("Auth signed up a user without a token");
   const budgets = Array.from({ length: ROWS }, (_, row) => ({ name: `Budget ${row}` }));
   const { error: refused } = await createClient(url, publishableKey, {
     auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
@@ -47,16 +47,16 @@ async function signUp({ url, publishableKey }: Stack, index: number): Promise<st
   return token;
 }
 
-/** Starts a stack of its own on free ports; it goes with the scope. */
+/** Starts a stack on free ports. Its disposal stops it. */
 export async function openStage(): Promise<Stage> {
-  await using parts = new AsyncDisposableStack();
-  const stack = parts.use(await startStack({ ephemeral: true }));
+  await using resources = new AsyncDisposableStack();
+  const stack = resources.use(await startStack({ ephemeral: true }));
   const tokens: string[] = [];
   for (let index = 0; index < USERS; index++) tokens.push(await signUp(stack, index));
   const sql = postgres(stack.dbUrl, { max: 1, onnotice: () => {} });
-  parts.defer(() => sql.end({ timeout: 5 }));
+  resources.defer(() => sql.end({ timeout: 5 }));
 
-  async function look(): Promise<Backends> {
+  async function countBackends(): Promise<Backends> {
     const [row] = await sql<{ all: number; busy: number }[]>`
       select count(*)::int as all, count(*) filter (where state <> 'idle')::int as busy
       from pg_stat_activity
@@ -64,15 +64,15 @@ export async function openStage(): Promise<Stage> {
     return { backends: row?.all ?? NaN, busyBackends: row?.busy ?? NaN };
   }
 
-  const running = parts.move();
+  const running = resources.move();
   return {
-    target: { url: stack.url, publishableKey: stack.publishableKey, tokens },
+    endpoint: { url: stack.url, publishableKey: stack.publishableKey, tokens },
     async watch(work) {
-      let peak = await look();
+      let peak = await countBackends();
       let over = false;
       const watching = (async () => {
         while (!over) {
-          const now = await look();
+          const now = await countBackends();
           peak = {
             backends: Math.max(peak.backends, now.backends),
             busyBackends: Math.max(peak.busyBackends, now.busyBackends),

@@ -1,5 +1,5 @@
 /**
- * The functions that are started cold, and how.
+ * The candidates of the cold start benchmark, and their processes.
  *
  * @module
  */
@@ -9,54 +9,58 @@ import type { Case, Measurement } from "../support/case.ts";
 import type { DataApiProcess } from "../support/child.ts";
 import { createProject } from "../handler/project.ts";
 
-/** The figures a start yields, each in ms. */
+/** The metrics of a start, each in ms. */
 export type Metric =
-  /** From the start of the process to the end of its first answer, the process's own start included. */
+  /** Time from the start of the process to its exit after the first response. */
   | "processMs"
-  /** Loading the function's module with all it imports. */
+  /** Time to import the function's module. */
   | "importMs"
-  /** Answering the first request after that. */
+  /** Time of the first request after that. */
   | "answerMs"
-  /** Both. */
+  /** Sum of both. */
   | "totalMs"
-  /** The processor's time in `totalMs`, of the thread that runs the function; where the system tells it, as Linux does. */
+  /** Processor time of the main thread in `totalMs`; Linux only. */
   | "cpuMs";
 
-/** One of those that are compared. */
-export interface Start {
-  /** Its key in the results. */
+/** A candidate. */
+export interface ColdStartCandidate {
+  /** The key in the results. */
   readonly id: string;
-  /** Its name in tables and plots. */
+  /** The name in tables and plots. */
   readonly title: string;
   /** The name of its module in `entries/`. */
   readonly entry: string;
 }
 
-const WITH_SUPABASE: Start = { id: "with_supabase", title: "withSupabase and zod", entry: "with_supabase" };
-const OURS: Start = { id: "ours", title: "withPooledSupabase", entry: "pooled" };
+const WITH_SUPABASE: ColdStartCandidate = {
+  id: "with_supabase",
+  title: "withSupabase and zod",
+  entry: "with_supabase",
+};
+const OURS: ColdStartCandidate = { id: "ours", title: "withPooledSupabase", entry: "pooled" };
 
-/** Those that answer anybody. */
-export const STARTS: readonly Start[] = [
+/** The candidates that verify no caller. */
+export const CANDIDATES: readonly ColdStartCandidate[] = [
   { id: "bare", title: "supabase-js, zod and a bare client", entry: "bare" },
   WITH_SUPABASE,
   OURS,
 ];
 
-/** Those that answer users, whose tokens they verify. */
-export const VERIFIED_STARTS: readonly Start[] = [
+/** The candidates that verify the token of a user. */
+export const VERIFIED_CANDIDATES: readonly ColdStartCandidate[] = [
   { id: "bare", title: "verifyAuth, zod and a bare client", entry: "verify_auth" },
   WITH_SUPABASE,
   OURS,
 ];
 
-/** A signed-in user, and the keys that the token is verified with. */
+/** A signed-in user and the key set of the project. */
 export interface Caller {
   readonly token: string;
   /** A JWKS (RFC 7517), as JSON. */
   readonly jwks: string;
 }
 
-/** One, of the project at `url`. */
+/** Creates a user of the project at `url`. */
 export async function signedInUser(url: string): Promise<Caller> {
   const { env: { jwks }, tokens: [token = ""] } = await createProject(url, 1);
   return { token, jwks: JSON.stringify(jwks) };
@@ -64,8 +68,8 @@ export async function signedInUser(url: string): Promise<Caller> {
 
 const FIRST_REQUEST = new URL("first_request.ts", import.meta.url).pathname;
 
-/** Path of a function's module. */
-export function moduleOf({ entry }: Start): string {
+/** Returns the path of a candidate's module. */
+export function moduleOf({ entry }: ColdStartCandidate): string {
   return new URL(`entries/${entry}.ts`, import.meta.url).pathname;
 }
 
@@ -105,26 +109,25 @@ export async function bundle(module: string, folder: string): Promise<string> {
   return `${output}/${name}.js`;
 }
 
-/** Whose process it is. */
+/** A Deno to start processes with. */
 export interface Runtime {
-  /** Path of its program. */
+  /** The path of the executable. */
   readonly program: string;
-  /** What it is told beside the rest. */
+  /** Additional flags of `deno run`. */
   readonly flags: readonly string[];
-  /** What stands in its environment beside the rest. */
+  /** Additional environment variables. */
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** The Deno that runs this. */
+/** The Deno that runs this process. */
 export const THIS_DENO: Runtime = { program: Deno.execPath(), flags: [], env: {} };
 
 /**
- * The Deno whose interfaces the hosted runtime offers, from npm. It reads
- * neither our configuration nor our lock file; a bundle needs neither.
+ * Installs the Deno that the hosted runtime is compatible with, from npm. It
+ * reads neither our configuration nor our lock file; a bundle needs neither.
  *
- * @param cache A folder for its caches. They are its own: a Deno empties what one of another version has left, and
- * every start would compile all there is.
- * @throws {Error} when npm cannot run it, with what it said.
+ * @param cache A folder for its caches. It needs its own, because a Deno clears caches of another version.
+ * @throws {Error} when npm cannot run it, with its message.
  */
 export async function hostedDeno(cache: string): Promise<Runtime> {
   const env = { DENO_DIR: cache };
@@ -134,7 +137,7 @@ export async function hostedDeno(cache: string): Promise<Runtime> {
     env: { ...env, ...certificateEnvironment(), DENO_NO_UPDATE_CHECK: "1", DENO_NO_PACKAGE_JSON: "1", NO_COLOR: "1" },
     stdin: "null",
   }).output();
-  if (!success) throw new Error(`${DENO_2_1} does not run: ${new TextDecoder().decode(stderr)}`);
+  if (!success) throw new Error(`Cannot run ${DENO_2_1}: ${new TextDecoder().decode(stderr)}`);
   return { program: new TextDecoder().decode(stdout).trim(), flags: ["--no-config", "--no-lock"], env };
 }
 
@@ -171,20 +174,20 @@ export async function transpile(bundle: string, runtime: Runtime): Promise<strin
   return `${output}/${name}.js`;
 }
 
-/** What the functions are started on. */
+/** The circumstances of a start. */
 export interface Circumstances {
-  /** The Data API they ask. */
+  /** The Data API to query. */
   readonly dataApi: Pick<DataApiProcess, "url">;
-  /** Whose processes. Default: {@linkcode THIS_DENO}. */
+  /** The Deno to start. Default: {@linkcode THIS_DENO}. */
   readonly runtime?: Runtime;
-  /** Who calls. Default: anybody. */
+  /** The caller. Default: anonymous. */
   readonly caller?: Caller | undefined;
 }
 
 /**
- * Starts a process that answers one request with the function in `module`.
+ * Starts a process that handles one request with the function in `module`.
  *
- * @throws {Error} when it fails, with what it said.
+ * @throws {Error} when it fails, with its message.
  */
 export async function startCold(
   module: string,
@@ -217,22 +220,22 @@ export async function startCold(
   };
 }
 
-/** What is started in a case. */
+/** Options of {@linkcode startCase}. */
 export interface StartCase extends Circumstances {
   readonly id: string;
   readonly title: string;
-  readonly starts: readonly Start[];
-  /** Where the module of one of them is. */
-  readonly pathOf: (start: Start) => string;
+  readonly candidates: readonly ColdStartCandidate[];
+  /** Returns the path of a candidate's module. */
+  readonly pathOf: (start: ColdStartCandidate) => string;
 }
 
-/** Such a case. */
-export function startCase({ id, title, starts, pathOf, ...circumstances }: StartCase): Case<Metric> {
+/** Returns a case that starts each candidate once per round. */
+export function startCase({ id, title, candidates, pathOf, ...circumstances }: StartCase): Case<Metric> {
   return {
     id,
     title,
     metrics: ["importMs", "answerMs", "totalMs", "cpuMs", "processMs"],
-    entrants: starts.map((start) => ({
+    candidates: candidates.map((start) => ({
       id: start.id,
       title: start.title,
       measure: () => startCold(pathOf(start), circumstances),
@@ -240,18 +243,18 @@ export function startCase({ id, title, starts, pathOf, ...circumstances }: Start
   };
 }
 
-/** What a function loads. */
+/** The modules and packages of a function. */
 export interface Loaded {
   readonly id: string;
   readonly title: string;
-  /** How many of our modules there are in each folder. */
+  /** The number of our modules per folder. */
   readonly folders: Readonly<Record<string, number>>;
-  /** The packages they import. */
+  /** The imported packages. */
   readonly packages: readonly string[];
 }
 
-/** Looks up what a function's module loads. */
-export async function loadedBy(start: Start): Promise<Loaded> {
+/** Reads the module graph of a candidate. */
+export async function loadedBy(start: ColdStartCandidate): Promise<Loaded> {
   const root = new URL("../..", import.meta.url).pathname;
   const { files, packages, errors } = await readModuleGraph({
     entrypoint: moduleOf(start),

@@ -1,6 +1,6 @@
 /**
- * Where the time of a request goes: its parts, each alone, with a Data API that
- * answers at once, inside this process.
+ * The steps of a request, each alone, with a Data API that responds at once
+ * inside this process.
  *
  * @module
  */
@@ -14,27 +14,27 @@ import { LeaseFetch } from "../../shared/supabase/calls/lease_fetch.ts";
 import { createTemplate } from "../../shared/supabase/client_template.ts";
 import { CallLimiter } from "../../shared/supabase/scope/call_limiter.ts";
 import { createView } from "../../shared/supabase/view/view.ts";
-import { answer } from "../support/data_api.ts";
-import { rows } from "./contenders.ts";
+import { rowsResponse } from "../support/data_api.ts";
+import { rows } from "./candidates.ts";
 import { callOnce } from "./load.ts";
 import type { Project } from "./project.ts";
 
-/** A part of a request's work. */
-export interface Part {
-  /** Its key in the results. */
+/** A step of a request. */
+export interface Step {
+  /** The key in the results. */
   readonly id: string;
-  /** Its name in tables. */
+  /** The name in tables. */
   readonly title: string;
-  /** Does it once. */
+  /** Runs the step once. */
   readonly work: () => unknown;
 }
 
 const CLIENT = { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false };
 
-const instantly: typeof fetch = () => Promise.resolve(answer());
+const instantly: typeof fetch = () => Promise.resolve(rowsResponse());
 
-/** Makes views as a lease does, with the calls they send through, and begins a query on each. */
-export function viewMaker({ env, publishableKey }: Project, config: SupabaseConnectionPool["config"]): () => unknown {
+/** Returns a function that creates a view, as a lease does, and begins a query on it. */
+export function viewFactory({ env, publishableKey }: Project, config: SupabaseConnectionPool["config"]): () => unknown {
   const template = createTemplate(env.url, config);
   const settings = {
     baseUrl: env.url,
@@ -48,19 +48,19 @@ export function viewMaker({ env, publishableKey }: Project, config: SupabaseConn
   return () => createView(template, new LeaseFetch(settings, credentials, slot)).from("categories");
 }
 
-/** Begins a query on a client that is there: what {@linkcode viewMaker} does beside making a view. */
-export function queryMaker({ env, publishableKey }: Project): () => unknown {
+/** Returns a function that begins a query on an existing client: {@linkcode viewFactory} without the view. */
+export function queryFactory({ env, publishableKey }: Project): () => unknown {
   const client = createClient(env.url, publishableKey, { auth: CLIENT });
   return () => client.from("categories");
 }
 
-/** All parts, the least first; what contains others comes after them. */
-export function openParts(project: Project): Part[] {
+/** Returns all steps, smaller ones first. */
+export function openSteps(project: Project): Step[] {
   const { env, publishableKey, tokens: [token = ""] } = project;
   const pool = SupabaseConnectionPool.getInstance(env.url, publishableKey, {
     fetch: instantly,
-    // Another schema, and so another pool than that of the contenders.
-    schema: "parts",
+    // Another schema makes it another pool than that of the candidates.
+    schema: "steps",
   });
   const identity = { token };
   const client = createClient(env.url, publishableKey, { auth: CLIENT, global: { fetch: instantly } });
@@ -77,8 +77,8 @@ export function openParts(project: Project): Part[] {
   return [
     { id: "request", title: "a Request with a token", work: request },
     { id: "client", title: "createClient", work: () => createClient(env.url, publishableKey, { auth: CLIENT }) },
-    { id: "from", title: "from() of a shared client", work: queryMaker(project) },
-    { id: "view", title: "a view and its from()", work: viewMaker(project, pool.config) },
+    { id: "from", title: "from() of a shared client", work: queryFactory(project) },
+    { id: "view", title: "a view and its from()", work: viewFactory(project, pool.config) },
     {
       id: "lease",
       title: "a lease, its view and its from()",

@@ -1,32 +1,32 @@
 /**
- * Our pool core, with everything compiled in: acquire timeout, stats, lanes, events.
+ * This pool, with acquire timeout, statistics, lanes and events.
  *
  * @module
  */
 import { type Lease, ResourcePool } from "../../../shared/pool/mod.ts";
 import { Histogram } from "../histogram.ts";
-import { type Contender, type LendSession, type SessionOptions, type Thing, thingMaker } from "./contender.ts";
+import { type OpenOptions, type OpenPool, type PoolCandidate, type Thing, thingFactory } from "./candidate.ts";
 
 type Pool = ResourcePool<Thing>;
 
-/** Makes our pool for a benchmark: the defaults, but for the size, the timeout and room for every waiter. */
-export function openPool({ slots, timeoutMs }: SessionOptions): ResourcePool<Thing> {
+/** Creates a pool with defaults, except for the size, the timeout and `maxWaiters`. */
+export function openPool({ slots, timeoutMs }: OpenOptions): ResourcePool<Thing> {
   return new ResourcePool<Thing>(
-    { create: thingMaker(), destroy: () => {} },
+    { create: thingFactory(), destroy: () => {} },
     { maxConnections: slots, minConnections: slots, acquireTimeoutMs: timeoutMs, maxWaiters: 10_000_000 },
   );
 }
 
-/** `lease()` and `release()`. */
-export const ours: Contender = {
+/** This pool with `lease()` and `release()`. */
+export const ours: PoolCandidate = {
   id: "ours",
   title: "ours",
   role: "ours",
   timeout: "shared",
-  open(options: SessionOptions): LendSession<Lease<Thing>> {
+  open(options: OpenOptions): OpenPool<Lease<Thing>> {
     const pool = openPool(options);
     return {
-      kind: "lend",
+      kind: "lease",
       acquire: () => pool.lease(),
       release: (lease) => lease.release(),
       close: (held) => {
@@ -37,20 +37,24 @@ export const ours: Contender = {
   },
 };
 
-/** The same with somebody who makes histograms of the times waited and the times held. */
-function watched(id: string, title: string, watch: (pool: Pool, waits: Histogram, uses: Histogram) => void): Contender {
+/** Returns a candidate that observes wait times and use times in histograms. */
+function watched(
+  id: string,
+  title: string,
+  watch: (pool: Pool, waits: Histogram, uses: Histogram) => void,
+): PoolCandidate {
   return {
     id,
     title,
     role: "ours",
     timeout: "shared",
-    open(options: SessionOptions): LendSession<Lease<Thing>> {
+    open(options: OpenOptions): OpenPool<Lease<Thing>> {
       const pool = openPool(options);
       const waits = new Histogram();
       const uses = new Histogram();
       watch(pool, waits, uses);
       return {
-        kind: "lend",
+        kind: "lease",
         acquire: () => pool.lease(),
         release: (lease) => lease.release(),
         close: async (held) => {
@@ -64,19 +68,19 @@ function watched(id: string, title: string, watch: (pool: Pool, waits: Histogram
   };
 }
 
-/** With a metrics subscriber, which is given times. */
-export const oursWithSubscriber: Contender = watched(
+/** This pool with a metrics recorder, which takes numbers. */
+export const oursWithSubscriber: PoolCandidate = watched(
   "ours_subscriber",
-  "ours, with a metrics subscriber",
+  "ours, with a metrics recorder",
   (pool, waits, uses) => {
     pool.record({ waitTime: (ms) => waits.observe(ms), useTime: (ms) => uses.observe(ms) });
   },
 );
 
-/** With a listener of the events, each of which is an object. */
-export const oursWithListener: Contender = watched(
+/** This pool with an event listener, which takes objects. */
+export const oursWithListener: PoolCandidate = watched(
   "ours_listener",
-  "ours, with a listener of its events",
+  "ours, with an event listener",
   (pool, waits, uses) => {
     pool.on("acquired", ({ waitedMs }) => waits.observe(waitedMs));
     pool.on("released", ({ heldMs }) => uses.observe(heldMs));

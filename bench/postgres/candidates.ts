@@ -1,5 +1,5 @@
 /**
- * Those who are compared. Each does the same work, as its documentation says to do it.
+ * The candidates of the Postgres benchmark. Each does the same work, as documented by its authors.
  *
  * @module
  */
@@ -11,37 +11,41 @@ import { ResourcePool } from "../../shared/pool/mod.ts";
 import { type PostgresConfig, PostgresConnectionManager } from "../../shared/postgres/mod.ts";
 import type { Login } from "./database.ts";
 
-/** How many connections each may have. */
+/** The connections of each candidate. */
 export const CONNECTIONS = 10;
 
-/** How many callers contend for them. */
+/** The callers that contend for them. */
 export const CALLERS = 100;
 
-/** A row by its key. */
+/** Selects a row by its key. */
 export const ONE = "select id, name, ok from item where id = $1";
 
-/** Twenty rows of five columns. */
+/** Selects twenty rows of five columns. */
 export const TWENTY = "select id, name, price, made, ok from item where id >= $1 order by id limit 20";
 
-/** What everybody does. Each resolves to how many rows came. */
+/** The work of a candidate. Each function resolves to the number of rows. */
 export interface Work {
   one(id: number): Promise<number>;
   twenty(id: number): Promise<number>;
-  /** BEGIN, three times one row, COMMIT. */
+  /** Selects one row three times in a transaction. */
   transaction(id: number): Promise<number>;
 }
 
-/** One of those that are compared, connected. */
-export interface Session extends Work {
+/** A connected candidate. */
+export interface OpenCandidate extends Work {
   close(): Promise<void>;
 }
 
-/** One of those that are compared. */
-export interface Contender {
+/** A candidate. */
+export interface PostgresCandidate {
   readonly id: string;
   readonly title: string;
-  /** @param name What it calls itself at the server. */
-  open(login: Login, name: string): Session;
+  /**
+   * Connects the candidate.
+   *
+   * @param name Its `application_name` at the server.
+   */
+  open(login: Login, name: string): OpenCandidate;
 }
 
 type PgQuery = (text: string, values: unknown[]) => Promise<{ rows: unknown[] }>;
@@ -54,7 +58,7 @@ async function pgTransaction(query: PgQuery, id: number): Promise<number> {
   return rows;
 }
 
-const perRequest: Contender = {
+const perRequest: PostgresCandidate = {
   id: "per_request",
   title: "a connection per request (pg)",
   open(login, name) {
@@ -78,7 +82,7 @@ const perRequest: Contender = {
   },
 };
 
-const pgPool: Contender = {
+const pgPool: PostgresCandidate = {
   id: "pg_pool",
   title: "pg Pool",
   open(login, name) {
@@ -118,7 +122,7 @@ function postgresWork(sql: postgres.Sql): Work {
   };
 }
 
-const postgresPool: Contender = {
+const postgresPool: PostgresCandidate = {
   id: "postgres",
   title: "postgres.js",
   open(login, name) {
@@ -134,8 +138,8 @@ const POOL = {
   acquireTimeoutMs: 60_000,
 };
 
-/** The pool core on each driver as it comes: what the choice of the driver is made by. */
-const coreOnPg: Contender = {
+/** The pool core on each driver without our batches, to compare the drivers. */
+const coreOnPg: PostgresCandidate = {
   id: "core_pg",
   title: "our pool core on pg",
   open(login, name) {
@@ -148,20 +152,20 @@ const coreOnPg: Contender = {
       },
       destroy: (client) => client.end(),
     }, POOL);
-    const lend = async <T>(work: (client: pg.Client) => Promise<T>) => {
-      using lease = await pool.lease();
-      return await work(lease.resource);
+    const lease = async <T>(work: (client: pg.Client) => Promise<T>) => {
+      using held = await pool.lease();
+      return await work(held.resource);
     };
     return {
-      one: (id) => lend(async (client) => (await client.query(ONE, [id])).rows.length),
-      twenty: (id) => lend(async (client) => (await client.query(TWENTY, [id])).rows.length),
-      transaction: (id) => lend((client) => pgTransaction((text, values) => client.query(text, values), id)),
+      one: (id) => lease(async (client) => (await client.query(ONE, [id])).rows.length),
+      twenty: (id) => lease(async (client) => (await client.query(TWENTY, [id])).rows.length),
+      transaction: (id) => lease((client) => pgTransaction((text, values) => client.query(text, values), id)),
       close: () => pool.shutdown(),
     };
   },
 };
 
-const coreOnPostgres: Contender = {
+const coreOnPostgres: PostgresCandidate = {
   id: "core_postgres",
   title: "our pool core on postgres.js",
   open(login, name) {
@@ -169,20 +173,20 @@ const coreOnPostgres: Contender = {
       create: () => postgresJs(login, name, 1),
       destroy: (sql) => sql.end({ timeout: 5 }),
     }, POOL);
-    const lend = async <T>(work: (sql: Work) => Promise<T>) => {
-      using lease = await pool.lease();
-      return await work(postgresWork(lease.resource));
+    const lease = async <T>(work: (sql: Work) => Promise<T>) => {
+      using held = await pool.lease();
+      return await work(postgresWork(held.resource));
     };
     return {
-      one: (id) => lend((sql) => sql.one(id)),
-      twenty: (id) => lend((sql) => sql.twenty(id)),
-      transaction: (id) => lend((sql) => sql.transaction(id)),
+      one: (id) => lease((sql) => sql.one(id)),
+      twenty: (id) => lease((sql) => sql.twenty(id)),
+      transaction: (id) => lease((sql) => sql.transaction(id)),
       close: () => pool.shutdown(),
     };
   },
 };
 
-/** Makes our manager for a benchmark. */
+/** Creates a manager for a benchmark. */
 export function openManager(
   login: Login,
   applicationName: string,
@@ -191,7 +195,7 @@ export function openManager(
   return new PostgresConnectionManager({ ...POOL, ...login, ...options, applicationName, healthCheckIntervalMs: 0 });
 }
 
-function ourContender(id: string, title: string, options: Partial<PostgresConfig> = {}): Contender {
+function ourCandidate(id: string, title: string, options: Partial<PostgresConfig> = {}): PostgresCandidate {
   return {
     id,
     title,
@@ -212,13 +216,13 @@ function ourContender(id: string, title: string, options: Partial<PostgresConfig
   };
 }
 
-/** All contenders, in the order of the tables. */
-export const CONTENDERS: readonly Contender[] = [
+/** All candidates, in table order. */
+export const CANDIDATES: readonly PostgresCandidate[] = [
   perRequest,
   pgPool,
   postgresPool,
   coreOnPg,
   coreOnPostgres,
-  ourContender("ours_alone", "ours, no connection shared", { maxStatementsInFlight: 1 }),
-  ourContender("ours", "ours"),
+  ourCandidate("ours_alone", "ours, no connection shared", { maxStatementsInFlight: 1 }),
+  ourCandidate("ours", "ours"),
 ];

@@ -1,30 +1,30 @@
 /**
- * Before and after: the ways to get a client for a request.
+ * The candidates of the comparison: where a request gets its client.
  *
  * @module
  */
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import { SupabaseConnectionPool } from "../../shared/mod.ts";
 
-/** Where the stack is, and who calls it. */
-export interface Target {
+/** The address of the stack, and its callers. */
+export interface Endpoint {
   readonly url: string;
   readonly publishableKey: string;
   /** Access tokens of users. */
   readonly tokens: readonly string[];
 }
 
-/** Asks for the caller's rows and says how many there were. */
-export type Ask = (token: string) => Promise<number>;
+/** Queries the caller's rows and returns their number. */
+export type QueryRows = (token: string) => Promise<number>;
 
-/** One of those that are compared. */
-export interface Way {
-  /** Its key in the results. */
+/** A candidate. */
+export interface CompareCandidate {
+  /** The key in the results. */
   readonly id: string;
-  /** Its name in tables and plots. */
+  /** The name in tables and plots. */
   readonly title: string;
-  /** Makes it. */
-  open(target: Target): Ask;
+  /** Opens the candidate. */
+  open(endpoint: Endpoint): QueryRows;
 }
 
 async function countRows(client: Pick<SupabaseClient, "from">): Promise<number> {
@@ -33,7 +33,7 @@ async function countRows(client: Pick<SupabaseClient, "from">): Promise<number> 
   return data.length;
 }
 
-function pooled(maxConnections: number): Way["open"] {
+function pooled(maxConnections: number): CompareCandidate["open"] {
   return ({ url, publishableKey }) => {
     const pool = SupabaseConnectionPool.getInstance(url, publishableKey, { maxConnections, acquireTimeoutMs: 10_000 });
     return async (token) => {
@@ -43,8 +43,8 @@ function pooled(maxConnections: number): Way["open"] {
   };
 }
 
-/** All of them. */
-export const WAYS: readonly Way[] = [
+/** All candidates. */
+export const CANDIDATES: readonly CompareCandidate[] = [
   {
     id: "per_request",
     title: "a client per request",
