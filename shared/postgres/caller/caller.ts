@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { memberOf } from "../../resilience/mod.ts";
 import { CallerError } from "../errors/errors.ts";
 import type { Statement } from "../wire/query_result.ts";
 
@@ -35,7 +36,7 @@ export class VerifiedCaller {
     // Checks what is sent: an object may change between two reads.
     const claims: unknown = JSON.parse(json);
     if (typeof claims !== "object" || claims === null) throw notClaims();
-    const role: unknown = Reflect.get(claims, "role");
+    const role = memberOf(claims, "role");
     if (typeof role !== "string" || !CALLER_ROLES.includes(role)) {
       throw new CallerError(`The role claim must be ${CALLER_ROLES.join(" or ")}`);
     }
@@ -63,7 +64,7 @@ function notClaims(): CallerError {
 function jsonOf(caller: unknown): string {
   let json: string | undefined;
   try {
-    if (typeof caller === "object" && caller !== null) json = JSON.stringify(Reflect.get(caller, "claims"));
+    json = JSON.stringify(memberOf(caller, "claims"));
   } catch {
     // A cycle or a bigint, which no token holds.
   }
@@ -72,8 +73,8 @@ function jsonOf(caller: unknown): string {
 }
 
 function expiry(claims: object): number {
-  const sub: unknown = Reflect.get(claims, "sub");
-  const exp: unknown = Reflect.get(claims, "exp");
+  const sub = memberOf(claims, "sub");
+  const exp = memberOf(claims, "exp");
   if (typeof sub !== "string" || sub === "") throw new CallerError("The sub claim must be the user's id");
   if (typeof exp !== "number" || !Number.isFinite(exp)) throw new CallerError("The exp claim must be a number");
   return exp;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { codeOf } from "../../resilience/mod.ts";
 import { CANCELED } from "../wire/batch.ts";
 import { type DataRowMessage, message } from "../wire/driver.ts";
 import type { SessionStatus, WireRequest } from "../wire/wire_request.ts";
@@ -77,7 +78,7 @@ export class Reset implements WireRequest {
   handleReadyForQuery(): void {}
 
   onComplete(_status: SessionStatus, canceling: boolean): void {
-    this.isSafeToResend = canceling && this.failure !== undefined && Reflect.get(this.failure, "code") === CANCELED;
+    this.isSafeToResend = canceling && codeOf(this.failure) === CANCELED;
     if (this.failure) this.#reject(this.failure);
     else if (this.#statements && !this.#untouched(this.#statements)) {
       this.#reject(new Error("Statements were prepared or dropped by SQL"));

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { messageOf } from "../../resilience/mod.ts";
+import { codeOf, messageOf } from "../../resilience/mod.ts";
 import {
   type ColumnMessage,
   type CommandCompleteMessage,
@@ -307,8 +307,4 @@ export class Batch implements WireRequest, PendingResult {
       ? prepared
       : undefined;
   }
-}
-
-function codeOf(failure: object): unknown {
-  return Reflect.get(failure, "code");
 }
