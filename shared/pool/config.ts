@@ -190,7 +190,7 @@ export function parseConfig<C extends PoolLimits>(
     if (value === undefined) continue;
     const schema = Object.hasOwn(shape, path) ? shape[path as keyof C & string] : undefined;
     if (!schema) {
-      issues.push({ path, message: `is no option; the options are ${Object.keys(shape).join(", ")}` });
+      issues.push({ path, message: `unknown option; valid options: ${Object.keys(shape).join(", ")}` });
       continue;
     }
     // A default is right without a look; a configuration that comes back whole, checked before, is mostly those.

@@ -84,18 +84,18 @@ export class Identities {
     const own = apiKey === undefined || apiKey === this.#own.apikey ? this.#own : this.#ownWith(apiKey);
     if (this.#kind === "admin") {
       if (identity === undefined || identity === "admin") return own;
-      throw new IdentityError("An admin pool acts as admin only: acquire for users from the user pool");
+      throw new IdentityError("Cannot act for a user: this is an admin pool. Acquire from the user pool");
     }
     if (identity === undefined || identity === "anonymous") return own;
     if (identity === "admin") {
-      throw new IdentityError("A user pool cannot act as admin: acquire from a pool made with the secret key");
+      throw new IdentityError("Cannot act as admin: this is a user pool. Acquire from a pool with the secret key");
     }
     const token: unknown = identity === null ? undefined : identity.token;
     if (typeof token !== "string" || token === "") {
       throw new IdentityError('An identity must be "anonymous", "admin" or { token }, with a user\'s access token');
     }
     const { credentials, exp } = this.#users.get(token) ?? this.#remember(token);
-    if (exp * 1_000 <= this.#wallClock()) throw new IdentityError("The token has expired: sign in again");
+    if (exp * 1_000 <= this.#wallClock()) throw new IdentityError("The token has expired: refresh the session");
     return own === this.#own ? credentials : Object.freeze({ ...credentials, apikey: own.apikey });
   }
 
@@ -103,8 +103,8 @@ export class Identities {
     if (kindOfKey(key) !== this.#kind) {
       throw new IdentityError(
         this.#kind === "admin"
-          ? "The API key is no secret key, as those of an admin pool are"
-          : "The API key is a secret key: callers' pools send none",
+          ? "Cannot act as admin: an admin pool requires a secret key"
+          : "Cannot act for users: a user pool cannot use a secret key",
       );
     }
     const authorization = isBearerKey(key) ? `Bearer ${key}` : undefined;
@@ -130,15 +130,15 @@ export class Identities {
 /** When a user's token expires, in seconds; throws an `IdentityError` when it is none. */
 function expiryOf(token: string, roles: readonly string[]): number {
   const claims = token.length <= MAX_TOKEN_LENGTH && COMPACT.test(token) ? decodeClaims(token) : undefined;
-  if (!claims) throw new IdentityError("The token is no JWT: pass the access token of a signed-in user");
+  if (!claims) throw new IdentityError("The token is not a JWT: pass the access token of a signed-in user");
   if (typeof claims.sub !== "string" || claims.sub === "") {
-    throw new IdentityError("The token names no user (sub): an API key is no user's token");
+    throw new IdentityError("The token has no sub claim: an API key is not a user token");
   }
   if (typeof claims.role !== "string" || !roles.includes(claims.role)) {
-    throw new IdentityError(`The token's role is not a user's (userRoles: ${roles.join(", ")})`);
+    throw new IdentityError(`The token's role is not one of userRoles (${roles.join(", ")})`);
   }
   if (typeof claims.exp !== "number") {
-    throw new IdentityError("The token does not say when it expires (exp): sign in again");
+    throw new IdentityError("The token has no exp claim: pass the access token of a signed-in user");
   }
   return claims.exp;
 }

@@ -53,7 +53,7 @@ export class Registry<P extends Registered> {
       .filter((option) => !same(option, wanted, there.config))
       .map((option) => ({
         path: option,
-        message: "differs from that of the pool that is there; shut that one down first, or ask without a config",
+        message: "differs from the config of the existing pool: shut that pool down first, or omit the config",
       }));
     if (issues.length > 0) throw new ConfigError(issues);
     return there;

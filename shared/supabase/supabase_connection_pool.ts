@@ -276,7 +276,7 @@ function checkAddress(url: string, key: string): string {
   if (
     !parsed || !/^https?:$/.test(parsed.protocol) || parsed.username || parsed.password || parsed.search || parsed.hash
   ) {
-    issues.push({ path: "url", message: "must be the project's address: http(s)://host[:port], nothing secret in it" });
+    issues.push({ path: "url", message: "must be the project URL, http(s)://host[:port], without credentials" });
   }
   if (typeof key !== "string" || !/^[\x21-\x7e]+$/.test(key)) {
     issues.push({ path: "key", message: "must be one of the project's API keys" });

@@ -63,7 +63,7 @@ Deno.test("every bad value is listed with what it may hold", () => {
       "idleTimeoutMs: is 1.5, must be a whole number from 1 to",
       "acquireTimeoutMs: is a string, must be",
       "lifetimeJitter: is 2, must be a number from 0 to 0.5",
-      "max: is no option; the options are maxConnections, ",
+      "max: unknown option; valid options: maxConnections, ",
     ]
   ) assertStringIncludes(error.message, part);
 });

@@ -23,7 +23,7 @@ const MOST_CONNECTIONS = 10_000;
 function* ofModes(auth: unknown): Generator<ConfigIssue> {
   const modes: unknown[] = Array.isArray(auth) ? auth : [auth];
   if (modes.slice(0, -1).includes("none")) {
-    yield { path: "auth", message: "names none before other modes; it matches every request, and must come last" };
+    yield { path: "auth", message: 'must list "none" last: it matches every request' };
   }
   for (const mode of modes) {
     if (typeof mode === "string" && MODE.test(mode)) continue;
@@ -53,7 +53,7 @@ function* ofCors(option: CorsOption): Generator<ConfigIssue> {
   if (typeof option !== "object") return;
   for (const [name, value] of Object.entries(headersOf(option))) {
     if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
-      yield { path: "cors.headers", message: `${JSON.stringify(name.slice(0, 40))} is no name of a header` };
+      yield { path: "cors.headers", message: `${JSON.stringify(name.slice(0, 40))} is not a header name` };
     } else if (typeof value !== "string" || /[^\t\x20-\x7e\x80-\xff]/.test(value)) {
       yield { path: `cors.headers.${name}`, message: "must be printable text, in Latin-1 and on one line" };
     }

@@ -67,7 +67,7 @@ export class IsolateLife {
    * @throws {PoolClosedError} once the isolate is ending.
    */
   enter(): () => void {
-    if (this.#state !== "open") throw new PoolClosedError("This isolate is ending and takes no more requests");
+    if (this.#state !== "open") throw new PoolClosedError("Cannot serve the request: this isolate is shutting down");
     this.#underWay++;
     let over = false;
     return () => {

@@ -59,7 +59,7 @@ function failure(error: unknown): Response {
     status: error.status,
     code: error.code,
     title: error.status < 500 ? "Request rejected" : "Server configuration error",
-    detail: error.status < 500 ? error.message : "The server is not set up for this request; its log says more",
+    detail: error.status < 500 ? error.message : "The server is misconfigured: see its log",
   });
 }
 
@@ -123,8 +123,8 @@ export function createRequestHandler<Database>(
     let failed = true;
     try {
       const response = await scope.run(auth, handler);
-      if (!(response instanceof Response)) throw new TypeError("The handler returned no Response");
-      if (response.bodyUsed) throw new TypeError("The handler returned a Response whose body was read already");
+      if (!(response instanceof Response)) throw new TypeError("The handler must return a Response");
+      if (response.bodyUsed) throw new TypeError("Cannot send the handler's Response: its body was already read");
       failed = false;
       return response;
     } catch (error) {

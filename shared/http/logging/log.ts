@@ -90,7 +90,7 @@ export function logError(event: string, error: unknown, sink: LogSink, entry: Lo
       level,
       event,
       count,
-      error: { name: typeof error, message: "the thrown value has no text" },
+      error: { name: typeof error, message: "a thrown value without a text" },
     });
   }
   // A failing log must not fail the request, and there is no other log to report it to.

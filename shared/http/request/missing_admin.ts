@@ -17,9 +17,9 @@ export async function loadMissingSecretKey(): Promise<void> {
  * @throws {TypeError} when {@linkcode loadMissingSecretKey} has not been awaited.
  */
 function throwMissingSecretKey({ url, publishableKeys, jwks }: SupabaseEnv): never {
-  if (core === undefined) throw new TypeError("loadMissingSecretKey must be awaited first");
+  if (core === undefined) throw new TypeError("Cannot create the admin client: await loadMissingSecretKey() first");
   core.createAdminClient({ env: { url, publishableKeys, secretKeys: {}, jwks } });
-  throw new TypeError("@supabase/server made an admin client without a key");
+  throw new TypeError("@supabase/server created an admin client without a key");
 }
 
 /**

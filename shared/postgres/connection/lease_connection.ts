@@ -58,7 +58,7 @@ export async function waitUntilIdle(
   const late = () =>
     new AcquireTimeoutError(
       `Connection acquire timeout: the statements of other callers on the connection that became available were ` +
-        `not answered within ${acquireTimeoutMs} ms`,
+        `not completed within ${acquireTimeoutMs} ms`,
     );
   using timeout = timeoutSignal(Math.max(0, since + acquireTimeoutMs - clock.now()), clock, late);
   const ending = anySignal(timeout.signal, signal) ?? timeout.signal;

@@ -195,7 +195,7 @@ export class TransactionScope implements Disposable {
         throw error;
       }
       this.#ended("unknown");
-      this.#runner.connection.destroy(error instanceof Error ? error : new Error("COMMIT was not answered"));
+      this.#runner.connection.destroy(error instanceof Error ? error : new Error("COMMIT had no result"));
       throw new CommitOutcomeUnknownError(error);
     }
     if (results.at(-1)?.command === "COMMIT") return this.#ended("committed");
@@ -234,7 +234,7 @@ export class TransactionScope implements Disposable {
     if (this.committing) {
       const { cancelTimeoutMs, deadlines } = this.#runner.settings;
       this.#commitDeadline = deadlines.start(cancelTimeoutMs, () => {
-        this.#runner.connection.destroy(new Error("COMMIT was not answered in time"));
+        this.#runner.connection.destroy(new Error("COMMIT had no result in time"));
       });
       return;
     }

@@ -147,10 +147,10 @@ export async function fetchWithinProject(
     // What it says beside its address is of no use; not waited for, since nobody reads it.
     response.body?.cancel().catch(() => {});
     if (request.redirect === "error") {
-      throw new RedirectError('the call allows none (redirect: "error")');
+      throw new RedirectError('the call does not allow redirects (redirect: "error")');
     }
     if (redirects === MAX_REDIRECTS) {
-      throw new RedirectError(`there were more than ${MAX_REDIRECTS} of them`);
+      throw new RedirectError(`more than ${MAX_REDIRECTS} redirects`);
     }
     // Asked for only now: a Request whose body was looked at is sent without its length.
     if (target instanceof Request) {

@@ -33,7 +33,7 @@ export function restrictedAuth(parts: ClientTemplate, calls: LeaseFetch): AnyCli
   }, prepare);
   const own = (jwt: string | undefined, what: string): string | undefined => {
     if (jwt !== undefined && jwt !== token && !mayOverride) {
-      throw new ViewRestrictedError(`${what} of another token`, "the lease acts for its own caller only");
+      throw new ViewRestrictedError(`${what} of another token`, "the lease is bound to its caller");
     }
     return jwt ?? token;
   };
@@ -46,7 +46,7 @@ export function restrictedAuth(parts: ClientTemplate, calls: LeaseFetch): AnyCli
     get(target, name) {
       if (typeof name === "symbol" || name === "then") return undefined;
       if (Object.hasOwn(target, name)) return Reflect.get(target, name);
-      if (name === "admin") throw new ViewRestrictedError("auth.admin", "lease from a pool made with the secret key");
+      if (name === "admin") throw new ViewRestrictedError("auth.admin", "lease from a pool with the secret key");
       throw new ViewRestrictedError(`auth.${name}`, `a session would outlive its request; ${OWN_CLIENT}`);
     },
   });

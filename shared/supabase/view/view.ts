@@ -100,7 +100,7 @@ class View {
   }
 
   removeChannel(): never {
-    throw new ViewRestrictedError("removeChannel()", "there are no channels on it");
+    throw new ViewRestrictedError("removeChannel()", "it has no channels");
   }
 
   removeAllChannels(): Promise<never[]> {
