@@ -28,6 +28,10 @@ import { Slot, type SlotOwner } from "./slot.ts";
 interface ProbeWaiter<T extends object> {
   readonly resolve: (lease: Lease<T>) => void;
   readonly reject: (error: unknown) => void;
+  /** In ms of the pool's clock. */
+  readonly deadline: number;
+  /** Rejects it with a timeout. */
+  readonly expire: () => void;
   /** Drops its timer and its listener. */
   readonly stop: () => void;
 }
@@ -78,18 +82,20 @@ export class ProbeSlot<T extends object> implements SlotOwner<T>, CreationHandle
     const waitMs = timeoutMs ?? config.acquireTimeoutMs;
     const { promise, resolve, reject } = Promise.withResolvers<Lease<T>>();
     let timer: Timer | undefined;
+    const expire = () => this.#reject(waiter, probeTimeout(waitMs));
     const onAbort = () => this.#reject(waiter, new AcquireAbortedError(signal?.reason));
     const stop = () => {
       timer?.cancel();
       signal?.removeEventListener("abort", onAbort);
     };
-    const waiter: ProbeWaiter<T> = { resolve, reject, stop };
+    // One that may not wait is served at once or rejected below.
+    const deadline = waitMs === 0 ? Infinity : clock.now() + waitMs;
+    const waiter: ProbeWaiter<T> = { resolve, reject, deadline, expire, stop };
     signal?.addEventListener("abort", onAbort);
     this.#waiters.push(waiter);
     this.#serve();
-    const timedOut = () => this.#reject(waiter, probeTimeout(waitMs));
-    if (waitMs === 0) timedOut();
-    else if (waitMs < Infinity && this.#waiters.includes(waiter)) timer = clock.setTimer(timedOut, waitMs);
+    if (waitMs === 0) expire();
+    else if (waitMs < Infinity && this.#waiters.includes(waiter)) timer = clock.setTimer(expire, waitMs);
     return promise;
   }
 
@@ -122,9 +128,10 @@ export class ProbeSlot<T extends object> implements SlotOwner<T>, CreationHandle
       this.#reportFailure(new ResourceInvalidError(creation.invalid.reason));
       return this.#destroy(resource);
     }
+    const now = this.#context.clock.now();
+    this.#expireOverdue(now);
     const waiter = this.#leave(this.#waiters[0]);
     if (!waiter) return this.#destroy(resource);
-    const now = this.#context.clock.now();
     const slot = this.#leased = new Slot<T>(resource, 0, this, now, Infinity);
     const lease = new LeaseRecord(slot, "probe", now, 0, undefined);
     slot.assign(lease);
@@ -154,10 +161,13 @@ export class ProbeSlot<T extends object> implements SlotOwner<T>, CreationHandle
   #serve(): void {
     if (this.#serving) return;
     this.#serving = true;
-    while (!this.#held && this.#waiters.length > 0) {
+    const { clock, factory, hooks } = this.#context;
+    while (!this.#held) {
+      const now = clock.now();
+      this.#expireOverdue(now);
+      if (this.#waiters.length === 0) break;
       this.#held = true;
-      const { clock, factory, hooks } = this.#context;
-      this.#creation = new Creation<T>(clock.now());
+      this.#creation = new Creation<T>(now);
       this.#creation.run(factory, hooks, this);
     }
     this.#serving = false;
@@ -191,6 +201,11 @@ export class ProbeSlot<T extends object> implements SlotOwner<T>, CreationHandle
 
   #report(thrown: { readonly error: unknown } | undefined, source: ErrorSource): void {
     if (thrown) this.#context.events.emit("error", { error: thrown.error, source });
+  }
+
+  /** Expires the waiters whose deadline has passed: after a freeze their timers are late. */
+  #expireOverdue(now: number): void {
+    for (const waiter of [...this.#waiters]) if (waiter.deadline <= now) waiter.expire();
   }
 
   #reject(waiter: ProbeWaiter<T>, error: unknown): void {

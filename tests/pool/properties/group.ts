@@ -5,11 +5,11 @@
  */
 import { assert } from "@std/assert";
 import fc from "fast-check";
-import { finale } from "./finale.ts";
+import { checkTeardown } from "./teardown_checks.ts";
 import { type Invariant, InvariantError, INVARIANTS, Tally } from "./invariants.ts";
-import { look } from "./look.ts";
+import { assertInvariants } from "./assert_invariants.ts";
 import { scripts, setups, type Step, type Weights } from "./script.ts";
-import { type Setup, World } from "./world.ts";
+import { Model, type Setup } from "./model.ts";
 
 /** The seed of a run that asks for none: everybody sees the same one. */
 const SEED = 20_260_105;
@@ -27,24 +27,40 @@ export interface Group {
   /** Each of them is looked at so often at least. */
   readonly looks: number;
   /** Runs one script. Default: on one pool. */
-  readonly run?: (setup: Setup, script: Iterable<Step>, tally: Tally) => Promise<World>;
+  readonly run?: (setup: Setup, script: Iterable<Step>, tally: Tally) => Promise<Model>;
 }
 
-/** What a run is told by its environment. */
-function wishes(): { seed: number; path?: string; replayPath?: string; scale: number } {
-  const { PROPERTY_SEED, PROPERTY_PATH, PROPERTY_REPLAY, PROPERTY_SCALE } = Deno.env.toObject();
+/** Options from the environment. */
+interface RunOptions {
+  readonly seed: number;
+  readonly path?: string;
+  readonly replayPath?: string;
+  readonly scale: number;
+  /** A file that gets the number of each broken invariant; then nothing is cut down to a smallest script. */
+  readonly brokenLog?: string;
+}
+
+function readOptions(): RunOptions {
+  const { PROPERTY_SEED, PROPERTY_PATH, PROPERTY_REPLAY, PROPERTY_SCALE, PROPERTY_BROKEN_LOG } = Deno.env.toObject();
   const seed = PROPERTY_SEED === "random" ? Math.trunc(Math.random() * 2 ** 31) : Number(PROPERTY_SEED ?? SEED);
   if (!Number.isInteger(seed)) {
-    throw new RangeError(`PROPERTY_SEED is "${PROPERTY_SEED}", not a whole number or random`);
+    throw new RangeError(`PROPERTY_SEED is "${PROPERTY_SEED}", must be a whole number or random`);
   }
   const scale = Number(PROPERTY_SCALE ?? 1);
-  if (!(scale > 0 && scale < Infinity)) throw new RangeError(`PROPERTY_SCALE is "${PROPERTY_SCALE}", not above 0`);
+  if (!(scale > 0 && scale < Infinity)) throw new RangeError(`PROPERTY_SCALE is "${PROPERTY_SCALE}", must be above 0`);
   return {
     seed,
     ...(PROPERTY_PATH === undefined ? {} : { path: PROPERTY_PATH }),
     ...(PROPERTY_REPLAY === undefined ? {} : { replayPath: PROPERTY_REPLAY }),
+    ...(PROPERTY_BROKEN_LOG === undefined ? {} : { brokenLog: PROPERTY_BROKEN_LOG }),
     scale,
   };
+}
+
+async function noteBroken(path: string, error: unknown): Promise<never> {
+  const invariant = error instanceof FailedRun ? error.invariant : undefined;
+  await Deno.writeTextFile(path, `${invariant ?? 0}\n`, { append: true });
+  throw error;
 }
 
 /**
@@ -52,23 +68,23 @@ function wishes(): { seed: number; path?: string; replayPath?: string; scale: nu
  *
  * @throws {FailedRun} when an invariant did not hold.
  */
-export async function runScript(setup: Setup, script: Iterable<Step>, tally: Tally): Promise<World> {
-  const world = new World(setup, tally);
+export async function runScript(setup: Setup, script: Iterable<Step>, tally: Tally): Promise<Model> {
+  const model = new Model(setup, tally);
   try {
-    await look(world);
-    await fc.asyncModelRun(() => ({ model: { world }, real: { world } }), script);
-    await finale(world);
+    await assertInvariants(model);
+    await fc.asyncModelRun(() => ({ model: { model }, real: { model } }), script);
+    await checkTeardown(model);
   } catch (error) {
-    throw new FailedRun(error, world.transcript.lines);
+    throw new FailedRun(error, model.transcript.lines);
   }
-  return world;
+  return model;
 }
 
 /**
  * Runs one script twice, with listeners that do nothing and with such that
  * always throw: nothing else may differ.
  */
-export async function runBeside(setup: Setup, script: Iterable<Step>, tally: Tally): Promise<World> {
+export async function runBeside(setup: Setup, script: Iterable<Step>, tally: Tally): Promise<Model> {
   const calm = await runScript({ ...setup, listeners: "calm" }, script, tally);
   const throwing = await runScript({ ...setup, listeners: "throwing" }, script, tally).catch((error: unknown) => {
     if (!(error instanceof FailedRun)) throw error;
@@ -137,7 +153,7 @@ async function report(group: Group, details: fc.RunDetails<[Setup, Iterable<Step
 /** Defines the test of a group; each invariant is a step of it. */
 export function testGroup(group: Group): void {
   Deno.test(`properties: ${group.name}`, async (t) => {
-    const { scale, replayPath, ...wished } = wishes();
+    const { scale, replayPath, brokenLog, ...options } = readOptions();
     const { run = runScript } = group;
     const tally = new Tally();
     const wanted = group.steps * scale;
@@ -147,11 +163,17 @@ export function testGroup(group: Group): void {
     });
     // Scripts are of any length: as many are run as it takes, each batch from a seed of its own.
     for (let batch = 0; steps < wanted; batch++) {
-      const details = await fc.check(property, { ...wished, seed: wished.seed + batch, numRuns: 100 });
+      const details = await fc.check(property, {
+        ...options,
+        seed: options.seed + batch,
+        numRuns: 100,
+        endOnFailure: brokenLog !== undefined,
+      });
+      if (details.failed && brokenLog !== undefined) await noteBroken(brokenLog, details.errorInstance);
       if (details.failed) throw new Error(await report(group, details));
-      if (wished.path !== undefined) return;
+      if (options.path !== undefined) return;
     }
-    await t.step(`${steps.toLocaleString("en")} operations from seed ${wished.seed}`, () => assert(steps >= wanted));
+    await t.step(`${steps.toLocaleString("en")} operations from seed ${options.seed}`, () => assert(steps >= wanted));
     for (const number of group.invariants) {
       await t.step(`invariant ${number}: ${INVARIANTS[number]}`, () => {
         const looks = tally.of(number);

@@ -11,6 +11,8 @@ const queue: Group = {
   name: "who waits, and who is served",
   weights: {
     ask: 40,
+    probe: 4,
+    tamper: 2,
     tryLease: 6,
     release: 24,
     misuse: 2,
@@ -31,10 +33,12 @@ const queue: Group = {
 };
 
 /** Factories that fail, hang and are late. */
-const making: Group = {
+const creation: Group = {
   name: "resources that cannot be made",
   weights: {
     ask: 30,
+    probe: 4,
+    tamper: 2,
     tryLease: 2,
     release: 16,
     misuse: 0,
@@ -55,10 +59,12 @@ const making: Group = {
 };
 
 /** Expiry, validation, resets and closing. */
-const keeping: Group = {
+const expiry: Group = {
   name: "resources that age, die and are closed",
   weights: {
     ask: 24,
+    probe: 4,
+    tamper: 2,
     tryLease: 6,
     release: 24,
     misuse: 2,
@@ -79,10 +85,12 @@ const keeping: Group = {
 };
 
 /** Limits that change all the time. */
-const sizing: Group = {
+const resizing: Group = {
   name: "sizes and reservations that change",
   weights: {
     ask: 30,
+    probe: 4,
+    tamper: 2,
     tryLease: 4,
     release: 20,
     misuse: 0,
@@ -103,10 +111,12 @@ const sizing: Group = {
 };
 
 /** Shutdowns in the middle of everything. */
-const closing: Group = {
+const shutdown: Group = {
   name: "pools that are shut down",
   weights: {
     ask: 24,
+    probe: 4,
+    tamper: 2,
     tryLease: 4,
     release: 12,
     misuse: 3,
@@ -126,11 +136,39 @@ const closing: Group = {
   looks: 50,
 };
 
+/** Probes above all, and holders that tamper with their leases. */
+const probes: Group = {
+  name: "probes, and holders that tamper",
+  weights: {
+    ask: 20,
+    probe: 30,
+    tamper: 12,
+    tryLease: 2,
+    release: 14,
+    misuse: 2,
+    abort: 2,
+    advance: 16,
+    freeze: 2,
+    create: 8,
+    hooks: 6,
+    finish: 8,
+    invalidate: 4,
+    listen: 4,
+    resize: 3,
+    shutdown: 1,
+  },
+  steps: 40_000,
+  invariants: [1, 2, 3, 4, 10, 15, 16, 21, 22, 27],
+  looks: 50,
+};
+
 /** Each script twice: with listeners that do nothing, and with such that throw. */
-const listening: Group = {
+const listeners: Group = {
   name: "listeners that throw",
   weights: {
     ask: 30,
+    probe: 4,
+    tamper: 2,
     tryLease: 4,
     release: 20,
     misuse: 1,
@@ -152,4 +190,4 @@ const listening: Group = {
 };
 
 /** All groups. Each has a test file of its own, so that they run beside each other. */
-export const GROUPS = Object.freeze({ queue, making, keeping, sizing, closing, listening });
+export const GROUPS = Object.freeze({ queue, creation, expiry, resizing, shutdown, probes, listeners });

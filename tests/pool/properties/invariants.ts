@@ -8,8 +8,8 @@
 /** The numbered invariants of the pool core. */
 export const INVARIANTS = {
   1: "live + creating + closing never grows while at or over the maximum",
-  2: "total = idle + lent + creating + validating + resetting + closing",
-  3: "no resource is lent twice at once",
+  2: "total = idle + leased + creating + validating + resetting + closing",
+  3: "no resource is leased twice at once",
   4: "every acquire settles exactly once, by its deadline",
   5: "at rest, no eligible waiter while a resource is idle or creatable",
   6: "first come, first served within a lane",
@@ -24,13 +24,14 @@ export const INVARIANTS = {
   15: "destroy is called once per resource, even if it throws or hangs",
   16: "double, foreign and late release change nothing for the next holder",
   17: "a lease that has ended reaches nothing",
-  18: "expired or invalid resources are never lent",
+  18: "expired or invalid resources are never leased",
   19: "eviction stops at the floor, except for lifetime and invalidity; the floor refills",
   20: "the jitter of a lifetime is fixed at birth, within bounds",
   21: "any sequence of resizes converges",
   22: "close rejects waiters promptly, settles by its deadline, is idempotent",
   23: "after close: no timer, no listener left",
   24: "a throwing listener changes nothing",
+  27: "the probe slot serves one probe at a time, whatever the pool does, and counts nowhere",
 } as const;
 
 /** The number of an invariant. */

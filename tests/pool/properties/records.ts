@@ -13,6 +13,8 @@ export type Hook = "create" | "validate" | "reset" | "destroy";
 export interface Call {
   readonly hook: Hook;
   readonly name: string;
+  /** True when it was called for a probe. */
+  readonly forProbe: boolean;
   /** What it is about; a `create` has it once it has succeeded. */
   item: Item | undefined;
   readonly startedAt: number;
@@ -30,6 +32,8 @@ export type Ending = "well" | "badly" | "for good";
 /** A resource, and all that is known of it. */
 export class Item {
   readonly id: number;
+  /** True when it was created for a probe. */
+  forProbe = false;
   bornAt = NaN;
   expiresAt = Infinity;
   checkedAt = NaN;
@@ -73,7 +77,7 @@ export class Item {
   }
 }
 
-/** How many more may be lent, to `admin` and to the others. */
+/** How many more may be leased, to `admin` and to the others. */
 export interface Room {
   readonly admin: number;
   readonly others: number;
@@ -81,11 +85,11 @@ export interface Room {
   readonly separate: boolean;
 }
 
-/** A resource that was lent. */
+/** A resource that was leased. */
 export interface Grant {
   /** When it was seen: a promise says so a moment later. */
   readonly seq: number;
-  /** The number of this lease, counting all that the pool ever lent; where it is not known it follows from the others. */
+  /** The number of this lease, counting all that the pool ever leased; where it is not known it follows from the others. */
   order: number | undefined;
   readonly at: number;
   readonly item: Item;

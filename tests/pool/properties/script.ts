@@ -1,21 +1,25 @@
 /**
- * Random scripts: sequences of deeds that read as calls.
+ * Random scripts: sequences of commands that read as calls.
  *
  * @module
  */
 import fc from "fast-check";
 import type { Lane } from "../../../shared/pool/mod.ts";
-import { ask } from "./asking.ts";
-import * as deeds from "./deeds.ts";
-import { advance, freeze, look } from "./look.ts";
+import { requestLease } from "./acquire_oracle.ts";
+import * as commands from "./commands.ts";
+import { advance, assertInvariants, freeze } from "./assert_invariants.ts";
+import { abortProbe, releaseProbe, requestProbe } from "./probes.ts";
 import type { Ending, Hook } from "./records.ts";
-import { EVENTS } from "./watch.ts";
-import { CREATE_MODES, type CreateMode, HOOK_MODES, type HookMode } from "./workshop.ts";
-import type { Setup, World } from "./world.ts";
+import { tamperWithLease, tamperWithPool } from "./tampering.ts";
+import { EVENTS } from "./factory_observer.ts";
+import { CREATE_MODES, type CreateMode, HOOK_MODES, type HookMode } from "./fake_factory.ts";
+import type { Model, Setup } from "./model.ts";
 
 /** How often each kind of deed comes, against the others. */
 export interface Weights {
   readonly ask: number;
+  readonly probe: number;
+  readonly tamper: number;
   readonly tryLease: number;
   readonly release: number;
   readonly misuse: number;
@@ -33,29 +37,29 @@ export interface Weights {
 
 /** Where a script is played. */
 export interface Stage {
-  readonly world: World;
+  readonly model: Model;
 }
 
 /** One step of a script; it holds nothing of the run, so that it can be run again. */
 export class Step implements fc.AsyncCommand<Stage, Stage> {
   readonly #text: string;
-  readonly #possible: (world: World) => boolean;
-  readonly #act: (world: World) => unknown;
+  readonly #possible: (model: Model) => boolean;
+  readonly #act: (model: Model) => unknown;
 
-  constructor(text: string, possible: (world: World) => boolean, act: (world: World) => unknown) {
+  constructor(text: string, possible: (model: Model) => boolean, act: (model: Model) => unknown) {
     this.#text = text;
     this.#possible = possible;
     this.#act = act;
   }
 
-  check({ world }: Stage): boolean {
-    return this.#possible(world);
+  check({ model }: Stage): boolean {
+    return this.#possible(model);
   }
 
-  async run({ world }: Stage): Promise<void> {
-    world.steps++;
-    await this.#act(world);
-    await look(world);
+  async run({ model }: Stage): Promise<void> {
+    model.steps++;
+    await this.#act(model);
+    await assertInvariants(model);
   }
 
   toString(): string {
@@ -71,13 +75,13 @@ function pick<T>(list: Iterable<T>, index: number): T | undefined {
   return all[index % all.length];
 }
 
-/** Acts on one of a list that depends on how the world stands. */
-function on<T>(list: (world: World) => Iterable<T>, index: number, act: (world: World, target: T) => unknown) {
+/** Acts on one of a list that depends on how the model stands. */
+function on<T>(list: (model: Model) => Iterable<T>, index: number, act: (model: Model, target: T) => unknown) {
   return {
-    possible: (world: World) => [...list(world)].length > 0,
-    act: (world: World) => {
-      const target = pick(list(world), index);
-      return target === undefined ? undefined : act(world, target);
+    possible: (model: Model) => [...list(model)].length > 0,
+    act: (model: Model) => {
+      const target = pick(list(model), index);
+      return target === undefined ? undefined : act(model, target);
     },
   };
 }
@@ -91,43 +95,71 @@ const asks = fc.record({
   lane,
   timeoutMs,
   abortable: fc.boolean(),
-}).map((wish) => new Step(`${wish.how}(${JSON.stringify(wish)})`, always, (world) => ask(world, wish)));
+}).map((wish) => new Step(`${wish.how}(${JSON.stringify(wish)})`, always, (model) => requestLease(model, wish)));
 
 const tries = lane.map((lane) =>
   new Step(
     `tryLease(${lane})`,
     always,
-    (world) => ask(world, { how: "tryLease", lane, timeoutMs: 0, abortable: false }),
+    (model) => requestLease(model, { how: "tryLease", lane, timeoutMs: 0, abortable: false }),
   )
 );
 
+const probes = fc.oneof(
+  fc.tuple(fc.constantFrom(0, 10, 30, 120, 500, Infinity), fc.boolean()).map(([timeoutMs, abortable]) =>
+    new Step(`probe(${timeoutMs}, ${abortable})`, always, (model) => requestProbe(model, timeoutMs, abortable))
+  ),
+  index.map((index) => {
+    const { possible, act } = on(({ heldProbes }) => heldProbes, index, releaseProbe);
+    return new Step(`releaseProbe(${index})`, possible, act);
+  }),
+  index.map((index) => {
+    const { possible, act } = on(
+      ({ waitingProbes }) => [...waitingProbes].filter(({ abort }) => abort),
+      index,
+      abortProbe,
+    );
+    return new Step(`abortProbe(${index})`, possible, act);
+  }),
+);
+
+const tamperings = fc.option(index, { nil: undefined }).map((index) => {
+  if (index === undefined) return new Step("tamper()", always, tamperWithPool);
+  const { possible, act } = on(({ held, ended }) => [...held, ...ended.slice(-3)], index, tamperWithLease);
+  return new Step(`tamper(${index})`, possible, act);
+});
+
 const releases = fc.tuple(index, fc.constantFrom(false, false, false, true)).map(([index, destroy]) => {
-  const { possible, act } = on(({ held }) => held, index, (world, grant) => deeds.release(world, grant, { destroy }));
+  const { possible, act } = on(
+    ({ held }) => held,
+    index,
+    (model, grant) => commands.release(model, grant, { destroy }),
+  );
   return new Step(`release(${index}${destroy ? ", broken" : ""})`, possible, act);
 });
 
 const misuses = index.map((index) => {
-  const { possible, act } = on(({ ended }) => ended.slice(-8), index, deeds.misuse);
+  const { possible, act } = on(({ ended }) => ended.slice(-8), index, commands.misuse);
   return new Step(`misuse(${index})`, possible, act);
 });
 
 const aborts = fc.tuple(index, fc.constantFrom(true, true, true, false)).map(([index, waits]) => {
-  const abortable = (world: World) =>
-    waits ? [...world.waiting].filter(({ abort }) => abort) : [...world.held].flatMap(({ acquire }) => acquire ?? []);
-  const { possible, act } = on(abortable, index, deeds.abort);
+  const abortable = (model: Model) =>
+    waits ? [...model.waiting].filter(({ abort }) => abort) : [...model.held].flatMap(({ acquire }) => acquire ?? []);
+  const { possible, act } = on(abortable, index, commands.abort);
   return new Step(`abort(${index}${waits ? "" : ", granted"})`, possible, act);
 });
 
 const advances = fc.constantFrom(0, 1, 5, 10, 20, 49, 100, 250, 600).map((ms) =>
-  new Step(`advance(${ms})`, always, (world) => advance(world, ms))
+  new Step(`advance(${ms})`, always, (model) => advance(model, ms))
 );
 
 const freezes = fc.constantFrom(5, 60, 450, 1_500).map((ms) =>
-  new Step(`freeze(${ms})`, always, (world) => freeze(world, ms))
+  new Step(`freeze(${ms})`, always, (model) => freeze(model, ms))
 );
 
 const creates = fc.constantFrom<CreateMode>(...CREATE_MODES, "returns", "resolves", "is slow").map((mode) =>
-  new Step(`create ${mode}`, always, (world) => deeds.setMode(world, { hook: "create", mode }))
+  new Step(`create ${mode}`, always, (model) => commands.setMode(model, { hook: "create", mode }))
 );
 
 const hooks = fc.tuple(
@@ -137,7 +169,7 @@ const hooks = fc.tuple(
   new Step(
     `${hook} ${mode}`,
     always,
-    (world) => deeds.setMode(world, { hook, mode: hook === "validate" ? mode : said(mode) }),
+    (model) => commands.setMode(model, { hook, mode: hook === "validate" ? mode : said(mode) }),
   )
 );
 
@@ -149,29 +181,46 @@ function said(mode: HookMode): HookMode {
 const finishes = fc.tuple(index, fc.constantFrom<Ending>("well", "well", "badly", "for good")).map(([index, how]) =>
   new Step(
     `finish(${index}, ${how})`,
-    (world) => [...world.calls].some(({ finish }) => finish),
-    (world) => deeds.finish(world, index, how),
+    (model) => [...model.calls].some(({ finish }) => finish),
+    (model) => commands.finish(model, index, how),
   )
 );
 
 const invalidations = index.map((index) => {
-  const { possible, act } = on(({ items }) => items.slice(-8), index, deeds.invalidate);
+  const { possible, act } = on(({ items }) => items.slice(-8), index, commands.invalidate);
   return new Step(`invalidate(${index})`, possible, act);
 });
 
 const listeners = fc.tuple(
   fc.constantFrom(...EVENTS),
-  fc.constantFrom<deeds.Mischief>("throws", "leases", "tryLease", "invalidates", "aborts", "releases"),
-).map(([event, what]) => new Step(`at ${event} ${what}`, always, (world) => deeds.listen(world, event, what)));
+  fc.constantFrom<commands.Interference>(
+    "throws",
+    "leases",
+    "tryLease",
+    "invalidates",
+    "aborts",
+    "releases",
+    "probes",
+    "tampers",
+  ),
+).map(([event, what]) => new Step(`at ${event} ${what}`, always, (model) => commands.listen(model, event, what)));
 
 const traps = fc.tuple(
   fc.constantFrom<Hook>("create", "validate", "reset", "destroy", "destroy"),
-  fc.constantFrom<Exclude<deeds.Mischief, "throws">>("leases", "tryLease", "invalidates", "aborts", "releases"),
-).map(([hook, what]) => new Step(`in ${hook} ${what}`, always, (world) => deeds.trap(world, hook, what)));
+  fc.constantFrom<Exclude<commands.Interference, "throws">>(
+    "leases",
+    "tryLease",
+    "invalidates",
+    "aborts",
+    "releases",
+    "probes",
+    "tampers",
+  ),
+).map(([hook, what]) => new Step(`in ${hook} ${what}`, always, (model) => commands.trap(model, hook, what)));
 
 const losses = index.map((index) => {
-  const { possible, act } = on(({ held }) => held, index, deeds.letGo);
-  return new Step(`letGo(${index})`, possible, act);
+  const { possible, act } = on(({ held }) => held, index, commands.releaseWhenLost);
+  return new Step(`releaseWhenLost(${index})`, possible, act);
 });
 
 const limits = fc.record({ max: fc.integer({ min: 1, max: 5 }), min: fc.nat(5), reserved: fc.constantFrom(0, 0, 1, 2) })
@@ -182,17 +231,19 @@ const limits = fc.record({ max: fc.integer({ min: 1, max: 5 }), min: fc.nat(5), 
   }));
 
 const resizes = limits.map((limits) =>
-  new Step(`resize(${JSON.stringify(limits)})`, always, (world) => deeds.resize(world, limits))
+  new Step(`resize(${JSON.stringify(limits)})`, always, (model) => commands.resize(model, limits))
 );
 
 const shutdowns = fc.constantFrom(0, 50, 300).map((ms) =>
-  new Step(`shutdown(${ms})`, always, (world) => deeds.shutdown(world, ms))
+  new Step(`shutdown(${ms})`, always, (model) => commands.shutdown(model, ms))
 );
 
 /** Scripts of up to `maxCommands` steps. `replayPath` says which of them fast-check had left over when one failed. */
 export function scripts(weights: Weights, maxCommands: number, replayPath?: string): fc.Arbitrary<Iterable<Step>> {
   const arbitraries: Record<keyof Weights, fc.Arbitrary<Step>> = {
     ask: asks,
+    probe: probes,
+    tamper: tamperings,
     tryLease: tries,
     release: releases,
     misuse: misuses,

@@ -36,41 +36,54 @@ async function copyOfRepository(): Promise<string> {
   return folder;
 }
 
-/** What came of the property tests: the invariants that were reported, the words of the first report, and how it ended. */
+/** The result of the property tests: the invariants that broke, the first report, and how the run ended. */
 interface Outcome {
   readonly broken: readonly number[];
   readonly report: string;
-  readonly ending: "passed" | "failed" | "ran too long";
+  readonly ending: "passed" | "failed" | "stopped" | "ran too long";
 }
 
-async function run(folder: string, signal: AbortSignal): Promise<Outcome> {
-  const limit = AbortSignal.timeout(LIMIT_MS);
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+/** Runs the property tests until they end, or until every one of the `expected` invariants has broken. */
+async function run(folder: string, expected: readonly number[], signal: AbortSignal): Promise<Outcome> {
+  const log = `${folder}/broken.log`;
+  await Deno.writeTextFile(log, "");
+  const child = new Deno.Command(Deno.execPath(), {
     args: ["test", "-A", "--no-check", "--parallel", `--ignore=${BESIDE}`, "tests/pool/properties/"],
     cwd: folder,
-    env: { NO_COLOR: "1" },
-    signal: AbortSignal.any([limit, signal]),
-  }).output();
+    env: { NO_COLOR: "1", PROPERTY_BROKEN_LOG: log },
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const broken = () => [...new Set(Deno.readTextFileSync(log).split("\n").filter(Boolean).map(Number))];
+  const startedAt = Date.now();
+  let stop: "stopped" | "ran too long" | undefined;
+  const timer = setInterval(() => {
+    if (expected.length > 0 && expected.every((number) => broken().includes(number))) stop = "stopped";
+    else if (Date.now() - startedAt > LIMIT_MS) stop = "ran too long";
+    if (!stop && !signal.aborted) return;
+    clearInterval(timer);
+    child.kill("SIGKILL");
+  }, 100);
+  const { success, stdout, stderr } = await child.output();
+  clearInterval(timer);
   signal.throwIfAborted();
   const decoder = new TextDecoder();
-  const said = decoder.decode(stdout) + decoder.decode(stderr);
-  const reports = [...said.matchAll(/^error: Error: (invariant (\d+) .*)$/gm)];
-  const broken = [...new Set(reports.map(([, , number]) => Number(number)))].sort((a, b) => a - b);
-  const report = reports[0]?.[1] ?? said.slice(-2_000);
-  return { broken, report, ending: success ? "passed" : limit.aborted ? "ran too long" : "failed" };
+  const output = decoder.decode(stdout) + decoder.decode(stderr);
+  const report = /^error: .*(invariant \d+ .*)$/m.exec(output)?.[1] ?? (success || stop ? "" : output.slice(-2_000));
+  return { broken: broken().sort((a, b) => a - b), report, ending: success ? "passed" : stop ?? "failed" };
 }
 
-/** Tries one mutation, and says whether the properties that are to catch it did. */
+/** Tries one mutation. Returns whether the properties that are to catch it did. */
 async function tryOne(folder: string, mutation: Mutation, signal: AbortSignal): Promise<boolean> {
   const path = `${folder}/shared/pool/${mutation.file}`;
   const source = await Deno.readTextFile(path);
   await Deno.writeTextFile(path, mutate(source, mutation));
-  const { broken, report, ending } = await run(folder, signal);
+  const { broken, report, ending } = await run(folder, mutation.caughtBy, signal);
   await Deno.writeTextFile(path, source);
   const caught = mutation.caughtBy.every((number) => broken.includes(number));
   console.log(`${caught ? "caught" : "MISSED"}  ${mutation.file}: ${mutation.what}`);
   console.log(`        ${ending}, broken: ${broken.join(", ") || "none"}; expected: ${mutation.caughtBy.join(", ")}`);
-  console.log(`        ${report}`);
+  if (report) console.log(`        ${report}`);
   return caught;
 }
 
@@ -101,7 +114,7 @@ async function main(words: readonly string[]): Promise<boolean> {
   if (chosen.length === 0) throw new Error(`No mutation has any of these words: ${words.join(", ")}`);
   const folder = await copyOfRepository();
   try {
-    const clean = await run(folder, interrupted.signal);
+    const clean = await run(folder, [], interrupted.signal);
     if (clean.ending !== "passed") throw new Error(`Without a mutation the properties fail: ${clean.report}`);
     let caught = 0;
     for (const mutation of chosen) if (await tryOne(folder, mutation, interrupted.signal)) caught++;

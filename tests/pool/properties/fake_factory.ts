@@ -47,8 +47,17 @@ export interface Observer {
   ended(call: Call, error: Error | undefined): void;
 }
 
+/** Returns whether a creation is for a probe. Its caller is all that tells: a factory need not know. */
+function isForProbe(): boolean {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 30;
+  const { stack = "" } = new Error();
+  Error.stackTraceLimit = limit;
+  return /ProbeSlot|Creator\.begin/.exec(stack)?.[0] === "ProbeSlot";
+}
+
 /** The scripted factory. */
-export class Workshop implements ResourceFactory<Item> {
+export class FakeFactory implements ResourceFactory<Item> {
   readonly #observer: Observer;
   readonly modes: { create: CreateMode; validate: HookMode; reset: HookMode; destroy: HookMode } = {
     create: "returns",
@@ -79,6 +88,7 @@ export class Workshop implements ResourceFactory<Item> {
         invalidate(new Error(`${item} died`));
       });
       call.item = item;
+      item.forProbe = call.forProbe;
       if (mode === "dies at birth") item.invalidate();
       return item;
     });
@@ -88,13 +98,14 @@ export class Workshop implements ResourceFactory<Item> {
     return this.#hook("destroy", item, () => {});
   }
 
-  #hook<R>(hook: Hook & keyof Workshop["modes"], item: Item, good: () => R): R | PromiseLike<R> {
+  #hook<R>(hook: Hook & keyof FakeFactory["modes"], item: Item, good: () => R): R | PromiseLike<R> {
     return this.#perform(this.#call(hook, item), this.modes[hook], good);
   }
 
   #call(hook: Hook, item: Item | undefined): Call {
     const call: Call = {
       hook,
+      forProbe: item ? item.forProbe : isForProbe(),
       name: `${hook} ${this.#calls++}`,
       item,
       startedAt: this.#observer.now(),

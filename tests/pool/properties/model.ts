@@ -14,10 +14,11 @@ import {
 import type { Tally } from "./invariants.ts";
 import { Verdict } from "./invariants.ts";
 import { Pauses } from "./pauses.ts";
+import type { Probe } from "./probes.ts";
 import type { Acquire, Call, Grant, Hook, Item, Room } from "./records.ts";
-import { Watch } from "./watch.ts";
-import { WatchedClock } from "./watched_clock.ts";
-import { Workshop } from "./workshop.ts";
+import { FactoryObserver } from "./factory_observer.ts";
+import { SteppingClock } from "./stepping_clock.ts";
+import { FakeFactory } from "./fake_factory.ts";
 
 /** What a run is made with. */
 export interface Setup {
@@ -46,11 +47,11 @@ export class Transcript {
 }
 
 /** The pool of one run, and what is known of it from outside. */
-export class World {
+export class Model {
   readonly setup: Setup;
-  readonly clock = new WatchedClock();
+  readonly clock = new SteppingClock();
   readonly pool: ResourcePool<Item>;
-  readonly workshop: Workshop;
+  readonly factory: FakeFactory;
   readonly verdict: Verdict;
   readonly transcript = new Transcript();
   readonly pauses: Pauses;
@@ -63,9 +64,16 @@ export class World {
   readonly waiting = new Set<Acquire>();
   /** Leases that last. */
   readonly held = new Set<Grant>();
+  /** Probes that were requested and are not settled, in order. */
+  readonly waitingProbes = new Set<Probe>();
+  /** Probes whose leases are active. */
+  readonly heldProbes = new Set<Probe>();
+  /** Resources that were created for probes. */
+  readonly probeItems: Item[] = [];
+  probeCount = 0;
   /** Leases that have ended. */
   readonly ended: Grant[] = [];
-  /** Grants, and what the pool says it has lent, settlements and failures since the last look. */
+  /** Grants, and what the pool says it has leased, settlements and failures since the last look. */
   readonly news: {
     grants: Grant[];
     told: { readonly leaseId: number; readonly item: Item }[];
@@ -92,7 +100,7 @@ export class World {
   readonly traps = new Map<Hook, () => void>();
   /** Listeners that misbehave. */
   readonly subscriptions = new Set<Disposable>();
-  readonly lent = { admin: 0, others: 0 };
+  readonly leased = { admin: 0, others: 0 };
 
   /** Numbers what happens, in the order in which it does. */
   seq = 0;
@@ -105,7 +113,7 @@ export class World {
   failures = 0;
   /** How often the pool drew a number. */
   draws = 0;
-  /** How many the pool had lent at the last look. */
+  /** How many the pool had leased at the last look. */
   lentBefore = 0;
   /** Time has passed and no timer has run. */
   frozen = false;
@@ -119,7 +127,7 @@ export class World {
     | { readonly since: number; readonly deadline: number; readonly promise: Promise<void>; readonly isCut: boolean }
     | undefined;
   closed = false;
-  /** Timers of the workshop, which are none of the pool's. */
+  /** Timers of the factory, which are none of the pool's. */
   timers = 0;
   readonly #drawn: number;
 
@@ -130,11 +138,11 @@ export class World {
     this.#drawn = (setup.seed % 1_000) / 1_000;
     const { maxConnections, minConnections, reservedConnections } = setup.config;
     this.limits = { maxConnections, minConnections, reservedConnections };
-    const watch = new Watch(this);
-    this.workshop = new Workshop(watch, { validate: setup.validates, reset: setup.resets });
+    const watch = new FactoryObserver(this);
+    this.factory = new FakeFactory(watch, { validate: setup.validates, reset: setup.resets });
     // The floor is made inside the constructor, before anybody can listen: it is raised afterwards.
     const config = { ...setup.config, minConnections: 0 };
-    this.pool = new ResourcePool<Item>(this.workshop, config, {
+    this.pool = new ResourcePool<Item>(this.factory, config, {
       clock: this.clock,
       random: () => {
         this.draws++;
@@ -147,7 +155,7 @@ export class World {
   }
 
   /** Whether anybody listens to the pool. */
-  get heard(): boolean {
+  get observed(): boolean {
     return this.setup.listeners !== "none";
   }
 
@@ -159,12 +167,12 @@ export class World {
     return this.pool.getStats();
   }
 
-  /** How many more may be lent, going by what was lent and given back. */
+  /** How many more may be leased, going by what was leased and given back. */
   get room(): Room {
-    return this.roomBeside(this.lent.admin, this.lent.others);
+    return this.roomBeside(this.leased.admin, this.leased.others);
   }
 
-  /** How many more may be lent beside so many. */
+  /** How many more may be leased beside so many. */
   roomBeside(admin: number, others: number): Room {
     const { maxConnections, reservedConnections } = this.limits;
     const separate = reservedConnections > 0;
@@ -196,7 +204,7 @@ export class World {
   /** Hooks of one kind that the pool waits for. */
   underWay(hook: Call["hook"]): Call[] {
     const over = (call: Call) => hook === "create" ? this.isForgotten(call) : this.isOver(call);
-    return [...this.calls].filter((call) => call.hook === hook && !over(call));
+    return [...this.calls].filter((call) => call.hook === hook && !call.forProbe && !over(call));
   }
 
   /** Resources on their way to somebody who waits: being made or validated. One that is reset may never come. */
@@ -205,7 +213,7 @@ export class World {
     return creating.length + this.underWay("validate").length;
   }
 
-  /** Whether a free resource has to be validated before it is lent. */
+  /** Whether a free resource has to be validated before it is leased. */
   isStale(item: Item): boolean {
     return this.setup.validates && this.now - item.checkedAt >= this.setup.config.validateAfterIdleMs;
   }
@@ -218,8 +226,8 @@ export class World {
 
   /** Counts a grant in or out. */
   count(lane: Lane, change: 1 | -1): void {
-    if (lane === "admin") this.lent.admin += change;
-    else this.lent.others += change;
+    if (lane === "admin") this.leased.admin += change;
+    else this.leased.others += change;
   }
 }
 

@@ -10,7 +10,7 @@ import { FakeClock } from "../../support/fake_clock.ts";
 const MANY = 10_000;
 
 /** A {@linkcode FakeClock} whose timers can be run one instant at a time. */
-export class WatchedClock extends FakeClock {
+export class SteppingClock extends FakeClock {
   /** When the latest of the timers that have run was due. */
   ran = -Infinity;
   #latest = -Infinity;
