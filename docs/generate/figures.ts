@@ -139,6 +139,16 @@ const TABLES: Readonly<Record<string, Table>> = {
       handlerColumn("ours: p99, times", "p99Ms", "of ours"),
     ],
   },
+  readme: {
+    file: "handler",
+    title: "100 callers, one query each",
+    rows: {
+      with_supabase: "`withSupabase`",
+      shared: "one shared client: no verification, isolation or limit",
+      ours: "`withPooledSupabase`",
+    },
+    columns: [handlerColumn("requests/s", "requestsPerSecond"), handlerColumn("p99 ms", "p99Ms")],
+  },
   "handler-parts": {
     file: "handler",
     title: "one part alone",

@@ -21,7 +21,10 @@ export interface GeneratedDocument {
 export const DOCUMENTS: readonly GeneratedDocument[] = [
   { path: "docs/architecture.svg", render: renderArchitecture },
   { path: "docs/errors.md", render: renderErrors },
-  ...["docs/performance.md", "docs/postgres.md"].map((path) => ({ path, render: () => renderFigures(path) })),
+  ...["README.md", "docs/performance.md", "docs/postgres.md"].map((path) => ({
+    path,
+    render: () => renderFigures(path),
+  })),
 ];
 
 const ROOT = new URL("../../", import.meta.url);

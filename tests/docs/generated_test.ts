@@ -24,7 +24,7 @@ Deno.test("renderArchitecture() names every folder of shared/", async () => {
 });
 
 Deno.test("renderFigures() finds every figure of its tables in the stored results", async () => {
-  for (const path of ["docs/performance.md", "docs/postgres.md"]) {
+  for (const path of ["README.md", "docs/performance.md", "docs/postgres.md"]) {
     const tables = (await renderFigures(path)).matchAll(/<!-- figures:([\w-]+) -->\n([^]*?)<!-- \/figures -->/g);
     for (const { 1: name, 2: table = "" } of tables) {
       const rows = table.trim().split("\n").slice(2);
