@@ -38,13 +38,13 @@ async function rows(connection: BackendConnection, text: string, values: unknown
 
 const PREPARED = "select count(*)::int as n from pg_prepared_statements";
 
-Deno.test("one connection", async (t) => {
+Deno.test("BackendConnection", async (t) => {
   await using database = await TestDatabase.start();
   await using opened = await open(database);
   const { connection } = opened;
   await connection.run([{ text: "create table step (n int)" }]);
 
-  await t.step("each step of what is sent together fails in turn: nothing behind it runs, nothing stays", async () => {
+  await t.step("start() runs nothing behind the first statement that fails, and keeps no effect", async () => {
     const runner = new StatementRunner(connection, {
       clock: systemClock,
       deadlines: new Deadlines(systemClock),
@@ -80,7 +80,7 @@ Deno.test("one connection", async (t) => {
     assertEquals([end.outcome, end.results.map(({ command }) => command)], ["committed", ["RESET", "INSERT"]]);
   });
 
-  await t.step("what is sent at once is answered in order, each for itself", async () => {
+  await t.step("run() sends statements at once and resolves each with its own response", async () => {
     const answers = await Promise.allSettled([
       rows(connection, "select 1 as n"),
       rows(connection, "select 1 / 0"),
@@ -94,7 +94,7 @@ Deno.test("one connection", async (t) => {
     );
   });
 
-  await t.step("one that fails is prepared again, and leaves nothing prepared at the server", async () => {
+  await t.step("run() prepares a failed statement again, and leaves nothing prepared at the server", async () => {
     await using other = await open(database);
     for (let time = 0; time < 20; time++) {
       await thrownBy(() => other.connection.run([{ text: "select 1 / $1::int", values: [0] }]), PostgresError);
@@ -104,7 +104,7 @@ Deno.test("one connection", async (t) => {
     assertEquals(await rows(other.connection, PREPARED), [{ n: 2 }]);
   });
 
-  await t.step("no more statements stay prepared than may", async () => {
+  await t.step("enableSessionState() limits the statements that stay prepared", async () => {
     await using other = await open(database, 3);
     for (let n = 0; n < 10; n++) assertEquals(await rows(other.connection, `select ${n} as n`), [{ n }]);
     const [{ n }] = await rows(other.connection, PREPARED) as [{ n: number }];
@@ -116,7 +116,7 @@ Deno.test("one connection", async (t) => {
     assertEquals(await rows(none.connection, PREPARED), [{ n: 0 }]);
   });
 
-  await t.step("a statement survives a change of its table, and the loss of its preparation", async () => {
+  await t.step("run() resends a statement after its table changed, and after its preparation was lost", async () => {
     await connection.run([{ text: "create table changing (n int)" }]);
     const read = () => rows(connection, "select * from changing");
     assertEquals([await read(), await read()], [[], []]);
@@ -147,7 +147,7 @@ Deno.test("one connection", async (t) => {
   });
 
   await t.step(
-    "a statement prepared by SQL that is gone, or changed, is an error each time, and is not sent again",
+    "run() does not resend a statement prepared by SQL that is gone or changed",
     async () => {
       await using other = await open(database);
       const codeOf = async (text: string) =>
@@ -167,7 +167,7 @@ Deno.test("one connection", async (t) => {
     },
   );
 
-  await t.step("a reset that a cancel request for something else hits is sent again", async () => {
+  await t.step("reset() is resent when a cancel request for another statement hits it", async () => {
     await using other = await open(database);
     await other.connection.run([{ text: "create temporary table mine (n int)" }]);
     const [{ table, pid }] = await rows(
@@ -202,7 +202,7 @@ Deno.test("one connection", async (t) => {
     assertEquals(other.deaths.length, 1);
   });
 
-  await t.step("values come back as they were sent", async () => {
+  await t.step("run() returns values as they were sent", async () => {
     const at = new Date("2026-02-03T04:05:06.789Z");
     const values = [
       1.5,
@@ -243,7 +243,7 @@ Deno.test("one connection", async (t) => {
     );
   });
 
-  await t.step("a column's name is only a name", async () => {
+  await t.step("run() accepts any column name", async () => {
     const [row] = await rows(connection, `select 1 as "__proto__", 2 as "constructor", 3 as n`) as [
       Record<string, unknown>,
     ];
@@ -251,7 +251,7 @@ Deno.test("one connection", async (t) => {
     assertEquals(Object.getPrototypeOf(row), Object.prototype);
   });
 
-  await t.step("of several columns with one name the last one counts, null or not", async () => {
+  await t.step("run() returns the last of several columns with one name, null or not", async () => {
     assertEquals(await rows(connection, "select 1 as id, null::int as id"), [{ id: null }]);
     assertEquals(await rows(connection, "select null::int as id, 2 as id, 'x' as name, 3 as id"), [{
       id: 3,
@@ -259,7 +259,7 @@ Deno.test("one connection", async (t) => {
     }]);
   });
 
-  await t.step("results say what was done", async () => {
+  await t.step("run() returns command and rowCount", async () => {
     const commands = [
       "create table done (n int)",
       "insert into done values (1), (2)",
@@ -281,7 +281,7 @@ Deno.test("one connection", async (t) => {
     assertEquals(fields, [{ name: "a", dataTypeID: 23 }, { name: "b", dataTypeID: 25 }]);
   });
 
-  await t.step("what the protocol could not carry is never sent", async () => {
+  await t.step("start() rejects with StatementError what the protocol cannot carry", async () => {
     const circular: Record<string, unknown> = {};
     circular["self"] = circular;
     const bad = [
@@ -301,12 +301,12 @@ Deno.test("one connection", async (t) => {
     }]);
   });
 
-  await t.step("two statements in one text are refused", async () => {
+  await t.step("run() rejects two statements in one text", async () => {
     const error = await thrownBy(() => connection.run([{ text: "select 1; drop table step" }]), PostgresError);
     assertEquals(error.code, "42601");
   });
 
-  await t.step("COPY is refused in both directions before anything is sent, and the connection goes on", async () => {
+  await t.step("start() rejects COPY in both directions before anything is sent", async () => {
     for (const text of ["copy step from stdin", "copy step to stdout", "/* x */ copy (select 1) to stdout"]) {
       const answers = await Promise.allSettled([
         connection.run([{ text: "insert into step values (3)" }, { text }, { text: "select 1" }]),
@@ -320,7 +320,7 @@ Deno.test("one connection", async (t) => {
     assertEquals(await rows(connection, "select n from step where n = 3"), []);
   });
 
-  await t.step("a COPY that was not recognised costs the connection, and confuses no answers", async () => {
+  await t.step("run() closes the connection at a COPY that was not recognized, and confuses no responses", async () => {
     await using victim = await open(database);
     const answers = await Promise.allSettled([
       victim.connection.run([{ text: "copy step /* ' */ from stdin /* ' */" }, { text: "commit" }]),
@@ -331,7 +331,7 @@ Deno.test("one connection", async (t) => {
     await thrownBy(() => rows(victim.connection, "select 1"), ConnectionBrokenError);
   });
 
-  await t.step("errors carry no values of rows", async () => {
+  await t.step("run() rejects with errors without values of rows", async () => {
     await connection.run([{ text: "create table secret (code text primary key check (code <> 'hunter3'))" }]);
     await connection.run([{ text: "insert into secret values ('hunter2')" }]);
     const attempts = [
@@ -347,7 +347,7 @@ Deno.test("one connection", async (t) => {
       const all = Deno.inspect(error, { depth: 9 }) + JSON.stringify(error) + error.stack;
       assert(!all.includes("hunter"), all);
     }
-    // Nor what a text goes on with, should somebody have written a value into it.
+    // Nor the rest of a text, which may contain a value.
     for (const text of ["select 'hunter2", "select 1 2 'hunter2'", "select $x$ hunter2"]) {
       const { code, message } = await thrownBy(() => connection.run([{ text }]), PostgresError);
       assertEquals([code, message.includes("hunter2")], ["42601", false], message);
@@ -359,7 +359,7 @@ Deno.test("one connection", async (t) => {
     assertEquals([error.table, error.constraint, error.severity], ["secret", "secret_pkey", "ERROR"]);
   });
 
-  await t.step("errors carry no values in whatever language the server speaks", () => {
+  await t.step("run() rejects with errors without values in any language of the server", () => {
     const said = [
       "ungültige Eingabesyntax für Typ integer: »hunter2«",
       "syntaxe en entrée invalide pour le type integer : « hunter2 »",
@@ -381,7 +381,7 @@ Deno.test("one connection", async (t) => {
   });
 
   await t.step(
-    "what was running when the connection broke is of unknown effect; what comes later was not sent",
+    "run() rejects with ConnectionLostError what was sent, and with ConnectionBrokenError what was not",
     async () => {
       await using victim = await open(database);
       const { backendKey } = victim.connection;
@@ -399,7 +399,7 @@ Deno.test("one connection", async (t) => {
     },
   );
 
-  await t.step("one that dies while idle says so, with the server's reason", async () => {
+  await t.step("BackendConnection reports its death while idle, with the server's reason", async () => {
     await using victim = await open(database);
     const died = Promise.withResolvers<void>();
     const timer = setInterval(() => victim.deaths.length > 0 && died.resolve(), 5);
@@ -413,7 +413,7 @@ Deno.test("one connection", async (t) => {
     await victim.connection.reset();
   });
 
-  await t.step("a login that is refused says why, without the password", async () => {
+  await t.step("open() rejects a refused login with the reason and without the password", async () => {
     const attempt = (options: Record<string, unknown>) => {
       const config = parsePostgresConfig({ ...database.options(), ...options });
       return BackendConnection.open(driverOptions(config), systemClock, new AbortController().signal, () => {});
@@ -427,7 +427,7 @@ Deno.test("one connection", async (t) => {
     assertStringIncludes((await thrownBy(() => attempt({ ssl: true }), Error)).message, "SSL");
   });
 
-  await t.step("a connection that is not answered is given up", async () => {
+  await t.step("open() rejects when its signal aborts before the server responds", async () => {
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const accepted = listener.accept();
     const { port } = listener.addr as Deno.NetAddr;

@@ -19,7 +19,7 @@ const SCHEMA = [
   "revoke all on note from anon",
 ];
 
-/** What a session shows of what may have outlived a transaction. */
+/** Shows what may have outlived a transaction on a connection. */
 const LEFTOVERS = `select current_user = session_user as own_role,
   coalesce(current_setting('request.jwt.claims', true), '') as claims,
   coalesce(current_setting('my.setting', true), '') as setting,
@@ -44,7 +44,7 @@ const CLEAN = {
   no_transaction: true,
 };
 
-Deno.test("acting as the caller", async (t) => {
+Deno.test("manager.as()", async (t) => {
   await using database = await TestDatabase.start();
   const admin = database.manager();
   for (const text of SCHEMA) await admin.query(text);
@@ -54,7 +54,7 @@ Deno.test("acting as the caller", async (t) => {
   const anonymous = manager.as("anonymous");
   const leftovers = async () => (await manager.query(LEFTOVERS)).rows[0];
 
-  await t.step("row-level security judges by the caller, in queries, lists and transactions", async () => {
+  await t.step("as() applies row-level security to queries, lists and transactions", async () => {
     await alice.query("insert into note (text) values ('one')");
     await alice.transaction([{ query: "insert into note (text) values ($1)", values: ["two"] }]);
     await alice.transaction(async (tx) => {
@@ -75,7 +75,7 @@ Deno.test("acting as the caller", async (t) => {
     assertEquals((await thrownBy(() => texts(anonymous), PostgresError)).code, "42501");
   });
 
-  await t.step("role and claims are the caller's, and gone right after", async () => {
+  await t.step("as() sets role and claims for one transaction", async () => {
     const who = "select current_user as role, session_user as login, auth.uid() as uid, auth.role() as claimed";
     assertEquals((await alice.query(who)).rows, [
       { role: "authenticated", login: "authenticator", uid: ALICE, claimed: "authenticated" },
@@ -87,7 +87,7 @@ Deno.test("acting as the caller", async (t) => {
     assertEquals((await thrownBy(() => manager.query("select from note"), PostgresError)).code, "42501");
   });
 
-  await t.step("two callers at once on one connection do not mix", async () => {
+  await t.step("as() keeps two concurrent callers on one connection apart", async () => {
     const uid = async (queries: PostgresQueries) => (await queries.query("select auth.uid() as uid")).rows[0]?.["uid"];
     const got = await Promise.all(
       Array.from({ length: 50 }, (_, n) => uid(n % 3 === 0 ? anonymous : n % 3 === 1 ? alice : bob)),
@@ -110,7 +110,7 @@ Deno.test("acting as the caller", async (t) => {
       "do $$ begin perform set_config('my.setting', 'left', false); perform pg_advisory_lock(7); execute 'listen c' ; execute 'prepare p as select 1'; end $$",
     ]
   ) {
-    await t.step(`nothing outlives ${JSON.stringify(text.slice(0, 60))}`, async () => {
+    await t.step(`as() clears the connection after ${JSON.stringify(text.slice(0, 60))}`, async () => {
       const temporary = "grant temporary on database postgres to authenticated";
       if (text.includes("temporary")) await admin.query(temporary);
       for (const work of [() => alice.query(text), () => alice.transaction((tx) => tx.query(text))]) {
@@ -121,7 +121,7 @@ Deno.test("acting as the caller", async (t) => {
     });
   }
 
-  await t.step("what was left by work for nobody in particular does not reach a caller", async () => {
+  await t.step("as() runs on a connection without state of the login role", async () => {
     const seen = "select coalesce(current_setting('my.setting', true), '') as setting";
     for (const read of [() => alice.query(seen), () => alice.transaction((tx) => tx.query(seen))]) {
       await manager.query("select leave_behind()");
@@ -129,7 +129,7 @@ Deno.test("acting as the caller", async (t) => {
     }
   });
 
-  await t.step("a role that is taken off leaves no rights", async () => {
+  await t.step("as() grants no rights after RESET ROLE", async () => {
     for (const text of ["reset role", "set session authorization default"]) {
       const error = await thrownBy(() =>
         alice.transaction(async (tx) => {
@@ -140,7 +140,7 @@ Deno.test("acting as the caller", async (t) => {
     }
   });
 
-  await t.step("whatever fails on the way, the statement does not run or does not stay", async () => {
+  await t.step("as() runs no statement, or undoes it, whatever step fails", async () => {
     const insert = "insert into open (n) values (1)";
     const count = async () => (await admin.query("select count(*)::int as n from open")).rows[0]?.["n"];
     // BEGIN: the server refuses it while another transaction's mode is set.
@@ -172,7 +172,7 @@ Deno.test("acting as the caller", async (t) => {
     assertEquals((await admin.query("select who from open")).rows, [{ who: "authenticated" }]);
   });
 
-  await t.step("claims that are not a user's are refused before anything is sent", async () => {
+  await t.step("as() throws CallerError for claims that do not identify a user, before anything is sent", async () => {
     const bad: Record<string, Record<string, unknown>> = {
       "role": { role: "service_role" },
       "role ": { role: "postgres" },
@@ -202,7 +202,7 @@ Deno.test("acting as the caller", async (t) => {
     assertStringIncludes((await thrownBy(() => expired.query("select 1"), CallerError)).message, "expired");
   });
 
-  await t.step("what is judged of the claims is what is sent", async () => {
+  await t.step("as() checks the claims that it sends", async () => {
     const uid = "select auth.uid() as uid, auth.role() as role";
     const { claims } = claimsOf(ALICE);
     const other = { ...claims, toJSON: () => ({ ...claims, role: "service_role" }) };
@@ -225,14 +225,14 @@ Deno.test("acting as the caller", async (t) => {
     }
   });
 
-  await t.step("a login role that could do more is refused, unless it is named", async () => {
+  await t.step("as() rejects a login role that is too strong, unless trustedLogin names it", async () => {
     const refusal = async (config: Record<string, string>, login: "superuser" | "postgres") => {
       const strong = database.manager(config, login);
       return await thrownBy(() => strong.as("anonymous").query("select 1"), LoginRoleError);
     };
     assertStringIncludes((await refusal({}, "superuser")).message, "superuser");
     assertStringIncludes((await refusal({}, "postgres")).message, "bypasses row-level security");
-    assertStringIncludes((await refusal({ trustedLogin: "somebody" }, "postgres")).message, "trustedLogin");
+    assertStringIncludes((await refusal({ trustedLogin: "other" }, "postgres")).message, "trustedLogin");
     const trusted = database.manager({ trustedLogin: "postgres" }, "postgres");
     assertEquals((await trusted.as("anonymous").query("select current_user as role")).rows, [{ role: "anon" }]);
 
@@ -260,7 +260,7 @@ Deno.test("acting as the caller", async (t) => {
     await weak("alter table open owner to authenticator", "alter table open owner to supabase_admin", "owns objects");
   });
 
-  await t.step("a single statement is one round trip", async () => {
+  await t.step("as().query() takes one round trip", async () => {
     await using counted = countedConnection(database, "authenticator");
     const own = counted.manager;
     await own.as("anonymous").query("select 1");

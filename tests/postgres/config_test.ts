@@ -9,7 +9,7 @@ import {
 
 const PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 
-Deno.test("Postgres options: the defaults are the specification's, and all of them are good", () => {
+Deno.test("parsePostgresConfig() has the defaults of the specification", () => {
   const config = parsePostgresConfig();
   assertEquals(config, DEFAULT_POSTGRES_CONFIG);
   const { host, port, database, user, password, ssl } = config;
@@ -36,7 +36,7 @@ Deno.test("Postgres options: the defaults are the specification's, and all of th
   assertEquals(settings.map(({ healthCheckIntervalMs }) => healthCheckIntervalMs), [60_000, 30_000, 0]);
 });
 
-Deno.test("Postgres options: every bad one is listed, and none is shown that may be secret", () => {
+Deno.test("parsePostgresConfig() lists every bad option, without values that may be secret", () => {
   const bad: Record<string, unknown> = {
     host: "",
     port: 70_000,
@@ -64,7 +64,7 @@ Deno.test("Postgres options: every bad one is listed, and none is shown that may
   }
 });
 
-Deno.test("Postgres environment: every variable of the specification, and its POSTGRES_ twin", () => {
+Deno.test("readPostgresEnvironment() reads every variable of the specification and its POSTGRES_ alias", () => {
   const variables = {
     HOST: "db.example",
     PORT: "5433",
@@ -133,7 +133,7 @@ Deno.test("Postgres environment: every variable of the specification, and its PO
   }
 });
 
-Deno.test("Postgres environment: DB_ wins over POSTGRES_, a variable over the URL, the URL over the preset", () => {
+Deno.test("readPostgresEnvironment() prefers DB_ to POSTGRES_, variables to the URL, and the URL to the preset", () => {
   const read = (variables: Record<string, string>) => readPostgresEnvironment(variables).config;
   assertEquals(read({ DB_HOST: "a", POSTGRES_HOST: "b" }).host, "a");
   assertEquals(read({ DB_HOST: " ", POSTGRES_HOST: "b" }).host, "b");
@@ -155,7 +155,7 @@ Deno.test("Postgres environment: DB_ wins over POSTGRES_, a variable over the UR
   assertEquals(read({ DB_SSL_REJECT_UNAUTHORIZED: "false" }).ssl, { rejectUnauthorized: false });
 });
 
-Deno.test("Postgres environment: one error lists every bad variable, what it held, and no secret", () => {
+Deno.test("readPostgresEnvironment() lists every bad variable and its value, without secrets", () => {
   const variables = {
     SUPABASE_DB_URL: "http://user:hunter2@host",
     DB_PORT: "port",

@@ -10,7 +10,7 @@ function readFile(path: string): string {
   throw new Error("not found");
 }
 
-Deno.test("Postgres URL: every part is read, percent-encoding included", () => {
+Deno.test("readUrl() reads every part of a URL, percent-encoding included", () => {
   const cases: readonly (readonly [url: string, config: Partial<PostgresConfig>])[] = [
     [
       "postgresql://us%40er:p%3Ass%23%2F@db.example:6543/my%20db?sslmode=verify-full&application_name=app" +
@@ -52,7 +52,7 @@ Deno.test("Postgres URL: every part is read, percent-encoding included", () => {
   }
 });
 
-Deno.test("Postgres URL: what is wrong is named, and nothing of the URL is shown", () => {
+Deno.test("PostgresConnectionManager throws ConfigError for a bad URL, without its content", () => {
   const bad = [
     ["mysql://user:hunter2@host/db", "must be a URL such as"],
     ["hunter2", "must be a URL such as"],

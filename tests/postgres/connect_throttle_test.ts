@@ -27,7 +27,7 @@ function setUp() {
   return { clock, throttle, attempts, outcomes, pass };
 }
 
-Deno.test("connect throttle: the first one passes alone; while all is well, everybody does at once", async () => {
+Deno.test("ConnectThrottle.connect() runs the first attempt alone, and all attempts after a success", async () => {
   const { attempts, outcomes, pass } = setUp();
   for (const name of ["first", "a", "b"]) void pass(name);
   await settle();
@@ -42,7 +42,7 @@ Deno.test("connect throttle: the first one passes alone; while all is well, ever
   assertEquals(outcomes.length, 4);
 });
 
-Deno.test("connect throttle: a wrong password is tried once, however many want to connect", async () => {
+Deno.test("ConnectThrottle.connect() tries a wrong password once for all callers", async () => {
   const { attempts, outcomes, pass } = setUp();
   const all = Promise.all(Array.from({ length: 20 }, (_, index) => pass(`${index}`)));
   await settle();
@@ -51,7 +51,7 @@ Deno.test("connect throttle: a wrong password is tried once, however many want t
   assertEquals([attempts.length, outcomes.filter((outcome) => outcome.endsWith(" 28P01")).length], [1, 20]);
 });
 
-Deno.test("connect throttle: after a failure one attempt is made at a time, and its failure is everybody's", async () => {
+Deno.test("ConnectThrottle.connect() runs one attempt at a time after a failure, and shares its failure", async () => {
   const { attempts, outcomes, pass } = setUp();
   const first = pass("first");
   attempts[0]?.fail("ECONNREFUSED");
@@ -65,7 +65,7 @@ Deno.test("connect throttle: after a failure one attempt is made at a time, and 
   assertEquals(attempts.length, 2);
 });
 
-Deno.test("connect throttle: once the one attempt succeeds, everybody passes", async () => {
+Deno.test("ConnectThrottle.connect() runs all attempts once one succeeds", async () => {
   const { attempts, outcomes, pass } = setUp();
   const first = pass("first");
   attempts[0]?.fail("53300");
@@ -83,7 +83,7 @@ Deno.test("connect throttle: once the one attempt succeeds, everybody passes", a
   assertEquals(outcomes.toSorted(), ["a ok", "b ok", "first 53300", "probe ok"]);
 });
 
-Deno.test("connect throttle: an attempt that hangs keeps nobody waiting for long", async () => {
+Deno.test("ConnectThrottle.connect() starts another attempt beside one that hangs", async () => {
   const { clock, attempts, outcomes, pass } = setUp();
   const first = pass("first");
   attempts[0]?.fail("ECONNREFUSED");
@@ -107,7 +107,7 @@ Deno.test("connect throttle: an attempt that hangs keeps nobody waiting for long
   assertEquals([outcomes.at(-1), clock.timers], ["hangs ETIMEDOUT", 0]);
 });
 
-Deno.test("connect throttle: after a wrong password the server is left alone, for longer each time", async () => {
+Deno.test("ConnectThrottle.connect() backs off longer after each wrong password", async () => {
   const { clock, throttle, attempts, outcomes, pass } = setUp();
   for (const pauseMs of [1_000, 2_000, 4_000]) {
     const asked = attempts.length;
@@ -120,12 +120,12 @@ Deno.test("connect throttle: after a wrong password the server is left alone, fo
     assertEquals(attempts.length, asked + 1);
     await clock.advance(1);
   }
-  const mended = pass("mended");
+  const fixed = pass("fixed");
   await settle();
   attempts.at(-1)?.succeed();
-  await mended;
-  assertEquals(outcomes.at(-1), "mended ok");
-  // It begins anew.
+  await fixed;
+  assertEquals(outcomes.at(-1), "fixed ok");
+  // The backoff begins again.
   const wrong = pass("wrong");
   attempts.at(-1)?.fail("28P01");
   await wrong;

@@ -3,7 +3,7 @@ import { parsePostgresConfig, type PostgresConfig } from "../../shared/postgres/
 import { createClient } from "../../shared/postgres/wire/driver.ts";
 import { driverOptions } from "../../shared/postgres/connection/connection_factory.ts";
 
-/** What a client is made with; its password is not among what it shows by itself. */
+/** Returns the parameters of a client, and its password. */
 function shown(config: Partial<PostgresConfig>): object {
   const client = createClient(driverOptions(parsePostgresConfig(config)));
   const parameters: object = Reflect.get(client, "connectionParameters");

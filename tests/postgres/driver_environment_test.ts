@@ -16,7 +16,7 @@ const FOREIGN = {
   NODE_TLS_REJECT_UNAUTHORIZED: "0",
 };
 
-Deno.test("the driver takes nothing from variables that are not ours", async () => {
+Deno.test("driverOptions() leaves no option to PG* variables", async () => {
   await using child = startDeno(new URL("driver_environment.ts", import.meta.url), FOREIGN);
   const line = await child.line() ?? "";
   assert(!/evil|666|direct/.test(line), line);

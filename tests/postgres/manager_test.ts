@@ -29,17 +29,17 @@ async function until(condition: () => boolean | Promise<boolean>, what: string):
   throw new Error(`never came to be: ${what}`);
 }
 
-/** How many statements with this text run at the server. */
+/** Returns the number of running statements with this text. */
 async function running(admin: PostgresConnectionManager, text: string): Promise<number> {
   const { rows } = await admin.query("select from pg_stat_activity where state = 'active' and query = $1", [text]);
   return rows.length;
 }
 
-Deno.test("the manager", async (t) => {
+Deno.test("PostgresConnectionManager", async (t) => {
   await using database = await TestDatabase.start();
   const admin = database.manager();
 
-  await t.step("a connection is its holder's until it is released, and clean for the next one", async () => {
+  await t.step("lease() gives a connection to one holder, and clears it for the next", async () => {
     const manager = database.manager({ maxConnections: 1 });
     const client = await manager.connect();
     try {
@@ -60,14 +60,14 @@ Deno.test("the manager", async (t) => {
     assertEquals(await next.transaction(async (tx) => (await tx.query("select 1 as n")).rows), [{ n: 1 }]);
   });
 
-  await t.step("one that is released as broken is closed", async () => {
+  await t.step("release() closes a connection that is released as broken", async () => {
     const manager = database.manager({ maxConnections: 1 });
     for (const broken of [true, new Error("seen")]) (await manager.connect()).release(broken);
     await until(() => manager.getStats().totalDestroyed === 2, "both are closed");
     assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
   });
 
-  await t.step("a statement that is too slow is cancelled at the server, and the connection goes on", async () => {
+  await t.step("query() rejects with QueryTimeoutError, canceled at the server, and keeps the connection", async () => {
     const manager = database.manager({ maxConnections: 1, queryTimeoutMs: 40 });
     const text = "select pg_sleep(20)";
     const started = performance.now();
@@ -78,7 +78,7 @@ Deno.test("the manager", async (t) => {
     assertEquals(manager.getStats().totalCreated, 1);
   });
 
-  await t.step("a caller that gives up gets its own reason, and nothing runs on", async () => {
+  await t.step("query() rejects with the reason of its signal, and nothing runs on", async () => {
     const manager = database.manager({ maxConnections: 1 });
     const reason = new RangeError("mine");
     for (
@@ -106,7 +106,7 @@ Deno.test("the manager", async (t) => {
   });
 
   await t.step(
-    "a connection that dies idle is replaced, and said; one that dies lent fails its holder only",
+    "PostgresConnectionManager replaces a connection that breaks idle; a leased one fails its holder only",
     async () => {
       const manager = database.manager({ maxConnections: 2, minConnections: 2 });
       const errors: Error[] = [];
@@ -127,7 +127,7 @@ Deno.test("the manager", async (t) => {
     },
   );
 
-  await t.step("health checks are made by themselves, and whoever asks meanwhile shares the answer", async () => {
+  await t.step("healthCheck() runs at its interval, and concurrent calls share one check", async () => {
     const manager = database.manager({ maxConnections: 2, healthCheckIntervalMs: 50 });
     const checks: PostgresHealth[] = [];
     manager.on("healthCheck", (health) => checks.push(health));
@@ -137,7 +137,7 @@ Deno.test("the manager", async (t) => {
     assertEquals([one.healthy, one.stats.maxConnections], [true, 2]);
   });
 
-  await t.step("PostgresConnectionManager.healthCheck() is healthy while every connection is leased", async () => {
+  await t.step("healthCheck() is healthy while every connection is leased", async () => {
     const manager = database.manager({ maxConnections: 2, maxWaiters: 1 });
     const leases = [await manager.lease(), await manager.lease()];
     const waiting = manager.lease();
@@ -156,7 +156,7 @@ Deno.test("the manager", async (t) => {
   });
 
   await t.step(
-    "retries: what was certainly without effect is tried again, the rest only if it may run twice",
+    "executeQueryWithRetry() retries what had no effect, and the rest only if it is idempotent",
     async () => {
       await admin.query("create table run (n int)");
       await admin.query("create sequence attempt");
@@ -195,7 +195,7 @@ Deno.test("the manager", async (t) => {
     },
   );
 
-  await t.step("a retry's delay ends when its caller gives up", async () => {
+  await t.step("executeQueryWithRetry() ends its delay when its signal aborts", async () => {
     const manager = database.manager({ maxConnections: 1 });
     await admin.query("alter sequence attempt restart");
     const given = new AbortController();
@@ -209,7 +209,7 @@ Deno.test("the manager", async (t) => {
     assert(performance.now() - started < 2_000);
   });
 
-  await t.step("refused credentials reach everybody at once, and the server is left alone after that", async () => {
+  await t.step("lease() rejects all waiters of a refused login at once, and backs off", async () => {
     const { host, port } = database.options();
     await using proxy = await TcpProxy.start({ host, port });
     const manager = database.manager({ port: proxy.port, password: "hunter2", acquireTimeoutMs: 2_000 });
@@ -231,7 +231,7 @@ Deno.test("the manager", async (t) => {
     assert(!JSON.stringify(manager.config).includes("hunter2"));
   });
 
-  await t.step("when the server takes no more connections, those that are there go round", async () => {
+  await t.step("query() shares the existing connections when the server accepts no more", async () => {
     await admin.query("create role few login password 'few' connection limit 2");
     const manager = database.manager({ user: "few", password: "few", maxConnections: 6, acquireTimeoutMs: 10_000 });
     const got = await Promise.all(
@@ -241,20 +241,20 @@ Deno.test("the manager", async (t) => {
     assert(manager.getStats().totalCreated <= 2);
   });
 
-  await t.step("without a session of one's own nothing is prepared, and nothing is set for longer", async () => {
+  await t.step("query() prepares nothing and sets nothing for longer in pool mode transaction", async () => {
     const manager = database.manager({ maxConnections: 1, poolMode: "transaction" });
     for (let n = 0; n < 3; n++) assertEquals((await manager.query("select $1::int as n", [n])).rows, [{ n }]);
     assertEquals((await manager.query("select from pg_prepared_statements")).rows, []);
     assertEquals(manager.getStats().poolMode, "transaction");
     await thrownBy(() => manager.query("select pg_sleep(20)", [], { timeoutMs: 30 }), QueryTimeoutError);
-    // A late request could hit somebody else there: the connection is not used again.
+    // A late request could hit another client's statement: the connection is not used again.
     assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
     assertEquals(manager.getStats().totalCreated, 2);
     assertEquals(admin.getStats().poolMode, "session");
     assertEquals(database.manager({ port: 6543, acquireTimeoutMs: 1 }).getStats().poolMode, "transaction");
   });
 
-  await t.step("pools by priority have their own sizes, and administration does not wait for users", async () => {
+  await t.step("PostgresPools gives each priority its own limits", async () => {
     const own = database.options();
     await using pools = new PostgresPools(
       { ...own, healthCheckIntervalMs: 0 },

@@ -49,12 +49,12 @@ const SAID: readonly (readonly [code: string, message: string, kind: FailureKind
   ["57P03", "the database system is starting up", "transient"],
 ];
 
-Deno.test("what poolers say for themselves is judged by what it means", () => {
+Deno.test("redacted() returns PoolerError for texts of poolers", () => {
   for (const [code, message, kind] of SAID) assertEquals(classifyFailure(said(code, message)), kind, message);
   assertInstanceOf(said("08P01", "query_wait_timeout"), PoolerError);
 });
 
-Deno.test("what the server says is not taken for a pooler's, whatever its words", () => {
+Deno.test("redacted() returns PostgresError for errors of the server, whatever their texts", () => {
   const error = said("XX000", "Max client connections reached", "exec_stmt_raise");
   assertInstanceOf(error, PostgresError);
   assertEquals([error.code, classifyFailure(error)], ["XX000", "permanent"]);

@@ -2,9 +2,9 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../../shared/pool/mod.ts";
 import { OPERATION_TYPES, POSTGRES_PRESETS, type PostgresConfig, PostgresPools } from "../../shared/postgres/mod.ts";
 
-/** What the manager of each operation type was made with. */
+/** Returns the options of the manager of each operation type. */
 async function configsOf(variables: Record<string, string>) {
-  // Nobody listens there: nothing is ever connected to.
+  // No server listens there: nothing ever connects.
   await using pools = PostgresPools.fromEnv({ DB_HOST: "127.0.0.1", DB_PORT: "1", ...variables });
   const configs = OPERATION_TYPES.map((type) => pools.getPool(type).config);
   await pools.shutdown(0);
@@ -12,14 +12,14 @@ async function configsOf(variables: Record<string, string>) {
     configs.map((config) => options.map((option) => config[option]));
 }
 
-Deno.test("pools by priority: the specification's sizes and timeouts, where nothing else is said", async () => {
+Deno.test("PostgresPools has the limits and timeouts of the specification by default", async () => {
   const of = await configsOf({});
   assertEquals(of("maxConnections", "minConnections"), [[30, 10], [10, 2], [5, 1]]);
   assertEquals(of("idleTimeoutMs", "connectionTimeoutMs"), [[30_000, 2_000], [60_000, 5_000], [30_000, 2_000]]);
   assertEquals(of("user"), [["postgres"], ["postgres"], ["postgres"]]);
 });
 
-Deno.test("pools by priority: each has its own size, timeouts and login", async () => {
+Deno.test("PostgresPools gives each priority its own limits, timeouts and login", async () => {
   const of = await configsOf({
     DB_USER: "app",
     DB_MAX_CONNECTIONS: "99",
@@ -38,7 +38,7 @@ Deno.test("pools by priority: each has its own size, timeouts and login", async 
   assertEquals(of("idleTimeoutMs", "connectionTimeoutMs"), [[30_000, 2_000], [1_000, 5_000], [30_000, 4_000]]);
 });
 
-Deno.test("pools by priority: on the edge they are small, unless told otherwise", async () => {
+Deno.test("PostgresPools.fromEnv() is small with the preset edge by default", async () => {
   const sizes = async (variables: Record<string, string>) =>
     (await configsOf({ DB_PRESET: "edge", ...variables }))("maxConnections", "minConnections");
   assertEquals(await sizes({}), [[4, 0], [2, 0], [1, 0]]);
@@ -46,7 +46,7 @@ Deno.test("pools by priority: on the edge they are small, unless told otherwise"
   assert((POSTGRES_PRESETS.edge.maxConnections ?? Infinity) <= 4);
 });
 
-Deno.test("pools by priority: one error lists what is wrong with all of them", () => {
+Deno.test("PostgresPools lists the errors of all pools in one ConfigError", () => {
   const bad = {
     highPriority: { maxConnections: 2, minConnections: 3 },
     lowPriority: { port: 0 },

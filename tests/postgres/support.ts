@@ -20,7 +20,7 @@ import { TransactionCounters } from "../../shared/postgres/transaction/transacti
 import type { RunnerSettings } from "../../shared/postgres/query/statement_runner.ts";
 import { Deadlines, systemClock } from "../../shared/resilience/mod.ts";
 
-/** Who logs in. */
+/** A login role. */
 export type Login = "superuser" | "authenticator" | "postgres";
 
 /** A server, and managers that end with it. */
@@ -45,7 +45,7 @@ export class TestDatabase implements AsyncDisposable {
     return new TestDatabase(server, { authenticator: keys.authenticatorPassword, postgres: keys.databasePassword });
   }
 
-  /** How to log in. */
+  /** Returns options to log in. */
   options(login: Login = "superuser"): Partial<PostgresConfig> & { host: string; port: number; password: string } {
     const { hostname, port, username, password } = new URL(this.server.url);
     const own = login === "superuser"
@@ -68,7 +68,7 @@ export class TestDatabase implements AsyncDisposable {
   }
 }
 
-/** What was thrown, which must be of that class. */
+/** Returns the error that `work` throws, which must be of class `kind`. */
 export async function thrownBy<E extends Error>(
   work: () => Promise<unknown>,
   // deno-lint-ignore no-explicit-any -- any constructor will do
@@ -141,7 +141,7 @@ export function claimsOf(sub: string, claims: Record<string, unknown> = {}): { c
 /** A manager of one connection whose round trips are counted. */
 export interface CountedConnection extends AsyncDisposable {
   readonly manager: PostgresConnectionManager;
-  /** How often the sender changed from the server to us since {@linkcode reset}. */
+  /** Returns the number of round trips since {@linkcode reset}. */
   turns(): number;
   reset(): void;
 }

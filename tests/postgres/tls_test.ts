@@ -43,10 +43,10 @@ async function enableTls(database: TestDatabase): Promise<void> {
   }
 }
 
-Deno.test("TLS", async (t) => {
+Deno.test("PostgresConnectionManager with TLS", async (t) => {
   await using database = await TestDatabase.start();
 
-  await t.step("a server that offers none is refused, and what to do about it is said", async () => {
+  await t.step("query() rejects with TLS_NOT_OFFERED and the remedy when the server offers no TLS", async () => {
     const error = await thrownBy(() => database.manager({ ssl: true }).query("select 1"), CreateFailedError);
     assertInstanceOf(error.cause, TlsError);
     assertEquals(error.cause.code, "TLS_NOT_OFFERED");
@@ -58,13 +58,13 @@ Deno.test("TLS", async (t) => {
   const state = "select ssl, client_dn from pg_stat_ssl where pid = pg_backend_pid()";
 
   for (const host of ["localhost", "127.0.0.1"]) {
-    await t.step(`a server that proves its name is accepted: ${host}`, async () => {
+    await t.step(`query() accepts a server that proves its name: ${host}`, async () => {
       const manager = connect({ host, ssl: { ca: AUTHORITY } });
       assertEquals((await manager.query(state)).rows, [{ ssl: true, client_dn: null }]);
     });
   }
 
-  await t.step("one whose authority is not trusted is refused, and at once", async () => {
+  await t.step("query() rejects at once when the authority of the server is not trusted", async () => {
     const started = performance.now();
     const error = await thrownBy(() => connect({ ssl: true }).query("select 1"), CreateFailedError);
     assert(performance.now() - started < 1_500);
@@ -75,7 +75,7 @@ Deno.test("TLS", async (t) => {
 
   // Only Linux has all of 127.0.0.0/8 for itself.
   await t.step({
-    name: "one that has another name is refused",
+    name: "query() rejects when the server has another name",
     ignore: Deno.build.os !== "linux",
     fn: async () => {
       using listener = Deno.listen({ hostname: "127.0.0.2", port: 0 });
@@ -93,26 +93,26 @@ Deno.test("TLS", async (t) => {
     },
   });
 
-  await t.step("verification can be declined, and only by name", async () => {
+  await t.step("ssl.rejectUnauthorized false accepts any certificate", async () => {
     const manager = connect({ ssl: { rejectUnauthorized: false } });
     assertEquals((await manager.query(state)).rows, [{ ssl: true, client_dn: null }]);
   });
 
-  await t.step("a client proves who it is with its certificate and key, which are shown nowhere", async () => {
+  await t.step("ssl.cert and ssl.key authenticate the client, and appear nowhere", async () => {
     const manager = connect({ ssl: { ca: AUTHORITY, cert: CLIENT_CERTIFICATE, key: CLIENT_KEY } });
     assertEquals((await manager.query(state)).rows, [{ ssl: true, client_dn: "/CN=authenticator" }]);
     const shown = Deno.inspect(manager, { depth: 9, showHidden: true }) + JSON.stringify(manager.config);
     assert(!shown.includes("PRIVATE KEY"));
   });
 
-  await t.step("a cancel request goes over TLS too", async () => {
+  await t.step("query() sends its cancel request over TLS", async () => {
     const manager = connect({ ssl: { ca: AUTHORITY } });
     await thrownBy(() => manager.query("select pg_sleep(20)", [], { timeoutMs: 50 }), QueryTimeoutError);
     assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
     assertEquals(manager.getStats().totalCreated, 1);
   });
 
-  await t.step("one whose certificate has expired is refused, though its authority is trusted", async () => {
+  await t.step("query() rejects when the certificate has expired", async () => {
     const admin = database.manager();
     await install(admin, { "server.crt": EXPIRED_CERTIFICATE, "server.key": EXPIRED_KEY });
     await admin.query("select pg_reload_conf()");

@@ -20,7 +20,7 @@ const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
 /** An error with the SQLSTATE of a serialization failure. */
 const conflict = () => Object.assign(new Error("another one was in the way"), { code: "40001" });
 
-Deno.test("the limits of transactions", async (t) => {
+Deno.test("transaction() limits", async (t) => {
   await using database = await TestDatabase.start();
   const admin = database.manager();
   await admin.query("create table number (n int)");
@@ -29,7 +29,7 @@ Deno.test("the limits of transactions", async (t) => {
     (await manager.query("select n from number order by n")).rows.map(({ n }) => n);
   const empty = () => admin.query("truncate number");
 
-  await t.step("giving up cancels what runs, whatever was given up behind it before", async () => {
+  await t.step("transaction() cancels what runs when it is aborted, whatever was aborted before", async () => {
     const manager = one();
     const given = new AbortController();
     const started = performance.now();
@@ -43,7 +43,7 @@ Deno.test("the limits of transactions", async (t) => {
     assertEquals(manager.getStats().totalCreated, 1);
   });
 
-  await t.step("a nested one that fails cancels its own statement, and the outer one goes on", async () => {
+  await t.step("transaction() cancels a failed nested transaction's statement, and continues", async () => {
     const manager = one();
     const started = performance.now();
     let late: Promise<unknown> = Promise.resolve();
@@ -66,7 +66,7 @@ Deno.test("the limits of transactions", async (t) => {
     await empty();
   });
 
-  await t.step("a cancel request that comes late, for a statement nobody waited for, hits nobody else", async () => {
+  await t.step("transaction() keeps a late cancel request of an unawaited statement from later ones", async () => {
     let sent = false;
     await using lone = loneExecutor(database, async ({ processId }) => {
       await pause(150);
@@ -86,7 +86,7 @@ Deno.test("the limits of transactions", async (t) => {
     await empty();
   });
 
-  await t.step("a cancel request that came too early is sent again", async () => {
+  await t.step("query() resends a cancel request that came too early", async () => {
     let requests = 0;
     await using lone = loneExecutor(database, async ({ processId }) => {
       if (++requests > 2) await admin.query("select pg_cancel_backend($1)", [processId]);
@@ -98,7 +98,7 @@ Deno.test("the limits of transactions", async (t) => {
     assertEquals((await lone.executor.query("select 1 as n")).rows, [{ n: 1 }]);
   });
 
-  await t.step("whoever gives up while the connection becomes theirs runs nothing", async () => {
+  await t.step("as().transaction() runs nothing when it is aborted while the role is set", async () => {
     const { host, port } = database.options();
     await using proxy = await TcpProxy.start({ host, port });
     const text = "select nextval('begun'), pg_sleep(20)";
@@ -128,7 +128,7 @@ Deno.test("the limits of transactions", async (t) => {
     }
   });
 
-  await t.step("timeoutMs bounds all attempts together, and is the figure that is shown", async () => {
+  await t.step("transaction() bounds all attempts by timeoutMs, and reports it", async () => {
     const manager = one();
     const started = performance.now();
     const error = await thrownBy(() =>
@@ -143,7 +143,7 @@ Deno.test("the limits of transactions", async (t) => {
     if (error instanceof TransactionTimeoutError) assertStringIncludes(error.message, " 200 ms");
   });
 
-  await t.step("what was committed is not run again, whatever is thrown after that", async () => {
+  await t.step("transaction() does not run again after a commit, whatever is thrown after that", async () => {
     const manager = one();
     await thrownBy(() =>
       manager.transaction(async (tx) => {
@@ -155,7 +155,7 @@ Deno.test("the limits of transactions", async (t) => {
     await empty();
   });
 
-  await t.step("a conflict is tried again though the function kept it back", async () => {
+  await t.step("transaction() retries a conflict that its function caught", async () => {
     const manager = one();
     let runs = 0;
     const result = await manager.transaction(async (tx) => {
@@ -167,7 +167,7 @@ Deno.test("the limits of transactions", async (t) => {
     assertEquals([result, runs], ["through", 3]);
   });
 
-  await t.step("a conflict at COMMIT is tried again, with a transaction of its own each time", async () => {
+  await t.step("transaction() retries a conflict at COMMIT, in a new transaction each time", async () => {
     const manager = one();
     await admin.query("create sequence attempt");
     await admin.query(
@@ -191,7 +191,7 @@ Deno.test("the limits of transactions", async (t) => {
     await empty();
   });
 
-  await t.step("a connection has one transaction at a time, and nothing beside it", async () => {
+  await t.step("PostgresConnection.transaction() rejects a second transaction and statements beside it", async () => {
     await using connection = await admin.lease();
     await connection.transaction(async (tx) => {
       await tx.query("insert into number values (1)");
@@ -208,7 +208,7 @@ Deno.test("the limits of transactions", async (t) => {
     await empty();
   });
 
-  await t.step("a nested one in a transaction that has failed costs no connection", async () => {
+  await t.step("transaction() keeps its connection when a nested transaction runs after a failure", async () => {
     const manager = one();
     const errors: Error[] = [];
     manager.on("error", ({ error }) => errors.push(error));
@@ -231,13 +231,13 @@ Deno.test("the limits of transactions", async (t) => {
     await empty();
   });
 
-  await t.step("a statement's own timeoutMs must be one", async () => {
+  await t.step("tx.query() throws ConfigError for a bad timeoutMs", async () => {
     for (const timeoutMs of [NaN, 0, -5, "5" as unknown as number]) {
       await thrownBy(() => admin.transaction((tx) => tx.query("select 1", [], { timeoutMs })), ConfigError);
     }
   });
 
-  await t.step("one that was given up before it began does not begin", async () => {
+  await t.step("transaction() does not begin when its signal has aborted", async () => {
     await using connection = await admin.lease();
     let began = false;
     const signal = AbortSignal.abort(new RangeError("mine"));
@@ -249,47 +249,53 @@ Deno.test("the limits of transactions", async (t) => {
     assertEquals(began, false);
   });
 
-  await t.step("what is no list of statements is refused by name, and costs no connection", async () => {
-    const lists: unknown[] = [
-      null,
-      undefined,
-      "select 1",
-      {},
-      [null],
-      ["select 1"],
-      [{ query: "insert into number values (1)" }, {}],
-      [{ query: "insert into number values (1)" }, { query: 5 }],
-      [{ query: "insert into number values (1)" }, { query: "select 1", values: "ab" }],
-      Object.assign(new Array<unknown>(2), { 0: { query: "insert into number values (1)" } }),
-    ];
-    for (const list of lists) {
-      await thrownBy(() => admin.transaction(list as []), StatementError);
-    }
-    assertEquals([await numbers(), admin.getStats().activeConnections], [[], 0]);
-  });
-
-  await t.step("a connection that goes silent does not outlast timeoutMs while it becomes the caller's", async () => {
-    const { host, port } = database.options();
-    await using proxy = await TcpProxy.start({ host, port });
-    const connect = () => database.manager({ port: proxy.port, maxConnections: 1 }, "authenticator");
-    const work = [
-      (manager: PostgresConnectionManager) => manager.as(claimsOf(USER)).query("select 1", [], { timeoutMs: 50 }),
-      (manager: PostgresConnectionManager) =>
-        manager.as(claimsOf(USER)).transaction((tx) => tx.query("select 1"), { timeoutMs: 50 }),
-    ];
-    for (const run of work) {
-      // What was used for nobody is cleared first; a new one's login role is looked at first.
-      for (const used of [true, false]) {
-        const manager = connect();
-        if (used) await manager.query("select 1");
-        else (await manager.lease()).release();
-        proxy.stall();
-        const started = performance.now();
-        await thrownBy(() => run(manager), Error);
-        assert(performance.now() - started < 2_500, `it took ${performance.now() - started} ms`);
-        proxy.resume();
-        assertEquals((await manager.as(claimsOf(USER)).query("select 1 as n")).rows, [{ n: 1 }]);
+  await t.step(
+    "transaction() throws StatementError for what is not a list of statements, without a connection",
+    async () => {
+      const lists: unknown[] = [
+        null,
+        undefined,
+        "select 1",
+        {},
+        [null],
+        ["select 1"],
+        [{ query: "insert into number values (1)" }, {}],
+        [{ query: "insert into number values (1)" }, { query: 5 }],
+        [{ query: "insert into number values (1)" }, { query: "select 1", values: "ab" }],
+        Object.assign(new Array<unknown>(2), { 0: { query: "insert into number values (1)" } }),
+      ];
+      for (const list of lists) {
+        await thrownBy(() => admin.transaction(list as []), StatementError);
       }
-    }
-  });
+      assertEquals([await numbers(), admin.getStats().activeConnections], [[], 0]);
+    },
+  );
+
+  await t.step(
+    "as().transaction() ends at timeoutMs when the connection goes silent while the role is set",
+    async () => {
+      const { host, port } = database.options();
+      await using proxy = await TcpProxy.start({ host, port });
+      const connect = () => database.manager({ port: proxy.port, maxConnections: 1 }, "authenticator");
+      const work = [
+        (manager: PostgresConnectionManager) => manager.as(claimsOf(USER)).query("select 1", [], { timeoutMs: 50 }),
+        (manager: PostgresConnectionManager) =>
+          manager.as(claimsOf(USER)).transaction((tx) => tx.query("select 1"), { timeoutMs: 50 }),
+      ];
+      for (const run of work) {
+        // A connection used as the login role is reset first; the login role of a new one is checked first.
+        for (const used of [true, false]) {
+          const manager = connect();
+          if (used) await manager.query("select 1");
+          else (await manager.lease()).release();
+          proxy.stall();
+          const started = performance.now();
+          await thrownBy(() => run(manager), Error);
+          assert(performance.now() - started < 2_500, `it took ${performance.now() - started} ms`);
+          proxy.resume();
+          assertEquals((await manager.as(claimsOf(USER)).query("select 1 as n")).rows, [{ n: 1 }]);
+        }
+      }
+    },
+  );
 });

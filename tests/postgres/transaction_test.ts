@@ -19,19 +19,19 @@ async function numbers(manager: PostgresConnectionManager): Promise<unknown[]> {
 
 const insert = (transaction: Transaction, n: number) => transaction.query("insert into number values ($1)", [n]);
 
-Deno.test("transactions", async (t) => {
+Deno.test("manager.transaction()", async (t) => {
   await using database = await TestDatabase.start();
   const manager = database.manager();
   await manager.query("create table number (n int primary key)");
   const empty = () => manager.query("truncate number");
 
-  await t.step("a function that returns commits, and its result is the transaction's", async () => {
+  await t.step("transaction() commits when its function returns, and resolves with its result", async () => {
     assertEquals(await manager.transaction(async (tx) => (await insert(tx, 1)).rowCount), 1);
     assertEquals(await numbers(manager), [1]);
     await empty();
   });
 
-  await t.step("what a function throws is thrown, and everything is rolled back", async () => {
+  await t.step("transaction() rolls back and rejects with what its function throws", async () => {
     const error = new Error("mine");
     const thrown = await thrownBy(() =>
       manager.transaction(async (tx) => {
@@ -42,7 +42,7 @@ Deno.test("transactions", async (t) => {
     assertEquals(await numbers(manager), []);
   });
 
-  await t.step("a statement that fails rolls back what came before it", async () => {
+  await t.step("transaction() rolls back earlier statements when one fails", async () => {
     const error = await thrownBy(() =>
       manager.transaction(async (tx) => {
         await insert(tx, 1);
@@ -52,7 +52,7 @@ Deno.test("transactions", async (t) => {
     assertEquals(await numbers(manager), []);
   });
 
-  await t.step("an error that is kept back does not look like a commit", async () => {
+  await t.step("transaction() rejects with TransactionRolledBackError when its function caught an error", async () => {
     const error = await thrownBy(() =>
       manager.transaction(async (tx) => {
         await insert(tx, 1);
@@ -63,7 +63,7 @@ Deno.test("transactions", async (t) => {
     assertEquals(await numbers(manager), []);
   });
 
-  await t.step("nested ones are savepoints, to any depth: each undoes what is its own", async () => {
+  await t.step("tx.transaction() is a savepoint at any depth", async () => {
     await manager.transaction(async (tx) => {
       await insert(tx, 1);
       await tx.transaction(async (second) => {
@@ -88,7 +88,7 @@ Deno.test("transactions", async (t) => {
     await empty();
   });
 
-  await t.step("an error kept back in a nested one undoes that, and is named", async () => {
+  await t.step("tx.transaction() undoes itself when its function caught an error", async () => {
     await manager.transaction(async (tx) => {
       await insert(tx, 1);
       await thrownBy(() =>
@@ -102,7 +102,7 @@ Deno.test("transactions", async (t) => {
     await empty();
   });
 
-  await t.step("the outer one waits while a nested one is open", async () => {
+  await t.step("tx.query() rejects while a nested transaction is open", async () => {
     await manager.transaction(async (tx) => {
       await tx.transaction(async (nested) => {
         await thrownBy(() => insert(tx, 1), NestedTransactionOpenError);
@@ -116,7 +116,7 @@ Deno.test("transactions", async (t) => {
     await empty();
   });
 
-  await t.step("one that nobody waited for cannot come too late", async () => {
+  await t.step("tx.query() rejects after the end, also when it was not awaited", async () => {
     let late: Promise<unknown> = Promise.resolve();
     await thrownBy(() =>
       manager.transaction(async (tx) => {
@@ -130,7 +130,7 @@ Deno.test("transactions", async (t) => {
     assertEquals(await numbers(manager), []);
   });
 
-  await t.step("commit and rollback by hand end it, and nothing runs in it after that", async () => {
+  await t.step("tx.commit() and tx.rollback() end the transaction", async () => {
     const result = await manager.transaction(async (tx) => {
       await insert(tx, 1);
       await tx.commit();
@@ -159,7 +159,7 @@ Deno.test("transactions", async (t) => {
     await empty();
   });
 
-  await t.step("what is thrown after a commit by hand undoes nothing", async () => {
+  await t.step("tx.commit() is not undone by a later throw", async () => {
     await thrownBy(() =>
       manager.transaction(async (tx) => {
         await insert(tx, 1);
@@ -170,14 +170,14 @@ Deno.test("transactions", async (t) => {
     await empty();
   });
 
-  await t.step("one without a statement sends nothing", async () => {
+  await t.step("transaction() sends nothing without a statement", async () => {
     const before = manager.getStats().transactions.committed;
     assertEquals(await manager.transaction(() => 5), 5);
     await manager.transaction((tx) => tx.transaction(() => {}));
     assertEquals(manager.getStats().transactions.committed, before + 2);
   });
 
-  await t.step("isolation, access mode and limits are those asked for, and end with it", async () => {
+  await t.step("transaction() has the requested isolation, access mode and limits, for itself only", async () => {
     const settings = ["transaction_isolation", "transaction_read_only", "transaction_deferrable", "statement_timeout"];
     settings.push("idle_in_transaction_session_timeout");
     const shown = settings.map((name) => `current_setting('${name}') as ${name}`).join(", ");
@@ -204,7 +204,7 @@ Deno.test("transactions", async (t) => {
     });
   });
 
-  await t.step("bad options are listed, and nothing runs", async () => {
+  await t.step("transaction() lists bad options, and runs nothing", async () => {
     const error = await thrownBy(() =>
       manager.transaction((tx) => insert(tx, 1), {
         isolationLevel: "read committed; drop table number" as "serializable",
@@ -223,7 +223,7 @@ Deno.test("transactions", async (t) => {
     assertEquals(await numbers(manager), []);
   });
 
-  await t.step("the server's statement_timeout ends a statement, and the transaction with it", async () => {
+  await t.step("transaction() fails at statementTimeoutMs of the server", async () => {
     const error = await thrownBy(() =>
       manager.transaction(async (tx) => {
         await insert(tx, 1);
@@ -233,7 +233,7 @@ Deno.test("transactions", async (t) => {
     assertEquals(await numbers(manager), []);
   });
 
-  await t.step("a list stands or falls together, with one result for each", async () => {
+  await t.step("transaction() commits a list as a whole, with one result per statement", async () => {
     const results = await manager.transaction([
       { query: "insert into number values ($1), ($2)", values: [1, 2] },
       { query: "select n from number order by n" },
@@ -255,7 +255,7 @@ Deno.test("transactions", async (t) => {
     await empty();
   });
 
-  await t.step("a constraint that is checked at COMMIT fails there, and nothing stays", async () => {
+  await t.step("transaction() rejects at COMMIT for a deferred constraint, and keeps nothing", async () => {
     await manager.query("create table child (n int references number (n) deferrable initially deferred)");
     for (
       const work of [
@@ -267,7 +267,7 @@ Deno.test("transactions", async (t) => {
     await manager.query("drop table child");
   });
 
-  await t.step("two that conflict both succeed when they may be run again, and not otherwise", async () => {
+  await t.step("transaction() succeeds after a conflict with retries, and rejects without", async () => {
     await manager.query("create table account (id int primary key, cents int)");
     await manager.query("insert into account values (1, 0)");
     let runs = 0;
@@ -286,7 +286,7 @@ Deno.test("transactions", async (t) => {
     assert(refused.length > 0 && refused.every((code) => code === "40001"), String(refused));
   });
 
-  await t.step("a deadlock is found, and the loser runs again", async () => {
+  await t.step("transaction() retries the loser of a deadlock", async () => {
     await manager.query("insert into account values (2, 0), (3, 0)");
     await manager.query("alter role supabase_admin set deadlock_timeout = '20ms'");
     const other = database.manager();
@@ -301,7 +301,7 @@ Deno.test("transactions", async (t) => {
     assert(other.getStats().transactions.rolledBack > 0, "there was no deadlock");
   });
 
-  await t.step("one that is too slow is rolled back, whatever its function waits for", async () => {
+  await t.step("transaction() rolls back at timeoutMs, whatever its function waits for", async () => {
     const { promise: never } = Promise.withResolvers<never>();
     const started = performance.now();
     await thrownBy(() =>
@@ -322,7 +322,7 @@ Deno.test("transactions", async (t) => {
     assertEquals(rows.length, 0);
   });
 
-  await t.step("how long they took is counted", async () => {
+  await t.step("getStats() counts transactions and their durations", async () => {
     const before = manager.getStats().transactions;
     await manager.transaction((tx) => tx.query("select pg_sleep(0.03)"));
     const after = manager.getStats().transactions;

@@ -23,7 +23,7 @@ function relay(path: string, hostname: string, port: number): AsyncDisposable {
 }
 
 Deno.test({
-  name: "a Unix socket is reached by its folder, cancel requests included",
+  name: "PostgresConnectionManager connects and cancels over a Unix socket",
   ignore: Deno.build.os === "windows",
   async fn() {
     await using database = await TestDatabase.start();

@@ -241,9 +241,9 @@ export class QueryTimeoutError extends PoolError {
 
   readonly #timeoutMs: number;
 
-  /** @param cut Whether the server did not respond to the cancel request either, so that the connection was closed. */
-  constructor(timeoutMs: number, cut = false) {
-    const end = cut
+  /** @param closed Whether the server did not respond to the cancel request either, so that the connection was closed. */
+  constructor(timeoutMs: number, closed = false) {
+    const end = closed
       ? `the server did not respond to its cancellation. The connection was closed, so its effect is unknown. ${CHECK_EFFECT}`
       : "was canceled: make it faster, or raise timeoutMs";
     super(`The statement took longer than ${timeoutMs} ms (timeoutMs) and ${end}`);
@@ -251,7 +251,7 @@ export class QueryTimeoutError extends PoolError {
   }
 
   /** Returns the same error for a statement whose connection had to be closed. */
-  cut(): QueryTimeoutError {
+  withClosedConnection(): QueryTimeoutError {
     return new QueryTimeoutError(this.#timeoutMs, true);
   }
 }

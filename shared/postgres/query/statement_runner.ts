@@ -122,7 +122,9 @@ export class StatementRunner {
   #errorOfAborted(reason: unknown, error: unknown): unknown {
     if (error instanceof PostgresError && error.code === CANCELED) return reason;
     if (this.connection.death === undefined) return error;
-    return reason instanceof QueryTimeoutError && error instanceof ConnectionLostError ? reason.cut() : reason;
+    return reason instanceof QueryTimeoutError && error instanceof ConnectionLostError
+      ? reason.withClosedConnection()
+      : reason;
   }
 
   /**

@@ -12,7 +12,7 @@ import { countRoundTrips, pause, Rig, until, useEverySlot } from "./rig.ts";
 
 const ROWS = "select n, repeat('x', 100) as text from generate_series(1, 20000) as n";
 
-Deno.test("faults, one at a time", async (t) => {
+Deno.test("PostgresConnectionManager under one fault at a time", async (t) => {
   await using rig = await Rig.start();
   const { proxy, database } = rig;
   const direct = database.manager();
@@ -23,7 +23,7 @@ Deno.test("faults, one at a time", async (t) => {
     return rows[0]?.n;
   };
 
-  await t.step("refused: who waits is served within a second of the server's return", async () => {
+  await t.step("lease() is granted within a second of the server's return when connecting is refused", async () => {
     const manager = rig.manager({ acquireTimeoutMs: 4_000 });
     await proxy.refuse();
     const impatient = manager.query("select 1", [], { acquireTimeoutMs: 100 });
@@ -42,7 +42,7 @@ Deno.test("faults, one at a time", async (t) => {
     await useEverySlot(manager);
   });
 
-  await t.step("crashed under load: one at a time looks whether the server is back, and no storm comes", async () => {
+  await t.step("lease() lets one attempt at a time connect to a crashed server, without a storm", async () => {
     const manager = rig.manager({ maxConnections: 16, acquireTimeoutMs: 10_000 });
     await useEverySlot(manager);
     await database.server.kill();
@@ -62,7 +62,7 @@ Deno.test("faults, one at a time", async (t) => {
     await useEverySlot(manager);
   });
 
-  await t.step("reset while a statement runs: its effect is unknown, and it is not sent again", async () => {
+  await t.step("query() rejects with an unknown effect when the connection is reset, and is not resent", async () => {
     const manager = rig.manager();
     const running = manager.executeQueryWithRetry("insert into done select 1 from pg_sleep(0.1)", [], 3, 1);
     await until("it runs", () => manager.getStats().activeConnections === 1);
@@ -75,7 +75,7 @@ Deno.test("faults, one at a time", async (t) => {
     await useEverySlot(manager);
   });
 
-  await t.step("reset while a statement runs that may run twice: it is sent again", async () => {
+  await t.step("executeQueryWithRetry() resends an idempotent statement when the connection is reset", async () => {
     const manager = rig.manager();
     const again = { idempotent: true };
     const running = manager.executeQueryWithRetry("select pg_sleep(0.1), 5 as n", [], 3, 1, again);
@@ -85,7 +85,7 @@ Deno.test("faults, one at a time", async (t) => {
     assertEquals((await running).rows[0]?.["n"], 5);
   });
 
-  await t.step("reset in the middle of a transaction: nothing of it stays", async () => {
+  await t.step("transaction() leaves nothing when the connection is reset in the middle", async () => {
     const manager = rig.manager();
     const work = manager.transaction(async (tx) => {
       await tx.query("insert into done values (2)");
@@ -97,7 +97,7 @@ Deno.test("faults, one at a time", async (t) => {
     await useEverySlot(manager);
   });
 
-  await t.step("reset of what is idle: the next caller does not notice", async () => {
+  await t.step("query() succeeds after a reset of idle connections", async () => {
     const manager = rig.manager();
     await useEverySlot(manager);
     proxy.reset();
@@ -105,7 +105,7 @@ Deno.test("faults, one at a time", async (t) => {
     assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
   });
 
-  await t.step("stalled: a statement ends by its own deadline, its slot soon after", async () => {
+  await t.step("query() ends at its deadline when the server stalls, and its slot is free soon after", async () => {
     const manager = rig.manager({ maxConnections: 1 });
     await manager.query("select 1");
     proxy.stall();
@@ -121,7 +121,7 @@ Deno.test("faults, one at a time", async (t) => {
     assertEquals([totalCreated - totalDestroyed, totalConnections], [1, 1]);
   });
 
-  await t.step("stalled for good: its slot comes back all the same", async () => {
+  await t.step("query() frees its slot when the server stalls for good", async () => {
     const manager = rig.manager({ maxConnections: 1 });
     await manager.query("select 1");
     for (const connection of proxy.connections) connection.stall();
@@ -132,7 +132,7 @@ Deno.test("faults, one at a time", async (t) => {
     for (const connection of proxy.connections) connection.resume();
   });
 
-  await t.step("stalled at COMMIT: its outcome is unknown, and said to be", async () => {
+  await t.step("transaction() rejects with CommitOutcomeUnknownError when COMMIT stalls", async () => {
     const manager = rig.manager({ queryTimeoutMs: 150 });
     const work = manager.transaction(async (tx) => {
       await tx.query("insert into done values (4)");
@@ -144,7 +144,7 @@ Deno.test("faults, one at a time", async (t) => {
     assert([0, 1].includes(await done(4) ?? -1));
   });
 
-  await t.step("cut in the middle of a row: no part of a result is taken for the whole", async () => {
+  await t.step("query() never returns a part of a result when the connection breaks in a row", async () => {
     const manager = rig.manager();
     for (const bytes of [1, 300, 70_000, 1_000_001]) {
       await manager.query("select 1");
@@ -156,7 +156,7 @@ Deno.test("faults, one at a time", async (t) => {
     assertEquals((await manager.query(ROWS)).rows.length, 20_000);
   });
 
-  await t.step("cut while a connection is made: another one is made", async () => {
+  await t.step("lease() creates another connection when one breaks while connecting", async () => {
     const manager = rig.manager();
     let cut = 0;
     proxy.tap = (from, _bytes, connection) => {
@@ -169,7 +169,7 @@ Deno.test("faults, one at a time", async (t) => {
     await useEverySlot(manager);
   });
 
-  await t.step("slow: what needs one way to the server and back takes one", async () => {
+  await t.step("as().query() takes one round trip on a slow network", async () => {
     const [manager, caller] = [rig.manager({ maxConnections: 1 }), rig.manager({ maxConnections: 1 }, "authenticator")];
     const asUser = caller.as(claimsOf(crypto.randomUUID()));
     await Promise.all([manager.query("select 1"), asUser.query("select 1")]);
@@ -197,7 +197,7 @@ Deno.test("faults, one at a time", async (t) => {
   });
 
   await t.step(
-    "a backend that is terminated: a transaction is undone, an idle connection replaced unnoticed",
+    "transaction() is undone, and an idle connection replaced, when a backend is terminated",
     async () => {
       const manager = rig.manager();
       const kill = async (pid: number) => await direct.query("select pg_terminate_backend($1)", [pid]);
@@ -223,7 +223,7 @@ Deno.test("faults, one at a time", async (t) => {
   );
 
   await t.step(
-    "max_connections reached: those it has serve everybody, and more are made once there is room",
+    "query() is served by the existing connections at max_connections, and by new ones after that",
     async () => {
       const manager = rig.manager({ maxConnections: 8, acquireTimeoutMs: 4_000 }, "postgres");
       const { rows: [limits] } = await direct.query<{ free: number }>(

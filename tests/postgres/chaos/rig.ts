@@ -22,7 +22,7 @@ export async function until(what: string, ready: () => boolean | Promise<boolean
   return performance.now() - start;
 }
 
-/** How many ways to the server and back there were: times that the client spoke after the server had. */
+/** Counts round trips: changes from the server to the client as the sender. */
 export function countRoundTrips(proxy: TcpProxy): () => number {
   let trips = 0;
   let last: "client" | "server" = "server";

@@ -12,22 +12,22 @@ import { pause, type Rig } from "./rig.ts";
 /** A fault: it has come and gone when the promise settles. */
 type Fault = () => Promise<void>;
 
-/** How long the longest of them lasts, in ms. */
+/** The longest duration of a fault, in ms. */
 const LASTS_MS = 250;
 
-/** How long it took from the server's being ready, in ms. */
+/** The times from the server's being ready, in ms. */
 export interface Recovery {
   /** To the next success. */
   readonly successMs: number;
-  /** To the answer to somebody who came only then and connected at once: what the machine alone takes. */
+  /** To the response to a new client that connected at once: the time that the machine alone takes. */
   readonly newcomerMs: number;
 }
 
 /** See the module. */
 export class Storm {
-  /** How often each fault came. */
+  /** The number of times of each fault. */
   readonly counts = new Map<string, number>();
-  /** What was measured after each restart of the server. */
+  /** The recovery times after each restart of the server. */
   readonly recoveries: Recovery[] = [];
 
   readonly #rig: Rig;
@@ -125,7 +125,7 @@ export class Storm {
     const start = performance.now();
     const took = () => performance.now() - start;
     const [successMs, newcomerMs] = await Promise.all([
-      // Perhaps nobody sends anything any more.
+      // The storm may be ending, without another statement.
       Promise.race([this.#nextSuccess().then(took), this.#ending.promise]),
       this.#newcomer().then(took),
     ]);

@@ -43,7 +43,7 @@ function ordersOf(owners: readonly Owner[], random: Random): Sent[] {
   });
 }
 
-Deno.test(`${TRANSFERS} transfers in a storm of faults: every cent is where it belongs`, async (t) => {
+Deno.test(`TransferService.transfer() loses no cent in ${TRANSFERS} transfers under random faults`, async (t) => {
   await using money = await Money.start();
   await using rig = await Rig.start(money.database);
   const manager = rig.manager({
@@ -110,7 +110,7 @@ Deno.test(`${TRANSFERS} transfers in a storm of faults: every cent is where it b
       }`,
   );
 
-  await t.step("every cent is where it belongs", async () => {
+  await t.step("TransferService.transfer() loses no cent", async () => {
     for (const { categoryIds, budgetId } of owners) {
       const balances = await money.balances(categoryIds);
       assertEquals(balances, categoryIds.map((id) => expected.get(id)), budgetId);
@@ -118,7 +118,7 @@ Deno.test(`${TRANSFERS} transfers in a storm of faults: every cent is where it b
     }
   });
 
-  await t.step("each transfer was made once", async () => {
+  await t.step("TransferService.transfer() carries each transfer out once", async () => {
     assertEquals(made + refused, TRANSFERS);
     const { rows } = await money.auditor.query(
       "select count(*)::int as made, count(distinct idempotency_key)::int as keys from public.transfers",
@@ -126,7 +126,7 @@ Deno.test(`${TRANSFERS} transfers in a storm of faults: every cent is where it b
     assertEquals(rows, [{ made, keys: made }]);
   });
 
-  await t.step("no connection was lost, and there were never more than may be", async () => {
+  await t.step("PostgresConnectionManager loses no connection and never exceeds its limit", async () => {
     assert(most <= MAX_CONNECTIONS, `${most} connections`);
     await useEverySlot(manager);
     const { totalCreated, totalDestroyed, totalConnections, totalAcquired, totalReleased } = manager.getStats();
@@ -139,7 +139,7 @@ Deno.test(`${TRANSFERS} transfers in a storm of faults: every cent is where it b
     });
   });
 
-  await t.step("every fault came, and the first success within a second of each restart", () => {
+  await t.step("PostgresConnectionManager succeeds within a second of each restart, after every fault", () => {
     assert(storm.counts.size === 11, [...storm.counts.keys()].join());
     for (const { successMs, newcomerMs } of storm.recoveries) {
       assert(successMs < 1_000 + newcomerMs, `${successMs} ms, a newcomer's after ${newcomerMs} ms`);

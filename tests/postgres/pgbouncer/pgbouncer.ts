@@ -11,7 +11,7 @@ import type { PostgresConfig } from "../../../shared/postgres/mod.ts";
 import { PROGRAM_PATH } from "../../support/components.ts";
 import type { Login, TestDatabase } from "../support.ts";
 
-/** How many of the server's connections each user's clients share. */
+/** The number of server connections that the clients of a user share. */
 export const POOL_SIZE = 2;
 
 const LOGINS: readonly Login[] = ["superuser", "authenticator"];
@@ -57,7 +57,7 @@ export class PgBouncer implements AsyncDisposable {
     }
   }
 
-  /** How to log in through it. */
+  /** Returns options to log in through it. */
   options(login: Login = "superuser"): Partial<PostgresConfig> {
     return { ...this.#database.options(login), port: this.#port };
   }

@@ -18,7 +18,7 @@ import { TransferService } from "../../../functions/_app/transfer_service.ts";
 
 const pgbouncer = component("pgbouncer");
 
-Deno.test("a pooler is known by Supavisor's port, or declared, without asking", () => {
+Deno.test("PoolerDetector knows a pooler by Supavisor's port or by poolMode, without a query", () => {
   const supavisor = "aws-0-eu-central-1.pooler.supabase.com";
   const modes = [
     [{ poolMode: "auto", host: "localhost", port: 6543 }, "transaction"],
@@ -36,7 +36,7 @@ Deno.test("a pooler is known by Supavisor's port, or declared, without asking", 
 });
 
 Deno.test({
-  name: `behind PgBouncer in transaction mode${pgbouncer.note}`,
+  name: `PostgresConnectionManager behind PgBouncer in transaction mode${pgbouncer.note}`,
   ignore: pgbouncer.ignore,
   async fn(t) {
     await using money = await Money.start();
@@ -57,7 +57,7 @@ Deno.test({
         }),
       );
 
-    await t.step("it is found out by asking", async () => {
+    await t.step("PoolerDetector detects a pooler by a query", async () => {
       const tap = new WireTap(proxy);
       const found = manager();
       await useEverySlot(found);
@@ -68,14 +68,14 @@ Deno.test({
       assertEquals(direct.getStats().poolMode, "session");
     });
 
-    await t.step("where it is declared, nobody asks", async () => {
+    await t.step("PoolerDetector sends no query when poolMode is set", async () => {
       const tap = new WireTap(proxy);
       const declared = manager({ poolMode: "transaction" });
       await useEverySlot(declared);
       assertEquals([...tap.texts], ["select 1"]);
     });
 
-    await t.step("nothing is prepared and nothing set for longer than a transaction", async () => {
+    await t.step("query() prepares nothing and sets nothing for longer than a transaction", async () => {
       const tap = new WireTap(proxy);
       const plain = manager();
       const login = manager({}, "authenticator");
@@ -101,33 +101,36 @@ Deno.test({
       assertEquals(tap.statementNames.size, 1);
     });
 
-    await t.step("more clients than the server has connections, each with its own claims", async () => {
-      const login = manager({ maxConnections: 12 }, "authenticator");
-      const users = Array.from({ length: 12 }, () => crypto.randomUUID());
-      const seen = await Promise.all(Array.from({ length: 360 }, async (_, index) => {
-        const id = users[index % users.length] ?? "";
-        const queries = login.as(claimsOf(id));
-        const text = "select auth.uid()::text as id, current_user::text as role, $1::int as n";
-        const { rows } = index % 3 === 0
-          ? await queries.transaction((tx) => tx.query(text, [index]))
-          : await queries.query(text, [index]);
-        assertEquals(rows, [{ id, role: "authenticated", n: index }]);
-        const plain = await login.query(
-          "select current_user::text as role, current_setting('request.jwt.claims', true) as claims",
+    await t.step(
+      "as().query() serves more clients than the server has connections, each with its own claims",
+      async () => {
+        const login = manager({ maxConnections: 12 }, "authenticator");
+        const users = Array.from({ length: 12 }, () => crypto.randomUUID());
+        const seen = await Promise.all(Array.from({ length: 360 }, async (_, index) => {
+          const id = users[index % users.length] ?? "";
+          const queries = login.as(claimsOf(id));
+          const text = "select auth.uid()::text as id, current_user::text as role, $1::int as n";
+          const { rows } = index % 3 === 0
+            ? await queries.transaction((tx) => tx.query(text, [index]))
+            : await queries.query(text, [index]);
+          assertEquals(rows, [{ id, role: "authenticated", n: index }]);
+          const plain = await login.query(
+            "select current_user::text as role, current_setting('request.jwt.claims', true) as claims",
+          );
+          return plain.rows[0];
+        }));
+        for (const row of seen) {
+          assertEquals(row?.["role"], "authenticator");
+          assert(!row?.["claims"], "claims outlived their transaction");
+        }
+        const { rows: [backends] } = await money.auditor.query<{ n: number }>(
+          "select count(*)::int as n from pg_stat_activity where usename = 'authenticator'",
         );
-        return plain.rows[0];
-      }));
-      for (const row of seen) {
-        assertEquals(row?.["role"], "authenticator");
-        assert(!row?.["claims"], "claims outlived their transaction");
-      }
-      const { rows: [backends] } = await money.auditor.query<{ n: number }>(
-        "select count(*)::int as n from pg_stat_activity where usename = 'authenticator'",
-      );
-      assert((backends?.n ?? 99) <= POOL_SIZE, `${backends?.n} connections of the server`);
-    });
+        assert((backends?.n ?? 99) <= POOL_SIZE, `${backends?.n} connections of the server`);
+      },
+    );
 
-    await t.step("a statement that is too slow is cancelled at the server, and nobody else's", async () => {
+    await t.step("query() cancels its own statement at the server, and no other client's", async () => {
       const own = manager({ cancelTimeoutMs: 500 });
       const others = manager();
       const slow = own.query("select pg_sleep(20) as slow", [], { timeoutMs: 100 });
@@ -142,7 +145,7 @@ Deno.test({
       await useEverySlot(own);
     });
 
-    await t.step("four hundred transfers that race, and a crash of the pooler: every cent is there", async () => {
+    await t.step("TransferService.transfer() loses no cent in 400 races and a crash of the pooler", async () => {
       const login = manager({ acquireTimeoutMs: 5_000 }, "authenticator");
       const owner = await money.owner(1_000_000, 0, 0, 0);
       const service = new TransferService(login.as(owner.claims), { retryDelayMs: 10, retries: 10 });
@@ -172,14 +175,14 @@ Deno.test({
       await useEverySlot(login);
     });
 
-    await t.step("while Postgres is away, what the pooler says is tried again, and soon all is well", async () => {
+    await t.step("executeQueryWithRetry() retries errors of the pooler until Postgres is back", async () => {
       const declared = manager({ poolMode: "transaction" });
       const fresh = manager({ acquireTimeoutMs: 10_000 });
       await declared.query("select 1");
       await money.database.server.kill();
       let said: unknown;
       for (let turn = 0; turn < 50 && !(said instanceof PoolerError); turn++) {
-        // At first it holds whoever asks.
+        // At first it lets clients wait.
         said = await declared.query("select 1", [], { timeoutMs: 300 }).catch((error) => error);
       }
       assertInstanceOf(said, PoolerError);

@@ -9,7 +9,7 @@ import { WireTap } from "./wire_tap.ts";
 const pgbouncer = component("pgbouncer");
 
 Deno.test({
-  name: `behind PgBouncer in session mode${pgbouncer.note}`,
+  name: `PostgresConnectionManager behind PgBouncer in session mode${pgbouncer.note}`,
   ignore: pgbouncer.ignore,
   async fn(t) {
     await using database = await TestDatabase.start();
@@ -26,7 +26,7 @@ Deno.test({
         ...config,
       });
 
-    await t.step("where nothing is declared, the stricter mode is assumed, and all of it works", async () => {
+    await t.step("poolMode auto assumes transaction mode", async () => {
       const tap = new WireTap(proxy);
       await using found = manager({});
       await using login = manager({}, "authenticator");
@@ -42,7 +42,7 @@ Deno.test({
       assertEquals([found.getStats().poolMode, [...tap.statementNames]], ["transaction", []]);
     });
 
-    await t.step("where it is declared, statements are prepared, and the session is its holder's", async () => {
+    await t.step("poolMode session prepares statements and keeps the session for its holder", async () => {
       const tap = new WireTap(proxy);
       await using declared = manager({ poolMode: "session", maxConnections: 1 });
       for (let n = 0; n < 3; n++) assertEquals((await declared.query("select $1::int as n", [n])).rows, [{ n }]);
@@ -58,13 +58,13 @@ Deno.test({
       assertEquals(declared.getStats().totalCreated, 1);
     });
 
-    await t.step("the next client finds nothing of what the last one left", async () => {
+    await t.step("PgBouncer clears the session for its next client", async () => {
       {
         await using first = manager({ poolMode: "session", maxConnections: 1 });
         const held = await first.lease();
         await held.query("set work_mem = '9MB'");
         await held.query("select pg_advisory_lock(7)");
-        // Cut, not given back: nothing of it is cleared by us.
+        // Closed, not released: the library clears nothing.
         await first.shutdown(0);
       }
       await using second = manager({ poolMode: "session" });

@@ -1,6 +1,5 @@
 /**
- * What clients send to a server (PostgreSQL, "Message Formats"), as far as it
- * concerns poolers.
+ * Records messages of clients (PostgreSQL, "Message Formats") that matter to poolers.
  *
  * @module
  */

@@ -24,7 +24,7 @@ async function start(money: Money): Promise<Fixture> {
   };
 }
 
-Deno.test("the function transfers", async (t) => {
+Deno.test("POST /transfers", async (t) => {
   await using money = await Money.start();
   await using transfers = await start(money);
 
@@ -40,7 +40,7 @@ Deno.test("the function transfers", async (t) => {
     });
   }
 
-  /** Holds whoever wants to move money of that owner. */
+  /** Blocks transfers of that owner. */
   async function hold({ categoryIds }: Owner): Promise<() => Promise<void>> {
     const held = await money.auditor.lease();
     await held.query("begin");
@@ -51,7 +51,7 @@ Deno.test("the function transfers", async (t) => {
     };
   }
 
-  /** How many transactions wait for such a lock. */
+  /** Returns the number of transactions that wait for such a lock. */
   async function held(): Promise<number> {
     const text = "select from pg_stat_activity where usename = 'authenticator' and wait_event_type = 'Lock'";
     return (await money.auditor.query(text)).rows.length;
@@ -65,7 +65,7 @@ Deno.test("the function transfers", async (t) => {
     throw new Error(`never were there ${count} that wait for a lock`);
   }
 
-  await t.step("the headers of an answer tell of its connections, and how long it waited for one", async () => {
+  await t.step("POST /transfers reports its connections and its wait in headers", async () => {
     const owner = await money.owner(1_000, 0);
     const first = await send(owner, 1);
     assertEquals(first.status, 201);
@@ -89,7 +89,7 @@ Deno.test("the function transfers", async (t) => {
     assertEquals(await money.balances(owner.categoryIds), [889, 111]);
   });
 
-  await t.step("sent ten times at once under one key, it is carried out once", async () => {
+  await t.step("POST /transfers carries ten concurrent orders of one key out once", async () => {
     const owner = await money.owner(100, 0);
     const key = crypto.randomUUID();
     const answers = await Promise.all(Array.from({ length: 10 }, () => send(owner, 60, key)));
@@ -102,7 +102,7 @@ Deno.test("the function transfers", async (t) => {
     assertEquals(await money.balances(owner.categoryIds), [40, 60]);
   });
 
-  await t.step("a caller that goes away moves nothing, and its connection is free again", async () => {
+  await t.step("POST /transfers moves nothing when the caller disconnects, and releases its connection", async () => {
     const owner = await money.owner(100, 0);
     const letGo = await hold(owner);
     const caller = new AbortController();
@@ -123,7 +123,7 @@ Deno.test("the function transfers", async (t) => {
     assertEquals(await money.balances(owner.categoryIds), [80, 20]);
   });
 
-  await t.step("its health is that of its connections", async () => {
+  await t.step("GET /transfers/health/pool checks the Postgres connections", async () => {
     const answer = await transfers.ask("GET", "/transfers/health/pool", { headers: { apikey: undefined } });
     const { status, details } = await answer.json();
     assertEquals([answer.status, status, details.stats.totalConnections], [200, "pass", 1]);

@@ -9,7 +9,7 @@ import { projectAt } from "../../../local/project.ts";
 import type { PostgresConnectionManager } from "../../../shared/postgres/mod.ts";
 import { claimsOf, TestDatabase } from "../support.ts";
 
-/** Somebody with a budget. */
+/** A user with a budget. */
 export interface Owner {
   readonly claims: { readonly claims: Record<string, unknown> };
   readonly budgetId: string;
@@ -64,7 +64,7 @@ export class Money implements AsyncDisposable {
     return { claims: claimsOf(id), budgetId, categoryIds };
   }
 
-  /** What is in each of these categories. */
+  /** Returns the balances of categories. */
   async balances(ids: readonly string[]): Promise<number[]> {
     const { rows } = await this.auditor.query<{ id: string; balance: string }>(
       "select id, balance from public.categories where id = any($1::uuid[])",
@@ -73,7 +73,7 @@ export class Money implements AsyncDisposable {
     return ids.map((id) => Number(rows.find((row) => row.id === id)?.balance));
   }
 
-  /** How many transfers there are of a budget. */
+  /** Returns the number of transfers of a budget. */
   async transfers(budgetId: string): Promise<number> {
     const text = "select count(*)::int as n from public.transfers where budget_id = $1";
     const { rows } = await this.auditor.query<{ n: number }>(text, [budgetId]);

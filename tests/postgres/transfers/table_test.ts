@@ -1,4 +1,4 @@
-/** What may be done with the table of transfers without the function, as each role that could try. */
+/** Rights on the table of transfers, for each role that could use it directly. */
 import { assertEquals } from "@std/assert";
 import { PostgresError, type PostgresQueries } from "../../../shared/postgres/mod.ts";
 import { thrownBy } from "../support.ts";
@@ -16,11 +16,11 @@ async function codeOf(work: () => Promise<unknown>): Promise<[code: string, cons
   return [code, constraint];
 }
 
-Deno.test("the table of transfers", async (t) => {
+Deno.test("public.transfers", async (t) => {
   await using money = await Money.start();
   const manager = money.database.manager({ maxConnections: 8 }, "authenticator");
 
-  await t.step("a row that its owner adds moves the money, and cannot exceed it", async () => {
+  await t.step("insert moves the owner's money, and at most the balance", async () => {
     const owner = await money.owner(100, 0);
     const queries = manager.as(owner.claims);
     await queries.query(INSERT, valuesOf(owner, 60));
@@ -31,7 +31,7 @@ Deno.test("the table of transfers", async (t) => {
     assertEquals(await money.transfers(owner.budgetId), 1);
   });
 
-  await t.step("several rows at once move the sum of them, or nothing", async () => {
+  await t.step("insert of several rows moves their sum, or nothing", async () => {
     const owner = await money.owner(100, 0, 0);
     const [budget, from, to, amount] = valuesOf(owner, 30);
     const text =
@@ -44,7 +44,7 @@ Deno.test("the table of transfers", async (t) => {
     assertEquals(await money.balances(owner.categoryIds), [10, 90, 0]);
   });
 
-  await t.step("a row that is left out for its key moves nothing", async () => {
+  await t.step("insert on conflict do nothing moves nothing", async () => {
     const owner = await money.owner(100, 0);
     const values = valuesOf(owner, 10);
     const again = `${INSERT} on conflict (user_id, idempotency_key) do nothing`;
@@ -52,7 +52,7 @@ Deno.test("the table of transfers", async (t) => {
     assertEquals(await money.balances(owner.categoryIds), [90, 10]);
   });
 
-  await t.step("amounts are whole and positive, and the categories two", async () => {
+  await t.step("insert rejects fractions, negative amounts and one category", async () => {
     const owner = await money.owner(100, Number.MAX_SAFE_INTEGER);
     const queries = manager.as(owner.claims);
     const outcomes: [amount: unknown, to: number, code: string, constraint: string | undefined][] = [
@@ -71,7 +71,7 @@ Deno.test("the table of transfers", async (t) => {
     assertEquals(await money.balances(owner.categoryIds), [100, Number.MAX_SAFE_INTEGER]);
   });
 
-  await t.step("nobody adds rows to what is another's, in another's name, or without one", async () => {
+  await t.step("insert rejects rows of another user, or without a user", async () => {
     const [owner, thief] = [await money.owner(100, 0), await money.owner(0, 0)];
     const asThief = manager.as(thief.claims);
     const [budget, from, to, amount, key] = valuesOf(owner, 10);
@@ -86,7 +86,7 @@ Deno.test("the table of transfers", async (t) => {
     assertEquals(await money.balances(owner.categoryIds), [100, 0]);
   });
 
-  await t.step("the service role is held to the same, for any user", async () => {
+  await t.step("insert by service_role obeys the same rules", async () => {
     const owner = await money.owner(100, 0);
     const text = "insert into public.transfers " +
       "(user_id, budget_id, from_category_id, to_category_id, amount, idempotency_key) values ($1, $2, $3, $4, $5, $6)";
@@ -100,7 +100,7 @@ Deno.test("the table of transfers", async (t) => {
     assertEquals(await money.balances(owner.categoryIds), [30, 70]);
   });
 
-  await t.step("what was moved is not changed, deleted or done by hand", async () => {
+  await t.step("update and delete are rejected, and so are balances by hand", async () => {
     const owner = await money.owner(100, 0);
     const queries: PostgresQueries = manager.as(owner.claims);
     await queries.query(INSERT, valuesOf(owner, 10));

@@ -15,12 +15,12 @@ async function refused(work: () => Promise<unknown>): Promise<[string, number]> 
   return [code, status];
 }
 
-Deno.test("transfers", async (t) => {
+Deno.test("TransferService", async (t) => {
   await using money = await Money.start();
   const manager = money.database.manager({ maxConnections: 8 }, "authenticator");
   const serviceOf = (owner: Owner) => new TransferService(manager.as(owner.claims));
 
-  await t.step("money leaves one category and arrives in the other", async () => {
+  await t.step("transfer() moves money from one category to the other", async () => {
     const owner = await money.owner(1_000, 50);
     const service = serviceOf(owner);
     const sent = order(owner, 300);
@@ -34,7 +34,7 @@ Deno.test("transfers", async (t) => {
     assertEquals(await service.getTransfer(transfer.id), transfer);
   });
 
-  await t.step("one key is one transfer, however often it is sent", async () => {
+  await t.step("transfer() carries one key out once", async () => {
     const owner = await money.owner(1_000, 0);
     const sent = order(owner, 400);
     const service = serviceOf(owner);
@@ -48,7 +48,7 @@ Deno.test("transfers", async (t) => {
     assertEquals(await money.transfers(owner.budgetId), 2);
   });
 
-  await t.step("a key that was used for something else is refused; another caller's is none of ours", async () => {
+  await t.step("transfer() rejects a key that was used for another order of the same caller", async () => {
     const [owner, other] = [await money.owner(1_000, 0), await money.owner(1_000, 0)];
     const sent = order(owner, 10);
     await serviceOf(owner).transfer(sent);
@@ -60,7 +60,7 @@ Deno.test("transfers", async (t) => {
     assertEquals(await money.balances([...owner.categoryIds, ...other.categoryIds]), [990, 10, 990, 10]);
   });
 
-  await t.step("what is refused leaves nothing behind, its key included", async () => {
+  await t.step("transfer() leaves nothing of a rejected order, its key included", async () => {
     const owner = await money.owner(100, Number.MAX_SAFE_INTEGER - 50);
     const service = serviceOf(owner);
     const sent = order(owner, 101);
@@ -72,7 +72,7 @@ Deno.test("transfers", async (t) => {
     assertEquals(replayed, false);
   });
 
-  await t.step("nobody moves, sees or fills what is another's", async () => {
+  await t.step("transfer() and getTransfer() see and move nothing of another caller", async () => {
     const [owner, thief] = [await money.owner(500, 0), await money.owner(0, 0)];
     const service = serviceOf(thief);
     assertEquals(await refused(() => service.transfer(order(owner, 1))), ["NOT_FOUND", 404]);
@@ -80,14 +80,14 @@ Deno.test("transfers", async (t) => {
     assertEquals(await refused(() => service.transfer({ ...order(owner, 1), toCategoryId: loot })), ["NOT_FOUND", 404]);
     const { transfer } = await serviceOf(owner).transfer(order(owner, 1));
     assertEquals(await refused(() => service.getTransfer(transfer.id)), ["NOT_FOUND", 404]);
-    const nobody = new TransferService(manager.as("anonymous"));
-    assertEquals((await thrownBy(() => nobody.transfer(order(owner, 1)), Error) as ServiceError).code, "42501");
+    const anonymous = new TransferService(manager.as("anonymous"));
+    assertEquals((await thrownBy(() => anonymous.transfer(order(owner, 1)), Error) as ServiceError).code, "42501");
     const stranger = new TransferService(manager.as(claimsOf(crypto.randomUUID())));
     assertEquals(await refused(() => stranger.transfer(order(owner, 1))), ["NOT_FOUND", 404]);
     assertEquals(await money.balances(owner.categoryIds), [499, 1]);
   });
 
-  await t.step("two budgets never share their money", async () => {
+  await t.step("transfer() rejects categories of different budgets", async () => {
     const owner = await money.owner(500);
     const { rows: [row] } = await money.auditor.query<{ id: string }>(
       "insert into public.categories (budget_id, user_id, name) " +
@@ -107,7 +107,7 @@ Deno.test("transfers", async (t) => {
     assertEquals(await money.balances(owner.categoryIds), [500]);
   });
 
-  await t.step("transfers that race, to and fro and around, neither lose nor invent a cent", async () => {
+  await t.step("transfer() loses no cent in concurrent transfers", async () => {
     const owner = await money.owner(30, 30, 30);
     const service = serviceOf(owner);
     const expected = [30, 30, 30];
@@ -129,7 +129,7 @@ Deno.test("transfers", async (t) => {
     assertEquals(balances.reduce((sum, balance) => sum + balance), 90);
   });
 
-  await t.step("two that take the last cent: one gets it", async () => {
+  await t.step("transfer() gives the last cent to one of two", async () => {
     for (let round = 0; round < 20; round++) {
       const owner = await money.owner(10, 0, 0);
       const service = serviceOf(owner);
@@ -197,7 +197,7 @@ Deno.test("transfers", async (t) => {
     assertEquals(await money.balances(owner.categoryIds), [1_000, 0]);
   });
 
-  await t.step("a login made as README says may act for callers, and for itself do nothing", async () => {
+  await t.step("transfer() works with the login role that the documentation creates", async () => {
     const owner = await money.owner(10, 0);
     const asOwner = money.database.manager({}, "postgres");
     await asOwner.query("create role edge_functions login noinherit password 'correct-horse-battery'");
@@ -209,7 +209,7 @@ Deno.test("transfers", async (t) => {
     assertEquals(error.code, "42501");
   });
 
-  await t.step("who gives up moves nothing, and holds nothing up", async () => {
+  await t.step("transfer() moves nothing after an abort, and delays no other", async () => {
     const owner = await money.owner(100, 0);
     const held = await money.auditor.lease();
     await held.query("begin");

@@ -3,7 +3,7 @@ import { ConfigError } from "../../shared/pool/mod.ts";
 import { checkClientCertificate } from "../../shared/postgres/connection/connection_factory.ts";
 import { CLIENT_CERTIFICATE, CLIENT_KEY } from "./certificates.ts";
 
-Deno.test("a client certificate that the runtime would leave out is refused", () => {
+Deno.test("checkClientCertificate() throws when the runtime would leave the certificate out", () => {
   const ssl = { cert: CLIENT_CERTIFICATE, key: CLIENT_KEY };
   const leaveOut = [
     "2.1.4",

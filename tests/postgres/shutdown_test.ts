@@ -5,17 +5,17 @@ import { TcpProxy } from "../support/tcp_proxy.ts";
 import { pause, until } from "./chaos/rig.ts";
 import { claimsOf, TestDatabase, thrownBy } from "./support.ts";
 
-/** How many statements with this text run at the server. */
+/** Returns the number of running statements with this text. */
 async function running(admin: PostgresConnectionManager, text: string): Promise<number> {
   const { rows } = await admin.query("select from pg_stat_activity where state = 'active' and query = $1", [text]);
   return rows.length;
 }
 
-Deno.test("the end of a manager, and of its server", async (t) => {
+Deno.test("PostgresConnectionManager.shutdown() and restarts of the server", async (t) => {
   await using database = await TestDatabase.start();
   const admin = database.manager();
 
-  await t.step("shutdown refuses at once, lets work finish, and cuts what does not", async () => {
+  await t.step("shutdown() rejects acquires at once, lets work finish, and aborts what does not", async () => {
     await using silent = await TcpProxy.start(database.options());
     silent.stall();
     const connecting = database.manager({ port: silent.port });
@@ -41,7 +41,7 @@ Deno.test("the end of a manager, and of its server", async (t) => {
     assertEquals(manager.getStats().totalConnections, 0);
   });
 
-  await t.step("what a shutdown cuts says so, whatever it is", async () => {
+  await t.step("shutdown() rejects the work it aborts with LeaseRevokedError", async () => {
     const text = "select pg_sleep(23)";
     const user = claimsOf(crypto.randomUUID());
     const kinds: ((manager: PostgresConnectionManager) => Promise<unknown>)[] = [
@@ -59,27 +59,30 @@ Deno.test("the end of a manager, and of its server", async (t) => {
     }
   });
 
-  await t.step("a server that comes back is used again within a second, and it is told", async () => {
-    const manager = database.manager({ maxConnections: 4, minConnections: 2, acquireTimeoutMs: 10_000 });
-    const watcher = database.manager({ acquireTimeoutMs: 100, healthCheckIntervalMs: 20 });
-    const failures: Error[] = [];
-    const checks: PostgresHealth[] = [];
-    const recoveries: number[] = [];
-    watcher.on("healthCheckFailed", (error) => failures.push(error));
-    watcher.on("healthCheck", (health) => checks.push(health));
-    watcher.on("recovered", ({ downMs }) => recoveries.push(downMs));
-    await Promise.all([manager.query("select 1"), watcher.query("select 1", [], { acquireTimeoutMs: 10_000 })]);
-    await database.server.kill();
-    const during = manager.query("select 1 as n").then(({ rows }) => rows, (error) => error);
-    await until("it is seen", () => failures.length > 0);
-    assertStrictEquals(checks.find(({ healthy }) => !healthy)?.error, failures[0]);
-    await pause(1_000);
-    await database.server.start();
-    const back = performance.now();
-    assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
-    assert(performance.now() - back < 1_000, `it took ${performance.now() - back} ms`);
-    await during;
-    // A check that is slow on a busy machine has an end of its own, which is told too.
-    await until("it is told", () => recoveries.some((downMs) => downMs >= 900));
-  });
+  await t.step(
+    "PostgresConnectionManager uses a server again within a second of its return, and emits recovered",
+    async () => {
+      const manager = database.manager({ maxConnections: 4, minConnections: 2, acquireTimeoutMs: 10_000 });
+      const watcher = database.manager({ acquireTimeoutMs: 100, healthCheckIntervalMs: 20 });
+      const failures: Error[] = [];
+      const checks: PostgresHealth[] = [];
+      const recoveries: number[] = [];
+      watcher.on("healthCheckFailed", (error) => failures.push(error));
+      watcher.on("healthCheck", (health) => checks.push(health));
+      watcher.on("recovered", ({ downMs }) => recoveries.push(downMs));
+      await Promise.all([manager.query("select 1"), watcher.query("select 1", [], { acquireTimeoutMs: 10_000 })]);
+      await database.server.kill();
+      const during = manager.query("select 1 as n").then(({ rows }) => rows, (error) => error);
+      await until("it is seen", () => failures.length > 0);
+      assertStrictEquals(checks.find(({ healthy }) => !healthy)?.error, failures[0]);
+      await pause(1_000);
+      await database.server.start();
+      const back = performance.now();
+      assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
+      assert(performance.now() - back < 1_000, `it took ${performance.now() - back} ms`);
+      await during;
+      // A check that is slow on a busy machine has an end of its own, which is told too.
+      await until("it is told", () => recoveries.some((downMs) => downMs >= 900));
+    },
+  );
 });

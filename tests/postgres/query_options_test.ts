@@ -5,12 +5,12 @@ import { TestDatabase, thrownBy } from "./support.ts";
 
 const RUNNING = "select from pg_stat_activity where usename = 'authenticator' and wait_event = 'PgSleep'";
 
-Deno.test("what holds for all the work of a caller", async (t) => {
+Deno.test("manager.as() with WorkOptions", async (t) => {
   await using database = await TestDatabase.start();
   const admin = database.manager();
   const manager = database.manager({ maxConnections: 1 }, "authenticator");
 
-  await t.step("one signal gives all of it up, and each may have one of its own", async () => {
+  await t.step("signal aborts all work of the caller, beside the signals of single calls", async () => {
     // So that none of them waits for the connection to be made.
     await manager.as("anonymous").query("select 1");
     const kinds = ["query", "function", "list"] as const;
@@ -36,7 +36,7 @@ Deno.test("what holds for all the work of a caller", async (t) => {
     assertEquals(manager.getStats().totalCreated, 1);
   });
 
-  await t.step("whoever is to know is told how long each waited, in vain or not", async () => {
+  await t.step("onWaited is called with each wait, successful or not", async () => {
     const waits: number[] = [];
     const queries = manager.as("anonymous", { onWaited: (waitedMs) => waits.push(waitedMs) });
     const held = await manager.lease();

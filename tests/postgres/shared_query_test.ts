@@ -16,28 +16,31 @@ async function learn(manager: PostgresConnectionManager, text: string, values: u
   for (let time = 0; time < 20; time++) await manager.query(text, values);
 }
 
-Deno.test("statements that share a connection", async (t) => {
+Deno.test("manager.query() on shared connections", async (t) => {
   await using database = await TestDatabase.start();
   const admin = database.manager();
-  await admin.query("create table throttle (n int)");
-  await admin.query("insert into throttle values (0)");
-  // By its text it only reads, and it waits for whoever holds the row.
+  await admin.query("create table gate (n int)");
+  await admin.query("insert into gate values (0)");
+  // By its text it only reads, and it waits for the holder of the row.
   const held = "select touch()";
   await admin.query(
-    "create function touch() returns void language plpgsql as $$ begin update throttle set n = n + 1; end $$",
+    "create function touch() returns void language plpgsql as $$ begin update gate set n = n + 1; end $$",
   );
   const one = () => database.manager({ maxConnections: 1 });
 
-  await t.step("many go out on few connections, and each gets its own answer", async () => {
-    const manager = database.manager({ maxConnections: 3 });
-    const got = await Promise.all(Array.from({ length: 500 }, (_, n) => manager.query(QUICK, [n])));
-    assertEquals(got.map(({ rows }) => rows[0]?.["n"]), Array.from({ length: 500 }, (_, n) => n));
-    assert(new Set(got.map(({ rows }) => rows[0]?.["pid"])).size <= 3);
-    const { activeConnections, totalConnections } = manager.getStats();
-    assertEquals([activeConnections, totalConnections <= 3], [0, true]);
-  });
+  await t.step(
+    "query() sends many statements on few connections, and resolves each with its own response",
+    async () => {
+      const manager = database.manager({ maxConnections: 3 });
+      const got = await Promise.all(Array.from({ length: 500 }, (_, n) => manager.query(QUICK, [n])));
+      assertEquals(got.map(({ rows }) => rows[0]?.["n"]), Array.from({ length: 500 }, (_, n) => n));
+      assert(new Set(got.map(({ rows }) => rows[0]?.["pid"])).size <= 3);
+      const { activeConnections, totalConnections } = manager.getStats();
+      assertEquals([activeConnections, totalConnections <= 3], [0, true]);
+    },
+  );
 
-  await t.step("those that waited for the connection share it once it comes", async () => {
+  await t.step("query() shares a connection that becomes available among waiters", async () => {
     await using counted = countedConnection(database, "superuser");
     const { manager } = counted;
     await learn(manager, QUICK, [1]);
@@ -52,7 +55,7 @@ Deno.test("statements that share a connection", async (t) => {
     assert(counted.turns() < 6, `${counted.turns()} round trips`);
   });
 
-  await t.step("one that fails is the only one", async () => {
+  await t.step("query() fails alone on a shared connection", async () => {
     const manager = one();
     const text = "select 1 / $1::int as n";
     await learn(manager, text, [1]);
@@ -67,7 +70,7 @@ Deno.test("statements that share a connection", async (t) => {
   });
 
   await t.step(
-    "nothing goes out behind a statement that is not known to be quick, or that may leave something",
+    "query() sends nothing behind a statement that is not known to be quick, or may leave state",
     async () => {
       const manager = database.manager({ maxConnections: 2 });
       await learn(manager, QUICK, [1]);
@@ -85,12 +88,12 @@ Deno.test("statements that share a connection", async (t) => {
     },
   );
 
-  await t.step("a transaction has the connection alone", async () => {
+  await t.step("transaction() has its connection alone", async () => {
     const manager = one();
     await learn(manager, QUICK, [1]);
     await learn(manager, held);
     await admin.transaction(async (tx) => {
-      await tx.query("select from throttle for update");
+      await tx.query("select from gate for update");
       const blocked = manager.query(held);
       const behind = [manager.query(QUICK, [1]), manager.query(QUICK, [2])];
       let began = false;
@@ -105,26 +108,26 @@ Deno.test("statements that share a connection", async (t) => {
       await tx.commit();
       await Promise.all([blocked, ...behind, transaction, after]);
     });
-    await admin.query("update throttle set n = 0");
+    await admin.query("update gate set n = 0");
   });
 
-  await t.step("a cancel request hits its own statement, and what it hits besides is sent again", async () => {
+  await t.step("query() resends what a cancel request for another statement hits", async () => {
     const manager = one();
     await learn(manager, held);
     await learn(manager, QUICK, [1]);
-    await admin.query("update throttle set n = 0");
+    await admin.query("update gate set n = 0");
     await admin.transaction(async (tx) => {
-      await tx.query("select from throttle for update");
+      await tx.query("select from gate for update");
       const blocked = manager.query(held, [], { timeoutMs: 60 });
       const behind = Array.from({ length: 8 }, (_, n) => manager.query(QUICK, [n]));
       await thrownBy(() => blocked, QueryTimeoutError);
       const got = await Promise.all(behind);
       assertEquals(got.map(({ rows }) => rows[0]?.["n"]), [0, 1, 2, 3, 4, 5, 6, 7]);
     });
-    assertEquals((await admin.query("select n from throttle")).rows, [{ n: 0 }]);
+    assertEquals((await admin.query("select n from gate")).rows, [{ n: 0 }]);
   });
 
-  await t.step("a cancel request that comes late hits the next one, which is sent again", async () => {
+  await t.step("query() resends the next statement when a late cancel request hits it", async () => {
     const next = "select pg_sleep($1), $2::int as n";
     const lock = await admin.lease();
     let sent = false;
@@ -143,7 +146,7 @@ Deno.test("statements that share a connection", async (t) => {
       await executor.query(next, [0, 0]);
     }
     await lock.query("begin");
-    await lock.query("select from throttle for update");
+    await lock.query("select from gate for update");
     const first = executor.query(held, [], { timeoutMs: 30 });
     const second = executor.query(next, [0.3, 7]);
     assertEquals((await first).rowCount, 1);
@@ -151,36 +154,39 @@ Deno.test("statements that share a connection", async (t) => {
     lock.release();
   });
 
-  await t.step("one that is given up while others are before it does not wait for them, nor hit them", async () => {
-    const manager = one();
-    await learn(manager, held);
-    await learn(manager, QUICK, [1]);
-    await admin.query("update throttle set n = 0");
-    const given = new AbortController();
-    await admin.transaction(async (tx) => {
-      await tx.query("select from throttle for update");
-      const before = manager.query(held);
-      const aborted = manager.query(QUICK, [5], { signal: given.signal });
-      const late = manager.query(QUICK, [6], { timeoutMs: 20 });
-      const after = manager.query(QUICK, [7]);
-      setTimeout(() => given.abort(new RangeError("mine")), 10);
-      await thrownBy(() => aborted, RangeError);
-      await thrownBy(() => late, QueryTimeoutError);
-      await tx.commit();
-      assertEquals((await before).rowCount, 1);
-      assertEquals((await after).rows[0]?.["n"], 7);
-    });
-    assertEquals((await admin.query("select n from throttle")).rows, [{ n: 1 }]);
-    const { activeConnections, totalCreated } = manager.getStats();
-    assertEquals([activeConnections, totalCreated], [0, 1]);
-  });
+  await t.step(
+    "query() rejects at once when it is aborted behind other statements, and cancels none of them",
+    async () => {
+      const manager = one();
+      await learn(manager, held);
+      await learn(manager, QUICK, [1]);
+      await admin.query("update gate set n = 0");
+      const given = new AbortController();
+      await admin.transaction(async (tx) => {
+        await tx.query("select from gate for update");
+        const before = manager.query(held);
+        const aborted = manager.query(QUICK, [5], { signal: given.signal });
+        const late = manager.query(QUICK, [6], { timeoutMs: 20 });
+        const after = manager.query(QUICK, [7]);
+        setTimeout(() => given.abort(new RangeError("mine")), 10);
+        await thrownBy(() => aborted, RangeError);
+        await thrownBy(() => late, QueryTimeoutError);
+        await tx.commit();
+        assertEquals((await before).rowCount, 1);
+        assertEquals((await after).rows[0]?.["n"], 7);
+      });
+      assertEquals((await admin.query("select n from gate")).rows, [{ n: 1 }]);
+      const { activeConnections, totalCreated } = manager.getStats();
+      assertEquals([activeConnections, totalCreated], [0, 1]);
+    },
+  );
 
-  await t.step("who wants a connection alone waits for those on it no longer than for a connection", async () => {
+  await t.step("lease() waits for statements on a shared connection for at most acquireTimeoutMs", async () => {
     const manager = one();
     await learn(manager, held);
     await learn(manager, QUICK, [1]);
     await admin.transaction(async (tx) => {
-      await tx.query("select from throttle for update");
+      await tx.query("select from gate for update");
       const before = manager.query(held);
       const given = new AbortController();
       const waiting = [
@@ -205,10 +211,10 @@ Deno.test("statements that share a connection", async (t) => {
   });
 
   await t.step(
-    "what does more than read goes alone, and so does everything where sharing is switched off",
+    "query() sends writes alone, and everything with maxStatementsInFlight 1",
     async () => {
       const writes = one();
-      const insert = "insert into throttle select 0 from throttle where false";
+      const insert = "insert into gate select 0 from gate where false";
       const alone = database.manager({ maxConnections: 1, maxStatementsInFlight: 1 });
       for (const [manager, text] of [[writes, insert], [alone, "select 1"]] as const) {
         await learn(manager, text);
@@ -224,35 +230,38 @@ Deno.test("statements that share a connection", async (t) => {
     },
   );
 
-  await t.step("when the connection breaks, each learns that its effect is unknown, and no place is lost", async () => {
-    const manager = one();
-    await learn(manager, held);
-    await learn(manager, QUICK, [1]);
-    await admin.transaction(async (tx) => {
-      await tx.query("select from throttle for update");
-      const running = [manager.query(held), manager.query(QUICK, [1]), manager.query(QUICK, [2])];
-      const settled = Promise.allSettled(running);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      await tx.query("select pg_terminate_backend(pid) from pg_stat_activity where query = $1 and state = 'active'", [
-        held,
-      ]);
-      for (const result of await settled) {
-        assert(result.status === "rejected");
-        assert(result.reason instanceof ConnectionLostError || result.reason instanceof PostgresError);
-      }
-    });
-    assertEquals((await manager.query(QUICK, [3])).rows[0]?.["n"], 3);
-    const { activeConnections, totalConnections } = manager.getStats();
-    assertEquals([activeConnections, totalConnections], [0, 1]);
-  });
+  await t.step(
+    "query() rejects every statement of a broken connection with an unknown effect, and frees its slot",
+    async () => {
+      const manager = one();
+      await learn(manager, held);
+      await learn(manager, QUICK, [1]);
+      await admin.transaction(async (tx) => {
+        await tx.query("select from gate for update");
+        const running = [manager.query(held), manager.query(QUICK, [1]), manager.query(QUICK, [2])];
+        const settled = Promise.allSettled(running);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        await tx.query("select pg_terminate_backend(pid) from pg_stat_activity where query = $1 and state = 'active'", [
+          held,
+        ]);
+        for (const result of await settled) {
+          assert(result.status === "rejected");
+          assert(result.reason instanceof ConnectionLostError || result.reason instanceof PostgresError);
+        }
+      });
+      assertEquals((await manager.query(QUICK, [3])).rows[0]?.["n"], 3);
+      const { activeConnections, totalConnections } = manager.getStats();
+      assertEquals([activeConnections, totalConnections], [0, 1]);
+    },
+  );
 
-  await t.step("a shutdown lets them finish", async () => {
+  await t.step("shutdown() lets shared statements finish", async () => {
     const manager = one();
     await learn(manager, held);
     await learn(manager, QUICK, [1]);
     const lock = await admin.lease();
     await lock.query("begin");
-    await lock.query("select from throttle for update");
+    await lock.query("select from gate for update");
     const running = Promise.allSettled([manager.query(held), manager.query(QUICK, [1]), manager.query(QUICK, [2])]);
     await new Promise((resolve) => setTimeout(resolve, 20));
     const over = manager.shutdown(5_000);

@@ -1,4 +1,4 @@
-/** What is said of a transaction whose end was not seen. */
+/** Outcomes of transactions whose end was not observed. */
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import {
   CommitOutcomeUnknownError,
@@ -10,7 +10,7 @@ import {
 import { TcpProxy } from "../support/tcp_proxy.ts";
 import { TestDatabase, thrownBy } from "./support.ts";
 
-Deno.test("the end of a transaction", async (t) => {
+Deno.test("transaction() outcomes", async (t) => {
   await using database = await TestDatabase.start();
   const { host, port } = database.options();
   await using proxy = await TcpProxy.start({ host, port });
@@ -28,23 +28,23 @@ Deno.test("the end of a transaction", async (t) => {
       if (from === "server") proxy.stall();
     };
   };
-  const mend = () => {
+  const restore = () => {
     proxy.tap = undefined;
     proxy.resume();
   };
 
-  await t.step("a list that is not answered may have been committed, and this one was", async () => {
+  await t.step("transaction() rejects with CommitOutcomeUnknownError when a list has no response", async () => {
     const manager = await connect();
     deafen();
     const list = [{ query: "insert into number values (1)" }];
     await thrownBy(() => manager.transaction(list, { timeoutMs: 50 }), CommitOutcomeUnknownError);
-    mend();
+    restore();
     assertEquals(await rows(1), 1);
     assertEquals(manager.getStats().transactions.unknown, 1);
     assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
   });
 
-  await t.step("whoever gives up during COMMIT learns soon that its outcome is unknown", async () => {
+  await t.step("transaction() rejects with CommitOutcomeUnknownError soon after an abort during COMMIT", async () => {
     const manager = await connect();
     const given = new AbortController();
     const started = performance.now();
@@ -55,11 +55,11 @@ Deno.test("the end of a transaction", async (t) => {
     }, { signal: given.signal });
     await thrownBy(() => work, CommitOutcomeUnknownError);
     assert(performance.now() - started < 2_000);
-    mend();
+    restore();
     assertEquals(await rows(2), 1);
   });
 
-  await t.step("a COMMIT that is answered in time counts, though its caller had given up", async () => {
+  await t.step("transaction() resolves when COMMIT is answered in time after an abort", async () => {
     const manager = await connect();
     const given = new AbortController();
     proxy.latencyMs = 20;
@@ -75,7 +75,7 @@ Deno.test("the end of a transaction", async (t) => {
     assertEquals(manager.getStats().totalCreated, 1);
   });
 
-  await t.step("whoever gives up before COMMIT rolls back, even if the function does not notice", async () => {
+  await t.step("transaction() rolls back after an abort before COMMIT, even if the function ignores it", async () => {
     const manager = await connect();
     const given = new AbortController();
     const reason = new RangeError("mine");
@@ -88,7 +88,7 @@ Deno.test("the end of a transaction", async (t) => {
     assertEquals([await rows(4), manager.getStats().activeConnections], [0, 0]);
   });
 
-  await t.step("a rollback that fails closes the connection, says so, and keeps the first error", async () => {
+  await t.step("transaction() closes the connection when the rollback fails, and keeps the first error", async () => {
     const manager = await connect();
     const errors: Error[] = [];
     manager.on("error", ({ error }) => errors.push(error));
@@ -99,23 +99,26 @@ Deno.test("the end of a transaction", async (t) => {
       throw mine;
     });
     assertStrictEquals(await thrownBy(() => work, RangeError), mine);
-    mend();
+    restore();
     assert(errors.some(({ cause }) => cause instanceof RollbackFailedError), String(errors));
     assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
     assertEquals([manager.getStats().totalCreated, await rows(5)], [2, 0]);
   });
 
-  await t.step("a server that dies in the middle of a list has certainly not committed it", async () => {
-    const manager = await connect();
-    const list = [{ query: "insert into number values (6)" }, {
-      query: "select pg_terminate_backend(pg_backend_pid())",
-    }];
-    assertEquals((await thrownBy(() => manager.transaction(list), PostgresError)).code, "57P01");
-    const { rolledBack, unknown } = manager.getStats().transactions;
-    assertEquals([rolledBack, unknown, await rows(6)], [1, 0, 0]);
-  });
+  await t.step(
+    "transaction() rejects with a certain rollback when the server dies in the middle of a list",
+    async () => {
+      const manager = await connect();
+      const list = [{ query: "insert into number values (6)" }, {
+        query: "select pg_terminate_backend(pg_backend_pid())",
+      }];
+      assertEquals((await thrownBy(() => manager.transaction(list), PostgresError)).code, "57P01");
+      const { rolledBack, unknown } = manager.getStats().transactions;
+      assertEquals([rolledBack, unknown, await rows(6)], [1, 0, 0]);
+    },
+  );
 
-  await t.step("so that it is tried again, though it is not said that it may run twice", async () => {
+  await t.step("executeTransactionWithRetry() retries a list that was certainly rolled back", async () => {
     const manager = await connect();
     await admin.query("create sequence death");
     const die = "select case nextval('death') when 1 then pg_terminate_backend(pg_backend_pid()) end";
@@ -127,7 +130,7 @@ Deno.test("the end of a transaction", async (t) => {
     assertEquals((await thrownBy(() => manager.executeQueryWithRetry(die, [], 1, 1), PostgresError)).code, "57P01");
   });
 
-  await t.step("a statement whose cancel request cannot be sent is cut", async () => {
+  await t.step("query() closes the connection when the cancel request cannot be sent", async () => {
     const manager = await connect();
     await proxy.refuse();
     const started = performance.now();
@@ -138,14 +141,14 @@ Deno.test("the end of a transaction", async (t) => {
     assertEquals(manager.getStats().totalCreated, 2);
   });
 
-  await t.step("one whose cancel request is not answered is cut, and its effect is not known", async () => {
+  await t.step("query() rejects with an unknown effect when the cancel request has no response", async () => {
     const manager = await connect();
     deafen();
     const insert = "insert into number values (8)";
     const { message } = await thrownBy(() => manager.query(insert, [], { timeoutMs: 30 }), QueryTimeoutError);
     assert(message.includes("its effect is unknown"), message);
     assertEquals(await rows(8), 1);
-    mend();
+    restore();
     assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
     assertEquals(manager.getStats().totalCreated, 2);
   });

@@ -6,7 +6,7 @@ import { TestDatabase, thrownBy } from "./support.ts";
 // deno-lint-ignore no-explicit-any -- as a program without types may call it
 type Untyped = Record<keyof PostgresConnectionManager, any>;
 
-Deno.test("what cannot be meant is refused by name, and nothing is sent", async () => {
+Deno.test("PostgresConnectionManager rejects invalid arguments by name, and sends nothing", async () => {
   await using database = await TestDatabase.start();
   const manager: PostgresConnectionManager = database.manager({ maxConnections: 1 });
   const untyped = manager as unknown as Untyped;

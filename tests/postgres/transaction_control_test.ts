@@ -14,7 +14,7 @@ const BOB = "0b4d3a77-54b7-4f0b-8d0d-6f6a7c1e2f05";
 const INSERT = "insert into seen (n) values (1)";
 const WHO = "select auth.uid() as uid";
 
-Deno.test("nothing runs outside of the transaction it was meant for", async (t) => {
+Deno.test("PostgresConnectionManager runs nothing outside its transaction", async (t) => {
   await using database = await TestDatabase.start();
   const admin = database.manager();
   await admin.query("create table seen (n int, role text default current_user, sub text default auth.uid()::text)");
@@ -27,7 +27,7 @@ Deno.test("nothing runs outside of the transaction it was meant for", async (t) 
   const backend = async (queries: PostgresQueries) =>
     (await queries.query<{ pid: number }>("select pg_backend_pid() as pid")).rows[0]?.pid;
 
-  await t.step("not behind a first statement that could not be sent", async () => {
+  await t.step("transaction() begins with the next statement when the first one could not be sent", async () => {
     const circular: Record<string, unknown> = {};
     circular["self"] = circular;
     await thrownBy(() =>
@@ -45,7 +45,7 @@ Deno.test("nothing runs outside of the transaction it was meant for", async (t) 
     await admin.query("truncate seen");
   });
 
-  await t.step("not where what was prepared on the connection is gone", async () => {
+  await t.step("transaction() begins when prepared statements of the connection are gone", async () => {
     // Who drops it on a connection of their own meets that themselves, in the transaction and not outside.
     await using connection = await admin.lease();
     const twice = (tx: Transaction) => Promise.all([tx.query(INSERT), tx.query("insert into seen (n) values (2)")]);
@@ -71,7 +71,7 @@ Deno.test("nothing runs outside of the transaction it was meant for", async (t) 
       "prepare transaction 'two'",
     ]
   ) {
-    await t.step(`not behind ${JSON.stringify(text)}, which is refused and changes nothing`, async () => {
+    await t.step(`transaction() rejects ${JSON.stringify(text)}, and stays open`, async () => {
       for (const queries of [admin, alice]) {
         await thrownBy(() => queries.transaction([{ query: text }, { query: INSERT }]), StatementError);
         await thrownBy(() =>
@@ -83,13 +83,13 @@ Deno.test("nothing runs outside of the transaction it was meant for", async (t) 
           }), RangeError);
       }
       await thrownBy(() => alice.query(text), StatementError);
-      // By itself it could only begin what nobody has, or end nothing.
+      // By itself it could only begin a transaction without a holder, or end none.
       await thrownBy(() => admin.query(text), StatementError);
       assertEquals(await seen(), []);
     });
   }
 
-  await t.step("a savepoint of one's own does no harm", async () => {
+  await t.step("transaction() allows savepoints by SQL", async () => {
     await alice.transaction(async (tx) => {
       await tx.query("savepoint mine");
       await assertRejects(() => tx.query("select 1 / 0"), PostgresError);
@@ -107,7 +107,7 @@ Deno.test("nothing runs outside of the transaction it was meant for", async (t) 
       "do $$ declare s text; begin select name into s from pg_prepared_statements limit 1; execute 'deallocate ' || s; end $$",
     ]
   ) {
-    await t.step(`what ${JSON.stringify(text.slice(0, 40))} dropped is missed by nobody else`, async () => {
+    await t.step(`as() works for the next caller after ${JSON.stringify(text.slice(0, 40))}`, async () => {
       await bob.transaction((tx) => tx.query(WHO));
       const before = await backend(bob);
       // Its own COMMIT may be among what it drops.
@@ -117,7 +117,7 @@ Deno.test("nothing runs outside of the transaction it was meant for", async (t) 
     });
   }
 
-  await t.step("behind a pooler in transaction mode nothing is left for whoever comes next", async () => {
+  await t.step("query() rejects what outlives a transaction behind a pooler in transaction mode", async () => {
     const pooled = database.manager({ poolMode: "transaction", maxConnections: 1 }, "authenticator");
     const acting = pooled.as(claimsOf(ALICE));
     const text = "set work_mem = '8MB'";
@@ -140,7 +140,7 @@ Deno.test("nothing runs outside of the transaction it was meant for", async (t) 
     assertEquals((await pooled.query("show work_mem")).rows, [{ work_mem: "4MB" }]);
   });
 
-  await t.step("a statement prepared by SQL in the place of COMMIT is not taken for it", async () => {
+  await t.step("transaction() commits when SQL has prepared another statement in place of COMMIT", async () => {
     await bob.transaction((tx) => tx.query(WHO));
     const replace = `do $$ declare s text; begin
       select name into s from pg_prepared_statements where statement = 'COMMIT';

@@ -14,12 +14,12 @@ const REMOTE = [
   ...["10.example.com", "127.0.0.1.example.com", "::ffff:10.0.0.1"],
 ];
 
-Deno.test("a host of this machine or its own network is known by its name or address", () => {
+Deno.test("isLocalHost() recognizes names and addresses of the machine and its network", () => {
   assertEquals(LOCAL.filter((host) => !isLocalHost(host)), []);
   assertEquals(REMOTE.filter(isLocalHost), []);
 });
 
-Deno.test("TLS, with verification, is on by default wherever somebody could listen in", () => {
+Deno.test("parsePostgresConfig() enables TLS with verification for remote hosts", () => {
   for (const host of LOCAL) assertEquals(parsePostgresConfig({ host }).ssl, false, host);
   for (const host of REMOTE) assertEquals(parsePostgresConfig({ host }).ssl, true, host);
   assertEquals(parsePostgresConfig({ host: "db.example.com", ssl: false }).ssl, false);

@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import type { BackendKey } from "../../shared/postgres/connection/cancel.ts";
 import { loneExecutor, TestDatabase } from "./support.ts";
 
-Deno.test("a cancel request that comes late does not reach what has the connection for itself", async (t) => {
+Deno.test("StatementRunner keeps a late cancel request from the next holder of a connection", async (t) => {
   await using database = await TestDatabase.start();
   const admin = database.manager();
   await admin.query("create table throttle (n int)");
@@ -46,14 +46,14 @@ Deno.test("a cancel request that comes late does not reach what has the connecti
     Object.entries(behind).map((work) => [moment, work] as const)
   );
   for (const [[when, afterMs], [what, run]] of cases) {
-    await t.step(`${what}, ${when}`, async () => {
+    await t.step(`awaitResult() protects ${what}, ${when}`, async () => {
       await admin.query("truncate run");
       lock = await admin.lease();
       await lock.query("begin");
       await lock.query("select from throttle for update");
       const first = executor.query(held, [], { timeoutMs: 30 });
       const soon = afterMs === 0 ? run() : undefined;
-      // Ends the first one's lease early, in favour of whoever waits.
+      // Ends the first statement's lease early, in favor of a waiter.
       const third = executor.query(held);
       await new Promise((resolve) => setTimeout(resolve, afterMs));
       const second = soon ?? run();
