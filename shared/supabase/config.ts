@@ -8,6 +8,8 @@ import type { SupabaseClient } from "@supabase/supabase-js";
 import * as z from "zod";
 import { MAX_TIMER_MS } from "../resilience/mod.ts";
 import {
+  ConfigError,
+  type ConfigIssue,
   DEFAULT_POOL_CONFIG,
   type LazySchema,
   lazySchema,
@@ -17,35 +19,53 @@ import {
   whole,
 } from "../pool/mod.ts";
 import { globalFetch } from "./calls/project_request.ts";
+import { queryDataApi } from "./health.ts";
 
 /**
  * The query of a health check. It runs as the pool's own key (anonymous on a
  * user pool) and counts as failed when `error` is set.
+ *
+ * @example
+ * ```ts
+ * const healthQuery: HealthQuery = (client) => client.from("settings").select("id").limit(1);
+ * ```
  */
 // deno-lint-ignore no-explicit-any -- a query may be written against any schema
 export type HealthQuery = (client: SupabaseClient<any, any, any>) => PromiseLike<{ error: unknown }>;
 
+/** Options of the core that have no effect on a client pool: there is nothing in a slot to create, check or close. */
+const WITHOUT_EFFECT = [
+  "validateAfterIdleMs",
+  "createTimeoutMs",
+  "createRetryDelayMs",
+  "validateTimeoutMs",
+  "resetTimeoutMs",
+  "destroyTimeoutMs",
+] as const satisfies (keyof PoolConfig)[];
+
+type WithoutEffect = (typeof WITHOUT_EFFECT)[number];
+
 /** Options of a pool of Supabase clients. All times are in milliseconds. */
-export interface SupabasePoolConfig extends PoolConfig {
+export interface SupabasePoolConfig extends Omit<PoolConfig, WithoutEffect> {
   /** The default number of retries of `withRetry`. Default: 3. */
   maxRetries: number;
   /** The default delay before the first retry of `withRetry`, in ms; it doubles with each. Default: 100. */
   retryDelayMs: number;
-  /** How long one call to the project may take, its answer's body included. Default: 30,000. */
+  /** The longest time for one call to the project, its response's body included, in ms. Default: 30,000. */
   requestTimeoutMs: number;
-  /** So many calls of one lease run at once; more wait for their turn. Default: 6. */
+  /** The maximum number of calls of one lease or scope that run at once; further calls wait. Default: 6. */
   callsPerLease: number;
-  /** The database schema that `from` and `rpc` speak to. Default: `public`. */
+  /** The database schema of `from` and `rpc`. Default: `public`. */
   schema: string;
   /** Headers added to every call. Default: none. */
   headers: Readonly<Record<string, string>>;
-  /** The roles (`role` claim) a user's token may carry. Default: `authenticated`. */
+  /** The roles (`role` claim) that a user's token may carry. Default: `authenticated`. */
   userRoles: readonly string[];
-  /** What a health check asks the database. Default: one row of `templates`. */
+  /** The query of a health check. Default: {@linkcode queryDataApi}, which works on any project. */
   healthQuery: HealthQuery;
   /**
-   * Stands in for the global `fetch`, in tests say. It is to pass `signal` on: what it goes on with after its call has
-   * been ended keeps nobody waiting, and counts for no limit. Default: the global `fetch`.
+   * Replaces the global `fetch`, in tests for example. It should pass `signal` on: what it continues after its call was
+   * aborted is not waited for, and counts toward no limit. Default: the global `fetch`.
    */
   fetch: typeof fetch;
 }
@@ -56,9 +76,16 @@ export type ConnectionPoolConfig = Pick<
   "maxConnections" | "minConnections" | "idleTimeoutMs" | "acquireTimeoutMs" | "maxRetries" | "retryDelayMs"
 >;
 
-/** The value of each option that is not given. */
+/** Returns `options` without those that have no effect. */
+function effective<T extends object>(options: T): Omit<T, WithoutEffect> {
+  const copy: Partial<Record<string, unknown>> = { ...options };
+  for (const option of WITHOUT_EFFECT) delete copy[option];
+  return copy as Omit<T, WithoutEffect>;
+}
+
+/** The default of each option. */
 export const DEFAULT_SUPABASE_POOL_CONFIG: Readonly<SupabasePoolConfig> = Object.freeze<SupabasePoolConfig>({
-  ...DEFAULT_POOL_CONFIG,
+  ...effective(DEFAULT_POOL_CONFIG),
   maxRetries: 3,
   retryDelayMs: 100,
   requestTimeoutMs: 30_000,
@@ -66,7 +93,7 @@ export const DEFAULT_SUPABASE_POOL_CONFIG: Readonly<SupabasePoolConfig> = Object
   schema: "public",
   headers: Object.freeze({}),
   userRoles: Object.freeze(["authenticated"]),
-  healthQuery: (client) => client.from("templates").select("id").limit(1),
+  healthQuery: queryDataApi,
   fetch: globalFetch,
 });
 
@@ -98,9 +125,9 @@ const userRoles = lazySchema(() =>
     .refine((roles) => !roles.some((role) => RESERVED_ROLES.includes(role)), { error: rolesError }).readonly()
 );
 
-/** One schema to an option; a message says the allowed range. */
+/** The schema of each option. */
 export const supabasePoolConfigShape = {
-  ...poolConfigShape,
+  ...effective(poolConfigShape),
   maxRetries: whole(0, 100),
   retryDelayMs: whole(1, MAX_TIMER_MS),
   requestTimeoutMs: whole(1, MAX_TIMER_MS),
@@ -116,10 +143,22 @@ export const supabasePoolConfigShape = {
 } satisfies Record<keyof SupabasePoolConfig, LazySchema>;
 
 /**
- * The whole configuration that `input` stands for.
+ * Checks `input` and fills missing options with their defaults.
  *
- * @throws {ConfigError} listing every unknown option and every bad value.
+ * @throws {ConfigError} listing every unknown option, every option without effect and every bad value.
  */
 export function parseSupabasePoolConfig(input: Partial<SupabasePoolConfig> = {}): Readonly<SupabasePoolConfig> {
-  return parseConfig(input, supabasePoolConfigShape, DEFAULT_SUPABASE_POOL_CONFIG);
+  const given: Partial<Record<string, unknown>> = input;
+  const issues: ConfigIssue[] = WITHOUT_EFFECT.filter((path) => given[path] !== undefined).map((path) => ({
+    path,
+    message: "has no effect on a client pool, whose slots hold nothing to create, validate, reset or close: remove it",
+  }));
+  if (issues.length === 0) return parseConfig(input, supabasePoolConfigShape, DEFAULT_SUPABASE_POOL_CONFIG);
+  try {
+    parseConfig<SupabasePoolConfig>(effective(input), supabasePoolConfigShape, DEFAULT_SUPABASE_POOL_CONFIG);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    issues.push(...error.issues);
+  }
+  throw new ConfigError(issues);
 }

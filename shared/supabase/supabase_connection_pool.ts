@@ -12,6 +12,7 @@ import {
   PoolClosedError,
   type PoolEvents,
   type PoolLimits,
+  type PoolRecorder,
   type PoolRuntime,
   type PoolStats,
   type ReleaseOptions,
@@ -65,6 +66,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   readonly #probe: CachedProbe<PoolHealth["details"]["testQuery"]>;
   /** Leases of `acquire`, by their view. Released ones stay, so that a second release differs from a foreign one. */
   readonly #acquired = new WeakMap<object, ClientLease<Database>>();
+  readonly #subscriptions = new Set<Disposable & { readonly name: keyof PoolEvents; readonly listener: unknown }>();
   #closed = false;
 
   private constructor(url: string, key: string, config: Readonly<SupabasePoolConfig>, runtime: SupabasePoolRuntime) {
@@ -204,20 +206,24 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     };
   }
 
-  /** How the pool stands, as an immutable snapshot. */
+  /** Returns the pool's current statistics, as an immutable snapshot. */
   getStats(): PoolStats {
     return this.#pool.getStats();
   }
 
-  /** How many clients there may be, and for whom. */
+  /** The limits in force. */
   get limits(): PoolLimits {
     return this.#pool.limits;
   }
 
   /**
-   * Changes how many clients there may be; see `ResourcePool.resize`.
+   * Changes the limits of a running pool; see `ResourcePool.resize`.
    *
    * @throws {ConfigError} listing every bad value; nothing is changed then.
+   * @example
+   * ```ts
+   * pool.resize({ maxConnections: 50 });
+   * ```
    */
   resize(limits: Partial<PoolLimits>): void {
     this.#pool.resize(limits);
@@ -227,29 +233,84 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
    * Runs `healthQuery` on the probe slot, which is outside `maxConnections` and
    * in no statistic. One query runs at a time and its result is reused for one
    * second. Never rejects.
+   *
+   * @example
+   * ```ts
+   * const { healthy, details } = await pool.healthCheck();
+   * ```
    */
   async healthCheck(): Promise<PoolHealth> {
     const testQuery = await this.#probe.check();
     return { healthy: testQuery.success && !this.#closed, details: { stats: this.getStats(), testQuery } };
   }
 
-  /** Calls `listener` at each event of that name until the subscription is disposed of. */
+  /**
+   * Calls `listener` at each event of that name, until the subscription is disposed of or {@linkcode off} is called.
+   * What a listener throws becomes an `error` event.
+   *
+   * @example
+   * ```ts
+   * using _waits = pool.on("timedOut", ({ waitedMs, lane }) => console.warn(`${lane}: ${waitedMs} ms`));
+   * ```
+   */
   on<K extends keyof PoolEvents>(name: K, listener: (event: PoolEvents[K]) => void): Disposable {
-    return this.#pool.on(name, listener);
+    return this.#subscribe(name, listener, listener);
+  }
+
+  /** Calls `listener` at the next event of that name, once. */
+  once<K extends keyof PoolEvents>(name: K, listener: (event: PoolEvents[K]) => void): Disposable {
+    let called = false;
+    const subscription = this.#subscribe(name, listener, (event) => {
+      // A second event may be on its way already.
+      if (called) return;
+      called = true;
+      subscription[Symbol.dispose]();
+      return listener(event);
+    });
+    return subscription;
+  }
+
+  /** Removes a listener; one that was added several times, once. Does nothing if it was not added. */
+  off<K extends keyof PoolEvents>(name: K, listener: (event: PoolEvents[K]) => void): void {
+    for (const each of this.#subscriptions) {
+      if (each.name === name && each.listener === listener) return each[Symbol.dispose]();
+    }
+  }
+
+  /** Passes the wait and use times of leases to `recorder`, until the subscription is disposed of; see `PoolRecorder`. */
+  record(recorder: PoolRecorder): Disposable {
+    return this.#pool.record(recorder);
   }
 
   /**
-   * Lends nothing any more, refuses those who wait, lets holders finish until
-   * the deadline and then ends what they still do. The first part is done before
-   * this returns. Idempotent.
+   * Rejects new and waiting acquires before it returns, lets holders finish until the deadline, and then revokes their
+   * leases and aborts their calls. Idempotent.
    *
-   * @param deadlineMs Default: `shutdownTimeoutMs`.
+   * @param deadlineMs How long holders may finish, in ms. Default: `shutdownTimeoutMs`.
    */
   shutdown(deadlineMs?: number): Promise<void> {
     if (!this.#closed) this.#probe.stop(new PoolClosedError());
     this.#closed = true;
     SupabaseConnectionPool.#registry.delete(this);
     return this.#pool.shutdown(deadlineMs);
+  }
+
+  #subscribe<K extends keyof PoolEvents>(
+    name: K,
+    listener: (event: PoolEvents[K]) => void,
+    call: (event: PoolEvents[K]) => void,
+  ): Disposable {
+    const subscription = this.#pool.on(name, call);
+    const entry = {
+      name,
+      listener,
+      [Symbol.dispose]: () => {
+        this.#subscriptions.delete(entry);
+        subscription[Symbol.dispose]();
+      },
+    };
+    this.#subscriptions.add(entry);
+    return entry;
   }
 
   async #runProbe(signal: AbortSignal): Promise<void> {
@@ -262,14 +323,14 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
 
 const NO_OPTIONS: ScopeOptions = Object.freeze({});
 
-/** The options of the core; the others concern calls. */
+/** Returns the options of the core; the others concern calls. */
 function coreOptions(config: Readonly<SupabasePoolConfig>): Partial<SupabasePoolConfig> {
   const { maxRetries: _1, requestTimeoutMs: _2, callsPerLease: _3, schema: _4, headers: _5, ...rest } = config;
   const { userRoles: _6, healthQuery: _7, fetch: _8, retryDelayMs: _9, ...core } = rest;
   return core;
 }
 
-/** The address in its one form: no slash at its end. Neither it nor the key is shown in the error. */
+/** Returns the URL without a slash at its end. The error shows neither it nor the key. */
 function checkAddress(url: string, key: string): string {
   const issues = [];
   const parsed = typeof url === "string" && URL.canParse(url) ? new URL(url) : undefined;

@@ -203,16 +203,17 @@ Deno.test("every option that fits in a variable has one", () => {
     const name of ["MAX_CONNECTIONS", "MIN_CONNECTIONS", "IDLE_TIMEOUT_MS", "ACQUIRE_TIMEOUT_MS", "MAX_RETRIES"]
       .concat([
         "RETRY_DELAY_MS",
-        "CREATE_RETRY_DELAY_MS",
         "MAX_WAITERS",
         "MAX_LIFETIME_MS",
         "MAX_USES",
-        "VALIDATE_AFTER_IDLE_MS",
         "SCHEMA",
       ])
-      .concat(["LEAK_THRESHOLD_MS", "REQUEST_TIMEOUT_MS", "SHUTDOWN_TIMEOUT_MS", "CREATE_TIMEOUT_MS"])
-      .concat(["DESTROY_TIMEOUT_MS", "CALLS_PER_LEASE", "PRESET", "HEADERS", "DEADLINE_MS", "REMEMBER_TOKENS_MS"])
+      .concat(["LEAK_THRESHOLD_MS", "REQUEST_TIMEOUT_MS", "SHUTDOWN_TIMEOUT_MS"])
+      .concat(["CALLS_PER_LEASE", "PRESET", "HEADERS", "DEADLINE_MS", "REMEMBER_TOKENS_MS"])
   ) assert(poolVariables().includes(`POOL_${name}`), name);
+  for (const name of ["VALIDATE_AFTER_IDLE_MS", "CREATE_TIMEOUT_MS", "CREATE_RETRY_DELAY_MS", "DESTROY_TIMEOUT_MS"]) {
+    assertFalse(poolVariables().includes(`POOL_${name}`), `${name} has no effect on a client pool`);
+  }
 });
 
 Deno.test("variables become options of the right type", () => {

@@ -4,6 +4,7 @@ import {
   assertNotStrictEquals,
   assertRejects,
   assertStrictEquals,
+  assertStringIncludes,
   assertThrows,
 } from "@std/assert";
 import {
@@ -14,7 +15,13 @@ import {
   LeaseRevokedError,
   PoolClosedError,
 } from "../../shared/pool/mod.ts";
-import { SupabaseConnectionPool, type SupabasePoolConfig, transportFailure } from "../../shared/supabase/mod.ts";
+import {
+  IdentityError,
+  SupabaseConnectionPool,
+  type SupabasePoolConfig,
+  transportFailure,
+} from "../../shared/supabase/mod.ts";
+import { userToken } from "../support/fake_project.ts";
 import { PUBLISHABLE, rig, SECRET } from "./support.ts";
 
 Deno.test("acquire lends a client and release takes it back", async () => {
@@ -147,7 +154,7 @@ Deno.test("healthCheck asks the database something and says how the pool stands"
   assertEquals(health.healthy, true);
   assertEquals(health.details.testQuery.success, true);
   assertEquals(health.details.stats.activeConnections, 1);
-  assertEquals(made.project.requests[0]?.path, "/rest/v1/templates?select=id&limit=1");
+  assertEquals(made.project.requests[0]?.path, "/rest/v1/pool_health_probe?select=*&limit=1");
 });
 
 Deno.test("a flood of health checks costs one query, and leaves no answer stale for more than a second", async () => {
@@ -199,4 +206,63 @@ Deno.test("bad options are listed together", () => {
     ConfigError,
   );
   assertEquals(error.issues.map(({ path }) => path), Object.keys(bad));
+});
+
+Deno.test("SupabaseConnectionPool.getInstance() rejects options that have no effect on a client pool, with all other issues", () => {
+  const config = { validateAfterIdleMs: 500, destroyTimeoutMs: 5_000, maxConnections: 0 } as Partial<
+    SupabasePoolConfig
+  >;
+  const error = assertThrows(
+    () => SupabaseConnectionPool.getInstance("http://project.test", PUBLISHABLE, config),
+    ConfigError,
+  );
+  assertEquals(error.issues.map(({ path }) => path), ["validateAfterIdleMs", "destroyTimeoutMs", "maxConnections"]);
+  assertStringIncludes(error.message, "has no effect on a client pool");
+});
+
+Deno.test("SupabaseConnectionPool.on(), once() and off() forward the pool's events, and record() its times", async () => {
+  await using made = rig({ maxConnections: 1, minConnections: 0 });
+  const { pool } = made;
+  const seen: string[] = [];
+  const rounds: string[][] = [];
+  const listener = () => void seen.push("listener");
+  using _created = pool.on("created", () => void seen.push("created"));
+  pool.once("acquired", () => void seen.push("once"));
+  pool.on("acquired", listener);
+  pool.on("acquired", listener);
+  using _recorded = pool.record({
+    waitTime: () => void seen.push("waited"),
+    useTime: () => void seen.push("used"),
+  });
+  for (let lease = 0; lease < 2; lease++) {
+    (await pool.lease()).release();
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    rounds.push(seen.splice(0).toSorted());
+    pool.off("acquired", listener);
+  }
+  assertEquals(rounds, [
+    ["created", "listener", "listener", "once", "used", "waited"],
+    ["listener", "used", "waited"],
+  ]);
+  pool.off("acquired", listener);
+  pool.off("acquired", listener);
+  (await pool.lease()).release();
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  assertEquals(seen.toSorted(), ["used", "waited"]);
+});
+
+Deno.test("SupabaseConnectionPool: tokens expire by the wall clock of its runtime", async () => {
+  const identity = { token: userToken("alice") };
+  let nowMs = Date.now();
+  const runtime = { wallClock: () => nowMs };
+  const pool = SupabaseConnectionPool.getInstance(
+    "http://wall-clock.test",
+    PUBLISHABLE,
+    { maxConnections: 1 },
+    runtime,
+  );
+  (await pool.lease({ identity })).release();
+  nowMs += 3_600_000;
+  await assertRejects(() => pool.lease({ identity }), IdentityError, "expired");
+  await pool.shutdown(0);
 });

@@ -85,3 +85,24 @@ Deno.test("SupabaseConnectionPool.shutdown() ends a health check, and later ones
   assertEquals((await made.pool.healthCheck()).healthy, false);
   assertEquals(made.project.requests.length, 1);
 });
+
+Deno.test("queryDataApi() is healthy on a project without its table, with rows, and on nothing else", async () => {
+  const responses: [boolean, Response][] = [
+    [true, Response.json({ code: "PGRST205", message: "no such table" }, { status: 404 })],
+    [true, Response.json({ code: "42P01", message: "relation does not exist" }, { status: 404 })],
+    [true, Response.json([])],
+    [false, Response.json({ message: "Invalid API key" }, { status: 401 })],
+    [false, Response.json({ message: "You cannot consume this service" }, { status: 403 })],
+    [false, new Response("no such host", { status: 404 })],
+    [false, Response.json({ code: "PGRST002", message: "no schema cache" }, { status: 503 })],
+    [false, new Response(null, { status: 540 })],
+  ];
+  for (const [healthy, response] of responses) {
+    await using made = rig();
+    made.project.answer = () => response.clone();
+    const { details } = await made.pool.healthCheck();
+    assertEquals(details.testQuery.success, healthy, `${response.status} ${details.testQuery.error}`);
+    assertEquals(made.project.requests.map(({ method }) => method), ["GET"]);
+    assertStringIncludes(made.project.requests[0]?.path ?? "", "/rest/v1/pool_health_probe");
+  }
+});
