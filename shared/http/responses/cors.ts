@@ -1,6 +1,5 @@
 /**
- * Cross-origin answers, exactly as `withSupabase` of `@supabase/server` gives
- * them, so that a browser cannot tell one handler from the other.
+ * CORS headers and preflight responses, exactly as those of `withSupabase` of `@supabase/server`.
  *
  * @module
  */
@@ -10,27 +9,26 @@ import { changeHeaders, exposeHeaders } from "./pool_headers.ts";
 import { ERROR_CODE_HEADER } from "../auth/rejection.ts";
 
 /**
- * What to do about CORS: `"default"` (the headers of supabase-js),
- * `"disabled"`, or headers of one's own. The older forms `true`, `false` and a
- * bare record are understood too.
+ * The CORS option: `"default"` (the headers of supabase-js), `"disabled"`, or headers. The older forms `true`, `false`
+ * and a bare record are accepted, too.
  */
 export type CorsOption = NonNullable<WithSupabaseConfig["cors"]>;
 
-/** Answers preflights and stamps answers. */
+/** Responds to preflights, and sets CORS headers on responses. */
 export interface Cors {
-  /** The answer to an `OPTIONS` request, or `undefined` when the handler is to see it. */
+  /** Returns the response to an `OPTIONS` request, or `undefined` if the handler serves it. */
   preflight(request: Request): Response | undefined;
-  /** `response` with the CORS headers set. */
+  /** Returns `response` with the CORS headers set. */
   stamp(response: Response): Response;
 }
 
-/** The headers that `option` stands for. */
+/** Returns the headers of a CORS option. */
 export function headersOf(option: CorsOption): Readonly<Record<string, string>> {
   if (typeof option !== "object") return corsHeaders;
   return "headers" in option && typeof option.headers === "object" ? option.headers : option as Record<string, string>;
 }
 
-/** Makes a {@linkcode Cors} of the option. */
+/** Creates a {@linkcode Cors} from the option. */
 export function createCors(option: CorsOption = "default"): Cors {
   if (option === false || option === "disabled") {
     return { preflight: () => undefined, stamp: (response) => response };

@@ -1,17 +1,17 @@
 /**
- * The headers that tell how the pool stands, on every answer.
+ * The pool headers of every response.
  *
  * @module
  */
 import type { PoolStats } from "../../pool/mod.ts";
 
-/** The counters the headers show. */
+/** The counters in the headers. */
 export type HeaderStats = Pick<
   PoolStats,
   "totalConnections" | "activeConnections" | "idleConnections" | "waitingForConnection"
 >;
 
-/** What the headers say before there is a pool. */
+/** The counters before a pool exists. */
 export const NO_POOL: Readonly<HeaderStats> = Object.freeze({
   totalConnections: 0,
   activeConnections: 0,
@@ -32,15 +32,15 @@ const HEADERS = [
 const EXPOSED: readonly string[] = [...HEADERS.map(([name]) => name), "Server-Timing"];
 const ALL_EXPOSED = EXPOSED.join(", ");
 
-/** The metric of a request that waited for nothing, as most do. */
+/** The metric of a request that did not wait, as most do not. */
 const NO_WAIT = "pool;dur=0.0";
 
-/** `stats` as headers: `X-Pool-Total-Connections` and its three siblings. */
+/** Returns `stats` as headers: `X-Pool-Total-Connections` and its three siblings. */
 export function poolHeaders(stats: HeaderStats): Record<string, string> {
   return Object.fromEntries(HEADERS.map(([name, counter]) => [name, String(stats[counter])]));
 }
 
-/** Adds `names` to `Access-Control-Expose-Headers`, keeping what is there: browsers hide what is not listed. */
+/** Adds `names` to `Access-Control-Expose-Headers`: browsers hide headers that are not listed. */
 export function exposeHeaders(headers: Headers, names: readonly string[]): void {
   const listed = headers.get(EXPOSE);
   if (!listed) return headers.set(EXPOSE, names.join(", "));
@@ -60,9 +60,8 @@ function setTiming(headers: Headers, durationMs: number): void {
 }
 
 /**
- * `response`, or a copy of it where its headers cannot be changed, after
- * `change` has been at them. The body stays the same stream. An answer no copy
- * can be made of (`Response.error()`, a WebSocket upgrade) is left as it is.
+ * Changes the headers of `response`, and returns it, or a copy if its headers are immutable. The body stays the same
+ * stream. A response that cannot be copied (`Response.error()`, a WebSocket upgrade) is returned unchanged.
  */
 export function changeHeaders(response: Response, change: (headers: Headers) => void): Response {
   if (response.type === "error" || response.status < 200) return response;
@@ -70,7 +69,7 @@ export function changeHeaders(response: Response, change: (headers: Headers) => 
     change(response.headers);
     return response;
   } catch (error) {
-    // Redirects and answers of `fetch` refuse, as the Fetch standard has it.
+    // The headers of redirects and of responses of `fetch` are immutable (Fetch standard).
     if (!(error instanceof TypeError)) throw error;
     const copy = new Response(response.body, response);
     change(copy.headers);
@@ -79,11 +78,10 @@ export function changeHeaders(response: Response, change: (headers: Headers) => 
 }
 
 /**
- * Stamps `response` with the pool's counters and `Server-Timing: pool;dur=…`,
- * and lists them in `Access-Control-Expose-Headers`. Stamping twice leaves the
- * last counters.
+ * Sets the pool's counters and `Server-Timing: pool;dur=…` on `response`, and lists them in
+ * `Access-Control-Expose-Headers`. A second call replaces the counters.
  *
- * @param durationMs How long the request waited for the pool, in ms.
+ * @param durationMs The time the request waited for the pool, in ms.
  */
 export function stampPoolHeaders(response: Response, stats: HeaderStats, durationMs: number): Response {
   return changeHeaders(response, (headers) => {
