@@ -3,8 +3,10 @@
  *
  * @module
  */
+import { abortable } from "@std/async/abortable";
 import { backoffDelayMs } from "./backoff.ts";
 import { type Clock, MAX_TIMER_MS, systemClock } from "./clock.ts";
+import { Deadlines } from "./deadlines.ts";
 import { type HttpDescription, UPSTREAM_TIMEOUT } from "./error_class.ts";
 import { classifyFailure, failureChain, type FailureKind, retryAfterMs } from "./failure.ts";
 import { observe } from "./promise_like.ts";
@@ -131,6 +133,15 @@ function attemptsBehind(failure: unknown, before: number): number {
   return 1;
 }
 
+/** The deadlines of the operations on each clock: most end long before theirs, and share one timer. */
+const deadlines = new WeakMap<Clock, Deadlines>();
+
+function deadlinesOf(clock: Clock): Deadlines {
+  let known = deadlines.get(clock);
+  if (!known) deadlines.set(clock, known = new Deadlines(clock));
+  return known;
+}
+
 type Outcome<T> = { readonly value: T; readonly failed: boolean } | { readonly thrown: unknown; readonly failed: true };
 
 /**
@@ -171,22 +182,18 @@ export async function retry<T>(
   let last: unknown;
   let attempt = 0;
 
-  const { promise: stopped, reject } = Promise.withResolvers<never>();
-  stopped.catch(() => {}); // it may stop while nothing waits
-  const stop = (reason: unknown) => {
-    reject(reason);
-    controller.abort(reason);
-  };
-  const aborted = () => stop(signal?.reason);
-  signal?.addEventListener("abort", aborted, { once: true });
-  const timer = clock.setTimer(() => {
-    stop(new RetryTimeoutError(deadlineMs, attempt + 1, last === undefined ? {} : { cause: errorOf(last) }));
-  }, deadlineMs);
+  const onAbort = () => controller.abort(signal?.reason);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  const timer = deadlinesOf(clock).start(deadlineMs, () => {
+    const options = last === undefined ? {} : { cause: errorOf(last) };
+    controller.abort(new RetryTimeoutError(deadlineMs, attempt + 1, options));
+  });
 
   try {
     for (let attempts = 0;; attempt++) {
       const before = callsBegun;
-      const outcome = await Promise.race([attemptOnce(operation, { attempt, signal: controller.signal }), stopped]);
+      const running = attemptOnce(operation, { attempt, signal: controller.signal });
+      const outcome = await abortable(running, controller.signal);
       if (!outcome.failed) return settle(outcome);
       last = "thrown" in outcome ? outcome.thrown : outcome.value;
       attempts += attemptsBehind(last, before);
@@ -201,11 +208,11 @@ export async function retry<T>(
       }
       const event = { retry: attempt + 1, delayMs: delay, failure: last, kind };
       observe(() => onRetry?.(event), () => {}); // an observer decides nothing
-      await sleep(delay, clock, stopped);
+      await sleep(delay, clock, controller.signal);
     }
   } finally {
     timer.cancel();
-    signal?.removeEventListener("abort", aborted);
+    signal?.removeEventListener("abort", onAbort);
   }
 }
 
@@ -231,12 +238,12 @@ function errorOf(failure: unknown): unknown {
   return isFailedResult(failure) ? failure.error : failure;
 }
 
-async function sleep(delayMs: number, clock: Clock, stopped: Promise<never>): Promise<void> {
-  const { promise: woken, resolve } = Promise.withResolvers<void>();
+async function sleep(delayMs: number, clock: Clock, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
   // A caller awaits this: a script must not end here because nothing else is left to do.
   const timer = clock.setTimer(resolve, delayMs, { keepAlive: true });
   try {
-    await Promise.race([woken, stopped]);
+    await abortable(promise, signal);
   } finally {
     timer.cancel();
   }
