@@ -90,7 +90,7 @@ export class ResourceHooks<T extends object> {
     slot.beginHook();
     try {
       const result: unknown = this.#factory.reset?.(slot.resource);
-      if (isPromiseLike(result)) {
+      if (result !== undefined && isPromiseLike(result)) {
         this.#follow("reset", result, (outcome) => done(slot, this.#endReset(slot, outcome)));
         return undefined;
       }

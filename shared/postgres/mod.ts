@@ -17,6 +17,7 @@ export {
   type PoolMode,
   POSTGRES_PRESETS,
   type PostgresConfig,
+  type PostgresOptionAliases,
   type PostgresOptions,
   type PostgresPresetName,
   type TlsOptions,

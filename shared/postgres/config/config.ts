@@ -96,7 +96,26 @@ export interface PostgresConfig extends Omit<PoolConfig, "createTimeoutMs"> {
   trustedLogin: string | undefined;
 }
 
-/** Option names of `pg` and of the specification, by the option that each sets. */
+/** The option names of `pg` and of the specification. All times are in milliseconds. */
+export interface PostgresOptionAliases {
+  /** Alias of `maxConnections`. */
+  readonly max?: number | undefined;
+  /** Alias of `minConnections`. */
+  readonly min?: number | undefined;
+  /** Alias of `idleTimeoutMs`. */
+  readonly idleTimeoutMillis?: number | undefined;
+  /** Alias of `connectionTimeoutMs`. */
+  readonly connectionTimeoutMillis?: number | undefined;
+  /** Alias of `acquireTimeoutMs`. */
+  readonly acquireTimeoutMillis?: number | undefined;
+  /** Alias of `maxRetries`. */
+  readonly retryAttempts?: number | undefined;
+  /** Alias of `retryDelayMs`. */
+  readonly retryDelay?: number | undefined;
+  /** Alias of `keepAliveDelayMs`. */
+  readonly keepAliveInitialDelayMillis?: number | undefined;
+}
+
 const ALIASES = {
   max: "maxConnections",
   min: "minConnections",
@@ -106,12 +125,10 @@ const ALIASES = {
   retryAttempts: "maxRetries",
   retryDelay: "retryDelayMs",
   keepAliveInitialDelayMillis: "keepAliveDelayMs",
-} as const satisfies Record<string, keyof PostgresConfig>;
+} as const satisfies Record<keyof PostgresOptionAliases, keyof PostgresConfig>;
 
 /** Options as the manager accepts them: those of {@linkcode PostgresConfig}, also under the names that `pg` gives them. */
-export type PostgresOptions =
-  & Partial<PostgresConfig>
-  & { readonly [Alias in keyof typeof ALIASES]?: PostgresConfig[(typeof ALIASES)[Alias]] | undefined };
+export type PostgresOptions = Partial<PostgresConfig> & PostgresOptionAliases;
 
 /**
  * Returns options under their own names.

@@ -178,7 +178,8 @@ export class Batch implements WireRequest, PendingResult {
 
   #prepare(out: Uint8Array[], text: string): Prepared | undefined {
     if (!this.#cache.enabled) return undefined;
-    const known = this.#cache.find(text);
+    const { latest } = this.#cache;
+    const known = latest?.text === text ? latest : this.#cache.find(text);
     // Another batch has just sent it, and its parsing may still fail.
     if (known) return known.parsed || this.#parsing.includes(known) ? known : undefined;
     const prepared = this.#cache.add(text);

@@ -36,6 +36,8 @@ export class StatementCache {
   #quickestMs = Infinity;
   readonly #byText = new Map<string, Prepared>();
   readonly #toClose: string[] = [];
+  /** The statement that was found or added last: it is mostly the one to send next. */
+  #latest: Prepared | undefined = undefined;
   #named = 0;
   #kept = 0;
 
@@ -54,6 +56,11 @@ export class StatementCache {
     return this.#byText.size;
   }
 
+  /** The most recently used statement, if it is known. */
+  get latest(): Prepared | undefined {
+    return this.#latest;
+  }
+
   /** True if statements are prepared at all. */
   get enabled(): boolean {
     return this.#most > 0;
@@ -62,9 +69,10 @@ export class StatementCache {
   /** Returns the statement with that text, and marks it as the most recently used one. */
   find(text: string): Prepared | undefined {
     const found = this.#byText.get(text);
-    if (found && this.#byText.size > 1) {
+    if (found && found !== this.#latest) {
       this.#byText.delete(text);
       this.#byText.set(text, found);
+      this.#latest = found;
     }
     return found;
   }
@@ -85,6 +93,7 @@ export class StatementCache {
       tookMs: undefined,
     };
     this.#byText.set(text, prepared);
+    this.#latest = prepared;
     return prepared;
   }
 
@@ -110,6 +119,7 @@ export class StatementCache {
     // Several batches may find it stale: it is closed once.
     prepared.kept = false;
     if (this.#byText.get(prepared.text) === prepared) this.#byText.delete(prepared.text);
+    if (this.#latest === prepared) this.#latest = undefined;
   }
 
   /** Records how long the server took, in ms, and the round trip where nothing was in flight before. */
@@ -123,7 +133,7 @@ export class StatementCache {
    * A statement that is unknown, or does not only read, is sent alone.
    */
   mostInFlight(text: string): number {
-    const { tookMs, reads } = this.#byText.get(text) ?? {};
+    const { tookMs, reads } = this.find(text) ?? {};
     if (tookMs === undefined || !reads) return 1;
     const busyMs = Math.max(tookMs - this.#quickestMs, 1);
     return Math.max(1, Math.min(this.#mostInFlight, Math.floor(MAX_AHEAD_MS / busyMs)));
