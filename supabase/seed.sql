@@ -1,4 +1,4 @@
--- Templates to start from. Running it again changes nothing: the ids are fixed.
+-- Budget templates. Running this again changes nothing: the ids are fixed.
 insert into public.templates (id, name, description, categories, published)
 values
   (

@@ -45,7 +45,7 @@ export interface TransferServiceOptions {
   readonly retries?: number;
   /** Delay before the first retry, in ms. It doubles with each retry. Default: 50. */
   readonly retryDelayMs?: number;
-  /** How long one attempt may take before it is rolled back, in ms. Default: 5,000. */
+  /** Time limit of one attempt, in ms; then it is rolled back. Default: 5,000. */
   readonly timeoutMs?: number;
   /** The clock of delays and timeouts. Default: the system clock. */
   readonly clock?: Clock;

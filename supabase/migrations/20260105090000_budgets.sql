@@ -1,6 +1,6 @@
--- Budgets: each belongs to one user, who alone may see and change it.
+-- Budgets. Each belongs to one user, who alone can read and change it.
 
--- What the Data API must not offer as an RPC lives here: `private` is not among the exposed schemas.
+-- For functions that the Data API must not expose: `private` is not among the exposed schemas.
 create schema if not exists private;
 revoke all on schema private from public;
 
@@ -26,14 +26,14 @@ create table public.budgets (
     constraint budgets_currency_check check (currency ~ '^[A-Z]{3}$'),
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
-  -- What a category's foreign key points at, so that a category and its budget always have the same owner.
+  -- The target of a category's foreign key: a category and its budget always have the same owner.
   constraint budgets_id_user_id_key unique (id, user_id)
 );
 
 comment on table public.budgets is 'A user''s budget. Rows are visible to their owner only.';
 
 -- The rows of a deleted user go with them. A plain Postgres (a test database, a stack whose Auth has not started yet)
--- has no auth.users to point at.
+-- has no auth.users to reference.
 do $$
 begin
   if to_regclass('auth.users') is not null then
@@ -62,8 +62,8 @@ create policy "Users change their budgets" on public.budgets
 create policy "Users delete their budgets" on public.budgets
   for delete to authenticated using ((select auth.uid()) = user_id);
 
--- A project's default privileges may give every role everything: start from nothing. Owner, id and timestamps are not
--- the caller's to write.
+-- A project's default privileges may give every role everything: start from nothing. Callers cannot write owner, id and
+-- timestamps.
 grant usage on schema public to anon, authenticated, service_role;
 revoke all on table public.budgets from public, anon, authenticated;
 grant select, delete, insert (name, currency), update (name, currency) on table public.budgets to authenticated;

@@ -10,12 +10,12 @@ create table public.categories (
     constraint categories_position_check check (position >= 0),
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
-  -- Foreign keys are checked with the owner's eyes, not the caller's: only the pair keeps a user from adding categories
+  -- Foreign keys are checked with the rights of the owner, not the caller: only the pair prevents adding categories
   -- to another's budget.
   constraint categories_budget_id_user_id_fkey foreign key (budget_id, user_id)
     references public.budgets (id, user_id) on delete cascade on update cascade,
   constraint categories_budget_id_name_key unique (budget_id, name),
-  -- Deferrable: looked at when the statement ends, so that one update can permute positions.
+  -- Deferrable: checked when the statement ends, so that one update can permute positions.
   constraint categories_budget_id_position_key unique (budget_id, position) deferrable initially immediate
 );
 
@@ -25,7 +25,7 @@ comment on table public.categories is 'A category of a budget, ordered by positi
 create index categories_user_id_idx on public.categories (user_id);
 
 -- A new category goes last. The budget's row is the lock: two creations at once, or a creation and a reordering, would
--- otherwise choose the same position. It is also what bounds a budget, so that one page holds any list of its categories.
+-- otherwise choose the same position. It also limits the size of a budget, so that one page can hold all its categories.
 create function private.place_category() returns trigger
 language plpgsql
 set search_path = ''
@@ -71,10 +71,10 @@ revoke all on table public.categories from public, anon, authenticated;
 grant select, delete, insert (budget_id, name), update (name, position) on table public.categories to authenticated;
 grant all on table public.categories to service_role;
 
--- Puts a budget's categories in the order of the given ids, all or nothing, and returns them in that order.
+-- Sets the order of a budget's categories to that of the given ids, all or nothing, and returns them in that order.
 --
 -- Raises PT404 when the caller has no such budget and PT409 when the ids are not exactly its categories, each once.
--- PostgREST answers SQLSTATE PTnnn with HTTP status nnn.
+-- PostgREST responds to SQLSTATE PTnnn with HTTP status nnn.
 create function public.reorder_categories(p_budget_id uuid, p_category_ids uuid[])
 returns setof public.categories
 language plpgsql

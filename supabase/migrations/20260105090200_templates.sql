@@ -1,4 +1,4 @@
--- Templates: budgets to start from. Everybody may read the published ones; only the project's own staff writes them.
+-- Budget templates. Every caller can read the published ones; only the project's staff writes them.
 
 create table public.templates (
   id uuid primary key default gen_random_uuid(),

@@ -4,7 +4,7 @@ alter table public.categories
   add column balance bigint not null default 0
     -- Up to the largest whole number that every reader of JSON keeps exact.
     constraint categories_balance_check check (balance between 0 and 9007199254740991),
-  -- What a transfer's foreign keys point at, so that both its categories are of one budget, and so of one currency.
+  -- The target of a transfer's foreign keys: both its categories belong to one budget, and so to one currency.
   add constraint categories_id_budget_id_key unique (id, budget_id);
 
 comment on column public.categories.balance is
@@ -20,7 +20,7 @@ create table public.transfers (
   to_category_id uuid not null,
   amount bigint not null
     constraint transfers_amount_check check (amount between 1 and 9007199254740991),
-  -- Chosen by the caller: the same transfer sent twice is made once.
+  -- Chosen by the caller: a transfer that is sent twice takes effect once.
   idempotency_key text not null
     constraint transfers_idempotency_key_check check (char_length(idempotency_key) between 1 and 64),
   created_at timestamptz not null default now(),
@@ -48,7 +48,7 @@ create policy "Users read their transfers" on public.transfers
 create policy "Users make their transfers" on public.transfers
   for insert to authenticated with check ((select auth.uid()) = user_id);
 
--- What was moved is moved: nobody changes or deletes a transfer.
+-- A transfer is final: no caller can change or delete it.
 revoke all on table public.transfers from public, anon, authenticated;
 grant select, insert (budget_id, from_category_id, to_category_id, amount, idempotency_key)
   on table public.transfers to authenticated;

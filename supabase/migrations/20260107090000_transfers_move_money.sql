@@ -1,8 +1,8 @@
--- A row of transfers is a transfer: whoever adds one, over the Data API or in SQL, moves the money in the same statement.
--- So no row tells of money that was never moved, and nobody needs a right that only one function should have.
+-- A row of transfers is a transfer: inserting one, over the Data API or in SQL, moves the money in the same statement. So
+-- every row stands for money that was moved, and no caller needs a right that only one function should have.
 
--- With the caller's own rights: row-level security and grants on categories hold. After the row was added, and not before:
--- what `on conflict do nothing` leaves out must move nothing.
+-- Runs with the caller's rights: row-level security and grants on categories apply. It runs after the insert, not before:
+-- a row that `on conflict do nothing` skips must move nothing.
 create function private.carry_out_transfer() returns trigger
 language plpgsql
 set search_path = ''
@@ -11,7 +11,7 @@ declare
   v_from bigint;
   v_to bigint;
 begin
-  -- In one order, whichever way the money goes: two transfers between the same categories wait, and cannot deadlock.
+  -- In one order, whatever the direction: transfers between the same categories wait, and cannot deadlock.
   perform 1 from public.categories where id in (new.from_category_id, new.to_category_id) order by id for no key update;
   select balance into v_from from public.categories where id = new.from_category_id;
   select balance into v_to from public.categories where id = new.to_category_id;

@@ -28,7 +28,7 @@ export interface DocReport {
   readonly line: number;
   /** The rule, for example `missing-jsdoc`. */
   readonly rule: string;
-  /** What is wrong. */
+  /** The message. */
   readonly message: string;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What can be wrong with an upload.
+ * Checks of an upload.
  *
  * @module
  */
@@ -7,23 +7,23 @@ import type { Upload } from "./management_api.ts";
 import { MARKER } from "./project_copy.ts";
 import type { UploadedTree } from "./tree.ts";
 
-/** Parts of `shared/` that a function uploads only if it asks for them by name. */
+/** The parts of `shared/` that a function uploads only if it imports them. */
 export const OPTIONAL_PARTS = ["postgres", "cache", "fleet"];
 
-/** Paths below the uploaded function's folder. */
+/** Returns the paths of the modules that the function needs. */
 function needed({ root, graph }: Pick<UploadedTree, "root" | "graph">): string[] {
   return graph.files.filter((path) => path.startsWith(`${root}/`)).map((path) => path.slice(root.length + 1));
 }
 
-/** Whether one of the application's modules in the upload imports that part. */
-function asksFor(part: string, { files }: Upload): boolean {
+/** Returns true if a module of the application in the upload imports that part. */
+function importsPart(part: string, { files }: Upload): boolean {
   const decoder = new TextDecoder();
   return [...files].some(([path, content]) =>
     path.startsWith("functions/") && decoder.decode(content).includes(`/shared/${part}/`)
   );
 }
 
-/** Each thing that is wrong with an upload, in one line. */
+/** Returns one line for each fault of an upload. */
 export function uploadFaults(upload: Upload, tree: Pick<UploadedTree, "root" | "graph">): string[] {
   const { name, metadata, files } = upload;
   const paths = [...files.keys()];
@@ -31,28 +31,28 @@ export function uploadFaults(upload: Upload, tree: Pick<UploadedTree, "root" | "
     String.raw`^(import_map\.json|(functions/(${name}|_app)|shared)/([a-z][a-z0-9_]*/)*[a-z][a-z0-9_]*(\.d)?\.ts)$`,
   );
   const modules = needed(tree);
-  const unasked = OPTIONAL_PARTS.filter((part) => !asksFor(part, upload));
+  const unneeded = OPTIONAL_PARTS.filter((part) => !importsPart(part, upload));
   const decoder = new TextDecoder();
   return [
     ...tree.graph.errors.map(({ message }) => message),
-    ...paths.filter((path) => !allowed.test(path)).map((path) => `${path} does not belong into an upload`),
+    ...paths.filter((path) => !allowed.test(path)).map((path) => `${path} does not belong in an upload`),
     ...paths.filter((path) => path !== metadata.import_map_path && !modules.includes(path)).map((path) =>
       `nothing imports ${path}`
     ),
     ...[...files].filter(([, content]) => decoder.decode(content).includes(MARKER)).map(([path]) =>
-      `${path} was to stay here`
+      `${path} must not be uploaded`
     ),
-    ...unasked.flatMap((part) =>
+    ...unneeded.flatMap((part) =>
       paths.filter((path) => path.startsWith(`shared/${part}/`)).map((path) =>
-        `${path}, and ${name} asks for no ${part}`
+        `${path} is uploaded, but ${name} does not import ${part}`
       )
     ),
-    ...(metadata.verify_jwt ? ["the platform would check credentials that are no JWTs"] : []),
-    ...(metadata.static_patterns?.length ? ["it has static files"] : []),
+    ...(metadata.verify_jwt ? ["the platform would check credentials that are not JWTs"] : []),
+    ...(metadata.static_patterns?.length ? ["the upload has static files"] : []),
   ];
 }
 
-/** How much was uploaded, for people. */
+/** Describes the size of an upload, for people. */
 export function uploadSize({ name, files }: Upload, { graph }: Pick<UploadedTree, "graph">): string {
   const bytes = [...files.values()].reduce((sum, content) => sum + content.length, 0);
   const packages = graph.packages.filter((specifier) => !specifier.startsWith("node:"));

@@ -15,7 +15,7 @@ export default { fetch: () => new Response(greet({} as JWTPayload)) };
   "shared/greet.ts": `export const greet = ({ sub }: { sub?: string | undefined }) => \`hello \${sub}\`;`,
 };
 
-/** An upload of {@linkcode SOUND}, changed; `null` takes a file out. */
+/** Returns the faults of an upload of {@linkcode SOUND} with changes; `null` removes a file. */
 function upload(changes: Record<string, string | null> = {}, metadata: Partial<UploadMetadata> = {}): Upload {
   const encoder = new TextEncoder();
   const files = Object.entries({ ...SOUND, ...changes });
@@ -40,7 +40,7 @@ async function faults(changes: Record<string, string | null> = {}, metadata: Par
   return uploadFaults(made, tree);
 }
 
-Deno.test("an upload that holds what it needs, and no more, has no fault", async () => {
+Deno.test("uploadFaults() returns nothing for an upload with exactly what the function needs", async () => {
   const sound = upload();
   await using tree = await unpack(sound);
   assertEquals(uploadFaults(sound, tree), []);
@@ -48,7 +48,7 @@ Deno.test("an upload that holds what it needs, and no more, has no fault", async
   assertStringIncludes(uploadSize(sound, tree), "3 files");
 });
 
-Deno.test("what is missing is named: a module, an entry of the import map", async () => {
+Deno.test("uploadFaults() names a missing module and a missing entry of the import map", async () => {
   assertEquals(await faults({ "shared/greet.ts": null }), [
     'functions/hello/index.ts:2 imports "../../shared/greet.ts": shared/greet.ts does not exist',
   ]);
@@ -60,7 +60,7 @@ Deno.test("what is missing is named: a module, an entry of the import map", asyn
   await assertRejects(() => faults({ "import_map.json": "{" }), StackError, "functions/hello/index.ts");
 });
 
-Deno.test("what is too much is named: files nobody imports, files of the machine", async () => {
+Deno.test("uploadFaults() names files without importers and files of the machine", async () => {
   assertEquals(await faults({ "shared/other.ts": "" }), ["nothing imports shared/other.ts"]);
   for (
     const path of [
@@ -73,34 +73,34 @@ Deno.test("what is too much is named: files nobody imports, files of the machine
     ]
   ) {
     assertEquals(await faults({ [path]: "" }), [
-      `${path} does not belong into an upload`,
+      `${path} does not belong in an upload`,
       `nothing imports ${path}`,
     ]);
   }
   assertEquals(await faults({ "shared/greet.ts": `${SOUND["shared/greet.ts"]} // ${MARKER}` }), [
-    "shared/greet.ts was to stay here",
+    "shared/greet.ts must not be uploaded",
   ]);
 });
 
-Deno.test("an optional part is uploaded only by functions that ask for it", async () => {
+Deno.test("uploadFaults() names an optional part that the function does not import", async () => {
   const cache = { "shared/cache/mod.ts": "export const cache = new Map();" };
   const dragged = `export { cache } from "./cache/mod.ts"; ${SOUND["shared/greet.ts"]}`;
   assertEquals(await faults({ ...cache, "shared/greet.ts": dragged }), [
-    "shared/cache/mod.ts, and hello asks for no cache",
+    "shared/cache/mod.ts is uploaded, but hello does not import cache",
   ]);
   const asking =
     `import { cache } from "../../shared/cache/mod.ts"; export default { fetch: () => new Response(cache.get("a")) };`;
   assertEquals(await faults({ ...cache, "shared/greet.ts": null, "functions/hello/index.ts": asking }), []);
 });
 
-Deno.test("functions check credentials themselves, and have no static files", async () => {
+Deno.test("uploadFaults() names verify_jwt and static files", async () => {
   assertEquals(await faults({}, { verify_jwt: true, static_patterns: ["*"] }), [
-    "the platform would check credentials that are no JWTs",
-    "it has static files",
+    "the platform would check credentials that are not JWTs",
+    "the upload has static files",
   ]);
 });
 
-Deno.test("where JSR is out of reach its packages are taken from here, and nothing else changes", async () => {
+Deno.test("unpack() replaces packages of JSR with local ones where JSR is out of reach, and nothing else", async () => {
   const imports = { jose: "npm:jose@6.2.17", "@std/async": "jsr:@std/async@^1.0.15" };
   const made = upload({
     "import_map.json": JSON.stringify({ imports }),

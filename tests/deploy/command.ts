@@ -1,30 +1,30 @@
 /**
- * Running `deno task deploy` against the stand-in.
+ * Runs `deno task deploy` against the stand-in.
  *
  * @module
  */
 import type { ManagementApi } from "./management_api.ts";
 import { PROJECT } from "./project_copy.ts";
 
-/** How a run ended. */
+/** The result of a run. */
 export interface DeployRun {
   /** Its exit status. */
   readonly code: number;
-  /** What it printed, on either stream. */
+  /** Its output, of both streams. */
   readonly output: string;
 }
 
-/** How to run it. */
+/** Options for {@linkcode runDeploy}. */
 export interface DeployOptions {
-  /** What it talks to. */
+  /** The stand-in for the Management API. */
   readonly api: Pick<ManagementApi, "url" | "token">;
   /** The command line. */
   readonly args: readonly string[];
-  /** Variables to set; `undefined` for one that is not to be there. */
+  /** Variables to set; `undefined` removes one. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
-/** Our environment without what a developer has set for projects of their own. */
+/** The environment without the variables of a developer's own projects. */
 function neutralEnvironment(): Record<string, string> {
   return Object.fromEntries(Object.entries(Deno.env.toObject()).filter(([name]) => !name.startsWith("SUPABASE_")));
 }
@@ -40,7 +40,7 @@ export async function runDeploy({ api, args, env = {} }: DeployOptions): Promise
     const variables = {
       ...neutralEnvironment(),
       NO_COLOR: "1",
-      // Neither what this machine's user is logged in with, nor what they let it report.
+      // Without the login and the telemetry settings of this machine's user.
       SUPABASE_HOME: home,
       SUPABASE_NO_KEYRING: "1",
       SUPABASE_NO_UPDATE_NOTIFIER: "1",

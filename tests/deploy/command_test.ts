@@ -5,7 +5,7 @@ import { runDeploy } from "./command.ts";
 import { ManagementApi } from "./management_api.ts";
 import { copyProject } from "./project_copy.ts";
 
-/** Runs the command on a copy of the project that `change` has changed. */
+/** Runs the command on a copy of the project after `change`. */
 async function deploy(
   args: string[],
   { change = async () => {}, env = {} }: {
@@ -20,7 +20,7 @@ async function deploy(
   return { ...run, root: project.root, requests: api.requests, token: api.token };
 }
 
-Deno.test("--help explains, and needs neither project nor network", async () => {
+Deno.test("deploy --help needs neither project nor network", async () => {
   const { code, output, requests } = await deploy(["--help", "--remote=x"], {
     env: { SUPABASE_ACCESS_TOKEN: undefined },
   });
@@ -30,13 +30,13 @@ Deno.test("--help explains, and needs neither project nor network", async () => 
   }
 });
 
-Deno.test("a function that is none is refused, with the name that was meant", async () => {
+Deno.test("deploy rejects an unknown function and suggests the nearest name", async () => {
   const { code, output, requests } = await deploy(["budget", "--yes", "--remote=abcdefghijklmnopqrst"]);
   assertEquals([code, requests], [2, []]);
   assertStringIncludes(output, 'Error: Function "budget" not found: did you mean budgets?');
 });
 
-Deno.test("a function that is switched off, or is in no table, is refused with the remedy", async () => {
+Deno.test("deploy rejects a function that is disabled or has no table, with the remedy", async () => {
   const off = "[functions.off]\nenabled = false\n[functions.on]\nentrypoint = '../functions/probe/index.ts'\n";
   const change = (write: (path: string, text: string) => Promise<void>) => write("supabase/config.toml", off);
   const switchedOff = await deploy(["off"], { change });
@@ -50,7 +50,7 @@ Deno.test("a function that is switched off, or is in no table, is refused with t
   );
 });
 
-Deno.test("imports that lead nowhere are named, with file and line, before anything is uploaded", async () => {
+Deno.test("deploy names unresolved imports with file and line before it uploads anything", async () => {
   const { code, output, requests } = await deploy(["--yes", "--remote=abcdefghijklmnopqrst"], {
     change: async (write) => {
       await write(
@@ -69,10 +69,10 @@ Deno.test("imports that lead nowhere are named, with file and line, before anyth
   assert(!output.includes("Deployed Functions"), output);
 });
 
-Deno.test("what cannot be reached from here is told of, and does not keep from deploying", async () => {
+Deno.test("deploy warns of unreachable remote imports, and continues", async () => {
   const { code, output } = await deploy(["health"], {
     change: (write) => write("functions/health/handler.ts", `import "https://127.0.0.1:9/module.ts";\n`),
-    // It comes as far as the CLI, which is not there.
+    // It continues until the CLI, which is missing.
     env: { PATH: "/nowhere" },
   });
   assertEquals(code, 1);
@@ -81,7 +81,7 @@ Deno.test("what cannot be reached from here is told of, and does not keep from d
   assertStringIncludes(output, "npx was not found");
 });
 
-Deno.test("an entrypoint or import map that is not there is named", async () => {
+Deno.test("deploy names a missing entrypoint or import map", async () => {
   const toml =
     `[functions.a]\nentrypoint = "../functions/a/index.ts"\n[functions.b]\nentrypoint = "../functions/probe/index.ts"\nimport_map = "../map.json"\n`;
   const { code, output, requests, root } = await deploy([], { change: (write) => write("supabase/config.toml", toml) });
@@ -96,7 +96,7 @@ Deno.test("an entrypoint or import map that is not there is named", async () => 
   );
 });
 
-Deno.test("a project without functions, a config that is none, an option without its value", async () => {
+Deno.test("deploy rejects a project without functions, an invalid config, and an option without a value", async () => {
   const none = await deploy([], { change: (write) => write("supabase/config.toml", "") });
   assertEquals([none.code, none.requests], [1, []]);
   assertStringIncludes(none.output, "has no functions: nothing to deploy");
@@ -108,7 +108,7 @@ Deno.test("a project without functions, a config that is none, an option without
   assertStringIncludes(option.output, "--import-map requires a value");
 });
 
-Deno.test("without npx the remedy is named", async () => {
+Deno.test("deploy names the remedy where npx is missing", async () => {
   const { code, output, requests } = await deploy([], { env: { PATH: "/nowhere" } });
   assertEquals([code, requests], [1, []]);
   assertStringIncludes(output, "npx was not found");
@@ -119,7 +119,7 @@ const cli = await npmProgram(SUPABASE_CLI);
 const target = ["--remote=abcdefghijklmnopqrst", "health"];
 
 Deno.test({
-  name: `what the CLI refuses is its answer and its status, and nothing is deployed${cli.note}`,
+  name: `deploy passes on the message and status of a CLI that fails${cli.note}`,
   ignore: cli.ignore,
   async fn() {
     const anonymous = await deploy(["--yes", ...target], { env: { SUPABASE_ACCESS_TOKEN: undefined } });
@@ -144,7 +144,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: `a folder that no table names is told of, and the rest is deployed${cli.note}`,
+  name: `deploy warns of a folder without a table, and deploys the rest${cli.note}`,
   ignore: cli.ignore,
   async fn() {
     const { code, output } = await deploy(["--yes", "--remote=abcdefghijklmnopqrst"], {

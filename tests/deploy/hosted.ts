@@ -13,17 +13,17 @@ import { ManagementApi } from "./management_api.ts";
 import { copyDatabase, copyProject } from "./project_copy.ts";
 import { unpack, type UploadedTree } from "./tree.ts";
 
-/** What was deployed, and what is behind it. */
+/** A deployment and the services behind it. */
 export interface Deployment extends AsyncDisposable {
-  /** The Data API and Auth; it runs no functions. */
+  /** The Data API and Auth. It runs no functions. */
   readonly stack: Stack;
   /** The project's reference. */
   readonly ref: string;
-  /** What was uploaded, by function. */
+  /** The uploads, by function. */
   readonly trees: ReadonlyMap<string, UploadedTree>;
 }
 
-/** Deploys, and starts what is behind the functions. */
+/** Deploys, and starts the services behind the functions. */
 export async function deployProject(): Promise<Deployment> {
   await using parts = new AsyncDisposableStack();
   const database = parts.use(await copyDatabase());
@@ -38,9 +38,9 @@ export async function deployProject(): Promise<Deployment> {
   return { stack, ref: api.ref, trees, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
-/** A deployment that runs. */
+/** A running deployment. */
 export interface RunningProject extends AsyncDisposable {
-  /** Its address, for `createClient`. */
+  /** Its URL, for `createClient`. */
   readonly url: string;
   /** Its functions. */
   readonly functions: ReadonlyMap<string, HostedIsolate>;
@@ -48,7 +48,7 @@ export interface RunningProject extends AsyncDisposable {
   readonly environments: ReadonlyMap<string, Readonly<Record<string, string>>>;
 }
 
-/** What may differ from project to project. */
+/** Options that differ between projects. */
 export interface RunOptions {
   /** The project's own secrets, as set with `supabase secrets set`. */
   readonly secrets: Readonly<Record<string, string>>;
@@ -58,7 +58,7 @@ export interface RunOptions {
   readonly names?: readonly string[];
 }
 
-/** Runs what was deployed, each function in an isolate of its own. */
+/** Runs each deployed function in an isolate of its own. */
 export async function runProject(
   { stack, ref, trees }: Deployment,
   runtime: HostedRuntime,

@@ -1,7 +1,6 @@
 /**
- * What runs in the process of an uploaded function: takes out of its
- * environment whatever Deno itself has put there, then does what the local
- * stack does.
+ * The bootstrap of an uploaded function's process: removes the variables that Deno itself sets, then runs the bootstrap
+ * of the local stack.
  *
  * @module
  */
@@ -10,10 +9,10 @@ import { ENTRYPOINT_VARIABLE, VISIBLE_VARIABLE } from "../../local/functions/pro
 
 const kept = new Set([
   ...(Deno.env.get(VISIBLE_VARIABLE) ?? "").split(","),
-  // The stack's own bootstrap takes these out.
+  // The bootstrap of the stack removes these.
   ...[TOKEN_VARIABLE, ENTRYPOINT_VARIABLE, VISIBLE_VARIABLE],
 ]);
 for (const name of Object.keys(Deno.env.toObject())) if (!kept.has(name)) Deno.env.delete(name);
 
-// Not before: it hands over to the function.
+// Last, since it starts the function.
 await import("../../local/functions/bootstrap.ts");

@@ -1,5 +1,5 @@
 /**
- * A hosted project as its callers see it: one address, with the functions
+ * A hosted project, from the point of view of its callers: one address, with the functions
  * under `/functions/v1/` and the Data API and Auth beside them.
  *
  * @module
@@ -10,15 +10,15 @@ import { forward } from "../../local/gateway/proxy.ts";
 import type { Stack } from "../../local/mod.ts";
 import type { HostedIsolate } from "./hosted_runtime.ts";
 
-/** Which function of which project a variable is for. */
+/** The function and project that a variable is for. */
 export interface HostedNames {
   /** The project's reference. */
   readonly ref: string;
-  /** How often the function was deployed. */
+  /** The number of deployments of the function. */
   readonly version: number;
 }
 
-/** A key as projects had them before publishable and secret keys, and still have beside them. */
+/** Creates a legacy key, as projects have them beside publishable and secret keys. */
 async function legacyKey(role: string, { jwtSecret }: Pick<Stack, "jwtSecret">, ref: string): Promise<string> {
   return await new SignJWT({ role, ref })
     .setProtectedHeader({ alg: "HS256", typ: "JWT" })
@@ -59,7 +59,7 @@ export class HostedProject implements AsyncDisposable {
   /** Its functions, by name. */
   readonly functions = new Map<string, HostedIsolate>();
 
-  /** @param stack What has the Data API and Auth. */
+  /** @param stack The stack with the Data API and Auth. */
   constructor(stack: Pick<Stack, "url">) {
     this.#backend = Number(new URL(stack.url).port);
     this.#server = Deno.serve(
@@ -68,7 +68,7 @@ export class HostedProject implements AsyncDisposable {
     );
   }
 
-  /** The address, without a slash at the end. */
+  /** The URL, without a trailing slash. */
   get url(): string {
     return `http://127.0.0.1:${this.#server.addr.port}`;
   }
@@ -86,7 +86,7 @@ export class HostedProject implements AsyncDisposable {
     return await forward(request, isolate, path + search, { [ORIGIN_HEADER]: origin });
   }
 
-  /** Closes it; the functions are their owner's to end. */
+  /** Closes the project. The functions keep running. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#server.shutdown();
   }

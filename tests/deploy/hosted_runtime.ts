@@ -12,7 +12,7 @@ import { fromFileUrl, toFileUrl } from "../../local/paths.ts";
 import type { UploadedTree } from "./tree.ts";
 
 const BOOTSTRAP = fromFileUrl(new URL("./hosted_bootstrap.ts", import.meta.url));
-/** What keeps a Deno from looking at this project. */
+/** The flags that keep a Deno from reading the config of this project. */
 const ALONE = ["--no-config", "--no-lock"];
 const START_TIMEOUT_MS = 30_000;
 
@@ -22,7 +22,7 @@ export interface HostedRuntime {
   readonly version: string;
   /** The program. */
   readonly path: string;
-  /** Where it keeps what it has loaded. */
+  /** Its cache folder. */
   readonly cache: string;
 }
 
@@ -38,7 +38,7 @@ async function output(command: string, args: readonly string[]): Promise<string>
   return decoder.decode(stdout);
 }
 
-/** Looks at a Deno: this one, or the one in an npm package such as `deno@2.1.4`. */
+/** Describes a Deno: this one, or the one in an npm package such as `deno@2.1.4`. */
 export async function hostedRuntime(npmPackage?: string): Promise<HostedRuntime> {
   const find = "console.log(JSON.stringify([Deno.execPath(), Deno.version.deno]))";
   const found = npmPackage === undefined
@@ -50,24 +50,24 @@ export async function hostedRuntime(npmPackage?: string): Promise<HostedRuntime>
   return { version, path, cache: denoDir };
 }
 
-/** How to run a function. */
+/** Options for a run of a function. */
 export interface HostedIsolateOptions {
-  /** On what. */
+  /** The Deno to run it on. */
   readonly runtime: HostedRuntime;
-  /** What was uploaded. */
+  /** The upload. */
   readonly tree: UploadedTree;
   /** Its whole environment. */
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** A function that runs. */
+/** A running function. */
 export class HostedIsolate implements AsyncDisposable {
   readonly #child: SupervisedChild;
-  /** The loopback port that it answers on. */
+  /** Its loopback port. */
   readonly port: number;
-  /** What a request must carry to be let in. */
+  /** The token that a request must carry. */
   readonly token: string;
-  /** What it has printed. */
+  /** Its output so far. */
   readonly printed: readonly string[];
 
   private constructor(child: SupervisedChild, port: number, token: string, printed: readonly string[]) {
@@ -125,7 +125,7 @@ export class HostedIsolate implements AsyncDisposable {
     }
   }
 
-  /** Ends it. */
+  /** Stops it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#child.stop();
   }

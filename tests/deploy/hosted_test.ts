@@ -47,7 +47,7 @@ async function signedUp(project: RunningProject, name: string): Promise<Supabase
   return client;
 }
 
-/** Invokes a function that answers well. */
+/** Invokes a function that succeeds, and returns the data. */
 // deno-lint-ignore no-explicit-any -- bodies of every shape
 async function invoke(client: SupabaseClient, path: string, body?: Record<string, unknown>): Promise<any> {
   const { data, error } = await client.functions.invoke(path, body ? { body } : { method: "GET" });
@@ -55,7 +55,7 @@ async function invoke(client: SupabaseClient, path: string, body?: Record<string
   return data;
 }
 
-/** Invokes a function that refuses, and gives its answer. */
+/** Invokes a function that rejects the call, and returns its response. */
 async function refusal(client: SupabaseClient, path: string, body?: Record<string, unknown>): Promise<Response> {
   const { error } = await client.functions.invoke(path, body ? { body } : { method: "GET" });
   assert(error instanceof FunctionsHttpError, String(error));
@@ -89,7 +89,7 @@ async function invokesOfSupabaseJs(project: RunningProject): Promise<void> {
   await bad.body?.cancel();
 }
 
-/** Direct Postgres: with the login that a project makes for it, and not with the one that the platform gives. */
+/** Tests direct Postgres with a login that the project creates, not with that of the platform. */
 async function moneyIsMoved(project: RunningProject): Promise<void> {
   const client = await signedUp(project, "carol");
   const budget = await invoke(client, "budgets", { name: "Household" });
@@ -110,7 +110,7 @@ async function moneyIsMoved(project: RunningProject): Promise<void> {
   assertEquals(data, [{ balance: 300 }, { balance: 200 }]);
 }
 
-/** A login that could do more than its callers is refused, and only the log says why. */
+/** Tests that a login with more rights than its callers is rejected, and that only the log has the reason. */
 async function strongLoginIsRefused(): Promise<void> {
   const runtime = await hostedRuntime(undefined);
   const secrets = { JWT_SECRET: deployed().stack.jwtSecret };
@@ -181,14 +181,14 @@ async function callsOfCurl(project: RunningProject): Promise<void> {
   assertEquals(answers.health.headers.get("content-type"), "application/health+json");
 }
 
-/** A function sees what it is given, and neither this machine nor this project. */
+/** Tests that a function sees its environment, and neither this machine nor this project. */
 async function surroundings(project: RunningProject): Promise<void> {
   const call = async (path: string) => await (await fetch(`${project.url}/functions/v1/probe/${path}`)).text();
   assertEquals(JSON.parse(await call("environment")), project.environments.get("probe"));
   assertEquals(await call(`read?path=${encodeURIComponent(`${PROJECT}/import_map.json`)}`), "NotCapable");
 }
 
-/** What functions have printed holds no secret of theirs. */
+/** Tests that the output of functions contains none of their secrets. */
 function logs(project: RunningProject): void {
   for (const [name, { printed }] of project.functions) {
     const env = project.environments.get(name) ?? {};
@@ -207,7 +207,7 @@ const RUNTIMES = [
 ];
 for (const { name, npmPackage, missing } of RUNTIMES) {
   Deno.test({
-    name: `what was uploaded runs on ${name}, with a hosted environment${cli.note}${missing.note}${curl.note}`,
+    name: `uploaded functions run on ${name} with a hosted environment${cli.note}${missing.note}${curl.note}`,
     ignore: cli.ignore || missing.ignore || curl.ignore,
     async fn(t) {
       const runtime = await hostedRuntime(npmPackage);
@@ -224,7 +224,7 @@ for (const { name, npmPackage, missing } of RUNTIMES) {
   });
 
   Deno.test({
-    name: `tokens are verified with the keys that the platform gives, on ${name}${cli.note}${missing.note}`,
+    name: `uploaded functions verify tokens with the keys of the platform on ${name}${cli.note}${missing.note}`,
     ignore: cli.ignore || missing.ignore,
     async fn() {
       const [known, unknown] = [await generateKeyPair("ES256"), await generateKeyPair("ES256")];
@@ -239,7 +239,7 @@ for (const { name, npmPackage, missing } of RUNTIMES) {
         const response = await fetch(`${project.url}/functions/v1/budgets`, { headers });
         return [response.status, response.headers.get("x-supabase-server-error"), (await response.json()).code];
       };
-      // Verified here, and asked of the Data API, which knows no such key: Auth of the local stack signs with a secret.
+      // Verified here, but rejected by the Data API, which has no such key: Auth of the local stack signs with a secret.
       assertEquals(await list(known.privateKey), [401, null, "PGRST301"]);
       assertEquals(await list(unknown.privateKey), [401, "INVALID_JWT", "INVALID_JWT"]);
     },
@@ -247,7 +247,7 @@ for (const { name, npmPackage, missing } of RUNTIMES) {
 }
 
 Deno.test({
-  name: `the platform's own login to Postgres is too strong to act for callers${cli.note}`,
+  name: `transfers rejects the platform's own login to Postgres, which is too strong to act for callers${cli.note}`,
   ignore: cli.ignore,
   fn: strongLoginIsRefused,
 });

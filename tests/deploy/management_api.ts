@@ -1,6 +1,5 @@
 /**
- * The part of the Supabase Management API that a deployment talks to, on
- * loopback: it takes uploads, and remembers them.
+ * A stand-in on loopback for the part of the Supabase Management API that a deployment uses. It stores uploads.
  *
  * What it knows of the real one: https://api.supabase.com/api/v1, and what the
  * CLI sends.
@@ -9,13 +8,13 @@
  */
 import { z } from "zod";
 
-/** A function as it was uploaded. */
+/** An uploaded function. */
 export interface Upload {
-  /** Its name, of the address. */
+  /** Its name, from the URL. */
   readonly name: string;
-  /** Whether it was to be kept aside until all of them are there. */
+  /** True if it takes effect only when all functions are uploaded. */
   readonly bundleOnly: boolean;
-  /** What the CLI says of it. */
+  /** Its metadata, as the CLI sent it. */
   readonly metadata: UploadMetadata;
   /** Its files by path. */
   readonly files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
@@ -38,7 +37,7 @@ function refuse(status: number, message: string): Response {
   return Response.json({ message }, { status });
 }
 
-/** A path that would leave the folder that the upload is unpacked in. */
+/** Returns true for a path outside the folder that the upload is unpacked in. */
 function leaves(path: string): boolean {
   return path.startsWith("/") || path.includes("\\") || path.split("/").includes("..");
 }
@@ -63,13 +62,13 @@ export class ManagementApi implements AsyncDisposable {
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   /** The project that can be deployed to. */
   readonly ref = REF;
-  /** The access token that it takes. */
+  /** The access token that it accepts. */
   readonly token = `sbp_${crypto.randomUUID().replaceAll("-", "")}01234567`;
   /** Every upload, in order. */
   readonly uploads: Upload[] = [];
-  /** The functions that callers would reach, by name. */
+  /** The functions that take effect, by name. */
   readonly deployed = new Map<string, Upload>();
-  /** What was asked for, such as `GET /v1/projects/…`, in order. */
+  /** The requests, such as `GET /v1/projects/…`, in order. */
   readonly requests: string[] = [];
 
   /** Listens on a free port. */
@@ -80,7 +79,7 @@ export class ManagementApi implements AsyncDisposable {
     );
   }
 
-  /** Its address, without a slash at the end. */
+  /** Its URL, without a trailing slash. */
   get url(): string {
     return `http://127.0.0.1:${this.#server.addr.port}`;
   }

@@ -1,6 +1,6 @@
 /**
- * A copy of this project to deploy from, with files in it that must not be
- * uploaded and a function that tells of its surroundings.
+ * A copy of this project to deploy from, with files that must not be uploaded and a function that reports its
+ * environment.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { fromFileUrl } from "../../local/paths.ts";
 /** This project's folder. */
 export const PROJECT = fromFileUrl(new URL("../../", import.meta.url));
 
-/** Is in every file that must not be uploaded. */
+/** The content of every file that must not be uploaded. */
 export const MARKER = "this must not leave the machine";
 
 const DECOYS = [
@@ -37,7 +37,7 @@ function decoy(path: string): string {
   return path.includes(".env") ? `NOTE="${MARKER}"\n` : `// ${MARKER}\n`;
 }
 
-/** The function that is in the copy only. The comment is one that a search for imports stumbles over. */
+/** A function that exists in the copy only. Its comment would confuse a search for imports by text. */
 const PROBE = `
 // It says 'import' and "from" here, and means nothing by it.
 import { systemClock } from "../../shared/resilience/mod.ts";
@@ -81,7 +81,7 @@ export interface ProjectCopy extends AsyncDisposable {
 }
 
 async function copyParts(parts: readonly string[]): Promise<ProjectCopy> {
-  // With the links in its path resolved, as messages have it.
+  // With the links in its path resolved, as in messages.
   const root = await Deno.realPath(await Deno.makeTempDir({ prefix: "deploy-test-" }));
   await Deno.mkdir(`${root}/supabase`);
   for (const part of parts) await copy(`${PROJECT}/${part}`, `${root}/${part}`);
@@ -95,7 +95,7 @@ async function copyParts(parts: readonly string[]): Promise<ProjectCopy> {
   };
 }
 
-/** Copies what a deployment is made from. */
+/** Copies the files of a deployment. */
 export async function copyProject(): Promise<ProjectCopy> {
   const project = await copyParts(["functions", "shared", "import_map.json", "supabase/config.toml"]);
   const config = await Deno.readTextFile(`${PROJECT}/supabase/config.toml`);
@@ -105,7 +105,7 @@ export async function copyProject(): Promise<ProjectCopy> {
   return project;
 }
 
-/** Copies what the database is made from: a project without functions. */
+/** Copies the files of the database: a project without functions. */
 export function copyDatabase(): Promise<ProjectCopy> {
   return copyParts(["supabase/migrations", "supabase/seed.sql"]);
 }

@@ -1,5 +1,5 @@
 /**
- * What was uploaded, as a folder.
+ * An upload, unpacked into a folder.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import type { Upload } from "./management_api.ts";
 
 const STD = fromFileUrl(new URL("../../local/std", import.meta.url));
 
-/** One uploaded function and nothing else, in a folder of its own. */
+/** One uploaded function, alone in a folder. */
 export interface UploadedTree extends AsyncDisposable {
   /** The folder. */
   readonly root: string;
@@ -21,20 +21,19 @@ export interface UploadedTree extends AsyncDisposable {
   readonly importMap: string;
   /** The folders that the function may read: its own, and those of packages that stand in for JSR's. */
   readonly readable: readonly string[];
-  /** What it is made of. */
+  /** Its modules. */
   readonly graph: ModuleGraph;
 }
 
 /**
- * The import map to use where JSR cannot be reached: the uploaded one, and
- * only if the function imports from `jsr:`, a copy in which these entries, and
- * no others, lead to the packages of `local/std`.
+ * Returns the import map to use where JSR cannot be reached: the uploaded one, or, if the function imports from `jsr:`, a
+ * copy that replaces exactly these entries with the packages of `local/std`.
  */
 async function reachable(uploaded: string, graph: ModuleGraph, folder: string): Promise<string> {
   if (!graph.packages.some((specifier) => specifier.startsWith("jsr:"))) return uploaded;
   const { imports, ...rest }: { imports: Record<string, string> } = JSON.parse(await Deno.readTextFile(uploaded));
   const packages = await readLinkedPackages(new URL("../../", import.meta.url));
-  // In the folder of the one it stands for, since its paths are relative.
+  // In the folder of the original, since its paths are relative.
   const path = `${folder}/import_map_without_jsr.json`;
   await Deno.writeTextFile(path, JSON.stringify({ ...rest, imports: withLinkedPackages(imports, packages) }));
   return path;

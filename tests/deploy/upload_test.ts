@@ -12,7 +12,7 @@ import { unpack } from "./tree.ts";
 const cli = await npmProgram(SUPABASE_CLI);
 
 Deno.test({
-  name: `what is deployed is complete, and nothing else leaves the machine${cli.note}`,
+  name: `deploy uploads what each function needs, and nothing else${cli.note}`,
   ignore: cli.ignore,
   async fn() {
     await using api = new ManagementApi();
@@ -31,7 +31,7 @@ Deno.test({
     }
     console.log(sizes.join("\n"));
 
-    // Not everything in shared/ goes with everything: a function that needs one part of it gets that part.
+    // A function that imports one part of shared/ uploads only that part.
     const probe = [...api.deployed.get("probe")?.files.keys() ?? []];
     assert(probe.includes("shared/resilience/mod.ts"));
     assertEquals(probe.filter((path) => !/^(import_map\.json|functions\/probe|shared\/resilience)/.test(path)), []);
@@ -39,7 +39,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: `one function is deployed by its name, the others stay as they are${cli.note}`,
+  name: `deploy uploads one function by name, and leaves the others unchanged${cli.note}`,
   ignore: cli.ignore,
   async fn() {
     await using api = new ManagementApi();
@@ -53,7 +53,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: `options are passed on to the CLI, those with a value too${cli.note}`,
+  name: `deploy passes options on to the CLI, with their values${cli.note}`,
   ignore: cli.ignore,
   async fn() {
     await using api = new ManagementApi();
@@ -62,7 +62,7 @@ Deno.test({
     const first = await runDeploy({ api, args: [...args, "probe"] });
     assertEquals(first.code, 0, first.output);
     await project.write("supabase/config.toml", `[functions.health]\nentrypoint = "../functions/health/index.ts"\n`);
-    // The table names no import map, and does not switch the platform's check off.
+    // The table names no import map, and does not disable the platform's check.
     const options = ["--prune", "--jobs", "2", "--import-map", `${project.root}/import_map.json`, "--no-verify-jwt"];
     const second = await runDeploy({ api, args: [...args, ...options] });
     assertEquals(second.code, 0, second.output);

@@ -1,10 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { call, poolHeaders, signUp, useStack } from "./support.ts";
 
-// Nobody is to be refused here, however slow the machine.
+// No request may be rejected here, however slow the machine is.
 const stack = useStack({ env: { POOL_MAX_CONNECTIONS: "10", POOL_ACQUIRE_TIMEOUT_MS: "60000" } });
 
-Deno.test("a hundred requests at once on ten connections: never more than ten leases, all answered", async () => {
+Deno.test("a hundred requests at once on ten slots use at most ten leases and all get a response", async () => {
   const { token } = await signUp(stack(), "load");
   let watching = true;
   let most = 0;

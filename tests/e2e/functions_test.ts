@@ -2,9 +2,9 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { assertProblem, call, POOL_HEADERS, poolHeaders, signUp, useStack } from "./support.ts";
 
 const stack = useStack();
-const NOBODY = "00000000-0000-4000-8000-000000000000";
+const UNKNOWN_ID = "00000000-0000-4000-8000-000000000000";
 
-Deno.test("a user makes, reads, changes and deletes a budget", async () => {
+Deno.test("budgets: a user creates, reads, changes and deletes a budget", async () => {
   const { token } = await signUp(stack(), "crud");
   const made = await call(stack(), "/budgets", { token, body: { name: "Household", currency: "EUR" } });
   assertEquals([made.status, made.body.name, made.body.currency], [201, "Household", "EUR"]);
@@ -18,7 +18,7 @@ Deno.test("a user makes, reads, changes and deletes a budget", async () => {
   assertProblem(await call(stack(), path, { token }), 404, "NOT_FOUND");
 });
 
-Deno.test("a budget's categories are made, listed by page, renamed, reordered and deleted", async () => {
+Deno.test("categories: a user creates, pages, renames, reorders and deletes categories", async () => {
   const { token } = await signUp(stack(), "categories");
   const budget = (await call(stack(), "/budgets", { token, body: { name: "Household" } })).body.id;
   const ids: string[] = [];
@@ -44,7 +44,7 @@ Deno.test("a budget's categories are made, listed by page, renamed, reordered an
   assertEquals((await call(stack(), `/categories?budget_id=${budget}`, { token })).body.total, 3);
 });
 
-Deno.test("two users' rows never mix, in five hundred interleaved requests", async () => {
+Deno.test("budgets and categories: the rows of two users never mix in five hundred interleaved requests", async () => {
   const names = ["alice", "bob"];
   const users = await Promise.all(names.map((name) => signUp(stack(), name)));
   const owned = await Promise.all(users.map(async ({ token }, i) => {
@@ -81,7 +81,7 @@ Deno.test("two users' rows never mix, in five hundred interleaved requests", asy
       }
     }
   };
-  // In waves: on a busy machine the last of five hundred would wait for longer than a pool lets them.
+  // In waves: on a busy machine the last of five hundred would exceed the acquire timeout.
   for (let from = 0; from < 500; from += 100) {
     await Promise.all(Array.from({ length: 100 }, (_, i) => request(from + i)));
   }
@@ -90,8 +90,8 @@ Deno.test("two users' rows never mix, in five hundred interleaved requests", asy
   }
 });
 
-Deno.test("without a token budgets and categories answer 401, with the publishable key as token too", async () => {
-  for (const path of ["/budgets", `/categories?budget_id=${NOBODY}`]) {
+Deno.test("budgets and categories respond 401 without a token, and with the publishable key as the token", async () => {
+  for (const path of ["/budgets", `/categories?budget_id=${UNKNOWN_ID}`]) {
     for (const token of [undefined, stack().publishableKey, "not-a-token", ""]) {
       const answer = await call(stack(), path, token === undefined ? {} : { token });
       assertEquals(answer.status, 401, `${path} with ${token}`);
@@ -101,13 +101,13 @@ Deno.test("without a token budgets and categories answer 401, with the publishab
   }
 });
 
-Deno.test("the secret key opens no user's budgets", async () => {
+Deno.test("budgets rejects the secret key", async () => {
   const { secretKey } = stack();
   assertEquals((await call(stack(), "/budgets", { apikey: secretKey })).status, 401);
   assertEquals((await call(stack(), "/budgets", { apikey: secretKey, token: secretKey })).status, 401);
 });
 
-Deno.test("templates show anybody what is published, and nothing else", async () => {
+Deno.test("templates shows published templates only, to any caller", async () => {
   const { status, body } = await call(stack(), "/templates");
   assertEquals(status, 200);
   assertEquals(body.items.map((item: { name: string }) => item.name), ["Freelancer", "Household", "Student"]);
@@ -117,13 +117,13 @@ Deno.test("templates show anybody what is published, and nothing else", async ()
   assertEquals((await call(stack(), "/templates", { apikey: null })).status, 401);
 });
 
-Deno.test("every answer tells how the pool stands and lets browsers read it", async () => {
+Deno.test("every response has the X-Pool-* headers and exposes them to browsers", async () => {
   const { token } = await signUp(stack(), "headers");
   const answers = {
     ok: await call(stack(), "/budgets", { token }),
     created: await call(stack(), "/budgets", { token, body: { name: "x" } }),
     unauthorized: await call(stack(), "/budgets"),
-    "not found": await call(stack(), `/budgets/${NOBODY}`, { token }),
+    "not found": await call(stack(), `/budgets/${UNKNOWN_ID}`, { token }),
     "no route": await call(stack(), "/budgets/a/b/c", { token }),
     "wrong method": await call(stack(), "/budgets", { token, method: "PUT", body: {} }),
     "bad body": await call(stack(), "/budgets", { token, body: {} }),
@@ -140,7 +140,7 @@ Deno.test("every answer tells how the pool stands and lets browsers read it", as
   }
 });
 
-Deno.test("health answers in its own form, from the gateway and from each function", async () => {
+Deno.test("GET /health/pool responds with application/health+json, from the gateway and from each function", async () => {
   const paths = ["/health/pool", ...stack().functions.names.map((name) => `/functions/v1/${name}/health/pool`)];
   for (const path of paths) {
     const response = await fetch(stack().url + path);
@@ -188,7 +188,7 @@ const bad: [what: string, path: string, options: Parameters<typeof call>[2], sta
   ["a wrong method on health", "/budgets/health/pool", { method: "POST", body: {} }, 405, ""],
 ];
 for (const [what, path, options, status, names] of bad) {
-  Deno.test(`${what} is answered ${status} with a problem that names it`, async () => {
+  Deno.test(`${what} gets a ${status} problem that names it`, async () => {
     const { token } = await signUp(stack(), "bad");
     const answer = await call(stack(), path, { token, ...options });
     assertEquals(answer.status, status, JSON.stringify(answer.body));
@@ -199,7 +199,7 @@ for (const [what, path, options, status, names] of bad) {
   });
 }
 
-Deno.test("after all of this every slot is back", async () => {
+Deno.test("no slot is leased after all tests of this file", async () => {
   for (const name of stack().functions.names) {
     const { body } = await call(stack(), `/${name}/health/pool`);
     const { activeConnections, waitingForConnection, totalAcquired, totalReleased } = body.details.stats;

@@ -1,8 +1,7 @@
 /**
- * Users of one isolate on the real Data API, whose row-level security says
- * whose rows are whose.
+ * Isolation of the users of one isolate on the real Data API, with its row-level security.
  *
- * `ISOLATION_SEED` says what the requests do, as for `tests/isolation`.
+ * `ISOLATION_SEED` decides what the requests do, as for `tests/isolation`.
  *
  * @module
  */
@@ -21,16 +20,16 @@ const USERS = 12;
 const REQUESTS = 1_500;
 const AT_ONCE = 40;
 
-/** A budget, as the Data API tells of it. */
+/** A budget, as the Data API returns it. */
 interface Budget {
   readonly id: string;
   readonly user_id: string;
   readonly name: string;
 }
 
-/** A user, and what is theirs. */
+/** A user and their rows. */
 interface Owner extends User {
-  /** What the names of their budgets begin with. */
+  /** The prefix of the names of their budgets. */
   readonly label: string;
   readonly budgets: readonly Budget[];
 }
@@ -43,7 +42,7 @@ async function rows(query: PromiseLike<{ data: Budget[] | null; error: unknown }
   return data ?? [];
 }
 
-/** A function that reads and writes budgets, its own caller's and others', and keeps its clients. */
+/** A function that reads and writes budgets of its caller and of others, and keeps its clients after the request. */
 function createHandler(owners: readonly Owner[], seed: number, refused: { count: number }): PooledHandler<Database> {
   const kept: { client: Client; label: string }[] = [];
   return async (request, { supabase, pool }) => {
@@ -60,16 +59,16 @@ function createHandler(owners: readonly Owner[], seed: number, refused: { count:
       case "list":
         return Response.json(await rows(budgets().select()));
       case "change":
-        // Everybody's, for all the query says.
+        // The query asks for the rows of every user.
         return Response.json(await rows(budgets().update({ currency: "EUR" }).neq("name", "").select()));
       case "add":
         return Response.json(await rows(budgets().insert({ name: `${owner.label} ${n}` }).select()));
       case "late": {
-        // Whoever's client this is, what it writes is its maker's; mostly, that request is over.
+        // A client of an earlier request, mostly finished: what it writes belongs to its own user.
         try {
           if (late) await budgets(late.client).insert({ name: `${late.label} late ${n}` });
         } catch {
-          // Refused: its request is over, or its caller has left.
+          // Rejected: its request has finished, or its caller has disconnected.
           refused.count++;
         }
         return Response.json(await rows(budgets().select()));
@@ -159,7 +158,7 @@ Deno.test(`${USERS} users on the real Data API see and change their own rows onl
     assertGreater(seen, REQUESTS);
     assertGreater(refused.count, REQUESTS / 50);
 
-    // What the database holds: each row its label's, and nothing of anybody's stolen.
+    // In the database each row belongs to the user in its label, and none was stolen.
     const written = await sql<Budget[]>`select id, user_id, name from public.budgets where name like 'owner-%'`;
     const ids = new Map(owners.map(({ label, id }) => [label, id]));
     for (const { user_id, name } of written) {

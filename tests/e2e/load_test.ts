@@ -4,7 +4,7 @@ import { type Answer, assertProblem, call, signUp, until, useStack } from "./sup
 
 const stack = useStack({ env: { POOL_MAX_CONNECTIONS: "10", POOL_ACQUIRE_TIMEOUT_MS: "1000" } });
 
-/** Holds every query on budgets back until it is let go. */
+/** Blocks every query on budgets until it is released. */
 async function stall<T>(during: () => Promise<T>): Promise<T> {
   const sql = postgres(stack().dbUrl, { max: 1, onnotice: () => {} });
   try {
@@ -17,7 +17,7 @@ async function stall<T>(during: () => Promise<T>): Promise<T> {
   }
 }
 
-Deno.test("who waits too long for a connection is told 503 with Retry-After, and nothing is lost", async () => {
+Deno.test("a request that waits longer than the acquire timeout gets 503 with Retry-After, and no slot is lost", async () => {
   const { token } = await signUp(stack(), "timeout");
   const pending: Promise<Answer>[] = [];
   const refused = await stall(async () => {
@@ -38,7 +38,7 @@ Deno.test("who waits too long for a connection is told 503 with Retry-After, and
   assertEquals([body.details.stats.activeConnections, body.details.stats.waitingForConnection], [0, 0]);
 });
 
-Deno.test("while every connection is out, health says warn and is still answered", async () => {
+Deno.test("GET /health/pool responds with warn while every slot is leased", async () => {
   const { token } = await signUp(stack(), "warn");
   const pending: Promise<Answer>[] = [];
   await stall(async () => {
@@ -51,7 +51,7 @@ Deno.test("while every connection is out, health says warn and is still answered
   await Promise.all(pending);
 });
 
-Deno.test("callers who go away give their place up at once", async () => {
+Deno.test("a caller that disconnects leaves the queue at once", async () => {
   const { token } = await signUp(stack(), "gone");
   const pending: Promise<unknown>[] = [];
   await stall(async () => {

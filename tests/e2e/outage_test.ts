@@ -3,7 +3,7 @@ import { type Answer, call, poolHeaders, signUp, until, useStack } from "./suppo
 
 const stack = useStack();
 
-/** What an answer may be while the database is away: a clear problem, never a 500. */
+/** The responses that are allowed while the database is down: a clear problem, never a 500. */
 function assertClear(answer: Answer): void {
   if (answer.status === 200) return;
   assert([502, 503, 504].includes(answer.status), `${answer.status} ${JSON.stringify(answer.body)}`);
@@ -15,7 +15,7 @@ function assertClear(answer: Answer): void {
 }
 
 for (const how of ["stop", "kill"] as const) {
-  Deno.test(`the database is lost under load (${how}): clear errors, and no restart is needed`, async () => {
+  Deno.test(`functions respond with clear errors while the database is down under load (${how}), and recover without a restart`, async () => {
     const { token } = await signUp(stack(), "outage");
     assertEquals((await call(stack(), "/budgets", { token, body: { name: "kept" } })).status, 201);
     let running = true;
@@ -44,7 +44,7 @@ for (const how of ["stop", "kill"] as const) {
   });
 }
 
-Deno.test("a function that is replaced answers what it had begun, then takes no more", async () => {
+Deno.test("a function that is replaced finishes its requests, then accepts no more", async () => {
   const { token } = await signUp(stack(), "drain");
   const begun = Array.from({ length: 20 }, () => call(stack(), "/budgets", { token }));
   await stack().functions.reload("budgets");

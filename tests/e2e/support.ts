@@ -1,5 +1,5 @@
 /**
- * The whole local stack, as a client of its functions sees it.
+ * The whole local stack, from the point of view of a client of its functions.
  *
  * @module
  */
@@ -7,10 +7,10 @@ import { assert, assertEquals } from "@std/assert";
 import { type Stack, type StackOptions, startStack } from "../../local/mod.ts";
 import { SecretWatch } from "../support/secret_watch.ts";
 
-/** Knows the secrets of this file's stack and of its users. */
+/** The secrets of this file's stack and of its users. */
 const watch = new SecretWatch();
 
-/** What every user signs up with. */
+/** The password of every user. */
 const PASSWORD = "correct-horse-battery";
 
 function knowSecrets({ secretKey, publishableKey, jwtSecret, dbUrl, authenticatorUrl }: Stack): void {
@@ -22,9 +22,8 @@ function knowSecrets({ secretKey, publishableKey, jwtSecret, dbUrl, authenticato
 }
 
 /**
- * A stack for all the tests of a file: it is up before the first and gone after
- * the last. Everything it prints, and every answer to {@linkcode call}, is
- * searched for its secrets and its users'.
+ * A stack for all tests of a file: it starts before the first test and stops after the last one. Its output and every
+ * response to {@linkcode call} are searched for its secrets and those of its users.
  */
 export function useStack(options: StackOptions = {}): () => Stack {
   let stack: Stack | undefined;
@@ -44,13 +43,13 @@ export function useStack(options: StackOptions = {}): () => Stack {
   };
 }
 
-/** A user who has signed up. */
+/** A signed-up user. */
 export interface User {
   readonly id: string;
   readonly token: string;
 }
 
-/** Signs a new user up. */
+/** Signs up a new user. */
 export async function signUp(stack: Stack, name: string): Promise<User> {
   const response = await fetch(`${stack.authUrl}/signup`, {
     method: "POST",
@@ -64,19 +63,19 @@ export async function signUp(stack: Stack, name: string): Promise<User> {
   return { id: user.id, token: access_token };
 }
 
-/** What is sent to a function. */
+/** A request to a function. */
 export interface Call {
   readonly method?: string;
   readonly token?: string;
-  /** Default: the publishable key; `null` for none. */
+  /** The API key; `null` for none. Default: the publishable key. */
   readonly apikey?: string | null;
-  /** Sent as JSON, unless it is text. */
+  /** The body, sent as JSON unless it is a string. */
   readonly body?: unknown;
   readonly headers?: Record<string, string>;
   readonly signal?: AbortSignal;
 }
 
-/** An answer, read to its end. */
+/** A response, read to its end. */
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
@@ -104,7 +103,7 @@ export async function call(stack: Stack, path: string, options: Call = {}): Prom
   return { status: response.status, headers: response.headers, body: json ? JSON.parse(text) : text };
 }
 
-/** The four headers that every pooled answer has. */
+/** The four headers of every pooled response. */
 export const POOL_HEADERS = [
   "x-pool-total-connections",
   "x-pool-active-connections",
@@ -112,7 +111,7 @@ export const POOL_HEADERS = [
   "x-pool-waiting-requests",
 ];
 
-/** The pool's headers as numbers: total, active, idle, waiting. */
+/** Returns the X-Pool-* headers as numbers: total, active, idle, waiting. */
 export function poolHeaders({ headers, status }: Answer): number[] {
   return POOL_HEADERS.map((name) => {
     const value = headers.get(name);
@@ -121,7 +120,7 @@ export function poolHeaders({ headers, status }: Answer): number[] {
   });
 }
 
-/** Asserts that an answer is a problem (RFC 9457) with that status and code. */
+/** Asserts that a response is a problem (RFC 9457) with this status and code. */
 export function assertProblem(answer: Answer, status: number, code: string): void {
   assertEquals([answer.status, answer.body.code], [status, code], JSON.stringify(answer.body));
   assertEquals(answer.headers.get("content-type"), "application/problem+json");
@@ -130,7 +129,7 @@ export function assertProblem(answer: Answer, status: number, code: string): voi
   poolHeaders(answer);
 }
 
-/** Asks until `ready` says yes, or fails after `withinMs`. */
+/** Polls until `ready` returns true, or throws after `withinMs`. */
 export async function until(what: string, ready: () => Promise<boolean>, withinMs = 15_000): Promise<number> {
   const start = performance.now();
   while (performance.now() - start < withinMs) {

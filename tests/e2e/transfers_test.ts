@@ -24,7 +24,7 @@ async function data(token: string, path: string, method = "GET", body?: unknown)
   });
 }
 
-/** A user with a budget whose categories hold so much. */
+/** Signs up a user with a budget whose categories have these balances. */
 async function household(name: string, ...balances: number[]): Promise<Household> {
   const { token } = await signUp(stack(), name);
   const budget = (await call(stack(), "/budgets", { token, body: { name: "Household" } })).body.id;
@@ -51,13 +51,13 @@ function send({ token, categoryIds }: Household, amount: number, from = 0, to = 
   return call(stack(), "/transfers", { token, body, headers: { "idempotency-key": key } });
 }
 
-Deno.test("a user moves money, finds the transfer, and sends it again in vain", async () => {
+Deno.test("transfers: a user makes a transfer, reads it, and repeats it without effect", async () => {
   const mine = await household("mover", 1_000, 0);
   const key = `"${crypto.randomUUID()}"`;
   const made = await send(mine, 250, 0, 1, key);
   assertEquals([made.status, made.body.amount, made.headers.get("idempotent-replayed")], [201, 250, null]);
   const [total = 0, active = 0, idle = 0, waiting] = poolHeaders(made);
-  // The connection may just be being cleared after its use: neither active nor idle.
+  // The connection may be in its reset: neither active nor idle.
   assert(total >= 1 && total <= 4 && active + idle <= total, `${total} connections`);
   assertEquals(waiting, 0);
 
@@ -70,7 +70,7 @@ Deno.test("a user moves money, finds the transfer, and sends it again in vain", 
   assertEquals(await balances(mine), [750, 250]);
 });
 
-Deno.test("what cannot be moved is a problem by name, and stays where it is", async () => {
+Deno.test("transfers responds with a problem to an impossible transfer, and moves nothing", async () => {
   const [mine, other] = [await household("poor", 10, 0), await household("rich", 1_000_000, 0)];
   assertProblem(await send(mine, 11), 409, "INSUFFICIENT_BALANCE");
   const stolen = { token: mine.token, categoryIds: [other.categoryIds[0] ?? "", mine.categoryIds[1] ?? ""] };
@@ -83,7 +83,7 @@ Deno.test("what cannot be moved is a problem by name, and stays where it is", as
   assertEquals([await balances(mine), await balances(other)], [[10, 0], [999_999, 1]]);
 });
 
-Deno.test("a hundred transfers that race keep every cent", async () => {
+Deno.test("transfers keeps every cent in a hundred concurrent transfers", async () => {
   const mine = await household("racer", 40, 40, 40);
   const expected = [40, 40, 40];
   const answers = await Promise.all(Array.from({ length: 100 }, async (_, index): Promise<Answer> => {
@@ -101,7 +101,7 @@ Deno.test("a hundred transfers that race keep every cent", async () => {
   assertEquals(await balances(mine), expected);
 });
 
-Deno.test("nobody forges a transfer, or changes one, over the Data API", async () => {
+Deno.test("the Data API lets no caller forge or change a transfer", async () => {
   const mine = await household("forger", 100, 0);
   const made = await send(mine, 10);
   for (const [method, body] of [["PATCH", { amount: 1 }], ["DELETE", undefined]] as const) {
@@ -116,7 +116,7 @@ Deno.test("nobody forges a transfer, or changes one, over the Data API", async (
     await response.body?.cancel();
     return response.status;
   };
-  // A row that is added moves the money that it tells of.
+  // An inserted row moves its amount.
   assertEquals([await add(20), await add(71)], [201, 409]);
   assertEquals(await balances(mine), [70, 30]);
   const { token } = await household("stranger");
@@ -124,7 +124,7 @@ Deno.test("nobody forges a transfer, or changes one, over the Data API", async (
   assertEquals(await seen.json(), []);
 });
 
-Deno.test("the function's health is that of its Postgres connections", async () => {
+Deno.test("GET /transfers/health/pool reports the Postgres connections", async () => {
   const open = await call(stack(), "/transfers/health/pool", { apikey: null });
   assertEquals([open.status, open.body.status, Object.keys(open.body.details.stats).length], [200, "pass", 8]);
   assertEquals(Object.keys(open.body.checks).at(-1), "postgres:responseTime");
@@ -132,7 +132,7 @@ Deno.test("the function's health is that of its Postgres connections", async () 
   assertEquals([all.body.details.stats.poolMode, all.body.details.testQuery.success], ["session", true]);
 });
 
-Deno.test("only the function that needs it loads the driver", async () => {
+Deno.test("only transfers loads the Postgres driver", async () => {
   const project = projectAt();
   const loading: string[] = [];
   for (const { name, entrypoint, importMap } of await readFunctions(project)) {

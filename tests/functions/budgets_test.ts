@@ -4,7 +4,7 @@ import { ID, type Problem, startFunction } from "./fixture.ts";
 
 const BUDGET = { id: ID, name: "Home", currency: "EUR" };
 
-Deno.test("budgets: list, create, read, change, delete", async () => {
+Deno.test("budgets lists, creates, reads, changes and deletes budgets", async () => {
   await using budgets = await startFunction(createBudgetsHandler);
   const { project } = budgets;
 
@@ -34,7 +34,7 @@ Deno.test("budgets: list, create, read, change, delete", async () => {
   assertEquals(budgets.service.getPoolStats().activeConnections, 0);
 });
 
-Deno.test("budgets: every call to the project carries the caller's own token", async () => {
+Deno.test("budgets sends the caller's token with every call to the project", async () => {
   await using budgets = await startFunction(createBudgetsHandler);
   await budgets.ask("GET", "/budgets");
   const [request] = budgets.project.requests;
@@ -42,7 +42,7 @@ Deno.test("budgets: every call to the project carries the caller's own token", a
   assertMatch(request?.authorization ?? "", /^Bearer eyJ/);
 });
 
-Deno.test("budgets: without a user's token 401, and nothing is asked of the project", async () => {
+Deno.test("budgets responds 401 without a user's token, and sends no call to the project", async () => {
   await using budgets = await startFunction(createBudgetsHandler);
   for (
     const headers of [
@@ -61,7 +61,7 @@ Deno.test("budgets: without a user's token 401, and nothing is asked of the proj
   assertEquals(budgets.project.requests, []);
 });
 
-Deno.test("budgets: another's row is not there", async () => {
+Deno.test("budgets responds 404 for a budget of another user", async () => {
   await using budgets = await startFunction(createBudgetsHandler);
   for (const [method, json] of [["GET"], ["PATCH", { name: "x" }], ["DELETE"]] as const) {
     const response = await budgets.ask(method, `/budgets/${ID}`, { json });
@@ -69,7 +69,7 @@ Deno.test("budgets: another's row is not there", async () => {
   }
 });
 
-Deno.test("budgets: the project's refusals are handed on, without what rows hold", async () => {
+Deno.test("budgets passes the project's rejections on, without row values", async () => {
   await using budgets = await startFunction(createBudgetsHandler);
   budgets.project.answer = () =>
     Response.json({ code: "23514", message: "violates check", details: "Failing row contains (secret)", hint: null }, {
@@ -80,7 +80,7 @@ Deno.test("budgets: the project's refusals are handed on, without what rows hold
   assertEquals([response.status, text.includes("secret"), (JSON.parse(text) as Problem).code], [400, false, "23514"]);
 });
 
-Deno.test("budgets: while the project is away 503 with Retry-After, after retries", async () => {
+Deno.test("budgets responds 503 with Retry-After, after retries, while the project is unavailable", async () => {
   await using budgets = await startFunction(createBudgetsHandler);
   budgets.project.answer = () => Response.json({ code: "PGRST000", message: "at 10.0.0.1" }, { status: 503 });
   const response = await budgets.ask("GET", "/budgets");
@@ -89,7 +89,7 @@ Deno.test("budgets: while the project is away 503 with Retry-After, after retrie
   assertEquals(budgets.project.requests.length, 4);
 });
 
-Deno.test("budgets: 405 says which methods there are, 404 for a route nobody knows", async () => {
+Deno.test("budgets responds 405 with the allowed methods, and 404 for an unknown route", async () => {
   await using budgets = await startFunction(createBudgetsHandler);
   for (
     const [method, path, status, allow] of [
@@ -109,7 +109,7 @@ Deno.test("budgets: 405 says which methods there are, 404 for a route nobody kno
   }
 });
 
-Deno.test("budgets: HEAD is GET without a body, OPTIONS a preflight", async () => {
+Deno.test("budgets responds to HEAD like GET without a body, and to OPTIONS as to a preflight", async () => {
   await using budgets = await startFunction(createBudgetsHandler);
   const head = await budgets.ask("HEAD", "/budgets");
   assertEquals([head.status, await head.text(), head.headers.has("X-Pool-Total-Connections")], [200, "", true]);
@@ -117,7 +117,7 @@ Deno.test("budgets: HEAD is GET without a body, OPTIONS a preflight", async () =
   assertEquals([options.status, options.headers.has("Access-Control-Allow-Origin")], [204, true]);
 });
 
-Deno.test("budgets: every field that is wrong is named", async () => {
+Deno.test("budgets names every invalid field", async () => {
   await using budgets = await startFunction(createBudgetsHandler);
   const cases: readonly (readonly [method: string, path: string, json: unknown, fields: string[]])[] = [
     ["POST", "/budgets", {}, ["name"]],
@@ -154,7 +154,7 @@ Deno.test("budgets: every field that is wrong is named", async () => {
   assertEquals(budgets.project.requests, []);
 });
 
-Deno.test("budgets: a name is counted in characters, not in UTF-16 units", async () => {
+Deno.test("budgets counts a name in characters, not in UTF-16 units", async () => {
   await using budgets = await startFunction(createBudgetsHandler);
   budgets.project.answer = () => Response.json(BUDGET, { status: 201 });
   const response = await budgets.ask("POST", "/budgets", { json: { name: "😀".repeat(120) } });

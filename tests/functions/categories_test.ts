@@ -4,7 +4,7 @@ import { ID, OTHER_ID, type Problem, startFunction } from "./fixture.ts";
 
 const CATEGORY = { id: ID, budget_id: OTHER_ID, name: "Rent", position: 0 };
 
-Deno.test("categories: list, create, read, rename, order, delete", async () => {
+Deno.test("categories lists, creates, reads, renames, orders and deletes categories", async () => {
   await using categories = await startFunction(createCategoriesHandler);
   const { project } = categories;
 
@@ -41,7 +41,7 @@ Deno.test("categories: list, create, read, rename, order, delete", async () => {
   assertEquals(categories.service.getPoolStats().activeConnections, 0);
 });
 
-Deno.test("categories: what is wrong is named", async () => {
+Deno.test("categories names every invalid field", async () => {
   await using categories = await startFunction(createCategoriesHandler);
   const cases: readonly (readonly [method: string, path: string, json: unknown, fields: string[]])[] = [
     ["GET", "/categories", undefined, ["budget_id"]],
@@ -62,7 +62,7 @@ Deno.test("categories: what is wrong is named", async () => {
   assertEquals(categories.project.requests, []);
 });
 
-Deno.test("categories: a list that has changed meanwhile is a conflict, another's budget not there", async () => {
+Deno.test("categories responds 409 when the list has changed, and 404 for a budget of another user", async () => {
   await using categories = await startFunction(createCategoriesHandler);
   const json = { budget_id: ID, category_ids: [] };
   for (const [code, status, expected] of [["PT409", 409, "PT409"], ["PT404", 404, "NOT_FOUND"]] as const) {
@@ -72,14 +72,14 @@ Deno.test("categories: a list that has changed meanwhile is a conflict, another'
   }
 });
 
-Deno.test("categories: order is a path of its own, with PUT only", async () => {
+Deno.test("categories allows only PUT on /categories/order", async () => {
   await using categories = await startFunction(createCategoriesHandler);
   const response = await categories.ask("GET", "/categories/order");
   assertEquals([response.status, response.headers.get("Allow")], [405, "PUT, OPTIONS"]);
   await response.body?.cancel();
 });
 
-Deno.test("categories: a body that is no object is told so", async () => {
+Deno.test("categories rejects a body that is not an object", async () => {
   await using categories = await startFunction(createCategoriesHandler);
   for (const json of [[], [ID], "x", 1, null]) {
     const response = await categories.ask("PUT", "/categories/order", { json });

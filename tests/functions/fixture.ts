@@ -13,7 +13,7 @@ export const OTHER_ID = "223e4567-e89b-12d3-a456-426614174000";
 
 const KEYS = { publishableKey: "sb_publishable_default", secretKey: "sb_secret_default" };
 
-/** A function, ready to be asked. */
+/** A function that is ready for requests. */
 export interface Fixture extends AsyncDisposable {
   readonly project: FakeProject;
   readonly service: SupabaseService<Database>;
@@ -21,19 +21,19 @@ export interface Fixture extends AsyncDisposable {
   ask(method: string, path: string, init?: AskInit): Promise<Response>;
 }
 
-/** What a request is made of beside method and path. */
+/** The rest of a request. */
 export interface AskInit {
-  /** Sent as JSON. */
+  /** The body, to send as JSON. */
   readonly json?: unknown;
-  /** Sent as it is. */
+  /** The body, to send unchanged. */
   readonly body?: BodyInit;
-  /** Added to those of the user; an `undefined` takes one away. */
+  /** Headers to add to those of the user; `undefined` removes one. */
   readonly headers?: Readonly<Record<string, string | undefined>>;
   /** Aborts when the caller goes away. Default: it stays. */
   readonly signal?: AbortSignal;
 }
 
-/** Starts a function on a stand-in that answers with an empty list until told otherwise. */
+/** Starts a function on a stand-in for the project, which responds with an empty list by default. */
 export async function startFunction(
   create: (options: RuntimeOptions<Database>) => (request: Request) => Promise<Response>,
 ): Promise<Fixture> {

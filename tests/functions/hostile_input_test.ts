@@ -13,7 +13,7 @@ async function post(budgets: Fixture, body: BodyInit, headers: Record<string, st
   return await response.json() as Problem;
 }
 
-/** A body of chunks, with no length told. */
+/** A body of chunks, without a length. */
 function streamOf(chunk: Uint8Array<ArrayBuffer>, times: number): { body: ReadableStream; read: () => number } {
   let read = 0;
   const body = new ReadableStream({
@@ -26,7 +26,7 @@ function streamOf(chunk: Uint8Array<ArrayBuffer>, times: number): { body: Readab
   return { body, read: () => read };
 }
 
-Deno.test("a body is counted as it comes, and not read past its limit", async () => {
+Deno.test("readJson() counts a body while it arrives, and does not read past the limit", async () => {
   await using budgets = await startFunction(createBudgetsHandler);
   const { body, read } = streamOf(new Uint8Array(1_024).fill(32), 10_000);
   assertEquals((await post(budgets, body)).code, "BODY_TOO_LARGE");
@@ -39,7 +39,7 @@ Deno.test("a body is counted as it comes, and not read past its limit", async ()
   assertEquals((await post(budgets, "{}", { ...JSON_TYPE, "Content-Length": "99999999" })).status, 413);
 });
 
-Deno.test("a body that breaks off, is no UTF-8, empty or no JSON is malformed", async () => {
+Deno.test("readJson() rejects a body that breaks off, is empty, or is not UTF-8 or JSON", async () => {
   await using budgets = await startFunction(createBudgetsHandler);
   const broken = new ReadableStream({
     pull(controller) {
@@ -62,7 +62,7 @@ Deno.test("a body that breaks off, is no UTF-8, empty or no JSON is malformed", 
   }
 });
 
-Deno.test("deep, odd and repeated JSON is refused by name or taken as JSON has it", async () => {
+Deno.test("readJson() rejects deep and odd JSON by field, and accepts repeated names as JSON.parse does", async () => {
   await using budgets = await startFunction(createBudgetsHandler);
   const deep = `{"a":${"[".repeat(30_000)}${"]".repeat(30_000)}}`;
   const many = JSON.stringify(Object.fromEntries(Array.from({ length: 3_000 }, (_, at) => [`field${at}`, at])));
@@ -78,7 +78,7 @@ Deno.test("deep, odd and repeated JSON is refused by name or taken as JSON has i
   await twice.body?.cancel();
 });
 
-Deno.test("a body of another type, or compressed, is 415 and says what would do", async () => {
+Deno.test("readJson() responds 415 with the accepted types for another type or a compressed body", async () => {
   await using budgets = await startFunction(createBudgetsHandler);
   for (const type of ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "json", ""]) {
     const response = await budgets.ask("POST", "/budgets", { body: "{}", headers: { "Content-Type": type } });
@@ -153,7 +153,7 @@ function safeJson(value: unknown): string {
   return JSON.stringify(value, (_key, each: unknown) => typeof each === "bigint" ? String(each) : each) ?? "";
 }
 
-Deno.test("no input gives a 500, a rejection or a lost slot", async () => {
+Deno.test("functions respond to no random input with a 500, a rejection or a lost slot", async () => {
   for (const create of [createBudgetsHandler, createCategoriesHandler, createTemplatesHandler]) {
     await using target = await startFunction(create);
     target.project.answer = ({ method }) => Response.json(method === "POST" ? { id: ID } : []);

@@ -5,7 +5,7 @@ import { type Fixture, ID, OTHER_ID, type Problem, startFunction } from "./fixtu
 const ORDER = { from_category_id: ID, to_category_id: OTHER_ID, amount: 250 };
 const KEYED = { "Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324" };
 
-/** A function whose Postgres nobody answers for. Its connections end with the isolate, as do all its pools. */
+/** Starts the function with a Postgres that does not respond. Its connections close with the isolate, as all its pools do. */
 async function start(): Promise<Fixture> {
   const postgres = { DB_HOST: "127.0.0.1", DB_PORT: "1", DB_PASSWORD: "hunter2hunter2" };
   const fixture = await startFunction(({ variables, service }) => {
@@ -22,7 +22,7 @@ async function start(): Promise<Fixture> {
   };
 }
 
-Deno.test("transfers: what is wrong is named, before anybody is connected to", async () => {
+Deno.test("transfers names every invalid field before it connects to Postgres", async () => {
   await using transfers = await start();
   const bad: readonly (readonly [json: unknown, fields: string[]])[] = [
     [{}, ["from_category_id", "to_category_id", "amount"]],
@@ -54,7 +54,7 @@ Deno.test("transfers: what is wrong is named, before anybody is connected to", a
   assertEquals([response.status, (await response.json() as Problem).errors?.[0]?.path], [400, "id"]);
 });
 
-Deno.test("transfers: other methods, paths and callers are refused", async () => {
+Deno.test("transfers rejects other methods, paths and callers", async () => {
   await using transfers = await start();
   for (const [method, path, status] of [["GET", "/transfers", 405], ["DELETE", `/transfers/${ID}`, 405]] as const) {
     const response = await transfers.ask(method, path);
@@ -64,15 +64,15 @@ Deno.test("transfers: other methods, paths and callers are refused", async () =>
   const nowhere = await transfers.ask("GET", "/transfers/a/b");
   await nowhere.body?.cancel();
   assertEquals(nowhere.status, 404);
-  const nobody = await transfers.ask("POST", "/transfers", {
+  const withoutToken = await transfers.ask("POST", "/transfers", {
     json: ORDER,
     headers: { ...KEYED, Authorization: undefined },
   });
-  assertEquals(nobody.status, 401);
-  await nobody.body?.cancel();
+  assertEquals(withoutToken.status, 401);
+  await withoutToken.body?.cancel();
 });
 
-Deno.test("transfers: a Postgres that does not answer is 503, and says nothing of itself", async () => {
+Deno.test("transfers responds 503 without details when Postgres does not respond", async () => {
   await using transfers = await start();
   const response = await transfers.ask("POST", "/transfers", { json: ORDER, headers: KEYED });
   const text = await response.text();
@@ -89,7 +89,7 @@ Deno.test("transfers: a Postgres that does not answer is 503, and says nothing o
   for (const shown of [text, JSON.stringify(body)]) assert(!/hunter2|127\.0\.0\.1|ECONN/.test(shown), shown);
 });
 
-Deno.test("transfers: with the isolate its connections end, and what comes later is told so", async () => {
+Deno.test("transfers closes its connections with the isolate, and responds 503 afterwards", async () => {
   await using transfers = await start();
   const ask = () => transfers.ask("POST", "/transfers", { json: ORDER, headers: KEYED });
   const waiting = ask();

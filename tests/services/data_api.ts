@@ -1,5 +1,5 @@
 /**
- * Answers as the Data API gives them, for services on a real pool.
+ * A stand-in for the Data API, for services on a real pool.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { type FakeProject, startFakeProject } from "../support/fake_project.ts";
 
 export const PUBLISHABLE_KEY = "sb_publishable_test";
 
-/** A request as a handler of the stand-in sees it. */
+/** A request to the stand-in. */
 export interface Call {
   readonly method: string;
   readonly path: string;
@@ -17,7 +17,7 @@ export interface Call {
   readonly prefer: string;
 }
 
-/** A project whose Data API is `answer`, and a pool for callers on it. */
+/** A project with a stand-in for the Data API, and its user pool. */
 export interface DataApi extends AsyncDisposable {
   readonly project: FakeProject;
   readonly pool: SupabaseConnectionPool;
@@ -40,9 +40,9 @@ export function counted(rows: readonly unknown[], total: number): Response {
   return Response.json(rows, { status: 206, headers: { "Content-Range": `${range}/${total}` } });
 }
 
-/** Starts a stand-in that answers each call with `answer`. */
+/** Starts a stand-in that responds to each call with `respond`. */
 export function startDataApi(
-  answer: (call: Call, nth: number) => Response | Promise<Response>,
+  respond: (call: Call, nth: number) => Response | Promise<Response>,
   config: Partial<SupabasePoolConfig> = {},
 ): DataApi {
   const project = startFakeProject();
@@ -58,7 +58,7 @@ export function startDataApi(
       prefer: request.headers.get("Prefer") ?? "",
     };
     calls.push(call);
-    return await answer(call, calls.length);
+    return await respond(call, calls.length);
   };
   const pool = SupabaseConnectionPool.getInstance(project.url, PUBLISHABLE_KEY, {
     minConnections: 0,

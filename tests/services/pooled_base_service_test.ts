@@ -10,7 +10,7 @@ import {
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { apiError, startDataApi } from "./data_api.ts";
 
-/** Opens what services use themselves. */
+/** Exposes the protected methods. */
 class TestService extends PooledBaseService {
   // deno-lint-ignore no-explicit-any -- the rows of a test have no schema
   run<T>(operation: ClientOperation<any, T>): Promise<T> {
@@ -34,7 +34,7 @@ class TestService extends PooledBaseService {
 
 const UNAVAILABLE = () => apiError(503, "PGRST000", "no database");
 
-Deno.test("withPooledClient returns what the operation returns, its error included", async () => {
+Deno.test("PooledBaseService.withPooledClient() returns the result of the operation, its error included", async () => {
   await using api = startDataApi((call) => call.path.endsWith("/good") ? Response.json([1]) : apiError(400, "22P02"));
   const service = new TestService(api.pool);
   assertEquals((await service.run((client) => client.from("good").select())).data, [1]);
@@ -42,7 +42,7 @@ Deno.test("withPooledClient returns what the operation returns, its error includ
   assertEquals(await service.run(() => 7), 7);
 });
 
-Deno.test("withPooledClient gives the client back whatever happens", async () => {
+Deno.test("PooledBaseService.withPooledClient() releases the client after success, rejection and throw", async () => {
   await using api = startDataApi(() => Response.json([]), { maxConnections: 1 });
   const service = new TestService(api.pool);
   const error = new Error("mine");
@@ -58,7 +58,7 @@ Deno.test("withPooledClient gives the client back whatever happens", async () =>
   assertEquals([activeConnections, totalAcquired, totalReleased], [0, 3, 3]);
 });
 
-Deno.test("withPooledClient holds the client while it is used, and not longer", async () => {
+Deno.test("PooledBaseService.withPooledClient() holds the client until the operation settles", async () => {
   await using api = startDataApi(() => Response.json([]), { maxConnections: 1, acquireTimeoutMs: 20 });
   const service = new TestService(api.pool);
   const held = Promise.withResolvers<void>();
@@ -78,7 +78,7 @@ Deno.test("withPooledClient holds the client while it is used, and not longer", 
   assertEquals(api.calls.length, 0);
 });
 
-Deno.test("withRetry tries again three times, leasing anew, and returns the last result", async () => {
+Deno.test("PooledBaseService.withRetry() retries three times with a lease each, and returns the last result", async () => {
   await using api = startDataApi(UNAVAILABLE);
   const service = new TestService(api.pool);
   const result = await service.retry((client) => client.from("t").insert({}), undefined, 1);
@@ -88,7 +88,7 @@ Deno.test("withRetry tries again three times, leasing anew, and returns the last
   assertEquals([activeConnections, totalAcquired], [0, 4]);
 });
 
-Deno.test("withRetry takes the pool's maxRetries unless told otherwise", async () => {
+Deno.test("PooledBaseService.withRetry() uses the pool's maxRetries by default", async () => {
   await using api = startDataApi(UNAVAILABLE, { maxRetries: 1 });
   const service = new TestService(api.pool);
   await service.retry((client) => client.from("t").select());
@@ -97,13 +97,13 @@ Deno.test("withRetry takes the pool's maxRetries unless told otherwise", async (
   assertEquals(api.calls.length, 3);
 });
 
-Deno.test("withRetry stops at the first success", async () => {
+Deno.test("PooledBaseService.withRetry() stops at the first success", async () => {
   await using api = startDataApi((_call, nth) => nth < 3 ? UNAVAILABLE() : Response.json([nth]));
   const result = await new TestService(api.pool).retry((client) => client.from("t").select());
   assertEquals(result.data, [3]);
 });
 
-Deno.test("withRetry holds no client while it waits", async () => {
+Deno.test("PooledBaseService.withRetry() holds no client during a delay", async () => {
   await using api = startDataApi((_call, nth) => nth < 2 ? UNAVAILABLE() : Response.json([]));
   const clock = new FakeClock();
   const waiting = Promise.withResolvers<void>();
@@ -119,21 +119,21 @@ Deno.test("withRetry holds no client while it waits", async () => {
   assertEquals((await done).error, null);
 });
 
-Deno.test("withRetry does not repeat what is permanent, nor what may have been done", async () => {
+Deno.test("PooledBaseService.withRetry() does not retry permanent failures, nor ambiguous ones without idempotent", async () => {
   for (
-    const [answer, idempotent, expected] of [
+    const [respond, idempotent, expected] of [
       [() => apiError(409, "23505"), true, 1],
       [() => apiError(502, ""), false, 1],
       [() => apiError(502, ""), true, 4],
     ] as const
   ) {
-    await using api = startDataApi(answer);
+    await using api = startDataApi(respond);
     await new TestService(api.pool).retry((client) => client.from("t").insert({}), 3, 1, { idempotent });
     assertEquals(api.calls.length, expected);
   }
 });
 
-Deno.test("withRetry knows a timeout that supabase-js made a text of", async () => {
+Deno.test("PooledBaseService.withRetry() recognizes a timeout that supabase-js turned into a text", async () => {
   await using api = startDataApi(() => new Promise<Response>(() => {}), { requestTimeoutMs: 20 });
   const service = new TestService(api.pool);
   // Counted here: a call may time out before it arrives.
@@ -144,19 +144,19 @@ Deno.test("withRetry knows a timeout that supabase-js made a text of", async () 
   assertEquals(attempts, 3);
 });
 
-Deno.test("withRetry judges what fetch threw, not the text supabase-js made of it", async () => {
+Deno.test("PooledBaseService.withRetry() classifies the error that fetch threw, not the text that supabase-js made of it", async () => {
   let calls = 0;
   await using api = startDataApi(() => Response.json([]), {
     fetch: () => {
       calls++;
-      return Promise.reject(Object.assign(new Error("words nobody knows"), { code: "ECONNREFUSED" }));
+      return Promise.reject(Object.assign(new Error("unknown words"), { code: "ECONNREFUSED" }));
     },
   });
   const result = await new TestService(api.pool).retry((client) => client.from("t").insert({}), 2, 1);
   assertEquals([result.status, calls], [0, 3]);
 });
 
-Deno.test("withRetry is over at deadlineMs, ends what it sent and gives the client back", async () => {
+Deno.test("PooledBaseService.withRetry() rejects at deadlineMs, aborts its call and releases the client", async () => {
   await using api = startDataApi(() => new Promise<Response>(() => {}));
   const service = new TestService(api.pool);
   const error = await assertRejects(
@@ -169,7 +169,7 @@ Deno.test("withRetry is over at deadlineMs, ends what it sent and gives the clie
   assertEquals(api.pool.getStats().activeConnections, 0);
 });
 
-Deno.test("withRetry at deadlineMs takes the client from work that takes no notice", async () => {
+Deno.test("PooledBaseService.withRetry() releases the client at deadlineMs although the operation ignores the signal", async () => {
   await using api = startDataApi(() => Response.json([]));
   const service = new TestService(api.pool);
   await assertRejects(() => service.retry(() => new Promise(() => {}), 3, 1, { deadlineMs: 10 }), ServiceError);
@@ -177,7 +177,7 @@ Deno.test("withRetry at deadlineMs takes the client from work that takes no noti
   assertEquals(api.pool.getStats().activeConnections, 0);
 });
 
-Deno.test("withRetry ends with its caller's signal", async () => {
+Deno.test("PooledBaseService.withRetry() rejects when the signal of its lease aborts", async () => {
   await using api = startDataApi(() => new Promise<Response>(() => {}));
   const controller = new AbortController();
   const reason = new Error("gone");
@@ -191,7 +191,7 @@ Deno.test("withRetry ends with its caller's signal", async () => {
   assertEquals(api.pool.getStats().activeConnections, 0);
 });
 
-Deno.test("handleError: what fetch threw is found again, not its text", async () => {
+Deno.test("PooledBaseService.handleError() has the error that fetch threw as its cause, not its text", async () => {
   await using api = startDataApi(() => new Promise<Response>(() => {}), { requestTimeoutMs: 20 });
   const service = new TestService(api.pool);
   await assertRejects(
@@ -212,7 +212,7 @@ Deno.test("handleError: what fetch threw is found again, not its text", async ()
   assertFalse(error instanceof LeaseReleasedError);
 });
 
-Deno.test("getPoolStats and healthCheck are the pool's", async () => {
+Deno.test("PooledBaseService.getPoolStats() and healthCheck() return those of the pool", async () => {
   await using api = startDataApi(() => Response.json([]));
   const service = new TestService(api.pool);
   assertEquals(service.getPoolStats(), api.pool.getStats());

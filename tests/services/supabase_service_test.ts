@@ -5,7 +5,7 @@ import { startFakeProject } from "../support/fake_project.ts";
 
 const KEYS = { publishableKey: "sb_publishable_a", secretKey: "sb_secret_a" };
 
-Deno.test("SupabaseService: two pools, one for callers and one for admin work, never mixed", async () => {
+Deno.test("SupabaseService has a user pool and an admin pool, which differ", async () => {
   await using project = startFakeProject();
   const service = new SupabaseService({ url: project.url, ...KEYS, pool: { minConnections: 0 } });
   assertEquals([service.getConnectionPool().kind, service.getAdminPool().kind], ["user", "admin"]);
@@ -16,13 +16,13 @@ Deno.test("SupabaseService: two pools, one for callers and one for admin work, n
   await service.shutdown();
 });
 
-Deno.test("SupabaseService: without a secret key there is no admin pool, and the error says what to set", async () => {
+Deno.test("SupabaseService.getAdminPool() throws without a secret key, and names the variables", async () => {
   const service = new SupabaseService({ url: "http://127.0.0.1:9", publishableKey: "sb_publishable_b" });
   assertThrows(() => service.getAdminPool(), ConfigError, "SUPABASE_SECRET_KEYS");
   await service.shutdown();
 });
 
-Deno.test("SupabaseService.fromEnv reads the project, its keys and the options of the pools", async () => {
+Deno.test("SupabaseService.fromEnv() reads the project, its keys and the options of the pools", async () => {
   const service = SupabaseService.fromEnv({
     SUPABASE_URL: "http://127.0.0.1:9",
     SUPABASE_PUBLISHABLE_KEYS: '{"default":"sb_publishable_c"}',
@@ -35,7 +35,7 @@ Deno.test("SupabaseService.fromEnv reads the project, its keys and the options o
   assertThrows(() => SupabaseService.fromEnv({ SUPABASE_URL: "nowhere" }), ConfigError, "SUPABASE_URL");
 });
 
-Deno.test("SupabaseService: shutdown refuses at once, twice is once, and no admin pool comes up afterwards", async () => {
+Deno.test("SupabaseService.shutdown() rejects new work at once, is idempotent, and shuts down a later admin pool", async () => {
   const options = { url: "http://127.0.0.1:9", publishableKey: "sb_publishable_d", secretKey: "sb_secret_d" };
   const service = new SupabaseService(options);
   const pool = service.getConnectionPool();

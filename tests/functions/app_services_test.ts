@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { createClient } from "@supabase/supabase-js";
 import { ServiceError } from "../../shared/services/mod.ts";
 import type { ClientPool } from "../../shared/supabase/mod.ts";
-import { apiError, type Call, counted, type DataApi, PUBLISHABLE_KEY, startDataApi } from "./data_api.ts";
+import { apiError, type Call, counted, type DataApi, PUBLISHABLE_KEY, startDataApi } from "../services/data_api.ts";
 import { BudgetService } from "../../functions/_app/budget_service.ts";
 import { CategoryService } from "../../functions/_app/category_service.ts";
 import type { Database } from "../../functions/_app/database.ts";
@@ -21,7 +21,7 @@ function summary({ method, path, query, body }: Call): unknown[] {
   return [method, path, Object.fromEntries(query), body];
 }
 
-Deno.test("listBudgets asks for one page, in order, counted", async () => {
+Deno.test("BudgetService.listBudgets() requests one page, in order, with a count", async () => {
   await using api = startDataApi(() => counted([BUDGET], 7));
   const page = await new BudgetService(typed(api)).listBudgets({ limit: 2, offset: 4 });
   assertEquals(page as unknown, { items: [BUDGET], total: 7, limit: 2, offset: 4 });
@@ -35,7 +35,7 @@ Deno.test("listBudgets asks for one page, in order, counted", async () => {
   assertEquals(call.prefer, "count=exact");
 });
 
-Deno.test("a page behind the end is empty and still knows the total", async () => {
+Deno.test("BudgetService.listBudgets() returns an empty page with the total after the end of the list", async () => {
   await using api = startDataApi((_call, nth) =>
     nth === 1 ? apiError(416, "PGRST103", "Requested range not satisfiable") : counted([BUDGET], 3)
   );
@@ -43,13 +43,13 @@ Deno.test("a page behind the end is empty and still knows the total", async () =
   assertEquals(page as unknown, { items: [], total: 3, limit: 2, offset: 100 });
 });
 
-Deno.test("a page of nothing at all", async () => {
+Deno.test("BudgetService.listBudgets() returns an empty page of an empty list", async () => {
   await using api = startDataApi(() => apiError(416, "PGRST103", "Requested range not satisfiable"));
   const page = await new BudgetService(typed(api)).listBudgets({ limit: 2, offset: 100 });
   assertEquals([page.items, page.total], [[], 0]);
 });
 
-Deno.test("reads are retried, creations and deletions only where nothing can have been done", async () => {
+Deno.test("services of the application retry reads and updates after a 502, but no creations and deletions", async () => {
   await using api = startDataApi(() => apiError(502, ""), { maxRetries: 1 });
   const budgets = new BudgetService(typed(api));
   const categories = new PooledCategoryService(typed(api));
@@ -79,7 +79,7 @@ Deno.test("reads are retried, creations and deletions only where nothing can hav
   assertEquals(api.pool.getStats().activeConnections, 0);
 });
 
-Deno.test("a row that is not there, or is another's, is NOT_FOUND", async () => {
+Deno.test("services of the application throw NOT_FOUND for a row that does not exist or belongs to another user", async () => {
   await using api = startDataApi(() => Response.json([]));
   const budgets = new BudgetService(typed(api));
   const categories = new PooledCategoryService(typed(api));
@@ -99,7 +99,7 @@ Deno.test("a row that is not there, or is another's, is NOT_FOUND", async () => 
   }
 });
 
-Deno.test("a budget another has is none to add to or to order", async () => {
+Deno.test("PooledCategoryService throws NOT_FOUND when the budget belongs to another user", async () => {
   await using api = startDataApi(({ path }) =>
     path.endsWith("/reorder_categories") ? apiError(404, "PT404") : apiError(409, "23503")
   );
@@ -110,7 +110,7 @@ Deno.test("a budget another has is none to add to or to order", async () => {
   }
 });
 
-Deno.test("what each write sends", async () => {
+Deno.test("services of the application send the given fields only", async () => {
   await using api = startDataApi(({ path }) =>
     path.endsWith("/budgets") || path.endsWith("/categories")
       ? new Response(JSON.stringify(BUDGET), { headers: { "Content-Type": "application/json" } })
@@ -130,7 +130,7 @@ Deno.test("what each write sends", async () => {
   ]);
 });
 
-Deno.test("listCategories: the old service and the pooled one ask and answer the same", async () => {
+Deno.test("CategoryService and PooledCategoryService send the same request and return the same categories", async () => {
   await using api = startDataApi(() => Response.json([CATEGORY]));
   const client = createClient<Database>(api.project.url, PUBLISHABLE_KEY, {
     auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
@@ -148,7 +148,7 @@ Deno.test("listCategories: the old service and the pooled one ask and answer the
   ]);
 });
 
-Deno.test("the old service throws a ServiceError too", async () => {
+Deno.test("CategoryService throws a ServiceError", async () => {
   await using api = startDataApi(() => apiError(409, "23505"));
   const client = createClient<Database>(api.project.url, PUBLISHABLE_KEY, {
     auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
