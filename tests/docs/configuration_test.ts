@@ -1,5 +1,6 @@
 /** Compares the tables of options in the documents with the defaults in the code. */
 import { assert, assertEquals } from "@std/assert";
+import { DEFAULT_POOL_CONFIG } from "../../shared/pool/config.ts";
 import { PRESETS } from "../../shared/mod.ts";
 import { DEFAULT_POSTGRES_CONFIG, POSTGRES_PRESETS } from "../../shared/postgres/config/config.ts";
 import { poolVariables } from "../../shared/supabase/pool_variables.ts";
@@ -36,6 +37,14 @@ Deno.test("docs/configuration.md has each option of the client pool with its def
     }
   }
   assertEquals(wrong, []);
+});
+
+Deno.test("docs/configuration.md has each option of the pool core with its default", async () => {
+  const rows = rowsBelow(await read("docs/configuration.md"), "Options");
+  const defaults = new Map(rows.map(([option = "", ...cells]) => [option, cells.at(-2) ?? ""]));
+  for (const [option, value] of Object.entries(DEFAULT_POOL_CONFIG)) {
+    assertEquals(defaults.get(option), written(value), option);
+  }
 });
 
 Deno.test("docs/configuration.md has each POOL_ variable, and no other", async () => {
