@@ -10,6 +10,9 @@ import type { QueryOptions, TransactionOptions } from "../query/query_options.ts
 import type { QueryResult, Row } from "../wire/query_result.ts";
 import type { BackendConnection } from "./backend_connection.ts";
 
+/** Creates a {@linkcode PostgresConnection} for the holder of a lease. */
+export let createConnection: (lease: Lease<BackendConnection>, executor: Executor) => PostgresConnection;
+
 /**
  * A connection that its holder has alone until it is released. Leased from `manager.as(caller)`, every statement and
  * transaction on it runs as the caller; leased from the manager, as the login role.
@@ -30,8 +33,11 @@ export class PostgresConnection implements Disposable, AsyncDisposable {
   readonly #lease: Lease<BackendConnection>;
   readonly #executor: Executor;
 
-  /** Use `lease` of a manager instead. */
-  constructor(lease: Lease<BackendConnection>, executor: Executor) {
+  static {
+    createConnection = (lease, executor) => new PostgresConnection(lease, executor);
+  }
+
+  private constructor(lease: Lease<BackendConnection>, executor: Executor) {
     this.#lease = lease;
     this.#executor = executor;
   }

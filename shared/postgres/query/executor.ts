@@ -8,12 +8,12 @@ import { anySignal } from "../../resilience/mod.ts";
 import type { VerifiedCaller } from "../caller/caller.ts";
 import { checkLoginRole } from "../caller/login_role.ts";
 import type { BackendConnection } from "../connection/backend_connection.ts";
-import { PostgresConnection } from "../connection/connection.ts";
+import { createConnection, type PostgresConnection } from "../connection/connection.ts";
 import { leaseConnection, toRevocationError } from "../connection/lease_connection.ts";
 import { TransactionOpenError } from "../errors/errors.ts";
 import type { PostgresHealth, PostgresPool, PostgresStats, TransactionWork } from "../postgres_pool.ts";
 import { type PipelinedOutcome, runPipelinedTransaction } from "../transaction/pipelined.ts";
-import { Transaction } from "../transaction/transaction.ts";
+import { runTransaction } from "../transaction/transaction.ts";
 import { type BeginOptions, beginStatements } from "../transaction/transaction_options.ts";
 import { type TransactionOutcome, TransactionScope } from "../transaction/transaction_scope.ts";
 import type { QueryResult, Row, Statement } from "../wire/query_result.ts";
@@ -117,9 +117,9 @@ export class Executor implements PostgresPool {
   async lease(options: LeaseOptions = {}): Promise<PostgresConnection> {
     const combined = this.#withWork(options);
     const lease = await this.#lease(combined);
-    if (!options.signal) return new PostgresConnection(lease, this);
+    if (!options.signal) return createConnection(lease, this);
     const work = { ...this.#work, signal: combined.signal };
-    return new PostgresConnection(lease, new Executor(this.#parts, this.#caller, work));
+    return createConnection(lease, new Executor(this.#parts, this.#caller, work));
   }
 
   getStats(): PostgresStats {
@@ -201,7 +201,7 @@ export class Executor implements PostgresPool {
       using scope = new TransactionScope(runner, begin, { signal, timeoutMs, allowedMs, queryTimeoutMs });
       this.#markUse(connection);
       try {
-        return await new Transaction(scope, 0).perform(work);
+        return await runTransaction(scope, work);
       } finally {
         const outcome = scope.outcome ?? "rolledBack";
         host.onTransactionEnd(outcome, settings.clock.now() - started);

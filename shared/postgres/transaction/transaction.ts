@@ -9,6 +9,7 @@ import {
   TransactionEndedError,
   TransactionRolledBackError,
 } from "../errors/errors.ts";
+import type { TransactionWork } from "../postgres_pool.ts";
 import { timeoutOf } from "../query/query_options.ts";
 import type { QueryResult, Row, Statement } from "../wire/query_result.ts";
 import { traitsOf, transactionControlError } from "../wire/statement_traits.ts";
@@ -19,6 +20,9 @@ export interface TransactionQueryOptions {
   /** The time limit of the statement, in ms. Default: the manager's `queryTimeoutMs`. */
   readonly timeoutMs?: number | undefined;
 }
+
+/** Runs a function in the transaction of a scope, and commits or rolls back as it ends. */
+export let runTransaction: <T>(scope: TransactionScope, work: TransactionWork<T>) => Promise<T>;
 
 /**
  * A transaction, or a nested one, while its function runs.
@@ -38,8 +42,11 @@ export class Transaction {
   /** The first error of a statement, in case the function catches it. */
   #failure: unknown = undefined;
 
-  /** Use `transaction` of a manager instead. */
-  constructor(scope: TransactionScope, level: number) {
+  static {
+    runTransaction = (scope, work) => new Transaction(scope, 0).#run(work);
+  }
+
+  private constructor(scope: TransactionScope, level: number) {
     this.#scope = scope;
     this.#name = `level_${level}`;
     this.#savepoint = level === 0 ? undefined : { text: `SAVEPOINT ${this.#name}` };
@@ -92,11 +99,11 @@ export class Transaction {
    * @throws what `work` throws; its statements are undone.
    * @throws {TransactionRolledBackError} when a statement in it failed and `work` caught its error.
    */
-  async transaction<T>(work: (transaction: Transaction) => PromiseLike<T> | T): Promise<T> {
+  async transaction<T>(work: TransactionWork<T>): Promise<T> {
     this.#check();
     const nested = this.#nested = new Transaction(this.#scope, this.#scope.nextLevel());
     try {
-      return await nested.perform(work);
+      return await nested.#run(work);
     } finally {
       this.#nested = undefined;
     }
@@ -114,8 +121,8 @@ export class Transaction {
     await this.#rollback();
   }
 
-  /** Runs the function, and commits or rolls back as it ends. Called by the library. */
-  async perform<T>(work: (transaction: Transaction) => PromiseLike<T> | T): Promise<T> {
+  /** Runs the function, and commits or rolls back as it ends. */
+  async #run<T>(work: TransactionWork<T>): Promise<T> {
     let result: T;
     try {
       result = this.#savepoint ? await work(this) : await this.#scope.race(work(this));
