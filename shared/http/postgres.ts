@@ -58,8 +58,6 @@ export type PooledPostgresHandler<Database> = (
  *
  * @example A query as the caller
  * ```ts
- * import { withPooledPostgres } from "./shared/http/postgres.ts";
- *
  * export default {
  *   fetch: withPooledPostgres({ auth: "user" }, async (_request, ctx) => {
  *     const { rows } = await ctx.postgres.query("SELECT name FROM budgets");

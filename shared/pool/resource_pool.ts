@@ -50,8 +50,6 @@ interface Shutdown {
  *
  * @example
  * ```ts
- * import { ResourcePool } from "./mod.ts";
- *
  * const pool = new ResourcePool({
  *   create: () => new WebSocket("wss://example.com"),
  *   destroy: (socket) => socket.close(),

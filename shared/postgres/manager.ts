@@ -93,8 +93,6 @@ interface Instance {
  *
  * @example A statement, a transaction, and the end
  * ```ts
- * import { PostgresConnectionManager } from "./shared/postgres/mod.ts";
- *
  * const manager = PostgresConnectionManager.fromEnv();
  * const { rows } = await manager.query("SELECT name FROM budgets WHERE id = $1", ["b1"]);
  * console.log(rows);
@@ -191,8 +189,6 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    *
    * @example One pool for all modules
    * ```ts
-   * import { PostgresConnectionManager } from "./shared/postgres/mod.ts";
-   *
    * const manager = PostgresConnectionManager.getInstance({ host: "localhost", database: "postgres" });
    * console.log(manager === PostgresConnectionManager.getInstance()); // true
    * ```
@@ -227,8 +223,6 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    *
    * @example Typed rows
    * ```ts
-   * import { PostgresConnectionManager } from "./shared/postgres/mod.ts";
-   *
    * const manager = PostgresConnectionManager.fromEnv();
    * const { rows } = await manager.query<{ name: string }>("SELECT name FROM budgets WHERE id = $1", ["b1"]);
    * console.log(rows[0]?.name);
@@ -255,8 +249,6 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    *
    * @example A function, and a list
    * ```ts
-   * import { PostgresConnectionManager } from "./shared/postgres/mod.ts";
-   *
    * const manager = PostgresConnectionManager.fromEnv();
    * const id = await manager.transaction(async (tx) => {
    *   const { rows } = await tx.query<{ id: string }>("INSERT INTO budgets DEFAULT VALUES RETURNING id");
@@ -288,8 +280,6 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    *
    * @example A query with row-level security
    * ```ts
-   * import { PostgresConnectionManager } from "./shared/postgres/mod.ts";
-   *
    * const manager = PostgresConnectionManager.fromEnv();
    * const claims = { sub: "8a3c…", role: "authenticated", exp: 1_900_000_000 };
    * const { rows } = await manager.as({ claims }).query("SELECT name FROM budgets");
@@ -309,8 +299,6 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    *
    * @example Several statements on one connection
    * ```ts
-   * import { PostgresConnectionManager } from "./shared/postgres/mod.ts";
-   *
    * const manager = PostgresConnectionManager.fromEnv();
    * await using connection = await manager.lease();
    * await connection.query("CREATE TEMP TABLE picked AS SELECT id FROM budgets LIMIT 10");

@@ -36,8 +36,6 @@ export type PoolOverrides = Readonly<Partial<Record<OperationType, PriorityOverr
  *
  * @example Background work with its own connections
  * ```ts
- * import { PostgresPools } from "./shared/postgres/mod.ts";
- *
  * const pools = PostgresPools.fromEnv();
  * await pools.getPool("lowPriority").query("REFRESH MATERIALIZED VIEW report");
  * ```

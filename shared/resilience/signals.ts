@@ -35,12 +35,8 @@ export interface TimeoutSignal extends Disposable {
  *
  * @example
  * ```ts
- * import { abortable } from "@std/async/abortable";
- * import { systemClock } from "./clock.ts";
- * import { timeoutSignal } from "./signals.ts";
- *
- * using timeout = timeoutSignal(5_000, systemClock, () => new Error("The query timed out after 5000 ms"));
- * const result = await abortable(Promise.resolve(query), timeout.signal);
+ * using timeout = timeoutSignal(5_000, clock, () => new Error("The request timed out after 5000 ms"));
+ * const response = await fetch("https://example.com/", { signal: timeout.signal });
  * ```
  *
  * @param reason Creates the signal's reason when the time is up.

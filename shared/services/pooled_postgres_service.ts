@@ -33,8 +33,6 @@ export interface PostgresRetryOptions
  *
  * @example A service with a read and a transaction
  * ```ts
- * import { PooledPostgresService } from "./shared/http/postgres.ts";
- *
  * class NoteService extends PooledPostgresService {
  *   listNotes(): Promise<{ id: string; text: string }[]> {
  *     return this.withPooledClient(async (connection) => {

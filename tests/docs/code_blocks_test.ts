@@ -59,6 +59,7 @@ const FOLDERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     manager: 'import("./mod.ts").PostgresConnectionManager',
     pool: 'import("./mod.ts").PostgresPool',
   },
+  "shared/resilience/": { clock: 'import("./mod.ts").Clock' },
 };
 
 /** The entry points whose exports a block without imports may use. */

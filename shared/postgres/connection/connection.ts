@@ -21,8 +21,6 @@ export let createConnection: (lease: Lease<BackendConnection>, executor: Executo
  *
  * @example Settings for several statements
  * ```ts
- * import { PostgresConnectionManager } from "./shared/postgres/mod.ts";
- *
  * const manager = PostgresConnectionManager.fromEnv();
  * await using connection = await manager.lease();
  * await connection.query("SET statement_timeout = '5s'");
