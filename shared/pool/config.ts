@@ -1,6 +1,6 @@
 /**
- * The options of a pool: what each means, its default beside it, and the one
- * check that every configuration goes through.
+ * The options of a pool, their defaults, and the check that every configuration
+ * passes through.
  *
  * @module
  */
@@ -11,52 +11,52 @@ import { limitIssues, type PoolLimits } from "./capacity.ts";
 
 /** Options of a pool. All times are in milliseconds. */
 export interface PoolConfig {
-  /** No more resources than this exist at once, those being made or closed included. Default: 10. */
+  /** Maximum number of resources, those being created or closed included. Default: 10. */
   maxConnections: number;
-  /** So many are kept, however idle. Default: 2, or `maxConnections` where that is less. */
+  /** Number of resources that are kept open even when idle. Default: 2, or `maxConnections` if that is less. */
   minConnections: number;
   /**
-   * So many of `maxConnections` are lent to the lane `admin` only, and that
-   * lane has only these. Default: 0, all lanes share.
+   * The part of `maxConnections` that only the lane `admin` may lease, and all
+   * that it may lease. Default: 0, all lanes share.
    */
   reservedConnections: number;
-  /** How long a waiter waits for the advantage of one lane over the next to be made up for. Default: 2,000. */
+  /** Wait, in ms, that offsets one lane. Default: 2,000. */
   agingMs: number;
-  /** A resource above `minConnections` that was unused this long is closed. Default: 30,000. */
+  /** Idle time, in ms, after which a resource above `minConnections` is destroyed. Default: 30,000. */
   idleTimeoutMs: number;
-  /** How long an acquire waits before it fails. Default: 5,000. */
+  /** Longest wait of an acquire, in ms. Default: 5,000. */
   acquireTimeoutMs: number;
-  /** So many acquires may wait for what others hold; one more is refused at once. Default: 1,000. */
+  /** Maximum number of acquires that wait for leased resources; one more is rejected at once. Default: 1,000. */
   maxWaiters: number;
-  /** A resource this old is not lent again. Default: 1,800,000 (half an hour). */
+  /** Age, in ms, from which a resource is not leased again. Default: 1,800,000 (half an hour). */
   maxLifetimeMs: number;
   /**
-   * The lifetime of each resource is shortened by up to this part of it, drawn
-   * once at birth, so that resources made together do not end together.
-   * Default: 0.1.
+   * The fraction by which the lifetime of a resource is shortened at most. It is
+   * drawn once, at creation, so that resources created together do not expire
+   * together. Default: 0.1.
    */
   lifetimeJitter: number;
-  /** A resource lent so often is not lent again. Default: `Infinity`. */
+  /** Number of leases after which a resource is not leased again. Default: `Infinity`. */
   maxUses: number;
-  /** A resource that was idle this long is validated before it is lent, if the factory can. Default: 500. */
+  /** Idle time, in ms, after which a resource is validated before a lease, if the factory can. Default: 500. */
   validateAfterIdleMs: number;
-  /** A lease older than this is reported as leaked, once. Default: 60,000. */
+  /** Age, in ms, at which a lease is reported as leaked, once. Default: 60,000. */
   leakThresholdMs: number;
-  /** Whether leases remember where they were acquired (about 50 µs each), for the leak report. Default: false. */
+  /** Captures the stack of each acquire for the leak report, at about 50 µs each. Default: false. */
   captureLeaseStacks: boolean;
-  /** How long a `create` may take. Default: 5,000. */
+  /** Timeout of `create`, in ms. Default: 5,000. */
   createTimeoutMs: number;
-  /** How long a `validate` may take: somebody waits for it. Default: 1,000. */
+  /** Timeout of `validate`, in ms; a waiter waits for it. Default: 1,000. */
   validateTimeoutMs: number;
-  /** How long a `reset` may take. Default: 5,000. */
+  /** Timeout of `reset`, in ms. Default: 5,000. */
   resetTimeoutMs: number;
-  /** How long a `destroy` holds its slot. Default: 5,000. */
+  /** Timeout of `destroy`, in ms: the longest that a closing resource holds its slot. Default: 5,000. */
   destroyTimeoutMs: number;
-  /** How long a shutdown waits for holders before it takes back what they hold. Default: 5,000. */
+  /** Time, in ms, that a shutdown leaves holders before it revokes their leases. Default: 5,000. */
   shutdownTimeoutMs: number;
   /**
-   * The pause after a first transient creation failure; it doubles with each, up to 20 times this, with jitter.
-   * Default: 100.
+   * Pause, in ms, after a first transient creation failure. It doubles with each
+   * failure, up to 20 times this, with jitter. Default: 100.
    */
   createRetryDelayMs: number;
 }
@@ -86,7 +86,7 @@ export const DEFAULT_POOL_CONFIG: Readonly<PoolConfig> = Object.freeze({
 
 /** Sizes and timeouts for common situations, from the specification. */
 export const PRESETS: Readonly<Record<PresetName, Readonly<Partial<PoolConfig>>>> = Object.freeze({
-  /** Few clients, quickly given up: for a machine somebody works on. */
+  /** For a development machine: few connections, closed early. */
   development: Object.freeze({ maxConnections: 5, minConnections: 1, idleTimeoutMs: 15_000 }),
   /** For a deployed function. */
   production: Object.freeze({
@@ -108,19 +108,18 @@ export const PRESETS: Readonly<Record<PresetName, Readonly<Partial<PoolConfig>>>
 export type PresetName = "development" | "production" | "high-load";
 
 /**
- * A schema that is made when it is first asked for. A schema costs more to make
- * than to use, most isolates set few options, and each would pay for all at its
- * start.
+ * A schema that is created at its first use. A schema costs more to create than
+ * to use, and most isolates set few options.
  */
 export type LazySchema<S extends z.ZodType = z.ZodType> = () => S;
 
-/** What `make` makes, made once. */
-export function lazySchema<S extends z.ZodType>(make: () => S): LazySchema<S> {
-  let made: S | undefined;
-  return () => made ??= make();
+/** Returns a schema that `create` creates at its first use. */
+export function lazySchema<S extends z.ZodType>(create: () => S): LazySchema<S> {
+  let schema: S | undefined;
+  return () => schema ??= create();
 }
 
-/** A whole number from `min` to `max`, said so in the error. */
+/** Returns the schema of a whole number from `min` to `max`; its error names the range. */
 export function whole(min: number, max: number): LazySchema<z.ZodNumber> {
   return lazySchema(() => {
     const error = `must be a whole number from ${min} to ${max}`;
@@ -128,7 +127,10 @@ export function whole(min: number, max: number): LazySchema<z.ZodNumber> {
   });
 }
 
-const ms = (min: number) => whole(min, MAX_TIMER_MS);
+function ms(min: number): LazySchema<z.ZodNumber> {
+  return whole(min, MAX_TIMER_MS);
+}
+
 const yesOrNo = lazySchema(() => z.boolean({ error: "must be true or false" }));
 
 const limitsShape = {
@@ -137,7 +139,7 @@ const limitsShape = {
   reservedConnections: whole(0, 10_000),
 } satisfies Record<keyof PoolLimits, LazySchema>;
 
-/** One schema to an option; a message says the allowed range. */
+/** The schema of each option; its message names the allowed range. */
 export const poolConfigShape = {
   ...limitsShape,
   agingMs: ms(1),
@@ -165,7 +167,7 @@ export const poolConfigShape = {
   createRetryDelayMs: ms(1),
 } satisfies Record<keyof PoolConfig, LazySchema>;
 
-/** What a bad value was, short enough for a message; text may be a secret and is not shown. */
+/** Describes an invalid value for a message. A string may be a secret and is not shown. */
 function shown(value: unknown): string {
   if (typeof value === "string") return "a string";
   if (typeof value === "function" || typeof value === "symbol") return `a ${typeof value}`;
@@ -177,7 +179,7 @@ function shown(value: unknown): string {
  * Checks `input` against `shape` and fills what is missing from `defaults`.
  * An option that is present but `undefined` counts as missing.
  *
- * @throws {ConfigError} listing every unknown option and every bad value.
+ * @throws {ConfigError} listing every unknown option and every invalid value.
  */
 export function parseConfig<C extends PoolLimits>(
   input: Partial<C>,
@@ -193,7 +195,7 @@ export function parseConfig<C extends PoolLimits>(
       issues.push({ path, message: `unknown option; valid options: ${Object.keys(shape).join(", ")}` });
       continue;
     }
-    // A default is right without a look; a configuration that comes back whole, checked before, is mostly those.
+    // A default is valid. A whole configuration that was parsed before consists mostly of defaults.
     if (Object.is(value, defaults[path as keyof C & string])) {
       given[path] = value;
       continue;
@@ -205,25 +207,25 @@ export function parseConfig<C extends PoolLimits>(
   const config = { ...defaults, ...given } as C;
   const minConnections = Math.min(defaults.minConnections, config.maxConnections);
   if (!("minConnections" in given)) Object.assign(config, { minConnections });
-  // What is no number was said already.
+  // The limits are compared only where each is valid alone.
   if (!issues.some(({ path }) => Object.hasOwn(limitsShape, path))) issues.push(...limitIssues(config));
   if (issues.length > 0) throw new ConfigError(issues);
   return Object.freeze(config);
 }
 
 /**
- * The whole configuration that `input` stands for.
+ * Returns the whole configuration for the options in `input`.
  *
- * @throws {ConfigError} listing every unknown option and every bad value.
+ * @throws {ConfigError} listing every unknown option and every invalid value.
  */
 export function parsePoolConfig(input: Partial<PoolConfig> = {}): Readonly<PoolConfig> {
   return parseConfig(input, poolConfigShape, DEFAULT_POOL_CONFIG);
 }
 
 /**
- * `input` on top of the limits in force.
+ * Returns the limits in force with those in `input` replaced.
  *
- * @throws {ConfigError} listing every unknown limit and every bad value.
+ * @throws {ConfigError} listing every unknown limit and every invalid value.
  */
 export function parseLimits(input: Partial<PoolLimits>, before: PoolLimits): PoolLimits {
   return parseConfig<PoolLimits>(input, limitsShape, before);

@@ -19,7 +19,7 @@ export interface CreationFailure {
 interface FailedAttempt {
   readonly error: unknown;
   readonly kind: "transient" | "permanent";
-  /** When the creation began, in ms of the pool's clock. */
+  /** The instant at which the creation began, in ms of the pool's clock. */
   readonly startedAt: number;
 }
 

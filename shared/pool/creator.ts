@@ -34,7 +34,7 @@ function isResource(value: unknown): boolean {
 
 /** One call of `create`. */
 export class Creation<T extends object> {
-  /** When it began, in ms of the pool's clock. */
+  /** The instant at which it began, in ms of the pool's clock. */
   readonly startedAt: number;
   /** Set once the resource has reported its death. */
   invalid: { readonly reason: unknown } | undefined = undefined;

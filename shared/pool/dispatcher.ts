@@ -205,8 +205,9 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
     this.#queue.stop();
     this.#sweeper.stop();
     this.#queue.rejectAll(() => withoutStack(() => new PoolClosedError()));
-    this.#store.shutdown();
+    // Before idle resources close: their hooks may request a probe.
     this.#probe.close();
+    this.#store.shutdown();
   }
 
   /** After {@linkcode close}: revokes the leases, and waits for no hook any longer. */

@@ -7,7 +7,7 @@ import { EventHub, observe } from "../resilience/mod.ts";
 import type { PoolLimits } from "./capacity.ts";
 import type { Lane } from "./lane.ts";
 
-/** Why a resource was destroyed. */
+/** The reason for which a resource was destroyed. */
 export type DestroyReason =
   /** It was idle for `idleTimeoutMs`, above `minConnections`. */
   | "idle"
@@ -26,10 +26,10 @@ export type DestroyReason =
   /** It arrived after its creation had timed out. */
   | "late";
 
-/** Where an `error` event comes from. */
+/** The origin of an `error` event. */
 export type ErrorSource = "create" | "validate" | "reset" | "destroy" | "invalidate" | "listener";
 
-/** What an event says about a lease. */
+/** The part of an event that identifies a lease. */
 export interface LeaseInfo {
   /** The number of the lease: `Lease.id`. */
   readonly leaseId: number;

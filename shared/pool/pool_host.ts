@@ -1,5 +1,5 @@
 /**
- * What the parts of one pool share, and the part that connects them.
+ * The state that the parts of one pool share, and the part that connects them.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { ResourceFactory } from "./resource_factory.ts";
 import type { ResourceHooks } from "./resource_hooks.ts";
 import type { Slot, SlotOwner } from "./slot.ts";
 
-/** What a pool is built from. */
+/** The parts that a pool is built from. */
 export interface PoolParts<T extends object> {
   readonly factory: ResourceFactory<T>;
   readonly config: Readonly<PoolConfig>;
@@ -22,7 +22,7 @@ export interface PoolParts<T extends object> {
   readonly events: PoolEventHub;
 }
 
-/** What the parts of one pool share. */
+/** The state that the parts of one pool share. */
 export interface PoolContext<T extends object> extends PoolParts<T> {
   readonly hooks: ResourceHooks<T>;
   readonly capacity: Capacity;

@@ -1,46 +1,52 @@
 /**
- * The whole extension surface of the pool: how a resource is made, checked,
- * cleaned and closed. Nothing else couples the pool to what it pools.
+ * The extension surface of the pool: the hooks that create, validate, reset and
+ * destroy a resource. Nothing else couples the pool to what it pools.
  *
  * @module
  */
 
-/** What {@linkcode ResourceFactory.create} is given. */
+/** The argument of {@linkcode ResourceFactory.create}. */
 export interface CreateContext {
-  /** Aborts when the creation is given up: at `createTimeoutMs`, or when the pool is shut down. */
+  /** Aborts when the pool waits no longer: at `createTimeoutMs`, or when it is shut down. */
   readonly signal: AbortSignal;
   /**
-   * To be called by the resource when it dies, idle or lent (its socket closed,
-   * say). An idle one is closed at once, and replaced where the floor or a waiter needs it; a lent one is told through its
-   * lease's signal and destroyed at release. Calling it again does nothing.
+   * To be called by the resource when it dies, idle or leased, for example when
+   * its socket closes. An idle one is destroyed at once, and replaced where the
+   * floor or a waiter needs it. The holder of a leased one is notified through
+   * its lease, and the resource is destroyed at release. Further calls do
+   * nothing.
    */
   readonly invalidate: (reason?: unknown) => void;
 }
 
-/** Makes, checks, cleans and closes the resources of one pool. */
+/**
+ * Creates, validates, resets and destroys the resources of one pool. A hook that
+ * has nothing to wait for may return its result instead of a promise; its caller
+ * then continues at once.
+ */
 export interface ResourceFactory<T extends object> {
   /**
-   * Makes a resource. Returning it directly, where nothing has to be waited
-   * for, spares its caller the queue. Fails within `createTimeoutMs`.
+   * Creates a resource, within `createTimeoutMs`.
    *
-   * @throws Transient failures (refused, timed out, too many connections) are
-   * tried again with backoff while somebody waits; others reach their caller.
+   * @throws Transient failures (refused, timed out, too many connections) are retried with backoff while an acquire
+   * waits; others reject the acquire with {@linkcode CreateFailedError}.
    */
   create(context: CreateContext): T | PromiseLike<T>;
   /**
-   * Whether an idle resource still works. Asked before it is lent when it was
-   * idle longer than `validateAfterIdleMs`; false, a throw, or no answer within
-   * `validateTimeoutMs` destroys it.
+   * Returns whether an idle resource still works. Called before a lease when the
+   * resource was idle for longer than `validateAfterIdleMs`. `false`, an error,
+   * or no result within `validateTimeoutMs` destroys it.
    */
   validate?(resource: T): boolean | PromiseLike<boolean>;
   /**
-   * Brings a resource that was given back into its first state. A throw, or no
-   * answer within `resetTimeoutMs`, destroys it.
+   * Brings a released resource back to its initial state. An error, or no result
+   * within `resetTimeoutMs`, destroys it. The value is ignored.
    */
   reset?(resource: T): void | PromiseLike<void>;
   /**
-   * Closes a resource; called exactly once for each. Its slot stays taken until
-   * this settles, or for `destroyTimeoutMs`, after which it counts as abandoned.
+   * Destroys a resource; called exactly once for each. Its slot is held until
+   * this settles, or until `destroyTimeoutMs`, when the resource counts as
+   * abandoned.
    */
   destroy(resource: T): void | PromiseLike<void>;
 }

@@ -18,7 +18,7 @@ import type { Lease, ReleaseOptions } from "./lease.ts";
 import type { ResourceFactory } from "./resource_factory.ts";
 import type { PoolStats } from "./stats.ts";
 
-/** What a pool runs on; replaced in tests. */
+/** The environment of a pool; replaced in tests. */
 export interface PoolRuntime {
   /** Default: the time of the isolate. */
   clock?: Clock;
@@ -30,7 +30,7 @@ export interface PoolRuntime {
 interface Shutdown {
   readonly promise: Promise<void>;
   readonly resolve: () => void;
-  /** When leases are revoked, in ms of the pool's clock. */
+  /** The instant at which leases are revoked, in ms of the pool's clock. */
   deadline: number;
   timer: Timer | undefined;
   finished: boolean;

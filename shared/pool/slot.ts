@@ -44,7 +44,7 @@ export class Slot<T extends object> {
   readonly expiresAt: number;
   /** The number of its leases. */
   uses = 0;
-  /** When it was last used, or created, in ms of the pool's clock. */
+  /** The instant of its last use, or of its creation, in ms of the pool's clock. */
   usedAt: number;
   /** True when `usedAt` is only the latest reading of the clock before the release. */
   usedAtIsEstimate = false;

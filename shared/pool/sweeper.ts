@@ -16,7 +16,7 @@ export class Sweeper {
   #timer: Timer | undefined = undefined;
   #stopped = false;
 
-  /** When the next sweep is due, in ms of the pool's clock. */
+  /** The instant at which the next sweep is due, in ms of the pool's clock. */
   dueAt = Infinity;
 
   /**

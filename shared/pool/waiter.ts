@@ -23,7 +23,7 @@ function ignore(): void {}
 /** A queued acquire. Only the queue that holds it touches its links. */
 export class Waiter<T extends object> implements QueueNode<Waiter<T>> {
   readonly queue: LaneQueue<T>;
-  /** When it began to wait, in ms of the pool's clock. */
+  /** The instant at which it began to wait, in ms of the pool's clock. */
   readonly since: number;
   /** Its deadline, in ms of the pool's clock; `Infinity` for none. */
   readonly deadline: number;

@@ -20,7 +20,7 @@
  * @module
  */
 
-/** What a {@linkcode WaiterQueue} needs of its elements. */
+/** The fields that an element of a {@linkcode WaiterQueue} carries for it. */
 export interface QueueNode<N> {
   /** True when {@linkcode WaiterQueue.firstWithDefaultTimeout} counts it. */
   readonly usesDefaultTimeout: boolean;

@@ -88,9 +88,9 @@ const expiry: Group = {
 const resizing: Group = {
   name: "sizes and reservations that change",
   weights: {
-    ask: 30,
-    probe: 4,
-    tamper: 2,
+    ask: 34,
+    probe: 1,
+    tamper: 1,
     tryLease: 4,
     release: 20,
     misuse: 0,
