@@ -21,9 +21,9 @@ export type PoolErrorCode = ErrorCodes<typeof import("./errors.ts")>;
 export abstract class PoolError extends Error {
   /** Stable across releases: what programs test for. */
   declare static readonly code: Uppercase<string>;
-  /** The retry class; `undefined`: that depends on the error's own code, or on its cause. */
+  /** The retry class; `undefined`: the error's own code or its cause decides. */
   declare static readonly retry: FailureKind | undefined;
-  /** How an HTTP response reports the error. */
+  /** The HTTP response to the error. */
   declare static readonly http: HttpDescription;
 
   /** Stable across releases: what programs test for. */
@@ -41,7 +41,7 @@ export abstract class PoolError extends Error {
     return (this.constructor as typeof PoolError).retry;
   }
 
-  /** How an HTTP response reports the error. */
+  /** The HTTP response to the error. */
   get http(): HttpDescription {
     return (this.constructor as typeof PoolError).http;
   }

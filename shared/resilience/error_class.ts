@@ -5,18 +5,20 @@
  */
 import type { FailureKind } from "./failure_table.ts";
 
-/** How an HTTP response reports an error. The client reads all of it: nothing in it may be secret. */
+/** The HTTP response to an error. The client reads all of it: nothing in it may be secret. */
 export interface HttpDescription {
   /** The status of the response. */
   readonly status: number;
   /** The kind of problem in a few words, the same for every occurrence (RFC 9457, section 3.1.3). */
   readonly title: string;
-  /** What happened. It stands in for the error's message, which may name hosts and options. Default: none. */
+  /** A description for the client, in place of the error's message, which may name hosts and options. Default: none. */
   readonly detail?: string;
-  /** What to do about it. Default: none. */
+  /** The way to fix it. Default: none. */
   readonly hint?: string | undefined;
   /** The `Retry-After` header, in seconds (RFC 9110, section 10.2.3). Default: none. */
   readonly retryAfterSeconds?: number;
+  /** The section of docs/errors.md that `type` links to; empty for none. Default: the code of the class. */
+  readonly section?: string;
 }
 
 /**
@@ -26,9 +28,9 @@ export interface HttpDescription {
 export interface ErrorClass {
   /** Stable across releases: programs test for it, and `type` of a problem links to it. */
   readonly code: string;
-  /** Whether the failed operation may be retried; `undefined`: that depends on the error's own code, or on its cause. */
+  /** The retry class of the failed operation; `undefined`: the error's own code or its cause decides. */
   readonly retry: FailureKind | undefined;
-  /** How an HTTP response reports it. */
+  /** The HTTP response to it. */
   readonly http: HttpDescription;
 }
 

@@ -45,7 +45,7 @@ export class RetryTimeoutError extends Error {
     return RetryTimeoutError.retry;
   }
 
-  /** How an HTTP response reports the error. */
+  /** The HTTP response to the error. */
   get http(): HttpDescription {
     return RetryTimeoutError.http;
   }
@@ -81,7 +81,7 @@ export interface RetryOptions {
   readonly maxDelayMs?: number;
   /** Maximum duration of all attempts and delays together, in ms. Default: 60,000. */
   readonly deadlineMs?: number;
-  /** Whether the operation may run twice, so that an ambiguous failure may be retried. Default: false. */
+  /** True if the operation may run twice, so that an ambiguous failure may be retried. Default: false. */
   readonly idempotent?: boolean;
   /** Aborts the operation: the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;

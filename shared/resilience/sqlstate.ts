@@ -1,5 +1,5 @@
 /**
- * What SQLSTATEs mean, wherever an error of Postgres comes from: the Data API or a connection.
+ * The meaning of SQLSTATEs, which errors of the Data API and of connections have in common.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import type { FailureKind } from "./failure_table.ts";
 
 /** The meaning of a SQLSTATE. */
 export interface SqlstateMeaning {
-  /** Whether the failed statement may be retried. */
+  /** The retry class of the failed statement. */
   readonly retry: FailureKind;
   /** The HTTP status the Data API gives it, or `undefined` where it has no rule. */
   readonly status: number | undefined;

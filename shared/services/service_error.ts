@@ -28,7 +28,7 @@ export interface ServiceErrorInit {
   readonly status: number;
   /** The message. The caller may read it. */
   readonly message: string;
-  /** What to do about it. Default: none. */
+  /** The way to fix it. Default: none. */
   readonly hint?: string | undefined;
   /** The error behind it. Default: none. */
   readonly cause?: unknown;
@@ -58,7 +58,7 @@ export class ServiceError extends Error {
   readonly code: string;
   /** The HTTP status of the response. */
   readonly status: number;
-  /** What to do about it. */
+  /** The way to fix it. */
   readonly hint: string | undefined;
 
   /** Creates an error with the code and status of a failed call. */
@@ -75,11 +75,23 @@ export class ServiceError extends Error {
     return (this.constructor as typeof ServiceError).retry;
   }
 
-  /** How an HTTP response reports the error. */
+  /** The HTTP response to the error. */
   get http(): HttpDescription {
     const known = Number.isInteger(this.status) && this.status >= 400 && this.status <= 599;
-    return { ...describeStatus(known ? this.status : UPSTREAM_FAILURE.status), detail: this.message, hint: this.hint };
+    const { status, code, message: detail, hint } = this;
+    const section = isDatabaseCode(code) ? ServiceError.code : isOwnCode(this, code) ? code : "";
+    return { ...describeStatus(known ? status : UPSTREAM_FAILURE.status), detail, hint, section };
   }
+}
+
+/** Returns whether a code is one of PostgREST or a SQLSTATE, which may be shown for failures of the server, too. */
+function isDatabaseCode(code: string): boolean {
+  return /^(PGRST\w{3}|(?=.*\d)[0-9A-Z]{5})$/.test(code);
+}
+
+/** Returns whether a code is one of this library: docs/errors.md has it, unlike a code of the application. */
+function isOwnCode(error: ServiceError, code: string): boolean {
+  return code === (error.constructor as typeof ServiceError).code || code === RetryTimeoutError.code;
 }
 
 /**
@@ -175,11 +187,6 @@ function statusFor(failure: unknown, { code, status }: ApiError): number {
     case "permanent":
       return known ?? 502;
   }
-}
-
-/** Returns whether a code is one of PostgREST or a SQLSTATE, which may be shown for failures of the server, too. */
-function isDatabaseCode(code: string): boolean {
-  return /^(PGRST\w{3}|(?=.*\d)[0-9A-Z]{5})$/.test(code);
 }
 
 /** The failure that each error was created from, as supabase-js returned it. */

@@ -145,11 +145,11 @@ Deno.test("errorResponse() keeps status, code, message and hint of an error of t
     ],
     "with an invalid status": [
       new ServiceError({ code: "X", status: 200, message: "odd" }),
-      { status: 502, code: "X", title: "Upstream failure" },
+      { status: 502, code: "X", title: "Upstream failure", type: "about:blank" },
     ],
     "of a service that timed out": [
       new ServiceError({ code: "RETRY_TIMEOUT", status: 504, message: "too late" }),
-      { status: 504, code: "RETRY_TIMEOUT", title: "Upstream timeout" },
+      { status: 504, code: "RETRY_TIMEOUT", title: "Upstream timeout", type: "docs/errors.md#RETRY_TIMEOUT" },
     ],
     "of a missing table": [
       { message: "Could not find the table", code: "PGRST205", details: null, hint: null },
@@ -157,7 +157,7 @@ Deno.test("errorResponse() keeps status, code, message and hint of an error of t
     ],
     "of the server": [
       { message: "could not connect to 10.0.0.1", code: "PGRST000", details: null, hint: null },
-      { status: 503, code: "PGRST000", title: "Service unavailable" },
+      { status: 503, code: "PGRST000", title: "Service unavailable", type: "docs/errors.md#DATA_API" },
     ],
   };
   for (const [name, [error, expected]] of Object.entries(rows)) {

@@ -22,7 +22,7 @@ export interface AuthenticateOptions extends ExpectedClaims {
   readonly jwtSecret?: string | undefined;
   /** The roles that a user's token may carry. Default: `authenticated`. */
   readonly roles?: readonly string[] | undefined;
-  /** How long a verified token is cached, in ms, at most 60,000. Default: 0, not at all. */
+  /** The time for which a verified token is cached, in ms, at most 60,000. Default: 0, not at all. */
   readonly rememberTokensMs?: number | undefined;
   /** The wall clock, in ms since the epoch. Default: `Date.now`. */
   readonly now?: () => number;

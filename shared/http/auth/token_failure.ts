@@ -7,11 +7,11 @@ import type { AuthError, AuthFailureContext, AuthModeWithKey } from "@supabase/s
 import { decodeProtectedHeader } from "jose";
 import { messageOf } from "../../resilience/mod.ts";
 
-/** Why a token is rejected, and what its sender can do. It never holds a claim's value. */
+/** The reason why a token is rejected, and the way to fix it. It never holds a claim's value. */
 export interface TokenFailure {
   /** Completes "The JWT in the Authorization header failed verification: …". */
   readonly reason: string;
-  /** What to do about it. */
+  /** The way to fix it. */
   readonly hint: string;
   /** The error behind it, if there is one. */
   readonly cause?: unknown;

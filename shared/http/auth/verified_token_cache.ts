@@ -17,7 +17,7 @@ export type VerifiedWith = object;
 
 /** Options for {@linkcode VerifiedTokenCache}. */
 export interface VerifiedTokenCacheOptions {
-  /** How long a token is cached, in ms: at most {@linkcode MAX_REMEMBER_TOKENS_MS}; 0 caches none. */
+  /** The time for which a token is cached, in ms: at most {@linkcode MAX_REMEMBER_TOKENS_MS}; 0 caches none. */
   readonly maxAgeMs: number;
   /** The wall clock, in ms since the epoch, as `exp` of a token means it. */
   readonly now: () => number;
@@ -53,7 +53,7 @@ export class VerifiedTokenCache {
     this.#now = now;
   }
 
-  /** Whether it caches anything at all. */
+  /** True if it caches anything at all. */
   get enabled(): boolean {
     return this.#maxAgeMs > 0;
   }

@@ -22,7 +22,7 @@ export class UnexpectedError extends Error {
 
   /** Stable across releases: what programs test for. */
   readonly code: string = UnexpectedError.code;
-  /** How an HTTP response reports the error. */
+  /** The HTTP response to the error. */
   readonly http: HttpDescription = UnexpectedError.http;
 
   /** @param cause The error that does not describe itself. */
@@ -83,12 +83,13 @@ export function errorResponse(error: unknown): Response {
   if (error instanceof RequestError) return error.toResponse();
   if (isApiError(error) || isClientError(error)) return errorResponse(toServiceError(error));
   const described = isDescribed(error) ? error : new UnexpectedError(error);
-  const { status, title, detail, hint, retryAfterSeconds } = described.http;
+  const { status, title, detail, hint, retryAfterSeconds, section } = described.http;
+  const documented = section ?? (described.constructor as Partial<ErrorClass>).code;
   return problem({
     status,
     code: described.code,
     title,
-    type: problemType((described.constructor as Partial<ErrorClass>).code ?? described.code),
+    type: documented ? problemType(documented) : undefined,
     detail: detail && redact(detail),
     hint: hint && redact(hint),
     headers: retryAfterSeconds === undefined ? undefined : { "Retry-After": retryAfter(described, retryAfterSeconds) },

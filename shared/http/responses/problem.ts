@@ -23,7 +23,7 @@ export interface ProblemInit {
   readonly title: string;
   /** This occurrence. Default: none. */
   readonly detail?: string | undefined;
-  /** What to do about it. Default: none. */
+  /** The way to fix it. Default: none. */
   readonly hint?: string | undefined;
   /** Each invalid part of the request. Default: none. */
   readonly errors?: readonly ProblemField[] | undefined;
