@@ -1,5 +1,5 @@
 /**
- * What a pool of Supabase clients leases, and what views are derived from.
+ * The slots that a client pool leases, and the template that views are derived from.
  *
  * @module
  */
@@ -39,8 +39,8 @@ export interface PostgrestTemplate {
 }
 
 /**
- * What the views of one pool are derived from: the parts of a `SupabaseClient`
- * of its configuration. A whole client would also create an auth and a realtime
+ * The source of the views of one pool: the parts of a `SupabaseClient` of its
+ * configuration. A whole client would also create an auth and a realtime
  * client, which no view uses, at ten times the cost.
  */
 export interface ClientTemplate {
@@ -55,7 +55,7 @@ export interface ClientTemplate {
   readonly supabaseUrl: string;
 }
 
-/** How a `SupabaseClient` of the pinned version introduces itself. */
+/** Returns the `X-Client-Info` header of a `SupabaseClient` of the pinned version. */
 function clientInfo(): string {
   // Not every runtime's `Deno` has all that Deno's own has.
   const { version }: { version?: { deno?: string } } = Deno;

@@ -9,7 +9,7 @@ import type { AnyClient } from "./client_template.ts";
 
 /** The result of a health check. */
 export interface PoolHealth {
-  /** Whether the test query succeeded and the pool is open. A pool whose slots are all leased is healthy. */
+  /** True if the test query succeeded and the pool is open. A pool whose slots are all leased is healthy. */
   readonly healthy: boolean;
   /** The result in detail. */
   readonly details: {
@@ -18,9 +18,9 @@ export interface PoolHealth {
     /** The test query. */
     readonly testQuery: {
       readonly success: boolean;
-      /** How long the query took, in ms. */
+      /** The duration of the query, in ms. */
       readonly durationMs: number;
-      /** Why the query failed. For operators; not for public responses. */
+      /** The reason why the query failed. For operators; not for public responses. */
       readonly error?: string;
     };
   };

@@ -1,5 +1,5 @@
 /**
- * On whose behalf a lease acts.
+ * CredentialResolver, and the credentials that leases send for them.
  *
  * @module
  */
@@ -7,54 +7,54 @@ import { IdentityError } from "./errors.ts";
 import { decodeClaims, isBearerKey, kindOfKey, type PoolKind } from "./keys.ts";
 
 /**
- * On whose behalf a lease acts.
+ * The party that a lease acts for.
  *
- * - `"anonymous"`: nobody in particular, with the rights of the publishable key.
+ * - `"anonymous"`: a caller without a user, with the rights of the publishable key.
  * - `{ token }`: a user, by the access token of a request. Its signature must
  *   have been verified, as `withPooledSupabase` does; the Data API verifies it again.
- * - `"admin"`: the project itself, past row-level security; on admin pools only.
+ * - `"admin"`: the project itself, which bypasses row-level security; on admin pools only.
  */
 export type Identity = "anonymous" | "admin" | { readonly token: string };
 
-/** What a lease sends with each call. */
+/** The credentials that a lease sends with each call. */
 export interface Credentials {
   /** The `apikey` header. */
   readonly apikey: string;
   /** The `authorization` header; `undefined` for none. */
   readonly authorization: string | undefined;
-  /** The user's token, where there is one. */
+  /** The user's token; `undefined` for other identities. */
   readonly token: string | undefined;
-  /** Whether the holder may send an `authorization` header of its own. */
+  /** True if the holder may send an `authorization` header of its own. */
   readonly mayOverride: boolean;
 }
 
-/** A JWT in its compact form (RFC 7515, section 7.1): three parts of base64url. Anything else has no place in a header. */
+/** A JWT in its compact form (RFC 7515, section 7.1): three parts of base64url. Anything else does not belong in a header. */
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 
-/** The longest token, in characters; servers take hardly more than that as one header. */
+/** The maximum length of a token, in characters; servers hardly accept more in one header. */
 const MAX_TOKEN_LENGTH = 16_384;
 
 /**
- * How many users are remembered. As many users as one isolate serves at
- * a time, give or take: to read a token again costs some microseconds, so that
- * forgetting one harms nobody, while each one kept may take some kilobytes.
+ * The maximum number of users that are remembered: about as many as one isolate
+ * serves at a time. Reading a token again costs a few microseconds, and each
+ * remembered one takes a few kilobytes.
  */
-const REMEMBERED = 256;
+const MAX_REMEMBERED = 256;
 
-/** Whom a token stands for. */
+/** A user, as a token describes one. */
 interface User {
   readonly credentials: Credentials;
-  /** When the token expires, in seconds. */
+  /** The expiry of the token, in seconds since the epoch. */
   readonly exp: number;
 }
 
-/** What leases of one pool send, by their identity. */
-export class Identities {
+/** Resolves identities to the credentials that the leases of one pool send. */
+export class CredentialResolver {
   readonly #kind: PoolKind;
   readonly #roles: readonly string[];
   readonly #own: Credentials;
   readonly #wallClock: () => number;
-  /** What each token stands for, by the whole token: the oldest entry first. */
+  /** The user of each token, by the whole token: the oldest entry first. */
   readonly #users = new Map<string, User>();
 
   /**
@@ -70,15 +70,15 @@ export class Identities {
   }
 
   /**
-   * What a lease for `identity` sends. Without an identity it is the pool's own:
-   * anonymous, or admin on an admin pool.
+   * Returns what a lease for `identity` sends. Without an identity it is the
+   * pool's own: anonymous, or admin on an admin pool.
    *
-   * A user's token is required to name its user (`sub`), to be valid still
-   * (`exp`, by the wall clock) and to carry one of the roles: a legacy anon or
-   * service_role key is a valid token too, but nobody's.
+   * A user's token must name its user (`sub`), must not have expired (`exp`, by
+   * the wall clock) and must carry one of the roles: a legacy anon or
+   * service_role key is a valid token as well, but not a user's.
    *
    * @param apiKey Another API key of the pool's kind, sent in place of the pool's own.
-   * @throws {IdentityError} when the pool cannot act for that identity, or the key is of another kind.
+   * @throws {IdentityError} when the pool cannot act for that identity, or the key is of the other kind.
    */
   credentialsFor(identity: Identity | undefined, apiKey?: string): Credentials {
     const own = apiKey === undefined || apiKey === this.#own.apikey ? this.#own : this.#ownWith(apiKey);
@@ -115,7 +115,7 @@ export class Identities {
     const exp = expiryOf(token, this.#roles);
     const { apikey } = this.#own;
     const credentials = Object.freeze({ apikey, authorization: `Bearer ${token}`, token, mayOverride: false });
-    if (this.#users.size >= REMEMBERED) {
+    if (this.#users.size >= MAX_REMEMBERED) {
       for (const oldest of this.#users.keys()) {
         this.#users.delete(oldest);
         break;
@@ -127,7 +127,7 @@ export class Identities {
   }
 }
 
-/** When a user's token expires, in seconds; throws an `IdentityError` when it is none. */
+/** Returns the expiry of a user's token, in seconds since the epoch; throws an `IdentityError` if it is not one. */
 function expiryOf(token: string, roles: readonly string[]): number {
   const claims = token.length <= MAX_TOKEN_LENGTH && COMPACT.test(token) ? decodeClaims(token) : undefined;
   if (!claims) throw new IdentityError("The token is not a JWT: pass the access token of a signed-in user");

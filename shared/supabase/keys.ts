@@ -1,17 +1,17 @@
 /**
- * What a key and a token say of themselves, without verifying either.
+ * The unverified contents of keys and tokens.
  *
  * @module
  */
 
-/** The claims of a JWT that matter here; anything may be missing or of a wrong type. */
+/** The claims of a JWT that are used here; each may be missing or of a wrong type. */
 export interface UnverifiedClaims {
   readonly sub?: unknown;
   readonly exp?: unknown;
   readonly role?: unknown;
 }
 
-/** The claims a JWT carries, unverified; `undefined` when it is none. */
+/** Returns the claims of a JWT, unverified; `undefined` if it is not a JWT. */
 export function decodeClaims(token: string): UnverifiedClaims | undefined {
   const [header, payload, signature, more] = token.split(".");
   if (!header || !payload || !signature || more !== undefined) return undefined;
@@ -24,16 +24,16 @@ export function decodeClaims(token: string): UnverifiedClaims | undefined {
   }
 }
 
-/** What clients made with a key may do. */
+/** The kind of a pool, by its key. */
 export type PoolKind =
-  /** The key gives anonymous rights; a user's come with a token. */
+  /** The key gives anonymous rights; a token adds those of its user. */
   | "user"
   /** The key bypasses row-level security. */
   | "admin";
 
 /**
- * The kind of a project's key: a secret key (`sb_secret_…`) and a legacy
- * service_role key make admin clients, every other one makes user clients.
+ * Returns the kind of pool that a project's key makes: `admin` for a secret key
+ * (`sb_secret_…`) and a legacy service_role key, `user` for every other one.
  */
 export function kindOfKey(key: string): PoolKind {
   if (key.startsWith("sb_secret_")) return "admin";
@@ -41,8 +41,8 @@ export function kindOfKey(key: string): PoolKind {
 }
 
 /**
- * Whether a key may be sent as a bearer token. The newer keys are no JWTs and
- * belong into the `apikey` header only.
+ * Returns whether a key may be sent as a bearer token. The newer keys are not
+ * JWTs and belong in the `apikey` header only.
  */
 export function isBearerKey(key: string): boolean {
   return !key.startsWith("sb_publishable_") && !key.startsWith("sb_secret_");

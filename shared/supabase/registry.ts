@@ -6,37 +6,38 @@
 import { ConfigError } from "../pool/mod.ts";
 import { parseSupabasePoolConfig, type SupabasePoolConfig } from "./config.ts";
 
-/** A pool, as the registry sees it. */
+/** A registered pool. */
 interface Registered {
   readonly config: Readonly<SupabasePoolConfig>;
 }
 
 type Options = readonly (keyof SupabasePoolConfig)[];
 
-/** What calls say, beside address and key. */
+/** The options that all calls of a pool share. */
 const OF_CALLS: Options = ["schema", "headers"];
 
-/** What a client is made with. Pools whose clients differ in one of these are other pools. */
+/** The options of clients. Pools that differ in one of these are different pools. */
 const OF_CLIENTS: Options = [...OF_CALLS, "requestTimeoutMs", "fetch"];
 
-/** Pools by address, key and client options. */
+/** Pools by URL, key and client options. */
 export class Registry<P extends Registered> {
-  /** By address and key; the eldest first. */
+  /** By URL and key; the oldest first. */
   readonly #pools = new Map<string, P[]>();
 
   /**
-   * The pool that is there, or the one that `make` makes. Without a `config` that
-   * is the eldest whose clients have the schema `public` and no headers of their own.
+   * Returns the existing pool, or the one that `create` returns. Without a
+   * `config` that is the oldest pool whose clients have the schema `public` and no
+   * headers of their own.
    *
-   * @throws {ConfigError} when `config` is bad, or differs from the one of the
-   * pool that is there in what does not concern its clients; it names the
-   * options that differ.
+   * @throws {ConfigError} when `config` is bad, or differs from that of the existing
+   * pool in an option that does not concern its clients; it names the options
+   * that differ.
    */
   get(
     url: string,
     key: string,
     config: Partial<SupabasePoolConfig> | undefined,
-    make: (config: Readonly<SupabasePoolConfig>) => P,
+    create: (config: Readonly<SupabasePoolConfig>) => P,
   ): P {
     const wanted = parseSupabasePoolConfig(config);
     const name = JSON.stringify([url, key]);
@@ -44,7 +45,7 @@ export class Registry<P extends Registered> {
     const asked = config === undefined ? OF_CALLS : OF_CLIENTS;
     const there = all.find((pool) => asked.every((option) => same(option, wanted, pool.config)));
     if (!there) {
-      const pool = make(wanted);
+      const pool = create(wanted);
       this.#pools.set(name, [...all, pool]);
       return pool;
     }
@@ -59,7 +60,7 @@ export class Registry<P extends Registered> {
     return there;
   }
 
-  /** Forgets `pool`. */
+  /** Removes `pool`. */
   delete(pool: P): void {
     for (const [name, pools] of this.#pools) {
       const others = pools.filter((other) => other !== pool);
@@ -69,12 +70,12 @@ export class Registry<P extends Registered> {
   }
 }
 
-/** The order of headers and the case of their names mean nothing. */
+/** Returns headers in a form in which their order and the case of their names make no difference. */
 function sorted(headers: Readonly<Record<string, string>>): string {
   return JSON.stringify(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]).sort());
 }
 
-/** Whether `option` means the same in two configurations. */
+/** Returns whether `option` means the same in two configurations. */
 function same(
   option: keyof SupabasePoolConfig,
   one: Readonly<SupabasePoolConfig>,

@@ -22,13 +22,13 @@ import type { CallSettings } from "./calls/lease_fetch.ts";
 import { type ClientSlot, clientSlots, type ClientTemplate, createTemplate } from "./client_template.ts";
 import type { SupabasePoolConfig } from "./config.ts";
 import { MAX_PROBE_MS, type PoolHealth, toTestQuery } from "./health.ts";
-import { Identities, type Identity } from "./identity.ts";
+import { CredentialResolver, type Identity } from "./identity.ts";
 import { kindOfKey, type PoolKind } from "./keys.ts";
 import { Registry } from "./registry.ts";
 import { CallerScope, type ScopeOptions, type ScopePool } from "./scope/caller_scope.ts";
 import type { ClientLease, ClientLeaseOptions, ClientPool } from "./scope/client_lease.ts";
 
-/** What a {@linkcode SupabaseConnectionPool} depends on; replaced in tests. */
+/** The dependencies of a {@linkcode SupabaseConnectionPool}; replaced in tests. */
 export interface SupabasePoolRuntime extends PoolRuntime {
   /** The wall clock, in ms since the epoch, that tokens expire by. Default: `Date.now`. */
   readonly wallClock?: () => number;
@@ -57,10 +57,10 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
 
   /** The options in force. */
   readonly config: Readonly<SupabasePoolConfig>;
-  /** Whether clients of this pool act as callers (`user`) or past row-level security (`admin`), by the key. */
+  /** By the key: clients act as callers (`user`), or bypass row-level security (`admin`). */
   readonly kind: PoolKind;
 
-  readonly #identities: Identities;
+  readonly #credentials: CredentialResolver;
   readonly #pool: ResourcePool<ClientSlot>;
   readonly #scopes: ScopePool;
   readonly #probe: CachedProbe<PoolHealth["details"]["testQuery"]>;
@@ -72,7 +72,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   private constructor(url: string, key: string, config: Readonly<SupabasePoolConfig>, runtime: SupabasePoolRuntime) {
     this.config = config;
     this.kind = kindOfKey(key);
-    this.#identities = new Identities(this.kind, key, config.userRoles, runtime.wallClock);
+    this.#credentials = new CredentialResolver(this.kind, key, config.userRoles, runtime.wallClock);
     const { requestTimeoutMs, fetch } = config;
     const clock = runtime.clock ?? systemClock;
     const deadlines = new Deadlines(clock);
@@ -133,7 +133,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
    * ```
    */
   scope(options: ScopeOptions = {}): CallerScope<Database> {
-    const credentials = this.#identities.credentialsFor(options.identity, options.apiKey);
+    const credentials = this.#credentials.credentialsFor(options.identity, options.apiKey);
     return new CallerScope<Database>(this.#scopes, credentials, options);
   }
 
@@ -152,7 +152,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
    * ```
    */
   async lease(options: ClientLeaseOptions = {}): Promise<ClientLease<Database>> {
-    const credentials = this.#identities.credentialsFor(options.identity);
+    const credentials = this.#credentials.credentialsFor(options.identity);
     const slot = await this.#pool.lease(options);
     // A shutdown may have revoked it since it was granted.
     if (!slot.active) throw new PoolClosedError();
@@ -162,7 +162,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   /**
    * Leases a client without a lease object, to be released with {@linkcode release}.
    *
-   * @throws what {@linkcode lease} throws.
+   * @throws the errors of {@linkcode lease}.
    * @example
    * ```ts
    * const client = await pool.acquire();

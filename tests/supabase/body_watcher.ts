@@ -3,24 +3,31 @@
  *
  * @module
  */
-import type { TextWatcher } from "../../shared/supabase/calls/text_response.ts";
+import { abortable } from "@std/async";
+import type { BodyWatcher } from "../../shared/supabase/calls/tracked_body.ts";
 
 /** A watcher that writes down what it is told. */
-export function watcher(): { told: string[]; controller: AbortController; watching: TextWatcher } {
+export function watcher(): { told: string[]; controller: AbortController; watching: BodyWatcher } {
   const told: string[] = [];
   const controller = new AbortController();
-  const watching: TextWatcher = {
+  const watching: BodyWatcher = {
     signal: controller.signal,
     markReading: () => told.push("reading"),
     settle: () => told.push("settled"),
     fail: (error) => told.push(`failed: ${error instanceof Error ? error.message : error}`),
-    race: (promise) =>
-      new Promise((resolve, reject) => {
-        const { signal } = controller;
-        if (signal.aborted) reject(signal.reason);
-        signal.addEventListener("abort", () => reject(signal.reason));
-        promise.then(resolve, reject);
-      }),
+    read: (read) => {
+      const { signal } = controller;
+      if (signal.aborted) return Promise.reject(signal.reason);
+      watching.markReading();
+      const reading = read().then((body) => {
+        watching.settle();
+        return body;
+      }, (error) => {
+        watching.fail(error);
+        throw error;
+      });
+      return abortable(reading, signal);
+    },
   };
   return { told, controller, watching };
 }

@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { Identities } from "../../shared/supabase/identity.ts";
+import { CredentialResolver } from "../../shared/supabase/identity.ts";
 import { type Identity, IdentityError } from "../../shared/supabase/mod.ts";
 import { userToken } from "../support/fake_project.ts";
 import { PUBLISHABLE, rig, SECRET } from "./support.ts";
@@ -122,7 +122,7 @@ Deno.test("the pool of one caller ends with its signal", async () => {
 
 Deno.test("a token that was remembered expires as any other", () => {
   using time = new FakeTime();
-  const identities = new Identities("user", PUBLISHABLE, ["authenticated"]);
+  const identities = new CredentialResolver("user", PUBLISHABLE, ["authenticated"]);
   const token = userToken("alice");
   for (let use = 0; use < 2; use++) assertEquals(identities.credentialsFor({ token }).authorization, `Bearer ${token}`);
   time.tick(3_600_000);
@@ -130,7 +130,7 @@ Deno.test("a token that was remembered expires as any other", () => {
 });
 
 Deno.test("no token is taken for another, however many there are", () => {
-  const identities = new Identities("user", PUBLISHABLE, ["authenticated"]);
+  const identities = new CredentialResolver("user", PUBLISHABLE, ["authenticated"]);
   const good = Array.from({ length: 600 }, (_, n) => userToken(`user-${n}`));
   for (let round = 0; round < 2; round++) {
     for (const token of good) {
@@ -147,7 +147,7 @@ Deno.test("no token is taken for another, however many there are", () => {
 });
 
 Deno.test("only so many tokens are remembered", () => {
-  const identities = new Identities("user", PUBLISHABLE, ["authenticated"]);
+  const identities = new CredentialResolver("user", PUBLISHABLE, ["authenticated"]);
   const { set } = Map.prototype;
   let largest = 0;
   Map.prototype.set = function (this: Map<unknown, unknown>, ...entry) {
@@ -165,8 +165,8 @@ Deno.test("only so many tokens are remembered", () => {
 
 Deno.test("a token refused by one pool is not remembered as good by it, nor by another", () => {
   const editor = userToken("alice", { role: "editor" });
-  const editors = new Identities("user", PUBLISHABLE, ["editor"]);
-  const users = new Identities("user", PUBLISHABLE, ["authenticated"]);
+  const editors = new CredentialResolver("user", PUBLISHABLE, ["editor"]);
+  const users = new CredentialResolver("user", PUBLISHABLE, ["authenticated"]);
   assertEquals(editors.credentialsFor({ token: editor }).token, editor);
   for (let use = 0; use < 2; use++) {
     assertThrows(() => users.credentialsFor({ token: editor }), IdentityError, "role");

@@ -202,6 +202,7 @@ Deno.test("a server that is handed the answer reads it, and it is over", async (
     markReading: () => told.push("reading"),
     settle: () => over.resolve(),
     fail: (error) => over.reject(error),
+    read: () => Promise.reject(new Error("not used")),
   };
   const server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen() {} },

@@ -6,26 +6,26 @@
 import type { Clock, Deadlines, Timer } from "../../resilience/mod.ts";
 import { LeaseReleasedError } from "../../pool/mod.ts";
 import { RequestTimeoutError } from "../errors.ts";
-import type { TextWatcher } from "./text_response.ts";
 import type { PermitHolder } from "../scope/call_limiter.ts";
+import type { BodyWatcher } from "./tracked_body.ts";
 
 /**
- * How long a response may lie unread after its lease has ended, or while another call waits for a permit, in ms. A
+ * The time a response may lie unread after its lease has ended, or while another call waits for a permit, in ms. A
  * program that passes a response on begins to read it at once, in the same turn of the event loop; one that lies unread
  * for longer has been dropped, as clients drop the bodies of errors. Long enough for a busy isolate, short beside any
  * request.
  */
 export const UNREAD_GRACE_MS = 100;
 
-/** How calls are timed. */
+/** The timing of calls. */
 export interface CallTimes {
   readonly deadlines: Deadlines;
-  /** How long a call may take from when it is sent, its body included, in ms. */
+  /** The longest time from when a call is sent until its body has been read, in ms. */
   readonly requestTimeoutMs: number;
   readonly clock: Clock;
 }
 
-/** What a call belongs to. */
+/** The owner of a call. */
 export interface CallHost {
   /** Called once, when the call has settled: its response was read to the end, canceled, failed or aborted. */
   onSettled(call: Call): void;
@@ -34,7 +34,7 @@ export interface CallHost {
 }
 
 /** One call, from before it is sent until its response's body has been read. It leaves no timer and no listener. */
-export class Call implements PermitHolder, TextWatcher {
+export class Call implements PermitHolder, BodyWatcher {
   readonly #host: CallHost;
   readonly #times: CallTimes;
   readonly #links: readonly AbortSignal[];
@@ -106,6 +106,21 @@ export class Call implements PermitHolder, TextWatcher {
     if (this.#state !== "settled") this.#state = "reading";
     this.#grace?.cancel();
     this.#permitGrace?.cancel();
+  }
+
+  /** Marks the response as being read, and settles with the body that `read` returns. */
+  read<T>(read: () => Promise<T>): Promise<T> {
+    if (this.signal.aborted) return Promise.reject(this.signal.reason);
+    this.markReading();
+    return this.race(
+      read().then((body) => {
+        this.settle();
+        return body;
+      }, (error) => {
+        this.fail(error);
+        throw error;
+      }),
+    );
   }
 
   /** Notes that the body failed. */

@@ -12,7 +12,7 @@ import type { CallLimiter } from "../scope/call_limiter.ts";
 import { trackText } from "./text_response.ts";
 import { trackBody } from "./tracked_body.ts";
 
-/** What the calls of every lease of a pool have in common. */
+/** The settings that the calls of all leases of a pool share. */
 export interface CallSettings extends CallTimes {
   /** The project's URL, without a slash at its end. */
   readonly baseUrl: string;
@@ -21,7 +21,7 @@ export interface CallSettings extends CallTimes {
 
 /** The slot that the calls of a lease run in. */
 export interface CallSlot {
-  /** How many calls run in it at once. */
+  /** Limits the calls that run in it at once. */
   readonly limiter: CallLimiter;
   /** Takes the slot for `member`; `undefined` once it is held. Needed by views only. */
   take(
@@ -32,13 +32,13 @@ export interface CallSlot {
   ): Promise<void> | undefined;
 }
 
-/** How a view takes its slot, at its first call. */
+/** The terms on which a view takes its slot, at its first call. */
 export interface ViewOptions {
   readonly lane: AcquireLane | undefined;
   readonly timeoutMs: number | undefined;
 }
 
-/** How many failures are kept for {@linkcode LeaseFetch.failure}. */
+/** The maximum number of failures that are kept for {@linkcode LeaseFetch.failure}. */
 const KEPT_FAILURES = 8;
 
 const NO_LINKS: readonly AbortSignal[] = [];
@@ -49,7 +49,7 @@ const NO_LINKS: readonly AbortSignal[] = [];
  * sends nothing.
  */
 export class LeaseFetch implements CallHost {
-  /** What the calls send. */
+  /** The credentials that the calls send. */
   readonly credentials: Credentials;
   readonly #settings: CallSettings;
   readonly #slot: CallSlot;
@@ -62,7 +62,7 @@ export class LeaseFetch implements CallHost {
   #pending: Set<Call> | undefined = undefined;
   #failures: unknown[] | undefined = undefined;
   #onQuiet: (() => void)[] | undefined = undefined;
-  /** How many calls wait for their client to be loaded. */
+  /** The number of calls that wait for their client to be loaded. */
   #loading = 0;
   #onLoaded: (() => void)[] | undefined = undefined;
 
@@ -85,7 +85,7 @@ export class LeaseFetch implements CallHost {
     this.#view = view;
   }
 
-  /** Whether it belongs to a view, and not to a lease that has to be released. */
+  /** True if it belongs to a view, and not to a lease that has to be released. */
   get isView(): boolean {
     return this.#view !== undefined;
   }
@@ -219,7 +219,7 @@ export class LeaseFetch implements CallHost {
     if (this.#pending?.size === 0) { for (const resolve of this.#onQuiet?.splice(0) ?? []) resolve(); }
   }
 
-  /** Why calls are refused. Created when it is asked for: after most leases nothing asks. */
+  /** Returns the error that calls are rejected with. Created on demand: after most leases there are no calls. */
   #endReason(): unknown {
     return this.#reason ??= new LeaseReleasedError();
   }

@@ -11,47 +11,46 @@ export function globalFetch(input: RequestInfo | URL, init?: RequestInit): Promi
   return fetch(input, init);
 }
 
-/** So many redirects are followed, as the Fetch standard has it. */
+/** The maximum number of redirects that are followed, as in the Fetch standard. */
 const MAX_REDIRECTS = 20;
 
 /** Statuses whose `location` is followed (Fetch standard, "redirect status"). */
 const REDIRECTS = [301, 302, 303, 307, 308];
 
-/** What describes a body, and goes with it (Fetch standard, "request-body-header name"). */
+/** Headers that describe a body and are dropped with it (Fetch standard, "request-body-header name"). */
 const BODY_HEADERS = ["content-encoding", "content-language", "content-location", "content-type", "content-length"];
 
-/** Headers by their names in lower case. The runtime takes them over from such an object at half of what `Headers` cost. */
+/** Headers by their names in lower case. The runtime reads them from such an object at half the cost of `Headers`. */
 export type HeaderRecord = Record<string, string>;
 
 const NONE: HeaderRecord = Object.freeze({});
 
-/** A request whose address has been checked. */
+/** A request whose URL has been checked. */
 export interface ProjectRequest {
-  /** What is sent: the address in its one form, or a request whose address is in it already. */
+  /** The first argument of `fetch`: the normalized URL, or a request that contains it. */
   readonly target: string | Request;
-  /** The address of `target`, as it was checked. */
+  /** The URL of `target`, as it was checked. */
   readonly url: string;
   readonly method: string;
-  /** What it carries beside the credentials. */
+  /** Its headers, without the credentials. */
   readonly headers: HeaderRecord;
   readonly signal: AbortSignal | undefined;
   readonly redirect: RequestRedirect;
-  /** Whatever else the caller said of it. */
+  /** The other options of the call. */
   readonly init: RequestInit | undefined;
 }
 
-/** An answer, and where it came from. */
+/** A response, and its origin. */
 export interface ProjectResponse {
   readonly response: Response;
-  /** The address that answered, after all redirects. */
+  /** The URL that responded, after all redirects. */
   readonly url: string;
   readonly redirected: boolean;
 }
 
 /**
- * The request that `fetch(input, init)` would send, and `common` headers where it has none of that name. Its address
- * is parsed once: what is checked is what is sent, whatever `..` was in it and whatever happens to a `URL` object
- * meanwhile.
+ * Returns the request that `fetch(input, init)` would send, with those `common` headers that it does not have. Its URL
+ * is parsed once, so that what is checked is what is sent, even if it contains `..` or a `URL` object changes meanwhile.
  *
  * @param baseUrl The project's address, without a slash at its end.
  * @throws {ForeignAddressError} when it would leave the project.
@@ -75,12 +74,12 @@ export function projectRequest(
   return { target: url, url, method, headers: headersOf(init?.headers, common), signal, redirect, init };
 }
 
-/** `headers`, and of the `common` ones those that are not among them, as an object of the request's own. */
+/** Returns a new object with `headers`, and with those of `common` that are not among them. */
 function headersOf(headers: HeadersInit | undefined, common: HeaderRecord): HeaderRecord {
   if (headers === undefined) return { ...common };
-  // A list may name a header twice, and so may an object in letters of either case: `Headers` know what to make of it.
+  // A list may name a header twice, and so may an object in upper and lower case: `Headers` combine them.
   const plain = !(headers instanceof Headers) && !(Symbol.iterator in headers);
-  // Read once: what is looked at is what is sent.
+  // Read once: what is checked is what is sent.
   const own: HeaderRecord | Headers = plain ? { ...headers } : new Headers(headers);
   if (!(own instanceof Headers) && Object.keys(own).every(isLowerCase)) return { ...common, ...own };
   return { ...common, ...Object.fromEntries(new Headers(own)) };
@@ -90,7 +89,7 @@ function isLowerCase(name: string): boolean {
   return name === name.toLowerCase();
 }
 
-/** `headers` with the credentials of a lease in them. */
+/** Returns `headers` with the credentials of a lease. */
 function withCredentials(headers: HeaderRecord, { apikey, authorization, mayOverride }: Credentials): HeaderRecord {
   const all: HeaderRecord = { ...headers, apikey };
   if (mayOverride && Object.hasOwn(all, "authorization")) return all;
@@ -99,20 +98,20 @@ function withCredentials(headers: HeaderRecord, { apikey, authorization, mayOver
   return all;
 }
 
-/** How a request is sent. */
+/** A request, and the means to send it. */
 export interface Sending {
   readonly request: ProjectRequest;
   readonly credentials: Credentials;
   readonly signal: AbortSignal;
-  /** The project's address, without a slash at its end. */
+  /** The project's URL, without a slash at its end. */
   readonly baseUrl: string;
   readonly send: typeof fetch;
 }
 
 /**
- * Sends `request` and follows redirects within the project. The runtime's own
- * following takes only `authorization` away on the way to another origin: the
- * `apikey` would go along.
+ * Sends `request` and follows redirects within the project. When the runtime
+ * follows a redirect to another origin, it removes only `authorization`: the
+ * `apikey` would be sent there.
  *
  * Method and body change as the Fetch standard says (section 4.4, HTTP-redirect
  * fetch). The caller's `redirect: "manual"` gets the redirect itself.
@@ -127,7 +126,7 @@ export async function fetchWithinProject(
   let body = request.init?.body ?? null;
   let { headers } = request;
   for (let redirects = 0;; redirects++) {
-    // For each step of the way anew: whoever sends it may have a hand in what it gets.
+    // For each redirect again: a `send` of the caller may change the object it gets.
     const completed = withCredentials(headers, credentials);
     const sent = send === globalFetch ? completed : new Headers(completed);
     const bound: RequestInit = { headers: sent, signal, redirect: "manual" };
@@ -135,7 +134,7 @@ export async function fetchWithinProject(
       ? send(target, bound)
       : send(target, { ...request.init, ...bound, method, body }));
     if (signal.aborted) {
-      // Sent by somebody who knows nothing of signals: nobody waits for it any more.
+      // Sent by a function that ignores signals: the response is not waited for any more.
       response.body?.cancel().catch(() => {});
       throw signal.reason;
     }
@@ -144,7 +143,7 @@ export async function fetchWithinProject(
       return { response, url, redirected: redirects > 0 };
     }
 
-    // What it says beside its address is of no use; not waited for, since nobody reads it.
+    // Its body is not used, and canceling it is not waited for.
     response.body?.cancel().catch(() => {});
     if (request.redirect === "error") {
       throw new RedirectError('the call does not allow redirects (redirect: "error")');
@@ -152,7 +151,7 @@ export async function fetchWithinProject(
     if (redirects === MAX_REDIRECTS) {
       throw new RedirectError(`more than ${MAX_REDIRECTS} redirects`);
     }
-    // Asked for only now: a Request whose body was looked at is sent without its length.
+    // Read only now: a Request whose body was read before is sent without its length.
     if (target instanceof Request) {
       body = target.body;
     }
@@ -173,7 +172,7 @@ export async function fetchWithinProject(
   }
 }
 
-/** `address` in its one form, where that lies within the project. */
+/** Returns `address` as a normalized URL within the project; throws a `ForeignAddressError` if it is outside. */
 function assertWithinProject(address: string, from: string | undefined, baseUrl: string): string {
   const href = URL.parse(address, from)?.href ?? "";
   if (!href.startsWith(`${baseUrl}/`)) throw new ForeignAddressError(from === undefined ? "this call" : "a redirect");

@@ -1,22 +1,24 @@
 /**
- * Answers that tell when they have been read.
+ * Responses that tell when they have been read.
  *
  * @module
  */
 
-/** What is told of an answer's body. */
+/** Observes the body of a response, and can end it. */
 export interface BodyWatcher {
-  /** Aborts when the body is not to be read any more; whoever reads it gets the reason. */
+  /** Aborts when the body is not to be read any more; its reader gets the reason. */
   readonly signal: AbortSignal;
-  /** Somebody reads it, or has taken the stream to read it later. */
+  /** The body is being read, or its stream has been taken to be read later. */
   markReading(): void;
-  /** It was read to its end, or cancelled. */
+  /** The body was read to its end, or canceled. */
   settle(): void;
-  /** It broke off. */
+  /** The body broke off. */
   fail(error: unknown): void;
+  /** Runs `read`, which reads the whole body, and settles or fails with it. Rejects when the signal aborts. */
+  read<T>(read: () => Promise<T>): Promise<T>;
 }
 
-/** Where an answer came from. */
+/** The origin of a response. */
 export interface Origin {
   readonly url: string;
   readonly redirected: boolean;
@@ -29,9 +31,9 @@ type Reading = "arrayBuffer" | "blob" | "bytes" | "formData" | "json" | "text";
 export const WITHOUT_BODY: readonly number[] = [101, 103, 204, 205, 304];
 
 /**
- * `response`, watched. It is a response to everything that takes one, a server
- * it is returned to included: whichever way its body is read, `watcher` is told.
- * One without a body is returned as it is.
+ * Returns `response` as one whose reading `watcher` observes, in whichever way its
+ * body is read. Everything that takes a response takes it, a server that it is
+ * returned to included. A response without a body is returned as it is.
  */
 export function trackBody(response: Response, method: string, origin: Origin, watcher: BodyWatcher): Response {
   if (method === "HEAD" || WITHOUT_BODY.includes(response.status) || response.body === null) {
@@ -41,27 +43,7 @@ export function trackBody(response: Response, method: string, origin: Origin, wa
   return new TrackedResponse(response, response.body, origin, watcher);
 }
 
-/** What `read` gives, and word of its end to `watcher`, which can cut it short. */
-function readWhole<T>(read: () => Promise<T>, watcher: BodyWatcher): Promise<T> {
-  const { signal } = watcher;
-  return new Promise<T>((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    if (signal.aborted) return abort();
-    signal.addEventListener("abort", abort, { once: true });
-    const settled = () => signal.removeEventListener("abort", abort);
-    read().then((value) => {
-      settled();
-      watcher.settle();
-      resolve(value);
-    }, (error) => {
-      settled();
-      watcher.fail(error);
-      reject(error);
-    });
-  });
-}
-
-/** A response whose body is a watched stream, which its readers go around as long as they can. */
+/** A response whose body is a watched stream. What reads the whole body at once does not go through the stream. */
 class TrackedResponse extends Response {
   readonly #original: Response;
   readonly #origin: Origin;
@@ -72,7 +54,7 @@ class TrackedResponse extends Response {
   constructor(original: Response, body: ReadableStream<Bytes>, origin: Origin, watcher: BodyWatcher) {
     const stream = new TrackedStream(body, watcher);
     const { status, statusText, headers } = original;
-    // No response can be made with a status above 599; such an answer counts as 500 (RFC 9110, section 15).
+    // No response can be made with a status above 599; such a response counts as 500 (RFC 9110, section 15).
     super(stream.stream, { status: status > 599 ? 500 : status, statusText, headers });
     this.#original = original;
     this.#origin = origin;
@@ -131,17 +113,16 @@ class TrackedResponse extends Response {
     return this.#read("text", () => super.text());
   }
 
-  /** The runtime reads its own streams at half the cost of one made here. */
+  /** The runtime reads its own streams at half the cost of a stream created here. */
   #read<T>(name: Reading, slowly: () => Promise<T>): Promise<T> {
     if (this.#readWhole || this.#stream.hasBegun) return slowly();
     super.body?.getReader(); // locked, as the body of every response that is being read
     this.#readWhole = true;
-    this.#stream.begin();
-    return readWhole(() => this.#original[name]() as Promise<unknown> as Promise<T>, this.#watcher);
+    return this.#watcher.read(() => this.#original[name]() as Promise<unknown> as Promise<T>);
   }
 }
 
-/** A body on its way through to its reader. */
+/** The stream of a body, through which its reader gets it. */
 class TrackedStream {
   readonly stream: ReadableStream<Bytes>;
   readonly #source: ReadableStream<Bytes>;
@@ -168,12 +149,12 @@ class TrackedStream {
     });
   }
 
-  /** Whether somebody reads it, or may have taken the stream. */
+  /** True once it is being read, or the stream may have been taken. */
   get hasBegun(): boolean {
     return this.#begun;
   }
 
-  /** Notes that somebody does. */
+  /** Notes that it is being read. */
   begin(): void {
     if (this.#begun) return;
     this.#begun = true;
@@ -188,11 +169,11 @@ class TrackedStream {
       while (!chunk.done && chunk.value.byteLength === 0) chunk = await this.#reader.read();
       if (chunk.done) {
         controller.close();
-        controller.byobRequest?.respond(0); // a reader with a buffer of its own gets it back
+        controller.byobRequest?.respond(0); // returns its buffer to a reader that brought one
         this.#watcher.settle();
       } else {
         const { value } = chunk;
-        // The stream takes the whole buffer over: not one that others look into as well.
+        // The stream takes over the whole buffer, which must not be one that others use as well.
         controller.enqueue(value.byteLength === value.buffer.byteLength ? value : value.slice());
       }
     } catch (error) {
@@ -206,7 +187,7 @@ class TrackedStream {
   }
 }
 
-/** A copy of an answer that says where the answer came from, as its own copies do. */
+/** Gives a copy of a response the origin of that response, and its own copies too. */
 function describe(copy: Response, { url, redirected }: Origin, type: ResponseType): Response {
   const clone = () => describe(Response.prototype.clone.call(copy), { url, redirected }, type);
   for (const [name, value] of Object.entries({ url, redirected, type, clone })) {

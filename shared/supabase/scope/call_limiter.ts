@@ -18,7 +18,7 @@ export class CallLimiter {
   readonly #permits: number;
   /** A handful at most: an array costs less than a `Set`. */
   readonly #running: PermitHolder[] = [];
-  /** What starts each waiting call, the longest wait first. */
+  /** The functions that start waiting calls, the longest wait first. */
   #waiting: Map<PermitHolder, () => void> | undefined = undefined;
 
   constructor(permits: number) {

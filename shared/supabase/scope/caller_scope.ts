@@ -25,7 +25,7 @@ import { SlotHolder, type SlotPool } from "./slot_holder.ts";
 
 /** Options of a scope. */
 export interface ScopeOptions extends AcquireOptions {
-  /** On whose behalf the scope acts. Default: the pool's own identity, anonymous or admin. */
+  /** The identity that the scope acts for. Default: the pool's own, anonymous or admin. */
   identity?: Identity | undefined;
   /** Another API key of the pool's kind, sent in place of the pool's own. Default: the pool's. */
   apiKey?: string | undefined;
@@ -35,9 +35,9 @@ export interface ScopeOptions extends AcquireOptions {
   guard?: (() => void) | undefined;
 }
 
-/** How a scope ended. */
+/** The outcome of {@linkcode CallerScope.close}. */
 export interface ScopeEnd {
-  /** How many leases were not released, waiting ones included. They have been ended. */
+  /** The number of leases that were not released, waiting ones included. They have been ended. */
   readonly unreleased: number;
   /** Resolves when the last body has been read and the slot is free; `undefined` if it is free now. */
   readonly drained: Promise<void> | undefined;
@@ -49,7 +49,7 @@ export interface ScopePool {
   readonly slots: SlotPool;
   readonly clock: Clock;
   readonly settings: CallSettings;
-  /** What views are derived from. */
+  /** The template of views. */
   readonly template: ClientTemplate;
   getStats(): PoolStats;
   healthCheck(): Promise<PoolHealth>;
@@ -62,7 +62,7 @@ type ScopeState =
 
 const OPEN: ScopeState = Object.freeze({ kind: "open" });
 
-/** How many of the latest leases are kept for {@linkcode CallerScope.failureOf}. */
+/** The maximum number of leases that are kept for {@linkcode CallerScope.failureOf}. */
 const KEPT_LEASES = 8;
 
 const NO_OPTIONS: ClientLeaseOptions = Object.freeze({});
@@ -119,7 +119,7 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
     return this.#controller.signal;
   }
 
-  /** How long it has waited for slots so far, in ms. */
+  /** The time it has waited for slots so far, in ms. */
   get waitedMs(): number {
     return this.#slot.waitedMs;
   }

@@ -11,7 +11,7 @@ import type { Identity } from "../identity.ts";
 
 /** Options of a lease of a client. */
 export interface ClientLeaseOptions extends AcquireOptions {
-  /** On whose behalf the lease acts. Default: the pool's own identity, anonymous or admin. */
+  /** The identity that the lease acts for. Default: the pool's own, anonymous or admin. */
   identity?: Identity | undefined;
   /** Ends the wait when it aborts, and aborts every call of the lease: the caller has disconnected, for example. */
   signal?: AbortSignal | undefined;
@@ -39,7 +39,7 @@ export interface ClientLease<Database = unknown> extends Disposable, AsyncDispos
   release(options?: ReleaseOptions): void;
 }
 
-/** What a service needs of a pool of clients: a pool, or the scope of one caller. */
+/** A source of client leases, as services use it: a pool, or the scope of one caller. */
 export interface ClientPool<Database = unknown> {
   /** The options in force. */
   readonly config: Readonly<SupabasePoolConfig>;

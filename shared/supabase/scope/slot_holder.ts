@@ -20,7 +20,7 @@ export type SlotPool = Pick<ResourcePool<ClientSlot>, "config" | "lease" | "tryL
 
 /** A lease or a view that takes part in the slot. */
 export interface SlotMember {
-  /** Whether it is a view: nothing releases it, so that it leaves by itself when the slot is lost. */
+  /** True for a view: nothing releases it, so that it leaves when the slot is lost. */
   readonly isView: boolean;
   /** Ends its calls: the slot is lost. */
   end(reason: unknown): void;
@@ -29,7 +29,7 @@ export interface SlotMember {
 /** A member that waits for the slot. */
 interface Waiting {
   readonly granted: PromiseWithResolvers<void>;
-  /** When its own time is up, in ms of the clock. */
+  /** The end of its own time, in ms of the clock. */
   readonly untilMs: number;
   /** Removes the listener of its signal. */
   readonly stopListening: (() => void) | undefined;
@@ -64,7 +64,7 @@ export class SlotHolder<Member extends SlotMember = SlotMember> {
   /** Those in the slot, and those that wait for it: a few. */
   readonly #members: Member[] = [];
   #slot: Lease<ClientSlot> | undefined = undefined;
-  /** Why the slot can no longer be used, until its members have left. */
+  /** The reason why the slot can no longer be used, until its members have left. */
   #lost: { readonly reason: unknown } | undefined = undefined;
   #destroy = false;
   #aborted: { readonly reason: unknown } | undefined = undefined;
@@ -91,7 +91,7 @@ export class SlotHolder<Member extends SlotMember = SlotMember> {
     return this.#members;
   }
 
-  /** How long members have waited for slots so far, in ms. Time in which several wait counts once. */
+  /** The time members have waited for slots so far, in ms. Time in which several wait counts once. */
   get waitedMs(): number {
     return this.#waitedMs;
   }
@@ -107,7 +107,7 @@ export class SlotHolder<Member extends SlotMember = SlotMember> {
    * the slot is held or free. Otherwise the member waits in `lane` and for `timeoutMs`; the first slot that any member
    * is granted serves them all. A member that waits already gets the same promise again.
    *
-   * @throws what acquiring from the pool throws; the member has left then.
+   * @throws the errors of an acquire from the pool; the member has left then.
    */
   take(
     member: Member,
@@ -132,9 +132,9 @@ export class SlotHolder<Member extends SlotMember = SlotMember> {
    * Removes `member`, whether it is in the slot or waits for it; with the last one the slot is released. Does nothing
    * for others.
    *
-   * @param destroy Whether the slot is not to be leased again.
+   * @param destroy True if the slot is not to be leased again.
    * @param reason Why a member that waits is rejected. Default: its wait resolves, and it is not a member any more.
-   * @returns Whether the pool had left the slot to its holder; false after a revocation.
+   * @returns False if the pool had revoked the slot.
    */
   leave(member: Member, destroy = false, reason?: unknown): boolean {
     if (!remove(this.#members, member)) return true;

@@ -4,22 +4,22 @@
  * @module
  */
 import { ViewRestrictedError } from "../errors.ts";
-import { lazyApi } from "./lazy_api.ts";
+import { lazyProxy } from "./lazy_proxy.ts";
 import type { LeaseFetch } from "../calls/lease_fetch.ts";
 import type { AnyClient, ClientTemplate } from "../client_template.ts";
 
-/** What to do instead of what a view cannot do. */
-export const OWN_CLIENT = "make a client of your own with createClient for this caller";
+/** The alternative to what a view cannot do. */
+export const OWN_CLIENT = "create a client of your own with createClient for this caller";
 
-/** auth-js, loaded when something is asked of it: few functions do, and it is the largest part of supabase-js. */
+/** Loads auth-js on demand: few functions use it, and it is the largest part of supabase-js. */
 const load = () => import("@supabase/auth-js");
 
-/** What `auth` can do on a view: tell who the lease's user is, and administer on an admin lease. */
+/** Creates the `auth` of a view, which can get the lease's user, and administer users on an admin lease. */
 export function restrictedAuth(parts: ClientTemplate, calls: LeaseFetch): AnyClient["auth"] {
   const { token, mayOverride } = calls.credentials;
   const options = { url: parts.authUrl, headers: { ...parts.headers }, fetch: calls.fetch };
-  const prepare = () => calls.markPending();
-  const client = lazyApi(async () => {
+  const markPending = () => calls.markPending();
+  const client = lazyProxy(async () => {
     const { AuthClient } = await load();
     return new AuthClient({
       ...options,
@@ -30,7 +30,7 @@ export function restrictedAuth(parts: ClientTemplate, calls: LeaseFetch): AnyCli
       persistSession: false,
       detectSessionInUrl: false,
     });
-  }, prepare);
+  }, markPending);
   const own = (jwt: string | undefined, what: string): string | undefined => {
     if (jwt !== undefined && jwt !== token && !mayOverride) {
       throw new ViewRestrictedError(`${what} of another token`, "the lease is bound to its caller");
@@ -40,7 +40,7 @@ export function restrictedAuth(parts: ClientTemplate, calls: LeaseFetch): AnyCli
   const allowed: Partial<AnyClient["auth"]> = {
     getUser: async (jwt) => await client.getUser(own(jwt, "auth.getUser()")),
     getClaims: async (jwt, rest) => await client.getClaims(own(jwt, "auth.getClaims()"), rest),
-    ...(mayOverride ? { admin: lazyApi(async () => new (await load()).AuthAdminApi(options), prepare) } : {}),
+    ...(mayOverride ? { admin: lazyProxy(async () => new (await load()).AuthAdminApi(options), markPending) } : {}),
   };
   return new Proxy(Object.freeze(allowed) as AnyClient["auth"], {
     get(target, name) {

@@ -3,17 +3,17 @@
  *
  * @module
  */
-import { lazyApi } from "./lazy_api.ts";
+import { lazyProxy } from "./lazy_proxy.ts";
 import type { LeaseFetch } from "../calls/lease_fetch.ts";
 import type { AnyClient, ClientTemplate } from "../client_template.ts";
 
-/** A client of the project's functions. functions-js is loaded when one is first invoked: most requests invoke none. */
+/** Creates a client of the project's functions. functions-js is loaded on the first invocation: most requests make none. */
 export function lazyFunctions(
   { functionsUrl, headers: common }: ClientTemplate,
   calls: LeaseFetch,
 ): AnyClient["functions"] {
   const headers: Record<string, string> = { ...common };
-  const client = lazyApi(async () => {
+  const client = lazyProxy(async () => {
     const { FunctionRegion, FunctionsClient } = await import("@supabase/functions-js");
     return new FunctionsClient(functionsUrl, { headers, customFetch: calls.fetch, region: FunctionRegion.Any });
   }, () => calls.markPending());

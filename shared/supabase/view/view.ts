@@ -1,6 +1,6 @@
 /**
- * What the holder of a lease gets: a Supabase client of its own making, bound
- * to one lease.
+ * The client of a lease: it has the members of a `SupabaseClient` and is bound to
+ * one lease.
  *
  * @module
  */
@@ -14,18 +14,18 @@ import type { HeaderRecord } from "../calls/project_request.ts";
 import { textOf } from "../../resilience/mod.ts";
 
 /**
- * A view of a pooled client. Everything it hands out is made for it and sends
- * through its lease's `fetch`; nothing reachable from it is shared with another
- * lease, so that whatever a holder changes (headers, a token set on `functions`,
- * a prototype's fields) dies with the lease.
+ * A view. Everything it hands out is created for it and sends through its lease's
+ * `fetch`; nothing reachable from it is shared with another lease, so that
+ * everything a holder changes (headers, a token set on `functions`, a prototype's
+ * fields) dies with the lease.
  *
- * It has the members of a `SupabaseClient` and is none to `instanceof`: to have
- * that class is to load auth and realtime, most of supabase-js, of which an
- * isolate that verifies nobody needs nothing for its first answer.
+ * It has the members of a `SupabaseClient`, but `instanceof` says that it is not
+ * one: that class would load auth and realtime, most of supabase-js, which an
+ * isolate that verifies no token does not need for its first response.
  *
- * Not covered: the modules' own classes. `PostgrestClient` and its like are
- * global, a view's parts inherit from them as every client's do, and code that
- * changes their prototypes changes them for the whole isolate.
+ * Not covered: the classes of the modules. `PostgrestClient` and the like are
+ * global, the parts of a view inherit from them as those of every client do, and
+ * code that changes their prototypes changes them for the whole isolate.
  */
 class View {
   readonly #parts: ClientTemplate;
@@ -41,7 +41,7 @@ class View {
     this.#calls = calls;
   }
 
-  /** What a call of `client` threw, if that is a view; see {@linkcode transportFailure}. */
+  /** Returns the error of a call of `client`, if that is a view; see {@linkcode transportFailure}. */
   static failureOf(client: object, message: string): unknown {
     return #calls in client ? client.#calls.failure(message) : undefined;
   }
@@ -64,7 +64,7 @@ class View {
 
   get rest(): PostgrestTemplate {
     this.#calls.check();
-    // From now on queries are made of it, with whatever its holder does to its headers.
+    // From now on queries are created by it, with what its holder does to its headers.
     return this.#queries = this.#rest ??= deriveRest(this.#parts, this.#calls, {
       headers: new Headers(this.#parts.queryHeaders),
       common: NONE,
@@ -120,9 +120,9 @@ class View {
   }
 
   /**
-   * Makes queries. Every query is made with copies of its headers, so that as
-   * long as nobody asks for {@linkcode rest} it has none: those that all queries
-   * have in common are put in when one is sent.
+   * Returns what creates queries. Every query copies its headers, so that it has
+   * none until {@linkcode rest} is read: those that all queries have in common are
+   * added when one is sent.
    */
   #query(): PostgrestTemplate {
     this.#calls.check();
@@ -135,7 +135,7 @@ class View {
 
 const { failureOf } = View;
 
-// Whatever all views share is frozen: nothing that one holder leaves there reaches the next.
+// What all views share is frozen: nothing that one holder leaves there reaches the next.
 for (const shared of [View, View.prototype]) {
   for (const { value, get } of Object.values(Object.getOwnPropertyDescriptors(shared))) {
     if (typeof value === "function") Object.freeze(value);
@@ -146,9 +146,9 @@ for (const shared of [View, View.prototype]) {
 
 /** The headers of queries. */
 interface QueryHeaders {
-  /** Those it is made with. */
+  /** Those it is created with. */
   readonly headers: Headers;
-  /** Those that are put in when it is sent, where it has none of that name. */
+  /** Those that are added when it is sent, unless it has one of that name. */
   readonly common: HeaderRecord;
 }
 
@@ -174,16 +174,15 @@ function deriveRest(
   return rest;
 }
 
-/** A new view for the lease whose calls these are. */
+/** Creates the view that sends through `calls`. */
 export function createView(parts: ClientTemplate, calls: LeaseFetch): AnyClient {
   return new View(parts, calls) as unknown as AnyClient;
 }
 
 /**
- * What a call through a view really threw. supabase-js flattens it to
- * `{ message: "Name: text" }` with status 0, and its code and cause are lost;
- * this gives the error itself back, where `client` is a view and `error` such an
- * object, and `undefined` otherwise.
+ * Returns the error that a call through a view threw. supabase-js flattens it to
+ * `{ message: "Name: text" }` with status 0, without its code and cause. Returns
+ * `undefined` unless `client` is a view and `error` such an object.
  */
 export function transportFailure(client: unknown, error: unknown): unknown {
   if (client === null || typeof client !== "object") return undefined;

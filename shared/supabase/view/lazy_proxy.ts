@@ -1,30 +1,30 @@
 /**
- * Objects that are made when something is first asked of them.
+ * Objects that are created when they are first used.
  *
  * @module
  */
 
 /**
- * Stands in for what `make` makes, an object all of whose functions are
- * asynchronous, those of the objects in it included. It is made at the first
- * call, and again at the next one where that failed.
+ * Returns a proxy for the object that `create` returns, all of whose functions are
+ * asynchronous, those of the objects in it included. The object is created at the
+ * first call, and again at the next call if that failed.
  *
- * @param prepare Told of each call when it is made; what it returns is called once the call has reached the object, or
- * has failed to. What it throws the call rejects with.
+ * @param markPending Called at each call; the function it returns is called once the call has reached the object, or has
+ * failed to. A call rejects with what it throws.
  */
-export function lazyApi<T extends object>(make: () => Promise<T>, prepare: () => () => void): T {
-  let made: Promise<T> | undefined;
+export function lazyProxy<T extends object>(create: () => Promise<T>, markPending: () => () => void): T {
+  let created: Promise<T> | undefined;
 
   async function call(path: readonly string[], args: readonly unknown[]): Promise<unknown> {
-    const prepared = prepare();
+    const done = markPending();
     let outcome: unknown;
     try {
-      made ??= make().catch((error) => {
-        made = undefined;
+      created ??= create().catch((error) => {
+        created = undefined;
         throw error;
       });
       let owner: unknown = undefined;
-      let member: unknown = await made;
+      let member: unknown = await created;
       for (const name of path) {
         owner = member;
         member = Reflect.get(Object(owner), name);
@@ -32,14 +32,14 @@ export function lazyApi<T extends object>(make: () => Promise<T>, prepare: () =>
       if (typeof member !== "function") throw new TypeError(`${path.join(".")} is not a function`);
       outcome = Reflect.apply(member, owner, args);
     } finally {
-      prepared();
+      done();
     }
     return await outcome;
   }
 
   function at(path: readonly string[]): object {
     return new Proxy(() => {}, {
-      // Whoever awaits it asks for `then`, and is to get it as it is.
+      // `await` asks for `then`, and must get the proxy itself.
       get: (_target, name) => typeof name === "symbol" || name === "then" ? undefined : at([...path, name]),
       apply: (_target, _self, args) => call(path, args),
     });

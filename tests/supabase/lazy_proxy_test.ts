@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { lazyApi } from "../../shared/supabase/view/lazy_api.ts";
+import { lazyProxy } from "../../shared/supabase/view/lazy_proxy.ts";
 
 const unheard = () => () => {};
 
@@ -26,7 +26,7 @@ class Api {
 
 Deno.test("it is made at the first call, once, whoever calls meanwhile", async () => {
   let made = 0;
-  const api = lazyApi(() => (made++, Promise.resolve(new Api())), unheard);
+  const api = lazyProxy(() => (made++, Promise.resolve(new Api())), unheard);
   const { mail } = api;
   assertEquals(made, 0);
   assertEquals(await Promise.all([api.name("!"), api.name("?"), mail.send("you")]), ["api!", "api?", "me to you"]);
@@ -35,7 +35,7 @@ Deno.test("it is made at the first call, once, whoever calls meanwhile", async (
 
 Deno.test("what could not be made is made at the next call", async () => {
   let times = 0;
-  const api = lazyApi(
+  const api = lazyProxy(
     () => times++ === 0 ? Promise.reject(new Error("not loaded")) : Promise.resolve(new Api()),
     unheard,
   );
@@ -44,7 +44,7 @@ Deno.test("what could not be made is made at the next call", async () => {
 });
 
 Deno.test("what a call rejects with is passed on, and a function that is not there is named", async () => {
-  const api = lazyApi(() => Promise.resolve(new Api()), unheard);
+  const api = lazyProxy(() => Promise.resolve(new Api()), unheard);
   await assertRejects(() => api.fail(), RangeError, "no");
   // deno-lint-ignore no-explicit-any -- reaching where the types do not lead
   const any = api as any;
@@ -54,7 +54,7 @@ Deno.test("what a call rejects with is passed on, and a function that is not the
 
 Deno.test("to await it, or a part of it, makes nothing", async () => {
   let made = 0;
-  const api = lazyApi(() => (made++, Promise.resolve(new Api())), unheard);
+  const api = lazyProxy(() => (made++, Promise.resolve(new Api())), unheard);
   assertStrictEquals(await api, api);
   await api.mail;
   assertEquals(made, 0);
@@ -63,7 +63,7 @@ Deno.test("to await it, or a part of it, makes nothing", async () => {
 Deno.test("who is told of calls hears of each, and when it has reached the object or failed to", async () => {
   const told: string[] = [];
   const { promise, resolve } = Promise.withResolvers<Api>();
-  const api = lazyApi(() => promise, () => (told.push("made"), () => told.push("handed on")));
+  const api = lazyProxy(() => promise, () => (told.push("made"), () => told.push("handed on")));
   // deno-lint-ignore no-explicit-any -- reaching where the types do not lead
   const calls = [api.name("!"), (api as any).nothing()];
   assertEquals(told, ["made", "made"]);
