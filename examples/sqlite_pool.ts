@@ -1,15 +1,16 @@
 /**
- * Connections to a SQLite database (`node:sqlite`), pooled by the core that also pools Supabase clients: it knows of
- * neither. One that broke is removed, closed and replaced; transactions nest by savepoints.
+ * Connections to a SQLite database (`node:sqlite`), pooled by the core that also pools Supabase clients. A broken
+ * connection is closed and replaced; transactions nest by savepoints.
+ *
  * @module
  */
 import { DatabaseSync, type SQLInputValue, type SQLOutputValue } from "node:sqlite";
 import { type AcquireOptions, type PoolConfig, ResourcePool } from "../shared/pool/mod.ts";
 
-/** How long a statement waits for another connection's lock, in ms. */
+/** The time that a statement waits for the lock of another connection, in ms. */
 export const BUSY_TIMEOUT_MS = 3_000;
 
-/** What SQLite says of a connection, or a file, that is no good any more (sqlite.org/rescode.html). */
+/** Matches the errors of SQLite for a broken connection or file (sqlite.org/rescode.html). */
 const BROKEN = /disk I\/O error|malformed|not a database|unable to open|database is not open/;
 
 /** One connection. */
@@ -82,7 +83,7 @@ export class SqlitePool extends ResourcePool<SqliteConnection> implements AsyncD
     }, config);
   }
 
-  /** Lends a connection to `work`; one that broke is closed, and never lent again. */
+  /** Runs `work` with a leased connection. A broken connection is closed and never leased again. */
   async use<R>(work: (db: SqliteConnection) => R | PromiseLike<R>, options?: AcquireOptions): Promise<R> {
     await using lease = await this.lease(options);
     try {

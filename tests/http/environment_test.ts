@@ -15,13 +15,13 @@ function legacyKey(role: string): string {
   return `eyJhbGciOiJIUzI1NiJ9.${btoa(JSON.stringify({ role })).replace(/=+$/, "")}.c2lnbmF0dXJl`;
 }
 
-/** The issues of a bad environment, by variable. */
+/** Returns the issues of a bad environment, by variable. */
 function issuesOf(variables: Variables): Record<string, string> {
   const error = assertThrows(() => readEnvironment(variables), ConfigError);
   return Object.fromEntries(error.issues.map(({ path, message }) => [path, message]));
 }
 
-/** What `@supabase/server` makes of the same variables. */
+/** Returns the result of `@supabase/server` for the same variables. */
 function resolvedByLibrary(variables: Variables) {
   const real = Deno.env.get;
   Deno.env.get = (name) => variables[name];
@@ -32,7 +32,7 @@ function resolvedByLibrary(variables: Variables) {
   }
 }
 
-Deno.test("reads the keys, the JWKS and the URL as @supabase/server does", async (t) => {
+Deno.test("readEnvironment() reads the keys, the JWKS and the URL as @supabase/server does", async (t) => {
   const { SUPABASE_PUBLISHABLE_KEYS: _, ...withoutPlural } = GOOD;
   const rows: Record<string, Variables> = {
     "named keys": GOOD,
@@ -65,7 +65,7 @@ Deno.test("reads the keys, the JWKS and the URL as @supabase/server does", async
   }
 });
 
-Deno.test("pools are made with the key named default, else the first, else the legacy one", () => {
+Deno.test("readEnvironment() picks the key named default, then the first, then the legacy key", () => {
   assertEquals(readEnvironment(GOOD).publishableKey, "sb_publishable_a");
   assertEquals(
     readEnvironment({ ...GOOD, SUPABASE_PUBLISHABLE_KEYS: '{"web":"sb_publishable_b","app":"c"}' }).publishableKey,
@@ -82,21 +82,21 @@ Deno.test("pools are made with the key named default, else the first, else the l
   assertEquals(readEnvironment({ ...GOOD, SUPABASE_ANON_KEY: anon }).publishableKey, "sb_publishable_a");
 });
 
-Deno.test("a secret key is optional, and then there is none", () => {
+Deno.test("readEnvironment() accepts an environment without a secret key", () => {
   const { SUPABASE_SECRET_KEYS: _, ...rest } = GOOD;
   const environment = readEnvironment(rest);
   assertEquals([environment.secretKey, environment.secretKeys], [undefined, {}]);
 });
 
-Deno.test("a trailing slash of the URL is dropped", () => {
+Deno.test("readEnvironment() drops a trailing slash of the URL", () => {
   assertEquals(readEnvironment({ ...GOOD, SUPABASE_URL: "http://localhost:54321/" }).url, "http://localhost:54321");
 });
 
-Deno.test("nothing set is one error that names what is needed", () => {
+Deno.test("readEnvironment() names the required variables when none is set", () => {
   assertEquals(Object.keys(issuesOf({})), ["SUPABASE_URL", "SUPABASE_PUBLISHABLE_KEYS"]);
 });
 
-Deno.test("one error lists every bad variable", () => {
+Deno.test("readEnvironment() lists every bad variable in one error", () => {
   const issues = issuesOf({
     SUPABASE_URL: "ftp://x",
     SUPABASE_PUBLISHABLE_KEYS: "[]",
@@ -133,7 +133,7 @@ Deno.test("one error lists every bad variable", () => {
   assertStringIncludes(issues["POOL_MAX_CONECTIONS"] ?? "", "Did you mean POOL_MAX_CONNECTIONS?");
 });
 
-Deno.test("each bad value is found", async (t) => {
+Deno.test("readEnvironment() rejects each bad value by its variable", async (t) => {
   const rows: readonly (readonly [string, string])[] = [
     ["SUPABASE_URL", "project.supabase.co"],
     ["SUPABASE_URL", "https://user:hunter2@project.supabase.co"],
@@ -164,7 +164,7 @@ Deno.test("each bad value is found", async (t) => {
   }
 });
 
-Deno.test("a secret key in a publishable place is refused, legacy keys included", () => {
+Deno.test("readEnvironment() rejects a secret key as a publishable key and the reverse, legacy keys included", () => {
   const issues = issuesOf({
     SUPABASE_URL: GOOD["SUPABASE_URL"],
     SUPABASE_ANON_KEY: legacyKey("service_role"),
@@ -174,7 +174,7 @@ Deno.test("a secret key in a publishable place is refused, legacy keys included"
   assertStringIncludes(issues["SUPABASE_SERVICE_ROLE_KEY"] ?? "", "is not a secret key");
 });
 
-Deno.test("no message holds a key, a secret or a password", () => {
+Deno.test("readEnvironment() shows no key, secret or password in its error", () => {
   const secrets = [
     "sb_secret_hush",
     "sb_publishable_hush",
@@ -198,7 +198,7 @@ Deno.test("no message holds a key, a secret or a password", () => {
   assertStringIncludes(error.message, "POOL_PRESET");
 });
 
-Deno.test("every option that fits in a variable has one", () => {
+Deno.test("poolVariables() has a variable for every option that fits in one", () => {
   for (
     const name of ["MAX_CONNECTIONS", "MIN_CONNECTIONS", "IDLE_TIMEOUT_MS", "ACQUIRE_TIMEOUT_MS", "MAX_RETRIES"]
       .concat([
@@ -216,7 +216,7 @@ Deno.test("every option that fits in a variable has one", () => {
   }
 });
 
-Deno.test("variables become options of the right type", () => {
+Deno.test("readEnvironment() converts variables to the types of their options", () => {
   const { pool, poolHeaders } = readEnvironment({
     ...GOOD,
     POOL_MAX_CONNECTIONS: " 30 ",
@@ -239,7 +239,7 @@ Deno.test("variables become options of the right type", () => {
   assertEquals({ ...readEnvironment(GOOD).pool }, {});
 });
 
-Deno.test("a preset sets what the specification says, and single variables win over it", () => {
+Deno.test("readEnvironment() applies POOL_PRESET, and single variables win over it", () => {
   assertEquals({ ...readEnvironment({ ...GOOD, POOL_PRESET: "high-load" }).pool }, {
     maxConnections: 50,
     minConnections: 10,
@@ -255,14 +255,14 @@ Deno.test("a preset sets what the specification says, and single variables win o
   assertEquals([pool.maxConnections, pool.idleTimeoutMs], [20, 1_000]);
 });
 
-Deno.test("lowering only a preset's maximum lowers its minimum with it", () => {
+Deno.test("readEnvironment() lowers the minimum of a preset with its maximum", () => {
   const { pool } = readEnvironment({ ...GOOD, POOL_PRESET: "production", POOL_MAX_CONNECTIONS: "3" });
   assertEquals([pool.maxConnections, pool.minConnections], [3, 3]);
   const issues = issuesOf({ ...GOOD, POOL_MAX_CONNECTIONS: "3", POOL_MIN_CONNECTIONS: "4" });
   assertEquals(issues, { POOL_MIN_CONNECTIONS: "is 4, must be at most maxConnections (3)" });
 });
 
-Deno.test("an environment is frozen", () => {
+Deno.test("readEnvironment() returns a frozen environment", () => {
   const environment = readEnvironment(GOOD);
   for (const part of [environment, environment.pool, environment.publishableKeys, environment.secretKeys]) {
     assert(Object.isFrozen(part));
