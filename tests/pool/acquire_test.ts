@@ -1,14 +1,23 @@
-import { assert, assertEquals, assertRejects, assertStrictEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import {
   AcquireAbortedError,
   AcquireTimeoutError,
   ConfigError,
   type Lease,
-  PoolClosedError,
+  type PoolConfig,
   PoolError,
   QueueFullError,
+  ResourcePool,
 } from "../../shared/pool/mod.ts";
-import { settle } from "../support/fake_clock.ts";
+import type { Timer } from "../../shared/resilience/mod.ts";
+import { FakeClock, settle } from "../support/fake_clock.ts";
 import { counts, outcome, testPool } from "../support/pool.ts";
 import { at, ScriptedFactory, type Thing } from "../support/scripted_factory.ts";
 
@@ -24,7 +33,19 @@ function queueUp(pool: ReturnType<typeof testPool>["pool"], count: number) {
   return { granted, leases };
 }
 
-Deno.test("acquire lends the most recently used resource first", async () => {
+class HastyClock extends FakeClock {
+  override setTimer(callback: () => void, delayMs: number): Timer {
+    return super.setTimer(callback, delayMs > 1 ? delayMs - 0.5 : delayMs);
+  }
+}
+
+function hastyPool(config: Partial<PoolConfig>, factory = new ScriptedFactory()) {
+  const clock = new HastyClock();
+  const pool = new ResourcePool<Thing>(factory, { minConnections: 0, ...config }, { clock, random: () => 0 });
+  return { pool, factory, clock };
+}
+
+Deno.test("ResourcePool.lease() takes the most recently used resource first", async () => {
   const { pool } = testPool();
   const [a, b, c] = [await pool.lease(), await pool.lease(), await pool.lease()];
   const last = b.resource;
@@ -34,7 +55,7 @@ Deno.test("acquire lends the most recently used resource first", async () => {
   assertStrictEquals((await pool.lease()).resource, last);
 });
 
-Deno.test("acquire of a free resource makes no timer and no waiter", async () => {
+Deno.test("ResourcePool.lease() of an idle resource creates no timer and no waiter", async () => {
   const { pool, clock } = testPool();
   (await pool.lease()).release();
   const before = clock.timers;
@@ -44,7 +65,7 @@ Deno.test("acquire of a free resource makes no timer and no waiter", async () =>
   (await lease).release();
 });
 
-Deno.test("acquire never lends more than maxConnections at once", async () => {
+Deno.test("ResourcePool.lease() never exceeds maxConnections", async () => {
   const { pool, factory } = testPool({ maxConnections: 3 });
   const { granted, leases } = queueUp(pool, 10);
   await settle();
@@ -55,14 +76,14 @@ Deno.test("acquire never lends more than maxConnections at once", async () => {
   assertEquals(counts(pool.getStats()), [3, 0, 3, 0]);
 });
 
-Deno.test("acquires are served first come, first served", async () => {
+Deno.test("ResourcePool.lease() serves first come, first served", async () => {
   const { pool } = testPool({ maxConnections: 1 });
   const { granted, leases } = queueUp(pool, 5);
   for (const lease of leases) (await lease).release();
   assertEquals(granted, [0, 1, 2, 3, 4]);
 });
 
-Deno.test("a released resource belongs to the waiter before anybody can take it", async () => {
+Deno.test("ResourcePool.tryLease() cannot take a released resource from its waiter", async () => {
   const { pool } = testPool({ maxConnections: 1 });
   const holder = await pool.lease();
   const waiter = pool.lease();
@@ -72,7 +93,7 @@ Deno.test("a released resource belongs to the waiter before anybody can take it"
   (await waiter).release();
 });
 
-Deno.test("tryLease passes nobody who waits", async () => {
+Deno.test("ResourcePool.tryLease() does not pass waiters", async () => {
   const { pool, factory } = testPool({ maxConnections: 2 });
   const held = factory.holdCreations();
   const waiter = pool.lease();
@@ -84,7 +105,7 @@ Deno.test("tryLease passes nobody who waits", async () => {
   lease.release();
 });
 
-Deno.test("an acquire that waits too long says how the pool stood", async () => {
+Deno.test("AcquireTimeoutError describes the state of the pool", async () => {
   const { pool, clock } = testPool({ maxConnections: 2, acquireTimeoutMs: 5_000 });
   await pool.lease();
   await clock.advance(1_000);
@@ -105,7 +126,7 @@ Deno.test("an acquire that waits too long says how the pool stood", async () => 
   assertEquals(pool.getStats().waitingForConnection, 0);
 });
 
-Deno.test("an acquire has the timeout it asked for", async () => {
+Deno.test("ResourcePool.lease() rejects after its own timeoutMs", async () => {
   const { pool, clock } = testPool({ maxConnections: 1 });
   await pool.lease();
   const [short, long, forever] = [
@@ -122,7 +143,7 @@ Deno.test("an acquire has the timeout it asked for", async () => {
   assertEquals(await outcome(forever), "pending");
 });
 
-Deno.test("an acquire that may not wait is served from what is free, or refused at once", async () => {
+Deno.test("ResourcePool.lease() with timeoutMs 0 is served at once or rejected", async () => {
   const { pool, clock } = testPool({ maxConnections: 1 });
   const lease = await pool.lease({ timeoutMs: 0 });
   await assertRejects(() => pool.lease({ timeoutMs: 0 }), AcquireTimeoutError);
@@ -132,7 +153,7 @@ Deno.test("an acquire that may not wait is served from what is free, or refused 
 });
 
 for (const timeoutMs of [-1, NaN]) {
-  Deno.test(`an acquire with a timeout of ${timeoutMs} ms is refused by name`, async () => {
+  Deno.test(`ResourcePool.lease() rejects a timeoutMs of ${timeoutMs} ms is refused by name`, async () => {
     const { pool } = testPool({ maxConnections: 1 });
     await pool.lease();
     const error = await assertRejects(() => pool.lease({ timeoutMs }), ConfigError, String(timeoutMs));
@@ -140,7 +161,7 @@ for (const timeoutMs of [-1, NaN]) {
   });
 }
 
-Deno.test("an expired waiter leaves no place behind it", async () => {
+Deno.test("ResourcePool.lease() frees the position of an expired waiter", async () => {
   const { pool, clock } = testPool({ maxConnections: 1 });
   const holder = await pool.lease();
   const early = pool.lease({ timeoutMs: 10 });
@@ -152,7 +173,7 @@ Deno.test("an expired waiter leaves no place behind it", async () => {
   assertEquals(counts(pool.getStats()), [1, 0, 1, 0]);
 });
 
-Deno.test("a waiter past its deadline is not served after a freeze", async () => {
+Deno.test("ResourcePool.lease() does not serve a waiter past its deadline after a freeze", async () => {
   const { pool, clock } = testPool({ maxConnections: 1, acquireTimeoutMs: 1_000 });
   const holder = await pool.lease();
   const stale = pool.lease();
@@ -164,7 +185,7 @@ Deno.test("a waiter past its deadline is not served after a freeze", async () =>
   (await fresh).release();
 });
 
-Deno.test("an aborted acquire leaves at once and loses nothing", async () => {
+Deno.test("ResourcePool.lease() rejects at an abort and loses no resource", async () => {
   const { pool } = testPool({ maxConnections: 1 });
   const holder = await pool.lease();
   const controller = new AbortController();
@@ -180,14 +201,14 @@ Deno.test("an aborted acquire leaves at once and loses nothing", async () => {
   assertEquals(counts(pool.getStats()), [1, 0, 1, 0]);
 });
 
-Deno.test("an acquire with an aborted signal is refused, even where one is free", async () => {
+Deno.test("ResourcePool.lease() rejects an aborted signal though a resource is idle", async () => {
   const { pool } = testPool();
   (await pool.lease()).release();
   await assertRejects(() => pool.lease({ signal: AbortSignal.abort() }), AcquireAbortedError);
   assertEquals(counts(pool.getStats()), [1, 0, 1, 0]);
 });
 
-Deno.test("an abort after the grant does not touch the lease", async () => {
+Deno.test("ResourcePool.lease() ignores an abort after the grant", async () => {
   const { pool } = testPool({ maxConnections: 1 });
   const holder = await pool.lease();
   const controller = new AbortController();
@@ -199,7 +220,7 @@ Deno.test("an abort after the grant does not touch the lease", async () => {
   lease.release();
 });
 
-Deno.test("an acquire listens to its signal only while it waits", async () => {
+Deno.test("ResourcePool.lease() listens to its signal only while it waits", async () => {
   const { pool } = testPool({ maxConnections: 1 });
   const signal = new AbortController().signal;
   let listeners = 0;
@@ -215,7 +236,7 @@ Deno.test("an acquire listens to its signal only while it waits", async () => {
   assertEquals(listeners, 0);
 });
 
-Deno.test("one acquire more than maxWaiters is refused at once", async () => {
+Deno.test("ResourcePool.lease() rejects with QueueFullError beyond maxWaiters", async () => {
   const { pool } = testPool({ maxConnections: 1, maxWaiters: 2 });
   const holder = await pool.lease();
   const [first, second] = [pool.lease(), pool.lease()];
@@ -226,7 +247,7 @@ Deno.test("one acquire more than maxWaiters is refused at once", async () => {
   (await second).release();
 });
 
-Deno.test("an acquire whose resource is being made does not count against maxWaiters", async () => {
+Deno.test("ResourcePool.lease() does not count waiters with a creation under way against maxWaiters", async () => {
   const { pool, factory } = testPool({ maxConnections: 1, maxWaiters: 0 });
   const held = factory.holdCreations();
   const first = pool.lease();
@@ -236,7 +257,7 @@ Deno.test("an acquire whose resource is being made does not count against maxWai
   (await first).release();
 });
 
-Deno.test("a thousand waiters share one timer", async () => {
+Deno.test("ResourcePool.lease() uses one timer for a thousand waiters", async () => {
   const { pool, clock } = testPool({ maxConnections: 1 });
   await pool.lease();
   const before = clock.timers;
@@ -246,7 +267,7 @@ Deno.test("a thousand waiters share one timer", async () => {
   assertEquals(pool.getStats().totalTimeouts, 1_000);
 });
 
-Deno.test("acquire and release lend and take back the resource itself", async () => {
+Deno.test("ResourcePool.acquire() and release() pass the resource itself", async () => {
   const { pool } = testPool({ maxConnections: 1 });
   const thing = await pool.acquire();
   assertEquals(counts(pool.getStats()), [1, 1, 0, 0]);
@@ -256,21 +277,7 @@ Deno.test("acquire and release lend and take back the resource itself", async ()
   assertEquals(pool.getStats().totalReleased, 1);
 });
 
-Deno.test("await using gives the lease back, a throw inside included", async () => {
-  const { pool } = testPool({ maxConnections: 1 });
-  await assertRejects(
-    async () => {
-      await using lease = await pool.lease();
-      assert(lease.active);
-      throw new Error("inside");
-    },
-    Error,
-    "inside",
-  );
-  assertEquals(counts(pool.getStats()), [1, 0, 1, 0]);
-});
-
-Deno.test("getStats is an immutable snapshot", async () => {
+Deno.test("ResourcePool.getStats() returns an immutable snapshot", async () => {
   const { pool } = testPool();
   const before = pool.getStats();
   assert(Object.isFrozen(before));
@@ -278,17 +285,7 @@ Deno.test("getStats is an immutable snapshot", async () => {
   assertEquals(before.activeConnections, 0);
 });
 
-Deno.test("a pool that is shut down lends nothing, tried either way", async () => {
-  const factory = new ScriptedFactory();
-  const { pool } = testPool({}, factory);
-  (await pool.lease()).release();
-  await pool.shutdown();
-  await assertRejects(() => pool.lease(), PoolClosedError);
-  await assertRejects(() => pool.acquire(), PoolClosedError);
-  assertEquals(pool.tryLease(), undefined);
-});
-
-Deno.test("the error of an expired acquire is what its constructor makes", async () => {
+Deno.test("acquireTimeout() creates what the constructor of AcquireTimeoutError creates", async () => {
   const { pool, clock } = testPool({ maxConnections: 1, acquireTimeoutMs: 100 });
   const lease = await pool.lease();
   const expired = pool.lease().then(() => undefined, (error: unknown) => error);
@@ -300,5 +297,54 @@ Deno.test("the error of an expired acquire is what its constructor makes", async
   assertEquals(Object.keys(error), Object.keys(made));
   assertEquals(Object.prototype.toString.call(error), "[object Error]");
   lease.release();
+  await pool.shutdown(0);
+});
+
+Deno.test("ResourcePool.lease() rejects a signal that is not an AbortSignal, and leaves no waiter", async () => {
+  const { pool } = testPool({ maxConnections: 1 });
+  const holder = await pool.lease();
+  await assertRejects(() => pool.lease({ signal: new AbortController() as never }), ConfigError, "AbortSignal");
+  assertEquals(pool.getStats().waitingForConnection, 0);
+  holder.release();
+  assertEquals(counts(pool.getStats()), [1, 0, 1, 0]);
+});
+
+Deno.test("ResourcePool.lease() frees the positions of waiters that expired during a freeze", async () => {
+  const { pool, clock } = testPool({ maxConnections: 1, maxWaiters: 1 });
+  await pool.lease();
+  const old = pool.lease();
+  old.catch(() => {});
+  clock.freeze(60_000);
+  const fresh = pool.lease();
+  const r = await outcome(fresh);
+  assertEquals(r, "pending");
+});
+
+Deno.test("ResourcePool.lease() rejects options that are not an object", async () => {
+  const { pool } = testPool({});
+  await assertRejects(() => pool.lease(null as never), ConfigError, "options");
+});
+
+Deno.test("ResourcePool rejects invalid arguments, whether a resource is idle or not", async () => {
+  const { pool } = testPool({ maxConnections: 1 });
+  (await pool.lease()).release();
+  await assertRejects(() => pool.lease({ timeoutMs: "5" as unknown as number }), ConfigError, "is string");
+  await assertRejects(() => pool.lease({ timeoutMs: NaN }), ConfigError, "is NaN");
+  assertThrows(() => pool.tryLease("urgent" as never), ConfigError, "admin, high, normal, low");
+  await assertRejects(() => pool.shutdown(NaN), ConfigError, "deadlineMs");
+  assert((await pool.lease()).active, "a refused shutdown shuts nothing down");
+});
+
+Deno.test("ResourcePool.lease() keeps a deadline whose timer fires early", async () => {
+  const { pool, clock } = hastyPool({ maxConnections: 1, acquireTimeoutMs: 100 });
+  const holder = await pool.lease();
+  const waiting = pool.lease();
+  await clock.advance(99.5);
+  assertEquals(await outcome(waiting), "pending");
+  assertEquals(pool.getStats().totalTimeouts, 0);
+  await clock.advance(0.5);
+  assertEquals(pool.getStats().totalTimeouts, 1);
+  await waiting.catch(() => {});
+  holder.release();
   await pool.shutdown(0);
 });

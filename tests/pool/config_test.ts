@@ -9,7 +9,7 @@ import {
   PRESETS,
 } from "../../shared/pool/mod.ts";
 
-Deno.test("the defaults are those of the specification", () => {
+Deno.test("parsePoolConfig() has the defaults of the specification", () => {
   const { maxConnections, minConnections, idleTimeoutMs, acquireTimeoutMs, createRetryDelayMs } = parsePoolConfig();
   assertEquals([maxConnections, minConnections, idleTimeoutMs, acquireTimeoutMs, createRetryDelayMs], [
     10,
@@ -20,7 +20,7 @@ Deno.test("the defaults are those of the specification", () => {
   ]);
 });
 
-Deno.test("the presets are those of the specification", () => {
+Deno.test("PRESETS are those of the specification", () => {
   assertEquals(PRESETS.development, { maxConnections: 5, minConnections: 1, idleTimeoutMs: 15_000 });
   assertEquals(PRESETS.production, {
     maxConnections: 20,
@@ -37,7 +37,7 @@ Deno.test("the presets are those of the specification", () => {
   for (const preset of Object.values(PRESETS)) parsePoolConfig(preset);
 });
 
-Deno.test("minConnections follows a smaller maxConnections unless it is given", () => {
+Deno.test("parsePoolConfig() lowers a missing minConnections to maxConnections", () => {
   assertEquals(parsePoolConfig({ maxConnections: 1 }).minConnections, 1);
   assertThrows(
     () => parsePoolConfig({ maxConnections: 1, minConnections: 2 }),
@@ -46,7 +46,7 @@ Deno.test("minConnections follows a smaller maxConnections unless it is given", 
   );
 });
 
-Deno.test("every bad value is listed with what it may hold", () => {
+Deno.test("parsePoolConfig() lists every invalid value with its valid range", () => {
   const bad = {
     maxConnections: 0,
     idleTimeoutMs: 1.5,
@@ -69,18 +69,18 @@ Deno.test("every bad value is listed with what it may hold", () => {
 });
 
 for (const value of [NaN, -1, Infinity, null, 1n, {}, [], true]) {
-  Deno.test(`maxConnections may not be ${typeof value === "bigint" ? "1n" : JSON.stringify(value) ?? String(value)}`, () => {
+  Deno.test(`parsePoolConfig() rejects a maxConnections of ${typeof value === "bigint" ? "1n" : JSON.stringify(value) ?? String(value)}`, () => {
     const bad = { maxConnections: value } as unknown as Partial<PoolConfig>;
     assertThrows(() => parsePoolConfig(bad), ConfigError, "must be a whole number from 1 to 10000");
   });
 }
 
-Deno.test("an option that is undefined counts as missing", () => {
+Deno.test("parsePoolConfig() treats an undefined option as missing", () => {
   const input = { maxConnections: undefined } as unknown as Partial<PoolConfig>;
   assertEquals(parsePoolConfig(input), { ...DEFAULT_POOL_CONFIG });
 });
 
-Deno.test("no schema is made for an option that is not given, or given as its default", () => {
+Deno.test("parseConfig() creates no schema for an option that is missing or has its default", () => {
   const made: string[] = [];
   const shape = Object.fromEntries(
     Object.entries(poolConfigShape).map(([option, schema]) => [option, () => (made.push(option), schema())]),
@@ -90,4 +90,28 @@ Deno.test("no schema is made for an option that is not given, or given as its de
   assertEquals(made, []);
   parseConfig({ ...others, agingMs: 7 }, shape, DEFAULT_POOL_CONFIG);
   assertEquals(made, ["agingMs"]);
+});
+
+Deno.test("parsePoolConfig() names only the kind of a value that could be long or a secret", () => {
+  const values: [value: unknown, said: string][] = [
+    [() => 1, "is a function"],
+    [Symbol("secret"), "is a symbol"],
+    ["secret", "is a string"],
+    [[1], "is an array"],
+    [{ secret: 1 }, "is an object"],
+    [null, "is null"],
+    [1.5, "is 1.5"],
+  ];
+  for (const [value, said] of values) {
+    const error = assertThrows(() => parsePoolConfig({ maxConnections: value as number }), ConfigError, said);
+    assertEquals(error.message.includes("secret"), false);
+  }
+});
+
+Deno.test("parsePoolConfig() lists every invalid value, of each kind", () => {
+  const error = assertThrows(
+    () => parsePoolConfig({ maxConnections: 5, minConnections: 6, idleTimeoutMs: -1 }),
+    ConfigError,
+  );
+  assertEquals(error.issues.map(({ path }) => path).sort(), ["idleTimeoutMs", "minConnections"]);
 });

@@ -1,6 +1,22 @@
-import { assert, assertEquals, assertRejects, assertStrictEquals, assertStringIncludes } from "@std/assert";
-import { AcquireTimeoutError, CreateFailedError, CreateTimeoutError } from "../../shared/pool/mod.ts";
-import { settle } from "../support/fake_clock.ts";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+  assertStringIncludes,
+} from "@std/assert";
+import {
+  AcquireAbortedError,
+  AcquireTimeoutError,
+  CreateFailedError,
+  CreateTimeoutError,
+  NoResourceError,
+  type PoolConfig,
+  ResourcePool,
+} from "../../shared/pool/mod.ts";
+import type { Timer } from "../../shared/resilience/mod.ts";
+import { FakeClock, settle } from "../support/fake_clock.ts";
 import { counts, outcome, testPool } from "../support/pool.ts";
 import { at, type Deferred, ScriptedFactory, type Thing, transient } from "../support/scripted_factory.ts";
 
@@ -11,7 +27,19 @@ function heldPool(config: Parameters<typeof testPool>[0] = {}) {
   return { held, ...testPool(config, factory) };
 }
 
-Deno.test("a resource whose waiter has left parks idle", async () => {
+class HastyClock extends FakeClock {
+  override setTimer(callback: () => void, delayMs: number): Timer {
+    return super.setTimer(callback, delayMs > 1 ? delayMs - 0.5 : delayMs);
+  }
+}
+
+function hastyPool(config: Partial<PoolConfig>, factory = new ScriptedFactory()) {
+  const clock = new HastyClock();
+  const pool = new ResourcePool<Thing>(factory, { minConnections: 0, ...config }, { clock, random: () => 0 });
+  return { pool, factory, clock };
+}
+
+Deno.test("ResourcePool parks a new resource whose waiter has left", async () => {
   const { pool, factory, held, clock } = heldPool();
   const waiter = pool.lease({ timeoutMs: 100 });
   waiter.catch(() => {});
@@ -24,7 +52,7 @@ Deno.test("a resource whose waiter has left parks idle", async () => {
   assertEquals(factory.attempts, 1);
 });
 
-Deno.test("nothing is made for those who no longer wait", async () => {
+Deno.test("ResourcePool creates nothing for waiters that have left", async () => {
   const { pool, factory, held } = heldPool({ maxConnections: 1 });
   const controller = new AbortController();
   const first = pool.lease();
@@ -37,7 +65,7 @@ Deno.test("nothing is made for those who no longer wait", async () => {
   assertEquals(factory.attempts, 1);
 });
 
-Deno.test("a resource that comes back serves the one whose own is still being made", async () => {
+Deno.test("ResourcePool hands a released resource to a waiter whose own is still being created", async () => {
   const { pool, factory, held } = heldPool({ maxConnections: 2 });
   const first = pool.lease();
   at(held, 0).resolve(factory.make());
@@ -52,14 +80,14 @@ Deno.test("a resource that comes back serves the one whose own is still being ma
   lease.release();
 });
 
-Deno.test("no more are made than wait", () => {
+Deno.test("ResourcePool creates no more resources than there are waiters", () => {
   const { pool, factory } = heldPool({ maxConnections: 10 });
   for (let i = 0; i < 4; i++) pool.lease().catch(() => {});
   assertEquals(factory.attempts, 4);
   assertEquals(pool.getStats().creatingConnections, 4);
 });
 
-Deno.test("a transient failure is tried again after the backoff, inside the waiter's deadline", async () => {
+Deno.test("ResourcePool.lease() retries a transient creation failure after the backoff, within its deadline", async () => {
   const { pool, factory, clock } = testPool({ createRetryDelayMs: 100 });
   const times: number[] = [];
   const start = clock.now();
@@ -74,7 +102,7 @@ Deno.test("a transient failure is tried again after the backoff, inside the wait
   assertEquals(times, [0, 100, 300, 700]);
 });
 
-Deno.test("the backoff is jittered upwards and capped at twenty times its base", async () => {
+Deno.test("createRetryDelayMs is jittered upwards and capped at twenty times itself", async () => {
   const factory = new ScriptedFactory();
   const { pool, clock } = testPool({ createRetryDelayMs: 100, acquireTimeoutMs: 60_000 }, factory, () => 0.5);
   const times: number[] = [];
@@ -89,7 +117,7 @@ Deno.test("the backoff is jittered upwards and capped at twenty times its base",
   assertEquals(gaps.slice(0, 6), [125, 250, 500, 1_000, 2_000, 2_000]);
 });
 
-Deno.test("an acquire that times out while creation fails has that failure as its cause", async () => {
+Deno.test("ResourcePool.lease() rejects at its deadline with the failed creation as the cause", async () => {
   const { pool, factory, clock } = testPool({ acquireTimeoutMs: 1_000 });
   const failure = transient("refused by 10.0.0.1");
   factory.onCreate = () => {
@@ -102,7 +130,7 @@ Deno.test("an acquire that times out while creation fails has that failure as it
   assertStrictEquals(error.cause, failure);
 });
 
-Deno.test("a failure for good reaches its caller at once, with its cause, untried again", async () => {
+Deno.test("ResourcePool.lease() rejects at once on a permanent creation failure, with its cause", async () => {
   const { pool, factory } = testPool();
   const failure = new Error("Invalid API key");
   factory.onCreate = () => {
@@ -115,7 +143,7 @@ Deno.test("a failure for good reaches its caller at once, with its cause, untrie
   assertEquals(counts(pool.getStats()), [0, 0, 0, 0]);
 });
 
-Deno.test("a failure for good refuses all who wait when nothing else could serve them", async () => {
+Deno.test("ResourcePool.lease() rejects every waiter on a permanent failure when nothing else could serve them", async () => {
   const { pool, held, factory } = heldPool({ maxConnections: 1 });
   const waiters = [pool.lease(), pool.lease(), pool.lease()];
   for (const waiter of waiters) waiter.catch(() => {});
@@ -124,7 +152,7 @@ Deno.test("a failure for good refuses all who wait when nothing else could serve
   assertEquals(factory.attempts, 1, "refused credentials are not tried once per waiter");
 });
 
-Deno.test("a failure for good spares those whom a lent resource will serve", async () => {
+Deno.test("ResourcePool.lease() keeps waiters on a permanent failure that a leased resource will serve", async () => {
   const { pool, held, factory } = heldPool({ maxConnections: 2 });
   const first = pool.lease();
   at(held, 0).resolve(factory.make());
@@ -138,7 +166,7 @@ Deno.test("a failure for good spares those whom a lent resource will serve", asy
   (await third).release();
 });
 
-Deno.test("failed creations leave the capacity unchanged", async () => {
+Deno.test("ResourcePool keeps its capacity after failed creations", async () => {
   const { pool, factory, clock } = testPool({ maxConnections: 2, createRetryDelayMs: 10 });
   let failures = 25;
   factory.onCreate = () => {
@@ -152,7 +180,7 @@ Deno.test("failed creations leave the capacity unchanged", async () => {
   for (const lease of leases) lease.release();
 });
 
-Deno.test("a creation that hangs is aborted at createTimeoutMs and tried again", async () => {
+Deno.test("ResourcePool aborts a creation that hangs at createTimeoutMs and retries", async () => {
   const { pool, factory, held, clock } = heldPool({
     createTimeoutMs: 1_000,
     acquireTimeoutMs: 5_000,
@@ -169,7 +197,7 @@ Deno.test("a creation that hangs is aborted at createTimeoutMs and tried again",
   (await waiter).release();
 });
 
-Deno.test("a hung creation keeps its slot until it settles", async () => {
+Deno.test("ResourcePool holds the slot of an overdue creation until it settles", async () => {
   const { pool, factory, held, clock } = heldPool({
     maxConnections: 1,
     createTimeoutMs: 1_000,
@@ -186,7 +214,7 @@ Deno.test("a hung creation keeps its slot until it settles", async () => {
   (await waiter).release();
 });
 
-Deno.test("a resource that comes after its creation timed out is destroyed, not lent", async () => {
+Deno.test("ResourcePool destroys a resource that arrives after its creation timed out", async () => {
   const { pool, factory, held, clock } = heldPool({
     maxConnections: 1,
     createTimeoutMs: 1_000,
@@ -206,7 +234,7 @@ Deno.test("a resource that comes after its creation timed out is destroyed, not 
   assertEquals([totalCreated, totalDestroyed, totalConnections], [2, 1, 1]);
 });
 
-Deno.test("a creation that never settles frees its slot after destroyTimeoutMs, and what it makes later is destroyed", async () => {
+Deno.test("ResourcePool frees the slot of a creation that never settles after destroyTimeoutMs, and destroys what arrives later", async () => {
   const { pool, factory, held, clock } = heldPool({
     maxConnections: 1,
     createTimeoutMs: 1_000,
@@ -228,7 +256,7 @@ Deno.test("a creation that never settles frees its slot after destroyTimeoutMs, 
   assertEquals(pool.getStats().totalCreated, pool.getStats().totalDestroyed + 1);
 });
 
-Deno.test("the floor is made at once and made again when it breaks", async () => {
+Deno.test("ResourcePool creates the floor at once, and again when it breaks", async () => {
   const { pool, factory } = testPool({ minConnections: 3 });
   assertEquals(counts(pool.getStats()), [3, 0, 3, 0]);
   (await pool.lease()).release({ destroy: true });
@@ -236,7 +264,7 @@ Deno.test("the floor is made at once and made again when it breaks", async () =>
   assertEquals(factory.attempts, 4);
 });
 
-Deno.test("a floor that cannot be made is tried again with backoff, not in a loop", async () => {
+Deno.test("ResourcePool retries a floor that cannot be created with backoff", async () => {
   const factory = new ScriptedFactory();
   factory.onCreate = () => {
     throw new Error("bad key");
@@ -250,7 +278,7 @@ Deno.test("a floor that cannot be made is tried again with backoff, not in a loo
   assertEquals(counts(pool.getStats()), [2, 0, 2, 0]);
 });
 
-Deno.test("a creation that invalidates itself before it is done is closed and made anew", async () => {
+Deno.test("ResourcePool destroys a resource that is invalid at creation, and creates another one", async () => {
   const { pool, factory, clock } = testPool();
   let first = true;
   factory.onCreate = ({ invalidate }) => {
@@ -264,7 +292,7 @@ Deno.test("a creation that invalidates itself before it is done is closed and ma
   assertEquals(factory.destroyed.map(({ id }) => id), [0]);
 });
 
-Deno.test("the last creation error is said once and forgotten after a success", async () => {
+Deno.test("AcquireTimeoutError names the last creation error until a creation succeeds", async () => {
   const { pool, factory, clock } = testPool({ maxConnections: 1, acquireTimeoutMs: 1_000 });
   let fail = true;
   factory.onCreate = () => {
@@ -282,4 +310,171 @@ Deno.test("the last creation error is said once and forgotten after a success", 
   assertEquals(error.cause, undefined);
   assertEquals(error.message.includes("was refused"), false);
   assertStringIncludes(error.message, "longest holder");
+});
+
+Deno.test("ResourcePool.lease() rejects with CreateFailedError when create throws something that is not an Error", async () => {
+  const { pool, factory } = testPool();
+  factory.onCreate = () => {
+    throw "no more licences";
+  };
+  const error = await assertRejects(() => pool.lease(), CreateFailedError, "no more licences");
+  assertEquals(error.cause, "no more licences");
+});
+
+Deno.test("ResourcePool.lease() rejects one acquire on a permanent failure while another creation may serve the others", async () => {
+  const factory = new ScriptedFactory();
+  const held = factory.holdCreations();
+  const { pool } = testPool({ maxConnections: 2 }, factory);
+  const waiting = [pool.lease(), pool.lease()];
+  at(held, 0).reject(Object.assign(new Error("bad password"), { code: "28P01" }));
+  await assertRejects(() => at(waiting, 0), CreateFailedError);
+  assertEquals(await outcome(at(waiting, 1)), "pending");
+  at(held, 1).resolve(factory.make());
+  (await at(waiting, 1)).release();
+  await pool.shutdown(0);
+});
+
+Deno.test("ResourcePool.lease() rejects a crowd on one permanent failure, without an attempt for each", async () => {
+  const factory = new ScriptedFactory();
+  factory.onCreate = () => Promise.reject(new Error("password authentication failed"));
+  const { pool } = testPool({ maxConnections: 10 }, factory);
+  const waiters = Array.from({ length: 1000 }, () => pool.lease().catch((error: unknown) => error));
+  const errors = await Promise.all(waiters);
+  assert(errors.every((error) => error instanceof CreateFailedError));
+  assertEquals(factory.attempts, 10);
+});
+
+Deno.test("ResourcePool.lease() rejects with CreateFailedError when create rejects with a value without text", async () => {
+  const factory = new ScriptedFactory();
+  factory.onCreate = () => Promise.reject(Object.create(null));
+  const { pool } = testPool({}, factory);
+  await assertRejects(() => pool.lease(), CreateFailedError);
+});
+
+Deno.test("ResourcePool.lease() rejects with CreateFailedError when create throws a value without text", async () => {
+  const factory = new ScriptedFactory();
+  factory.onCreate = () => {
+    throw Object.create(null);
+  };
+  const { pool } = testPool({}, factory);
+  await assertRejects(() => pool.lease(), CreateFailedError);
+});
+
+Deno.test("ResourcePool.lease() does not lease a resource that died for a reason without text", async () => {
+  const { pool, factory } = testPool({});
+  (await pool.lease()).release();
+  at(factory.contexts, 0).invalidate(Object.create(null));
+  const lease = await pool.lease();
+  assertEquals(lease.resource.id, 1);
+});
+
+Deno.test("ResourcePool.lease() rejects at its deadline though the last failure has no text", async () => {
+  const factory = new ScriptedFactory();
+  factory.onCreate = () => {
+    throw Object.assign(Object.create(null), { code: "ECONNREFUSED" });
+  };
+  const { pool, clock } = testPool({ acquireTimeoutMs: 50 }, factory);
+  const w = pool.lease();
+  w.catch(() => {});
+  await clock.advance(60);
+  await assertRejects(() => w, AcquireTimeoutError);
+});
+
+Deno.test("ResourcePool.lease() calls then() of a thenable that create returned once", async () => {
+  const factory = new ScriptedFactory();
+  let started = 0;
+  factory.onCreate = () =>
+    ({
+      then() {
+        started++;
+      },
+    }) as never;
+  const { pool, clock } = testPool({ createTimeoutMs: 100, acquireTimeoutMs: 120 }, factory);
+  pool.lease().catch(() => {});
+  await clock.advance(110);
+  assertEquals(started, 1);
+  await pool.shutdown(0);
+});
+
+Deno.test("ResourcePool.lease() rejects when create yields no object, and frees the slot", async () => {
+  const factory = new ScriptedFactory();
+  factory.onCreate = (() => Promise.resolve(undefined)) as never;
+  const { pool } = testPool({ maxConnections: 1 }, factory);
+  const error = await assertRejects(() => pool.acquire(), CreateFailedError);
+  assertInstanceOf(error.cause, NoResourceError);
+  assertEquals(counts(pool.getStats())[1], 0);
+});
+
+Deno.test("ResourcePool.lease() rejects an acquire that is aborted while a resource is created for it", async () => {
+  const factory = new ScriptedFactory();
+  const controller = new AbortController();
+  factory.onCreate = () => {
+    controller.abort(new Error("gone"));
+    return new Promise(() => {});
+  };
+  const { pool } = testPool({ maxConnections: 1 }, factory);
+  await assertRejects(() => pool.lease({ signal: controller.signal }), AcquireAbortedError);
+  assertEquals(pool.getStats().waitingForConnection, 0);
+  await pool.shutdown(0);
+});
+
+Deno.test("ResourcePool counts creations that fail together as one failure", async () => {
+  const factory = new ScriptedFactory();
+  const held = factory.holdCreations();
+  const { pool, clock } = testPool({ maxConnections: 10, createRetryDelayMs: 100 }, factory);
+  const waiters = Array.from({ length: 10 }, () => pool.lease());
+  for (const creation of held) creation.reject(transient());
+  await settle();
+  factory.onCreate = () => factory.make();
+  await clock.advance(99);
+  assertEquals(factory.attempts, 10);
+  await clock.advance(1);
+  assertEquals(factory.attempts, 20);
+  for (const waiter of waiters) (await waiter).release();
+});
+
+Deno.test("ResourcePool replaces a resource that is invalid at creation after the pause", async () => {
+  const { pool, factory, clock } = testPool({ createRetryDelayMs: 100 });
+  factory.onCreate = ({ invalidate }) => {
+    invalidate(new Error("died"));
+    return factory.make();
+  };
+  const waiter = pool.lease();
+  assertEquals(factory.attempts, 1);
+  factory.onCreate = () => factory.make();
+  await clock.advance(99);
+  assertEquals(factory.attempts, 1);
+  await clock.advance(1);
+  (await waiter).release();
+});
+
+Deno.test("ResourcePool.lease() waits for a leased resource though the floor cannot be created", async () => {
+  const factory = new ScriptedFactory();
+  const { pool } = testPool({ maxConnections: 3, reservedConnections: 2 }, factory);
+  const holder = await pool.lease();
+  const waiter = pool.lease();
+  factory.onCreate = () => {
+    throw new Error("bad key");
+  };
+  pool.resize({ minConnections: 2 });
+  assertEquals(await outcome(waiter), "pending");
+  holder.release();
+  (await waiter).release();
+  await pool.shutdown(0);
+});
+
+Deno.test("ResourcePool waits for the end of a pause whose timer fires early", async () => {
+  const factory = new ScriptedFactory();
+  factory.onCreate = () => {
+    throw transient();
+  };
+  const { pool, clock } = hastyPool({ createRetryDelayMs: 100 }, factory);
+  const waiting = pool.lease();
+  factory.onCreate = () => factory.make();
+  await clock.advance(99.5);
+  assertEquals([factory.attempts, await outcome(waiting)], [1, "pending"]);
+  await clock.advance(0.5);
+  assertEquals(factory.attempts, 2);
+  (await waiting).release();
+  await pool.shutdown(0);
 });

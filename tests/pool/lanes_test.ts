@@ -1,8 +1,8 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ConfigError, type Lane, type Lease } from "../../shared/pool/mod.ts";
 import { settle } from "../support/fake_clock.ts";
 import { counts, outcome, testPool } from "../support/pool.ts";
-import type { Thing } from "../support/scripted_factory.ts";
+import { type Thing } from "../support/scripted_factory.ts";
 
 type Pool = ReturnType<typeof testPool>["pool"];
 
@@ -27,7 +27,7 @@ async function serve(test: ReturnType<typeof testPool>, waiting: Promise<Lease<T
   }
 }
 
-Deno.test("lanes are served high, normal, low, and first come, first served within each", async () => {
+Deno.test("ResourcePool.lease() serves lanes high, normal, low, and first come, first served within each", async () => {
   const test = testPool({ maxConnections: 1 });
   const holder = await test.pool.lease();
   const granted: string[] = [];
@@ -38,7 +38,7 @@ Deno.test("lanes are served high, normal, low, and first come, first served with
   assertEquals(granted, ["admin 6", "high 2", "high 5", "normal 1", "normal 4", "low 0", "low 3"]);
 });
 
-Deno.test("a waiter moves up one lane for each agingMs of waiting", async () => {
+Deno.test("agingMs of waiting offsets one lane", async () => {
   const test = testPool({ maxConnections: 1, agingMs: 1_000 });
   const holder = await test.pool.lease();
   const granted: string[] = [];
@@ -52,7 +52,7 @@ Deno.test("a waiter moves up one lane for each agingMs of waiting", async () => 
   assertEquals(granted, ["high before the bound", "low", "high after the bound"]);
 });
 
-Deno.test("low is served within the bound under any load of high", async () => {
+Deno.test("ResourcePool.lease() serves low within the aging bound under any load of high", async () => {
   const agingMs = 1_000;
   const test = testPool({ maxConnections: 2, agingMs, maxWaiters: 100_000 });
   const held: Lease<Thing>[] = [await test.pool.lease({ lane: "high" }), await test.pool.lease({ lane: "high" })];
@@ -76,7 +76,7 @@ Deno.test("low is served within the bound under any load of high", async () => {
   assert(servedAt > 0 && servedAt <= (ahead + 1) * 10, `low was served after ${servedAt} ms`);
 });
 
-Deno.test("reserved connections are lent to admin only", async () => {
+Deno.test("reservedConnections are leased to admin only", async () => {
   const { pool } = testPool({ maxConnections: 3, reservedConnections: 1 });
   const users = [await pool.lease({ lane: "high" }), await pool.lease()];
   const third = pool.lease({ lane: "high" });
@@ -91,7 +91,7 @@ Deno.test("reserved connections are lent to admin only", async () => {
   (await third).release();
 });
 
-Deno.test("admin never waits behind users, and never keeps them waiting", async () => {
+Deno.test("reservedConnections keep admin and the other lanes apart", async () => {
   const { pool } = testPool({ maxConnections: 3, reservedConnections: 1 });
   const users = [await pool.lease(), await pool.lease()];
   const waiting = Array.from({ length: 50 }, () => pool.lease({ lane: "high" }));
@@ -108,7 +108,7 @@ Deno.test("admin never waits behind users, and never keeps them waiting", async 
   assertEquals(counts(pool.getStats()), [3, 0, 3, 0]);
 });
 
-Deno.test("a newcomer whose lane has room passes those whose lane has none", async () => {
+Deno.test("ResourcePool.lease() serves a newcomer whose lane has room before waiters whose lane has none", async () => {
   const { pool } = testPool({ maxConnections: 2, reservedConnections: 1 });
   const admin = await pool.lease({ lane: "admin" });
   const waiting = pool.lease({ lane: "admin" });
@@ -120,7 +120,7 @@ Deno.test("a newcomer whose lane has room passes those whose lane has none", asy
   (await waiting).release();
 });
 
-Deno.test("no more is made than the lanes may hold", async () => {
+Deno.test("ResourcePool creates no more resources than the lanes may lease", async () => {
   const { pool, factory } = testPool({ maxConnections: 4, reservedConnections: 2 });
   factory.holdCreations();
   for (let i = 0; i < 10; i++) pool.lease().catch(() => {});
@@ -130,7 +130,7 @@ Deno.test("no more is made than the lanes may hold", async () => {
   await pool.shutdown(0);
 });
 
-Deno.test("a lane that does not exist is refused by name", async () => {
+Deno.test("ResourcePool.lease() and tryLease() reject an unknown lane", async () => {
   const { pool } = testPool();
   (await pool.lease()).release();
   const error = await assertRejects(
@@ -140,120 +140,4 @@ Deno.test("a lane that does not exist is refused by name", async () => {
   );
   assertEquals(error.issues.map(({ path }) => path), ["lane"]);
   assertEquals(counts(pool.getStats()), [1, 0, 1, 0]);
-});
-
-Deno.test("a pool grows at run time and serves those who wait", async () => {
-  const { pool, factory } = testPool({ maxConnections: 1 });
-  const held = [await pool.lease()];
-  const waiting = [pool.lease(), pool.lease(), pool.lease()];
-  pool.resize({ maxConnections: 3 });
-  held.push(...await Promise.all(waiting.slice(0, 2)));
-  assertEquals(counts(pool.getStats()), [3, 3, 0, 1]);
-  assertEquals(pool.getStats().maxConnections, 3);
-  for (const lease of held) lease.release();
-  (await waiting[2])?.release();
-  assertEquals(factory.attempts, 3);
-});
-
-Deno.test("a pool shrunk below what is out lends nothing until enough is back, and closes the rest", async () => {
-  const { pool, factory } = testPool({ maxConnections: 5 });
-  const held = [await pool.lease(), await pool.lease(), await pool.lease(), await pool.lease()];
-  pool.resize({ maxConnections: 2 });
-  const waiting = pool.lease();
-  assertEquals(pool.tryLease(), undefined);
-  held.pop()?.release();
-  held.pop()?.release();
-  assertEquals(await outcome(waiting), "pending");
-  assertEquals(counts(pool.getStats()), [2, 2, 0, 1]);
-  assertEquals(factory.destroyed.length, 2);
-  held.pop()?.release();
-  (await waiting).release();
-  held.pop()?.release();
-  assertEquals(counts(pool.getStats()), [2, 0, 2, 0]);
-});
-
-Deno.test("a shrink closes what is free at once, the least recently used first", async () => {
-  const { pool, factory } = testPool({ maxConnections: 4 });
-  const held = [await pool.lease(), await pool.lease(), await pool.lease(), await pool.lease()];
-  for (const lease of held) lease.release();
-  pool.resize({ maxConnections: 1 });
-  assertEquals(factory.destroyed.map(({ id }) => id), [0, 1, 2]);
-  assertEquals(counts(pool.getStats()), [1, 0, 1, 0]);
-});
-
-Deno.test("a pool shrunk and grown at once ends where it was told to", async () => {
-  const { pool } = testPool({ maxConnections: 4 });
-  const held = [await pool.lease(), await pool.lease(), await pool.lease(), await pool.lease()];
-  const waiting = [pool.lease(), pool.lease(), pool.lease()];
-  pool.resize({ maxConnections: 1 });
-  pool.resize({ maxConnections: 6 });
-  const two = await Promise.all(waiting.slice(0, 2));
-  assertEquals(counts(pool.getStats()), [6, 6, 0, 1]);
-  for (const lease of [...held, ...two]) lease.release();
-  (await waiting[2])?.release();
-  assertEquals(counts(pool.getStats()), [6, 0, 6, 0]);
-});
-
-Deno.test("a resource that was being made when the pool shrank is closed unless somebody may have it", async () => {
-  const { pool, factory } = testPool({ maxConnections: 3 });
-  const creations = factory.holdCreations();
-  const waiting = [pool.lease(), pool.lease(), pool.lease()];
-  pool.resize({ maxConnections: 1 });
-  for (const creation of creations) creation.resolve(factory.make());
-  (await waiting[0])?.release();
-  (await waiting[1])?.release();
-  (await waiting[2])?.release();
-  await settle();
-  assertEquals(counts(pool.getStats()), [1, 0, 1, 0]);
-});
-
-Deno.test("a raised floor is filled, a lowered one ages out", async () => {
-  const { pool, clock } = testPool({ maxConnections: 5, idleTimeoutMs: 1_000 });
-  pool.resize({ minConnections: 3 });
-  assertEquals(counts(pool.getStats()), [3, 0, 3, 0]);
-  pool.resize({ minConnections: 1 });
-  await clock.advance(2_000);
-  assertEquals(counts(pool.getStats()), [1, 0, 1, 0]);
-});
-
-Deno.test("a reservation made at run time holds from then on", async () => {
-  const { pool } = testPool({ maxConnections: 2 });
-  const users = [await pool.lease(), await pool.lease()];
-  pool.resize({ reservedConnections: 1 });
-  const waiting = pool.lease();
-  users.pop()?.release();
-  assertEquals(await outcome(waiting), "pending");
-  (await pool.lease({ lane: "admin", timeoutMs: 0 })).release();
-  users.pop()?.release();
-  (await waiting).release();
-});
-
-Deno.test("a floor that is not given follows a lower limit", () => {
-  const { pool } = testPool({ maxConnections: 5, minConnections: 3 });
-  pool.resize({ maxConnections: 2 });
-  assertEquals(pool.limits, { maxConnections: 2, minConnections: 2, reservedConnections: 0 });
-  assertEquals(counts(pool.getStats()), [2, 0, 2, 0]);
-});
-
-Deno.test("bad limits are listed and change nothing", async () => {
-  const { pool } = testPool({ maxConnections: 3 });
-  const bad = { maxConnections: 0, minConnections: -1, reservedConnections: 1.5 };
-  const error = assertThrows(() => pool.resize(bad), ConfigError);
-  assertEquals(error.issues.map(({ path }) => path), Object.keys(bad));
-  assertThrows(() => pool.resize({ minConnections: 4 }), ConfigError, "at most maxConnections (3)");
-  assertThrows(() => pool.resize({ reservedConnections: 4 }), ConfigError, "at most maxConnections (3)");
-  assertEquals(pool.limits, { maxConnections: 3, minConnections: 0, reservedConnections: 0 });
-  await pool.shutdown();
-});
-
-Deno.test("a resize is told, with the bounds before and after", async () => {
-  const { pool } = testPool({ maxConnections: 3 });
-  const told: unknown[] = [];
-  pool.on("resized", (event) => told.push(event));
-  pool.resize({ maxConnections: 5 });
-  await settle();
-  assertEquals(told, [{
-    limits: { maxConnections: 5, minConnections: 0, reservedConnections: 0 },
-    before: { maxConnections: 3, minConnections: 0, reservedConnections: 0 },
-  }]);
 });

@@ -1,10 +1,20 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import { LateReleaseError, LeaseRevokedError, PoolClosedError } from "../../shared/pool/mod.ts";
+import { LateReleaseError, LeaseRevokedError, PoolClosedError, type PoolEvents } from "../../shared/pool/mod.ts";
 import { settle } from "../support/fake_clock.ts";
 import { counts, outcome, testPool } from "../support/pool.ts";
 import { at, ScriptedFactory } from "../support/scripted_factory.ts";
 
-Deno.test("shutdown refuses those who wait and whoever comes, before it returns", async () => {
+Deno.test("ResourcePool.lease() and tryLease() refuse after a shutdown", async () => {
+  const factory = new ScriptedFactory();
+  const { pool } = testPool({}, factory);
+  (await pool.lease()).release();
+  await pool.shutdown();
+  await assertRejects(() => pool.lease(), PoolClosedError);
+  await assertRejects(() => pool.acquire(), PoolClosedError);
+  assertEquals(pool.tryLease(), undefined);
+});
+
+Deno.test("ResourcePool.shutdown() rejects waiters and newcomers before it returns", async () => {
   const { pool } = testPool({ maxConnections: 1 });
   await pool.lease();
   const waiter = pool.lease();
@@ -15,7 +25,7 @@ Deno.test("shutdown refuses those who wait and whoever comes, before it returns"
   await assertRejects(() => pool.lease(), PoolClosedError);
 });
 
-Deno.test("shutdown closes what is free before it returns, and lets holders finish", async () => {
+Deno.test("ResourcePool.shutdown() destroys idle resources before it returns, and lets holders finish", async () => {
   const { pool, factory, clock } = testPool();
   const [held, free] = [await pool.lease(), await pool.lease()];
   free.release();
@@ -30,7 +40,7 @@ Deno.test("shutdown closes what is free before it returns, and lets holders fini
   assertEquals(clock.timers, 0);
 });
 
-Deno.test("shutdown takes back at its deadline what is still held", async () => {
+Deno.test("ResourcePool.shutdown() revokes active leases at its deadline", async () => {
   const { pool, factory, clock } = testPool();
   const lease = await pool.lease();
   const { signal } = lease;
@@ -46,7 +56,7 @@ Deno.test("shutdown takes back at its deadline what is still held", async () => 
   assertEquals([totalAcquired, totalReleased, activeConnections], [1, 1, 0]);
 });
 
-Deno.test("shutdown(0) takes everything back before it returns", async () => {
+Deno.test("ResourcePool.shutdown(0) revokes every lease before it returns", async () => {
   const { pool, factory } = testPool();
   const thing = await pool.acquire();
   const done = pool.shutdown(0);
@@ -55,7 +65,7 @@ Deno.test("shutdown(0) takes everything back before it returns", async () => {
   await done;
 });
 
-Deno.test("shutdown is idempotent", async () => {
+Deno.test("ResourcePool.shutdown() is idempotent", async () => {
   const { pool, factory } = testPool();
   (await pool.lease()).release();
   const first = pool.shutdown();
@@ -65,7 +75,7 @@ Deno.test("shutdown is idempotent", async () => {
   assertEquals(factory.destroyed.length, 1);
 });
 
-Deno.test("shutdown waits for what is closing, and no longer than its deadline", async () => {
+Deno.test("ResourcePool.shutdown() waits for closing resources, at most until its deadline", async () => {
   const factory = new ScriptedFactory();
   factory.onDestroy = () => new Promise(() => {});
   const { pool, clock } = testPool({ destroyTimeoutMs: 60_000 }, factory);
@@ -81,7 +91,7 @@ Deno.test("shutdown waits for what is closing, and no longer than its deadline",
   assertEquals(clock.timers, 0);
 });
 
-Deno.test("shutdown aborts what is being made, and closes it if it comes all the same", async () => {
+Deno.test("ResourcePool.shutdown() aborts creations, and destroys what they yield", async () => {
   const factory = new ScriptedFactory();
   const held = factory.holdCreations();
   const { pool, clock } = testPool({}, factory);
@@ -96,7 +106,7 @@ Deno.test("shutdown aborts what is being made, and closes it if it comes all the
   assertEquals(clock.timers, 0);
 });
 
-Deno.test("shutdown waits for no creation that hangs", async () => {
+Deno.test("ResourcePool.shutdown() does not wait for a creation that hangs", async () => {
   const factory = new ScriptedFactory();
   const held = factory.holdCreations();
   const { pool, clock } = testPool({}, factory);
@@ -111,7 +121,7 @@ Deno.test("shutdown waits for no creation that hangs", async () => {
   assertEquals(factory.destroyed.length, 1, "what comes too late is closed");
 });
 
-Deno.test("shutdown leaves no timer behind, whatever was under way", async () => {
+Deno.test("ResourcePool.shutdown() leaves no timer, whatever was under way", async () => {
   const factory = new ScriptedFactory();
   factory.validate = () => new Promise(() => {});
   const { pool, clock } = testPool({ minConnections: 2, maxConnections: 3 }, factory);
@@ -127,11 +137,62 @@ Deno.test("shutdown leaves no timer behind, whatever was under way", async () =>
   assertEquals(totalCreated, totalDestroyed + totalAbandoned);
 });
 
-Deno.test("a lease that comes back broken during a shutdown is closed once", async () => {
+Deno.test("ResourcePool.shutdown() destroys a resource once that is released as broken", async () => {
   const { pool, factory } = testPool();
   const lease = await pool.lease();
   const done = pool.shutdown();
   lease.release({ destroy: true });
   await done;
   assertEquals(factory.destroyed.length, 1);
+});
+
+Deno.test("ResourcePool.acquire() rejects with PoolClosedError when a shutdown revokes its lease at once", async () => {
+  const { pool } = testPool({});
+  const p = pool.acquire();
+  p.catch(() => {});
+  pool.shutdown(0);
+  await assertRejects(() => p, PoolClosedError);
+});
+
+Deno.test("ResourcePool.shutdown() emits and records the leases that it revokes", async () => {
+  const { pool } = testPool({});
+  let waits = 0, uses = 0, released = 0;
+  pool.record({ waitTime: () => waits++, useTime: () => uses++ });
+  pool.on("released", () => released++);
+  await pool.lease();
+  await pool.shutdown(0);
+  await settle();
+  assertEquals([waits, uses, released, pool.getStats().totalReleased], [1, 1, 1, 1]);
+});
+
+Deno.test("ResourcePool.shutdown() brings the deadline forward when it is called again", async () => {
+  const { pool } = testPool({});
+  await pool.lease();
+  pool.shutdown(Infinity);
+  assertEquals(await outcome(pool.shutdown(0)), { value: undefined });
+});
+
+Deno.test("ResourcePool.shutdown() revokes every lease though an onLost listener throws", async () => {
+  const { pool } = testPool();
+  const errors: PoolEvents["error"][] = [];
+  pool.on("error", (event) => errors.push(event));
+  const leases = [await pool.lease(), await pool.lease()];
+  for (const lease of leases) {
+    lease.onLost(() => {
+      throw new Error("from onLost");
+    });
+  }
+  await pool.shutdown(0);
+  assertEquals(leases.map(({ active }) => active), [false, false]);
+  await settle();
+  assertEquals(errors.map(({ source }) => source), ["listener", "listener"]);
+});
+
+Deno.test("ResourcePool.shutdown() in a listener leaves nothing behind", async () => {
+  const { pool, clock } = testPool({ maxConnections: 1 });
+  pool.on("acquired", () => void pool.shutdown(0));
+  const lease = await pool.lease();
+  await pool.shutdown();
+  assertEquals(lease.active, false);
+  assertEquals(clock.timers, 0);
 });
