@@ -1,11 +1,11 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { EnvError, Errors, MissingDefaultSecretKeyError } from "@supabase/server";
-import { loadMissingSecretKey, missingAdmin } from "../../shared/http/request/missing_admin.ts";
+import { createMissingAdminProxy, loadMissingSecretKey } from "../../shared/http/request/missing_admin.ts";
 import { URL_OF_PROJECT } from "./fake_pools.ts";
 
 Deno.test("an admin client without a secret key may be named, and throws as that of withSupabase does when it is used", async () => {
   const keys = { publishableKeys: { default: "sb_publishable_a" }, secretKeys: {}, jwks: null };
-  const admin = missingAdmin<{ from?: unknown }>({ url: URL_OF_PROJECT, ...keys });
+  const admin = createMissingAdminProxy<{ from?: unknown }>({ url: URL_OF_PROJECT, ...keys });
   await loadMissingSecretKey();
   const theirs = Errors[MissingDefaultSecretKeyError]([]);
   for (const use of [() => admin.from, () => admin.from = 1, () => "from" in admin]) {

@@ -37,13 +37,13 @@ Deno.test("a handler's Promise.all of 100 queries has callsPerLease of them at t
   assertLessOrEqual(rig.project.load.most, 4 * CALLS_PER_LEASE);
 });
 
-Deno.test("a flood of health checks on a full pool costs one query a second, no place and nobody's turn", async () => {
+Deno.test("a flood of health checks on a full pool costs one query a second, no slot and no wait of a caller", async () => {
   await using rig = setUp(async (_request, { supabase }) => {
     const { error } = await supabase.from("items").select();
     return Response.json(error);
   }, { POOL_MAX_CONNECTIONS: "2", POOL_MAX_WAITERS: "1", POOL_ACQUIRE_TIMEOUT_MS: "60000" });
   const finish = Promise.withResolvers<void>();
-  const isProbe = (path: string) => path.startsWith("/rest/v1/templates");
+  const isProbe = (path: string) => path.startsWith("/rest/v1/pool_health_probe");
   let probesAtOnce = 0;
   let mostProbes = 0;
   rig.project.answer = async ({ url }) => {

@@ -1,5 +1,5 @@
 /**
- * What can be said against a handler's options before there is a request.
+ * Validation of a handler's options that does not depend on the environment.
  *
  * @module
  */
@@ -16,11 +16,11 @@ const MODE = /^(none|user|(publishable|secret)(:.*)?)$/;
 
 const LANES: readonly string[] = ["admin", "high", "normal", "low"] satisfies Lane[];
 
-/** So many clients at most that no other option can ask for more than there are. */
-const MOST_CONNECTIONS = 10_000;
+/** A size of the pool that no other option can exceed. */
+const MAX_CONNECTIONS = 10_000;
 
-/** `@supabase/server` takes `users` for `user` with a key, and our own rules for users would not hold. */
-function* ofModes(auth: unknown): Generator<ConfigIssue> {
+/** Rejects unknown modes: `@supabase/server` takes `users` for `user` with a key, without our rules for users. */
+function* authModeIssues(auth: unknown): Generator<ConfigIssue> {
   const modes: unknown[] = Array.isArray(auth) ? auth : [auth];
   if (modes.slice(0, -1).includes("none")) {
     yield { path: "auth", message: 'must list "none" last: it matches every request' };
@@ -33,13 +33,13 @@ function* ofModes(auth: unknown): Generator<ConfigIssue> {
   }
 }
 
-function* ofSecret(secret: string | undefined): Generator<ConfigIssue> {
-  // An empty secret, say from a variable that is not set, would let anybody sign.
+function* secretIssues(secret: string | undefined): Generator<ConfigIssue> {
+  // An empty secret, from a variable that is not set for example, would let anyone sign.
   if (secret === undefined || new TextEncoder().encode(secret).length >= MIN_JWT_SECRET_BYTES) return;
   yield { path: "jwtSecret", message: `is shorter than ${MIN_JWT_SECRET_BYTES} bytes` };
 }
 
-function* ofLease({ lane, timeoutMs }: LeaseDefaults): Generator<ConfigIssue> {
+function* leaseIssues({ lane, timeoutMs }: LeaseDefaults): Generator<ConfigIssue> {
   if (lane !== undefined && !LANES.includes(lane)) {
     yield { path: "lease.lane", message: `must be one of ${LANES.join(", ")}` };
   }
@@ -48,8 +48,8 @@ function* ofLease({ lane, timeoutMs }: LeaseDefaults): Generator<ConfigIssue> {
   }
 }
 
-/** Header values with a line end or another control character are refused by some runtimes, and end others. */
-function* ofCors(option: CorsOption): Generator<ConfigIssue> {
+/** Rejects header values with control characters: some runtimes reject them, others panic. */
+function* corsIssues(option: CorsOption): Generator<ConfigIssue> {
   if (typeof option !== "object") return;
   for (const [name, value] of Object.entries(headersOf(option))) {
     if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
@@ -60,7 +60,7 @@ function* ofCors(option: CorsOption): Generator<ConfigIssue> {
   }
 }
 
-/** The issues of a `ConfigError` that `check` throws. */
+/** Returns the issues of the `ConfigError` that `check` throws, if it throws one. */
 function issuesOf(check: () => unknown, prefix = ""): readonly ConfigIssue[] {
   try {
     check();
@@ -71,27 +71,27 @@ function issuesOf(check: () => unknown, prefix = ""): readonly ConfigIssue[] {
   }
 }
 
-/** Judges each option of the pools alone: the environment may have the others. */
+/** Checks each option of the pools alone: the environment may contain the others. */
 function checkPool(pool: Partial<SupabasePoolConfig>): void {
-  parseSupabasePoolConfig({ ...pool, maxConnections: pool.maxConnections ?? MOST_CONNECTIONS });
+  parseSupabasePoolConfig({ ...pool, maxConnections: pool.maxConnections ?? MAX_CONNECTIONS });
 }
 
 /**
- * Checks all that does not depend on the environment.
+ * Checks all options that do not depend on the environment.
  *
  * @throws {ConfigError} listing every bad option.
  */
 export function checkOptions<Database>(options: PooledSupabaseOptions<Database>): void {
   const { auth, allow, jwtSecret, lease, cors, supabaseOptions, pool } = options;
   const issues = [
-    ...ofModes(auth ?? allow ?? "user"),
-    ...ofSecret(jwtSecret),
+    ...authModeIssues(auth ?? allow ?? "user"),
+    ...secretIssues(jwtSecret),
     ...issuesOf(() => parseHandlerSettings(options, DEFAULT_HANDLER_SETTINGS)),
-    ...lease === undefined ? [] : ofLease(lease),
-    ...cors === undefined ? [] : ofCors(cors),
+    ...lease === undefined ? [] : leaseIssues(lease),
+    ...cors === undefined ? [] : corsIssues(cors),
   ];
-  let ofClients: Partial<SupabasePoolConfig> = {};
-  if (supabaseOptions) issues.push(...issuesOf(() => ofClients = asPoolConfig(supabaseOptions)));
-  if (supabaseOptions || pool) issues.push(...issuesOf(() => checkPool({ ...ofClients, ...pool }), "pool."));
+  let clientOptions: Partial<SupabasePoolConfig> = {};
+  if (supabaseOptions) issues.push(...issuesOf(() => clientOptions = asPoolConfig(supabaseOptions)));
+  if (supabaseOptions || pool) issues.push(...issuesOf(() => checkPool({ ...clientOptions, ...pool }), "pool."));
   if (issues.length > 0) throw new ConfigError(issues, "options of withPooledSupabase");
 }

@@ -7,29 +7,28 @@ import type { WithSupabaseConfig } from "@supabase/server";
 import { ConfigError } from "../../pool/mod.ts";
 import type { SupabasePoolConfig } from "../../supabase/mod.ts";
 
-/** What `withSupabase` hands on to `createClient`. */
+/** The client options of `withSupabase`. */
 export type ClientOptions = NonNullable<WithSupabaseConfig["supabaseOptions"]>;
 
-/** Each client sends credentials of its own: these are not for options to set. */
-const OF_THE_CALLER = ["authorization", "apikey"];
+/** Headers that options do not set: each client sends its own credentials. */
+const CREDENTIAL_HEADERS = ["authorization", "apikey"];
 
 /**
- * `db.schema`, `db.timeout`, `global.headers` and `global.fetch` become options
- * of the pool. `auth`, `accessToken` and `realtime` mean nothing where sessions
- * and channels are refused, and `db.retry` nothing where the pool's own retries
- * are used.
+ * Returns `db.schema`, `db.timeout`, `global.headers` and `global.fetch` as options
+ * of the pool. `auth`, `accessToken` and `realtime` have no effect, since views
+ * reject sessions and channels, and `db.retry` has none, since the pool retries.
  *
- * @throws {ConfigError} for `storage.useNewHostname`: a pooled client sends to its project's own address only.
+ * @throws {ConfigError} for `storage.useNewHostname`: a pooled client sends only to its project's own host.
  */
 export function asPoolConfig({ db, global, storage }: ClientOptions): Partial<SupabasePoolConfig> {
   if (storage?.useNewHostname) {
     throw new ConfigError([{
       path: "supabaseOptions.storage.useNewHostname",
-      message: "is true, must be left out: a pooled client sends to its project's own address only",
+      message: "must be omitted: a pooled client sends only to its project's own host",
     }], "options of withPooledSupabase");
   }
   const headers = Object.entries(global?.headers ?? {})
-    .filter(([name]) => !OF_THE_CALLER.includes(name.toLowerCase()));
+    .filter(([name]) => !CREDENTIAL_HEADERS.includes(name.toLowerCase()));
   return {
     ...(db?.schema === undefined ? {} : { schema: db.schema }),
     ...(db?.timeout === undefined ? {} : { requestTimeoutMs: db.timeout }),

@@ -20,7 +20,7 @@ export interface Environment extends SupabaseEnvironment {
   readonly jwtSecret: string | undefined;
   /** True if responses carry the `X-Pool-*` headers, from `POOL_HEADERS`. Default: true. */
   readonly poolHeaders: boolean;
-  /** How handlers treat requests. Settings without a variable have their default. */
+  /** The settings of handlers. Settings without a variable have their default. */
   readonly handler: Readonly<HandlerSettings>;
 }
 

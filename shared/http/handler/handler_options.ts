@@ -1,5 +1,5 @@
 /**
- * What a handler can be told, and what becomes of it at its first request.
+ * Handler options, and their preparation at the first request.
  *
  * @module
  */
@@ -28,7 +28,7 @@ export interface PooledSupabaseOptions<Database> extends RuntimeOptions<Database
    * The auth mode or modes to accept: `user`, `publishable`, `secret`, `none`,
    * a named key (`publishable:web`) or any key of a kind (`secret:*`). They are
    * tried in order and the first match wins, so that `none` can only come last;
-   * a bad token is refused and never taken for no token. Default: `user`.
+   * a bad token is rejected and never treated as a missing one. Default: `user`.
    */
   readonly auth?: AuthOption;
   /** Accepted `aud` values of a user's token. Default: any. */
@@ -38,50 +38,50 @@ export interface PooledSupabaseOptions<Database> extends RuntimeOptions<Database
   /** The secret of HS256 tokens, 32 bytes or more. Default: the variable `JWT_SECRET`, or none. */
   readonly jwtSecret?: string;
   /**
-   * How long a verified token of a user is remembered, in ms, 60,000 at most: never past its `exp`, and not past a
+   * The time a verified token of a user is remembered, in ms, 60,000 at most: never past its `exp`, and not past a
    * change of the project's keys. 0 verifies each token each time. Default: the variable `POOL_REMEMBER_TOKENS_MS`,
    * or 60,000.
    */
   readonly rememberTokensMs?: number;
   /**
-   * How long a request may take until it is answered, in ms: waiting for a client, every attempt and every body in it
-   * count, work given to `waitUntil` does not. Then it is answered 504, and what it does on the pools is ended.
-   * Default: the variable `POOL_DEADLINE_MS`, or 150,000, when the hosted gateway gives up.
+   * The longest time until a request is answered, in ms: queueing, retries and response bodies count, work given to
+   * `waitUntil` does not. After that the response is 504, and what the request does on the pools is aborted.
+   * Default: the variable `POOL_DEADLINE_MS`, or 150,000, when the hosted gateway times out.
    */
   readonly deadlineMs?: number;
-  /** How `ctx.supabase`, `ctx.supabaseAdmin` and leases wait for their place. Default: lane `normal`, `acquireTimeoutMs`. */
+  /** The terms on which `ctx.supabase`, `ctx.supabaseAdmin` and leases take a slot. Default: lane `normal`, `acquireTimeoutMs`. */
   readonly lease?: LeaseDefaults;
   /** Default: the headers of supabase-js. */
   readonly cors?: CorsOption;
-  /** How much a refusal of credentials tells. Default: everything but secrets. */
+  /** The detail of responses that reject credentials. Default: everything but secrets. */
   readonly errors?: ErrorResponseConfig;
-  /** Whether answers carry the `X-Pool-*` headers. Default: the variable `POOL_HEADERS`, or true. */
+  /** True if responses carry the `X-Pool-*` headers. Default: the variable `POOL_HEADERS`, or true. */
   readonly poolHeaders?: boolean;
-  /** Whether `/<name>/health/pool` is answered here, before any credentials are looked at. Default: true. */
+  /** True to serve `/<name>/health/pool`, before any credentials are checked. Default: true. */
   readonly health?: boolean;
-  /** Takes the log's lines, JSON each. Default: `console.error`. */
+  /** Writes the lines of the log, JSON each. Default: `console.error`. */
   readonly log?: LogSink;
 }
 
-/** Answers a request. */
+/** Handles a request. */
 export type PooledHandler<Database> = (
   request: Request,
   context: PooledContext<Database>,
 ) => Response | Promise<Response>;
 
-/** A runtime and what this handler adds to it. */
+/** A runtime, and what a handler adds to it. */
 export interface Prepared<Database> {
   readonly runtime: Runtime<Database>;
   readonly authenticate: Authenticate;
   /** The deadlines of its requests. */
   readonly deadlines: Deadlines;
-  /** How long a request may take, in ms. */
+  /** The longest time for a request, in ms. */
   readonly deadlineMs: number;
-  /** What no line of the log may show. */
+  /** The secrets that no line of the log may show. */
   readonly secrets: readonly string[];
 }
 
-/** What the options, checked by `checkOptions`, come to in the runtime. */
+/** Combines options, which `checkOptions` has checked, with the runtime. */
 export function prepare<Database>(
   options: PooledSupabaseOptions<Database>,
   runtime: Runtime<Database>,
@@ -91,7 +91,7 @@ export function prepare<Database>(
   const { environment, service } = runtime;
   const { rememberTokensMs, deadlineMs } = parseHandlerSettings(options, environment.handler);
   const jwtSecret = options.jwtSecret ?? environment.jwtSecret;
-  // The pool refuses the token of any other role again, when it lends.
+  // The pool rejects tokens of other roles as well, when it leases.
   const roles = service.getConnectionPool().config.userRoles;
   const rules = { auth, audience, issuer, roles, jwtSecret, env: environment, rememberTokensMs };
   const authenticate = createLazyAuthenticate(rules);

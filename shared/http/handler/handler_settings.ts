@@ -7,15 +7,15 @@ import type { VariableReader } from "../../environment/mod.ts";
 import { ConfigError, type ConfigIssue, whole } from "../../pool/mod.ts";
 import { MAX_TIMER_MS } from "../../resilience/mod.ts";
 
-/** How a handler treats its requests. */
+/** The settings of a handler. */
 export interface HandlerSettings {
   /**
-   * How long a verified token is remembered, in ms: never past its own expiry or a change of the project's keys.
+   * The time a verified token is remembered, in ms: never past its own expiry or a change of the project's keys.
    * 0 verifies each token each time. Default and maximum: 60,000.
    */
   readonly rememberTokensMs: number;
   /**
-   * How long a request may take, in ms: queueing, retries and response bodies count. Default: 150,000, when the hosted
+   * The longest time for a request, in ms: queueing, retries and response bodies count. Default: 150,000, when the hosted
    * gateway gives up.
    */
   readonly deadlineMs: number;

@@ -1,5 +1,5 @@
 /**
- * How a request is answered: credentials, context, deadline, errors, headers.
+ * The course of a request: credentials, handler, errors, headers.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import { isServerError, rejectionResponse } from "../auth/rejection.ts";
 import { type RequestEvents, RequestScope } from "../request/request_scope.ts";
 import { lazyRuntime, type Runtime } from "./runtime.ts";
 
-/** How long a request waited for its places in the pools. */
+/** The time a request waited for slots, in ms. */
 interface Timing {
   waitedMs: number;
 }
@@ -52,8 +52,8 @@ function isOfIdentity(error: unknown): boolean {
   return error instanceof IdentityError || (error instanceof PoolError && error.code === "CALLER_INVALID");
 }
 
-/** The answer to what went wrong, in the form of whoever refused. */
-function failure(error: unknown): Response {
+/** Returns the response to an error, in the form of `@supabase/server` for its errors. */
+function failureResponse(error: unknown): Response {
   if (!isServerError(error)) return errorResponse(error);
   return problem({
     status: error.status,
@@ -63,48 +63,71 @@ function failure(error: unknown): Response {
   });
 }
 
-/** Answers a request with a handler. Never throws, never rejects. */
+/** Handles a request with a handler. Never throws, never rejects. */
 export type HandleRequest<Database> = (request: Request, handler: PooledHandler<Database>) => Promise<Response>;
 
 /**
- * What answers requests under one set of options; see `withPooledSupabase`.
+ * Creates the function that handles requests under one set of options; see `withPooledSupabase`.
  *
  * @param clock Default: the isolate's own time.
- * @throws {ConfigError} listing every option that is bad whatever the environment holds.
+ * @throws {ConfigError} listing every option that is invalid in any environment.
  */
 export function createRequestHandler<Database>(
   options: PooledSupabaseOptions<Database>,
   clock: Clock = systemClock,
 ): HandleRequest<Database> {
   checkOptions(options);
-  const { errors, health = true, log = console.error, lease = {} } = options;
-  const cors = createCors(options.cors);
-  const ofHandler = lazyRuntime(options);
-  const failures = new ThrottledLog(log, clock);
-  let prepared: Prepared<Database> | undefined;
+  const handler = new RequestHandler<Database>(options, clock);
+  return (request, handle) => handler.handle(request, handle);
+}
 
-  function secrets(): readonly string[] {
-    return prepared?.secrets ?? [];
-  }
-
-  const events: RequestEvents = {
-    rejected: (reason) => failures.log("background_work_failed", reason, { secrets: secrets() }),
-    forgotten: (count) => failures.logThrottled("lease_forgotten", new LeaseForgottenError(count)),
+class RequestHandler<Database> {
+  readonly #options: PooledSupabaseOptions<Database>;
+  readonly #clock: Clock;
+  readonly #cors: ReturnType<typeof createCors>;
+  readonly #runtime: () => Runtime<Database>;
+  readonly #failures: ThrottledLog;
+  readonly #events: RequestEvents = {
+    rejected: (reason) => this.#failures.log("background_work_failed", reason, { secrets: this.#secrets }),
+    forgotten: (count) => this.#failures.logThrottled("lease_forgotten", new LeaseForgottenError(count)),
   };
+  /** Set at the first request: a bad environment is reported to each. */
+  #prepared: Prepared<Database> | undefined = undefined;
 
-  function reject(error: AuthError, request: Request): Response {
-    // Keys that are missing, a JWKS that cannot be fetched: not the caller's fault, and any caller can repeat it.
-    if (error.status >= 500) failures.logThrottled("request_failed", error, { secrets: secrets() });
-    return rejectionResponse(error, request, errors);
+  constructor(options: PooledSupabaseOptions<Database>, clock: Clock) {
+    this.#options = options;
+    this.#clock = clock;
+    this.#cors = createCors(options.cors);
+    this.#runtime = lazyRuntime(options);
+    this.#failures = new ThrottledLog(options.log ?? console.error, clock);
   }
 
-  async function answer(request: Request, handler: PooledHandler<Database>, timing: Timing): Promise<Response> {
-    const { runtime, authenticate, deadlines, deadlineMs } = prepared ??= prepare(options, ofHandler(), clock);
+  async handle(request: Request, handler: PooledHandler<Database>): Promise<Response> {
+    const timing: Timing = { waitedMs: 0 };
+    try {
+      const preflight = this.#cors.preflight(request);
+      return this.#stamp(preflight ?? await this.#respond(request, handler, timing), timing);
+    } catch (error) {
+      return this.#stamp(this.#fail(error), timing);
+    }
+  }
+
+  get #secrets(): readonly string[] {
+    return this.#prepared?.secrets ?? [];
+  }
+
+  async #respond(request: Request, handler: PooledHandler<Database>, timing: Timing): Promise<Response> {
+    const { runtime, authenticate, deadlines, deadlineMs } = this.#prepared ??= prepare(
+      this.#options,
+      this.#runtime(),
+      this.#clock,
+    );
+    const { health = true, lease = {} } = this.#options;
     if (health && request.url.includes("/health/pool") && isHealthPath(new URL(request.url).pathname)) {
       return await createHealthResponse(request, runtime as Runtime<never>);
     }
     if (runtime.environment.secretKey === undefined) await loadMissingSecretKey();
-    const scope = new RequestScope({ request, runtime, deadlines, deadlineMs, lease, events });
+    const scope = new RequestScope({ request, runtime, deadlines, deadlineMs, lease, events: this.#events });
     const wait: RequestWait = (work) => scope.wait(work);
     let outcome: AuthOutcome;
     try {
@@ -118,7 +141,7 @@ export function createRequestHandler<Database>(
     const { auth, error } = outcome;
     if (error) {
       scope.end();
-      return reject(error, request);
+      return this.#reject(error, request);
     }
     let failed = true;
     try {
@@ -130,9 +153,9 @@ export function createRequestHandler<Database>(
     } catch (error) {
       if (scope.callerLeft) return errorResponse(new CallerLeftError());
       const failure = scope.explain(error);
-      // A token may expire while its request runs; then it is refused as any expired one.
+      // A token may expire while its request runs; then it is rejected like any expired one.
       const again = isOfIdentity(failure) ? await authenticate(request, wait) : undefined;
-      if (again?.error) return reject(again.error, request);
+      if (again?.error) return this.#reject(again.error, request);
       throw failure;
     } finally {
       timing.waitedMs = scope.waitedMs;
@@ -140,36 +163,34 @@ export function createRequestHandler<Database>(
     }
   }
 
-  function failed(error: unknown): Response {
+  /** Rejects the credentials of a request. */
+  #reject(error: AuthError, request: Request): Response {
+    // Keys that are missing, a JWKS that cannot be fetched: not the caller's fault, and any caller can repeat it.
+    if (error.status >= 500) this.#failures.logThrottled("request_failed", error, { secrets: this.#secrets });
+    return rejectionResponse(error, request, this.#options.errors);
+  }
+
+  #fail(error: unknown): Response {
     if (error instanceof CallerLeftError) return errorResponse(error);
-    const response = failure(error);
-    if (prepared === undefined) failures.logSetupFailure(error);
-    else failures.logResponse(response.status, error, secrets());
+    const response = failureResponse(error);
+    if (this.#prepared === undefined) this.#failures.logSetupFailure(error);
+    else this.#failures.logResponse(response.status, error, this.#secrets);
     return response;
   }
 
-  function stats(): HeaderStats {
+  /** Adds the headers of CORS and of the pool. */
+  #stamp(response: Response, { waitedMs }: Timing): Response {
+    const shown = this.#options.poolHeaders ?? this.#prepared?.runtime.environment.poolHeaders ?? true;
+    const stamped = this.#cors.stamp(response);
+    return shown ? stampPoolHeaders(stamped, this.#stats(), waitedMs) : stamped;
+  }
+
+  #stats(): HeaderStats {
     try {
-      return prepared?.runtime.service.getConnectionPool().getStats() ?? NO_POOL;
+      return this.#prepared?.runtime.service.getConnectionPool().getStats() ?? NO_POOL;
     } catch {
-      // The answer matters more than its headers.
+      // The response matters more than its headers.
       return NO_POOL;
     }
   }
-
-  function stamp(response: Response, { waitedMs }: Timing): Response {
-    const shown = options.poolHeaders ?? prepared?.runtime.environment.poolHeaders ?? true;
-    const stamped = cors.stamp(response);
-    return shown ? stampPoolHeaders(stamped, stats(), waitedMs) : stamped;
-  }
-
-  return async (request, handler) => {
-    const timing: Timing = { waitedMs: 0 };
-    try {
-      const preflight = cors.preflight(request);
-      return stamp(preflight ?? await answer(request, handler, timing), timing);
-    } catch (error) {
-      return stamp(failed(error), timing);
-    }
-  };
 }

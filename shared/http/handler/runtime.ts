@@ -1,7 +1,7 @@
 /**
- * The environment and the pools of this isolate, made at the first request
- * and not at import: a function that fails to start says nothing to anybody,
- * one that answers 500 says why.
+ * The environment and the pools of this isolate, created at the first request
+ * and not at import: a function that fails to start gives no reason, and one that
+ * responds with 500 logs it.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { Variables } from "../../environment/mod.ts";
 import { SupabaseService } from "../../services/mod.ts";
 import { type Environment, readEnvironment } from "./environment.ts";
 import { asPoolConfig, type ClientOptions } from "./client_options.ts";
-import { type IsolateLife, lifeOfIsolate } from "./isolate_life.ts";
+import { type IsolateLifecycle, isolateLifecycle } from "./isolate_lifecycle.ts";
 import type { CallerScope, ScopeOptions, SupabaseConnectionPool, SupabasePoolConfig } from "../../supabase/mod.ts";
 
 /** The scope of a request, as a handler uses it. */
@@ -28,31 +28,31 @@ export type HandlerScope<Database> = Pick<
   | "abort"
 >;
 
-/** What a request uses of a pool. */
+/** A pool, as requests use it. */
 export interface RequestPool<Database>
   extends Pick<SupabaseConnectionPool<Database>, "getStats" | "healthCheck" | "config"> {
   /** Opens the scope of a request; see `SupabaseConnectionPool.scope`. */
   scope(options: ScopeOptions): HandlerScope<Database>;
-  /** What its health check asks, as the health answer names it. Default: `dataApi`. */
+  /** The component that its health check queries, by its name in health responses. Default: `dataApi`. */
   readonly component?: string;
   /**
-   * How long the request whose scope has this signal has waited so far for what is not leased in that scope, in ms.
-   * Default: there is nothing of the kind.
+   * Returns the time a request has waited so far for what is not leased in its scope, in ms; the request is identified
+   * by the scope's signal. Default: nothing of the kind exists.
    */
   readonly waitedMs?: (signal: AbortSignal) => number;
 }
 
 /** The pools behind a handler; a `SupabaseService` is one. */
 export interface PoolSource<Database> {
-  /** The pool for callers, made with the publishable key. */
+  /** Returns the pool for callers, which has the publishable key. */
   getConnectionPool(): RequestPool<Database>;
-  /** The pool for admin work, made with the secret key; throws where none is set. */
+  /** Returns the pool for admin work, which has the secret key; throws if none is set. */
   getAdminPool(): RequestPool<Database>;
-  /** Refuses new work at once, lets what runs finish until the deadline (default: the pools' own), then cuts it. */
+  /** Rejects new work at once, lets running work finish until the deadline (default: the pools' own), then aborts it. */
   shutdown(deadlineMs?: number): Promise<void>;
 }
 
-/** Where a handler's environment and pools come from. */
+/** The sources of a handler's environment and pools. */
 export interface RuntimeOptions<Database> {
   /** Values that win over the environment, as `withSupabase` takes them. Default: none. */
   readonly env?: Partial<SupabaseEnv> | undefined;
@@ -63,29 +63,29 @@ export interface RuntimeOptions<Database> {
   readonly supabaseOptions?: ClientOptions | undefined;
   /** Options of the pools that win over `supabaseOptions` and the environment. Default: none. */
   readonly pool?: Partial<SupabasePoolConfig> | undefined;
-  /** Stands in for the environment variables, in tests say. Default: those of this process. */
+  /** Replaces the environment variables, in tests for example. Default: those of this process. */
   readonly variables?: Variables | undefined;
   /**
-   * Stands in for the pools. A function makes them at the first request, and they end with the isolate.
+   * Replaces the pools. A function creates them at the first request, and they end with the isolate.
    * Default: those of this isolate, shared by every handler in it.
    */
   readonly service?: PoolSource<Database> | ((environment: Environment) => PoolSource<Database>) | undefined;
 }
 
-/** A checked environment and the pools made from it. */
+/** A checked environment, and the pools created from it. */
 export interface Runtime<Database> {
   readonly environment: Environment;
   readonly service: PoolSource<Database>;
-  /** The isolate's end, where the pools are this handler's own. */
-  readonly life?: IsolateLife;
+  /** The lifecycle of the isolate, if the pools end with it. */
+  readonly life?: IsolateLifecycle;
 }
 
-/** Keys of one kind, and no others that the environment may have. */
+/** Returns variables with keys of one kind; they hide those of the environment. */
 function keyVariables(kind: "PUBLISHABLE" | "SECRET", legacy: string, keys: SupabaseEnv["secretKeys"]): Variables {
   return { [`SUPABASE_${kind}_KEYS`]: JSON.stringify(keys), [`SUPABASE_${kind}_KEY`]: "", [legacy]: "" };
 }
 
-/** The options `env` of a handler, as the variables they stand for. */
+/** Returns the option `env` of a handler as variables. */
 function asVariables({ url, publishableKeys, secretKeys, jwks }: Partial<SupabaseEnv>): Variables {
   return {
     ...(url === undefined ? {} : { SUPABASE_URL: url }),
@@ -95,7 +95,7 @@ function asVariables({ url, publishableKeys, secretKeys, jwks }: Partial<Supabas
   };
 }
 
-/** The variables, and what `env` says in their place. Of an address of keys the program's own word is enough. */
+/** Reads the variables, replaced by those of `env`. A URL of keys that the program passes is not checked. */
 function environmentOf({ env, variables }: Pick<RuntimeOptions<never>, "env" | "variables">): Environment {
   if (!env) return readEnvironment(variables);
   const read = readEnvironment({ ...(variables ?? Deno.env.toObject()), ...asVariables(env) });
@@ -108,20 +108,20 @@ function create<Database>(options: RuntimeOptions<Database>): Runtime<Database> 
   const read = environmentOf(options);
   const environment = pool ? Object.freeze({ ...read, pool: Object.freeze({ ...read.pool, ...pool }) }) : read;
   if (typeof service === "object") return { environment, service };
-  const made: PoolSource<Database> = service ? service(environment) : new SupabaseService<Database>(environment);
-  const life = lifeOfIsolate();
-  const { shutdownTimeoutMs } = made.getConnectionPool().config;
-  life.own({ shutdown: (deadlineMs) => made.shutdown(deadlineMs), drainMs: shutdownTimeoutMs });
-  return { environment, service: made, life };
+  const pools: PoolSource<Database> = service ? service(environment) : new SupabaseService<Database>(environment);
+  const life = isolateLifecycle();
+  const { shutdownTimeoutMs } = pools.getConnectionPool().config;
+  life.registerPools({ shutdown: (deadlineMs) => pools.shutdown(deadlineMs), drainMs: shutdownTimeoutMs });
+  return { environment, service: pools, life };
 }
 
-/** Remembers what `make` returned or threw: an isolate's environment does not change. */
-function once<T>(make: () => T): () => T {
+/** Remembers what `create` returned or threw: an isolate's environment does not change. */
+function once<T>(create: () => T): () => T {
   let outcome: { readonly value: T } | { readonly error: unknown } | undefined;
   return () => {
     if (outcome === undefined) {
       try {
-        outcome = { value: make() };
+        outcome = { value: create() };
       } catch (error) {
         outcome = { error };
       }
@@ -134,14 +134,14 @@ function once<T>(make: () => T): () => T {
 const ofIsolate = once(() => create<unknown>({}));
 
 /**
- * The runtime of a handler, made at the first call. Handlers without options
- * of their own share the isolate's.
+ * Returns a function that creates the runtime of a handler at its first call.
+ * Handlers without options of their own share the isolate's.
  *
  * @throws {ConfigError} from every call, when the environment is bad.
  */
 export function lazyRuntime<Database>(options: RuntimeOptions<Database>): () => Runtime<Database> {
   const own = [options.env, options.supabaseOptions, options.pool, options.variables, options.service]
     .some((option) => option !== undefined);
-  // The type of the rows is the handler's word alone; no pool depends on it.
+  // Only the handler knows the type of the rows; no pool depends on it.
   return own ? once(() => create(options)) : ofIsolate as () => Runtime<Database>;
 }

@@ -11,32 +11,34 @@ import { createRequestHandler } from "./request_handler.ts";
 export type { AuthOption, PooledHandler, PooledSupabaseOptions } from "./handler_options.ts";
 
 /**
- * Wraps `handler` so that it runs with verified credentials and pooled clients:
+ * Wraps `handler` so that it runs with verified credentials and pooled clients.
  *
+ * Preflights, rejected credentials and CORS headers are those of `withSupabase`.
+ * Every response also carries the pool's statistics (`X-Pool-*`) and the time that
+ * the request waited for a slot (`Server-Timing`). `/<name>/health/pool` reports
+ * the health of this isolate's pool.
+ *
+ * An error that the handler throws becomes the response of
+ * {@linkcode errorResponse}, and is logged with its causes if the status is 500 or
+ * more. Errors that come in floods (load and shutdown, a project that is down or
+ * slow, credentials that cannot be checked) are logged at most once a second per
+ * code, with their number. The environment is read at the first request; while it
+ * is bad, every response is 500 and the log lists the issues.
+ *
+ * The returned function never throws and never rejects.
+ *
+ * @throws {ConfigError} listing every option that is invalid in any environment, or when the handler is missing.
+ * @example
  * ```ts
+ * import { withPooledSupabase } from "./shared/mod.ts";
+ *
  * export default {
- *   fetch: withPooledSupabase({ auth: "user" }, async (request, { supabase }) => {
+ *   fetch: withPooledSupabase({ auth: "user" }, async (_request, { supabase }) => {
  *     const { data } = await supabase.from("categories").select();
  *     return Response.json(data);
  *   }),
  * };
  * ```
- *
- * Preflights, refused credentials and CORS headers are those of `withSupabase`.
- * Every answer also tells how the pool stands (`X-Pool-*`) and how long the
- * request waited for it (`Server-Timing`). `/<name>/health/pool` tells how the
- * pool of this isolate stands.
- *
- * An error the handler throws is answered by {@linkcode errorResponse} and,
- * where the answer is 500 or more, logged with its causes. What comes in floods
- * (load and shutdown, a project that is down or slow, credentials that cannot
- * be checked) is logged at most once a second per code, with how many they were. The environment is
- * read at the first request; while it is bad, every request is answered 500 and
- * the log lists what is wrong.
- *
- * The returned function never throws and never rejects.
- *
- * @throws {ConfigError} listing every option that is bad whatever the environment holds, or because there is no handler.
  */
 // deno-lint-ignore no-explicit-any -- untyped rows, as SupabaseClient and withSupabase default to
 export function withPooledSupabase<Database = any>(

@@ -1,5 +1,5 @@
 /**
- * How long a request waits, and the errors that end it early.
+ * The waits of a request, and the errors that end it early.
  *
  * @module
  */

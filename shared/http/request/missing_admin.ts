@@ -7,7 +7,7 @@ import type { SupabaseEnv } from "@supabase/server";
 
 let core: typeof import("@supabase/server/core") | undefined;
 
-/** Loads what {@linkcode missingAdmin} throws with. Most projects have a secret key, and need none of it. */
+/** Loads the error of {@linkcode createMissingAdminProxy}. Most projects have a secret key and do not need it. */
 export async function loadMissingSecretKey(): Promise<void> {
   core ??= await import("@supabase/server/core");
 }
@@ -23,10 +23,10 @@ function throwMissingSecretKey({ url, publishableKeys, jwks }: SupabaseEnv): nev
 }
 
 /**
- * Stands where the admin's client or pool would be, so that a handler may name it without using it. Any use of it
- * throws what `@supabase/server` throws where no secret key is configured.
+ * Creates a replacement for the admin client or pool, so that a handler may read it without using it. Any use of it
+ * throws the error of `@supabase/server` for a missing secret key.
  */
-export function missingAdmin<Admin extends object>(env: SupabaseEnv): Admin {
-  const refuse = () => throwMissingSecretKey(env);
-  return new Proxy<Admin>({} as Admin, { get: refuse, set: refuse, has: refuse });
+export function createMissingAdminProxy<Admin extends object>(env: SupabaseEnv): Admin {
+  const fail = () => throwMissingSecretKey(env);
+  return new Proxy<Admin>({} as Admin, { get: fail, set: fail, has: fail });
 }

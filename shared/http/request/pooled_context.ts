@@ -1,5 +1,5 @@
 /**
- * What a handler gets besides its request.
+ * The context of a handler.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { SupabaseClient } from "@supabase/supabase-js";
 import type { AcquireOptions } from "../../pool/mod.ts";
 import type { ClientPool } from "../../supabase/mod.ts";
 
-/** How a request takes its slot by default. */
+/** The terms on which a request takes its slot by default. */
 export type LeaseDefaults = Pick<AcquireOptions, "lane" | "timeoutMs">;
 
 /**
@@ -31,8 +31,8 @@ export interface RequestClientPool<Database> extends ClientPool<Database> {
 }
 
 /**
- * What a handler gets besides the request: the context of `withSupabase`, and
- * the pools. Reading a member costs nothing until a call is made through it.
+ * The second argument of a handler: the context of `withSupabase`, and the pools.
+ * Reading a member costs nothing until a call is made through it.
  *
  * @example
  * ```ts

@@ -12,7 +12,7 @@ import { toServiceError } from "../../services/mod.ts";
 import { type Identity, IdentityError, type ScopeOptions } from "../../supabase/mod.ts";
 import type { HandlerScope, RequestPool, Runtime } from "../handler/runtime.ts";
 import { CallerLeftError, DeadlineExceededError } from "./deadline.ts";
-import { missingAdmin } from "./missing_admin.ts";
+import { createMissingAdminProxy } from "./missing_admin.ts";
 import {
   type LazyMembers,
   type LeaseDefaults,
@@ -36,20 +36,20 @@ export interface RequestEvents {
   readonly forgotten: (count: number) => void;
 }
 
-/** What a request depends on. */
+/** The dependencies of a request. */
 export interface RequestScopeOptions<Database> {
   readonly request: Request;
   readonly runtime: Runtime<Database>;
   /** The deadlines of the handler's requests. */
   readonly deadlines: Deadlines;
-  /** How long the request may take, in ms. */
+  /** The longest time for the request, in ms. */
   readonly deadlineMs: number;
-  /** How it takes its slots. */
+  /** The terms on which it takes its slots. */
   readonly lease: LeaseDefaults;
   readonly events: RequestEvents;
 }
 
-/** How far a request is. */
+/** The progress of a request. */
 type RequestState =
   /** The handler has not answered. */
   | { readonly kind: "running" }
@@ -91,7 +91,7 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   constructor(options: RequestScopeOptions<Database>) {
     this.#options = options;
     const { runtime, deadlines, deadlineMs } = options;
-    this.#leave = runtime.life?.enter();
+    this.#leave = runtime.life?.beginRequest();
     this.#timeout = deadlines.start(deadlineMs, () => this.#onDeadline(new DeadlineExceededError(deadlineMs)));
   }
 
@@ -104,7 +104,7 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   get supabaseAdmin(): SupabaseClient<Database> {
     const { environment } = this.#options.runtime;
     return this.#supabaseAdmin ??= environment.secretKey === undefined
-      ? missingAdmin<SupabaseClient<Database>>(environment)
+      ? createMissingAdminProxy<SupabaseClient<Database>>(environment)
       : this.#adminScope().client();
   }
 
@@ -117,16 +117,16 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   get adminPool(): RequestClientPool<Database> {
     const { environment } = this.#options.runtime;
     return environment.secretKey === undefined
-      ? missingAdmin<RequestClientPool<Database>>(environment)
+      ? createMissingAdminProxy<RequestClientPool<Database>>(environment)
       : this.#adminScope();
   }
 
-  /** Whether the caller has disconnected. */
+  /** True once the caller has disconnected. */
   get callerLeft(): boolean {
     return this.#options.request.signal.aborted;
   }
 
-  /** How long this request has waited for slots so far, in ms. */
+  /** The time this request has waited for slots so far, in ms. */
   get waitedMs(): number {
     const elsewhere = this.#user && this.#waitedElsewhere ? this.#waitedElsewhere(this.#user.signal) : 0;
     return elsewhere + (this.#user?.waitedMs ?? 0) + (this.#admin?.waitedMs ?? 0);

@@ -1,6 +1,6 @@
 /** What each sign of an isolate's end does to its requests and pools. */
 import { assertEquals, assertThrows } from "@std/assert";
-import { IsolateLife } from "../../shared/http/handler/isolate_life.ts";
+import { IsolateLifecycle } from "../../shared/http/handler/isolate_lifecycle.ts";
 import { PoolClosedError } from "../../shared/pool/mod.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
@@ -8,10 +8,10 @@ import { FakeClock } from "../support/fake_clock.ts";
 function setUp(...drainMs: number[]) {
   const clock = new FakeClock();
   const target = new EventTarget();
-  const life = new IsolateLife(clock, target);
+  const life = new IsolateLifecycle(clock, target);
   const shut: (number | undefined)[] = [];
   for (const ms of drainMs.length === 0 ? [5_000] : drainMs) {
-    life.own({ drainMs: ms, shutdown: (deadlineMs) => Promise.resolve(void shut.push(deadlineMs)) });
+    life.registerPools({ drainMs: ms, shutdown: (deadlineMs) => Promise.resolve(void shut.push(deadlineMs)) });
   }
   return {
     clock,
@@ -37,30 +37,30 @@ const ENDS: Record<string, (life: ReturnType<typeof setUp>) => void> = {
 for (const [name, end] of Object.entries(ENDS)) {
   Deno.test(`${name}: nobody new, those under way go on, then the pools are shut down`, () => {
     const made = setUp();
-    const [first, second] = [made.life.enter(), made.life.enter()];
+    const [first, second] = [made.life.beginRequest(), made.life.beginRequest()];
     end(made);
-    assertThrows(() => made.life.enter(), PoolClosedError);
+    assertThrows(() => made.life.beginRequest(), PoolClosedError);
     assertEquals([made.shut, made.clock.timers], [[], 1]);
     first();
     first(); // told twice, it counts once
     assertEquals(made.shut, []);
     second();
-    assertEquals([made.shut, made.clock.timers, made.life.over], [[undefined], 0, true]);
+    assertEquals([made.shut, made.clock.timers, made.life.isClosed], [[undefined], 0, true]);
     end(made);
     assertEquals([made.shut, made.clock.timers], [[undefined], 0]);
   });
 
   Deno.test(`${name}: at once where nothing is under way`, () => {
     const made = setUp();
-    made.life.enter()();
+    made.life.beginRequest()();
     end(made);
     assertEquals([made.shut, made.clock.timers], [[undefined], 0]);
-    assertThrows(() => made.life.enter(), PoolClosedError);
+    assertThrows(() => made.life.beginRequest(), PoolClosedError);
   });
 
   Deno.test(`${name}: what takes too long is cut`, async () => {
     const made = setUp(100, 300);
-    const over = made.life.enter();
+    const over = made.life.beginRequest();
     end(made);
     await made.clock.advance(299);
     assertEquals(made.shut, []);
@@ -74,9 +74,9 @@ for (const [name, end] of Object.entries(ENDS)) {
 Deno.test("early_drop: there is nothing to wait for, before or after other signs", () => {
   const idle = setUp();
   idle.unload("early_drop");
-  assertEquals([idle.shut, idle.life.over], [[0], true]);
+  assertEquals([idle.shut, idle.life.isClosed], [[0], true]);
   const draining = setUp();
-  draining.life.enter();
+  draining.life.beginRequest();
   draining.drain();
   draining.unload("early_drop");
   assertEquals([draining.shut, draining.clock.timers], [[0], 0]);
@@ -86,19 +86,19 @@ Deno.test("memory: the isolate lives on, without what it can spare", () => {
   const { life, unload, shut, clock } = setUp();
   let dropped = 0;
   life.onMemoryLow(() => dropped++);
-  const over = life.enter();
+  const over = life.beginRequest();
   unload("memory");
-  life.enter()();
+  life.beginRequest()();
   over();
-  assertEquals([dropped, shut, clock.timers, life.over], [1, [], 0, false]);
+  assertEquals([dropped, shut, clock.timers, life.isClosed], [1, [], 0, false]);
   unload("wall_clock");
   assertEquals([dropped, shut], [1, [undefined]]);
 });
 
 Deno.test("a shutdown that fails disturbs neither the others nor the isolate", async () => {
   const { life, drain, shut } = setUp();
-  life.own({ drainMs: 1, shutdown: () => Promise.reject(new Error("no")) });
-  life.own({ drainMs: 1, shutdown: (deadlineMs) => Promise.resolve(void shut.push(deadlineMs)) });
+  life.registerPools({ drainMs: 1, shutdown: () => Promise.reject(new Error("no")) });
+  life.registerPools({ drainMs: 1, shutdown: (deadlineMs) => Promise.resolve(void shut.push(deadlineMs)) });
   drain();
   await Promise.resolve();
   assertEquals(shut, [undefined, undefined]);

@@ -1,5 +1,5 @@
 /**
- * What becomes of the requests of an isolate when the runtime is about to end it.
+ * The end of an isolate: what the runtime announces, and what happens to requests and pools.
  *
  * @module
  */
@@ -8,29 +8,29 @@ import { type Clock, memberOf, systemClock, type Timer } from "../../resilience/
 
 /** Pools that end with the isolate. */
 export interface OwnedPools {
-  /** Refuses at once, and cuts what runs after `deadlineMs` (default: the pool's own deadline). */
+  /** Rejects new work at once, and aborts what still runs after `deadlineMs` (default: the pool's own deadline). */
   shutdown(deadlineMs?: number): Promise<void>;
-  /** How long requests may go on once the isolate is ending, in ms. */
+  /** The time requests may go on once the isolate is ending, in ms. */
   readonly drainMs: number;
 }
 
 /**
- * Listens to what Supabase's edge runtime says of the end of an isolate, in
+ * Listens for the end of an isolate, which Supabase's edge runtime announces in
  * `detail.reason` of `beforeunload`:
  *
  * - `wall_clock`, `cpu` (nine tenths of the limit are used) and `termination`:
- *   new requests are refused; those under way go on, the pools with them, and
- *   what is not done after `drainMs` is cut. Then the pools are shut down.
- * - `early_drop`: nothing is under way any more. The pools are shut down at once.
- * - `memory`: the isolate lives on, and goes on answering. What can be spared is
+ *   new requests are rejected; those under way go on, the pools with them, and
+ *   what still runs after `drainMs` is aborted. Then the pools are shut down.
+ * - `early_drop`: no request is under way. The pools are shut down at once.
+ * - `memory`: the isolate lives on and serves requests. Caches are
  *   dropped; see {@linkcode onMemoryLow}.
  * - no reason, as in plain Deno, whose event loop is empty then: as for `termination`.
  *
- * `drain` comes when the isolate is retired (half of its wall clock has passed,
- * say, of which it is told in no other way) and its last request is answered:
- * background work goes on, and with it ends all there is.
+ * `drain` comes when the isolate is retired (at half of its wall clock, for
+ * example, which is not announced in another way) and its last request is
+ * answered: background work goes on, and the isolate ends with it.
  */
-export class IsolateLife {
+export class IsolateLifecycle {
   readonly #clock: Clock;
   readonly #target: EventTarget;
   readonly #pools = new Set<OwnedPools>();
@@ -40,9 +40,9 @@ export class IsolateLife {
   #timer: Timer | undefined = undefined;
 
   /**
-   * Begins to listen.
+   * Starts listening.
    *
-   * @param target Where the runtime tells of the end. Default: the isolate's own `globalThis`.
+   * @param target The target of the events. Default: the isolate's own `globalThis`.
    */
   constructor(clock: Clock, target: EventTarget = globalThis) {
     this.#clock = clock;
@@ -51,33 +51,33 @@ export class IsolateLife {
     target.addEventListener("drain", this.#drain);
   }
 
-  /** Whether everything has been shut down; what is made later needs a life of its own. */
-  get over(): boolean {
+  /** True once everything has been shut down; pools that are created later need a new instance. */
+  get isClosed(): boolean {
     return this.#state === "closed";
   }
 
-  /** Shuts `pools` down at the end. */
-  own(pools: OwnedPools): void {
+  /** Registers `pools` to be shut down at the end. */
+  registerPools(pools: OwnedPools): void {
     this.#pools.add(pools);
   }
 
   /**
-   * A request comes in; what is returned is to be called when it is over, background work included.
+   * Counts a request until the returned function is called: when it has ended, background work included.
    *
    * @throws {PoolClosedError} once the isolate is ending.
    */
-  enter(): () => void {
+  beginRequest(): () => void {
     if (this.#state !== "open") throw new PoolClosedError("Cannot serve the request: this isolate is shutting down");
     this.#underWay++;
-    let over = false;
+    let ended = false;
     return () => {
-      if (over) return;
-      over = true;
+      if (ended) return;
+      ended = true;
       if (--this.#underWay === 0 && this.#state === "draining") this.#close();
     };
   }
 
-  /** Has `drop` called when the isolate is short of memory. */
+  /** Calls `drop` when the isolate is short of memory. */
   onMemoryLow(drop: () => void): void {
     this.#memoryLow.add(drop);
   }
@@ -108,20 +108,20 @@ export class IsolateLife {
     this.#timer?.cancel();
     this.#target.removeEventListener("beforeunload", this.#unload);
     this.#target.removeEventListener("drain", this.#drain);
-    // What refuses new work happens before this returns; nobody is left to be told of a failure.
+    // New work is rejected before this returns; a failure has no one left to handle it.
     for (const pools of this.#pools) pools.shutdown(deadlineMs).catch(() => {});
   }
 }
 
-let current: IsolateLife | undefined;
+let current: IsolateLifecycle | undefined;
 
-/** The life of this isolate; one, since handlers may share their pools. */
-export function lifeOfIsolate(): IsolateLife {
-  if (current === undefined || current.over) current = new IsolateLife(systemClock);
+/** Returns the lifecycle of this isolate: a single one, since handlers may share their pools. */
+export function isolateLifecycle(): IsolateLifecycle {
+  if (current === undefined || current.isClosed) current = new IsolateLifecycle(systemClock);
   return current;
 }
 
-/** `detail.reason` of an event, where it has one. */
+/** Returns `detail.reason` of an event, if it has one. */
 function reasonOf(event: object): unknown {
   return memberOf(memberOf(event, "detail"), "reason");
 }
