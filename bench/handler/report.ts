@@ -43,5 +43,5 @@ export function report(results: Results<Metric>): string {
 
 /** Draws the panels of the measured cases as an SVG document. */
 export function plot(results: Results<Metric>): string {
-  return plotResults("withPooledSupabase beside other ways to answer a user", results, PANELS);
+  return plotResults("withPooledSupabase compared with other handlers", results, PANELS);
 }

@@ -47,5 +47,5 @@ export function report(results: Results<Metric>): string {
 
 /** Draws the panels of the measured cases as an SVG document. */
 export function plot(results: Results<Metric>): string {
-  return plotResults("The pool core beside other pools", results, PANELS);
+  return plotResults("The pool core compared with other pools", results, PANELS);
 }

@@ -36,5 +36,5 @@ export function report(results: Results<Metric>): string {
 
 /** Draws the panels of the measured cases as an SVG document. */
 export function plot(results: Results<Metric>): string {
-  return plotResults("Direct Postgres beside pg and postgres.js", results, PANELS);
+  return plotResults("Direct Postgres compared with pg and postgres.js", results, PANELS);
 }
