@@ -209,13 +209,17 @@ Deno.test("retry() throws a RangeError that names the option and its value", asy
 });
 
 /** Runs `retry` inside `retry`, as deep as `retries` has elements, and returns how often `operation` ran. */
-async function nested(operation: () => unknown, retries: readonly number[], idempotent: boolean): Promise<number> {
+async function nested(
+  operation: (clock: FakeClock) => unknown,
+  retries: readonly number[],
+  idempotent: boolean,
+): Promise<number> {
   const clock = new FakeClock();
   let ran = 0;
   const run = ([outer, ...inner]: readonly number[]): unknown => {
     if (outer === undefined) {
       ran++;
-      return operation();
+      return operation(clock);
     }
     return retry(() => run(inner), { clock, retries: outer, idempotent: idempotent || inner.length > 0 });
   };
@@ -237,8 +241,8 @@ Deno.test("retry() counts the attempts of a retry inside it as its own", async (
   assertEquals(await nested(throwing(TRANSIENT), [3, 3], false), 4);
   const failed = () => ({ data: null, error: { ...TRANSIENT } });
   assertEquals(await nested(failed, [3, 3], false), 4);
-  const wrapped = () =>
-    Promise.resolve(retry(() => conflict(), { retries: 3, delayMs: 0 })).catch((cause) => {
+  const wrapped = (clock: FakeClock) =>
+    retry(conflict, { clock }).catch((cause) => {
       throw new Error("wrapped", { cause });
     });
   assertEquals(await nested(wrapped, [3], false), 1);
