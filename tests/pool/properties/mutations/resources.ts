@@ -54,7 +54,7 @@ export const RESOURCES: readonly Mutation[] = [
     find: "      this.#validating--;\n",
     replace: "",
     what: "a validated resource counts as pending for ever",
-    caughtBy: [9],
+    caughtBy: [5],
   },
   {
     file: "creator.ts",

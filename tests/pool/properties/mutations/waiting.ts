@@ -83,14 +83,14 @@ export const WAITING: readonly Mutation[] = [
     find: "      this.closing--;\n      this.#host.schedule();",
     replace: "      this.closing--;",
     what: "a slot that became free serves no waiter",
-    caughtBy: [5],
+    caughtBy: [19],
   },
   {
     file: "creation_backoff.ts",
     find: "      this.#onEnd();\n",
     replace: "",
     what: "the end of a pause is not reported",
-    caughtBy: [5],
+    caughtBy: [19],
   },
   {
     file: "capacity.ts",
