@@ -106,6 +106,7 @@ export {
   type ScopeOptions,
   SupabaseConnectionPool,
   type SupabasePoolConfig,
+  type WithoutEffect,
 } from "./supabase/mod.ts";
 
 // The pool core, for other kinds of resources.

@@ -24,7 +24,7 @@ export interface ValueSchema<T> {
     | { readonly success: false; readonly error: { readonly issues: readonly { readonly message: string }[] } };
 }
 
-/** How to read one variable. */
+/** Options for reading one variable. */
 interface ReadOptions {
   /** True for a secret: spaces at its ends belong to it, and no message shows it. Default: false. */
   readonly secret?: boolean | undefined;

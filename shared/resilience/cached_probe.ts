@@ -7,14 +7,14 @@ import { abortable } from "@std/async/abortable";
 import type { Clock } from "./clock.ts";
 import { timeoutSignal } from "./signals.ts";
 
-/** How long a result is reused, in ms. */
+/** The time that a result is reused, in ms. */
 export const PROBE_CACHE_MS = 1_000;
 
 /** The outcome of one probe. */
 export interface ProbeResult {
-  /** How long the probe took, in ms. */
+  /** The duration of the probe, in ms. */
   readonly durationMs: number;
-  /** What the probe failed with; absent if it succeeded. Never `undefined` or `null` for a failed probe. */
+  /** The error of the probe; absent if it succeeded. Never `undefined` or `null` for a failed probe. */
   readonly error?: unknown;
 }
 

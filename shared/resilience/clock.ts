@@ -14,7 +14,7 @@ export interface Timer {
 
 /** Options for {@linkcode Clock.setTimer}. */
 export interface TimerOptions {
-  /** Whether the timer keeps the process alive. Default: `false`. */
+  /** True if the timer keeps the process alive. Default: `false`. */
   readonly keepAlive?: boolean;
 }
 

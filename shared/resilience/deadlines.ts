@@ -48,7 +48,7 @@ export interface DeadlineNode<N> {
 /** Options for {@linkcode DeadlineQueue}. */
 export interface DeadlineQueueOptions {
   /**
-   * Whether the timer keeps running after the last element has left. It then
+   * True if the timer keeps running after the last element has left. It then
    * fires, finds nothing due and ends. Under load that costs far less than
    * clearing and setting the timer for each element, but the owner must call
    * {@linkcode DeadlineQueue.stop}. Default: `false`.

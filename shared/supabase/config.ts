@@ -43,7 +43,8 @@ const WITHOUT_EFFECT = [
   "destroyTimeoutMs",
 ] as const satisfies (keyof PoolConfig)[];
 
-type WithoutEffect = (typeof WITHOUT_EFFECT)[number];
+/** The options of the core that a client pool rejects. */
+export type WithoutEffect = (typeof WITHOUT_EFFECT)[number];
 
 /** Options of a pool of Supabase clients. All times are in milliseconds. */
 export interface SupabasePoolConfig extends Omit<PoolConfig, WithoutEffect> {

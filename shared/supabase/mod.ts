@@ -18,6 +18,7 @@ export {
   parseSupabasePoolConfig,
   type SupabasePoolConfig,
   supabasePoolConfigShape,
+  type WithoutEffect,
 } from "./config.ts";
 
 // The environment of a project's pools.

@@ -106,7 +106,7 @@ test("a broken connection is removed, closed and replaced", async (pool, path) =
   assertEquals(pool.getStats().totalCreated, 3);
 });
 
-test("a connection that broke while it was idle is replaced, not lent", async (pool) => {
+test("a connection that broke while it was idle is replaced, not leased", async (pool) => {
   await pool.use((db) => db.close());
   assertEquals(await pool.use(texts), []);
   assertEquals(pool.getStats().totalDestroyed, 1);
@@ -118,7 +118,7 @@ test("a writer waits for another connection's lock, but not for ever", async (po
   assertEquals(BUSY_TIMEOUT_MS, 3_000);
   const other = new SqliteConnection(path);
   try {
-    // The lock is held in this thread, so nobody could end the wait: it is shortened here.
+    // The lock is held in this thread, so nothing could end the wait: it is shortened here.
     await pool.use((db) => {
       db.all("PRAGMA busy_timeout = 30");
       const started = performance.now();

@@ -13,7 +13,7 @@ const THROTTLE_MS = 1_000;
 /** Maximum number of events and codes that are tracked: a database may make up codes of its own. */
 const MAX_TRACKED = 100;
 
-/** When a line was last logged, and how many failures have been suppressed since. */
+/** The time of the last line, and the number of failures suppressed since. */
 interface LastLogged {
   readonly atMs: number;
   suppressed: number;
