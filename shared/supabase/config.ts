@@ -33,18 +33,23 @@ import { queryDataApi } from "./health.ts";
 // deno-lint-ignore no-explicit-any -- a query may be written against any schema
 export type HealthQuery = (client: SupabaseClient<any, any, any>) => PromiseLike<{ error: unknown }>;
 
-/** Options of the core that have no effect on a client pool: there is nothing in a slot to create, check or close. */
-const WITHOUT_EFFECT = [
+/** The options of the core that a client pool rejects: there is nothing in a slot to create, check or close. */
+export type WithoutEffect =
+  | "validateAfterIdleMs"
+  | "createTimeoutMs"
+  | "createRetryDelayMs"
+  | "validateTimeoutMs"
+  | "resetTimeoutMs"
+  | "destroyTimeoutMs";
+
+const WITHOUT_EFFECT: readonly string[] = [
   "validateAfterIdleMs",
   "createTimeoutMs",
   "createRetryDelayMs",
   "validateTimeoutMs",
   "resetTimeoutMs",
   "destroyTimeoutMs",
-] as const satisfies (keyof PoolConfig)[];
-
-/** The options of the core that a client pool rejects. */
-export type WithoutEffect = (typeof WITHOUT_EFFECT)[number];
+] satisfies WithoutEffect[];
 
 /** Options of a pool of Supabase clients. All times are in milliseconds. */
 export interface SupabasePoolConfig extends Omit<PoolConfig, WithoutEffect> {
