@@ -34,7 +34,7 @@ export interface ErrorClass {
   readonly http: HttpDescription;
 }
 
-/** The codes that the error classes of a module declare: `ErrorCodes<typeof import("./errors.ts")>`. */
+/** The codes that the error classes of a module declare. Its argument is `typeof` the imported module. */
 export type ErrorCodes<Module> = {
   [Name in keyof Module]: Module[Name] extends { readonly code: infer Code extends string; readonly retry: unknown }
     ? Uppercase<string> extends Code ? never : Code
