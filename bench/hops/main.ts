@@ -83,8 +83,8 @@ async function stepsOf(trace: string, named: readonly Entered[], root: URL): Pro
     const caller = stack.findLast(({ called }) => called !== undefined)?.called;
     stack.push({ depth, called });
     if (called === undefined) continue;
+    if (!order.has(called) && caller?.url !== called.url) hops.add(called);
     order.add(called);
-    if (caller !== called && caller?.url !== called.url) hops.add(called);
   }
   // What the trace does not tell apart, such as two functions of one name without a class.
   for (const each of named) order.add(each);

@@ -4,7 +4,7 @@ import { delay } from "@std/async";
 import { type PooledContext, type PooledHandler, withPooledSupabase } from "../support/http.ts";
 import { DoubleReleaseError, LeaseReleasedError } from "../../shared/pool/mod.ts";
 import { SupabaseService } from "../../shared/services/mod.ts";
-import { readEnvironment } from "../../shared/http/mod.ts";
+import { readEnvironment } from "../support/http.ts";
 import type { ClientLease } from "../../shared/supabase/mod.ts";
 import { startFakeProject } from "../support/fake_project.ts";
 

@@ -12,7 +12,7 @@ import { type PooledHandler, RequestError, withPooledSupabase } from "../support
 import { AcquireTimeoutError } from "../../shared/pool/mod.ts";
 import { IdentityError } from "../../shared/supabase/mod.ts";
 import { PooledBaseService, SupabaseService } from "../../shared/services/mod.ts";
-import { readEnvironment } from "../../shared/http/mod.ts";
+import { readEnvironment } from "../support/http.ts";
 import { denoArgs } from "../support/deno_process.ts";
 import { startFakeProject } from "../support/fake_project.ts";
 import { FakePools, JWT_SECRET, VARIABLES } from "./fake_pools.ts";

@@ -5,7 +5,7 @@
  */
 import { type PooledHandler, type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";
 import { SupabaseService } from "../../shared/services/mod.ts";
-import { readEnvironment } from "../../shared/http/mod.ts";
+import { readEnvironment } from "../support/http.ts";
 import type { Variables } from "../../shared/environment/mod.ts";
 import { type FakeProject, startFakeProject } from "../support/fake_project.ts";
 import { JWT_SECRET } from "./fake_pools.ts";
