@@ -30,8 +30,6 @@ export type { AuthOption, PooledHandler, PooledSupabaseOptions } from "./handler
  * @throws {ConfigError} listing every option that is invalid in any environment, or when the handler is missing.
  * @example
  * ```ts
- * import { withPooledSupabase } from "./shared/mod.ts";
- *
  * export default {
  *   fetch: withPooledSupabase({ auth: "user" }, async (_request, { supabase }) => {
  *     const { data } = await supabase.from("categories").select();
