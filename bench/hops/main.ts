@@ -83,7 +83,8 @@ async function stepsOf(trace: string, named: readonly Entered[], root: URL): Pro
     const caller = stack.findLast(({ called }) => called !== undefined)?.called;
     stack.push({ depth, called });
     if (called === undefined) continue;
-    if (!order.has(called) && caller?.url !== called.url) hops.add(called);
+    // After a wait the caller is unknown; a private member is entered from its own file only.
+    if (!order.has(called) && caller?.url !== called.url && !called.name.startsWith("#")) hops.add(called);
     order.add(called);
   }
   // What the trace does not tell apart, such as two functions of one name without a class.
