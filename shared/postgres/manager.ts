@@ -382,11 +382,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
 
   /** Calls `listener` at the next event of that name, once. */
   once<K extends keyof ManagerEvents>(name: K, listener: (event: ManagerEvents[K]) => void): Disposable {
-    let called = false;
     const subscription = this.#subscribe(name, listener, (event) => {
-      // A second event may be on its way already.
-      if (called) return;
-      called = true;
       subscription[Symbol.dispose]();
       return listener(event);
     });

@@ -48,6 +48,19 @@ class NoteService extends PooledPostgresService {
     );
   }
 
+  /** Loses its connection in the first attempt, which was certainly rolled back. */
+  loseOnce(terminate: () => Promise<void>) {
+    return this.withRetry(
+      async (connection) => {
+        if (++this.attempts > 1) return "retried";
+        await Promise.all([connection.query("select pg_sleep(5)"), terminate()]);
+        return "not lost";
+      },
+      3,
+      1,
+    );
+  }
+
   slow(deadlineMs: number) {
     return this.withRetry((connection) => connection.query("select pg_sleep(10)"), 3, 1, { deadlineMs });
   }
@@ -106,6 +119,16 @@ Deno.test("PooledPostgresService", async (t) => {
     const error = await assertRejects(() => other.breakOnceWrite(), Error);
     assertEquals(error instanceof ConnectionLostError || error instanceof PostgresError, true);
     assertEquals(other.attempts, 1);
+  });
+
+  await t.step("withRetry() retries a statement of a caller that was certainly rolled back", async () => {
+    const admin = database.manager();
+    const text = "select pg_terminate_backend(pid) from pg_stat_activity " +
+      "where query like '%pg_sleep(5)%' and state = 'active' and pid <> pg_backend_pid()";
+    const terminate = async () => {
+      while ((await admin.query(text)).rowCount === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    };
+    assertEquals(await new NoteService(pool).loseOnce(terminate), "retried");
   });
 
   await t.step("withRetry() cancels the statement that runs at the deadline, and releases its connection", async () => {
