@@ -72,19 +72,19 @@ export class ResourceHooks<T extends object> {
     done(outcome);
   }
 
-  /** Validates a resource; `done` gets whether it is usable. */
+  /** Validates a resource; `done` gets whether it passed. */
   validate(slot: Slot<T>, done: (usable: boolean) => void): void {
     slot.beginHook();
     this.run("validate", () => this.#factory.validate?.(slot.resource), (outcome) => {
       slot.endHook();
       if (!outcome.ok) this.#events.emit("error", { error: outcome.error, source: "validate" });
-      done(outcome.ok && outcome.value !== false && !slot.invalid);
+      done(outcome.ok && outcome.value !== false);
     });
   }
 
   /**
-   * Resets a resource. Returns whether it is usable where `reset` has nothing to
-   * wait for, and `undefined` otherwise: `done` gets it then.
+   * Resets a resource. Returns whether that succeeded where `reset` has nothing
+   * to wait for, and `undefined` otherwise: `done` gets it then.
    */
   reset(slot: Slot<T>, done: (slot: Slot<T>, usable: boolean) => void): boolean | undefined {
     slot.beginHook();
@@ -98,7 +98,7 @@ export class ResourceHooks<T extends object> {
       return this.#endReset(slot, { ok: false, error, abandoned: false });
     }
     slot.endHook();
-    return !slot.invalid;
+    return true;
   }
 
   /** Destroys a resource. `done` is called when it has closed, or is abandoned because `destroy` hangs. */
@@ -117,7 +117,7 @@ export class ResourceHooks<T extends object> {
   #endReset(slot: Slot<T>, outcome: Outcome<unknown>): boolean {
     slot.endHook();
     if (!outcome.ok) this.#events.emit("error", { error: outcome.error, source: "reset" });
-    return outcome.ok && !slot.invalid;
+    return outcome.ok;
   }
 
   #follow<R>(hook: Hook, promise: PromiseLike<R>, done: (outcome: Outcome<R>) => void): void {

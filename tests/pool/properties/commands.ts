@@ -137,11 +137,11 @@ export type Interference =
   | "probes"
   | "tampers";
 
-function play(model: Model, interference: Interference): void {
+function play(model: Model, interference: Interference, target = model.live.at(-1)): void {
   if (interference === "throws") throw new Error("a listener throws");
   model.nested++;
   model.nestedIn = model.turn;
-  const [item, grant] = [model.live.at(-1), [...model.held].at(-1)];
+  const grant = [...model.held].at(-1);
   const waiter = [...model.waiting].find((entry) => entry.abort);
   if (interference === "leases") {
     // One might be served by what is being made already.
@@ -150,7 +150,7 @@ function play(model: Model, interference: Interference): void {
   if (interference === "tryLease") {
     requestLease(model, { how: "tryLease", lane: "normal", timeoutMs: 0, abortable: false });
   }
-  if (interference === "invalidates" && item) invalidate(model, item);
+  if (interference === "invalidates" && target) invalidate(model, target);
   if (interference === "probes") requestProbe(model, 120, true);
   if (interference === "tampers") {
     tamperWithPool(model);
@@ -190,7 +190,7 @@ export function listen(model: Model, event: AnyEvent, interference: Interference
 /** Has the next call of a hook use the pool that called it. */
 export function trap(model: Model, hook: Hook, interference: Exclude<Interference, "throws">): void {
   model.transcript.did(`in the next ${hook}: ${interference}`);
-  model.traps.set(hook, () => play(model, interference));
+  model.traps.set(hook, (item) => play(model, interference, item));
 }
 
 function holdsSlot(model: Model, call: Call): boolean {

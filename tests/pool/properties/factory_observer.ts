@@ -96,7 +96,7 @@ export class FactoryObserver implements Observer {
     }
     const trap = traps.get(call.hook);
     traps.delete(call.hook);
-    trap?.();
+    trap?.(call.hook === "destroy" ? undefined : item);
   }
 
   ended(call: Call, error: Error | undefined): void {

@@ -97,7 +97,7 @@ export class Model {
   /** The latest turn in which the script was inside the pool. */
   nestedIn = -1;
   /** What the next call of a hook does before anything else. */
-  readonly traps = new Map<Hook, () => void>();
+  readonly traps = new Map<Hook, (item: Item | undefined) => void>();
   /** Listeners that misbehave. */
   readonly subscriptions = new Set<Disposable>();
   readonly leased = { admin: 0, others: 0 };

@@ -93,7 +93,10 @@ export function isProbeSlotHeld(model: Model): boolean {
 export function assertProbes(model: Model): void {
   const { verdict, waitingProbes, heldProbes } = model;
   for (const probe of heldProbes) {
-    if (probe.lease?.active) continue;
+    if (probe.lease?.active) {
+      verdict.hold(22, !model.closed, () => `${probe.name} is active after the shutdown`);
+      continue;
+    }
     heldProbes.delete(probe);
     verdict.hold(27, model.shutdown !== undefined, () => `${probe.name} was revoked without a shutdown`);
   }

@@ -12,7 +12,7 @@ export const ENDING: readonly Mutation[] = [
     find: "    this.#slot = undefined;\n    slot.owner.release",
     replace: "    slot.owner.release",
     what: "a lease can be released twice",
-    caughtBy: [16],
+    caughtBy: [3],
   },
   {
     file: "lease.ts",

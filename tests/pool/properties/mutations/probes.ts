@@ -48,7 +48,7 @@ export const PROBES: readonly Mutation[] = [
     find: "    this.#probe.revoke();\n",
     replace: "",
     what: "a shutdown does not revoke a probe",
-    caughtBy: [15],
+    caughtBy: [22],
   },
   {
     file: "probe_slot.ts",

@@ -184,8 +184,8 @@ export const RESOURCES: readonly Mutation[] = [
   },
   {
     file: "resource_hooks.ts",
-    find: "done(outcome.ok && outcome.value !== false && !slot.invalid);",
-    replace: "done(outcome.ok && !slot.invalid);",
+    find: "done(outcome.ok && outcome.value !== false);",
+    replace: "done(outcome.ok);",
     what: "a validation that returns false is ignored",
     caughtBy: [18],
   },
@@ -239,17 +239,10 @@ export const RESOURCES: readonly Mutation[] = [
     caughtBy: [20],
   },
   {
-    file: "resource_hooks.ts",
-    find: "    slot.endHook();\n    return !slot.invalid;",
-    replace: "    slot.endHook();\n    return true;",
-    what: "a resource that dies during a synchronous reset is leased again",
-    caughtBy: [18],
-  },
-  {
     file: "resource_store.ts",
     find: "unwanted = usable ? this.#closeReason(slot, now)",
     replace: "unwanted = usable ? undefined",
-    what: "what a synchronous reset changes, such as the limits, is ignored",
-    caughtBy: [21],
+    what: "a resource that dies during a synchronous reset is leased again",
+    caughtBy: [18],
   },
 ];
