@@ -8,13 +8,6 @@ import type { Mutation } from "./mutation.ts";
 /** Mutations of the store, the creator, and the hooks. */
 export const RESOURCES: readonly Mutation[] = [
   {
-    file: "creator.ts",
-    find: "    this.#store.add(slot);\n",
-    replace: "    this.#store.add(slot);\n    this.#store.add(this.#createSlot(creation, resource));\n",
-    what: "a new resource gets two slots",
-    caughtBy: [3],
-  },
-  {
     file: "resource_store.ts",
     find: "    return this.size < this.#capacity.limits.maxConnections;",
     replace: "    return this.size <= this.#capacity.limits.maxConnections;",

@@ -12,7 +12,7 @@ export const WAITING: readonly Mutation[] = [
     find: "    const idle = this.#idle;\n    const slot = idle[idle.length - 1];",
     replace: "    const idle = this.#idle;\n    const slot = idle[0];",
     what: "the least recently used idle resource is leased, and another one removed from the idle list",
-    caughtBy: [12],
+    caughtBy: [3],
   },
   {
     file: "resource_store.ts",
