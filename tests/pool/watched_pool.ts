@@ -9,7 +9,7 @@ import { ScriptedFactory } from "../support/scripted_factory.ts";
 
 type Destroyed = PoolEvents["destroyed"];
 
-/** What {@linkcode watchedPool} makes. */
+/** A pool of {@linkcode watchedPool}. */
 export type WatchedPool = ReturnType<typeof testPool> & {
   destroyed: Destroyed[];
   errors: PoolEvents["error"][];

@@ -30,7 +30,7 @@ export function counts(stats: PoolStats): [total: number, active: number, idle: 
   return [stats.totalConnections, stats.activeConnections, stats.idleConnections, stats.waitingForConnection];
 }
 
-/** How a promise stands after all that needs no time has settled. */
+/** Returns the state of a promise after everything that needs no time has settled. */
 export async function outcome<T>(promise: Promise<T>): Promise<"pending" | { value: T } | { error: unknown }> {
   let state: "pending" | { value: T } | { error: unknown } = "pending";
   promise.then((value) => state = { value }, (error) => state = { error });

@@ -5,7 +5,7 @@
  */
 import type { CreateContext, ResourceFactory } from "../../shared/pool/mod.ts";
 
-/** What the scripted factory makes. */
+/** A resource of the scripted factory. */
 export interface Thing {
   readonly id: number;
 }
@@ -22,11 +22,11 @@ export function transient(message = "connection refused"): Error {
  * Makes numbered things at once; any hook can be replaced by a test.
  */
 export class ScriptedFactory implements ResourceFactory<Thing> {
-  /** What {@linkcode create} was given, by id. */
+  /** The contexts that {@linkcode create} got, in order. */
   readonly contexts: CreateContext[] = [];
   /** Things that were destroyed, in order. */
   readonly destroyed: Thing[] = [];
-  /** How often {@linkcode create} was called. */
+  /** The number of calls of {@linkcode create}. */
   attempts = 0;
   #next = 0;
 
