@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { abortable } from "@std/async/abortable";
 import { backoffDelayMs } from "./backoff.ts";
-import { type Clock, MAX_TIMER_MS, systemClock } from "./clock.ts";
+import { type Clock, MAX_TIMER_MS, systemClock, type Timer } from "./clock.ts";
 import { Deadlines } from "./deadlines.ts";
 import { type HttpDescription, UPSTREAM_TIMEOUT } from "./error_class.ts";
 import { classifyFailure, failureChain, type FailureKind, retryAfterMs } from "./failure.ts";
@@ -179,22 +178,21 @@ export async function retry<T>(
   const begun = ++callsBegun;
   const deadline = clock.now() + deadlineMs;
   const controller = new AbortController();
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  const abort = (reason: unknown) => {
+    reject(reason);
+    controller.abort(reason);
+  };
   let last: unknown;
   let attempt = 0;
+  let pause: Timer | undefined;
 
-  const onAbort = () => controller.abort(signal?.reason);
-  signal?.addEventListener("abort", onAbort, { once: true });
-  const timer = deadlinesOf(clock).start(deadlineMs, () => {
-    const options = last === undefined ? {} : { cause: errorOf(last) };
-    controller.abort(new RetryTimeoutError(deadlineMs, attempt + 1, options));
-  });
-
-  try {
+  async function run(): Promise<T> {
     for (let attempts = 0;; attempt++) {
       const before = callsBegun;
-      const running = attemptOnce(operation, { attempt, signal: controller.signal });
-      const outcome = await abortable(running, controller.signal);
-      if (!outcome.failed) return settle(outcome);
+      const outcome = await attemptOnce(operation, { attempt, signal: controller.signal });
+      if (!outcome.failed) return outcome.value;
+      controller.signal.throwIfAborted();
       last = "thrown" in outcome ? outcome.thrown : outcome.value;
       attempts += attemptsBehind(last, before);
 
@@ -204,14 +202,30 @@ export async function retry<T>(
       const mayRetry = kind === "transient" || (kind === "ambiguous" && idempotent);
       if (!mayRetry || attempts > retries || clock.now() + delay >= deadline) {
         if (attempts > 1) noteAttempts(last, { begun, attempts });
-        return settle(outcome);
+        if ("thrown" in outcome) throw outcome.thrown;
+        return outcome.value;
       }
       const event = { retry: attempt + 1, delayMs: delay, failure: last, kind };
       observe(() => onRetry?.(event), () => {}); // an observer decides nothing
-      await sleep(delay, clock, controller.signal);
+      await new Promise<void>((resolve) => {
+        // A caller awaits this: a script must not end here because nothing else is left to do.
+        pause = clock.setTimer(resolve, delay, { keepAlive: true });
+      });
     }
+  }
+
+  const onAbort = () => abort(signal?.reason);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  const timer = deadlinesOf(clock).start(deadlineMs, () => {
+    abort(new RetryTimeoutError(deadlineMs, attempt + 1, last === undefined ? {} : { cause: errorOf(last) }));
+  });
+  try {
+    // The promise is rejected directly: to listen to a signal of our own would cost more than the rest.
+    run().then(resolve, reject);
+    return await promise;
   } finally {
     timer.cancel();
+    pause?.cancel();
     signal?.removeEventListener("abort", onAbort);
   }
 }
@@ -228,23 +242,7 @@ async function attemptOnce<T>(
   }
 }
 
-function settle<T>(outcome: Outcome<T>): T {
-  if ("thrown" in outcome) throw outcome.thrown;
-  return outcome.value;
-}
-
 /** Returns the error of a failure, which may be a result that holds one. */
 function errorOf(failure: unknown): unknown {
   return isFailedResult(failure) ? failure.error : failure;
-}
-
-async function sleep(delayMs: number, clock: Clock, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  // A caller awaits this: a script must not end here because nothing else is left to do.
-  const timer = clock.setTimer(resolve, delayMs, { keepAlive: true });
-  try {
-    await abortable(promise, signal);
-  } finally {
-    timer.cancel();
-  }
 }
