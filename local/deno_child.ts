@@ -22,7 +22,7 @@ export interface DenoChildOptions {
   readonly cwd: string;
   /** Called with each line of its output. */
   readonly onLine: (line: string, stream: "stdout" | "stderr") => void;
-  /** How long it may take to start, in ms. Default: 60,000. */
+  /** Maximum time until the process has started, in ms. Default: 60,000. */
   readonly startTimeoutMs?: number;
 }
 
@@ -81,7 +81,7 @@ export class DenoChild {
     throw new StackError("SERVICE_FAILED", `${name} did not start: ${outcome.error}`);
   }
 
-  /** Whether it has not exited. */
+  /** `true` until the process has exited. */
   get running(): boolean {
     return this.#child.running;
   }

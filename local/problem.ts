@@ -12,9 +12,9 @@ export interface ProblemInit {
   readonly code: string;
   /** The kind of problem. */
   readonly title: string;
-  /** What failed, and what to do. */
+  /** The failure, and the way to fix it. */
   readonly detail: string;
-  /** When to try again, in s. */
+  /** Time to wait before a retry, in s. */
   readonly retryAfterS?: number;
   /** More members. */
   readonly members?: Readonly<Record<string, unknown>>;

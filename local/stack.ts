@@ -26,15 +26,15 @@ import { prepareState, type Project, projectAt } from "./project.ts";
 export interface StackOptions {
   /** The folder of the project. Default: the project of this file. */
   readonly root?: string;
-  /** Whether to create data and keys for this stack and delete them when it stops. Default: `false`, they are kept in `.local/`. */
+  /** Creates data and keys for this stack and deletes them when it stops. Default: `false`, they are kept in `.local/`. */
   readonly ephemeral?: boolean;
   /** The port of the gateway; 0 for a free one. Default: 0. */
   readonly port?: number;
   /** The port of Postgres; 0 for a free one. Default: 0. */
   readonly databasePort?: number;
-  /** Whether a commit survives a crash of the machine. Default: `true` unless `ephemeral`. */
+  /** Flushes each commit to disk, so that it survives a crash of the machine. Default: `true` unless `ephemeral`. */
   readonly fsync?: boolean;
-  /** Whether to reload functions when their sources change. Default: `false`. */
+  /** Reloads functions when their sources change. Default: `false`. */
   readonly watch?: boolean;
   /** Environment variables of the functions, which override the hosted ones. */
   readonly env?: Readonly<Record<string, string>>;

@@ -26,7 +26,7 @@ export interface SupervisedChildOptions {
   user?: { readonly uid: number; readonly gid: number };
   /** The signals that end it, in order; `KILL` follows them. Default: `["TERM"]`. */
   endSignals?: readonly ChildSignal[];
-  /** How long each signal may take, in s. Default: 3. */
+  /** Time to exit after each signal, in s. Default: 3. */
   graceS?: number;
   /** Called with each line of its output. */
   onLine?: (line: string, stream: "stdout" | "stderr") => void;
@@ -94,7 +94,7 @@ rm -rf -- "$1"
   };
 }
 
-/** How long to wait for output after a child has exited, in ms. */
+/** Maximum wait for output after a child has exited, in ms. */
 const OUTPUT_GRACE_MS = 200;
 
 /** Waits for `promise`, for at most `ms`. */
@@ -147,7 +147,7 @@ export class SupervisedChild {
     this.outputEnded = this.exited.then(() => within(OUTPUT_GRACE_MS, Promise.all(closed)));
   }
 
-  /** Whether the child has not exited. */
+  /** `true` until the child has exited. */
   get running(): boolean {
     return this.#running;
   }

@@ -89,7 +89,7 @@ export class LiteApp {
     });
   }
 
-  /** Whether one of its connections has broken. */
+  /** `true` once one of its connections has broken. */
   get retired(): boolean {
     return this.#retired;
   }

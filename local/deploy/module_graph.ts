@@ -12,7 +12,7 @@ import { fromFileUrl, toFileUrl } from "../paths.ts";
 export interface ImportError {
   /** The import, its file and the reason, in one line. */
   readonly message: string;
-  /** Whether it is a package or a URL: the reason may be that the network is down. */
+  /** `true` for a package or a URL, which may be missing because the network is down. */
   readonly remote: boolean;
 }
 

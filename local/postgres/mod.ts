@@ -11,7 +11,7 @@ import { PostgresServer, SUPERUSER } from "./server.ts";
 export interface StartPostgresOptions {
   /** The port; 0 for a free one. Default: 0. */
   readonly port?: number;
-  /** Whether a commit survives a crash of the machine. Default: `false`. */
+  /** Flushes each commit to disk, so that it survives a crash of the machine. Default: `false`. */
   readonly fsync?: boolean;
 }
 

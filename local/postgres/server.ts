@@ -16,7 +16,7 @@ export interface ServerOptions {
   readonly location: DataLocation;
   /** The port that it listens on; 0 for a free one, the same for every start. */
   readonly port: number;
-  /** Whether a commit survives a crash of the machine. Tests do not need to wait for disks. */
+  /** Flushes each commit to disk, so that it survives a crash of the machine. Tests do not need it. */
   readonly fsync: boolean;
   /** The password of the superuser `supabase_admin`, set when the data is created. */
   readonly superuserPassword: string;
@@ -86,12 +86,12 @@ export class PostgresServer {
     return this.#port;
   }
 
-  /** Whether its process is running. */
+  /** `true` while the server process is running. */
   get running(): boolean {
     return this.#child?.running ?? false;
   }
 
-  /** Whether it exited without having been stopped, and is not restarting. */
+  /** `true` after the server exited by itself, until it is started or stopped. */
   get lost(): boolean {
     return this.#wanted && !this.running && this.#starting === undefined;
   }

@@ -10,7 +10,7 @@ import { StackError } from "../stack_error.ts";
 export interface Supervised {
   /** Called when it exits without having been stopped. */
   onLost: (() => void) | undefined;
-  /** Whether it exited that way and has not been started or stopped since. */
+  /** `true` after the process exited by itself, until it is started or stopped. */
   readonly lost: boolean;
   /** Restarts it, unless it has been stopped. */
   revive(): Promise<void>;
@@ -24,7 +24,7 @@ export interface SupervisorOptions {
   readonly onGiveUp: (error: StackError) => void;
   /** The delay before each attempt, in ms; its length is the number of attempts. Default: 0, 250, 1,000, 2,000, 4,000. */
   readonly delaysMs?: readonly number[];
-  /** How long it must run for the count of attempts to start again, in ms. Default: 30,000. */
+  /** Running time after which the count of attempts is reset, in ms. Default: 30,000. */
   readonly steadyMs?: number;
 }
 

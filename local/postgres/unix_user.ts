@@ -23,7 +23,7 @@ export function findCandidates(passwd: string): UnixUser[] {
   return CANDIDATES.flatMap((name) => {
     const fields = users.find(([user]) => user === name);
     const [uid, gid] = [Number(fields?.[2] || NaN), Number(fields?.[3] || NaN)];
-    // macOS writes nobody as -2.
+    // The ids of "nobody" are -2 on macOS.
     return Number.isInteger(uid) && Number.isInteger(gid) && uid !== 0 ? [{ uid: uid >>> 0, gid: gid >>> 0 }] : [];
   });
 }
@@ -45,7 +45,7 @@ export async function choosePostgresUser(data?: string): Promise<UnixUser | unde
   if (!user) {
     throw new StackError(
       "PLATFORM_UNSUPPORTED",
-      "Postgres does not run as root, and there is no user named postgres or nobody: run this as an ordinary user.",
+      'Cannot run Postgres as root, and the users "postgres" and "nobody" are missing: run this as an ordinary user.',
     );
   }
   return user;

@@ -11,7 +11,7 @@ import { ROW_COUNT, serveDataApi } from "../../bench/support/data_api.ts";
 import { MeasuredMetrics } from "../../bench/support/metrics.ts";
 import { Samples } from "../../bench/support/rounds.ts";
 
-/** What arrived at the Data API. */
+/** A request that the Data API received. */
 interface Arrived {
   readonly path: string;
   readonly authorization: string | null;

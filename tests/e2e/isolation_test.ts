@@ -9,7 +9,7 @@ import { assert, assertEquals, assertGreater } from "@std/assert";
 import postgres from "postgres";
 import { SupabaseService } from "../../shared/services/mod.ts";
 import { readEnvironment } from "../../shared/http/mod.ts";
-import type { Database } from "../isolation/habits.ts";
+import type { Database } from "../isolation/handler_behaviors.ts";
 import { Random, seedOfRun } from "../isolation/random.ts";
 import { type PooledHandler, withPooledSupabase } from "../support/http.ts";
 import { signUp, type User, useStack } from "./support.ts";

@@ -1,5 +1,5 @@
 /**
- * A hundred users, their tokens, and credentials that are nobody's.
+ * A hundred users, their tokens, and credentials that prove no user.
  *
  * @module
  */
@@ -8,43 +8,43 @@ import { JWT_SECRET } from "../http/fake_pools.ts";
 import { createProjectKey, sharedSecretToken } from "../http/tokens.ts";
 import type { SecretWatch } from "../support/secret_watch.ts";
 
-/** The project's address. Nothing listens there: what is sent never leaves this process. */
+/** The project's URL. Nothing listens there: no request leaves this process. */
 export const PROJECT = "http://project.test";
 /** Its publishable key. */
 export const PUBLISHABLE = "sb_publishable_isolation";
 /** Its secret key. */
 export const SECRET = "sb_secret_isolation";
 
-/** Who acts: a user by name, or one of the two that are none. */
+/** The identity of a caller: a user, or one of the two identities without a user. */
 export type Actor = `user-${number}` | "anonymous" | "admin";
 
-/** Somebody who asks. */
+/** A caller with its credentials. */
 export interface Caller {
-  /** Whom the request may act as. */
+  /** The only identity the request may act as. */
   readonly actor: Actor;
   /** The `Authorization` header, or none. */
   readonly authorization: string | undefined;
-  /** Whether the credentials are to be refused. */
+  /** `true` if the handler must reject the credentials. */
   readonly refused: boolean;
 }
 
-/** Everybody who asks, and the project they ask. */
+/** All callers of a run, and their project. */
 export interface Callers {
   readonly users: readonly Caller[];
-  /** Credentials that prove nothing, by what is wrong with them. */
+  /** Callers whose credentials prove no user. */
   readonly impostors: readonly Caller[];
-  /** What each user's calls must carry. */
+  /** The token that each user's calls must carry. */
   readonly tokens: ReadonlyMap<Actor, string>;
-  /** The environment of the function they call. */
+  /** The environment of the function that they call. */
   readonly variables: Variables;
 }
 
-/** Spells a user's name. */
+/** Returns the name of user `n`. */
 export function userName(n: number): Actor {
   return `user-${n}`;
 }
 
-/** Makes `count` users, every second one's token signed with the project's key and the others' with the shared secret. */
+/** Creates `count` users: even ones have a token signed with the project's key, odd ones one signed with the secret. */
 export async function createCallers(count: number, watch: SecretWatch): Promise<Callers> {
   const key = await createProjectKey();
   const tokens = new Map<Actor, string>();
@@ -80,7 +80,7 @@ export async function createCallers(count: number, watch: SecretWatch): Promise<
     users: [...tokens].map(([actor, token]) => ({ actor, authorization: `Bearer ${token}`, refused: false })),
     impostors: [
       ...Object.values(bad).map((token) => ({ actor, authorization: `Bearer ${token}`, refused: true })),
-      // An API key is no token: whoever sends one in its place has sent none.
+      // An API key is not a token: a request that sends one as its token is anonymous.
       ...[SECRET, PUBLISHABLE].map((key) => ({ actor, authorization: `Bearer ${key}`, refused: false })),
       ...["Bearer ", "", "Basic dXNlcjpwYXNz"].map((authorization) => ({ actor, authorization, refused: false })),
     ],

@@ -1,6 +1,6 @@
 /**
- * Whatever comes as credentials, nobody becomes somebody else, and nothing
- * becomes the secret key: seen from the Data API, by what arrives there.
+ * Fuzzes the credentials of requests: no combination acts as another user or
+ * sends the secret key. Judged by the requests that reach the Data API.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { FakePools, JWT_SECRET } from "../http/fake_pools.ts";
 import { createProjectKey, sharedSecretToken, unsignedToken, USER } from "../http/tokens.ts";
 import { SecretWatch } from "../support/secret_watch.ts";
 import { PROJECT } from "./callers.ts";
-import type { Database } from "./habits.ts";
+import type { Database } from "./handler_behaviors.ts";
 
 const key = await createProjectKey();
 const stranger = await createProjectKey();
@@ -24,7 +24,7 @@ const serviceRoleKey = await sharedSecretToken({ sub: undefined, role: "service_
 
 /** Tokens that prove a user. */
 const good = [await key.sign(), await sharedSecretToken()];
-/** Tokens that prove none. */
+/** Tokens that prove no user. */
 const bad = [
   await sharedSecretToken({ exp: 1 }),
   await key.sign({ exp: 1 }),
@@ -68,9 +68,9 @@ const MODES: readonly AuthModeWithKey[] = [
 
 const keys = [...Object.values(publishable), ...Object.values(secret), anonKey, serviceRoleKey];
 
-/** What a header may hold, from NUL-free Latin-1. */
+/** Header values: Latin-1 text without control characters. */
 const latin1 = fc.string({ unit: fc.integer({ min: 0x20, max: 0xff }).map((code) => String.fromCharCode(code)) });
-/** A token or key with one part cut, doubled or exchanged. */
+/** A token or key with a part replaced by other text. */
 const broken = fc.tuple(fc.constantFrom(...good, ...bad, ...keys), fc.nat(400), latin1).map(([text, at, other]) =>
   text.slice(0, at) + other + text.slice(at + other.length)
 );
@@ -91,7 +91,7 @@ const authorization = fc.oneof(
   fc.tuple(scheme, value, value).map(([name, one, other]) => `${name}${one}, ${name}${other}`),
 );
 const apikey = fc.oneof(fc.constantFrom(...keys), value);
-/** What matches every request comes last, as a handler demands. */
+/** Auth modes with `none` last: a handler rejects options in which a mode follows it. */
 const modes = fc.uniqueArray(fc.constantFrom(...MODES), { minLength: 1, maxLength: 4 }).map((
   some,
 ) => [...some.filter((mode) => mode !== "none"), ...some.filter((mode) => mode === "none")]);
@@ -107,7 +107,7 @@ interface Arrived {
   readonly authorization: string | null;
 }
 
-/** Uses the caller's client in every way, and also sends with it whatever came in. */
+/** Uses the caller's client in every way, and also sends the received headers with it. */
 const handler: PooledHandler<Database> = async (incoming, { supabase, pool, authMode, authKeyName, userClaims }) => {
   const query = supabase.from("items").select();
   for (const name of ["authorization", "apikey"]) query.setHeader(name, incoming.headers.get(name) ?? "");
@@ -119,7 +119,7 @@ const handler: PooledHandler<Database> = async (incoming, { supabase, pool, auth
   return Response.json({ authMode, authKeyName, user: userClaims?.id ?? null });
 };
 
-Deno.test("a token where the scheme should be, or before it, is not told back", async () => {
+Deno.test("withPooledSupabase() hides a token that stands where the scheme should be, or before it", async () => {
   const [token = ""] = good;
   for (
     const authorization of [
@@ -144,7 +144,7 @@ Deno.test("a token where the scheme should be, or before it, is not told back", 
 });
 
 for (const [name, variables] of Object.entries(PROJECTS)) {
-  Deno.test(`with ${name}, no credentials reach the Data API as more than they prove`, async () => {
+  Deno.test(`withPooledSupabase() sends no more rights to the Data API than the credentials prove, with ${name}`, async () => {
     const arrived: Arrived[] = [];
     const environment = readEnvironment(variables);
     const answer: typeof fetch = (_input, init) => {
@@ -156,20 +156,20 @@ for (const [name, variables] of Object.entries(PROJECTS)) {
     const secretKeys: readonly string[] = Object.values(environment.secretKeys);
     const publishableKeys: readonly string[] = Object.values(environment.publishableKeys);
     const own = (apikey: string) => apikey.startsWith("sb_") ? null : `Bearer ${apikey}`;
-    const letIn: Record<string, number> = { user: 0, publishable: 0, secret: 0, none: 0 };
+    const accepted: Record<string, number> = { user: 0, publishable: 0, secret: 0, none: 0 };
 
     const property = fc.asyncProperty(modes, request, async (auth, given) => {
       arrived.length = 0;
       const watch = new SecretWatch();
       for (const text of [...keys, ...good, ...bad, JWT_SECRET]) watch.know("a key or token", text);
-      for (const [header, text] of given) watch.know(`what came as ${header}`, text.replace(/^bearer\s+/i, ""));
+      for (const [header, text] of given) watch.know(`the received ${header}`, text.replace(/^bearer\s+/i, ""));
       const log = (line: string) => watch.inspect("the log", line);
       const handle = withPooledSupabase<Database>({ auth: auth as unknown as Auth, variables, service, log }, handler);
       const headers = new Headers(given.map(([header, text]) => [header, text]));
       const response = await handle(new Request("http://functions.test/f", { headers }));
       const text = await response.text();
-      watch.inspectHeaders("the answer", response);
-      watch.inspect("the answer", text);
+      watch.inspectHeaders("the response", response);
+      watch.inspect("the response", text);
 
       const token = /^bearer\s+(.*)$/i.exec(headers.get("authorization") ?? "")?.[1];
       // The last character of a signature has spare bits: another spelling of it is the same proof.
@@ -179,7 +179,7 @@ for (const [name, variables] of Object.entries(PROJECTS)) {
         assert(apikey !== null && publishableKeys.includes(apikey), "a call with a key that is not publishable");
         assert(!secretKeys.some((key) => authorization?.includes(key)), "a call with the secret key as a token");
         if (authorization !== own(apikey)) {
-          assert(user && auth.includes("user"), "a call as a user whom nothing proves");
+          assert(user && auth.includes("user"), "a call as a user that the credentials do not prove");
           assertEquals(authorization, `Bearer ${token}`);
         }
       }
@@ -194,15 +194,17 @@ for (const [name, variables] of Object.entries(PROJECTS)) {
       const ofUser = arrived.filter(({ apikey, authorization }) => authorization !== own(apikey ?? "")).length;
       assertEquals([ofUser, claimed], authMode === "user" ? [4, USER.sub] : [0, null]);
       if (authMode === "secret") {
-        assert(secretKeys.includes(headers.get("apikey") ?? ""), "let in without the secret key");
+        assert(secretKeys.includes(headers.get("apikey") ?? ""), "accepted without the secret key");
       }
-      letIn[authMode] = (letIn[authMode] ?? 0) + 1;
+      accepted[authMode] = (accepted[authMode] ?? 0) + 1;
     });
     try {
       await fc.assert(property, { numRuns: 2_500, seed: 20_260_105 });
     } finally {
       await service.shutdown(0);
     }
-    for (const [mode, count] of Object.entries(letIn)) assertGreater(count, 25, `hardly anybody came in by ${mode}`);
+    for (const [mode, count] of Object.entries(accepted)) {
+      assertGreater(count, 25, `too few requests were accepted by ${mode}`);
+    }
   });
 }

@@ -1,9 +1,8 @@
 /**
- * A Data API within this process, which knows who should have sent what: each
- * call names its maker in the query, and whoever's credentials come with it
- * must be the maker's. It answers the owner of the credentials, whatever the
- * query says, as row-level security would; and it is as unreliable as it is told
- * to be.
+ * A Data API within this process that checks the credentials of each call: the
+ * query names the maker of the call, and the credentials must be the maker's. It
+ * returns the rows of the owner of the credentials, as row-level security would,
+ * and fails at random.
  *
  * @module
  */
@@ -11,48 +10,48 @@ import { decodeJwt } from "jose";
 import { type Actor, type Callers, PROJECT, PUBLISHABLE, SECRET } from "./callers.ts";
 import { Random } from "./random.ts";
 
-/** What befalls calls, and how often. */
+/** The outcomes of calls, with their relative frequencies. */
 const FATES = {
   answered: 78,
-  /** Refused as too many, once or twice, and answered when it is tried again. */
+  /** Rejected with 503 once or twice; a retry succeeds. */
   busy: 6,
-  /** The connection breaks before there is an answer. */
+  /** The connection breaks before the response. */
   broken: 3,
-  /** The answer breaks off in the middle. */
+  /** The connection breaks in the middle of the response. */
   torn: 3,
-  /** The answer comes in pieces. */
+  /** The response arrives in two chunks. */
   slow: 4,
-  /** There is never an answer. */
+  /** There is never a response. */
   hung: 0.3,
-  /** Redirected to another address of the project. */
+  /** Redirected to another URL of the project. */
   moved: 3,
-  /** Redirected to somebody else's. */
+  /** Redirected to another host. */
   lured: 1.5,
-  /** The token has expired on its way. */
+  /** The token expired on its way. */
   expired: 1,
 };
 
-/** The longest that an answer takes, in ms. */
+/** Maximum delay of a response, in ms. */
 const MAX_DELAY_MS = 4;
 
-/** Where lures lead. Nothing may ever arrive there. */
+/** The target of redirects to another host. No call may arrive there. */
 const ELSEWHERE = "http://elsewhere.test/steal";
 
-/** The Data API and what it has seen. */
+/** The Data API and its records. */
 export interface DataApi {
-  /** In the place of the network. */
+  /** Replaces the network. */
   readonly fetch: typeof fetch;
-  /** What arrived and should not have, in words without a secret. */
+  /** Descriptions of calls with wrong credentials, without secrets. */
   readonly violations: string[];
-  /** How many calls arrived, by who they acted as. */
+  /** The number of calls by identity. */
   readonly arrived: Record<"user" | "anonymous" | "admin", number>;
-  /** How many calls met each fate. */
+  /** The number of calls by outcome. */
   readonly fates: Record<string, number>;
-  /** How many calls came again after they had been refused as too many. */
+  /** Returns the number of calls that were retried after a 503. */
   readonly retried: () => number;
 }
 
-/** The rows of `owner`: so many as its name says, and all of them say whose they are. */
+/** Returns the rows of `owner`: their number follows from the name, and each names its owner. */
 export function rowsOf(owner: string): { id: string; owner: string }[] {
   const count = 1 + new Random("rows", owner).below(4);
   return Array.from({ length: count }, (_, n) => ({ id: `${owner}/${n}`, owner }));
@@ -73,12 +72,12 @@ function pause(ms: number, signal: AbortSignal | null | undefined): Promise<void
   });
 }
 
-/** What a call says of itself, in its query or, where that cannot be had, in its path. */
+/** Returns a label of a call, from its query or, if it has none, from its path. */
 function labelOf({ href }: URL, name: "maker" | "call"): string | undefined {
   return new RegExp(`[?&/]${name}=(?:eq\\.)?([^&/]+)`).exec(decodeURIComponent(href))?.[1];
 }
 
-/** Whose credentials these are. */
+/** Returns the owner of the credentials. */
 function ownerOf(headers: Headers): string {
   const authorization = headers.get("authorization");
   if (headers.get("apikey") === SECRET) return "admin";
@@ -86,11 +85,11 @@ function ownerOf(headers: Headers): string {
   try {
     return String(decodeJwt(authorization.replace(/^Bearer /, "")).sub);
   } catch {
-    return "nobody known";
+    return "an unknown user";
   }
 }
 
-/** What of a call's headers is not what `maker` may send; without a secret in it. */
+/** Returns what is wrong with the headers of a call of `maker`, without secrets, or `undefined`. */
 function wrongWith(headers: Headers, maker: Actor | undefined, callers: Callers): string | undefined {
   const [apikey, authorization] = [headers.get("apikey"), headers.get("authorization")];
   if (maker === undefined) return "a call without a maker";
@@ -105,8 +104,8 @@ function wrongWith(headers: Headers, maker: Actor | undefined, callers: Callers)
   return left === null || left === maker ? undefined : `a call of ${maker} with a header that ${left} left`;
 }
 
-/** `body` in two pieces, or one and no more where it is torn. */
-function inPieces(body: string, torn: boolean, random: Random, signal: AbortSignal | null | undefined): ReadableStream {
+/** Returns a stream of `body` in two chunks, or of the first one and an error if `torn`. */
+function inChunks(body: string, torn: boolean, random: Random, signal: AbortSignal | null | undefined): ReadableStream {
   const bytes = new TextEncoder().encode(body);
   const middle = random.below(bytes.length);
   const waitMs = random.below(MAX_DELAY_MS);
@@ -125,12 +124,12 @@ function inPieces(body: string, torn: boolean, random: Random, signal: AbortSign
   });
 }
 
-/** A refusal, as the Data API words it. */
+/** Returns an error response of the Data API. */
 function refuse(status: number, code: string, message: string): Response {
   return Response.json({ message, code, details: null, hint: null }, { status });
 }
 
-/** Starts one for a run with that seed. */
+/** Creates the Data API of a run with that seed. */
 export function createDataApi(seed: number, callers: Callers): DataApi {
   const api = { violations: [], arrived: { user: 0, anonymous: 0, admin: 0 }, fates: {} } as Omit<
     DataApi,
@@ -140,7 +139,7 @@ export function createDataApi(seed: number, callers: Callers): DataApi {
   const busy = new Set<string>();
   let retried = 0;
 
-  async function answer(url: URL, headers: Headers, signal: AbortSignal | null | undefined): Promise<Response> {
+  async function respond(url: URL, headers: Headers, signal: AbortSignal | null | undefined): Promise<Response> {
     const owner = ownerOf(headers);
     const maker = labelOf(url, "maker") as Actor | undefined;
     const call = labelOf(url, "call") ?? "";
@@ -153,7 +152,7 @@ export function createDataApi(seed: number, callers: Callers): DataApi {
     attempts.set(call, attempt);
     if (busy.delete(call)) retried++;
     const random = new Random(seed, "call", call);
-    // What fails goes well later on, so that a retry has a point.
+    // Later attempts succeed, so that retries have an effect.
     const fate = attempt > 1 + random.below(2) ? "answered" : random.pick(FATES);
     api.fates[fate] = (api.fates[fate] ?? 0) + 1;
     const delayMs = random.below(MAX_DELAY_MS + 1);
@@ -175,7 +174,7 @@ export function createDataApi(seed: number, callers: Callers): DataApi {
         return new Response(null, { status: 307, headers: { location: ELSEWHERE } });
       case "torn":
       case "slow":
-        return new Response(inPieces(body, fate === "torn", random, signal), { headers: type });
+        return new Response(inChunks(body, fate === "torn", random, signal), { headers: type });
       default:
         return new Response(body, { headers: type });
     }
@@ -187,7 +186,7 @@ export function createDataApi(seed: number, callers: Callers): DataApi {
     fetch: (input, init) => {
       const request = input instanceof Request ? input : undefined;
       const headers = new Headers(init?.headers ?? request?.headers);
-      return answer(new URL(request?.url ?? String(input)), headers, init?.signal ?? request?.signal);
+      return respond(new URL(request?.url ?? String(input)), headers, init?.signal ?? request?.signal);
     },
   };
 }

@@ -1,7 +1,7 @@
 /**
- * Few callers on few clients, in every order there is: which of them goes on,
- * and which answer comes first, is chosen by the test. Unlike the crowd's, a
- * failure here comes again exactly as it was, and is made as short as it can be.
+ * A few callers on a few clients, in generated orders: the scheduler of the test
+ * chooses which caller continues and which response arrives first. Unlike those of
+ * `load_test.ts`, a failure here is reproducible and shrunk.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { LeaseReleasedError } from "../../shared/pool/mod.ts";
 import { SupabaseConnectionPool } from "../../shared/supabase/mod.ts";
 import { userToken } from "../support/fake_project.ts";
 import { PROJECT, PUBLISHABLE } from "./callers.ts";
-import { ask, type Client, type Database } from "./habits.ts";
+import { ask, type Client, type Database } from "./handler_behaviors.ts";
 import { seedOfRun } from "./random.ts";
 
 const USERS = ["alice", "bob", "carol"] as const;
@@ -22,7 +22,7 @@ const tokens: Readonly<Record<User, string>> = {
   carol: userToken("carol"),
 };
 
-/** What a holder does: with its client, or with what any holder has left lying about. */
+/** One step of a holder: uses its own client, or something that any holder kept. */
 const step = fc.oneof(
   { weight: 3, arbitrary: fc.constant("query" as const) },
   fc.constantFrom("pause", "build", "keep", "mark", "token"),
@@ -32,26 +32,26 @@ const holder = fc.record({
   user: fc.constantFrom(...USERS),
   how: fc.constantFrom("lease", "client", "scope"),
   steps: fc.array(step, { maxLength: 7 }),
-  /** Whether it lets go with calls under way. */
+  /** `true` if it releases its client while calls are in flight. */
   abrupt: fc.boolean(),
 });
 type Holder = typeof holder extends fc.Arbitrary<infer T> ? T : never;
 
-/** A client, and how its holder lets go of it. */
+/** A client, and the function that releases it. */
 interface Held {
   readonly client: Client;
-  readonly letGo: () => Promise<void> | void;
+  readonly release: () => Promise<void> | void;
 }
 
-/** What came of all runs together. */
+/** The totals of all runs. */
 const tally = { calls: 0, lateServed: 0, lateRefused: 0 };
 
-/** Runs `holders` on a pool of so many clients, in the order that the scheduler chooses. */
+/** Runs `holders` on a pool of `maxConnections` clients, in the order that the scheduler chooses. */
 async function run(scheduler: fc.Scheduler, holders: readonly Holder[], maxConnections: number): Promise<void> {
   const violations: string[] = [];
-  /** The numbers of the holders that have let go. */
-  const gone = new Set<number>();
-  /** Who holds what: by the number that each call carries. */
+  /** The numbers of the holders that have released their client. */
+  const released = new Set<number>();
+  /** The users by the number of the holder, which each call carries. */
   const makers: User[] = holders.map(({ user }) => user);
 
   const project: typeof fetch = (input, init) => {
@@ -63,12 +63,17 @@ async function run(scheduler: fc.Scheduler, holders: readonly Holder[], maxConne
       violations.push(`a call of holder ${by} (${maker}) with another's token`);
     }
     if (headers.get("apikey") !== PUBLISHABLE) violations.push(`a call of holder ${by} with another key`);
-    if (![null, String(by)].includes(headers.get("x-left"))) violations.push(`holder ${by} sent what another left`);
-    if (gone.has(by)) violations.push(`a call of holder ${by}, who had let go`);
+    if (![null, String(by)].includes(headers.get("x-left"))) {
+      violations.push(`holder ${by} sent a header that another left`);
+    }
+    if (released.has(by)) violations.push(`a call of holder ${by} after its release`);
     const owner = USERS.find((user) => headers.get("authorization") === `Bearer ${tokens[user]}`);
     return new Promise((resolve, reject) => {
       init?.signal?.addEventListener("abort", () => reject(init.signal?.reason), { once: true });
-      scheduler.schedule(Promise.resolve(), `answer to ${by}`).then(() => resolve(Response.json([{ owner }])), reject);
+      scheduler.schedule(Promise.resolve(), `response to ${by}`).then(
+        () => resolve(Response.json([{ owner }])),
+        reject,
+      );
     });
   };
 
@@ -81,48 +86,48 @@ async function run(scheduler: fc.Scheduler, holders: readonly Holder[], maxConne
     const identity = { token: tokens[user] };
     if (how === "lease") {
       const lease = await pool.lease({ identity });
-      return { client: lease.client, letGo: () => lease.release() };
+      return { client: lease.client, release: () => lease.release() };
     }
     const scope = pool.scope({ identity });
     const client = how === "client" ? scope.client() : (await scope.lease()).client;
-    const letGo = async () => {
+    const release = async () => {
       if (abrupt) scope.abort(new LeaseReleasedError());
       await scope.close().drained;
     };
-    return { client, letGo };
+    return { client, release };
   }
 
-  /** What lies about: whose it is, and a way to use it. */
-  const about: { by: number; use: () => PromiseLike<unknown> }[] = [];
+  /** The kept builders and clients, with the numbers of their holders. */
+  const kept: { by: number; use: () => PromiseLike<unknown> }[] = [];
 
   async function hold(holder: Holder, by: number): Promise<void> {
     const { user, steps, abrupt } = holder;
-    const { client, letGo } = await take(holder);
+    const { client, release } = await take(holder);
     const query = () => ask(client, user as never, String(by));
-    const looked = async (what: PromiseLike<unknown>, maker: User) => {
+    const check = async (what: PromiseLike<unknown>, maker: User) => {
       const owners = await what;
       assertEquals([owners].flat(), [maker]);
     };
-    const late = async ({ by, use }: typeof about[number]) => {
+    const late = async ({ by, use }: typeof kept[number]) => {
       try {
-        await looked(use(), makers[by] ?? user);
+        await check(use(), makers[by] ?? user);
         tally.lateServed++;
       } catch (error) {
-        refused(error);
+        assertReleased(error);
         tally.lateRefused++;
       }
     };
     const underWay: Promise<unknown>[] = [];
     for (const step of steps) {
       if (step === "query") {
-        const asked = looked(query(), user);
-        if (abrupt) underWay.push(asked.catch(refused));
+        const asked = check(query(), user);
+        if (abrupt) underWay.push(asked.catch(assertReleased));
         else await asked;
       } else if (step === "pause") await scheduler.schedule(Promise.resolve(), `holder ${by} pauses`);
       else if (step === "build") {
         const builder = client.from("items").select().eq("call", String(by));
-        about.push({ by, use: () => builder.throwOnError().then(({ data }) => data.map((row) => row.owner)) });
-      } else if (step === "keep") about.push({ by, use: query });
+        kept.push({ by, use: () => builder.throwOnError().then(({ data }) => data.map((row) => row.owner)) });
+      } else if (step === "keep") kept.push({ by, use: query });
       else if (step === "mark") {
         client.storage.setHeader("x-left", String(by));
         Reflect.get(client, "rest").headers.set("x-left", String(by));
@@ -130,14 +135,14 @@ async function run(scheduler: fc.Scheduler, holders: readonly Holder[], maxConne
         Reflect.get(client, "rest").headers.set("authorization", `Bearer ${tokens.alice}`);
         client.functions.setAuth(tokens.alice);
       } else {
-        const found = about[step.late % Math.max(about.length, 1)];
+        const found = kept[step.late % Math.max(kept.length, 1)];
         if (found === undefined) continue;
-        // Not waited for while a place is held: the other may be waiting for just that place.
+        // Not awaited while this holder has a slot: the call may be waiting for that slot.
         underWay.push(late(found));
       }
     }
-    await letGo();
-    gone.add(by);
+    await release();
+    released.add(by);
     await Promise.all(underWay);
   }
 
@@ -150,13 +155,13 @@ async function run(scheduler: fc.Scheduler, holders: readonly Holder[], maxConne
   }
 }
 
-/** Calls of a lease that has ended fail by that name, however supabase-js wraps it; nothing else may go wrong. */
-function refused(error: unknown): void {
+/** Asserts that a call failed because its lease was released, also if supabase-js wrapped the error. */
+function assertReleased(error: unknown): void {
   const message = String(Reflect.get(Object(error), "message"));
   assert(/LeaseReleasedError|was released|AbortError|aborted/.test(`${error} ${message}`), Deno.inspect(error));
 }
 
-Deno.test("whatever the order in which callers go on and answers come, each call is its own maker's", async () => {
+Deno.test("SupabaseConnectionPool sends each call with its maker's token, in any order of callers and responses", async () => {
   const holders = fc.array(holder, { minLength: 2, maxLength: 6 });
   await fc.assert(fc.asyncProperty(fc.scheduler(), holders, fc.integer({ min: 1, max: 2 }), run), {
     numRuns: 500,

@@ -1,7 +1,7 @@
 /**
- * What one holder leaves on a client for the next. Each way is shown twice: on
- * one client that two callers share, where the second gets what the first left,
- * and on a pool of one client, where it gets nothing.
+ * State that one holder leaves on a client for the next. Each test runs twice: on
+ * one client that two callers share, where the second sees the state of the first,
+ * and on a pool of one client, where it does not.
  *
  * @module
  */
@@ -11,20 +11,20 @@ import { type ClientLease, SupabaseConnectionPool, ViewRestrictedError } from ".
 import { LeaseReleasedError } from "../../shared/pool/mod.ts";
 import { type FakeProject, type RecordedRequest, startFakeProject, userToken } from "../support/fake_project.ts";
 import { PUBLISHABLE } from "./callers.ts";
-import type { Client, Database } from "./habits.ts";
+import type { Client, Database } from "./handler_behaviors.ts";
 
 const alice = userToken("alice");
 const bob = userToken("bob");
 
-/** One way to leave something. */
+/** One way to leave state on a client. */
 interface Leak {
-  /** What Alice does with the client. */
+  /** Alice's use of the client. */
   readonly leave: (client: Client) => unknown;
-  /** What Bob does with it afterwards. */
+  /** Bob's use of the client afterwards. */
   readonly use: (client: Client) => unknown;
-  /** Whether Bob's call shows something of Alice's. */
+  /** Returns whether Bob's call contains Alice's state. */
   readonly shows: (call: RecordedRequest) => boolean;
-  /** Whether a pooled client refuses what Alice does, rather than letting it die with her lease. */
+  /** `true` if a pooled client rejects Alice's use; `false` if its effect ends with her lease. */
   readonly refused: boolean;
 }
 
@@ -59,7 +59,7 @@ const LEAKS: Readonly<Record<string, Leak>> = {
     refused: false,
   },
   "client.headers: the header": {
-    // `functions` is made anew, with these headers, each time it is asked for.
+    // Each read of `functions` creates it again, with these headers.
     leave: (client) => inside(client).headers["x-left"] = "alice",
     use: (client) => client.functions.invoke("report"),
     shows: marked,
@@ -79,7 +79,7 @@ const LEAKS: Readonly<Record<string, Leak>> = {
   },
 };
 
-/** A project that answers as much of Auth as `setSession` asks for. */
+/** Starts a project with the part of Auth that `setSession` calls. */
 function startProject(): FakeProject {
   const project = startFakeProject();
   project.answer = ({ url }) => {
@@ -89,7 +89,7 @@ function startProject(): FakeProject {
   return project;
 }
 
-/** One client for everybody, made as pooled clients are. */
+/** Creates one client for all callers, with the options of pooled clients. */
 function shared(project: FakeProject): Client {
   return createClient<Database>(project.url, PUBLISHABLE, {
     auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
@@ -97,8 +97,8 @@ function shared(project: FakeProject): Client {
   });
 }
 
-/** Lends the one client of a pool to Alice, and then to Bob. */
-async function inTurn(
+/** Leases the only client of a pool as Alice, and then as Bob. */
+async function leaseInTurn(
   project: FakeProject,
   first: (client: Client) => unknown,
   second: (client: Client, gone: ClientLease<Database>) => unknown,
@@ -116,23 +116,23 @@ async function inTurn(
     }
     await using next = await pool.lease({ identity: { token: bob } });
     await second(next.client, lease);
-    assertEquals(pool.getStats().totalCreated, 1, "both were to have the same client");
+    assertEquals(pool.getStats().totalCreated, 1, "Alice and Bob must lease the same client");
   } finally {
     await pool.shutdown(0);
   }
 }
 
 for (const [name, { leave, use, shows, refused }] of Object.entries(LEAKS)) {
-  Deno.test(`${name} stays on a shared client, and not on a pooled one`, async () => {
+  Deno.test(`ClientLease drops ${name}, which stays on a shared client`, async () => {
     await using project = startProject();
     const client = shared(project);
     await leave(client);
     project.requests.length = 0;
     await use(client);
-    assertEquals(project.requests.map(shows), [true], "a shared client is to leak, or this test shows nothing");
+    assertEquals(project.requests.map(shows), [true], "a shared client must leak, or this test proves nothing");
 
     let refusal: unknown;
-    await inTurn(project, async (client) => {
+    await leaseInTurn(project, async (client) => {
       try {
         await leave(client);
       } catch (error) {
@@ -149,20 +149,20 @@ for (const [name, { leave, use, shows, refused }] of Object.entries(LEAKS)) {
   });
 }
 
-Deno.test("auth.onAuthStateChange: the listener hears of the next caller on a shared client, and not on a pooled one", async () => {
+Deno.test("auth.onAuthStateChange() is rejected by a pooled client; on a shared client the listener gets the next caller's token", async () => {
   await using project = startProject();
-  const heard: (string | undefined)[] = [];
+  const tokens: (string | undefined)[] = [];
   const listen = (client: Client) =>
-    client.auth.onAuthStateChange((_event, session) => heard.push(session?.access_token));
+    client.auth.onAuthStateChange((_event, session) => tokens.push(session?.access_token));
   const signIn = (client: Client) => client.auth.setSession({ access_token: bob, refresh_token: "bob-refreshes" });
 
   const client = shared(project);
   const { data: { subscription } } = listen(client);
   await signIn(client);
   subscription.unsubscribe();
-  assert(heard.includes(bob), "a shared client is to leak, or this test shows nothing");
+  assert(tokens.includes(bob), "a shared client must leak, or this test proves nothing");
 
-  heard.length = 0;
+  tokens.length = 0;
   const refusals: unknown[] = [];
   const attempt = async (what: () => unknown) => {
     try {
@@ -171,12 +171,12 @@ Deno.test("auth.onAuthStateChange: the listener hears of the next caller on a sh
       refusals.push(error);
     }
   };
-  await inTurn(project, (client) => attempt(() => listen(client)), (client) => attempt(() => signIn(client)));
+  await leaseInTurn(project, (client) => attempt(() => listen(client)), (client) => attempt(() => signIn(client)));
   for (const refusal of refusals) assertInstanceOf(refusal, ViewRestrictedError);
-  assertEquals([refusals.length, heard], [2, []]);
+  assertEquals([refusals.length, tokens], [2, []]);
 });
 
-Deno.test("realtime.setAuth and channels: both are still there on a shared client, and refused by a pooled one", async () => {
+Deno.test("realtime.setAuth() and channel() are rejected by a pooled client; on a shared client their state stays", async () => {
   await using project = startProject();
   const channels = (client: Client) => client.getChannels().map(({ topic }) => topic);
   const token = (client: Client) => Reflect.get(client.realtime, "accessTokenValue");
@@ -184,10 +184,10 @@ Deno.test("realtime.setAuth and channels: both are still there on a shared clien
   const client = shared(project);
   await client.realtime.setAuth(alice);
   client.channel("of-alice");
-  assertEquals([token(client), channels(client)], [alice, ["realtime:of-alice"]], "a shared client is to leak");
+  assertEquals([token(client), channels(client)], [alice, ["realtime:of-alice"]], "a shared client must leak");
 
   const refusals: unknown[] = [];
-  await inTurn(project, (client) => {
+  await leaseInTurn(project, (client) => {
     for (const what of [() => client.realtime.setAuth(alice), () => client.channel("of-alice")]) {
       try {
         what();
@@ -200,7 +200,7 @@ Deno.test("realtime.setAuth and channels: both are still there on a shared clien
   for (const refusal of refusals) assertInstanceOf(refusal, ViewRestrictedError);
 });
 
-Deno.test("a query made by one caller and awaited by the next: sent with the next one's token by a shared client, refused by a pooled one", async () => {
+Deno.test("from() of one caller, awaited by the next, is rejected by a pooled client; a shared client sends the next caller's token", async () => {
   await using project = startProject();
   let current = alice;
   const client = createClient<Database>(project.url, PUBLISHABLE, { accessToken: () => Promise.resolve(current) });
@@ -210,13 +210,13 @@ Deno.test("a query made by one caller and awaited by the next: sent with the nex
   assertEquals(
     project.requests.map(({ authorization }) => authorization),
     [`Bearer ${bob}`],
-    "a shared client is to leak",
+    "a shared client must leak",
   );
 
   project.requests.length = 0;
   let kept: PromiseLike<{ error: unknown }> | undefined;
   let outcome: unknown;
-  await inTurn(project, (client) => void (kept = client.from("budgets").select()), async (client) => {
+  await leaseInTurn(project, (client) => void (kept = client.from("budgets").select()), async (client) => {
     outcome = (await kept)?.error;
     await client.from("budgets").select();
   });

@@ -1,87 +1,91 @@
 /**
- * What one caller can do to the project, and to the others: how many queries a
- * handler sends at once, and what a flood of health checks costs.
+ * Interleaved requests of 100 users: no user gets the rows of another, and no
+ * call has the token of another.
+ *
+ * `ISOLATION_REQUESTS` is the number of requests, 20,000 by default;
+ * `ISOLATION_SEED` decides what they do, a number or `random`.
  *
  * @module
  */
-import { assertEquals, assertGreater, assertGreaterOrEqual, assertLessOrEqual } from "@std/assert";
-import { delay } from "@std/async";
-import { setUp } from "../http/real_rig.ts";
-import { sharedSecretToken } from "../http/tokens.ts";
+import { assert, assertEquals, assertGreater, assertGreaterOrEqual } from "@std/assert";
+import { createClient, type SupabaseClientOptions } from "@supabase/supabase-js";
+import type { PooledContext } from "../../shared/http/mod.ts";
+import { SecretWatch } from "../support/secret_watch.ts";
+import { createCallers, PROJECT, PUBLISHABLE, SECRET } from "./callers.ts";
+import { Load, type Serve } from "./load.ts";
+import type { Database } from "./handler_behaviors.ts";
+import { runPooled, USERS } from "./pooled_load.ts";
+import { seedOfRun } from "./random.ts";
 
-const QUERIES = 100;
-const CALLS_PER_LEASE = 6;
+const REQUESTS = Number(Deno.env.get("ISOLATION_REQUESTS") ?? 20_000);
 
-Deno.test("a handler's Promise.all of 100 queries has callsPerLease of them at the project at once", async () => {
-  await using rig = setUp(async (_request, { supabase, pool }) => {
-    await using lease = await pool.lease();
-    // By whichever client of the request: together they have what one lease has.
-    const clients = [supabase, lease.client];
-    const results = await Promise.all(
-      Array.from({ length: QUERIES }, (_, n) => clients[n % 2]?.from("items").select()),
-    );
-    return Response.json(results.filter((result) => result?.error === null).length);
-  }, { POOL_CALLS_PER_LEASE: `${CALLS_PER_LEASE}`, POOL_MAX_CONNECTIONS: "4" });
-  rig.project.answer = async () => {
-    await delay(1);
-    return Response.json([]);
+/** Returns the message of a failure, with the command that reproduces it. */
+function describe(violations: readonly string[], seed: number): string {
+  return [
+    `${violations.length} violations, the first of them:`,
+    ...violations.slice(0, 10),
+    `Reproduce: ISOLATION_SEED=${seed} ISOLATION_REQUESTS=${REQUESTS} ` +
+    "npx -y deno test -A tests/isolation/load_test.ts",
+  ].join("\n");
+}
+
+Deno.test(`withPooledSupabase() isolates ${USERS} users in ${REQUESTS} interleaved requests`, async () => {
+  const seed = seedOfRun();
+  const { violations, statuses, rows, kept, api, watch, left, healthResponses } = await runPooled(REQUESTS, seed);
+  assert(violations.length === 0, describe(violations, seed));
+  assertEquals(left, 0);
+  // Each kind of event occurred often enough: a run with few of them proves little.
+  const counts: Record<string, readonly [count: number | undefined, least: number]> = {
+    "responses": [statuses[200], REQUESTS / 3],
+    "rows": [rows, REQUESTS],
+    "refused credentials": [statuses[401], REQUESTS / 50],
+    "callers who disconnected": [statuses[499], REQUESTS / 50],
+    "timeouts": [statuses[504], REQUESTS / 1_000],
+    "calls of users": [api.arrived.user, REQUESTS / 2],
+    "anonymous calls": [api.arrived.anonymous, REQUESTS / 50],
+    "admin's calls": [api.arrived.admin, REQUESTS / 50],
+    "kept things that were rejected": [kept.refused, REQUESTS / 50],
+    "kept things that still acted for their maker": [kept.served, REQUESTS / 1_000],
+    "retries": [api.retried(), REQUESTS / 500],
+    "health responses": [healthResponses, REQUESTS / 500],
+    "texts searched for secrets": [watch.texts, 2 * REQUESTS],
+    ...Object.fromEntries(Object.entries(api.fates).map(([fate, count]) => [fate, [count, REQUESTS / 1_000]])),
   };
-  const as = await sharedSecretToken();
-  assertEquals(await (await rig.fetch("/", { as })).json(), QUERIES);
-  assertEquals([rig.project.requests.length, rig.project.load.most], [QUERIES, CALLS_PER_LEASE]);
-
-  // Many handlers at once: so many for each place in the pool, and no more.
-  const answers = await Promise.all(Array.from({ length: 6 }, () => rig.fetch("/", { as })));
-  assertEquals(await Promise.all(answers.map((answer) => answer.json())), Array(6).fill(QUERIES));
-  assertGreater(rig.project.load.most, CALLS_PER_LEASE);
-  assertLessOrEqual(rig.project.load.most, 4 * CALLS_PER_LEASE);
+  for (const [what, [count = 0, least]] of Object.entries(counts)) assertGreaterOrEqual(count, least, what);
+  assertEquals(Object.keys(api.fates).length, 9);
 });
 
-Deno.test("a flood of health checks on a full pool costs one query a second, no slot and no wait of a caller", async () => {
-  await using rig = setUp(async (_request, { supabase }) => {
-    const { error } = await supabase.from("items").select();
-    return Response.json(error);
-  }, { POOL_MAX_CONNECTIONS: "2", POOL_MAX_WAITERS: "1", POOL_ACQUIRE_TIMEOUT_MS: "60000" });
-  const finish = Promise.withResolvers<void>();
-  const isProbe = (path: string) => path.startsWith("/rest/v1/pool_health_probe");
-  let probesAtOnce = 0;
-  let mostProbes = 0;
-  rig.project.answer = async ({ url }) => {
-    if (!isProbe(new URL(url).pathname)) await finish.promise;
-    mostProbes = Math.max(mostProbes, ++probesAtOnce);
-    await delay(5);
-    probesAtOnce--;
-    return Response.json([]);
-  };
-  const probes = () => rig.project.requests.filter(({ path }) => isProbe(path)).length;
-  // Two hold all there is, and a third waits: nothing is free, not even in the queue.
-  const callers = Array.from({ length: 3 }, () => rig.fetch("/"));
-  while (rig.project.requests.length < 2 || rig.service.getPoolStats().waitingForConnection < 1) await delay(1);
-  const before = rig.service.getPoolStats();
-  assertEquals([before.activeConnections, before.waitingForConnection], [2, 1]);
-
-  const flood = async () => {
-    const answers = await Promise.all(Array.from({ length: 500 }, () => rig.fetch("/f/health/pool")));
-    for (const answer of answers) {
-      const { status, details } = await answer.json();
-      // Full, and known to be: the check itself had to wait for nobody.
-      assertEquals([answer.status, status, details.testQuery], [200, "warn", { success: true }]);
+/** Shares one client in the isolate and stores the token of the request in a variable, as many functions do. */
+const serveShared: Serve = (handler, api) => {
+  let token: string | undefined;
+  const options = {
+    auth: { persistSession: false, autoRefreshToken: false },
+    db: { retry: false },
+    accessToken: () => Promise.resolve(token ?? null),
+    // The only end of a call without a response.
+    global: { fetch: (input, init) => api.fetch(input, { ...init, signal: AbortSignal.timeout(100) }) },
+  } satisfies SupabaseClientOptions<"public">;
+  const supabase = createClient<Database>(PROJECT, PUBLISHABLE, options);
+  const supabaseAdmin = createClient<Database>(PROJECT, SECRET, { auth: options.auth, global: options.global });
+  return async (request) => {
+    token = request.headers.get("authorization")?.replace("Bearer ", "");
+    const context = { supabase, supabaseAdmin, userClaims: null, waitUntil: () => {} };
+    try {
+      return await handler(request, context as unknown as PooledContext<Database>);
+    } catch (error) {
+      return new Response(String(error), { status: 500 });
     }
   };
-  const startMs = performance.now();
-  const seconds = () => Math.floor((performance.now() - startMs) / 1_000);
-  await flood();
-  await flood();
-  // One, unless this machine is so slow that the flood itself takes seconds.
-  assertLessOrEqual(probes(), 1 + seconds());
-  const { activeConnections, waitingForConnection, totalAcquired, totalCreated } = rig.service.getPoolStats();
-  assertEquals([activeConnections, waitingForConnection], [2, 1]);
-  assertEquals([totalAcquired, totalCreated], [before.totalAcquired, before.totalCreated]);
-  await delay(1_000);
-  await flood();
-  assertGreaterOrEqual(probes(), 2);
-  assertLessOrEqual(probes(), 1 + seconds());
-  assertEquals(mostProbes, 1);
-  finish.resolve();
-  for (const caller of callers) assertEquals(await (await caller).json(), null);
+};
+
+Deno.test("Load.run() reports violations for one shared client: other users' rows, tokens and headers", async () => {
+  const watch = new SecretWatch();
+  const callers = await createCallers(USERS, watch);
+  const loadOptions = { seed: seedOfRun(), requests: 300, atOnce: 50, callers, watch };
+  const { violations } = await new Load(loadOptions, serveShared).run();
+  for (
+    const kind of [/with the credentials of user-/, /got a row of user-\d+ for user-/, /with a header that .* left/]
+  ) {
+    assertGreater(violations.filter((violation) => kind.test(violation)).length, 0, `${kind}`);
+  }
 });

@@ -1,5 +1,5 @@
 /**
- * Chance that can be had again.
+ * Reproducible random numbers.
  *
  * @module
  */
@@ -14,8 +14,8 @@ function hash(text: string): number {
 }
 
 /**
- * Numbers that look random and follow from `parts` alone. What two of them
- * give has nothing to do with each other, nor with the order they are asked in.
+ * Generates pseudorandom numbers that depend on `parts` only. Generators with
+ * different parts are independent of each other, and of the order of their use.
  */
 export class Random {
   #state: number;
@@ -24,7 +24,7 @@ export class Random {
     this.#state = hash(parts.join("\u0000"));
   }
 
-  /** At least 0 and less than 1 (mulberry32). */
+  /** Returns a number from 0 to less than 1 (mulberry32). */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) | 0;
     let bits = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
@@ -32,30 +32,30 @@ export class Random {
     return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32;
   }
 
-  /** A whole number, at least 0 and less than `bound`. */
+  /** Returns an integer from 0 to less than `bound`. */
   below(bound: number): number {
     return Math.floor(this.next() * bound);
   }
 
-  /** Whether something happens that has that `probability`. */
+  /** Returns `true` with that `probability`. */
   chance(probability: number): boolean {
     return this.next() < probability;
   }
 
-  /** One of `weights`' names, each as often as its weight says. */
+  /** Picks one of the names with a probability in proportion to its weight. */
   pick<Name extends string>(weights: Readonly<Record<Name, number>>): Name {
     const entries = Object.entries(weights) as [Name, number][];
     let left = this.next() * entries.reduce((sum, [, weight]) => sum + weight, 0);
     for (const [name, weight] of entries) if ((left -= weight) < 0) return name;
-    throw new RangeError("There is nothing to pick: the weights are all 0");
+    throw new RangeError("Cannot pick a name: all weights are 0");
   }
 }
 
-/** The seed of a run that asks for none: everybody sees the same one. */
+/** The default seed, so that runs are the same everywhere. */
 const SEED = 20_260_105;
 
-/** What `ISOLATION_SEED` says: a number, or `random` for another one each time. */
+/** Returns the seed in `ISOLATION_SEED`: a number, or `random` for another one each time. */
 export function seedOfRun(): number {
-  const wished = Deno.env.get("ISOLATION_SEED");
-  return wished === "random" ? Math.trunc(Math.random() * 2 ** 31) : Number(wished ?? SEED);
+  const value = Deno.env.get("ISOLATION_SEED");
+  return value === "random" ? Math.trunc(Math.random() * 2 ** 31) : Number(value ?? SEED);
 }

@@ -1,4 +1,4 @@
-/** The search for secrets finds what is planted. */
+/** Tests that `SecretWatch` finds the secrets that a test plants. */
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { problem, withPooledSupabase } from "../support/http.ts";
 import { SecretShownError, SecretWatch } from "../support/secret_watch.ts";
@@ -20,27 +20,27 @@ const [, payload = "", signature = ""] = token.split(".");
 
 const planted: Record<string, readonly [text: string, what: string]> = {
   "a token": [`sent ${token}.`, "the token"],
-  "what a token says": [`claims: ${payload}`, "the token"],
-  "what proves a token": [`?sig=${signature}&x=1`, "the token"],
+  "the payload of a token": [`claims: ${payload}`, "the token"],
+  "the signature of a token": [`?sig=${signature}&x=1`, "the token"],
   "a password": [`{"password":"${PASSWORD}"}`, "the password"],
   "a password in a URL": [`?p=${encodeURIComponent(PASSWORD)}`, "the password"],
   "a password in base64": [`Basic ${btoa(PASSWORD)}`, "the password"],
   "a password in base64url, with more behind it": [base64url(`${PASSWORD}:more`), "the password"],
-  "a token nobody knows": ["eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0xx.", "something like a token"],
-  "a key nobody knows": ["key sb_secret_x", "something like an API key"],
-  "a bearer token nobody knows": ["authorization: Bearer 0123456789", "something like a bearer token"],
+  "an unknown token": ["eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0xx.", "something like a token"],
+  "an unknown key": ["key sb_secret_x", "something like an API key"],
+  "an unknown bearer token": ["authorization: Bearer 0123456789", "something like a bearer token"],
   "a connection string": ["postgres://admin:hunter2@db:5432/app", "something like a connection string"],
   "a private key": ["-----BEGIN EC PRIVATE KEY-----", "something like a private key"],
 };
 for (const [name, [text, what]] of Object.entries(planted)) {
-  Deno.test(`the search finds ${name}, says which it is and does not show it`, () => {
+  Deno.test(`SecretWatch.inspect() finds ${name}, and its error names the secret without its value`, () => {
     assertEquals(watching().find(text), what);
     const error = assertThrows(() => watching().inspect("a line", text), SecretShownError);
     assertEquals(error.message, `${what} is shown in a line`);
   });
 }
 
-Deno.test("the search finds a secret anywhere in an error", () => {
+Deno.test("SecretWatch.inspectError() finds a secret anywhere in an error", () => {
   const chain = new Error("1", { cause: new Error("2", { cause: { deep: { details: PASSWORD } } }) });
   const listed = new AggregateError([new Error(PASSWORD)], "several");
   const own = Object.assign(new Error("own"), { request: { headers: new Headers({ authorization: token }) } });
@@ -52,7 +52,7 @@ Deno.test("the search finds a secret anywhere in an error", () => {
   watching().inspectError("an error", new Error("harmless", { cause: null }));
 });
 
-Deno.test("the search finds a secret in an answer's headers and status text", () => {
+Deno.test("SecretWatch.inspectHeaders() finds a secret in a response's headers and status text", () => {
   for (
     const response of [
       new Response(null, { headers: { "x-debug": token } }),
@@ -61,11 +61,11 @@ Deno.test("the search finds a secret in an answer's headers and status text", ()
     ]
   ) {
     const error = assertThrows(() => watching().inspectHeaders("a request", response), SecretShownError);
-    assertStringIncludes(error.message, "the headers of an answer of 200");
+    assertStringIncludes(error.message, "the headers of a response of 200");
   }
 });
 
-Deno.test("what is harmless is let through", () => {
+Deno.test("SecretWatch.find() accepts harmless texts", () => {
   const watch = watching();
   for (
     const text of [
@@ -89,13 +89,13 @@ const VARIABLES = {
   SUPABASE_JWKS: '{"keys":[]}',
 };
 
-/** What a test's request gives when the handler answers with `response`. */
+/** Returns the response to a request whose handler returns `response`. */
 async function answered(response: (request: Request) => Response): Promise<Response> {
   const handle = withPooledSupabase({ auth: "none", variables: VARIABLES, service: new FakePools() }, response);
   return await handle(new Request("http://functions.test/f", { headers: { authorization: `Bearer ${token}` } }));
 }
 
-Deno.test("a test whose handler shows a secret to its caller fails", async () => {
+Deno.test("withPooledSupabase() of tests/support fails a test whose handler shows a secret to its caller", async () => {
   const leaks: Record<string, (request: Request) => Response> = {
     "the caller's token in a header": ({ headers }) =>
       new Response("", { headers: { "x-debug": headers.get("authorization") ?? "" } }),
@@ -110,34 +110,37 @@ Deno.test("a test whose handler shows a secret to its caller fails", async () =>
   assertEquals(await (await answered(() => Response.json({ ok: true }))).json(), { ok: true });
 });
 
-Deno.test("a test whose handler logs a secret fails, though nobody waits for the log", async () => {
+Deno.test("withPooledSupabase() of tests/support fails a test whose handler logs a secret", async () => {
   const lines: string[] = [];
-  const heard = Promise.withResolvers<unknown>();
-  const hear = (event: ErrorEvent) => {
+  const reported = Promise.withResolvers<unknown>();
+  const report = (event: ErrorEvent) => {
     event.preventDefault();
-    heard.resolve(event.error);
+    reported.resolve(event.error);
   };
-  globalThis.addEventListener("error", hear);
+  globalThis.addEventListener("error", report);
   try {
     const handle = withPooledSupabase(
       { auth: "none", variables: VARIABLES, service: new FakePools(), log: (line) => lines.push(line) },
-      // Not a form that is taken out of every line: what is known of it here, only a watch can know.
+      // An encoding that redact() does not remove: only a watch that knows the key finds it.
       () => Promise.reject(new Error(btoa(KEY))),
     );
     assertEquals((await handle(new Request("http://functions.test/f"))).status, 500);
-    assertInstanceOf(await heard.promise, SecretShownError);
+    assertInstanceOf(await reported.promise, SecretShownError);
     assertEquals(lines.length, 1);
   } finally {
-    globalThis.removeEventListener("error", hear);
+    globalThis.removeEventListener("error", report);
   }
 });
 
-Deno.test("every test of the HTTP layer is watched", async () => {
+Deno.test("tests/http imports withPooledSupabase() from tests/support/http.ts, which searches for secrets", async () => {
   const folder = new URL("../http/", import.meta.url);
-  // A folder in it holds programs of their own, which run without the tests' modules.
+  // Its folders contain programs that run without the modules of the tests.
   for await (const { name, isFile } of Deno.readDir(folder)) {
     if (!isFile) continue;
     const direct = /from "\.\.\/\.\.\/shared\/(http\/)?mod\.ts"/.test(await Deno.readTextFile(new URL(name, folder)));
-    assert(!direct, `tests/http/${name}: import from ../support/http.ts, which searches answers and logs for secrets`);
+    assert(
+      !direct,
+      `tests/http/${name}: import from ../support/http.ts, which searches responses and logs for secrets`,
+    );
   }
 });

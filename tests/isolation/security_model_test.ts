@@ -1,5 +1,5 @@
 /**
- * Who may act as whom, point by point, judged by what reaches the Data API.
+ * The security model, point by point, judged by the requests that reach the Data API.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import {
 import { JWT_SECRET } from "../http/fake_pools.ts";
 import { createProjectKey, sharedSecretToken, USER } from "../http/tokens.ts";
 import { PROJECT, PUBLISHABLE, SECRET } from "./callers.ts";
-import type { Client, Database } from "./habits.ts";
+import type { Client, Database } from "./handler_behaviors.ts";
 
 const key = await createProjectKey();
 const legacyKey = async (role: string) =>
@@ -32,16 +32,16 @@ const VARIABLES: Variables = {
   JWT_SECRET,
 };
 
-/** What came with a call to the project. */
+/** The credentials of a call to the project. */
 type Arrived = readonly [apikey: string | null, authorization: string | null];
 
 interface Rig extends AsyncDisposable {
   readonly arrived: Arrived[];
-  /** Sends a request with that bearer token, and gives the status of its answer. */
+  /** Sends a request with that bearer token and returns the status of the response. */
   ask(token: string): Promise<number>;
 }
 
-/** A function whose project is a list of what arrived there. */
+/** Creates a function whose project records the credentials of each call. */
 function setUp(
   handler: PooledHandler<Database>,
   options: PooledSupabaseOptions<Database> = {},
@@ -69,7 +69,7 @@ const list: PooledHandler<Database> = async (_request, { supabase }) =>
 const asUser = (token: string): Arrived => [PUBLISHABLE, `Bearer ${token}`];
 
 for (const role of ["anon", "service_role"]) {
-  Deno.test(`a legacy ${role} key offered as a user's token reaches nothing`, async () => {
+  Deno.test(`withPooledSupabase() rejects a legacy ${role} key as a user's token and sends no call`, async () => {
     await using rig = setUp(list, { auth: ["user", "none"] });
     assertEquals([await rig.ask(await legacyKey(role)), rig.arrived], [401, []]);
     const good = await sharedSecretToken();
@@ -77,7 +77,7 @@ for (const role of ["anon", "service_role"]) {
   });
 }
 
-Deno.test("a service_role token offered to a user's view is never sent, however it is offered", async () => {
+Deno.test("ctx.supabase never sends a service_role token of the handler's, wherever the handler sets it", async () => {
   const serviceRole = await legacyKey("service_role");
   const authorization = `Bearer ${serviceRole}`;
   type Inside = Client & { fetch: typeof fetch; rest: { headers: Headers }; headers: Record<string, string> };
@@ -129,7 +129,7 @@ Deno.test("a service_role token offered to a user's view is never sent, however 
   }
 });
 
-Deno.test("a remembered token reaches nothing from the instant it expires", async () => {
+Deno.test("withPooledSupabase() rejects a cached token from the instant it expires", async () => {
   using time = new FakeTime(1_800_000_000_000);
   await using rig = setUp(list);
   for (const sign of [key.sign, sharedSecretToken]) {
@@ -144,7 +144,7 @@ Deno.test("a remembered token reaches nothing from the instant it expires", asyn
   }
 });
 
-Deno.test("claims that a handler tries to change are those of the token in the next request", async () => {
+Deno.test("withPooledSupabase() passes the token's claims to each request, although a handler tries to change them", async () => {
   for (const rememberTokensMs of [60_000, 0]) {
     const seen: unknown[] = [];
     await using rig = setUp(async (_request, { supabase, jwtClaims, userClaims }) => {
@@ -171,7 +171,7 @@ Deno.test("claims that a handler tries to change are those of the token in the n
   }
 });
 
-Deno.test("when the project changes its key, the old one's tokens reach nothing, remembered or not", async () => {
+Deno.test("withPooledSupabase() rejects the tokens of a replaced key, cached or not", async () => {
   using time = new FakeTime(1_800_000_000_000);
   const next = await createProjectKey("key-2");
   let jwks = key.jwks;
@@ -186,7 +186,7 @@ Deno.test("when the project changes its key, the old one's tokens reach nothing,
       const [before, after] = await Promise.all([key.sign({ exp }), next.sign({ exp })]);
       assertEquals([await rig.ask(before), await rig.ask(after)], [200, 401]);
       jwks = next.jwks;
-      // Ten minutes is as long as fetched keys are used.
+      // Fetched keys are used for ten minutes.
       time.tick(600_000);
       assertEquals([await rig.ask(before), await rig.ask(after)], [401, 200]);
       assertEquals(rig.arrived, [asUser(before), asUser(after)]);
@@ -196,7 +196,7 @@ Deno.test("when the project changes its key, the old one's tokens reach nothing,
   }
 });
 
-Deno.test("a pool that one request kept lends nothing to another one, whether or not the first is over", async () => {
+Deno.test("ctx.pool rejects the leases of another request, during its own request and after it", async () => {
   let kept: PooledContext<Database>["pool"] | undefined;
   let first = Promise.withResolvers<void>();
   let held = false;
@@ -211,11 +211,11 @@ Deno.test("a pool that one request kept lends nothing to another one, whether or
     return new Response();
   });
   const [ann, bob] = [await key.sign(), await key.sign({ sub: "11111111-1111-4111-8111-111111111111" })];
-  assertEquals([await rig.ask(ann), await rig.ask(bob)], [200, 200], "over");
+  assertEquals([await rig.ask(ann), await rig.ask(bob)], [200, 200], "after it");
   [kept, held, first] = [undefined, true, Promise.withResolvers()];
   const asked = rig.ask(ann);
   while (!kept) await new Promise((resolve) => setTimeout(resolve, 1));
-  assertEquals(await rig.ask(bob), 200, "under way");
+  assertEquals(await rig.ask(bob), 200, "during it");
   first.resolve();
   assertEquals([await asked, rig.arrived], [200, []]);
 });

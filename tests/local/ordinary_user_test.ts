@@ -5,7 +5,7 @@ import { createProject } from "./fixture.ts";
 import { Run, untilExited } from "./run.ts";
 
 const PROJECT = fromFileUrl(new URL("../..", import.meta.url));
-const NOBODY = 65534;
+const UNPRIVILEGED_ID = 65534;
 
 async function run(command: string, ...args: string[]): Promise<boolean> {
   const { success } = await new Deno.Command(command, { args, stdout: "null", stderr: "null" }).output()
@@ -36,12 +36,12 @@ Deno.test({
     }
     await copy(`${PROJECT}/node_modules`, `${clone}/node_modules`);
     // Not through the links: those files are the project's own.
-    for (const path of [clone, fixture.root, home]) await Deno.chown(path, NOBODY, NOBODY);
-    await run("chown", "-R", `${NOBODY}:${NOBODY}`, fixture.root, `${clone}/deno.lock`);
+    for (const path of [clone, fixture.root, home]) await Deno.chown(path, UNPRIVILEGED_ID, UNPRIVILEGED_ID);
+    await run("chown", "-R", `${UNPRIVILEGED_ID}:${UNPRIVILEGED_ID}`, fixture.root, `${clone}/deno.lock`);
     await Deno.chmod(clone, 0o700);
     await Deno.chmod(fixture.root, 0o700);
 
-    const as = ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"];
+    const as = ["setpriv", `--reuid=${UNPRIVILEGED_ID}`, `--regid=${UNPRIVILEGED_ID}`, "--clear-groups"];
     const environment = ["env", `HOME=${home}`, `DENO_DIR=${home}/.deno`];
     await using stack = new Run(fixture.root, [], ([, , , , ...rest]) => [
       ...as,
@@ -57,7 +57,7 @@ Deno.test({
     assertEquals(await (await fetch(`${url}/health/pool`)).text(), "/health/pool");
     for (const path of [".local/keys.json", ".local/postgres/data"]) {
       const { uid, mode } = await Deno.stat(`${fixture.root}/${path}`);
-      assertEquals([uid, (mode ?? 0) & 0o077], [NOBODY, 0], path);
+      assertEquals([uid, (mode ?? 0) & 0o077], [UNPRIVILEGED_ID, 0], path);
     }
     const below = await stack.descendants();
     stack.kill("SIGTERM");

@@ -63,7 +63,7 @@ Deno.test("launchers() returns the launchers above a process", async () => {
   assertEquals(await launchers(10, (pid) => Promise.resolve(table[pid])), []);
 });
 
-Deno.test("findCandidates() returns the users postgres and nobody, and no user with the id of root", () => {
+Deno.test('findCandidates() returns the users "postgres" and "nobody", and no user with the id of root', () => {
   const passwd = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65533::/:/bin/false\npostgres:x:101:104::/:/bin/sh\n";
   assertEquals(findCandidates(passwd), [{ uid: 101, gid: 104 }, { uid: 65534, gid: 65533 }]);
   assertEquals(findCandidates("postgres:x:0:0::/:/bin/sh\nnobody:*:-2:-2::/:/bin/false"), [

@@ -23,7 +23,7 @@ export const COMPONENT_PACKAGES: readonly string[] = [...new Set(Object.values(P
 
 /** The availability of a component, for the options of a test. */
 export interface Component {
-  /** Whether the program is missing. */
+  /** `true` if the program is missing. */
   readonly ignore: boolean;
   /** A suffix for the name of the test: empty, or how to install the program. */
   readonly note: string;

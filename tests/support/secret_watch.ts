@@ -102,6 +102,6 @@ export class SecretWatch {
   /** Inspects the status text and the names and values of all headers. */
   inspectHeaders(where: string, { status, statusText, headers }: Response): void {
     const lines = [...headers].map(([name, value]) => `${name}: ${value}`);
-    this.inspect(`${where}, the headers of an answer of ${status}`, [statusText, ...lines].join("\n"));
+    this.inspect(`${where}, the headers of a response of ${status}`, [statusText, ...lines].join("\n"));
   }
 }

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 export interface DelayOptions {
   /** Rejects the delay with its reason when it aborts. */
   signal?: AbortSignal;
-  /** Whether the wait keeps the process alive. Default: `true`. */
+  /** Keeps the process alive while waiting. Default: `true`. */
   persistent?: boolean;
 }
 

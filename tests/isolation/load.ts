@@ -1,9 +1,8 @@
 /**
- * Very many requests at once, through one handler.
+ * Sends many concurrent requests of many users through one handler.
  *
- * What each request does and what befalls it follows from the seed. The order
- * in which they come to their turns also depends on the machine: signatures are
- * checked by threads of the runtime.
+ * The seed decides what each request does and which faults it meets. The order of
+ * execution also depends on the machine: the runtime verifies signatures in threads.
  *
  * @module
  */
@@ -11,61 +10,61 @@ import type { PooledHandler } from "../../shared/http/mod.ts";
 import { SecretShownError, type SecretWatch } from "../support/secret_watch.ts";
 import type { Actor, Caller, Callers } from "./callers.ts";
 import { createDataApi, type DataApi } from "./data_api.ts";
-import { type Database, type Kept, type Task, work } from "./habits.ts";
+import { type Database, type Leaked, type Task, work } from "./handler_behaviors.ts";
 import { Random } from "./random.ts";
 
-/** What answers requests; made for a handler on a Data API. */
+/** Creates the function that responds to requests, from a handler and a Data API. */
 export type Serve = (
   handler: PooledHandler<Database>,
   api: DataApi,
   log: (line: string) => void,
 ) => (request: Request) => Promise<Response>;
 
-/** How a crowd is made. */
-export interface CrowdOptions {
+/** Options for {@linkcode Load}. */
+export interface LoadOptions {
   readonly seed: number;
-  /** How many requests there are, all callers together. */
+  /** The number of requests of all callers together. */
   readonly requests: number;
-  /** How many of them are under way at once. */
+  /** The number of concurrent requests. */
   readonly atOnce: number;
   readonly callers: Callers;
   readonly watch: SecretWatch;
 }
 
-/** What came of it. */
+/** The result of a run. */
 export interface Outcome {
-  /** Everything that must not be, in words; empty when callers are isolated. */
+  /** Descriptions of all violations of isolation; empty if callers are isolated. */
   readonly violations: readonly string[];
-  /** How many answers had each status. */
+  /** The number of responses by status. */
   readonly statuses: Readonly<Record<number, number>>;
-  /** How many rows callers got, all of them looked at. */
+  /** The number of rows that callers received, all of them checked. */
   readonly rows: number;
-  /** How often something was used that another request had kept, and was refused or not. */
+  /** The uses of clients, builders and pools that another request had kept, by their result. */
   readonly kept: { readonly refused: number; readonly served: number };
   readonly api: DataApi;
 }
 
-/** So many things that requests have kept are there to be found. */
+/** Maximum number of kept things at a time. */
 const MAX_KEPT = 300;
 
-/** Statuses that a request may be answered with, whatever befell its calls. */
+/** Statuses that a response may have. */
 const STATUSES = [200, 401, 499, 500, 502, 503, 504];
 
 /** The requests of one run. */
-export class Crowd {
-  readonly #options: CrowdOptions;
+export class Load {
+  readonly #options: LoadOptions;
   readonly #api: DataApi;
   readonly #fetch: (request: Request) => Promise<Response>;
   readonly #violations: string[] = [];
   readonly #statuses: Record<number, number> = {};
-  /** What requests have kept, and their numbers. */
-  readonly #kept: (readonly [kept: Kept, by: number])[] = [];
-  /** The requests that have been answered. */
+  /** The things that requests have kept, each with the number of its request. */
+  readonly #kept: (readonly [kept: Leaked, by: number])[] = [];
+  /** The numbers of the requests that have a response. */
   readonly #answered = new Set<number>();
   readonly #used = { refused: 0, served: 0 };
   #rows = 0;
 
-  constructor(options: CrowdOptions, serve: Serve) {
+  constructor(options: LoadOptions, serve: Serve) {
     this.#options = options;
     this.#api = createDataApi(options.seed, options.callers);
     this.#fetch = serve((request, context) => this.#handle(request, context), this.#api, (line) => {
@@ -73,7 +72,7 @@ export class Crowd {
     });
   }
 
-  /** Sends all requests and waits for their answers. */
+  /** Sends all requests and waits for their responses. */
   async run(): Promise<Outcome> {
     let next = 0;
     const lane = async () => {
@@ -89,18 +88,18 @@ export class Crowd {
     };
   }
 
-  /** Who makes the request of that number. */
+  /** Returns the caller of request `n`. */
   #callerOf(n: number): Caller {
     const random = new Random(this.#options.seed, "caller", n);
     const { users, impostors } = this.#options.callers;
-    const nobody: Caller = { actor: "anonymous", authorization: undefined, refused: false };
-    switch (random.pick({ user: 90, nobody: 5, impostor: 5 })) {
+    const anonymous: Caller = { actor: "anonymous", authorization: undefined, refused: false };
+    switch (random.pick({ user: 90, anonymous: 5, impostor: 5 })) {
       case "user":
-        return users[random.below(users.length)] ?? nobody;
+        return users[random.below(users.length)] ?? anonymous;
       case "impostor":
-        return impostors[random.below(impostors.length)] ?? nobody;
-      case "nobody":
-        return nobody;
+        return impostors[random.below(impostors.length)] ?? anonymous;
+      case "anonymous":
+        return anonymous;
     }
   }
 
@@ -112,7 +111,7 @@ export class Crowd {
     const timer = random.chance(0.08) ? setTimeout(() => leaves.abort(), random.below(15)) : undefined;
     if (random.chance(0.005)) leaves.abort();
     const response = await this.#fetch(
-      new Request(`http://functions.test/crowd?n=${n}`, {
+      new Request(`http://functions.test/load?n=${n}`, {
         headers: caller.authorization === undefined ? {} : { authorization: caller.authorization },
         signal: leaves.signal,
       }),
@@ -120,25 +119,27 @@ export class Crowd {
     this.#answered.add(n);
     const text = await response.text();
     clearTimeout(timer);
-    this.#judge(n, caller, response, text);
-    // Some callers are slow to come back, so that leases are also let go and taken with nobody waiting.
+    this.#checkResponse(n, caller, response, text);
+    // Some callers pause between requests, so that leases are also released and acquired while no caller waits.
     if (random.chance(0.2)) await new Promise((resolve) => setTimeout(resolve, random.below(5)));
   }
 
-  #judge(n: number, { actor, refused }: Caller, response: Response, text: string): void {
+  #checkResponse(n: number, { actor, refused }: Caller, response: Response, text: string): void {
     const { status } = response;
     this.#statuses[status] = (this.#statuses[status] ?? 0) + 1;
     const { watch } = this.#options;
     this.#inspect(() => watch.inspectHeaders(`request ${n}`, response));
-    this.#inspect(() => watch.inspect(`request ${n}, an answer of ${status}`, text));
-    if (!STATUSES.includes(status)) this.#violations.push(`request ${n} was answered ${status}`);
-    if (refused && status !== 401) this.#violations.push(`request ${n}, by nobody, was answered ${status}`);
+    this.#inspect(() => watch.inspect(`request ${n}, a response of ${status}`, text));
+    if (!STATUSES.includes(status)) this.#violations.push(`the response of request ${n} had the status ${status}`);
+    if (refused && status !== 401) {
+      this.#violations.push(`the response of request ${n}, without a valid user, had the status ${status}`);
+    }
     if (status !== 200) return;
     const { as, owners } = JSON.parse(text);
     if (as !== (actor === "anonymous" ? null : actor)) {
-      this.#violations.push(`request ${n} of ${actor} was taken for one of ${as}`);
+      this.#violations.push(`request ${n} of ${actor} was handled as one of ${as}`);
     }
-    this.#saw(`request ${n}`, actor, owners);
+    this.#checkRows(`request ${n}`, actor, owners);
   }
 
   async #handle(request: Request, context: Parameters<PooledHandler<Database>>[1]): Promise<Response> {
@@ -154,17 +155,17 @@ export class Crowd {
         nextCall: () => `${n}.${calls++}`,
         keep: (kept) => this.#keep(kept, n, random),
         find: () => this.#find(random),
-        saw: (maker, owners) => this.#saw(`a handler of request ${n}`, maker, owners),
-        failed: (error) => this.#failed(error),
+        onRows: (maker, owners) => this.#checkRows(`a handler of request ${n}`, maker, owners),
+        onError: (error) => this.#inspectError(error),
       });
       return Response.json({ as: context.userClaims?.id ?? null, owners });
     } catch (error) {
-      this.#failed(error);
+      this.#inspectError(error);
       throw error;
     }
   }
 
-  #keep(kept: Kept, by: number, random: Random): void {
+  #keep(kept: Leaked, by: number, random: Random): void {
     this.#kept[this.#kept.length < MAX_KEPT ? this.#kept.length : random.below(MAX_KEPT)] = [kept, by];
   }
 
@@ -173,12 +174,12 @@ export class Crowd {
     return kept && by !== undefined ? { maker: kept.maker, use: (call) => this.#use(kept, by, call) } : undefined;
   }
 
-  async #use({ maker, outlives, use }: Kept, by: number, call: string): Promise<string[]> {
+  async #use({ maker, outlives, use }: Leaked, by: number, call: string): Promise<string[]> {
     const tooLate = this.#answered.has(by) && !outlives;
     try {
       const owners = await use(call);
       this.#used.served++;
-      if (tooLate) this.#violations.push(`what request ${by} of ${maker} kept was used after its answer`);
+      if (tooLate) this.#violations.push(`what request ${by} of ${maker} kept was used after its response`);
       return owners;
     } catch (error) {
       this.#used.refused++;
@@ -186,20 +187,20 @@ export class Crowd {
     }
   }
 
-  #saw(where: string, maker: Actor, owners: readonly string[]): void {
+  #checkRows(where: string, maker: Actor, owners: readonly string[]): void {
     for (const owner of owners) {
       this.#rows++;
       if (owner !== maker) this.#violations.push(`${where} got a row of ${owner} for ${maker}`);
     }
   }
 
-  #failed(error: unknown): void {
+  #inspectError(error: unknown): void {
     this.#inspect(() => this.#options.watch.inspectError("an error", error));
   }
 
-  #inspect(look: () => void): void {
+  #inspect(check: () => void): void {
     try {
-      look();
+      check();
     } catch (error) {
       if (!(error instanceof SecretShownError)) throw error;
       this.#violations.push(error.message);

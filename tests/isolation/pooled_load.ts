@@ -1,5 +1,5 @@
 /**
- * A crowd on pools of its own, and monitors that look in on them.
+ * Runs a load on pools of its own, while a monitor reads their health.
  *
  * @module
  */
@@ -9,53 +9,53 @@ import { SupabaseService } from "../../shared/services/mod.ts";
 import { readEnvironment } from "../../shared/http/mod.ts";
 import { SecretWatch } from "../support/secret_watch.ts";
 import { createCallers, SECRET } from "./callers.ts";
-import { Crowd, type Outcome, type Serve } from "./crowd.ts";
-import type { Database } from "./habits.ts";
+import { Load, type Outcome, type Serve } from "./load.ts";
+import type { Database } from "./handler_behaviors.ts";
 
-/** How many users there are. */
+/** The number of users. */
 export const USERS = 100;
 
-/** What a run left, beside its outcome. */
+/** The outcome of a run, and what it left behind. */
 export interface Run extends Outcome {
   readonly watch: SecretWatch;
-  /** Slots that were still out when everything was over. */
+  /** The number of slots still leased after the run. */
   readonly left: number;
-  /** How many health answers were looked at. */
-  readonly healthAnswers: number;
+  /** The number of health responses that were checked. */
+  readonly healthResponses: number;
 }
 
-/** How long a monitor waits before it asks again, in ms. */
-const MONITOR_MS = 20;
+/** Time between two health requests, in ms. */
+const MONITOR_INTERVAL_MS = 20;
 
-/** Everything that anybody may see of the pool. */
+/** The public statistics of the pool. */
 const PUBLIC = ["totalConnections", "activeConnections", "idleConnections", "waitingForConnection"]
   .concat(["totalAcquired", "totalReleased", "totalCreated", "totalDestroyed"]);
 
 const soon = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Asks for the pool's health, as anybody and as the operator in turn, until `signal` aborts. */
+/** Requests the pool's health, anonymously and as the operator in turn, until `signal` aborts. */
 async function monitor(
   fetch: (request: Request) => Promise<Response>,
   watch: SecretWatch,
   signal: AbortSignal,
 ): Promise<number> {
-  let answers = 0;
-  for (; !signal.aborted; answers++) {
-    const operator = answers % 2 === 1;
+  let responses = 0;
+  for (; !signal.aborted; responses++) {
+    const operator = responses % 2 === 1;
     const headers: HeadersInit = operator ? { apikey: SECRET } : {};
-    const response = await fetch(new Request("http://functions.test/crowd/health/pool", { headers }));
+    const response = await fetch(new Request("http://functions.test/load/health/pool", { headers }));
     const text = await response.text();
-    watch.inspectHeaders("a health answer", response);
-    watch.inspect("a health answer", text);
+    watch.inspectHeaders("a health response", response);
+    watch.inspect("a health response", text);
     const { details: { stats, testQuery } } = JSON.parse(text);
     assertEquals(PUBLIC.every((counter) => Number.isInteger(stats[counter])), true, text);
     if (!operator) assertEquals([Object.keys(stats), Object.keys(testQuery)], [PUBLIC, ["success"]]);
-    await soon(MONITOR_MS);
+    await soon(MONITOR_INTERVAL_MS);
   }
-  return answers;
+  return responses;
 }
 
-/** Sends so many requests through pools of their own. */
+/** Sends that number of requests through new pools. */
 export async function runPooled(requests: number, seed: number): Promise<Run> {
   const watch = new SecretWatch();
   const callers = await createCallers(USERS, watch);
@@ -75,22 +75,22 @@ export async function runPooled(requests: number, seed: number): Promise<Run> {
     });
     return fetch = withPooledSupabase({ auth: ["user", "none"], variables, service, log }, handler);
   };
-  const over = new AbortController();
+  const finished = new AbortController();
   try {
-    const crowd = new Crowd({ seed, requests, atOnce: 120, callers, watch }, serve);
-    const monitored = fetch ? monitor(fetch, watch, over.signal) : Promise.resolve(0);
-    // What the monitor finds is told when the crowd is through.
+    const load = new Load({ seed, requests, atOnce: 120, callers, watch }, serve);
+    const monitored = fetch ? monitor(fetch, watch, finished.signal) : Promise.resolve(0);
+    // An error of the monitor is thrown after the run.
     monitored.catch(() => {});
-    const outcome = await crowd.run();
-    over.abort();
-    const healthAnswers = await monitored;
+    const outcome = await load.run();
+    finished.abort();
+    const healthResponses = await monitored;
     const pools = service ? [service.getConnectionPool(), service.getAdminPool()] : [];
     const out = () => pools.reduce((sum, pool) => sum + pool.getStats().activeConnections, 0);
-    // What was given to waitUntil goes on after the last answer, for as long as a call may take.
+    // Work passed to waitUntil continues after the last response, for as long as a call may take.
     for (let round = 0; round < 200 && out() > 0; round++) await soon(10);
-    return { ...outcome, watch, left: out(), healthAnswers };
+    return { ...outcome, watch, left: out(), healthResponses };
   } finally {
-    over.abort();
+    finished.abort();
     await service?.shutdown(0);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * What handlers do with their clients, good and bad.
+ * Behaviors of handlers: correct and harmful uses of their clients.
  *
  * @module
  */
@@ -14,34 +14,34 @@ import type { Random } from "./random.ts";
 // deno-lint-ignore no-explicit-any -- as SupabaseClient defaults to
 export type Database = any;
 
-/** A client, as a handler gets it. */
+/** The client of a handler. */
 export type Client = SupabaseClient<Database>;
 
-/** Something that outlives the request it was made in. */
-export interface Kept {
-  /** Who acted when it was made. Whoever uses it, it may act for nobody else. */
+/** A client, builder or pool that a handler kept after its request. */
+export interface Leaked {
+  /** The identity of the request that created it, and the only one it may act for. */
   readonly maker: Actor;
-  /** Whether it may act for its maker even after that request: a pool may, what was leased for the request may not. */
+  /** `true` if it may act for its maker after that request: a pool may, a client leased for the request may not. */
   readonly outlives: boolean;
-  /** Uses it, as the call of that name. Gives the owners of the rows that came. */
+  /** Uses it for the call of that name. Returns the owners of the rows. */
   readonly use: (call: string) => Promise<string[]>;
 }
 
-/** What a handler works with. */
+/** The inputs of a handler's behavior. */
 export interface Task {
   readonly actor: Actor;
   readonly context: Pick<PooledContext<Database>, "supabase" | "supabaseAdmin" | "pool" | "waitUntil">;
   readonly random: Random;
-  /** A name for the next call, unlike any other. */
+  /** Returns a unique name for the next call. */
   readonly nextCall: () => string;
-  /** Puts something where other requests find it. */
-  readonly keep: (kept: Kept) => void;
-  /** Takes something that a request, this one or another, has kept. */
-  readonly find: () => Omit<Kept, "outlives"> | undefined;
-  /** Told what a handler saw and does not put into its answer. */
-  readonly saw: (maker: Actor, owners: readonly string[]) => void;
-  /** Told what was thrown where nobody waits for it. */
-  readonly failed: (error: unknown) => void;
+  /** Stores something for other requests. */
+  readonly keep: (kept: Leaked) => void;
+  /** Returns something that a request, this one or another, has kept. */
+  readonly find: () => Omit<Leaked, "outlives"> | undefined;
+  /** Called with the owners of rows that are not in the response. */
+  readonly onRows: (maker: Actor, owners: readonly string[]) => void;
+  /** Called with errors that the handler does not throw. */
+  readonly onError: (error: unknown) => void;
 }
 
 interface Result {
@@ -49,25 +49,25 @@ interface Result {
   readonly error: unknown;
 }
 
-/** The owners that rows name. */
+/** Returns the owners of the rows. */
 function ownersOf({ data, error }: Result): string[] {
   if (error) throw error;
   return (Array.isArray(data) ? data : [data]).map((row) => String(Reflect.get(row, "owner")));
 }
 
-/** A query that says who makes it. */
+/** Returns a query that names its maker and its call. */
 function query(client: Client, actor: Actor, call: string) {
   return client.from("items").select().eq("maker", actor).eq("call", call);
 }
 
-/** Asks for the rows of whoever `client` acts for. */
+/** Returns the owners of the rows that `client` can read. */
 export async function ask(client: Client, actor: Actor, call: string): Promise<string[]> {
   return ownersOf(await query(client, actor, call));
 }
 
 const soon = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-/** A service, as functions have them. */
+/** A service as functions define them. */
 class ItemService extends PooledBaseService<Database> {
   async owners(actor: Actor, call: string): Promise<string[]> {
     const operation = async (client: Client) => await query(client, actor, call);
@@ -75,8 +75,8 @@ class ItemService extends PooledBaseService<Database> {
   }
 }
 
-/** One call of another kind than a query. */
-async function askElse(client: Client, actor: Actor, call: string, random: Random): Promise<string[]> {
+/** Runs a call other than a plain query. */
+async function askOtherwise(client: Client, actor: Actor, call: string, random: Random): Promise<string[]> {
   switch (random.pick({ rpc: 1, function: 1, file: 1, schema: 1, again: 1 })) {
     case "rpc":
       return ownersOf(await client.rpc("whose", { maker: actor, call }, { get: true }));
@@ -97,16 +97,16 @@ async function askElse(client: Client, actor: Actor, call: string, random: Rando
   }
 }
 
-/** Leaves its mark wherever a client can be reached. A client may refuse. */
+/** Changes each mutable part of a client. The client may reject a change. */
 async function deface(client: Client, actor: Actor): Promise<void> {
   const attempts: readonly (() => unknown)[] = [
-    () => client.functions.setAuth("somebody-else"),
+    () => client.functions.setAuth("other-user"),
     () => (client.functions as unknown as { headers: Record<string, string> }).headers["x-left"] = actor,
     () => client.storage.setHeader("x-left", actor),
     () => (client as unknown as { rest: { headers: Headers } }).rest.headers.set("x-left", actor),
     () => (client as unknown as { headers: Record<string, string> }).headers["x-left"] = actor,
-    () => client.realtime.setAuth("somebody-else"),
-    () => client.auth.setSession({ access_token: "somebody-else", refresh_token: "x" }),
+    () => client.realtime.setAuth("other-user"),
+    () => client.auth.setSession({ access_token: "other-user", refresh_token: "x" }),
     () => client.auth.onAuthStateChange(() => {}),
     () => Object.assign(client, { fetch: () => Promise.reject(new Error("left")) }),
   ];
@@ -114,12 +114,12 @@ async function deface(client: Client, actor: Actor): Promise<void> {
     try {
       await attempt();
     } catch {
-      // Refused, which is as well.
+      // A rejection is as good as no effect.
     }
   }
 }
 
-/** Keeps something of the client for whoever comes later. */
+/** Keeps a part of the client for later requests. */
 function keepOf(client: Client, pool: ClientPool<Database>, { actor, random, nextCall, keep }: Task): void {
   switch (random.pick({ client: 3, builder: 3, part: 2, pool: 1 })) {
     case "client":
@@ -145,8 +145,8 @@ function keepOf(client: Client, pool: ClientPool<Database>, { actor, random, nex
   }
 }
 
-/** What handlers do, and how often. */
-const HABITS = {
+/** The behaviors of handlers, with their relative frequencies. */
+const BEHAVIORS = {
   once: 30,
   twice: 15,
   many: 6,
@@ -162,12 +162,12 @@ const HABITS = {
   fail: 2,
 };
 
-/** A handler's work: gives the owners of the rows it shows to its caller. */
+/** Runs one behavior. Returns the owners of the rows for the response. */
 export async function work(task: Task): Promise<string[]> {
-  const { actor, context, random, nextCall, saw, failed } = task;
+  const { actor, context, random, nextCall, onRows, onError } = task;
   const { supabase } = context;
   const one = () => ask(supabase, actor, nextCall());
-  switch (random.pick(HABITS)) {
+  switch (random.pick(BEHAVIORS)) {
     case "once":
       return await one();
     case "twice": {
@@ -178,20 +178,20 @@ export async function work(task: Task): Promise<string[]> {
     case "many":
       return (await Promise.all(Array.from({ length: 9 }, one))).flat();
     case "other":
-      return await askElse(supabase, actor, nextCall(), random);
+      return await askOtherwise(supabase, actor, nextCall(), random);
     case "keep":
       keepOf(supabase, context.pool, task);
       return random.chance(0.5) ? await one() : [];
     case "useKept": {
       const kept = task.find();
-      // Neither theirs nor ours to show: what comes of it is looked at, and not answered.
-      const use = kept?.use(nextCall()).then((owners) => saw(kept.maker, owners), failed);
+      // The rows may be those of another user: they are checked and left out of the response.
+      const use = kept?.use(nextCall()).then((owners) => onRows(kept.maker, owners), onError);
       const [owners] = await Promise.all([one(), use]);
       return owners;
     }
     case "deface":
       await deface(supabase, actor);
-      return await askElse(supabase, actor, nextCall(), random);
+      return await askOtherwise(supabase, actor, nextCall(), random);
     case "lease": {
       await using lease = await context.pool.lease();
       await deface(lease.client, actor);
@@ -200,10 +200,10 @@ export async function work(task: Task): Promise<string[]> {
     case "service":
       return await new ItemService(context.pool).owners(actor, nextCall());
     case "background":
-      context.waitUntil(soon(random.below(5)).then(one).then((owners) => saw(actor, owners), failed));
+      context.waitUntil(soon(random.below(5)).then(one).then((owners) => onRows(actor, owners), onError));
       return [];
     case "admin": {
-      saw("admin", await ask(context.supabaseAdmin, "admin", nextCall()));
+      onRows("admin", await ask(context.supabaseAdmin, "admin", nextCall()));
       return await one();
     }
     case "forget": {
