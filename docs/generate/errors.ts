@@ -112,8 +112,23 @@ export async function readErrors(): Promise<ErrorEntry[]> {
     if (source.search(DECLARATION) < 0) continue;
     entries.push(...parseErrors(path, source, await import(new URL(path, ROOT).href)));
   }
+  return inSectionOrder(entries);
+}
+
+/**
+ * Returns error classes in the order of the sections.
+ *
+ * @throws {Error} if the folder of a class has no section.
+ */
+export function inSectionOrder(entries: readonly ErrorEntry[]): ErrorEntry[] {
   const folders = Object.keys(SECTIONS);
-  return entries.sort((a, b) => folders.indexOf(a.folder) - folders.indexOf(b.folder));
+  for (const { name, folder } of entries) {
+    if (folders.includes(folder)) continue;
+    throw new Error(
+      `Cannot document ${name}: shared/${folder} has no section. Add it to SECTIONS in docs/generate/errors.ts`,
+    );
+  }
+  return entries.toSorted((a, b) => folders.indexOf(a.folder) - folders.indexOf(b.folder));
 }
 
 const INTRODUCTION = `# Errors

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { parseDocstring, parseErrors, readErrors } from "../../docs/generate/errors.ts";
+import { inSectionOrder, parseDocstring, parseErrors, readErrors } from "../../docs/generate/errors.ts";
 import { readModules, ROOT } from "./documents.ts";
 import { errorResponse } from "../../shared/http/responses/error_response.ts";
 import { DocumentedRequestError, RequestError } from "../../shared/http/mod.ts";
@@ -93,4 +93,12 @@ Deno.test("parseDocstring() joins the lines of a tag and drops {@linkcode}", () 
   );
   assertEquals(summary, "One line.\n\nAnother.");
   assertEquals(tags.get("fix"), "See `Pool`.");
+});
+
+Deno.test("inSectionOrder() names the list to extend when a folder has no section", () => {
+  const [entry] = parseErrors("shared/pool/errors.ts", DOCUMENTED, { OneError });
+  assert(entry);
+  assertEquals(inSectionOrder([entry]), [entry]);
+  const message = "shared/redis has no section. Add it to SECTIONS in docs/generate/errors.ts";
+  assertThrows(() => inSectionOrder([{ ...entry, folder: "redis" }]), Error, message);
 });
