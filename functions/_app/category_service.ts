@@ -4,17 +4,11 @@
  *
  * @module
  */
-import type { SupabaseClient } from "@supabase/supabase-js";
 import { BaseService } from "../../shared/mod.ts";
 import type { Category, Database } from "./database.ts";
 
 /** The categories of the budgets that the client can read. */
 export class CategoryService extends BaseService<Database> {
-  /** Creates a service with a client of its own. */
-  constructor(client: SupabaseClient<Database>) {
-    super(client);
-  }
-
   /** Returns the categories of a budget, in order. */
   async listCategories(budgetId: string): Promise<Category[]> {
     const { data, error } = await this.client

@@ -76,7 +76,7 @@ export function withPooledPostgres<Database = any>(
   const { postgres: connect, ...rest } = options;
   const postgres = new HandlerPostgres(() => createManager(connect, options));
   return withPooledSupabase<Database>(
-    { ...rest, service: postgres.asPoolProvider(options.service) },
+    { ...rest, service: postgres.createPoolSource(options.service) },
     typeof handler === "function" ? (request, context) => handler(request, postgres.extend(context)) : handler,
   );
 }
@@ -138,7 +138,7 @@ class HandlerPostgres {
   }
 
   /** Returns a `service` for `withPooledSupabase` whose statistics and health are those of the Postgres connections. */
-  asPoolProvider<Database>(
+  createPoolSource<Database>(
     clientPools: RuntimeOptions<Database>["service"],
   ): Exclude<RuntimeOptions<Database>["service"], PoolSource<Database> | undefined> {
     return (environment) => {

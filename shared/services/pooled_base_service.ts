@@ -5,7 +5,14 @@
  */
 import { abortable } from "@std/async/abortable";
 import type { SupabaseClient } from "@supabase/supabase-js";
-import { anySignal, classifyFailure, memberOf, retry, type RetryOptions } from "../resilience/mod.ts";
+import {
+  anySignal,
+  classifyFailure,
+  memberOf,
+  retry,
+  type RetryOptions,
+  RetryTimeoutError,
+} from "../resilience/mod.ts";
 import type { PoolStats } from "../pool/mod.ts";
 import { type ClientLeaseOptions, type ClientPool, type PoolHealth, transportFailure } from "../supabase/mod.ts";
 import { toServiceError, withTransportFailure } from "./service_error.ts";
@@ -111,7 +118,7 @@ export abstract class PooledBaseService<Database = any> {
         },
       );
     } catch (error) {
-      throw error instanceof Error && error.name === "RetryTimeoutError" ? toServiceError(error) : error;
+      throw error instanceof RetryTimeoutError ? toServiceError(error) : error;
     }
   }
 

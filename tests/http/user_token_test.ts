@@ -3,7 +3,7 @@ import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/as
 import { FakeTime } from "@std/testing/time";
 import { importSPKI } from "jose";
 import { type PooledContext, type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";
-import { DEFAULT_USER_ROLES, userTokenFailure } from "../../shared/http/auth/user_token.ts";
+import { userTokenFailure } from "../../shared/http/auth/user_token.ts";
 import { CallerError } from "../../shared/postgres/mod.ts";
 import { IdentityError } from "../../shared/supabase/mod.ts";
 import { FakePools, JWT_SECRET, VARIABLES } from "./fake_pools.ts";
@@ -163,7 +163,7 @@ Deno.test("withPooledSupabase() applies its rules to tokens that @supabase/serve
 
 Deno.test("userTokenFailure() expires a token by the wall clock, to the instant", () => {
   const failure = (exp: unknown, nowMs: number) =>
-    userTokenFailure({ sub: "a", role: "authenticated", exp }, DEFAULT_USER_ROLES, nowMs);
+    userTokenFailure({ sub: "a", role: "authenticated", exp }, ["authenticated"], nowMs);
   assertEquals(failure(1_000, 999_999), undefined);
   assertStringIncludes(failure(1_000, 1_000_000)?.reason ?? "", "expired");
   for (const exp of [NaN, Infinity, "2000", null]) assertStringIncludes(failure(exp, 0)?.reason ?? "", '"exp"');

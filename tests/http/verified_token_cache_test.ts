@@ -21,7 +21,7 @@ const authOf = (token: string): AuthResult => ({
 
 function setUp(maxAgeMs = 60_000) {
   const clock = { nowMs: START_MS };
-  const cache = new VerifiedTokenCache({ maxAgeMs, now: () => clock.nowMs });
+  const cache = new VerifiedTokenCache(maxAgeMs, () => clock.nowMs);
   return {
     clock,
     cache,

@@ -4,18 +4,22 @@
  * @module
  */
 import type { AuthError, AuthModeWithKey, AuthResult, SupabaseEnv } from "@supabase/server";
-import { decodeProtectedHeader } from "jose";
+import { DEFAULT_SUPABASE_POOL_CONFIG } from "../../supabase/mod.ts";
 import { type RequestWait, waitForever } from "../request/deadline.ts";
 import { JwksSource, type KeySet } from "./jwks_source.ts";
 import { createSecretVerifier, type SecretVerifier } from "./shared_secret.ts";
 import { invalidToken, jwksFetchFailed, type TokenFailure } from "./token_failure.ts";
-import { DEFAULT_USER_ROLES, type ExpectedClaims, isEmpty, userTokenFailure, verifyUserToken } from "./user_token.ts";
+import { type ExpectedClaims, headerOf, isEmpty, userTokenFailure, verifyUserToken } from "./user_token.ts";
 import { VerifiedTokenCache, type VerifiedWith } from "./verified_token_cache.ts";
 
 /** Options for {@linkcode createAuthenticate}. */
-export interface AuthenticateOptions extends ExpectedClaims {
+export interface AuthenticateOptions {
   /** The modes to try, in order; the first match wins. */
   readonly auth: AuthModeWithKey | readonly AuthModeWithKey[];
+  /** Accepted `aud` values of a user's token. Default: any. */
+  readonly audience?: string | string[] | undefined;
+  /** Accepted `iss` values of a user's token. Default: any. */
+  readonly issuer?: string | string[] | undefined;
   /** The project's keys and JWKS. */
   readonly env: SupabaseEnv;
   /** The secret of HS256 tokens. Default: none; `@supabase/server` rejects them. */
@@ -24,8 +28,6 @@ export interface AuthenticateOptions extends ExpectedClaims {
   readonly roles?: readonly string[] | undefined;
   /** The time for which a verified token is cached, in ms, at most 60,000. Default: 0, not at all. */
   readonly rememberTokensMs?: number | undefined;
-  /** The wall clock, in ms since the epoch. Default: `Date.now`. */
-  readonly now?: () => number;
 }
 
 /** The caller's identity, or the reason why the request is rejected. */
@@ -58,16 +60,6 @@ function tokenOf(request: Request): string | null {
   return header?.startsWith("Bearer ") ? header.slice("Bearer ".length) || null : null;
 }
 
-/** Returns the key id of a token. A token without one, or without an algorithm, is rejected whatever the keys are. */
-function kidOf(token: string): string | undefined {
-  try {
-    const { alg, kid } = decodeProtectedHeader(token);
-    return alg && kid ? kid : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 /**
  * Freezes `value` and everything in it, and returns it. Not recursive: the claims of a token hold what its user wrote,
  * nested as deep as a header is long.
@@ -88,9 +80,8 @@ class Authenticator {
   readonly #modes: AuthModeWithKey[];
   /** The position of mode `user`, or -1. The modes before it come first, for any token. */
   readonly #userMode: number;
-  readonly #expected: { readonly audience?: string | string[]; readonly issuer?: string | string[] };
+  readonly #expected: ExpectedClaims;
   readonly #roles: readonly string[];
-  readonly #now: () => number;
   readonly #cache: VerifiedTokenCache;
   readonly #secret: SecretVerifier | undefined;
   readonly #inlineKeys: KeySet | undefined;
@@ -98,8 +89,8 @@ class Authenticator {
   readonly #source: JwksSource | undefined;
 
   constructor(options: AuthenticateOptions) {
-    const { auth, env, roles = DEFAULT_USER_ROLES, jwtSecret, rememberTokensMs = 0, now = Date.now } = options;
-    const { audience, issuer } = options;
+    const { auth, env, audience, issuer, jwtSecret, rememberTokensMs = 0 } = options;
+    const { roles = DEFAULT_SUPABASE_POOL_CONFIG.userRoles } = options;
     this.#env = env;
     this.#modes = typeof auth === "string" ? [auth] : [...auth];
     this.#userMode = this.#modes.indexOf("user");
@@ -108,8 +99,7 @@ class Authenticator {
       ...(issuer === undefined ? {} : { issuer }),
     };
     this.#roles = roles;
-    this.#now = now;
-    this.#cache = new VerifiedTokenCache({ maxAgeMs: this.#userMode < 0 ? 0 : rememberTokensMs, now });
+    this.#cache = new VerifiedTokenCache(this.#userMode < 0 ? 0 : rememberTokensMs);
     this.#secret = jwtSecret === undefined ? undefined : createSecretVerifier(jwtSecret, env.jwks);
     if (env.jwks instanceof URL) this.#source = this.#cache.enabled ? JwksSource.at(env.jwks) : undefined;
     else this.#inlineKeys = env.jwks ?? undefined;
@@ -178,8 +168,8 @@ class Authenticator {
     token: string,
     wait: RequestWait,
   ): Promise<Verification> {
-    const kid = kidOf(token);
-    if (kid === undefined || isEmpty(this.#expected.audience) || isEmpty(this.#expected.issuer)) {
+    const { alg, kid } = headerOf(token) ?? {};
+    if (!alg || !kid || isEmpty(this.#expected.audience) || isEmpty(this.#expected.issuer)) {
       return { outcome: await this.#askLibrary(request, this.#modes) }; // rejected without a key
     }
     const { keys, failure } = await source.keysFor(kid, wait);
@@ -214,7 +204,7 @@ class Authenticator {
   }
 
   #userFailure({ jwtClaims }: AuthResult): TokenFailure | undefined {
-    return userTokenFailure(jwtClaims ?? {}, this.#roles, this.#now());
+    return userTokenFailure(jwtClaims ?? {}, this.#roles, Date.now());
   }
 
   async #reject(request: Request, token: string, failure: TokenFailure): Promise<AuthOutcome> {

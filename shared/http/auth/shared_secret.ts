@@ -5,9 +5,9 @@
  * @module
  */
 import type { AuthResult, JWTClaims, SupabaseEnv } from "@supabase/server";
-import { decodeProtectedHeader, errors, jwtVerify } from "jose";
-import { TOKEN_EXPIRED, type TokenFailure } from "./token_failure.ts";
-import { type ExpectedClaims, isEmpty, toUserAuth } from "./user_token.ts";
+import { errors, jwtVerify } from "jose";
+import type { TokenFailure } from "./token_failure.ts";
+import { type ExpectedClaims, headerOf, isEmpty, TOKEN_EXPIRED, toUserAuth } from "./user_token.ts";
 
 /** A verified user, or the reason why the token is rejected. */
 export type SecretOutcome =
@@ -68,23 +68,15 @@ export function createSecretVerifier(secret: string, jwks: SupabaseEnv["jwks"]):
 
   return {
     covers(token) {
-      try {
-        const { alg, kid } = decodeProtectedHeader(token);
-        return alg === "HS256" && (kid === undefined || !symmetric.has(kid));
-      } catch {
-        return false;
-      }
+      const { alg, kid } = headerOf(token) ?? {};
+      return alg === "HS256" && (kid === undefined || !symmetric.has(kid));
     },
 
-    async verify(token, { audience, issuer }) {
-      if (isEmpty(audience)) return { failure: emptyOption("audience") };
-      if (isEmpty(issuer)) return { failure: emptyOption("issuer") };
+    async verify(token, expected) {
+      if (isEmpty(expected.audience)) return { failure: emptyOption("audience") };
+      if (isEmpty(expected.issuer)) return { failure: emptyOption("issuer") };
       try {
-        const { payload } = await jwtVerify(token, await (key ??= importKey()), {
-          algorithms: ["HS256"],
-          ...(audience === undefined ? {} : { audience }),
-          ...(issuer === undefined ? {} : { issuer }),
-        });
+        const { payload } = await jwtVerify(token, await (key ??= importKey()), { ...expected, algorithms: ["HS256"] });
         return { auth: toUserAuth(token, payload as JWTClaims) };
       } catch (error) {
         return { failure: failureOf(error) };

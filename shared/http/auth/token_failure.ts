@@ -4,8 +4,8 @@
  * @module
  */
 import type { AuthError, AuthFailureContext, AuthModeWithKey } from "@supabase/server";
-import { decodeProtectedHeader } from "jose";
 import { messageOf } from "../../resilience/mod.ts";
+import { headerOf } from "./user_token.ts";
 
 /** The reason why a token is rejected, and the way to fix it. It never holds a claim's value. */
 export interface TokenFailure {
@@ -17,29 +17,12 @@ export interface TokenFailure {
   readonly cause?: unknown;
 }
 
-/** The failure of a token whose `exp` has passed. */
-export const TOKEN_EXPIRED: TokenFailure = {
-  reason: "the token has expired",
-  hint: "Refresh the session on the client (supabase.auth.refreshSession()) and retry with the new access token. " +
-    "If tokens appear to expire immediately, check the server clock for skew.",
-};
-
 /** Describes the credentials of a request, without their values. */
 function receivedBy(request: Request): AuthFailureContext["received"] {
   const apikey = request.headers.get("apikey");
   const formats = [["sb_publishable_", "publishable"], ["sb_secret_", "secret"], ["eyJ", "legacy-jwt"]] as const;
   const format = formats.find(([prefix]) => apikey?.startsWith(prefix))?.[1] ?? "unrecognized";
   return { authorization: "bearer", apikey: apikey ? format : "absent" };
-}
-
-/** Returns `alg` and `kid` of a token, as a rejection reports them. */
-function headerOf(token: string): Record<string, unknown> {
-  try {
-    const { alg, kid } = decodeProtectedHeader(token);
-    return { alg: alg ?? null, kid: kid ?? null };
-  } catch {
-    return { decodable: false };
-  }
 }
 
 /** Creates the `INVALID_JWT` error of a bearer token. `@supabase/server` is loaded on demand. */
@@ -50,10 +33,11 @@ export async function invalidToken(
   failure: TokenFailure,
 ): Promise<AuthError> {
   const { Errors, InvalidJwtError } = await import("@supabase/server");
+  const header = headerOf(token);
   return Errors[InvalidJwtError]({
     authModes: modes,
     received: receivedBy(request),
-    jwt: headerOf(token),
+    jwt: header ? { alg: header.alg ?? null, kid: header.kid ?? null } : { decodable: false },
     ...failure,
   });
 }

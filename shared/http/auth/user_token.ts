@@ -9,14 +9,14 @@
 import type { AuthResult, JWTClaims, UserClaims } from "@supabase/server";
 import { createLocalJWKSet, decodeProtectedHeader, jwtVerify } from "jose";
 import type { KeySet } from "./jwks_source.ts";
-import { TOKEN_EXPIRED, type TokenFailure } from "./token_failure.ts";
+import type { TokenFailure } from "./token_failure.ts";
 
 /** The `aud` and `iss` a token must have; what is absent is not checked. */
 export interface ExpectedClaims {
   /** Accepted `aud` values. */
-  readonly audience?: string | string[] | undefined;
+  readonly audience?: string | string[];
   /** Accepted `iss` values. */
-  readonly issuer?: string | string[] | undefined;
+  readonly issuer?: string | string[];
 }
 
 /** Returns whether a configured value is present but empty, such as `[]`: it would accept nothing. */
@@ -24,8 +24,21 @@ export function isEmpty(expected: string | string[] | undefined): boolean {
   return Array.isArray(expected) ? expected.length === 0 || expected.includes("") : expected === "";
 }
 
-/** The role that Supabase Auth gives to signed-in users. */
-export const DEFAULT_USER_ROLES: readonly string[] = Object.freeze(["authenticated"]);
+/** Returns the algorithm and key id that the header of a token names, or `undefined` if it cannot be decoded. */
+export function headerOf(token: string): { readonly alg?: string; readonly kid?: string } | undefined {
+  try {
+    return decodeProtectedHeader(token);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The failure of a token whose `exp` has passed. */
+export const TOKEN_EXPIRED: TokenFailure = {
+  reason: "the token has expired",
+  hint: "Refresh the session on the client (supabase.auth.refreshSession()) and retry with the new access token. " +
+    "If tokens appear to expire immediately, check the server clock for skew.",
+};
 
 /**
  * Returns why claims do not make their bearer a user, or `undefined` if they do: a non-empty `sub`, an `exp` in the
@@ -95,16 +108,12 @@ function resolverOf(keys: KeySet): KeyResolver {
 export async function verifyUserToken(
   token: string,
   keys: KeySet,
-  { audience, issuer }: ExpectedClaims,
+  expected: ExpectedClaims,
 ): Promise<AuthResult | undefined> {
-  if (isEmpty(audience) || isEmpty(issuer)) return undefined;
+  const { alg, kid } = headerOf(token) ?? {};
+  if (!alg || !kid || isEmpty(expected.audience) || isEmpty(expected.issuer)) return undefined;
   try {
-    const { alg, kid } = decodeProtectedHeader(token);
-    if (!alg || !kid) return undefined;
-    const { payload } = await jwtVerify(token, resolverOf(keys), {
-      ...(audience === undefined ? {} : { audience }),
-      ...(issuer === undefined ? {} : { issuer }),
-    });
+    const { payload } = await jwtVerify(token, resolverOf(keys), expected);
     return typeof payload.sub === "string" ? toUserAuth(token, payload as JWTClaims) : undefined;
   } catch {
     return undefined;

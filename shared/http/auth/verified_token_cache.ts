@@ -15,14 +15,6 @@ export const MAX_CACHED_LENGTH = 8_192;
 /** The key set or secret that a token was verified with. Compared by identity. */
 export type VerifiedWith = object;
 
-/** Options for {@linkcode VerifiedTokenCache}. */
-export interface VerifiedTokenCacheOptions {
-  /** The time for which a token is cached, in ms: at most {@linkcode MAX_REMEMBER_TOKENS_MS}; 0 caches none. */
-  readonly maxAgeMs: number;
-  /** The wall clock, in ms since the epoch, as `exp` of a token means it. */
-  readonly now: () => number;
-}
-
 interface CachedToken {
   readonly auth: AuthResult;
   readonly verifiedWith: VerifiedWith;
@@ -48,7 +40,11 @@ export class VerifiedTokenCache {
   /** The least recently used first, to a second. */
   readonly #tokens = new Map<string, CachedToken>();
 
-  constructor({ maxAgeMs, now }: VerifiedTokenCacheOptions) {
+  /**
+   * @param maxAgeMs The time for which a token is cached, in ms: at most {@linkcode MAX_REMEMBER_TOKENS_MS}; 0 caches none.
+   * @param now The wall clock, in ms since the epoch, as `exp` of a token means it. Default: `Date.now`.
+   */
+  constructor(maxAgeMs: number, now: () => number = Date.now) {
     this.#maxAgeMs = Math.min(maxAgeMs, MAX_REMEMBER_TOKENS_MS);
     this.#now = now;
   }

@@ -83,7 +83,7 @@ export class IsolateLifecycle {
   }
 
   readonly #unload = (event: object): void => {
-    switch (reasonOf(event)) {
+    switch (memberOf(memberOf(event, "detail"), "reason")) {
       case "memory":
         for (const drop of this.#memoryLow) drop();
         return;
@@ -119,9 +119,4 @@ let current: IsolateLifecycle | undefined;
 export function isolateLifecycle(): IsolateLifecycle {
   if (current === undefined || current.isClosed) current = new IsolateLifecycle(systemClock);
   return current;
-}
-
-/** Returns `detail.reason` of an event, if it has one. */
-function reasonOf(event: object): unknown {
-  return memberOf(memberOf(event, "detail"), "reason");
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { abortable } from "@std/async/abortable";
-import { CachedProbe, type Clock, messageOf, systemClock, timeoutSignal } from "../../resilience/mod.ts";
+import { CachedProbe, messageOf, systemClock, timeoutSignal } from "../../resilience/mod.ts";
 import type { ConnectionPoolStats } from "../../pool/mod.ts";
 import { type ClientPool, type PoolHealth, toTestQuery } from "../../supabase/mod.ts";
 import { checkOptions } from "../handler/check_options.ts";
@@ -34,18 +34,18 @@ export function isHealthPath(pathname: string): boolean {
   return /^\/[^/]+\/health\/pool$/.test(pathname);
 }
 
-/** Runs `check`; one that throws or takes too long is a failure. */
-async function runCheck(check: HealthCheck, pool: RequestPool<never>, clock: Clock): Promise<PoolHealth> {
-  const startMs = clock.now();
+/** Runs the pool's own check; one that throws or takes too long is a failure. */
+async function checkPool(pool: RequestPool<never>): Promise<PoolHealth> {
+  const startMs = systemClock.now();
   using timeout = timeoutSignal(
     HEALTH_TIMEOUT_MS,
-    clock,
+    systemClock,
     () => new Error(`The health check timed out after ${HEALTH_TIMEOUT_MS} ms`),
   );
   try {
-    return await abortable(check(pool), timeout.signal);
+    return await abortable(pool.healthCheck(), timeout.signal);
   } catch (error) {
-    const testQuery = { success: false, durationMs: clock.now() - startMs, error: messageOf(error) };
+    const testQuery = { success: false, durationMs: systemClock.now() - startMs, error: messageOf(error) };
     return { healthy: false, details: { stats: pool.getStats(), testQuery } };
   }
 }
@@ -131,25 +131,21 @@ function negotiateType(request: Request): string {
   return acceptWeight(accept, JSON_TYPE) > acceptWeight(accept, HEALTH_TYPE) ? JSON_TYPE : HEALTH_TYPE;
 }
 
-/** Options for {@linkcode createHealthResponse}. */
-export interface HealthResponseOptions {
-  /** Checks the pool. Default: its own `healthCheck`. */
-  readonly check?: HealthCheck;
-  /** Default: the isolate's own time. */
-  readonly clock?: Clock;
-}
-
-/** Creates the response to a health request: 200 if the pool is healthy, 503 if not, 405 for another method. */
+/**
+ * Creates the response to a health request: 200 if the pool is healthy, 503 if not, 405 for another method.
+ *
+ * @param check Default: the pool's own `healthCheck`.
+ */
 export async function createHealthResponse(
   request: Request,
   runtime: Runtime<never>,
-  { check = (pool) => pool.healthCheck(), clock = systemClock }: HealthResponseOptions = {},
+  check: HealthCheck = checkPool,
 ): Promise<Response> {
   if (request.method !== "GET" && request.method !== "HEAD") {
     return new MethodNotAllowedError("GET, HEAD").toResponse();
   }
   const pool = runtime.service.getConnectionPool();
-  const [health, forOperator] = await Promise.all([runCheck(check, pool, clock), isOperator(request, runtime)]);
+  const [health, forOperator] = await Promise.all([check(pool), isOperator(request, runtime)]);
   const body = JSON.stringify(createBody(health, pool, forOperator));
   return new Response(request.method === "HEAD" ? null : body, {
     status: health.healthy ? 200 : 503,
@@ -173,24 +169,20 @@ export interface HealthRouteOptions<Database> extends RuntimeOptions<Database> {
 }
 
 /** Creates the check of a pool by a probe. */
-function createCheck<Database>(
-  probe: HealthProbe<Database>,
-  pool: RequestPool<Database>,
-  clock: Clock,
-): () => Promise<PoolHealth> {
+function createCheck<Database>(probe: HealthProbe<Database>, pool: RequestPool<Database>): HealthCheck {
   const cached = new CachedProbe({
     run: async (signal) => {
+      // The signal aborts the scope: a probe that ignores it does not keep its slot.
       const scope = pool.scope({ signal });
       try {
-        await abortable(Promise.resolve(probe(scope)), signal);
+        await probe(scope);
       } finally {
-        // A probe that ignores the signal must not keep its slot.
         scope.abort(new Error("The health check has ended"));
       }
     },
     report: toTestQuery,
     timeoutMs: HEALTH_TIMEOUT_MS,
-    clock,
+    clock: systemClock,
   });
   return async () => {
     const testQuery = await cached.check();
@@ -230,9 +222,9 @@ export function healthRoute<Database = unknown>(
   let check: HealthCheck | undefined;
   return async (request) => {
     try {
-      const { service } = runtime();
-      if (probe) check ??= createCheck(probe, service.getConnectionPool(), systemClock);
-      return await createHealthResponse(request, runtime() as Runtime<never>, check ? { check } : {});
+      const current = runtime();
+      if (probe) check ??= createCheck(probe, current.service.getConnectionPool());
+      return await createHealthResponse(request, current as Runtime<never>, check);
     } catch (error) {
       failures.logSetupFailure(error);
       return errorResponse(error);

@@ -35,11 +35,6 @@ const ALL_EXPOSED = EXPOSED.join(", ");
 /** The metric of a request that did not wait, as most do not. */
 const NO_WAIT = "pool;dur=0.0";
 
-/** Returns `stats` as headers: `X-Pool-Total-Connections` and its three siblings. */
-export function poolHeaders(stats: HeaderStats): Record<string, string> {
-  return Object.fromEntries(HEADERS.map(([name, counter]) => [name, String(stats[counter])]));
-}
-
 /** Adds `names` to `Access-Control-Expose-Headers`: browsers hide headers that are not listed. */
 export function exposeHeaders(headers: Headers, names: readonly string[]): void {
   const listed = headers.get(EXPOSE);
