@@ -1,4 +1,4 @@
-/** Bad options fail when the handler is made, where they can be judged then. */
+/** Tests that invalid options are rejected when the handler is created, unless they depend on the environment. */
 import { assert, assertEquals, assertFalse, assertThrows } from "@std/assert";
 import { healthRoute, type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";
 import { pooledSupabase } from "../../shared/http/hono.ts";
@@ -9,7 +9,7 @@ type Options = PooledSupabaseOptions<unknown>;
 
 const handler = () => new Response();
 
-/** What a caller in plain JavaScript may pass. */
+/** Casts options that a caller in plain JavaScript may pass. */
 const untyped = (options: unknown) => options as Options;
 
 const BAD: readonly (readonly [Options, paths: readonly string[]])[] = [
@@ -38,7 +38,7 @@ const BAD: readonly (readonly [Options, paths: readonly string[]])[] = [
 ];
 
 for (const [options, paths] of BAD) {
-  Deno.test(`a handler is not made with ${JSON.stringify(options)}`, () => {
+  Deno.test(`withPooledSupabase() throws ConfigError for ${JSON.stringify(options)}`, () => {
     const error = assertThrows(() => withPooledSupabase(options, handler), ConfigError);
     assertEquals(error.issues.map(({ path }) => path), paths);
     assertFalse(error.message.includes("hunter2"));
@@ -47,17 +47,17 @@ for (const [options, paths] of BAD) {
   });
 }
 
-Deno.test("a handler is not made without one", () => {
+Deno.test("withPooledSupabase() throws ConfigError if the handler is not a function", () => {
   for (const none of [undefined, null, {}, new Response()]) {
     assertThrows(() => withPooledSupabase({}, none as unknown as () => Response), ConfigError, "must be a function");
   }
 });
 
-Deno.test("a health route is not made with bad options of its pools", () => {
+Deno.test("healthRoute() throws ConfigError for invalid options of its pool", () => {
   assertThrows(() => healthRoute({ pool: { maxConnections: 0 } }), ConfigError, "maxConnections");
 });
 
-Deno.test("options that are fine make a handler, those that the environment may complete included", async () => {
+Deno.test("withPooledSupabase() accepts valid options, including those that the environment may complete", async () => {
   const fine: Options[] = [
     {},
     { auth: ["user", "publishable", "publishable:web", "secret:*", "none"] },
@@ -78,7 +78,7 @@ Deno.test("options that are fine make a handler, those that the environment may 
   }
 });
 
-Deno.test("what only the environment shows to be bad is answered 500, and in the log once", async () => {
+Deno.test("withPooledSupabase() responds 500 to options that conflict with the environment, and logs them once", async () => {
   const log: string[] = [];
   const handle = withPooledSupabase(
     { pool: { minConnections: 20 }, variables: VARIABLES, log: (line) => log.push(line) },

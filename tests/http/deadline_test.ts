@@ -1,4 +1,4 @@
-/** A request is over by its deadline, or when its caller leaves, whatever it does. */
+/** Tests that a request ends at its deadline or when its caller disconnects, whatever its handler does. */
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { delay } from "@std/async";
 import { type PooledHandler, type PooledSupabaseOptions, problem, withPooledSupabase } from "../support/http.ts";
@@ -10,7 +10,7 @@ import { FakePools, VARIABLES } from "./fake_pools.ts";
 import { type Rig, setUp } from "./real_rig.ts";
 
 class RetryingService extends PooledBaseService {
-  /** Tries for far longer than any deadline here. */
+  /** Retries for far longer than the deadlines of these tests. */
   list(onAttempt: () => void, delayMs = 1): Promise<unknown> {
     return this.withRetry(
       (client) => {
@@ -30,8 +30,8 @@ const list: PooledHandler<unknown> = async (_request, { supabase }) => {
   return Response.json(data);
 };
 
-/** What a request was answered, and that it took its deadline and not much more. */
-async function answerOf(rig: Rig, deadlineMs: number): Promise<readonly [number, string]> {
+/** Sends a request, asserts that it takes until its deadline, and returns the status and the code. */
+async function responseAtDeadline(rig: Rig, deadlineMs: number): Promise<readonly [number, string]> {
   const startMs = performance.now();
   const response = await rig.fetch("/f");
   const tookMs = performance.now() - startMs;
@@ -39,18 +39,18 @@ async function answerOf(rig: Rig, deadlineMs: number): Promise<readonly [number,
   return [response.status, (await response.json()).code];
 }
 
-const OVER = [504, "DEADLINE_EXCEEDED"] as const;
+const DEADLINE_EXCEEDED = [504, "DEADLINE_EXCEEDED"] as const;
 const MS = 60;
 
-Deno.test("waiting for a place counts, and the queue is left", async () => {
+Deno.test("deadlineMs includes the wait for a slot, and the request leaves the queue", async () => {
   await using rig = setUp(list, { POOL_MAX_CONNECTIONS: "1" }, { deadlineMs: MS });
   await using _held = await rig.service.getConnectionPool().lease();
-  assertEquals(await answerOf(rig, MS), OVER);
+  assertEquals(await responseAtDeadline(rig, MS), DEADLINE_EXCEEDED);
   assertEquals([rig.service.getPoolStats().waitingForConnection, rig.project.requests.length], [0, 0]);
   assertEquals(rig.log.map((line) => JSON.parse(line).error.code), ["DEADLINE_EXCEEDED"]);
 });
 
-Deno.test("every attempt counts, and there is none after it", async () => {
+Deno.test("deadlineMs includes all attempts of a retry, and stops it", async () => {
   let attempts = 0;
   await using rig = setUp(
     async (_request, { pool }) => Response.json(await new RetryingService(pool).list(() => attempts++)),
@@ -58,14 +58,14 @@ Deno.test("every attempt counts, and there is none after it", async () => {
     { deadlineMs: MS },
   );
   rig.project.answer = () => problem({ status: 503, code: "PGRST000", title: "no database" });
-  assertEquals(await answerOf(rig, MS), OVER);
+  assertEquals(await responseAtDeadline(rig, MS), DEADLINE_EXCEEDED);
   const made = attempts;
   assert(made > 1, `${made}`);
   await delay(100);
   assertEquals([attempts, rig.service.getPoolStats().activeConnections], [made, 0]);
 });
 
-/** A body that begins and never ends, and whether somebody still wants it. */
+/** Returns a body that starts and never ends, and whether it was canceled. */
 function endless() {
   const state = { cancelled: false };
   const body = () =>
@@ -76,16 +76,16 @@ function endless() {
   return { state, body };
 }
 
-Deno.test("the body counts, and is not read any more", async () => {
+Deno.test("deadlineMs includes the body of a call, and cancels it", async () => {
   const { state, body } = endless();
   await using rig = setUp(list, { POOL_MAX_CONNECTIONS: "1" }, { deadlineMs: MS });
   rig.project.answer = () => new Response(body());
-  assertEquals(await answerOf(rig, MS), OVER);
+  assertEquals(await responseAtDeadline(rig, MS), DEADLINE_EXCEEDED);
   while (!state.cancelled) await delay(1);
   assertEquals(rig.service.getPoolStats().activeConnections, 0);
 });
 
-Deno.test("a body that is passed on to the caller counts as well", async () => {
+Deno.test("deadlineMs includes a body that the handler passes on", async () => {
   const { body } = endless();
   await using rig = setUp(
     async (_request, { supabase }) => {
@@ -102,7 +102,7 @@ Deno.test("a body that is passed on to the caller counts as well", async () => {
   assertEquals(rig.service.getPoolStats().activeConnections, 0);
 });
 
-Deno.test("so does one of a handler that is not asynchronous, whatever is still asked for it", async () => {
+Deno.test("deadlineMs includes the calls that a streamed response of a synchronous handler sends", async () => {
   const { state, body } = endless();
   const rows = Promise.withResolvers<{ error: unknown }>();
   await using rig = setUp(
@@ -126,19 +126,19 @@ Deno.test("so does one of a handler that is not asynchronous, whatever is still 
   assertEquals(rig.service.getPoolStats().activeConnections, 0);
 });
 
-Deno.test("a handler that hangs elsewhere is answered for, and what it does later goes nowhere", async () => {
+Deno.test("deadlineMs ends the request of a handler that hangs elsewhere, and later calls are not sent", async () => {
   const go = Promise.withResolvers<void>();
   const late = Promise.withResolvers<unknown>();
   await using rig = setUp(
     async (_request, { supabase }) => {
       await go.promise;
       late.resolve(await Promise.resolve().then(() => supabase.from("a").select()).catch((error) => ({ error })));
-      throw new Error("nobody hears of it");
+      throw new Error("not logged");
     },
     {},
     { deadlineMs: MS },
   );
-  assertEquals(await answerOf(rig, MS), OVER);
+  assertEquals(await responseAtDeadline(rig, MS), DEADLINE_EXCEEDED);
   go.resolve();
   const { error } = await late.promise as { error: unknown };
   assert(error);
@@ -146,7 +146,7 @@ Deno.test("a handler that hangs elsewhere is answered for, and what it does late
   assertEquals([rig.project.requests.length, rig.log.length], [0, 1]);
 });
 
-Deno.test("work given to waitUntil may take longer", async () => {
+Deno.test("deadlineMs does not limit waitUntil() work", async () => {
   const rows = Promise.withResolvers<unknown>();
   await using rig = setUp(
     (_request, { supabase, waitUntil }) => {
@@ -164,12 +164,12 @@ Deno.test("work given to waitUntil may take longer", async () => {
   assertEquals(rig.log, []);
 });
 
-Deno.test("the variable sets it, the option wins, and what is out of range is refused", async () => {
+Deno.test("deadlineMs is read from POOL_DEADLINE_MS, then from the option, and rejected if it is out of range", async () => {
   const hang: PooledHandler<unknown> = () => new Promise(() => {});
   await using byVariable = setUp(hang, { POOL_DEADLINE_MS: "30" });
-  assertEquals(await answerOf(byVariable, 30), OVER);
+  assertEquals(await responseAtDeadline(byVariable, 30), DEADLINE_EXCEEDED);
   await using byOption = setUp(hang, { POOL_DEADLINE_MS: "100000" }, { deadlineMs: 30 });
-  assertEquals(await answerOf(byOption, 30), OVER);
+  assertEquals(await responseAtDeadline(byOption, 30), DEADLINE_EXCEEDED);
   for (const deadlineMs of [0, -1, 1.5, NaN]) {
     assertThrows(() => withPooledSupabase({ deadlineMs }, hang), ConfigError, "deadlineMs");
   }
@@ -186,7 +186,7 @@ function onFakeClock(handler: PooledHandler<unknown>, options: PooledSupabaseOpt
   return { clock, service, answer: () => handle(new Request("https://x.test/f"), handler) };
 }
 
-Deno.test("it leaves no timer behind: not of a request that is over, nor of one that needs none", async () => {
+Deno.test("deadlineMs leaves no timer after a request, and creates none for a request without calls", async () => {
   const rows: Record<string, PooledHandler<unknown>> = {
     "at once": () => new Response(),
     "later": (_request, { supabase }) => Promise.resolve(Response.json(typeof supabase)),
@@ -204,7 +204,7 @@ Deno.test("it leaves no timer behind: not of a request that is over, nor of one 
   }
 });
 
-Deno.test("the hosted gateway's 150 seconds, unless told otherwise", async () => {
+Deno.test("deadlineMs is 150,000 by default, the limit of the hosted gateway", async () => {
   const { clock, service, answer } = onFakeClock((_request, { supabase }) => new Promise(() => void supabase));
   const pending = answer();
   await clock.advance(149_999);
@@ -213,7 +213,7 @@ Deno.test("the hosted gateway's 150 seconds, unless told otherwise", async () =>
   assertEquals([(await pending).status, service.user.scopes[0]?.aborted], [504, 1]);
 });
 
-Deno.test("a caller who leaves while waiting leaves the queue at once", async () => {
+Deno.test("withPooledSupabase() removes a disconnected caller from the queue at once", async () => {
   await using rig = setUp(list, { POOL_MAX_CONNECTIONS: "1" });
   const holder = await rig.service.getConnectionPool().lease();
   const caller = new AbortController();
@@ -226,7 +226,7 @@ Deno.test("a caller who leaves while waiting leaves the queue at once", async ()
   assertEquals(rig.service.getPoolStats().activeConnections, 0);
 });
 
-Deno.test("when the caller leaves, its places are free at once, though its handler hangs on to them", async () => {
+Deno.test("withPooledSupabase() frees the slots of a disconnected caller at once, although its handler holds them", async () => {
   const caller = new AbortController();
   const leased = Promise.withResolvers<void>();
   const go = Promise.withResolvers<void>();
@@ -247,7 +247,7 @@ Deno.test("when the caller leaves, its places are free at once, though its handl
   assertEquals([(await answer).status, rig.log], [200, []]);
 });
 
-Deno.test("when the caller of a retry leaves, its waiting ends with it", async () => {
+Deno.test("withPooledSupabase() ends the wait of a retry when its caller disconnects", async () => {
   const caller = new AbortController();
   let attempts = 0;
   await using rig = setUp(async (_request, { pool }) => {

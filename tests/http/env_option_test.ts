@@ -1,4 +1,4 @@
-/** What `env` says stands in the place of the environment's variables, as with `withSupabase`. */
+/** Tests the option `env`, which overrides environment variables as that of `withSupabase` does. */
 import { assertEquals } from "@std/assert";
 import type { SupabaseEnv } from "@supabase/server";
 import { type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";
@@ -8,7 +8,7 @@ import { createProjectKey } from "./tokens.ts";
 
 const project = await createProjectKey();
 
-/** Every way in which an environment may hold keys. */
+/** All variables that an environment may hold keys in. */
 const VARIABLES: Variables = {
   SUPABASE_URL: URL_OF_PROJECT,
   SUPABASE_PUBLISHABLE_KEYS: '{"default":"sb_publishable_plural"}',
@@ -21,7 +21,7 @@ const VARIABLES: Variables = {
 
 type Auth = NonNullable<PooledSupabaseOptions<unknown>["auth"]>;
 
-/** What a caller with these headers is told: who he is, and whether there is an admin. */
+/** Sends a request with these headers. Returns its auth mode, its key name, and whether there is an admin. */
 async function ask(env: Partial<SupabaseEnv>, auth: Auth, headers: HeadersInit, variables: Variables = VARIABLES) {
   const handle = withPooledSupabase<unknown>(
     { env, auth, variables, service: new FakePools(), log: () => {} },
@@ -39,7 +39,7 @@ async function ask(env: Partial<SupabaseEnv>, auth: Auth, headers: HeadersInit, 
   return response.ok ? body : [response.status, body.code];
 }
 
-Deno.test("a key of the environment is none where `env` has keys of its kind, or has none", async () => {
+Deno.test("withPooledSupabase() ignores the keys of the variables if env has keys of their kind, also an empty set", async () => {
   const keys = ["sb_secret_plural", "sb_secret_singular"];
   assertEquals(await ask({}, "secret", { apikey: "sb_secret_plural" }), ["secret", "default", "admin"]);
   for (const apikey of keys) {
@@ -56,7 +56,7 @@ Deno.test("a key of the environment is none where `env` has keys of its kind, or
   assertEquals(await ask({ publishableKeys: {} }, "none", {}), [500, "CONFIG_INVALID"]);
 });
 
-Deno.test("keys for tokens may lie where the program says, whatever the variables hold", async () => {
+Deno.test("withPooledSupabase() accepts any JWKS URL in env, whatever the variables contain", async () => {
   const bad = { ...VARIABLES, SUPABASE_JWKS: "no-json" };
   assertEquals(await ask({}, "none", {}, bad), [500, "CONFIG_INVALID"]);
   // Plain HTTP to no address of the loopback: a variable may not say that.

@@ -1,6 +1,5 @@
 /**
- * Pools that lend nothing and write down what was asked of them, for tests of
- * the HTTP layer alone.
+ * Fake pools that lease no clients and record the calls of the HTTP layer.
  */
 import type { SupabaseClient } from "@supabase/supabase-js";
 import type { PoolStats } from "../../shared/pool/mod.ts";
@@ -24,14 +23,14 @@ export const VARIABLES: Variables = {
   SUPABASE_JWKS: '{"keys":[]}',
 };
 
-/** A scope, and how it was opened. */
+/** A scope that records its options and its use. */
 export class FakeScope implements HandlerScope<unknown> {
   readonly config = DEFAULT_SUPABASE_POOL_CONFIG;
   readonly waitedMs = 4;
   readonly options: ScopeOptions;
   readonly #controller = new AbortController();
   readonly #pool: FakePool;
-  /** Clients that were asked for. */
+  /** The number of `client()` calls. */
   clients = 0;
   closed = 0;
   aborted = 0;

@@ -1,4 +1,4 @@
-/** The middleware of Hono does what `withPooledSupabase` does. */
+/** Tests that the Hono middleware behaves as `withPooledSupabase` does. */
 import { assert, assertEquals, assertFalse } from "@std/assert";
 import { delay } from "@std/async";
 import { FakeTime } from "@std/testing/time";
@@ -21,7 +21,7 @@ import { sharedSecretToken } from "./tokens.ts";
 
 type App = Hono<PooledEnv<unknown>>;
 
-/** An app behind the middleware, on fakes. */
+/** Creates an app with the middleware, on fake pools. */
 function onFakes(routes: (app: App) => void, options: PooledMiddlewareOptions<unknown> = {}) {
   const service = new FakePools();
   const log: string[] = [];
@@ -37,18 +37,18 @@ async function describe(response: Response) {
   return { status: response.status, headers: Object.fromEntries(response.headers), body: await response.text() };
 }
 
-Deno.test("answers and refusals are those of withPooledSupabase", async (t) => {
+Deno.test("pooledSupabase() responds and rejects as withPooledSupabase() does", async (t) => {
   const good = await sharedSecretToken();
   const elsewhere = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () => {
     return new Response("from there", { headers: { "Access-Control-Expose-Headers": "X-There", Date: "now" } });
   });
   const handlers: Record<string, PooledHandler<unknown>> = {
-    "a plain answer": (_request, { userClaims, authMode, authKeyName }) =>
+    "a plain response": (_request, { userClaims, authMode, authKeyName }) =>
       Response.json({ userClaims, authMode, authKeyName: authKeyName ?? null }),
     "headers of its own": (_request, { supabase }) =>
       new Response(typeof supabase, { headers: { "X-Mine": "1", "Access-Control-Expose-Headers": "X-Mine" } }),
     "a redirect, whose headers are immutable": () => Response.redirect("https://y.test/", 303),
-    "an answer of fetch, whose headers are immutable": () => fetch(`http://127.0.0.1:${elsewhere.addr.port}/`),
+    "a response of fetch, whose headers are immutable": () => fetch(`http://127.0.0.1:${elsewhere.addr.port}/`),
     "no content": () => new Response(null, { status: 204 }),
     "an acquire timeout": () => Promise.reject(new AcquireTimeoutError("Connection acquire timeout")),
     "an error of the Data API": () =>
@@ -74,7 +74,7 @@ Deno.test("answers and refusals are those of withPooledSupabase", async (t) => {
   await elsewhere.shutdown();
 });
 
-Deno.test("a route that is refused does not run, and takes nothing", async () => {
+Deno.test("pooledSupabase() does not run a route, or open a scope, for a rejected request", async () => {
   let ran = 0;
   const { app, service } = onFakes((app) =>
     app.get("/f", (c) => {
@@ -86,7 +86,7 @@ Deno.test("a route that is refused does not run, and takes nothing", async () =>
   assertEquals([ran, service.user.scopes.length], [0, 0]);
 });
 
-Deno.test("the leases end with the answer", async () => {
+Deno.test("pooledSupabase() closes the scope with the response", async () => {
   const { app, service } = onFakes((app) => app.get("/f", (c) => c.json(typeof c.var.supabaseContext.supabase)), {
     auth: "none",
   });
@@ -94,7 +94,7 @@ Deno.test("the leases end with the answer", async () => {
   assertEquals(service.user.scopes.map(({ closed }) => closed), [1]);
 });
 
-Deno.test("an earlier middleware's context is kept: a route may ask for other credentials", async () => {
+Deno.test("pooledSupabase() keeps the context of an earlier middleware, so that a route may have other auth modes", async () => {
   const { service, options } = onFakes(() => {});
   const app: App = new Hono();
   app.use("/public", pooledSupabase<unknown>({ ...options, auth: "none" }));
@@ -106,7 +106,7 @@ Deno.test("an earlier middleware's context is kept: a route may ask for other cr
   assertEquals(service.user.scopes.length, 1);
 });
 
-Deno.test("what the app makes of refused credentials is what it makes of those of the adapter of @supabase/server", async () => {
+Deno.test("pooledSupabase() rejects credentials to onError() as the adapter of @supabase/server does", async () => {
   const { options } = onFakes(() => {});
   const seen: Record<string, unknown>[] = [];
   const answer = async (middleware: MiddlewareHandler, headers: HeadersInit) => {
@@ -133,7 +133,7 @@ Deno.test("what the app makes of refused credentials is what it makes of those o
   assertFalse(Deno.inspect(seen).includes(token));
 });
 
-Deno.test("what earlier middlewares put on an answer stays on it, whoever answers", async () => {
+Deno.test("pooledSupabase() keeps the headers of earlier middlewares on all responses", async () => {
   const { options } = onFakes(() => {});
   const app: App = new Hono();
   app.use("*", cors({ origin: "https://app.test", exposeHeaders: ["X-Mine"], credentials: true }));
@@ -171,7 +171,7 @@ Deno.test("what earlier middlewares put on an answer stays on it, whoever answer
   }
 });
 
-Deno.test("a token that expires while its request runs is refused to the app as any expired one", async () => {
+Deno.test("pooledSupabase() rejects a token that expires during its request as an expired one", async () => {
   using time = new FakeTime();
   const { app, log } = onFakes((app) => {
     app.get("/f", () => {
@@ -184,7 +184,7 @@ Deno.test("a token that expires while its request runs is refused to the app as 
   assertEquals([refused.status, (await refused.json()).code, log], [401, "INVALID_JWT", []]);
 });
 
-Deno.test("the errors of others are Hono's, and what onError makes of ours stays, unless it is a plain 500", async () => {
+Deno.test("pooledSupabase() leaves other errors to Hono, and keeps the response of onError() unless it is a plain 500", async () => {
   const routes = (app: App) => {
     app.get("/teapot", () => {
       throw new HTTPException(418, { message: "short and stout" });
@@ -211,7 +211,7 @@ Deno.test("the errors of others are Hono's, and what onError makes of ours stays
   assertEquals(plain.log.length, 1);
 });
 
-Deno.test("each function's health is answered before any credentials are looked at", async () => {
+Deno.test("pooledSupabase() serves each function's health without credentials", async () => {
   const { app } = onFakes(() => {}, { auth: "user" });
   const health = await app.request("/f/health/pool");
   assertEquals([health.status, (await health.json()).status], [200, "pass"]);
@@ -229,7 +229,7 @@ class ItemService extends PooledBaseService {
   }
 }
 
-Deno.test("on real pools: one place per request, its deadline, and the caller who leaves", async () => {
+Deno.test("pooledSupabase() holds one slot per request, and frees it at the deadline and when the caller disconnects", async () => {
   await using project = startFakeProject();
   const variables = environment(project.url, { POOL_MAX_CONNECTIONS: "1" });
   const service = new SupabaseService<unknown>(readEnvironment(variables));
@@ -246,7 +246,7 @@ Deno.test("on real pools: one place per request, its deadline, and the caller wh
   project.answer = () => new Promise(() => {});
   const late = await app.request("/items", { headers });
   assertEquals([late.status, (await late.json()).code], [504, "DEADLINE_EXCEEDED"]);
-  await delay(1); // the route goes on for a while, and changes nothing
+  await delay(1); // the route continues for a while, without effect
   assertEquals(service.getPoolStats().activeConnections, 0);
 
   const caller = new AbortController();
@@ -258,7 +258,7 @@ Deno.test("on real pools: one place per request, its deadline, and the caller wh
   await service.shutdown(0);
 });
 
-Deno.test("who uses no Hono loads none", async () => {
+Deno.test("shared/mod.ts does not load Hono", async () => {
   const { code, stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["info", "--json", ...denoArgs(), new URL("../../shared/mod.ts", import.meta.url).pathname],
     stderr: "null",
@@ -270,7 +270,7 @@ Deno.test("who uses no Hono loads none", async () => {
   assertEquals(loaded.filter((specifier) => /npm:\/hono@/.test(specifier)), []);
 });
 
-Deno.test("with onPooledError every error is answered and logged here, and nothing of it is printed", async () => {
+Deno.test("onPooledError() responds to all errors and logs them, and nothing is printed", async () => {
   const printed: unknown[][] = [];
   const print = console.error;
   console.error = (...what) => printed.push(what);

@@ -1,10 +1,10 @@
-/** What each sign of an isolate's end does to its requests and pools. */
+/** Tests the effects of each shutdown event of an isolate on its requests and pools. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { IsolateLifecycle } from "../../shared/http/handler/isolate_lifecycle.ts";
 import { PoolClosedError } from "../../shared/pool/mod.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
-/** A life that a test ends; `shut` is the deadline of each shutdown. */
+/** Creates a lifecycle with pools; `shut` collects the deadlines of their shutdowns. */
 function setUp(...drainMs: number[]) {
   const clock = new FakeClock();
   const target = new EventTarget();
@@ -28,14 +28,14 @@ const ENDS: Record<string, (life: ReturnType<typeof setUp>) => void> = {
   "cpu": ({ unload }) => void unload("cpu"),
   "wall_clock": ({ unload }) => void unload("wall_clock"),
   "termination": ({ unload }) => void unload("termination"),
-  "a reason nobody knows": ({ unload }) => void unload("boredom"),
+  "an unknown reason": ({ unload }) => void unload("boredom"),
   "no reason": ({ unload }) => void unload(null),
   "plain Deno": ({ plain }) => void plain(),
   "drain": ({ drain }) => void drain(),
 };
 
 for (const [name, end] of Object.entries(ENDS)) {
-  Deno.test(`${name}: nobody new, those under way go on, then the pools are shut down`, () => {
+  Deno.test(`IsolateLifecycle rejects new requests, completes those that run, then shuts the pools down: ${name}`, () => {
     const made = setUp();
     const [first, second] = [made.life.beginRequest(), made.life.beginRequest()];
     end(made);
@@ -50,7 +50,7 @@ for (const [name, end] of Object.entries(ENDS)) {
     assertEquals([made.shut, made.clock.timers], [[undefined], 0]);
   });
 
-  Deno.test(`${name}: at once where nothing is under way`, () => {
+  Deno.test(`IsolateLifecycle shuts the pools down at once if no request runs: ${name}`, () => {
     const made = setUp();
     made.life.beginRequest()();
     end(made);
@@ -58,7 +58,7 @@ for (const [name, end] of Object.entries(ENDS)) {
     assertThrows(() => made.life.beginRequest(), PoolClosedError);
   });
 
-  Deno.test(`${name}: what takes too long is cut`, async () => {
+  Deno.test(`IsolateLifecycle shuts the pools down after drainMs if a request still runs: ${name}`, async () => {
     const made = setUp(100, 300);
     const over = made.life.beginRequest();
     end(made);
@@ -71,7 +71,7 @@ for (const [name, end] of Object.entries(ENDS)) {
   });
 }
 
-Deno.test("early_drop: there is nothing to wait for, before or after other signs", () => {
+Deno.test("IsolateLifecycle shuts the pools down at once on early_drop, also during a drain", () => {
   const idle = setUp();
   idle.unload("early_drop");
   assertEquals([idle.shut, idle.life.isClosed], [[0], true]);
@@ -82,7 +82,7 @@ Deno.test("early_drop: there is nothing to wait for, before or after other signs
   assertEquals([draining.shut, draining.clock.timers], [[0], 0]);
 });
 
-Deno.test("memory: the isolate lives on, without what it can spare", () => {
+Deno.test("IsolateLifecycle.onMemoryLow() is called on memory, and the isolate continues", () => {
   const { life, unload, shut, clock } = setUp();
   let dropped = 0;
   life.onMemoryLow(() => dropped++);
@@ -95,7 +95,7 @@ Deno.test("memory: the isolate lives on, without what it can spare", () => {
   assertEquals([dropped, shut], [1, [undefined]]);
 });
 
-Deno.test("a shutdown that fails disturbs neither the others nor the isolate", async () => {
+Deno.test("IsolateLifecycle shuts all pools down although one of the shutdowns rejects", async () => {
   const { life, drain, shut } = setUp();
   life.registerPools({ drainMs: 1, shutdown: () => Promise.reject(new Error("no")) });
   life.registerPools({ drainMs: 1, shutdown: (deadlineMs) => Promise.resolve(void shut.push(deadlineMs)) });

@@ -1,4 +1,4 @@
-/** Isolates as processes: what keeps one alive, and what a frozen one does when it thaws. */
+/** Tests isolates as processes: their exit, and their state after a freeze. */
 import { assert, assertEquals } from "@std/assert";
 import { delay } from "@std/async";
 import { startDeno } from "../support/deno_process.ts";
@@ -7,7 +7,7 @@ import { environment } from "./real_rig.ts";
 
 const script = (name: string) => new URL(`./isolates/${name}.ts`, import.meta.url);
 
-Deno.test("nothing keeps an isolate alive: neither the pools nor who waits for them", async () => {
+Deno.test("withPooledSupabase() does not keep a process alive, neither by its pools nor by waiters", async () => {
   await using isolate = startDeno(script("idle"));
   assertEquals([await isolate.line(), await isolate.line()], ["200", "over"]);
   // Its own timers go on for 30 seconds and more.
@@ -17,7 +17,7 @@ Deno.test("nothing keeps an isolate alive: neither the pools nor who waits for t
   assertEquals(code, 0);
 });
 
-Deno.test("frozen and thawed: what expired meanwhile has expired, what was under way ends, the rest goes on", async () => {
+Deno.test("withPooledSupabase() expires idle clients and times out calls after a freeze, and serves new requests", async () => {
   await using project = startFakeProject();
   project.answer = async (request) => {
     if (new URL(request.url).pathname.endsWith("/slow")) return await new Promise(() => {});

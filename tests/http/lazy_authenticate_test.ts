@@ -1,4 +1,4 @@
-/** What verifies credentials is loaded late, and decides as if it had been there from the first. */
+/** Tests that the lazily loaded authentication decides as the eager one does. */
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { type AuthenticateOptions, createAuthenticate } from "../../shared/http/auth/authenticate.ts";
 import { createLazyAuthenticate } from "../../shared/http/auth/lazy_authenticate.ts";
@@ -16,7 +16,7 @@ function request(headers: HeadersInit = {}): Request {
   return new Request("http://127.0.0.1/notes", { headers });
 }
 
-Deno.test("whatever the mode and the request, the verdict is the same", async () => {
+Deno.test("createLazyAuthenticate() decides as createAuthenticate() does, in all modes", async () => {
   const carried: HeadersInit[] = [
     {},
     { apikey: "sb_publishable_a" },
@@ -41,7 +41,7 @@ Deno.test("whatever the mode and the request, the verdict is the same", async ()
   assert(verdicts.taken > 5 && verdicts.refused > 5, JSON.stringify(verdicts));
 });
 
-Deno.test("requests that come while it is loaded are answered, tokens are remembered, the lists are those that were given", async () => {
+Deno.test("createLazyAuthenticate() serves requests during loading, caches tokens, and copies its lists", async () => {
   const audience = ["notes"];
   const jwtSecret = "a-secret-of-32-bytes-and-some-more";
   const authenticate = createLazyAuthenticate({

@@ -3,7 +3,7 @@ import { EnvError, Errors, MissingDefaultSecretKeyError } from "@supabase/server
 import { createMissingAdminProxy, loadMissingSecretKey } from "../../shared/http/request/missing_admin.ts";
 import { URL_OF_PROJECT } from "./fake_pools.ts";
 
-Deno.test("an admin client without a secret key may be named, and throws as that of withSupabase does when it is used", async () => {
+Deno.test("createMissingAdminProxy() creates a client that throws the error of withSupabase() when it is used", async () => {
   const keys = { publishableKeys: { default: "sb_publishable_a" }, secretKeys: {}, jwks: null };
   const admin = createMissingAdminProxy<{ from?: unknown }>({ url: URL_OF_PROJECT, ...keys });
   await loadMissingSecretKey();

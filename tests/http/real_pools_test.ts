@@ -1,4 +1,4 @@
-/** The handler on real pools, against a stand-in for the project. */
+/** Tests handlers on real pools, with a fake project. */
 import { assert, assertEquals, assertFalse, assertGreaterOrEqual, assertThrows } from "@std/assert";
 import { delay } from "@std/async";
 import { type PooledContext, type PooledHandler, withPooledSupabase } from "../support/http.ts";
@@ -13,7 +13,7 @@ const list: PooledHandler<unknown> = async (_request, { supabase }) => {
   return Response.json(data);
 };
 
-Deno.test("each request is sent as its own caller, however they interleave", async () => {
+Deno.test("ctx.supabase sends interleaved requests as their own callers", async () => {
   await using rig = setUp(async (request, context) => {
     await delay(Math.random() * 5);
     const name = new URL(request.url).pathname.slice(1);
@@ -36,7 +36,7 @@ Deno.test("each request is sent as its own caller, however they interleave", asy
   }
 });
 
-Deno.test("a hundred requests at once never have more than maxConnections calls out", async () => {
+Deno.test("withPooledSupabase() sends at most maxConnections calls at once for 100 requests", async () => {
   await using rig = setUp(list, { POOL_MAX_CONNECTIONS: "10" });
   rig.project.answer = async () => {
     await delay(2);
@@ -57,7 +57,7 @@ Deno.test("a hundred requests at once never have more than maxConnections calls 
   assertEquals(rig.service.getPoolStats().activeConnections, 0);
 });
 
-Deno.test("an acquire timeout is 503 with Retry-After, though supabase-js makes a text of it", async () => {
+Deno.test("withPooledSupabase() responds 503 with Retry-After to an acquire timeout, although supabase-js turns it into text", async () => {
   await using rig = setUp(list, { POOL_MAX_CONNECTIONS: "1", POOL_ACQUIRE_TIMEOUT_MS: "20" });
   await using _held = await rig.service.getConnectionPool().lease();
   const response = await rig.fetch("/");
@@ -71,7 +71,7 @@ Deno.test("an acquire timeout is 503 with Retry-After, though supabase-js makes 
   assertEquals(rig.project.requests.length, 0);
 });
 
-Deno.test("a full queue and a slow project have answers of their own", async () => {
+Deno.test("withPooledSupabase() responds QUEUE_FULL to a full queue and REQUEST_TIMEOUT to a slow project", async () => {
   await using full = setUp(list, { POOL_MAX_CONNECTIONS: "1", POOL_MAX_WAITERS: "0" });
   await using _held = await full.service.getConnectionPool().lease();
   assertEquals((await (await full.fetch("/")).json()).code, "QUEUE_FULL");
@@ -81,7 +81,7 @@ Deno.test("a full queue and a slow project have answers of their own", async () 
   assertEquals([response.status, (await response.json()).code], [504, "REQUEST_TIMEOUT"]);
 });
 
-Deno.test("the project's refusal keeps its status, and its details stay here", async () => {
+Deno.test("withPooledSupabase() keeps the status of an error of the Data API, and hides its details", async () => {
   await using rig = setUp(list);
   rig.project.answer = () =>
     Response.json({ code: "22P02", message: "bad uuid", details: "row (Ada)", hint: null }, { status: 400 });
@@ -91,7 +91,7 @@ Deno.test("the project's refusal keeps its status, and its details stay here", a
   assertFalse(text.includes("Ada"));
 });
 
-Deno.test("a project that cannot be reached is its failure, not ours, though supabase-js makes a text of it", async () => {
+Deno.test("withPooledSupabase() responds UPSTREAM_UNAVAILABLE if the project is unreachable, although supabase-js turns the error into text", async () => {
   await using rig = setUp(async (_request, { supabase }) => {
     const { data, error } = await supabase.from("notes").select();
     if (error) throw error;
@@ -103,7 +103,7 @@ Deno.test("a project that cannot be reached is its failure, not ours, though sup
   assert(rig.log.join("").includes("refused"), "the log says why");
 });
 
-Deno.test("when the caller leaves, its call is aborted and its place is free", async () => {
+Deno.test("withPooledSupabase() aborts the call and frees the slot when the caller disconnects", async () => {
   await using rig = setUp(list, { POOL_MAX_CONNECTIONS: "1" });
   const arrived = Promise.withResolvers<Request>();
   rig.project.answer = (request) => {
@@ -120,7 +120,7 @@ Deno.test("when the caller leaves, its call is aborted and its place is free", a
   assertEquals(rig.log, []);
 });
 
-Deno.test("work given to waitUntil can use the client; a context kept longer cannot", async () => {
+Deno.test("ctx.supabase works in waitUntil() work and is rejected afterwards", async () => {
   let kept: PooledContext<unknown> | undefined;
   const release = Promise.withResolvers<void>();
   const results: unknown[] = [];
@@ -144,7 +144,7 @@ Deno.test("work given to waitUntil can use the client; a context kept longer can
   assertEquals(rig.project.requests.length, 1);
 });
 
-Deno.test("what a handler passes on is read to its end before the place is free", async () => {
+Deno.test("withPooledSupabase() frees the slot once a body that the handler passes on has been read", async () => {
   await using rig = setUp(async (_request, { supabase }) => {
     const { data, error } = await supabase.storage.from("files").download("big").asStream();
     if (error) throw error;
@@ -171,7 +171,7 @@ Deno.test("what a handler passes on is read to its end before the place is free"
   assertEquals(rig.service.getPoolStats().activeConnections, 0);
 });
 
-Deno.test("the admin client sends the secret key, and only the admin client", async () => {
+Deno.test("ctx.supabaseAdmin sends the secret key, and ctx.supabase does not", async () => {
   await using rig = setUp(async (_request, { supabase, supabaseAdmin }) => {
     await supabase.from("mine").select();
     await supabaseAdmin.from("all").select();
@@ -184,7 +184,7 @@ Deno.test("the admin client sends the secret key, and only the admin client", as
   ]);
 });
 
-Deno.test("the health of a real pool", async () => {
+Deno.test("/<name>/health/pool reports a healthy and a failing real pool, and hides the error", async () => {
   await using well = setUp(list);
   const good = await well.fetch("/f/health/pool");
   assertEquals([good.status, (await good.json()).status], [200, "pass"]);
@@ -199,7 +199,7 @@ Deno.test("the health of a real pool", async () => {
   assertEquals(ill.project.requests.length, 1);
 });
 
-Deno.test("at beforeunload the pools refuse at once and let what runs finish", async () => {
+Deno.test("withPooledSupabase() rejects new requests after beforeunload and completes those that run", async () => {
   await using project = startFakeProject();
   const started = Promise.withResolvers<void>();
   const go = Promise.withResolvers<Response>();
@@ -222,7 +222,7 @@ Deno.test("at beforeunload the pools refuse at once and let what runs finish", a
   assertEquals([answer.status, await answer.json()], [200, ["done"]]);
 });
 
-Deno.test("the place of a caller who left is free once the work given to waitUntil is done", async () => {
+Deno.test("withPooledSupabase() frees the slot of a disconnected caller once its waitUntil() work has settled", async () => {
   const caller = new AbortController();
   const background = Promise.withResolvers<void>();
   await using rig = setUp(async (_request, context) => {
@@ -240,7 +240,7 @@ Deno.test("the place of a caller who left is free once the work given to waitUnt
   assertEquals(active(), 0);
 });
 
-Deno.test("whatever is thrown, and whatever becomes of the log, there is an answer", async () => {
+Deno.test("withPooledSupabase() responds 500 to any thrown value, also if the log fails", async () => {
   const getter = Object.defineProperty({}, "message", {
     get() {
       throw new Error("bad getter");
@@ -272,7 +272,7 @@ Deno.test("whatever is thrown, and whatever becomes of the log, there is an answ
   assertEquals((await rig.fetch("/f")).status, 500);
 });
 
-Deno.test("what storage, functions and auth return when they fail has the answer of a query that fails so", async (t) => {
+Deno.test("withPooledSupabase() responds to errors of storage, functions and auth as to those of a query", async (t) => {
   type Ask = (context: PooledContext<unknown>) => Promise<{ error: unknown }>;
   const asks: Record<string, Ask> = {
     query: async ({ supabase }) => await supabase.from("a").select(),

@@ -1,4 +1,4 @@
-/** Tokens as Supabase Auth signs them, and as nobody should. */
+/** Creates tokens as Supabase Auth signs them, and invalid ones. */
 import { exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from "jose";
 import { JWT_SECRET } from "./fake_pools.ts";
 
@@ -14,13 +14,13 @@ export const USER = {
 
 const nowSeconds = () => Math.floor(Date.now() / 1_000);
 
-/** The claims of a signed-in user, changed by `changes`; an `undefined` takes a claim away. */
+/** Returns the claims of a user with `changes`; `undefined` removes a claim. */
 export function claims(changes: Record<string, unknown> = {}): JWTPayload {
   const all = { ...USER, iat: nowSeconds() - 10, exp: nowSeconds() + 600, ...changes };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }
 
-/** Signed with the shared secret, as older projects and the local stack do. */
+/** Returns a token signed with the shared secret, as older projects and the local stack sign them. */
 export async function sharedSecretToken(
   changes: Record<string, unknown> = {},
   { secret = JWT_SECRET, alg = "HS256", kid }: { secret?: string; alg?: string; kid?: string } = {},
@@ -33,20 +33,20 @@ export async function sharedSecretToken(
 const encode = (part: unknown) =>
   btoa(JSON.stringify(part)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 
-/** Not signed at all. */
+/** Returns a token without a signature. */
 export function unsignedToken(changes: Record<string, unknown> = {}, header: Record<string, unknown> = {}): string {
   return `${encode({ alg: "none", typ: "JWT", ...header })}.${encode(claims(changes))}.`;
 }
 
 /** A signing key of a project. */
 export interface ProjectKey {
-  /** What the project publishes. */
+  /** The key set that the project publishes. */
   readonly jwks: { keys: JWK[] };
-  /** A token signed with the key. */
+  /** Returns a token signed with the key. */
   sign(changes?: Record<string, unknown>, header?: Record<string, unknown>): Promise<string>;
 }
 
-/** Makes a signing key. */
+/** Creates a signing key. */
 export async function createProjectKey(kid = "key-1"): Promise<ProjectKey> {
   const { publicKey, privateKey } = await generateKeyPair("ES256", { extractable: true });
   const jwk = { ...await exportJWK(publicKey), kid, alg: "ES256", use: "sig" };

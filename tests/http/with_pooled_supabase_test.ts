@@ -1,4 +1,4 @@
-/** What goes wrong becomes an answer: of the handler, of the environment, of a token on its way. */
+/** Tests the responses to failures of the handler, of the environment and of tokens. */
 import { assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { type PooledHandler, withPooledSupabase } from "../support/http.ts";
@@ -8,7 +8,7 @@ import { ok, setUp } from "./fake_handler.ts";
 import { JWT_SECRET, VARIABLES } from "./fake_pools.ts";
 import { sharedSecretToken } from "./tokens.ts";
 
-Deno.test("what the handler throws is answered as a problem, and logged once", async (t) => {
+Deno.test("withPooledSupabase() responds with a problem to an error of the handler, and logs it once", async (t) => {
   const rows: Record<string, readonly [error: unknown, status: number, code: string, logged: number]> = {
     "acquire timeout": [new AcquireTimeoutError("Connection acquire timeout after 5 ms"), 503, "ACQUIRE_TIMEOUT", 1],
     "queue full": [new QueueFullError("1000 wait"), 503, "QUEUE_FULL", 1],
@@ -32,7 +32,7 @@ Deno.test("what the handler throws is answered as a problem, and logged once", a
   }
 });
 
-Deno.test("a handler that throws at once or returns nothing of use is answered 500", async (t) => {
+Deno.test("withPooledSupabase() responds 500 to a handler that throws at once or returns no usable response", async (t) => {
   const used = new Response("x");
   await used.text();
   const rows: Record<string, PooledHandler<unknown>> = {
@@ -52,7 +52,7 @@ Deno.test("a handler that throws at once or returns nothing of use is answered 5
   }
 });
 
-Deno.test("a bad environment is answered 500, and listed in the log once", async () => {
+Deno.test("withPooledSupabase() responds 500 to an invalid environment, and logs its issues once", async () => {
   const log: string[] = [];
   const fetch = withPooledSupabase(
     {
@@ -76,11 +76,11 @@ Deno.test("a bad environment is answered 500, and listed in the log once", async
   assertFalse((log[0] ?? "").includes("hunter2"));
 });
 
-Deno.test("wrapping a handler reads nothing and makes nothing", () => {
+Deno.test("withPooledSupabase() reads no environment and creates no pool before the first request", () => {
   withPooledSupabase({ variables: {}, log: () => {} }, ok);
 });
 
-Deno.test("a token that expires while its request runs is refused as an expired one", async () => {
+Deno.test("withPooledSupabase() rejects a token that expires during its request as an expired one", async () => {
   const time = new FakeTime();
   try {
     const token = await sharedSecretToken();

@@ -1,4 +1,4 @@
-/** What our handler's clients send to the project is what those of `withSupabase` send. */
+/** Tests that the clients of `withPooledSupabase` send the same requests as those of `withSupabase`. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type SupabaseContext, type SupabaseEnv, withSupabase, type WithSupabaseConfig } from "@supabase/server";
 import { type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";
@@ -13,7 +13,7 @@ type Config = Pick<WithSupabaseConfig, "auth" | "allow" | "env" | "supabaseOptio
 
 type Context = Pick<SupabaseContext, "supabase" | "supabaseAdmin" | "authMode">;
 
-/** One call of each kind, as a caller and as admin. */
+/** Sends one call of each kind, as the caller and as admin. */
 async function callAll(_request: Request, { supabase, supabaseAdmin, authMode }: Context): Promise<Response> {
   for (const client of [supabase, supabaseAdmin]) {
     await client.from("a").select("id").eq("name", "x");
@@ -23,7 +23,7 @@ async function callAll(_request: Request, { supabase, supabaseAdmin, authMode }:
     await client.functions.invoke("g", { body: { n: 1 } });
     await client.storage.from("files").list();
   }
-  // Of another's token a caller's client is not asked.
+  // The client of a caller accepts its own token only.
   if (authMode === "user") await supabase.auth.getUser(token);
   await supabaseAdmin.auth.getUser(token);
   await supabaseAdmin.auth.admin.getUserById("11111111-1111-4111-8111-111111111111");
@@ -35,7 +35,7 @@ function endPools(): void {
   dispatchEvent(new CustomEvent("beforeunload", { detail: { reason: "early_drop" } }));
 }
 
-/** What each handler's clients sent: all of ours, and all of theirs. */
+/** Returns the requests of both handlers' clients. */
 async function sentBy(config: Config, headers: HeadersInit) {
   await using project = startFakeProject();
   const env: SupabaseEnv = {
@@ -58,7 +58,7 @@ async function sentBy(config: Config, headers: HeadersInit) {
   return { ours, theirs };
 }
 
-/** A request without what differs on purpose: an API key of the newer kind is no token, and we do not send it as one. */
+/** Returns a request without intended differences: a new API key is not a JWT, so the pool does not send it as a token. */
 function describe({ method, path, apikey, headers }: RecordedRequest) {
   const all = Object.fromEntries(headers);
   for (const name of ["host", "connection", "user-agent", "accept-encoding"]) delete all[name];
@@ -70,7 +70,7 @@ const NONE = {};
 const USER = { Authorization: `Bearer ${token}` };
 const ROWS: Record<string, readonly [Config, HeadersInit]> = {
   "a user": [{ auth: "user" }, USER],
-  "a user, by the default": [{}, USER],
+  "a user, by default": [{}, USER],
   "a user, by the older option": [{ allow: ["publishable", "user"] }, USER],
   "a user whose project has no default key": [
     { auth: "user", env: { publishableKeys: { web: "sb_publishable_web" }, secretKeys: { jobs: "sb_secret_jobs" } } },
@@ -86,10 +86,10 @@ const ROWS: Record<string, readonly [Config, HeadersInit]> = {
   "the secret key": [{ auth: "secret" }, { apikey: "sb_secret_default" }],
   "a named secret key": [{ auth: "secret:jobs" }, { apikey: "sb_secret_jobs" }],
   "any secret key": [{ auth: ["secret:*", "none"] }, { apikey: "sb_secret_jobs" }],
-  "a key and a token nobody asked for": [{ auth: "secret:*" }, { ...USER, apikey: "sb_secret_jobs" }],
-  "nobody": [{ auth: "none" }, NONE],
-  "nobody, with a token": [{ auth: "none" }, USER],
-  "nobody, with the secret key": [{ auth: "none" }, { apikey: "sb_secret_default" }],
+  "a key and an unused token": [{ auth: "secret:*" }, { ...USER, apikey: "sb_secret_jobs" }],
+  "no credentials": [{ auth: "none" }, NONE],
+  "mode none, with a token": [{ auth: "none" }, USER],
+  "mode none, with the secret key": [{ auth: "none" }, { apikey: "sb_secret_default" }],
   "a schema and headers of one's own": [
     {
       auth: "user",
@@ -103,14 +103,14 @@ const ROWS: Record<string, readonly [Config, HeadersInit]> = {
 };
 
 for (const [name, [config, headers]] of Object.entries(ROWS)) {
-  Deno.test(`sends what withSupabase sends: ${name}`, async () => {
+  Deno.test(`withPooledSupabase() sends the requests that withSupabase() sends: ${name}`, async () => {
     const { ours, theirs } = await sentBy(config, headers);
     assertEquals(ours, theirs);
     assert(ours.length >= 14, `${ours.length}`);
   });
 }
 
-/** What a handler with these options answers; its clients send through `fetch`. */
+/** Returns the status, the code and the log of a handler with these options. */
 async function status(supabaseOptions: NonNullable<PooledSupabaseOptions<unknown>["supabaseOptions"]>, pool = {}) {
   const log: string[] = [];
   const env = { url: "https://nowhere.test", publishableKeys: { default: "sb_publishable_a" }, jwks: key.jwks };
@@ -132,14 +132,14 @@ async function status(supabaseOptions: NonNullable<PooledSupabaseOptions<unknown
   return [response.status, (await response.json()).code, log.join()] as const;
 }
 
-Deno.test("fetch and timeout of supabaseOptions are the pool's; its own options win", async () => {
+Deno.test("withPooledSupabase() uses the fetch and timeout of supabaseOptions for the pool; the pool's own options win", async () => {
   const sent: string[] = [];
   const answer: typeof fetch = (input) => Promise.resolve(Response.json([sent.push(String(input))]));
   assertEquals((await status({ global: { fetch: answer } }))[0], 200);
   assertEquals(sent, ["https://nowhere.test/rest/v1/a?select=*"]);
   const hang: typeof fetch = (_input, init) =>
     new Promise((_, reject) => {
-      // A test ends when nothing is left to wait for, and the pool's own timers do not count.
+      // Keeps the test alive: the timers of the pool do not.
       const alive = setInterval(() => {}, 1_000);
       init?.signal?.addEventListener("abort", () => {
         clearInterval(alive);
@@ -150,7 +150,7 @@ Deno.test("fetch and timeout of supabaseOptions are the pool's; its own options 
   assertEquals((await status({ global: { fetch: hang } }, { fetch: answer }))[0], 200);
 });
 
-Deno.test("what has no meaning on a pooled client is left alone, what cannot be had is refused by name", async () => {
+Deno.test("withPooledSupabase() ignores supabaseOptions without effect on a pooled client, and rejects unsupported ones by name", async () => {
   const answer: typeof fetch = () => Promise.resolve(Response.json([]));
   const harmless = {
     global: { fetch: answer },
@@ -163,7 +163,7 @@ Deno.test("what has no meaning on a pooled client is left alone, what cannot be 
   await assertRejects(() => status({ storage: { useNewHostname: true } }), ConfigError, "useNewHostname");
 });
 
-Deno.test("handlers of one isolate need not agree on what their clients are made with", async () => {
+Deno.test("withPooledSupabase() applies the supabaseOptions of each handler of an isolate to its own clients", async () => {
   const sent: string[] = [];
   const through = (name: string): typeof fetch => () => {
     sent.push(name);

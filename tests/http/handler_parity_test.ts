@@ -15,7 +15,7 @@ const env = {
   jwks: project.jwks,
 };
 
-/** What each of both tells about whom it let in. */
+/** The part of the context that both handlers return. */
 interface Seen {
   userClaims: unknown;
   jwtClaims: unknown;
@@ -28,7 +28,7 @@ const tell = (_request: Request, { userClaims, jwtClaims, authMode, authKeyName 
 const OURS = ["x-pool-total-connections", "x-pool-active-connections", "x-pool-idle-connections"]
   .concat(["x-pool-waiting-requests", "server-timing"]);
 
-/** Everything of an answer but the headers we add, and their names where they are exposed. */
+/** Returns a response without the headers that the pool adds, and without their names in the exposed headers. */
 async function describe(response: Response) {
   const headers = Object.fromEntries(response.headers);
   for (const name of OURS) delete headers[name];
@@ -121,7 +121,7 @@ for (const [name, options] of Object.entries(OPTIONS)) {
     { env, variables: {}, service: new FakePools(), log: () => {}, ...options as { auth?: "user" } },
     tell,
   );
-  Deno.test(`answers as withSupabase does: ${name}`, async (t) => {
+  Deno.test(`withPooledSupabase() responds as withSupabase() does: ${name}`, async (t) => {
     for (const [request, headers] of Object.entries(REQUESTS)) {
       for (const method of request === "no credentials" ? ["GET", "OPTIONS"] : ["GET"]) {
         await t.step(`${method}, ${request}`, async () => {

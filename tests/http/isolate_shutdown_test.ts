@@ -7,7 +7,7 @@ import { watchTimers } from "../support/timers.ts";
 import { environment } from "./real_rig.ts";
 import { sharedSecretToken } from "./tokens.ts";
 
-/** A function with pools of its own, which nobody shuts down but the isolate's end. */
+/** Sets up a function with pools of its own, which only the end of the isolate shuts down. */
 function setUp(project: FakeProject, handler: PooledHandler<unknown>, variables = {}) {
   const log: string[] = [];
   const handle = withPooledSupabase<unknown>({
@@ -29,7 +29,7 @@ const drain = () => dispatchEvent(new Event("drain"));
 const codeOf = ([status, body]: readonly [number, { code?: string }]) => [status, body.code];
 
 for (const [name, end] of Object.entries({ drain, wall_clock: () => unload("wall_clock"), cpu: () => unload("cpu") })) {
-  Deno.test(`${name}: a request under way may still take its place; a new one is refused`, async () => {
+  Deno.test(`withPooledSupabase() lets a running request lease after ${name}, and rejects new requests`, async () => {
     await using project = startFakeProject();
     const go = Promise.withResolvers<void>();
     const entered = Promise.withResolvers<void>();
@@ -52,7 +52,7 @@ for (const [name, end] of Object.entries({ drain, wall_clock: () => unload("wall
   });
 }
 
-Deno.test("background work goes on after drain, and the pools end with it", async () => {
+Deno.test("withPooledSupabase() completes background work after drain, then shuts the pools down", async () => {
   await using project = startFakeProject();
   const go = Promise.withResolvers<void>();
   const results: unknown[] = [];
@@ -76,7 +76,7 @@ Deno.test("background work goes on after drain, and the pools end with it", asyn
   assertEquals(project.requests.map(({ path }) => path), ["/rest/v1/log"]);
 });
 
-Deno.test("what is not done in time is cut and answered", async () => {
+Deno.test("withPooledSupabase() revokes leases after POOL_SHUTDOWN_TIMEOUT_MS and responds LEASE_REVOKED", async () => {
   await using project = startFakeProject();
   project.answer = () => new Promise(() => {});
   const { fetch } = setUp(project, async (_request, { supabase }) => {
@@ -93,7 +93,7 @@ Deno.test("what is not done in time is cut and answered", async () => {
   assertEquals(tookMs >= 25 && tookMs < 3_000, true, `${tookMs}`);
 });
 
-Deno.test("memory: requests go on being answered; remembered tokens are forgotten", async () => {
+Deno.test("withPooledSupabase() clears the token cache on memory and continues to respond", async () => {
   await using project = startFakeProject();
   let checks = 0;
   const real = crypto.subtle.verify;
@@ -119,7 +119,7 @@ Deno.test("memory: requests go on being answered; remembered tokens are forgotte
   }
 });
 
-Deno.test("handlers that share a pool end together: one's last request does not close the other's pool", async () => {
+Deno.test("withPooledSupabase() keeps a shared pool open until the last request of all its handlers", async () => {
   await using project = startFakeProject();
   const go = Promise.withResolvers<void>();
   const handler: PooledHandler<unknown> = async (_request, { supabase }) => {
@@ -140,7 +140,7 @@ Deno.test("handlers that share a pool end together: one's last request does not 
 });
 
 for (const [name, end] of Object.entries({ drain, early_drop: () => unload("early_drop") })) {
-  Deno.test(`${name}: nothing runs afterwards`, async () => {
+  Deno.test(`withPooledSupabase() leaves no timer and no call after ${name}`, async () => {
     await using project = startFakeProject();
     using timers = watchTimers();
     const { fetch } = setUp(project, async (_request, { supabase, supabaseAdmin, pool }) => {
@@ -149,7 +149,7 @@ for (const [name, end] of Object.entries({ drain, early_drop: () => unload("earl
       return Response.json("done");
     }, { POOL_MIN_CONNECTIONS: "0" });
     await Promise.all(Array.from({ length: 5 }, () => fetch()));
-    assertEquals(timers.live > 0, true, "an idle pool waits to grow smaller");
+    assertEquals(timers.live > 0, true, "an idle pool has a timer for its expiry");
     end();
     const { set } = timers;
     const sent = project.requests.length;
@@ -159,7 +159,7 @@ for (const [name, end] of Object.entries({ drain, early_drop: () => unload("earl
   });
 }
 
-Deno.test("who was refused is waited for by nobody", async () => {
+Deno.test("withPooledSupabase() does not count a rejected request as running", async () => {
   await using project = startFakeProject();
   using timers = watchTimers();
   const { fetch } = setUp(project, () => Response.json("hello"), { POOL_MIN_CONNECTIONS: "0" });

@@ -20,14 +20,14 @@ function contextOf() {
   return { context: new RequestContext(AUTH, members as LazyMembers<unknown>, waitUntil), read, values, waitUntil };
 }
 
-Deno.test("what a context makes when it is read is made when it is read", () => {
+Deno.test("RequestContext creates its lazy members when they are read", () => {
   const { context, read, values } = contextOf();
   assertEquals(read, []);
   for (const name of LAZY) assertStrictEquals<unknown>(context[name], values[name]);
   assertEquals(read, [...LAZY]);
 });
 
-Deno.test("a context can be spread, and be the prototype of another object", () => {
+Deno.test("RequestContext can be spread, and be the prototype of another object", () => {
   const { context, values, waitUntil } = contextOf();
   const expected = {
     supabase: values.supabase,
@@ -47,7 +47,7 @@ Deno.test("a context can be spread, and be the prototype of another object", () 
   assertStrictEquals<unknown>(derived.pool, values.pool);
 });
 
-Deno.test("all contexts have the same getters: each would be kept by the engine with a class of its own", () => {
+Deno.test("RequestContext instances share their getters, so that they share one hidden class", () => {
   const [one, other] = [contextOf().context, contextOf().context];
   for (const name of LAZY) {
     const { get } = Object.getOwnPropertyDescriptor(one, name) ?? {};

@@ -1,11 +1,11 @@
-/** What becomes of calls that a handler begins and does not wait for. */
+/** Tests the calls that a handler starts and does not await. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async";
 import { setUp } from "./real_rig.ts";
 
 const ONE = { POOL_MAX_CONNECTIONS: "1" };
 
-/** Holds every call to a table named `slow`, and tells which came and which were given up. */
+/** Delays all calls to the table `slow`, and counts those that arrived and those that were aborted. */
 function slowTable() {
   const go = Promise.withResolvers<void>();
   const calls = { arrived: 0, aborted: 0 };
@@ -19,12 +19,12 @@ function slowTable() {
   return { go, calls, answer };
 }
 
-/** Waits until `done`. */
+/** Waits until `done` returns `true`. */
 async function until(done: () => boolean): Promise<void> {
   while (!done()) await delay(1);
 }
 
-Deno.test("when the handler throws, calls it does not wait for any more are aborted, and the place is free", async () => {
+Deno.test("withPooledSupabase() aborts unawaited calls and frees the slot when the handler throws", async () => {
   const { calls, answer } = slowTable();
   const left: Promise<{ error: unknown }>[] = [];
   await using rig = setUp(async (_request, { supabase, pool }) => {
@@ -42,7 +42,7 @@ Deno.test("when the handler throws, calls it does not wait for any more are abor
   assertEquals(rig.log.map((line) => JSON.parse(line).event), ["request_failed"]);
 });
 
-Deno.test("what was given to waitUntil goes on when the handler throws", async () => {
+Deno.test("ctx.waitUntil() work continues when the handler throws", async () => {
   const { go, calls, answer } = slowTable();
   const rows = Promise.withResolvers<unknown>();
   await using rig = setUp(async (_request, { supabase, waitUntil }) => {
@@ -61,7 +61,7 @@ Deno.test("what was given to waitUntil goes on when the handler throws", async (
   await until(() => rig.service.getPoolStats().activeConnections === 0);
 });
 
-Deno.test("after an answer, calls that were begun are carried through, and their place is free then; later ones are refused", async () => {
+Deno.test("withPooledSupabase() completes calls in flight after the response, then frees the slot; it rejects later calls", async () => {
   const { go, calls, answer } = slowTable();
   const left: Promise<{ data: unknown; error: { code: string } | null }>[] = [];
   await using rig = setUp(async (_request, { supabase }) => {

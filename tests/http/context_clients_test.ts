@@ -1,4 +1,4 @@
-/** Which pool a request's clients come from, and when their leases end. */
+/** Tests the pools of the clients of a context, and the end of their scopes. */
 import { assert, assertEquals, assertFalse, assertStringIncludes, assertThrows } from "@std/assert";
 import { delay } from "@std/async";
 import type { PooledContext, PooledSupabaseOptions } from "../support/http.ts";
@@ -8,7 +8,7 @@ import { sharedSecretToken } from "./tokens.ts";
 
 type Options = PooledSupabaseOptions<unknown>;
 
-Deno.test("nobody but a user is anonymous, whatever key was sent; admin is its own pool", async (t) => {
+Deno.test("ctx.supabase is anonymous in every mode but user, for any key; the admin pool is separate", async (t) => {
   const token = await sharedSecretToken();
   const rows: readonly (readonly [Options["auth"], Record<string, string>])[] = [
     ["none", {}],
@@ -29,13 +29,13 @@ Deno.test("nobody but a user is anonymous, whatever key was sent; admin is its o
   }
 });
 
-Deno.test("a handler that touches no client takes no lease", async () => {
+Deno.test("withPooledSupabase() opens no scope for a handler that uses no client", async () => {
   const { send, service } = setUp(ok);
   await send();
   assertEquals([service.user.scopes.length, service.admin.scopes.length, service.adminAsked], [0, 0, 0]);
 });
 
-Deno.test("the admin client comes from the admin pool, when it is touched", async () => {
+Deno.test("ctx.supabaseAdmin opens a scope of the admin pool when it is read", async () => {
   const { send, service } = setUp((_request, { supabaseAdmin, adminPool }) =>
     Response.json([!!supabaseAdmin, !!adminPool])
   );
@@ -44,7 +44,7 @@ Deno.test("the admin client comes from the admin pool, when it is touched", asyn
   assertEquals(service.user.scopes.length, 0);
 });
 
-Deno.test("without a secret key the admin client may be named but not used", async () => {
+Deno.test("ctx.supabaseAdmin may be read without a secret key, and throws when it is used", async () => {
   const { SUPABASE_SECRET_KEYS: _, ...variables } = VARIABLES;
   const named = setUp((_request, { supabaseAdmin }) => Response.json(typeof supabaseAdmin), { variables });
   assertEquals((await named.send()).status, 200);
@@ -59,7 +59,7 @@ Deno.test("without a secret key the admin client may be named but not used", asy
   assertEquals([named.service.adminAsked, used.service.adminAsked], [0, 0]);
 });
 
-Deno.test("the same client is there for the whole request, and its lease ends with the answer", async () => {
+Deno.test("ctx.supabase is one client per request, whose scope closes with the response", async () => {
   const { send, service } = setUp((_request, context) => {
     assert(context.supabase === context.supabase);
     assertEquals(service.user.scopes.map(({ closed }) => closed), [0]);
@@ -72,7 +72,7 @@ Deno.test("the same client is there for the whole request, and its lease ends wi
   assertEquals(failing.service.user.scopes.map(({ closed }) => closed), [1]);
 });
 
-Deno.test("a context kept past the answer gives a client that is ended", async () => {
+Deno.test("ctx.supabase of a context kept after the response has a closed scope", async () => {
   let kept: PooledContext<unknown> | undefined;
   const { send, service } = setUp((_request, context) => {
     kept = context;
@@ -83,7 +83,7 @@ Deno.test("a context kept past the answer gives a client that is ended", async (
   assertEquals(service.user.scopes.map(({ closed }) => closed), [1]);
 });
 
-Deno.test("waitUntil keeps the lease until everything given to it has settled", async () => {
+Deno.test("ctx.waitUntil() keeps the scope open until all its promises have settled", async () => {
   const first = Promise.withResolvers<void>();
   const second = Promise.withResolvers<void>();
   const { send, service, log } = setUp((_request, { supabase, waitUntil }) => {
@@ -104,7 +104,7 @@ Deno.test("waitUntil keeps the lease until everything given to it has settled", 
   assertFalse((log[0] ?? "").includes("abc.def"));
 });
 
-Deno.test("waitUntil is passed on to EdgeRuntime.waitUntil, and never rejects there", async () => {
+Deno.test("ctx.waitUntil() passes a promise to EdgeRuntime.waitUntil() that never rejects", async () => {
   const given: Promise<unknown>[] = [];
   Reflect.set(globalThis, "EdgeRuntime", { waitUntil: (promise: Promise<unknown>) => given.push(promise) });
   try {
@@ -120,7 +120,7 @@ Deno.test("waitUntil is passed on to EdgeRuntime.waitUntil, and never rejects th
   }
 });
 
-Deno.test("when the caller goes away, its leases end and their signal aborts", async () => {
+Deno.test("withPooledSupabase() aborts the scopes and their signal when the caller disconnects", async () => {
   const left = new AbortController();
   const running = Promise.withResolvers<void>();
   const { fetch, service, log } = setUp(async (_request, { supabase, pool }) => {
@@ -140,7 +140,7 @@ Deno.test("when the caller goes away, its leases end and their signal aborts", a
   assertEquals(service.user.scopes.map(({ aborted }) => aborted), [1]);
 });
 
-Deno.test("work given to waitUntil survives the caller", async () => {
+Deno.test("ctx.waitUntil() work continues after the caller has disconnected", async () => {
   const left = new AbortController();
   const work = Promise.withResolvers<void>();
   const { fetch, service } = setUp((_request, { supabase, waitUntil }) => {
@@ -156,7 +156,7 @@ Deno.test("work given to waitUntil survives the caller", async () => {
   assertEquals(scope?.closed, 1);
 });
 
-Deno.test("a signal that aborts after the answer says nothing about the caller", async () => {
+Deno.test("withPooledSupabase() ignores a request signal that aborts after the response", async () => {
   const late = new AbortController();
   const { fetch, service } = setUp((_request, { supabase }) => Response.json(typeof supabase));
   await fetch(new Request("https://x.test/f", { signal: late.signal }));

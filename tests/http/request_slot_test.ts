@@ -1,4 +1,4 @@
-/** One request holds one place, however its services are nested, and no longer than it needs it. */
+/** Tests that a request holds one slot, also with nested services, and only while it needs it. */
 import { assert, assertEquals, assertGreaterOrEqual } from "@std/assert";
 import { delay } from "@std/async";
 import type { SupabaseClient } from "@supabase/supabase-js";
@@ -7,7 +7,7 @@ import type { PooledHandler } from "../support/http.ts";
 import { setUp } from "./real_rig.ts";
 import { sharedSecretToken } from "./tokens.ts";
 
-/** A service whose operations use clients of its own accord, one inside the other. */
+/** A service whose operations lease clients inside each other. */
 class NestedService extends PooledBaseService {
   nested(depth: number): Promise<number> {
     return this.withPooledClient(async (client) => {
@@ -25,7 +25,7 @@ class NestedService extends PooledBaseService {
 
 const ONE = { POOL_MAX_CONNECTIONS: "1", POOL_ACQUIRE_TIMEOUT_MS: "2000" };
 
-Deno.test("services nested in services need no second place", async () => {
+Deno.test("ctx.pool shares one slot among nested services", async () => {
   await using rig = setUp(async (_request, { pool }) => Response.json(await new NestedService(pool).nested(2)), ONE);
   const as = await sharedSecretToken();
   const answers = await Promise.all(Array.from({ length: 10 }, () => rig.fetch("/f", { as })));
@@ -36,7 +36,7 @@ Deno.test("services nested in services need no second place", async () => {
   assertEquals(rig.service.getPoolStats().totalAcquired, 10);
 });
 
-Deno.test("nor do services inside a lease of the handler's own, or beside ctx.supabase, or in an admin's pool", async () => {
+Deno.test("ctx.pool shares one slot with the handler's lease, ctx.supabase and retries; ctx.adminPool does too", async () => {
   const rows: Record<string, PooledHandler<unknown>> = {
     "a lease around": async (_request, { pool }) => {
       await using _lease = await pool.lease();
@@ -75,7 +75,7 @@ Deno.test("nor do services inside a lease of the handler's own, or beside ctx.su
   }
 });
 
-Deno.test("the place is free between two operations of a service", async () => {
+Deno.test("ctx.pool releases its slot between two operations of a service", async () => {
   const go = Promise.withResolvers<void>();
   await using rig = setUp(async (_request, { pool }) => {
     await new NestedService(pool).nested(0);
@@ -90,7 +90,7 @@ Deno.test("the place is free between two operations of a service", async () => {
   assertEquals((await answer).status, 200);
 });
 
-Deno.test("a hundred queries of one request never walk past callsPerLease", async () => {
+Deno.test("withPooledSupabase() limits 100 queries of one request to callsPerLease at once", async () => {
   await using rig = setUp(async (_request, { supabase, pool }) => {
     const service = new NestedService(pool);
     const own = Array.from({ length: 50 }, () => supabase.from("a").select());
@@ -106,7 +106,7 @@ Deno.test("a hundred queries of one request never walk past callsPerLease", asyn
   assertEquals([rig.project.requests.length, rig.project.load.most], [100, 6]);
 });
 
-Deno.test("ctx.pool tells how the pool stands, and takes lane and time to wait", async () => {
+Deno.test("ctx.pool returns statistics and health, and its client() accepts a lane", async () => {
   await using rig = setUp(async (request, { pool }) => {
     const lane = new URL(request.url).pathname === "/first" ? "high" : "low";
     assertEquals(pool.getStats().totalConnections, rig.service.getPoolStats().totalConnections);
@@ -124,7 +124,7 @@ Deno.test("ctx.pool tells how the pool stands, and takes lane and time to wait",
   assertEquals(lanes, ["high", "low"]);
 });
 
-Deno.test("a handler's option chooses the lane and the wait of ctx.supabase", async () => {
+Deno.test("withPooledSupabase() applies the lane and the timeout of its option lease to ctx.supabase", async () => {
   const list: PooledHandler<unknown> = async (_request, { supabase }) => {
     const { error } = await supabase.from("a").select();
     if (error) throw error;
@@ -141,11 +141,11 @@ Deno.test("a handler's option chooses the lane and the wait of ctx.supabase", as
   const normal = rig.service.getConnectionPool().lease();
   while (rig.service.getPoolStats().waitingForConnection < 2) await delay(1);
   holder.release();
-  (await normal).release(); // it came after the request, and is served before it
+  (await normal).release(); // queued after the request, and served before it
   assertEquals([(await low).status, rig.project.requests.length], [200, 1]);
 });
 
-Deno.test("who reads our answer slowly holds no place", async () => {
+Deno.test("withPooledSupabase() holds no slot while the caller reads the response slowly", async () => {
   const rows = "x".repeat(2_000_000);
   await using rig = setUp(async (_request, { supabase }) => {
     const { data } = await supabase.from("big").select();
@@ -169,7 +169,7 @@ Deno.test("who reads our answer slowly holds no place", async () => {
   await server.shutdown();
 });
 
-Deno.test("a place is given back when the body has been read and the background work is done, not before", async () => {
+Deno.test("withPooledSupabase() holds the slot until the response is read and the background work has settled", async () => {
   const go = Promise.withResolvers<void>();
   await using rig = setUp(async (_request, { supabase, waitUntil }) => {
     await supabase.from("a").select();

@@ -1,4 +1,4 @@
-/** What becomes of the leases that a handler takes by itself, on real pools. */
+/** Tests the leases of `ctx.pool` and `ctx.adminPool`, on real pools. */
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async";
 import { type PooledContext, type PooledHandler, withPooledSupabase } from "../support/http.ts";
@@ -8,7 +8,7 @@ import { readEnvironment } from "../support/http.ts";
 import type { ClientLease } from "../../shared/supabase/mod.ts";
 import { startFakeProject } from "../support/fake_project.ts";
 
-/** A function on a pool of two, each. */
+/** Sets up a function whose pools have two slots each. */
 function setUp(handler: PooledHandler<unknown>) {
   const project = startFakeProject();
   const variables = {
@@ -37,7 +37,7 @@ function setUp(handler: PooledHandler<unknown>) {
       await response.body?.cancel();
       return response.status;
     },
-    lent: () =>
+    active: () =>
       service.getConnectionPool().getStats().activeConnections + service.getAdminPool().getStats().activeConnections,
     async [Symbol.asyncDispose]() {
       await service.shutdown(0);
@@ -46,13 +46,13 @@ function setUp(handler: PooledHandler<unknown>) {
   };
 }
 
-Deno.test("leases a handler forgets are ended with its answer, and told of in one line", async () => {
+Deno.test("withPooledSupabase() releases the leases that a handler forgot with its response, and logs them in one line", async () => {
   const kept: ClientLease<unknown>[] = [];
   await using rig = setUp(async (_request, { pool, adminPool }) => {
     kept.push(await pool.lease(), await adminPool.lease());
     return new Response();
   });
-  for (let i = 0; i < 5; i++) assertEquals([await rig.send(), rig.lent()], [200, 0]);
+  for (let i = 0; i < 5; i++) assertEquals([await rig.send(), rig.active()], [200, 0]);
   assertEquals(rig.logged(), [["lease_forgotten", "LEASE_FORGOTTEN", 1]]);
   assertStringIncludes(rig.log[0] ?? "", "2 lease(s)");
   assertEquals(kept.length, 10);
@@ -60,7 +60,7 @@ Deno.test("leases a handler forgets are ended with its answer, and told of in on
   assertEquals(rig.project.requests, []);
 });
 
-Deno.test("a lease that was given back, in whichever way, is not told of", async () => {
+Deno.test("withPooledSupabase() does not log a released lease, whichever way it was released", async () => {
   await using rig = setUp(async (_request, { pool }) => {
     {
       await using _one = await pool.lease();
@@ -71,10 +71,10 @@ Deno.test("a lease that was given back, in whichever way, is not told of", async
     await assertRejects(async () => await lease.release(), DoubleReleaseError);
     return new Response();
   });
-  assertEquals([await rig.send(), rig.lent(), rig.logged()], [200, 0, []]);
+  assertEquals([await rig.send(), rig.active(), rig.logged()], [200, 0, []]);
 });
 
-Deno.test("a lease held during waitUntil stays until the work is done", async () => {
+Deno.test("ctx.waitUntil() keeps the leases of its work until the work has settled", async () => {
   const go = Promise.withResolvers<void>();
   const done = Promise.withResolvers<unknown>();
   await using rig = setUp((_request, { pool, waitUntil }) => {
@@ -88,15 +88,15 @@ Deno.test("a lease held during waitUntil stays until the work is done", async ()
   });
   await rig.send();
   await delay(1);
-  // Both leases of the request share its place.
-  assertEquals([rig.lent(), rig.logged()], [1, []]);
+  // Both leases of the request share its slot.
+  assertEquals([rig.active(), rig.logged()], [1, []]);
   go.resolve();
   assertEquals(await done.promise, null);
   await delay(1);
-  assertEquals([rig.lent(), rig.logged().length, rig.project.requests.length], [0, 1, 1]);
+  assertEquals([rig.active(), rig.logged().length, rig.project.requests.length], [0, 1, 1]);
 });
 
-Deno.test("ctx.pool.lease() that still waits when the handler answers is ended at once, and waits no longer", async () => {
+Deno.test("ctx.pool.lease() leaves the queue when the handler returns, and its lease is released", async () => {
   let late: Promise<ClientLease<unknown>> | undefined;
   await using rig = setUp((_request, { pool }) => {
     late = pool.lease();
@@ -112,10 +112,10 @@ Deno.test("ctx.pool.lease() that still waits when the handler answers is ended a
   const lease = await late;
   await assertRejects(async () => await lease?.client.from("x").select(), LeaseReleasedError);
   lease?.release();
-  assertEquals([rig.lent(), rig.logged().length], [0, 1]);
+  assertEquals([rig.active(), rig.logged().length], [0, 1]);
 });
 
-Deno.test("ctx.pool of a request that has ended leases nothing", async () => {
+Deno.test("ctx.pool rejects leases after its request", async () => {
   let kept: PooledContext<unknown> | undefined;
   await using rig = setUp((_request, context) => {
     kept = context;
@@ -124,10 +124,10 @@ Deno.test("ctx.pool of a request that has ended leases nothing", async () => {
   await rig.send();
   await assertRejects(async () => await kept?.pool.lease(), LeaseReleasedError, "the scope is closed");
   await assertRejects(async () => await kept?.pool.client().from("x").select(), LeaseReleasedError);
-  assertEquals([rig.lent(), rig.logged()], [0, []]);
+  assertEquals([rig.active(), rig.logged()], [0, []]);
 });
 
-Deno.test("what a lease's call threw is what is told, held or given back, though supabase-js flattens it", async () => {
+Deno.test("withPooledSupabase() logs the error of a lease's call although supabase-js flattens it, released or not", async () => {
   for (const holds of [true, false]) {
     await using rig = setUp(async (_request, { pool }) => {
       const lease = await pool.lease();
@@ -137,16 +137,16 @@ Deno.test("what a lease's call threw is what is told, held or given back, though
       throw error;
     });
     rig.project.answer = () => new Response(null, { status: 302, headers: { Location: "http://elsewhere.test/" } });
-    assertEquals([await rig.send(), rig.lent()], [500, 0]);
+    assertEquals([await rig.send(), rig.active()], [500, 0]);
     assertEquals(rig.logged().map(([, code]) => code), ["FOREIGN_ADDRESS"], `${holds}`);
   }
 });
 
-Deno.test("a handler that throws keeps no lease, and its own error is what is told", async () => {
+Deno.test("withPooledSupabase() releases the leases of a handler that throws, and logs its error", async () => {
   await using rig = setUp(async (_request, { pool }) => {
     await pool.lease();
     throw new TypeError("boom");
   });
-  assertEquals([await rig.send(), rig.lent()], [500, 0]);
+  assertEquals([await rig.send(), rig.active()], [500, 0]);
   assertEquals(rig.logged().map(([event]) => event), ["request_failed"]);
 });
