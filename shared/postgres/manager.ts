@@ -14,16 +14,14 @@ import {
   type PoolRuntime,
   ResourcePool,
 } from "../pool/mod.ts";
-import { classifyFailure, type Clock, Deadlines, EventHub, systemClock } from "../resilience/mod.ts";
+import { classifyFailure, type Clock, Deadlines, EventHub, systemClock, toError } from "../resilience/mod.ts";
 import { type Caller, VerifiedCaller } from "./caller/caller.ts";
 import { parsePostgresConfig, poolOptions, type PostgresConfig, type PostgresOptions } from "./config/config.ts";
 import { configOfUrl } from "./config/config_url.ts";
 import { readPostgresEnvironment } from "./config/environment.ts";
 import type { BackendConnection } from "./connection/backend_connection.ts";
-import { requestCancel } from "./connection/cancel.ts";
 import type { PostgresConnection } from "./connection/connection.ts";
-import { ConnectionFactory, driverOptions } from "./connection/connection_factory.ts";
-import { ConnectThrottle } from "./connection/connect_throttle.ts";
+import { ConnectionFactory } from "./connection/connection_factory.ts";
 import { HealthMonitor } from "./connection/health_monitor.ts";
 import { PoolerDetector } from "./connection/pooler.ts";
 import type { PostgresHealth, PostgresPool, PostgresStats, TransactionWork } from "./postgres_pool.ts";
@@ -37,6 +35,7 @@ import type {
   WorkOptions,
 } from "./query/query_options.ts";
 import { PipelineSharing } from "./query/shared_query.ts";
+import type { RunnerSettings } from "./query/statement_runner.ts";
 import type { BeginOptions } from "./transaction/transaction_options.ts";
 import { TransactionCounters } from "./transaction/transaction_scope.ts";
 import type { QueryResult, Row } from "./wire/query_result.ts";
@@ -44,13 +43,9 @@ import type { QueryResult, Row } from "./wire/query_result.ts";
 /** The longest that a health check waits for its response, in ms. */
 const HEALTH_TIMEOUT_MS = 5_000;
 
-function toError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
-}
-
 /** The events of a manager, by name: its own, and those of its pool. A `resourceId` is the id of a connection. */
 export interface ManagerEvents extends Omit<PoolEvents, "error"> {
-  /** A health check has ended, whatever its result. */
+  /** A health check has ended. */
   healthCheck: PostgresHealth;
   /** A health check has failed. */
   healthCheckFailed: Error;
@@ -136,25 +131,23 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
     this.#clock = runtime.clock ?? systemClock;
     this.#pooler = new PoolerDetector(options);
     this.#deadlines = new Deadlines(this.#clock, { keepTimer: true });
-    const driver = driverOptions(options);
-    const throttle = new ConnectThrottle(this.#clock, runtime.random);
-    const factory = new ConnectionFactory(options, throttle, this.#pooler, this.#clock);
+    const factory = new ConnectionFactory(options, this.#pooler, this.#clock, runtime.random);
     this.#pool = new ResourcePool(factory, poolOptions(options), runtime);
+    const runner: RunnerSettings = {
+      clock: this.#clock,
+      deadlines: this.#deadlines,
+      cancelTimeoutMs: options.cancelTimeoutMs,
+      requestCancel: (key) => factory.requestCancel(key),
+    };
     this.#parts = {
       pool: this.#pool,
-      sharing: new PipelineSharing(this.#pool),
-      runner: {
-        clock: this.#clock,
-        deadlines: this.#deadlines,
-        cancelTimeoutMs: options.cancelTimeoutMs,
-        requestCancel: (key) => requestCancel(driver, key),
-      },
+      sharing: new PipelineSharing(this.#pool, runner),
+      runner,
       host: {
         config: this.config,
         getStats: () => this.getStats(),
         healthCheck: () => this.healthCheck(),
         onTransactionEnd: (outcome, durationMs) => this.#transactions.add(outcome, durationMs),
-        epochNow: Date.now,
       },
     };
     this.#executor = new Executor(this.#parts);

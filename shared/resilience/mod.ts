@@ -36,4 +36,4 @@ export { EventHub, type EventHubOptions, type Listener } from "./event_hub.ts";
 
 // Values that may be promises, and values of unknown origin.
 export { isPromiseLike, observe } from "./promise_like.ts";
-export { codeOf, memberOf, messageOf, textOf } from "./unknown.ts";
+export { codeOf, memberOf, messageOf, textOf, toError } from "./unknown.ts";

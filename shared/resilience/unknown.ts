@@ -35,3 +35,8 @@ export function messageOf(error: unknown): string {
     return `a thrown ${typeof error} without a text`;
   }
 }
+
+/** Returns what was thrown if it is an error, or an error with its text. */
+export function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(messageOf(thrown));
+}

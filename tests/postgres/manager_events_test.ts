@@ -56,6 +56,17 @@ Deno.test("PostgresConnectionManager events", async (t) => {
     assertEquals(broken, [1, 2]);
   });
 
+  await t.step("on() turns a thrown value without a text into an error event too", async () => {
+    const manager = database.manager({ maxConnections: 1 });
+    const messages: string[] = [];
+    manager.on("error", ({ error }) => messages.push(error.message));
+    manager.on("healthCheck", () => {
+      throw Object.create(null);
+    });
+    assertEquals((await manager.healthCheck()).healthy, true);
+    assertEquals(messages, ["a thrown object without a text"]);
+  });
+
   await t.step("on() turns what a listener throws into an error event", async () => {
     const manager = database.manager({ maxConnections: 1 });
     const errors: string[] = [];

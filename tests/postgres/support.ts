@@ -10,7 +10,6 @@ import { prepareDatabase } from "../../local/postgres/roles.ts";
 import { ResourcePool } from "../../shared/pool/mod.ts";
 import type { BackendKey } from "../../shared/postgres/connection/cancel.ts";
 import { parsePostgresConfig, poolOptions } from "../../shared/postgres/config/config.ts";
-import { ConnectThrottle } from "../../shared/postgres/connection/connect_throttle.ts";
 import { Executor } from "../../shared/postgres/query/executor.ts";
 import { type PostgresConfig, type PostgresConnection, PostgresConnectionManager } from "../../shared/postgres/mod.ts";
 import { PoolerDetector } from "../../shared/postgres/connection/pooler.ts";
@@ -97,12 +96,7 @@ export interface LoneExecutor extends AsyncDisposable {
  */
 export function loneExecutor(database: TestDatabase, pass: (key: BackendKey) => Promise<boolean>): LoneExecutor {
   const config = parsePostgresConfig({ ...database.options(), maxConnections: 1, minConnections: 0 });
-  const factory = new ConnectionFactory(
-    config,
-    new ConnectThrottle(systemClock),
-    new PoolerDetector(config),
-    systemClock,
-  );
+  const factory = new ConnectionFactory(config, new PoolerDetector(config), systemClock);
   const pool = new ResourcePool(factory, poolOptions(config));
   const deadlines = new Deadlines(systemClock);
   const runner: RunnerSettings = {
@@ -113,14 +107,13 @@ export function loneExecutor(database: TestDatabase, pass: (key: BackendKey) => 
   };
   const executor = new Executor({
     pool,
-    sharing: new PipelineSharing(pool),
+    sharing: new PipelineSharing(pool, runner),
     runner,
     host: {
       config,
       getStats: () => ({ ...pool.getStats(), transactions: new TransactionCounters().snapshot(), poolMode: undefined }),
       healthCheck: () => Promise.reject(new Error("not needed here")),
       onTransactionEnd: () => {},
-      epochNow: Date.now,
     },
   });
   return {

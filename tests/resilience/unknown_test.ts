@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { codeOf, memberOf, messageOf, textOf } from "../../shared/resilience/mod.ts";
+import { codeOf, memberOf, messageOf, textOf, toError } from "../../shared/resilience/mod.ts";
 
 const throwing = {
   get code(): string {
@@ -34,4 +34,11 @@ Deno.test("messageOf() returns the message of an error, or the text of another v
   assertEquals(messageOf({ message: "not an Error" }), "not an Error");
   assertEquals([messageOf("text"), messageOf(undefined), messageOf(7)], ["text", "undefined", "7"]);
   assertEquals(messageOf(throwing), "a thrown object without a text");
+});
+
+Deno.test("toError() returns an error unchanged, and an error with the text of another value", () => {
+  const error = new TypeError("broken");
+  assertEquals(toError(error), error);
+  assertEquals(toError("text").message, "text");
+  assertEquals(toError(Object.create(null)).message, "a thrown object without a text");
 });

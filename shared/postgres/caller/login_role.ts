@@ -53,5 +53,5 @@ export async function checkLoginRole(
   const { name, strength } = result?.rows[0] ?? {};
   if (typeof name !== "string") throw new LoginRoleError("unknown", "could not be checked");
   if (typeof strength === "string" && name !== trusted) throw new LoginRoleError(name, strength);
-  connection.acceptLoginRole();
+  connection.loginRoleChecked = true;
 }

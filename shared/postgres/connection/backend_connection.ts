@@ -27,6 +27,14 @@ const STATUS: Readonly<Record<string, SessionStatus>> = { I: "idle", T: "transac
 export class BackendConnection {
   /** Its prepared statements. */
   readonly statements = new StatementCache();
+  /** True once its login role was found weak enough to run as a caller, or is trusted. */
+  loginRoleChecked = false;
+  /** True if something may be left on it that outlives a transaction. */
+  mayHoldState = false;
+  /** True if a statement ran on it as the login role since the latest reset. */
+  ranAsLoginRole = false;
+  /** The number of statements in flight whose lease has ended; see `PipelineSharing`. */
+  detachedStatements = 0;
 
   readonly #client: DriverClient;
   readonly #clock: Clock;
@@ -43,11 +51,7 @@ export class BackendConnection {
   #death: Error | undefined = undefined;
   #closed = false;
   #ownsSession = false;
-  #loginRoleChecked = false;
-  #mayHoldState = false;
-  #ranAsLoginRole = false;
   #inTransaction = false;
-  #detachedStatements = 0;
   #cancelRequests = 0;
 
   private constructor(client: DriverClient, clock: Clock, onDeath: (reason: Error) => void) {
@@ -110,43 +114,6 @@ export class BackendConnection {
     this.statements.enable(maxPreparedStatements, maxStatementsInFlight);
   }
 
-  /** True if its login role was found weak enough to run as a caller. */
-  get loginRoleChecked(): boolean {
-    return this.#loginRoleChecked;
-  }
-
-  /** Notes that its login role is weak enough to run as a caller, or trusted. */
-  acceptLoginRole(): void {
-    this.#loginRoleChecked = true;
-  }
-
-  /** True if something may be left on it that outlives a transaction. */
-  get mayHoldState(): boolean {
-    return this.#mayHoldState;
-  }
-
-  /** True if a statement ran on it as the login role since the latest reset. */
-  get ranAsLoginRole(): boolean {
-    return this.#ranAsLoginRole;
-  }
-
-  /** Notes that statements run as the login role, and whether they may leave state. */
-  usedAsLoginRole(mayLeaveState: boolean): void {
-    this.#ranAsLoginRole = true;
-    if (mayLeaveState) this.#mayHoldState = true;
-  }
-
-  /** Notes {@linkcode usedAsLoginRole} and {@linkcode start}s one statement. */
-  startAsLoginRole(statement: Statement, mayLeaveState: boolean, soon = false): PendingResult {
-    this.usedAsLoginRole(mayLeaveState);
-    return this.start([statement], soon);
-  }
-
-  /** Notes that a statement runs that may leave state. */
-  stateMayRemain(): void {
-    this.#mayHoldState = true;
-  }
-
   /** True while a transaction of the library is open on it. */
   get inTransaction(): boolean {
     return this.#inTransaction;
@@ -163,21 +130,6 @@ export class BackendConnection {
     return { [Symbol.dispose]: () => void (this.#inTransaction = false) };
   }
 
-  /** The number of statements in flight whose lease has ended; see `PipelineSharing`. */
-  get detachedStatements(): number {
-    return this.#detachedStatements;
-  }
-
-  /** Notes that the lease of a statement in flight ends. */
-  statementDetached(): void {
-    this.#detachedStatements++;
-  }
-
-  /** Notes that a statement whose lease had ended has been answered. */
-  detachedStatementCompleted(): void {
-    this.#detachedStatements--;
-  }
-
   /** The status of the server between statements, as of its latest response. */
   get status(): SessionStatus {
     return this.#status;
@@ -186,11 +138,6 @@ export class BackendConnection {
   /** The reason why it is unusable, once it is. */
   get death(): Error | undefined {
     return this.#death;
-  }
-
-  /** True while a request is not answered. */
-  get busy(): boolean {
-    return this.#inFlight.length > 0;
   }
 
   /** Returns whether everything before `pending` has been answered: then the server runs it. */
@@ -218,12 +165,19 @@ export class BackendConnection {
     if (this.#death) return unsent(new ConnectionBrokenError(this.#death));
     let batch: Batch;
     try {
-      batch = new Batch(statements, this.statements);
+      batch = new Batch(statements, this.statements, this.#out);
     } catch (error) {
       return unsent(error);
     }
     this.#send(batch, soon);
     return batch;
+  }
+
+  /** {@linkcode start}s one statement as the login role, and notes whether it may leave state. */
+  startAsLoginRole(statement: Statement, mayLeaveState: boolean, soon = false): PendingResult {
+    this.ranAsLoginRole = true;
+    if (mayLeaveState) this.mayHoldState = true;
+    return this.start([statement], soon);
   }
 
   /**
@@ -249,7 +203,7 @@ export class BackendConnection {
    * it destroys the connection.
    */
   reset(): Promise<void> {
-    this.#mayHoldState = this.#ranAsLoginRole = false;
+    this.mayHoldState = this.ranAsLoginRole = false;
     return this.#clear(this.#ownsSession ? this.statements : undefined);
   }
 
@@ -260,7 +214,7 @@ export class BackendConnection {
 
   async #clear(statements: StatementCache | undefined): Promise<void> {
     while (!this.#death) {
-      const reset = new Reset(statements);
+      const reset = new Reset(statements, this.#out);
       this.#send(reset, false);
       try {
         return await reset.promise;
@@ -285,10 +239,9 @@ export class BackendConnection {
     this.#client.connection.stream.destroy();
   }
 
-  /** Sends a request behind those in flight. The driver runs the first one; it is given the others one by one. */
+  /** Sends an encoded request behind those in flight. The driver runs the first one, and gets the others one by one. */
   #send(request: WireRequest, soon: boolean): void {
     if (this.#inFlight.push(request) === 1) this.#headSince = this.#clock.now();
-    request.encode(this.#out);
     if (!soon) this.#flush();
     else if (!this.#flushing) {
       this.#flushing = true;

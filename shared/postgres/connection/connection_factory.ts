@@ -9,8 +9,8 @@ import { type Clock, timeoutSignal } from "../../resilience/mod.ts";
 import type { PostgresConfig, TlsOptions } from "../config/config.ts";
 import type { DriverOptions } from "../wire/driver.ts";
 import { BackendConnection } from "./backend_connection.ts";
-import { requestCancel } from "./cancel.ts";
-import type { ConnectThrottle } from "./connect_throttle.ts";
+import { type BackendKey, type CancelRequest, requestCancel } from "./cancel.ts";
+import { ConnectThrottle } from "./connect_throttle.ts";
 import type { PoolerDetector } from "./pooler.ts";
 
 /** The first version of Deno that sends client certificates: before, `node:tls` accepts them and leaves them out. */
@@ -68,10 +68,10 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
   readonly #pooler: PoolerDetector;
   readonly #clock: Clock;
 
-  constructor(config: Readonly<PostgresConfig>, throttle: ConnectThrottle, pooler: PoolerDetector, clock: Clock) {
+  constructor(config: Readonly<PostgresConfig>, pooler: PoolerDetector, clock: Clock, random?: () => number) {
     this.#options = driverOptions(config);
     this.#config = config;
-    this.#throttle = throttle;
+    this.#throttle = new ConnectThrottle(clock, random);
     this.#pooler = pooler;
     this.#clock = clock;
   }
@@ -95,7 +95,7 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
   async validate(connection: BackendConnection): Promise<boolean> {
     if (connection.death) return false;
     // A statement is in flight, with a deadline of its own.
-    if (connection.busy) return true;
+    if (connection.inFlight > 0) return true;
     await connection.run([{ text: "SELECT 1" }]);
     return connection.status === "idle";
   }
@@ -107,13 +107,18 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
   async destroy(connection: BackendConnection): Promise<void> {
     const { backendKey } = connection;
     if (connection.detachedStatements > 0) await this.#drain(connection);
-    if (connection.busy && backendKey && connection.ownsSession) {
+    if (connection.inFlight > 0 && backendKey && connection.ownsSession) {
       // The server would run the statement on until it next looks at the socket.
-      await requestCancel(this.#options, backendKey).passedOn;
+      await this.requestCancel(backendKey).passedOn;
       // Then its caller receives the error of a canceled statement, and not only that of a lost connection.
       await this.#drain(connection);
     }
     await connection.close();
+  }
+
+  /** Asks the server to cancel what a backend runs. */
+  requestCancel(key: BackendKey): CancelRequest {
+    return requestCancel(this.#options, key);
   }
 
   /** Waits for statements in flight, for at most `cancelTimeoutMs`. Those of leases that ended early have been quick. */

@@ -4,7 +4,7 @@
  * @module
  */
 import type { PoolStats } from "../../pool/mod.ts";
-import { CachedProbe, type Clock, type EventHub, type ProbeResult, type Timer } from "../../resilience/mod.ts";
+import { CachedProbe, type Clock, type EventHub, type ProbeResult, type Timer, toError } from "../../resilience/mod.ts";
 import type { ManagerEvents } from "../manager.ts";
 import type { PostgresHealth } from "../postgres_pool.ts";
 
@@ -69,7 +69,7 @@ export class HealthMonitor {
 
   #report({ durationMs, error: thrown }: ProbeResult): PostgresHealth {
     const { hub, getStats } = this.#options;
-    const error = thrown === undefined || thrown instanceof Error ? thrown : new Error(String(thrown));
+    const error = thrown === undefined ? undefined : toError(thrown);
     const health = Object.freeze({ healthy: !error, ...(error ? { error } : {}), durationMs, stats: getStats() });
     if (this.#stopped) return health;
     hub.emit("healthCheck", health);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { codeOf } from "../../resilience/mod.ts";
+import { codeOf, toError } from "../../resilience/mod.ts";
 import { CANCELED } from "../wire/batch.ts";
 import { type DataRowMessage, message } from "../wire/driver.ts";
 import type { SessionStatus, WireRequest } from "../wire/wire_request.ts";
@@ -32,29 +32,28 @@ const END = "ROLLBACK";
 /** Clears a session. Rejects when that fails, or when something is left. */
 export class Reset implements WireRequest {
   readonly promise: Promise<void>;
-  failure: object | undefined = undefined;
+  failure: Error | undefined = undefined;
   boundStatements = 0;
   /** True if a cancel request for another statement hit it. */
   isSafeToResend = false;
 
-  readonly #text: string;
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
   readonly #statements: StatementCache | undefined;
   #last: readonly (string | null)[] = [];
 
-  /** @param statements The prepared statements to keep; `undefined` to end the transaction and clear nothing. */
-  constructor(statements: StatementCache | undefined) {
+  /**
+   * Appends the bytes to send to `out`.
+   *
+   * @param statements The prepared statements to keep; `undefined` to end the transaction and clear nothing.
+   */
+  constructor(statements: StatementCache | undefined, out: Uint8Array[]) {
+    out.push(message.query(statements ? CLEAR : END));
     this.#statements = statements;
-    this.#text = statements ? CLEAR : END;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.promise = promise;
     this.#resolve = resolve;
     this.#reject = reject;
-  }
-
-  encode(out: Uint8Array[]): void {
-    out.push(message.query(this.#text));
   }
 
   submit(): void {}
@@ -72,7 +71,7 @@ export class Reset implements WireRequest {
   handleCopyData(): void {}
 
   handleError(error: unknown): void {
-    this.failure ??= typeof error === "object" && error !== null ? error : new Error(String(error));
+    this.failure ??= toError(error);
   }
 
   handleReadyForQuery(): void {}

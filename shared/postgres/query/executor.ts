@@ -28,15 +28,13 @@ import {
   type TransactionOptions,
   type WorkOptions,
 } from "./query_options.ts";
-import { type PipelineSharing, runPooledQuery } from "./shared_query.ts";
+import type { PipelineSharing } from "./shared_query.ts";
 import { type Bounds, type RunnerSettings, StatementRunner } from "./statement_runner.ts";
 
 /** The manager, as an executor uses it. */
 export interface ExecutorHost extends Pick<PostgresPool, "config" | "getStats" | "healthCheck"> {
   /** Counts a transaction that has ended. */
   onTransactionEnd(outcome: TransactionOutcome, durationMs: number): void;
-  /** Returns the wall clock, in ms since 1970. */
-  epochNow(): number;
 }
 
 /** The dependencies of an executor. */
@@ -89,7 +87,7 @@ export class Executor implements PostgresPool {
       const [result] = await this.#pipelined([{ text, values }], {}, this.#boundsOf(combined), combined);
       return result as QueryResult<R>;
     }
-    return await runPooledQuery(this.#parts, { text, values }, this.#boundsOf(options), options) as QueryResult<R>;
+    return await this.#parts.sharing.query({ text, values }, this.#boundsOf(options), options) as QueryResult<R>;
   }
 
   transaction(statements: readonly ListedStatement[], options?: TransactionOptions): Promise<QueryResult[]>;
@@ -283,7 +281,7 @@ export class Executor implements PostgresPool {
     do {
       // Each time: a reset behind the one before has cleared the marks.
       this.#markUse(connection);
-      if (mayLeaveState) connection.stateMayRemain();
+      if (mayLeaveState) connection.mayHoldState = true;
       const pending = runPipelinedTransaction(runner, before, statements, bounds);
       const ended = onSent();
       end = await pending;
@@ -317,15 +315,15 @@ export class Executor implements PostgresPool {
 
   /** Notes as whom a connection is used: what callers leave behind is never judged by its text. */
   #markUse(connection: BackendConnection): void {
-    if (this.#caller) connection.stateMayRemain();
-    else connection.usedAsLoginRole(false);
+    if (this.#caller) connection.mayHoldState = true;
+    else connection.ranAsLoginRole = true;
   }
 
   /** Returns the statements that make a transaction run as the caller, and prepares its connection for them. */
   async #impersonate(runner: StatementRunner, bounds: Bounds): Promise<Statement[]> {
     const { runner: { cancelTimeoutMs }, host } = this.#parts;
     if (!this.#caller) return [];
-    const impersonate = this.#caller.impersonate(host.epochNow());
+    const impersonate = this.#caller.impersonate();
     const { connection } = runner;
     if (connection.ranAsLoginRole) await runner.awaitOrDestroy(connection.reset(), cancelTimeoutMs);
     await checkLoginRole(runner, host.config.trustedLogin, bounds);

@@ -21,18 +21,60 @@ import { type Bounds, type RunnerSettings, StatementRunner } from "./statement_r
  */
 export class PipelineSharing {
   readonly #pool: ResourcePool<BackendConnection>;
+  readonly #settings: RunnerSettings;
   /** Leases that can end early, in the order in which they were offered. */
   readonly #offers = new Map<BackendConnection, Lease<BackendConnection>>();
 
   /** The latest of them: what is sent now mostly shares its write. */
   #latest: BackendConnection | undefined = undefined;
 
-  constructor(pool: ResourcePool<BackendConnection>) {
+  constructor(pool: ResourcePool<BackendConnection>, settings: RunnerSettings) {
     this.#pool = pool;
+    this.#settings = settings;
+  }
+
+  /**
+   * Runs one statement, perhaps behind others on the same connection.
+   *
+   * @throws what `manager.query` throws.
+   */
+  async query(statement: Statement, bounds: Bounds, options: QueryOptions): Promise<QueryResult> {
+    const settings = this.#settings;
+    const traits = traitsOf(statement.text);
+    if (traits.controlsTransaction) throw transactionControlError();
+    for (;;) {
+      bounds.signal?.throwIfAborted();
+      const free = this.#tryLease(options.lane);
+      let since = free ? undefined : settings.clock.now();
+      const lease = free ?? await leaseShared(this.#pool, options);
+      const connection = lease.resource;
+      if (traits.outlivesTransaction && !connection.ownsSession) {
+        lease[Symbol.dispose]();
+        throw outlivesTransactionError();
+      }
+      const most = connection.statements.mostInFlight(statement.text);
+      if (most === 1 && !connection.isWireIdle) {
+        since ??= settings.clock.now();
+        await waitUntilIdle(lease, this.#pool, options, settings.clock, since);
+      }
+      const pending = connection.startAsLoginRole(statement, most === 1 && traits.mayLeaveState, most > 1);
+      if (most > 1) this.#offer(lease, most, free === undefined);
+      const runner = new StatementRunner(connection, settings);
+      try {
+        const [result] = await runner.awaitResult(pending, bounds, most > 1);
+        return result as QueryResult;
+      } catch (error) {
+        // The connection may be leased to another caller by now: the statement is sent again on any other one.
+        if (!pending.isSafeToResend(error)) throw toRevocationError(error, lease);
+      } finally {
+        if (runner.ending) void runner.ended().then(() => this.#complete(lease, connection));
+        else this.#complete(lease, connection);
+      }
+    }
   }
 
   /** Leases a connection that is free, or that becomes free by ending a lease early. */
-  tryLease(lane: Lane | undefined): Lease<BackendConnection> | undefined {
+  #tryLease(lane: Lane | undefined): Lease<BackendConnection> | undefined {
     const free = this.#pool.tryLease(lane);
     if (free || !this.#detachOne()) return free;
     return this.#pool.tryLease(lane);
@@ -43,7 +85,7 @@ export class PipelineSharing {
    *
    * @param waited Whether it had to wait. Then others may wait too, and only this call can end a lease for them.
    */
-  offerForSharing(lease: Lease<BackendConnection>, most: number, waited: boolean): void {
+  #offer(lease: Lease<BackendConnection>, most: number, waited: boolean): void {
     const connection = lease.resource;
     if (connection.inFlight >= most || connection.isCanceling) return;
     this.#offers.set(connection, lease);
@@ -52,10 +94,10 @@ export class PipelineSharing {
   }
 
   /** Ends a lease whose statement has been answered. */
-  complete(lease: Lease<BackendConnection>, connection: BackendConnection): void {
+  #complete(lease: Lease<BackendConnection>, connection: BackendConnection): void {
     if (this.#offers.get(connection) === lease) this.#withdraw(connection);
     if (lease.active) lease.release();
-    else connection.detachedStatementCompleted();
+    else connection.detachedStatements--;
   }
 
   /** Ends one of the leases on offer. The first waiter gets its connection. */
@@ -64,7 +106,7 @@ export class PipelineSharing {
     const lease = connection && this.#offers.get(connection);
     if (!connection || !lease) return false;
     this.#withdraw(connection);
-    connection.statementDetached();
+    connection.detachedStatements++;
     lease[Symbol.dispose]();
     return true;
   }
@@ -72,56 +114,5 @@ export class PipelineSharing {
   #withdraw(connection: BackendConnection): void {
     this.#offers.delete(connection);
     if (this.#latest === connection) this.#latest = undefined;
-  }
-}
-
-/** The dependencies of {@linkcode runPooledQuery}. */
-export interface PooledQueryParts {
-  readonly pool: ResourcePool<BackendConnection>;
-  readonly sharing: PipelineSharing;
-  readonly runner: RunnerSettings;
-}
-
-/**
- * Runs one statement as the login role, perhaps behind others on the same connection.
- *
- * @throws what `manager.query` throws.
- */
-export async function runPooledQuery(
-  { pool, sharing, runner: settings }: PooledQueryParts,
-  statement: Statement,
-  bounds: Bounds,
-  options: QueryOptions,
-): Promise<QueryResult> {
-  const traits = traitsOf(statement.text);
-  if (traits.controlsTransaction) throw transactionControlError();
-  for (;;) {
-    bounds.signal?.throwIfAborted();
-    const free = sharing.tryLease(options.lane);
-    let since = free ? undefined : settings.clock.now();
-    const lease = free ?? await leaseShared(pool, options);
-    const connection = lease.resource;
-    if (traits.outlivesTransaction && !connection.ownsSession) {
-      lease[Symbol.dispose]();
-      throw outlivesTransactionError();
-    }
-    const most = connection.statements.mostInFlight(statement.text);
-    if (most === 1 && !connection.isWireIdle) {
-      since ??= settings.clock.now();
-      await waitUntilIdle(lease, pool, options, settings.clock, since);
-    }
-    const pending = connection.startAsLoginRole(statement, most === 1 && traits.mayLeaveState, most > 1);
-    if (most > 1) sharing.offerForSharing(lease, most, free === undefined);
-    const runner = new StatementRunner(connection, settings);
-    try {
-      const [result] = await runner.awaitResult(pending, bounds, most > 1);
-      return result as QueryResult;
-    } catch (error) {
-      // The connection may be leased to another caller by now: the statement is sent again on any other one.
-      if (!pending.isSafeToResend(error)) throw toRevocationError(error, lease);
-    } finally {
-      if (runner.ending) void runner.ended().then(() => sharing.complete(lease, connection));
-      else sharing.complete(lease, connection);
-    }
   }
 }

@@ -157,7 +157,7 @@ export class StatementRunner {
   /** Resolves when neither the statement nor a cancel request for it can reach the connection any more. */
   async #cancel(pending: PendingResult, reason: unknown, detached: boolean): Promise<void> {
     const { connection } = this;
-    // A cancel request hits whatever the server runs.
+    // A cancel request hits the statement that the server runs then.
     while (!pending.settled && !connection.isRunning(pending)) await connection.nextResponse();
     // No caller waits for a detached statement, and most are quick: a request costs more.
     if (detached && !pending.settled) await this.#pause(this.settings.cancelTimeoutMs, pending);
@@ -194,7 +194,7 @@ export class StatementRunner {
       // Some servers reset the connection of a request; the statement's error then shows that it was passed on.
       // Behind a pooler a late request may hit another client's statement, which cannot be known.
       if (!(passedOn || pending.canceled) || !connection.ownsSession) return destroy();
-      // Whatever the answer: a request that was still on its way has hit this, an earlier statement, or nothing.
+      // After any outcome: a request that was still on its way has hit this, an earlier statement, or nothing.
       await connection.start([{ text: "SELECT 1" }]).results.catch(() => {});
     } finally {
       timer.cancel();

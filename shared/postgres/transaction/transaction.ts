@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { abortable } from "@std/async/abortable";
 import {
   NestedTransactionOpenError,
   PostgresError,
@@ -125,7 +126,7 @@ export class Transaction {
   async #run<T>(work: TransactionWork<T>): Promise<T> {
     let result: T;
     try {
-      result = this.#savepoint ? await work(this) : await this.#scope.race(work(this));
+      result = this.#savepoint ? await work(this) : await abortable(Promise.resolve(work(this)), this.#scope.aborted);
     } catch (error) {
       if (!this.#ended) await this.#rollback();
       throw error;

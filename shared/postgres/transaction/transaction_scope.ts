@@ -80,7 +80,7 @@ export class TransactionScope implements Disposable {
   readonly #runner: StatementRunner;
   readonly #options: ScopeOptions;
   readonly #deadline: Timer;
-  readonly #aborted = Promise.withResolvers<never>();
+  readonly #aborted = new AbortController();
   readonly #onAbort = () => this.#abort(this.signal?.reason);
   #reason: { readonly reason: unknown } | undefined = undefined;
   /** Closes the connection if COMMIT has no answer after an abort. */
@@ -97,7 +97,6 @@ export class TransactionScope implements Disposable {
     this.signal = signal;
     this.#runner = runner;
     this.#options = options;
-    this.#aborted.promise.catch(() => {}); // it may have no waiter
     const { deadlines } = runner.settings;
     this.#deadline = deadlines.start(timeoutMs, () => this.#abort(new TransactionTimeoutError(allowedMs)));
     signal?.addEventListener("abort", this.#onAbort, { once: true });
@@ -115,9 +114,9 @@ export class TransactionScope implements Disposable {
     return ++this.#levels;
   }
 
-  /** Waits for `work`, until the transaction is aborted. */
-  async race<T>(work: PromiseLike<T> | T): Promise<T> {
-    return await Promise.race([work, this.#aborted.promise]);
+  /** Aborts when the transaction is aborted before its COMMIT. */
+  get aborted(): AbortSignal {
+    return this.#aborted.signal;
   }
 
   /**
@@ -128,7 +127,7 @@ export class TransactionScope implements Disposable {
   checkState(traits: StatementTraits): void {
     const { connection } = this.#runner;
     if (traits.outlivesTransaction && !connection.ownsSession) throw outlivesTransactionError();
-    if (traits.mayLeaveState) connection.stateMayRemain();
+    if (traits.mayLeaveState) connection.mayHoldState = true;
   }
 
   /**
@@ -238,7 +237,7 @@ export class TransactionScope implements Disposable {
       });
       return;
     }
-    this.#aborted.reject(reason);
+    this.#aborted.abort(reason);
     void this.#runner.cancelAll(reason);
   }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { codeOf, messageOf } from "../../resilience/mod.ts";
+import { codeOf, messageOf, toError } from "../../resilience/mod.ts";
 import {
   type ColumnMessage,
   type CommandCompleteMessage,
@@ -118,7 +118,7 @@ function resultOf({ reader = NO_ROWS, rows, tag = "" }: Step): QueryResult {
 /** Statements under one Sync. */
 export class Batch implements WireRequest, PendingResult {
   readonly results: Promise<QueryResult[]>;
-  failure: object | undefined = undefined;
+  failure: Error | undefined = undefined;
   failedAt = -1;
   error: Error | undefined = undefined;
   boundStatements = 0;
@@ -126,7 +126,6 @@ export class Batch implements WireRequest, PendingResult {
   settled = false;
   statusAfter: SessionStatus | undefined = undefined;
 
-  readonly #statements: Encoded[] = [];
   readonly #cache: StatementCache;
   readonly #steps: Step[] = [];
   /** Statements for the server to keep, in the order in which they were sent. */
@@ -142,23 +141,25 @@ export class Batch implements WireRequest, PendingResult {
   /** The error of a value that could not be read. */
   #readError: { readonly error: unknown } | undefined = undefined;
 
-  /** @throws {StatementError} when a statement cannot be sent: then none is. */
-  constructor(statements: readonly Statement[], cache: StatementCache) {
-    for (const statement of statements) this.#statements.push(encodeStatement(statement));
+  /**
+   * Appends the bytes to send to `out`.
+   *
+   * @throws {StatementError} when a statement cannot be sent: then none is.
+   */
+  constructor(statements: readonly Statement[], cache: StatementCache, out: Uint8Array[]) {
+    const all: Encoded[] = [];
+    for (const statement of statements) all.push(encodeStatement(statement));
     this.#cache = cache;
     const { promise, resolve, reject } = Promise.withResolvers<QueryResult[]>();
     this.results = promise;
     this.#resolve = resolve;
     this.#reject = reject;
-  }
-
-  encode(out: Uint8Array[]): void {
-    if (this.#cache.hasToClose) {
-      const toClose = this.#cache.drainToClose();
+    if (cache.hasToClose) {
+      const toClose = cache.drainToClose();
       this.#closing = toClose.length;
       for (const name of toClose) out.push(message.close({ type: "S", name }));
     }
-    for (const statement of this.#statements) this.#encode(out, statement);
+    for (const statement of all) this.#encode(out, statement);
     out.push(message.sync());
   }
 
@@ -178,8 +179,7 @@ export class Batch implements WireRequest, PendingResult {
 
   #prepare(out: Uint8Array[], text: string): Prepared | undefined {
     if (!this.#cache.enabled) return undefined;
-    const { latest } = this.#cache;
-    const known = latest?.text === text ? latest : this.#cache.find(text);
+    const known = this.#cache.find(text);
     // Another batch has just sent it, and its parsing may still fail.
     if (known) return known.parsed || this.#parsing.includes(known) ? known : undefined;
     const prepared = this.#cache.add(text);
@@ -234,7 +234,7 @@ export class Batch implements WireRequest, PendingResult {
   handleError(error: unknown): void {
     if (this.failure !== undefined) return;
     this.failedAt = this.#at;
-    this.failure = typeof error === "object" && error !== null ? error : new Error(String(error));
+    this.failure = toError(error);
   }
 
   handleReadyForQuery(): void {}

@@ -56,11 +56,6 @@ export class StatementCache {
     return this.#byText.size;
   }
 
-  /** The most recently used statement, if it is known. */
-  get latest(): Prepared | undefined {
-    return this.#latest;
-  }
-
   /** True if statements are prepared at all. */
   get enabled(): boolean {
     return this.#most > 0;
@@ -68,8 +63,9 @@ export class StatementCache {
 
   /** Returns the statement with that text, and marks it as the most recently used one. */
   find(text: string): Prepared | undefined {
+    if (this.#latest?.text === text) return this.#latest;
     const found = this.#byText.get(text);
-    if (found && found !== this.#latest) {
+    if (found) {
       this.#byText.delete(text);
       this.#byText.set(text, found);
       this.#latest = found;

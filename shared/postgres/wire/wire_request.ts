@@ -52,12 +52,10 @@ export function unsent(error: unknown): PendingResult {
 /** The status of a backend between statements (PostgreSQL, ReadyForQuery). */
 export type SessionStatus = "idle" | "transaction" | "failed";
 
-/** A request on one connection, under one Sync. */
+/** A request on one connection, under one Sync. Its constructor appends the bytes to send to those of the connection. */
 export interface WireRequest extends Submittable {
-  /** Appends the bytes to send to `out`. Called once. */
-  encode(out: Uint8Array[]): void;
   /** The error that the server reported, if any. */
-  readonly failure: object | undefined;
+  readonly failure: Error | undefined;
   /** Called when the server has parsed one of its statements. */
   onParsed?(): void;
   /** The number of statements that the server has bound to their values: before that, nothing of a statement has run. */
