@@ -179,12 +179,14 @@ function shown(value: unknown): string {
  * Checks `input` against `shape` and fills what is missing from `defaults`.
  * An option that is present but `undefined` counts as missing.
  *
+ * @param what The thing that is configured, for the error. Default: `pool configuration`.
  * @throws {ConfigError} listing every unknown option and every invalid value.
  */
 export function parseConfig<C extends PoolLimits>(
   input: Partial<C>,
   shape: Readonly<Record<keyof C & string, LazySchema>>,
   defaults: Readonly<C>,
+  what?: string,
 ): Readonly<C> {
   const issues: ConfigIssue[] = [];
   const given: Record<string, unknown> = {};
@@ -209,7 +211,7 @@ export function parseConfig<C extends PoolLimits>(
   if (!("minConnections" in given)) Object.assign(config, { minConnections });
   // The limits are compared only where each is valid alone.
   if (!issues.some(({ path }) => Object.hasOwn(limitsShape, path))) issues.push(...limitIssues(config));
-  if (issues.length > 0) throw new ConfigError(issues);
+  if (issues.length > 0) throw new ConfigError(issues, what);
   return Object.freeze(config);
 }
 

@@ -36,6 +36,13 @@ Deno.test("parsePostgresConfig() has the defaults of the specification", () => {
   assertEquals(settings.map(({ healthCheckIntervalMs }) => healthCheckIntervalMs), [60_000, 30_000, 0]);
 });
 
+Deno.test("parsePostgresConfig() says that the configuration of Postgres is invalid", () => {
+  const both = { max: 1, maxConnections: 2 };
+  for (const options of [{ port: 0 }, both]) {
+    assertThrows(() => parsePostgresConfig(options), ConfigError, "Invalid Postgres configuration:");
+  }
+});
+
 Deno.test("parsePostgresConfig() lists every bad option, without values that may be secret", () => {
   const bad: Record<string, unknown> = {
     host: "",

@@ -295,7 +295,8 @@ export function isLocalHost(host: string): boolean {
  */
 export function parsePostgresConfig(input: PostgresOptions = {}): Readonly<PostgresConfig> {
   const ssl = !isLocalHost(String(input.host ?? DEFAULT_POSTGRES_CONFIG.host));
-  return parseConfig<PostgresConfig>(withoutAliases(input), postgresConfigShape, { ...DEFAULT_POSTGRES_CONFIG, ssl });
+  const defaults = { ...DEFAULT_POSTGRES_CONFIG, ssl };
+  return parseConfig<PostgresConfig>(withoutAliases(input), postgresConfigShape, defaults, "Postgres configuration");
 }
 
 /** Returns the options of the resource pool: those of connections and statements are left out. */
