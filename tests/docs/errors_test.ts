@@ -99,6 +99,6 @@ Deno.test("inSectionOrder() names the list to extend when a folder has no sectio
   const [entry] = parseErrors("shared/pool/errors.ts", DOCUMENTED, { OneError });
   assert(entry);
   assertEquals(inSectionOrder([entry]), [entry]);
-  const message = "shared/redis has no section. Add it to SECTIONS in docs/generate/errors.ts";
-  assertThrows(() => inSectionOrder([{ ...entry, folder: "redis" }]), Error, message);
+  const message = "shared/nowhere has no section. Add it to SECTIONS in docs/generate/errors.ts";
+  assertThrows(() => inSectionOrder([{ ...entry, folder: "nowhere" }]), Error, message);
 });
