@@ -138,14 +138,12 @@ export class TransferService extends PooledPostgresService {
   /**
    * Returns a transfer.
    *
-   * @param signal Aborts the query. Default: none but that of the pool.
    * @throws {ServiceError} `NOT_FOUND`
    */
-  async getTransfer(id: string, signal?: AbortSignal): Promise<Transfer> {
+  async getTransfer(id: string): Promise<Transfer> {
     const { timeoutMs = 5_000 } = this.#options;
-    const { rows: [row] } = await this.withPooledClient(
-      (connection) => connection.query<TransferRow>(FIND_BY_ID, [id], { timeoutMs }),
-      { signal },
+    const { rows: [row] } = await this.withPooledClient((connection) =>
+      connection.query<TransferRow>(FIND_BY_ID, [id], { timeoutMs })
     );
     if (!row) throw new NotFoundError("transfer");
     return toTransfer(row);

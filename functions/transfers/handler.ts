@@ -8,7 +8,7 @@
  */
 import * as z from "zod";
 import { uuidField } from "../../shared/http/fields.ts";
-import { createRoutes, onlyMethods, type Routes, serveRoutes } from "../../shared/http/hono.ts";
+import { createRoutes, onlyMethods, serveRoutes } from "../../shared/http/hono.ts";
 import {
   type PooledPostgresContext,
   type PooledPostgresOptions,
@@ -46,34 +46,31 @@ function readIdempotencyKey(request: Request): string {
   throw new ValidationError("header Idempotency-Key", [{ path: "Idempotency-Key", message }]);
 }
 
-function createTransferRoutes(): Routes<Database, PooledPostgresContext<Database>> {
-  const routes = createRoutes<Database, PooledPostgresContext<Database>>("transfers");
+const routes = createRoutes<Database, PooledPostgresContext<Database>>("transfers");
 
-  routes.post("/", async (c) => {
-    const { from_category_id: fromCategoryId, to_category_id: toCategoryId, amount } = await readJson(
-      c.req.raw,
-      orderBody,
-    );
-    const idempotencyKey = readIdempotencyKey(c.req.raw);
-    const order = { fromCategoryId, toCategoryId, amount, idempotencyKey };
-    const transfers = new TransferService(c.var.supabaseContext.postgres);
-    const { transfer, replayed } = await transfers.transfer(order, c.var.supabaseContext.pool.signal);
-    const response = createdResponse(c.req.raw, transfer);
-    if (replayed) response.headers.set("Idempotent-Replayed", "true");
-    return response;
-  });
+routes.post("/", async (c) => {
+  const { from_category_id: fromCategoryId, to_category_id: toCategoryId, amount } = await readJson(
+    c.req.raw,
+    orderBody,
+  );
+  const idempotencyKey = readIdempotencyKey(c.req.raw);
+  const order = { fromCategoryId, toCategoryId, amount, idempotencyKey };
+  const transfers = new TransferService(c.var.supabaseContext.postgres);
+  const { transfer, replayed } = await transfers.transfer(order);
+  const response = createdResponse(c.req.raw, transfer);
+  if (replayed) response.headers.set("Idempotent-Replayed", "true");
+  return response;
+});
 
-  routes.all("/", onlyMethods("POST"));
+routes.all("/", onlyMethods("POST"));
 
-  routes.get("/:id", async (c) => {
-    const id = readParam("id", c.req.param("id"), uuidField);
-    const transfers = new TransferService(c.var.supabaseContext.postgres);
-    return jsonNoStore(await transfers.getTransfer(id));
-  });
+routes.get("/:id", async (c) => {
+  const id = readParam("id", c.req.param("id"), uuidField);
+  const transfers = new TransferService(c.var.supabaseContext.postgres);
+  return jsonNoStore(await transfers.getTransfer(id));
+});
 
-  routes.all("/:id", onlyMethods("GET"));
-  return routes;
-}
+routes.all("/:id", onlyMethods("GET"));
 
 /**
  * Creates the handler of this function.
@@ -83,5 +80,5 @@ function createTransferRoutes(): Routes<Database, PooledPostgresContext<Database
 export function createTransfersHandler(
   options: Omit<PooledPostgresOptions<Database>, "auth"> = {},
 ): (request: Request) => Promise<Response> {
-  return withPooledPostgres<Database>({ ...options, auth: "user" }, serveRoutes(createTransferRoutes()));
+  return withPooledPostgres<Database>({ ...options, auth: "user" }, serveRoutes(routes));
 }

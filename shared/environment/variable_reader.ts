@@ -61,7 +61,7 @@ function describe(raw: string, secret = false): string {
 function* interpretations(raw: string): Generator<unknown> {
   yield raw;
   if (NUMBER.test(raw)) yield Number(raw);
-  yield SWITCH.get(raw.toLowerCase());
+  if (SWITCH.has(raw.toLowerCase())) yield SWITCH.get(raw.toLowerCase());
   yield raw.split(",").map((item) => item.trim());
   yield raw.toLowerCase();
 }
@@ -107,12 +107,12 @@ export class VariableReader {
   value<T>(names: string | readonly string[], schema: ValueSchema<T>, options?: ReadOptions): T | undefined {
     const found = this.find(names, options);
     if (!found) return undefined;
+    let reason: string | undefined;
     for (const value of interpretations(found.raw)) {
       const result = schema.safeParse(value);
       if (result.success) return result.data;
+      reason ??= result.error.issues[0]?.message;
     }
-    const result = schema.safeParse(found.raw);
-    const reason = result.success ? undefined : result.error.issues[0]?.message;
     this.reject(found, reason ?? "must have another value", options);
     return undefined;
   }

@@ -8,7 +8,7 @@ import type { Clock } from "./clock.ts";
 import { timeoutSignal } from "./signals.ts";
 
 /** The time that a result is reused, in ms. */
-export const PROBE_CACHE_MS = 1_000;
+const PROBE_CACHE_MS = 1_000;
 
 /** The outcome of one probe. */
 export interface ProbeResult {
@@ -29,7 +29,7 @@ export interface CachedProbeOptions<T> {
   readonly clock: Clock;
 }
 
-/** Runs one probe at a time and reuses its result for {@linkcode PROBE_CACHE_MS}. */
+/** Runs one probe at a time and reuses its result for a second. */
 export class CachedProbe<T> {
   readonly #options: CachedProbeOptions<T>;
   #latest: Promise<T> | undefined = undefined;

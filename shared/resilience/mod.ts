@@ -7,9 +7,9 @@
  */
 
 // Time.
-export { type Clock, createSystemClock, MAX_TIMER_MS, systemClock, type Timer, type TimerOptions } from "./clock.ts";
-export { type DeadlineNode, DeadlineQueue, type DeadlineQueueOptions, Deadlines } from "./deadlines.ts";
-export { anySignal, type TimeoutSignal, timeoutSignal } from "./signals.ts";
+export { type Clock, MAX_TIMER_MS, systemClock, type Timer, type TimerOptions } from "./clock.ts";
+export { type DeadlineNode, DeadlineQueue, Deadlines } from "./deadlines.ts";
+export { anySignal, timeoutSignal } from "./signals.ts";
 
 // Retries.
 export { type Backoff, backoffDelayMs } from "./backoff.ts";
@@ -28,11 +28,11 @@ export {
   UPSTREAM_FAILURE,
   UPSTREAM_TIMEOUT,
 } from "./error_class.ts";
-export { type SqlstateMeaning, sqlstateMeaning } from "./sqlstate.ts";
+export { sqlstateMeaning } from "./sqlstate.ts";
 
 // Events and health probes.
-export { CachedProbe, type CachedProbeOptions, PROBE_CACHE_MS, type ProbeResult } from "./cached_probe.ts";
-export { EventHub, type EventHubOptions, type Listener } from "./event_hub.ts";
+export { CachedProbe, type ProbeResult } from "./cached_probe.ts";
+export { EventHub } from "./event_hub.ts";
 
 // Values that may be promises, and values of unknown origin.
 export { isPromiseLike, observe } from "./promise_like.ts";

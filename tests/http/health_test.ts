@@ -5,7 +5,8 @@ import { FakeTime } from "@std/testing/time";
 import { healthRoute, withPooledSupabase } from "../support/http.ts";
 import { isHealthPath } from "../../shared/http/health/health.ts";
 import { PoolClosedError } from "../../shared/pool/mod.ts";
-import { FakePools, VARIABLES } from "./fake_pools.ts";
+import { SupabaseService } from "../../shared/services/mod.ts";
+import { FakePools, URL_OF_PROJECT, VARIABLES } from "./fake_pools.ts";
 
 const COUNTERS = {
   totalConnections: 8,
@@ -226,6 +227,30 @@ Deno.test("functions.invoke() reads the health of a function", async () => {
     headers: { Accept: "application/json" },
   });
   assertEquals([error, data.status], [null, "pass"]);
+});
+
+Deno.test("healthRoute() fails a probe that hangs, and ends its lease", async () => {
+  const time = new FakeTime();
+  const service = new SupabaseService<unknown>({ url: URL_OF_PROJECT, publishableKey: "sb_publishable_hangs" });
+  const pool = service.getConnectionPool();
+  try {
+    const route = healthRoute<unknown>({
+      variables: VARIABLES,
+      service,
+      probe: async (pool) => {
+        await pool.lease();
+        await new Promise(() => {});
+      },
+    });
+    const response = route(new Request("https://x.test/health/pool"));
+    await time.tickAsync(4_999);
+    assertEquals(pool.getStats().activeConnections, 1);
+    await time.tickAsync(1);
+    assertEquals([(await response).status, pool.getStats().activeConnections], [503, 0]);
+  } finally {
+    await service.shutdown(0);
+    time.restore();
+  }
 });
 
 Deno.test("healthRoute() runs its probe once at a time, with a pool that acts for no caller", async () => {

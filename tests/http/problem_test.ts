@@ -97,6 +97,28 @@ Deno.test("errorResponse() returns the response that the error's class declares"
   }
 });
 
+Deno.test("errorResponse() treats an error with an invalid response like any error that declares none", async () => {
+  const good = { status: 422, title: "Tax unknown" };
+  const bad = [
+    { status: 0 },
+    { status: 200 },
+    { status: 304 },
+    { status: 600 },
+    { status: NaN },
+    { status: 422.5 },
+    {
+      title: undefined,
+    },
+    { detail: 5 },
+    { hint: {} },
+  ];
+  for (const part of bad) {
+    const response = errorResponse(Object.assign(new Error("x"), { code: "TAX_UNKNOWN", http: { ...good, ...part } }));
+    assertEquals([response.status, (await response.json()).code], [500, "INTERNAL_ERROR"], JSON.stringify(part));
+  }
+  assertEquals(errorResponse(Object.assign(new Error("x"), { code: "TAX_UNKNOWN", http: good })).status, 422);
+});
+
 Deno.test("errorResponse() gives an error of Postgres the status of the Data API, without names of the server", async () => {
   const lost = new postgres.ConnectionLostError(new Error("reset by 10.0.0.1"));
   const reported = (code: string, message: string) =>

@@ -1,12 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import * as fc from "fast-check";
-import {
-  type Clock,
-  type DeadlineNode,
-  DeadlineQueue,
-  type DeadlineQueueOptions,
-  Deadlines,
-} from "../../shared/resilience/mod.ts";
+import type { DeadlineQueueOptions } from "../../shared/resilience/deadlines.ts";
+import { type Clock, type DeadlineNode, DeadlineQueue, Deadlines } from "../../shared/resilience/mod.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
 class Node implements DeadlineNode<Node> {

@@ -38,10 +38,17 @@ interface DescribedError extends Error {
   readonly http: HttpDescription;
 }
 
-/** Returns whether an error describes itself. */
+function isHttpDescription(http: unknown): boolean {
+  const status = memberOf(http, "status");
+  return typeof status === "number" && Number.isInteger(status) && status >= 400 && status <= 599 &&
+    typeof memberOf(http, "title") === "string" &&
+    ["detail", "hint"].every((name) => ["string", "undefined"].includes(typeof memberOf(http, name)));
+}
+
+/** Returns whether an error describes itself. The class may be the application's: what it declares is checked. */
 export function isDescribed(error: unknown): error is DescribedError {
   return error instanceof Error && typeof memberOf(error, "code") === "string" &&
-    typeof memberOf(memberOf(error, "http"), "status") === "number";
+    isHttpDescription(memberOf(error, "http"));
 }
 
 /** The longest `Retry-After`, in seconds: an hour. */
