@@ -14,7 +14,15 @@ import {
   type PoolRuntime,
   ResourcePool,
 } from "../pool/mod.ts";
-import { classifyFailure, type Clock, Deadlines, EventHub, systemClock, toError } from "../resilience/mod.ts";
+import {
+  classifyFailure,
+  type Clock,
+  Deadlines,
+  EventHub,
+  Subscriptions,
+  systemClock,
+  toError,
+} from "../resilience/mod.ts";
 import { type Caller, VerifiedCaller } from "./caller/caller.ts";
 import { parsePostgresConfig, poolOptions, type PostgresConfig, type PostgresOptions } from "./config/config.ts";
 import { configOfUrl } from "./config/config_url.ts";
@@ -68,13 +76,6 @@ type OwnEvent = Exclude<keyof ManagerEvents, keyof Omit<PoolEvents, "error">>;
 
 const OWN_EVENTS: ReadonlySet<string> = new Set<OwnEvent>(["healthCheck", "healthCheckFailed", "error", "recovered"]);
 
-/** A listener, and its subscription. */
-interface Subscribed {
-  readonly name: keyof ManagerEvents;
-  readonly listener: (event: never) => void;
-  readonly subscription: Disposable;
-}
-
 /** The manager of `getInstance`, and the options it was created with. */
 interface Instance {
   readonly manager: PostgresConnectionManager;
@@ -115,7 +116,12 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
   readonly #parts: ExecutorParts;
   readonly #executor: Executor;
   readonly #transactions = new TransactionCounters();
-  readonly #subscribed = new Set<Subscribed>();
+  readonly #subscriptions = new Subscriptions<ManagerEvents>((name, call) =>
+    // A listener of a pool's event is added to the pool: without one, the pool does not create events.
+    OWN_EVENTS.has(name)
+      ? this.#hub.on(name, call)
+      : this.#pool.on(name as keyof PoolEvents, call as (event: PoolEvents[keyof PoolEvents]) => void)
+  );
 
   /**
    * Creates a manager, which begins to create `minConnections` connections.
@@ -370,23 +376,17 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    * What a listener throws becomes an `error` event.
    */
   on<K extends keyof ManagerEvents>(name: K, listener: (event: ManagerEvents[K]) => void): Disposable {
-    return this.#subscribe(name, listener, listener);
+    return this.#subscriptions.on(name, listener);
   }
 
   /** Calls `listener` at the next event of that name, once. */
   once<K extends keyof ManagerEvents>(name: K, listener: (event: ManagerEvents[K]) => void): Disposable {
-    const subscription = this.#subscribe(name, listener, (event) => {
-      subscription[Symbol.dispose]();
-      return listener(event);
-    });
-    return subscription;
+    return this.#subscriptions.once(name, listener);
   }
 
   /** Removes a listener; one that was added several times, once. Does nothing if it was not added. */
   off<K extends keyof ManagerEvents>(name: K, listener: (event: ManagerEvents[K]) => void): void {
-    for (const entry of this.#subscribed) {
-      if (entry.name === name && entry.listener === listener) return entry.subscription[Symbol.dispose]();
-    }
+    this.#subscriptions.off(name, listener);
   }
 
   /** Passes the wait and use times of leases to `recorder`, until the subscription is disposed; see `PoolRecorder`. */
@@ -420,26 +420,6 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
   async #probe(signal: AbortSignal): Promise<void> {
     await using connection = await this.lease({ lane: "probe", signal });
     await connection.query("SELECT 1", [], { timeoutMs: Infinity });
-  }
-
-  #subscribe<K extends keyof ManagerEvents>(
-    name: K,
-    listener: (event: ManagerEvents[K]) => void,
-    call: (event: ManagerEvents[K]) => void,
-  ): Disposable {
-    // A listener of a pool's event is added to the pool: without one, the pool does not create events.
-    const inner = OWN_EVENTS.has(name)
-      ? this.#hub.on(name, call)
-      : this.#pool.on(name as keyof PoolEvents, call as (event: PoolEvents[keyof PoolEvents]) => void);
-    const subscription = {
-      [Symbol.dispose]: () => {
-        this.#subscribed.delete(entry);
-        inner[Symbol.dispose]();
-      },
-    };
-    const entry: Subscribed = { name, listener, subscription };
-    this.#subscribed.add(entry);
-    return subscription;
   }
 
   #forwardErrors(): void {

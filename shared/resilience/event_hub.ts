@@ -93,3 +93,53 @@ export class EventHub<M extends { error: unknown }> {
     });
   }
 }
+
+/**
+ * The subscriptions of an object that has `on`, `once` and `off`. Its events come from hubs of other objects.
+ *
+ * @typeParam M The type of the event by its name.
+ */
+export class Subscriptions<M> {
+  readonly #subscribe: <K extends keyof M>(name: K, listener: Listener<M[K]>) => Disposable;
+  readonly #all = new Set<Disposable & { readonly name: keyof M; readonly listener: unknown }>();
+
+  /** @param subscribe Adds a listener to the hub that emits events of that name. */
+  constructor(subscribe: <K extends keyof M>(name: K, listener: Listener<M[K]>) => Disposable) {
+    this.#subscribe = subscribe;
+  }
+
+  /** Calls `listener` at each event of that name, until the subscription is disposed of or {@linkcode off} is called. */
+  on<K extends keyof M>(name: K, listener: Listener<M[K]>): Disposable {
+    return this.#add(name, listener, listener);
+  }
+
+  /** Calls `listener` at the next event of that name, once. */
+  once<K extends keyof M>(name: K, listener: Listener<M[K]>): Disposable {
+    const subscription = this.#add(name, listener, (event) => {
+      subscription[Symbol.dispose]();
+      return listener(event);
+    });
+    return subscription;
+  }
+
+  /** Removes a listener; one that was added several times, once. Does nothing if it was not added. */
+  off<K extends keyof M>(name: K, listener: Listener<M[K]>): void {
+    for (const each of this.#all) {
+      if (each.name === name && each.listener === listener) return each[Symbol.dispose]();
+    }
+  }
+
+  #add<K extends keyof M>(name: K, listener: Listener<M[K]>, call: Listener<M[K]>): Disposable {
+    const subscription = this.#subscribe(name, call);
+    const entry = {
+      name,
+      listener,
+      [Symbol.dispose]: () => {
+        this.#all.delete(entry);
+        subscription[Symbol.dispose]();
+      },
+    };
+    this.#all.add(entry);
+    return entry;
+  }
+}

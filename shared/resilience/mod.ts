@@ -32,7 +32,7 @@ export { sqlstateMeaning } from "./sqlstate.ts";
 
 // Events and health probes.
 export { CachedProbe, type ProbeResult } from "./cached_probe.ts";
-export { EventHub } from "./event_hub.ts";
+export { EventHub, Subscriptions } from "./event_hub.ts";
 
 // Values that may be promises, and values of unknown origin.
 export { isPromiseLike, observe } from "./promise_like.ts";

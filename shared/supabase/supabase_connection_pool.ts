@@ -5,7 +5,7 @@
  */
 import { abortable } from "@std/async/abortable";
 import type { SupabaseClient } from "@supabase/supabase-js";
-import { anySignal, CachedProbe, Deadlines, systemClock } from "../resilience/mod.ts";
+import { anySignal, CachedProbe, Deadlines, Subscriptions, systemClock } from "../resilience/mod.ts";
 import {
   ConfigError,
   ForeignReleaseError,
@@ -66,7 +66,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   readonly #probe: CachedProbe<PoolHealth["details"]["testQuery"]>;
   /** Leases of `acquire`, by their view. Released ones stay, so that a second release differs from a foreign one. */
   readonly #acquired = new WeakMap<object, ClientLease<Database>>();
-  readonly #subscriptions = new Set<Disposable & { readonly name: keyof PoolEvents; readonly listener: unknown }>();
+  readonly #subscriptions = new Subscriptions<PoolEvents>((name, listener) => this.#pool.on(name, listener));
   #closed = false;
 
   private constructor(url: string, key: string, config: Readonly<SupabasePoolConfig>, runtime: SupabasePoolRuntime) {
@@ -254,27 +254,17 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
    * ```
    */
   on<K extends keyof PoolEvents>(name: K, listener: (event: PoolEvents[K]) => void): Disposable {
-    return this.#subscribe(name, listener, listener);
+    return this.#subscriptions.on(name, listener);
   }
 
   /** Calls `listener` at the next event of that name, once. */
   once<K extends keyof PoolEvents>(name: K, listener: (event: PoolEvents[K]) => void): Disposable {
-    let called = false;
-    const subscription = this.#subscribe(name, listener, (event) => {
-      // A second event may be on its way already.
-      if (called) return;
-      called = true;
-      subscription[Symbol.dispose]();
-      return listener(event);
-    });
-    return subscription;
+    return this.#subscriptions.once(name, listener);
   }
 
   /** Removes a listener; one that was added several times, once. Does nothing if it was not added. */
   off<K extends keyof PoolEvents>(name: K, listener: (event: PoolEvents[K]) => void): void {
-    for (const each of this.#subscriptions) {
-      if (each.name === name && each.listener === listener) return each[Symbol.dispose]();
-    }
+    this.#subscriptions.off(name, listener);
   }
 
   /** Passes the wait and use times of leases to `recorder`, until the subscription is disposed of; see `PoolRecorder`. */
@@ -293,24 +283,6 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     this.#closed = true;
     SupabaseConnectionPool.#registry.delete(this);
     return this.#pool.shutdown(deadlineMs);
-  }
-
-  #subscribe<K extends keyof PoolEvents>(
-    name: K,
-    listener: (event: PoolEvents[K]) => void,
-    call: (event: PoolEvents[K]) => void,
-  ): Disposable {
-    const subscription = this.#pool.on(name, call);
-    const entry = {
-      name,
-      listener,
-      [Symbol.dispose]: () => {
-        this.#subscriptions.delete(entry);
-        subscription[Symbol.dispose]();
-      },
-    };
-    this.#subscriptions.add(entry);
-    return entry;
   }
 
   async #runProbe(signal: AbortSignal): Promise<void> {
