@@ -2,12 +2,12 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { ViewRestrictedError } from "../../shared/supabase/mod.ts";
 import { userToken } from "../support/fake_project.ts";
-import { rig, SECRET } from "./support.ts";
+import { createRig, SECRET } from "./support.ts";
 
 const alice = userToken("alice");
 const bob = userToken("bob");
 
-/** A signing key, as a project publishes it, and a token made with it. */
+/** Creates a signing key, as a project publishes it, and a token signed with it. */
 async function signer() {
   const { privateKey, publicKey } = await generateKeyPair("ES256", { extractable: true });
   const kid = crypto.randomUUID();
@@ -17,29 +17,29 @@ async function signer() {
   return { jwk, token };
 }
 
-Deno.test("auth.getUser tells the lease's own user, and no other", async () => {
-  await using made = rig();
-  made.project.answer = () => Response.json({ id: "alice" });
-  await using lease = await made.pool.lease({ identity: { token: alice } });
+Deno.test("auth.getUser() returns the lease's own user, and rejects another token", async () => {
+  await using rig = createRig();
+  rig.project.answer = () => Response.json({ id: "alice" });
+  await using lease = await rig.pool.lease({ identity: { token: alice } });
   const { data } = await lease.client.auth.getUser();
   assertEquals(data.user?.id, "alice");
-  assertEquals(made.project.requests[0]?.authorization, `Bearer ${alice}`);
+  assertEquals(rig.project.requests[0]?.authorization, `Bearer ${alice}`);
   await assertRejects(() => lease.client.auth.getUser(bob), ViewRestrictedError);
 });
 
-Deno.test("auth.admin works on an admin lease", async () => {
-  await using made = rig({}, SECRET);
-  made.project.answer = () => Response.json({ id: "alice" });
-  await using lease = await made.pool.lease();
+Deno.test("auth.admin sends the secret key on an admin lease", async () => {
+  await using rig = createRig({}, SECRET);
+  rig.project.answer = () => Response.json({ id: "alice" });
+  await using lease = await rig.pool.lease();
   const { data } = await lease.client.auth.admin.getUserById("6f2c9e0a-0000-4000-8000-000000000000");
   assertEquals(data.user?.id, "alice");
-  assertEquals(made.project.requests[0]?.apikey, SECRET);
+  assertEquals(rig.project.requests[0]?.apikey, SECRET);
 });
 
-Deno.test("auth.getClaims verifies with the keys of its own project only", async () => {
+Deno.test("auth.getClaims() verifies with the keys of its own project only", async () => {
   const [a, b] = await Promise.all([signer(), signer()]);
-  await using first = rig({}, SECRET);
-  await using second = rig({}, SECRET);
+  await using first = createRig({}, SECRET);
+  await using second = createRig({}, SECRET);
   first.project.answer = () => Response.json({ keys: [a.jwk] });
   second.project.answer = ({ url }) =>
     url.endsWith("jwks.json") ? Response.json({ keys: [b.jwk] }) : Response.json({ message: "no" }, { status: 403 });
@@ -50,23 +50,23 @@ Deno.test("auth.getClaims verifies with the keys of its own project only", async
   assertEquals((await ofSecond.client.auth.getClaims(b.token)).error, null);
 });
 
-Deno.test("auth.getClaims asks a project for its keys once, whoever leases", async () => {
+Deno.test("auth.getClaims() fetches the keys of a project once for all leases", async () => {
   const { jwk, token } = await signer();
-  await using made = rig();
-  made.project.answer = () => Response.json({ keys: [jwk] });
+  await using rig = createRig();
+  rig.project.answer = () => Response.json({ keys: [jwk] });
   for (let time = 0; time < 2; time++) {
-    await using lease = await made.pool.lease({ identity: { token } });
+    await using lease = await rig.pool.lease({ identity: { token } });
     assertEquals((await lease.client.auth.getClaims()).data?.claims.sub, "alice");
   }
-  assertEquals(made.project.requests.map(({ path }) => path), ["/auth/v1/.well-known/jwks.json"]);
+  assertEquals(rig.project.requests.map(({ path }) => path), ["/auth/v1/.well-known/jwks.json"]);
 });
 
-Deno.test("auth.getClaims tells of the lease's own token, and of no other", async () => {
-  await using made = rig();
-  await using lease = await made.pool.lease({ identity: { token: alice } });
+Deno.test("auth.getClaims() returns the claims of the lease's own token, and rejects another token", async () => {
+  await using rig = createRig();
+  await using lease = await rig.pool.lease({ identity: { token: alice } });
   await assertRejects(() => lease.client.auth.getClaims(bob), ViewRestrictedError);
-  await using nobody = await made.pool.lease();
-  await assertRejects(() => nobody.client.auth.getClaims(alice), ViewRestrictedError);
-  assertEquals((await nobody.client.auth.getClaims()).data, null);
-  assertEquals(made.project.requests.length, 0);
+  await using anonymous = await rig.pool.lease();
+  await assertRejects(() => anonymous.client.auth.getClaims(alice), ViewRestrictedError);
+  assertEquals((await anonymous.client.auth.getClaims()).data, null);
+  assertEquals(rig.project.requests.length, 0);
 });

@@ -6,15 +6,15 @@
 import { abortable } from "@std/async";
 import type { BodyWatcher } from "../../shared/supabase/calls/tracked_body.ts";
 
-/** A watcher that writes down what it is told. */
-export function watcher(): { told: string[]; controller: AbortController; watching: BodyWatcher } {
-  const told: string[] = [];
+/** Returns a watcher that records its calls. */
+export function watcher(): { events: string[]; controller: AbortController; watching: BodyWatcher } {
+  const events: string[] = [];
   const controller = new AbortController();
   const watching: BodyWatcher = {
     signal: controller.signal,
-    markReading: () => told.push("reading"),
-    settle: () => told.push("settled"),
-    fail: (error) => told.push(`failed: ${error instanceof Error ? error.message : error}`),
+    markReading: () => events.push("reading"),
+    settle: () => events.push("settled"),
+    fail: (error) => events.push(`failed: ${error instanceof Error ? error.message : error}`),
     read: (read) => {
       const { signal } = controller;
       if (signal.aborted) return Promise.reject(signal.reason);
@@ -29,5 +29,5 @@ export function watcher(): { told: string[]; controller: AbortController; watchi
       return abortable(reading, signal);
     },
   };
-  return { told, controller, watching };
+  return { events, controller, watching };
 }

@@ -36,18 +36,18 @@ Deno.test("createTemplate() sets no timer and sends nothing", async () => {
   assertEquals([set, asked], [[], []]);
 });
 
-Deno.test("createTemplate() introduces itself as the pinned supabase-js does", () => {
+Deno.test("createTemplate() sends the client info of the pinned supabase-js", () => {
   assertEquals(createTemplate("http://127.0.0.1:9", parseSupabasePoolConfig()).headers, {
     "X-Client-Info": `supabase-js/2.119.0; runtime=deno; runtime-version=${Deno.version.deno}`,
   });
 });
 
-Deno.test("clientSlots creates slots that hold nothing", async () => {
+Deno.test("clientSlots.create() creates empty slots", async () => {
   const slot = await clientSlots.create({ signal: new AbortController().signal, invalidate: () => {} });
   assertEquals(Reflect.ownKeys(slot), []);
 });
 
-Deno.test("views are derived from what a SupabaseClient of the same configuration is made of", () => {
+Deno.test("createTemplate() creates views from the parts of a SupabaseClient of the same configuration", () => {
   const headers = { "x-app": "1" };
   const url = "http://127.0.0.1:9/base";
   const parts = createTemplate(url, parseSupabasePoolConfig({ headers, schema: "private" }));
@@ -70,7 +70,7 @@ Deno.test("views are derived from what a SupabaseClient of the same configuratio
   }
 });
 
-Deno.test("the packages that views are made of are those of supabase-js", () => {
+Deno.test("createTemplate() uses the packages of supabase-js", () => {
   // deno-lint-ignore no-explicit-any -- its parts are protected
   const whole: any = createClient("http://127.0.0.1:9", PUBLISHABLE, {
     auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
@@ -80,7 +80,7 @@ Deno.test("the packages that views are made of are those of supabase-js", () => 
   assertInstanceOf(whole.storage, StorageClient);
 });
 
-Deno.test("a runtime that tells no version is introduced without one", () => {
+Deno.test("createTemplate() omits the version of a runtime that has none", () => {
   const { version } = Deno;
   try {
     Object.assign(Deno, { version: undefined });

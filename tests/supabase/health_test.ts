@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async";
 import { QueueFullError } from "../../shared/pool/mod.ts";
-import { rig } from "./support.ts";
+import { createRig } from "./support.ts";
 
 Deno.test("SupabaseConnectionPool.healthCheck() runs one query for a flood of checks", async () => {
-  await using made = rig();
-  const { pool, project } = made;
+  await using rig = createRig();
+  const { pool, project } = rig;
   const checks = await Promise.all(Array.from({ length: 100 }, () => pool.healthCheck()));
   assert(checks.every(({ healthy, details }) => healthy && details.testQuery.success));
   assertEquals((await pool.healthCheck()).healthy, true);
@@ -13,8 +13,8 @@ Deno.test("SupabaseConnectionPool.healthCheck() runs one query for a flood of ch
 });
 
 Deno.test("SupabaseConnectionPool.healthCheck() is healthy while every slot is leased and the queue is full", async () => {
-  await using made = rig({ maxConnections: 2, minConnections: 0, maxWaiters: 1, acquireTimeoutMs: 60_000 });
-  const { pool } = made;
+  await using rig = createRig({ maxConnections: 2, minConnections: 0, maxWaiters: 1, acquireTimeoutMs: 60_000 });
+  const { pool } = rig;
   const held = [await pool.lease(), await pool.lease()];
   const waiting = pool.lease();
   await assertRejects(() => pool.lease(), QueueFullError);
@@ -33,8 +33,8 @@ Deno.test("SupabaseConnectionPool.healthCheck() is healthy while every slot is l
 });
 
 Deno.test("SupabaseConnectionPool.healthCheck() emits no event of the pool and runs while the queue is served", async () => {
-  await using made = rig();
-  const { pool } = made;
+  await using rig = createRig();
+  const { pool } = rig;
   const events: string[] = [];
   for (const name of ["created", "destroyed", "acquired", "released", "waited"] as const) {
     pool.on(name, () => events.push(name));
@@ -45,13 +45,13 @@ Deno.test("SupabaseConnectionPool.healthCheck() emits no event of the pool and r
 });
 
 Deno.test("SupabaseConnectionPool.healthCheck() is unhealthy when the project fails or cannot be reached", async () => {
-  await using made = rig();
-  made.project.answer = () => Response.json({ message: "the database is down" }, { status: 503 });
-  const { healthy, details } = await made.pool.healthCheck();
+  await using rig = createRig();
+  rig.project.answer = () => Response.json({ message: "the database is down" }, { status: 503 });
+  const { healthy, details } = await rig.pool.healthCheck();
   assertEquals([healthy, details.testQuery.success], [false, false]);
   assertEquals(details.testQuery.error, "the database is down");
 
-  await using gone = rig();
+  await using gone = createRig();
   await gone.project[Symbol.asyncDispose]();
   assertEquals((await gone.pool.healthCheck()).healthy, false);
 });
@@ -59,31 +59,31 @@ Deno.test("SupabaseConnectionPool.healthCheck() is unhealthy when the project fa
 Deno.test("SupabaseConnectionPool.healthCheck() ends a query that never settles, and frees the probe slot", async () => {
   let hung = true;
   const healthQuery = () => hung ? new Promise<never>(() => {}) : Promise.resolve({ error: null });
-  await using made = rig({ acquireTimeoutMs: 30, healthQuery });
-  const { error } = (await made.pool.healthCheck()).details.testQuery;
+  await using rig = createRig({ acquireTimeoutMs: 30, healthQuery });
+  const { error } = (await rig.pool.healthCheck()).details.testQuery;
   assertEquals(error, "The health check timed out after 30 ms");
   hung = false;
   await delay(1_000);
-  assertEquals((await made.pool.healthCheck()).details.testQuery.success, true);
+  assertEquals((await rig.pool.healthCheck()).details.testQuery.success, true);
 });
 
 Deno.test("SupabaseConnectionPool.shutdown() ends a health check, and later ones query nothing", async () => {
-  await using made = rig();
+  await using rig = createRig();
   let gone = false;
-  made.project.answer = (request) => {
+  rig.project.answer = (request) => {
     request.signal.addEventListener("abort", () => gone = true);
     return new Promise(() => {});
   };
-  const check = made.pool.healthCheck();
-  while (made.project.requests.length === 0) await delay(1);
-  await made.pool.shutdown(0);
+  const check = rig.pool.healthCheck();
+  while (rig.project.requests.length === 0) await delay(1);
+  await rig.pool.shutdown(0);
   const { healthy, details } = await check;
   assertEquals([healthy, details.testQuery.success], [false, false]);
   assertStringIncludes(details.testQuery.error ?? "", "shut down");
   for (let round = 0; round < 400 && !gone; round++) await delay(5);
   assertEquals(gone, true);
-  assertEquals((await made.pool.healthCheck()).healthy, false);
-  assertEquals(made.project.requests.length, 1);
+  assertEquals((await rig.pool.healthCheck()).healthy, false);
+  assertEquals(rig.project.requests.length, 1);
 });
 
 Deno.test("queryDataApi() is healthy on a project without its table, with rows, and on nothing else", async () => {
@@ -98,11 +98,11 @@ Deno.test("queryDataApi() is healthy on a project without its table, with rows, 
     [false, new Response(null, { status: 540 })],
   ];
   for (const [healthy, response] of responses) {
-    await using made = rig();
-    made.project.answer = () => response.clone();
-    const { details } = await made.pool.healthCheck();
+    await using rig = createRig();
+    rig.project.answer = () => response.clone();
+    const { details } = await rig.pool.healthCheck();
     assertEquals(details.testQuery.success, healthy, `${response.status} ${details.testQuery.error}`);
-    assertEquals(made.project.requests.map(({ method }) => method), ["GET"]);
-    assertStringIncludes(made.project.requests[0]?.path ?? "", "/rest/v1/pool_health_probe");
+    assertEquals(rig.project.requests.map(({ method }) => method), ["GET"]);
+    assertStringIncludes(rig.project.requests[0]?.path ?? "", "/rest/v1/pool_health_probe");
   }
 });

@@ -3,63 +3,63 @@ import { FakeTime } from "@std/testing/time";
 import { CredentialResolver } from "../../shared/supabase/identity.ts";
 import { type Identity, IdentityError } from "../../shared/supabase/mod.ts";
 import { userToken } from "../support/fake_project.ts";
-import { PUBLISHABLE, rig, SECRET } from "./support.ts";
+import { createRig, PUBLISHABLE, SECRET } from "./support.ts";
 
 const legacy = (role: string) => userToken("", { sub: undefined, role });
 
-Deno.test("an anonymous lease sends the publishable key and no bearer token", async () => {
-  await using made = rig();
-  await using lease = await made.pool.lease();
+Deno.test("SupabaseConnectionPool.lease() sends the publishable key and no bearer token for an anonymous identity", async () => {
+  await using rig = createRig();
+  await using lease = await rig.pool.lease();
   await lease.client.from("templates").select();
-  const [request] = made.project.requests;
+  const [request] = rig.project.requests;
   assertEquals([request?.apikey, request?.authorization], [PUBLISHABLE, null]);
 });
 
-Deno.test("a legacy anon key is sent as the bearer token too", async () => {
+Deno.test("SupabaseConnectionPool.lease() also sends a legacy anon key as the bearer token", async () => {
   const key = legacy("anon");
-  await using made = rig({}, key);
-  assertEquals(made.pool.kind, "user");
-  await using lease = await made.pool.lease({ identity: "anonymous" });
+  await using rig = createRig({}, key);
+  assertEquals(rig.pool.kind, "user");
+  await using lease = await rig.pool.lease({ identity: "anonymous" });
   await lease.client.from("templates").select();
-  const [request] = made.project.requests;
+  const [request] = rig.project.requests;
   assertEquals([request?.apikey, request?.authorization], [key, `Bearer ${key}`]);
 });
 
-Deno.test("a user's lease sends the publishable key and that user's token", async () => {
-  await using made = rig();
+Deno.test("SupabaseConnectionPool.lease() sends the publishable key and the user's token", async () => {
+  await using rig = createRig();
   const token = userToken("alice");
-  await using lease = await made.pool.lease({ identity: { token } });
+  await using lease = await rig.pool.lease({ identity: { token } });
   await lease.client.from("budgets").select();
-  const [request] = made.project.requests;
+  const [request] = rig.project.requests;
   assertEquals([request?.apikey, request?.authorization], [PUBLISHABLE, `Bearer ${token}`]);
 });
 
-Deno.test("an admin pool acts as admin, and as nobody else", async () => {
-  await using made = rig({}, SECRET);
-  assertEquals(made.pool.kind, "admin");
-  await using lease = await made.pool.lease();
+Deno.test("SupabaseConnectionPool.lease() of an admin pool acts as admin and rejects other identities", async () => {
+  await using rig = createRig({}, SECRET);
+  assertEquals(rig.pool.kind, "admin");
+  await using lease = await rig.pool.lease();
   await lease.client.from("budgets").select();
-  assertEquals(made.project.requests[0]?.apikey, SECRET);
-  await assertRejects(() => made.pool.lease({ identity: { token: userToken("alice") } }), IdentityError);
-  await assertRejects(() => made.pool.lease({ identity: "anonymous" }), IdentityError);
+  assertEquals(rig.project.requests[0]?.apikey, SECRET);
+  await assertRejects(() => rig.pool.lease({ identity: { token: userToken("alice") } }), IdentityError);
+  await assertRejects(() => rig.pool.lease({ identity: "anonymous" }), IdentityError);
 });
 
-Deno.test("a legacy service_role key makes an admin pool", async () => {
-  await using made = rig({}, legacy("service_role"));
-  assertEquals(made.pool.kind, "admin");
+Deno.test("SupabaseConnectionPool.kind is admin for a legacy service_role key", async () => {
+  await using rig = createRig({}, legacy("service_role"));
+  assertEquals(rig.pool.kind, "admin");
 });
 
 const past = Math.floor(Date.now() / 1_000) - 1;
 const refused: Record<string, unknown> = {
   "admin on a user pool": "admin",
   "an empty token": { token: "" },
-  "a token that is no text": { token: 7 },
+  "a token that is not a string": { token: 7 },
   "no token at all": {},
   "null": null,
   "a publishable key": { token: PUBLISHABLE },
   "a secret key": { token: SECRET },
   "a word": { token: "token" },
-  "a JWT whose payload is no JSON": { token: "a.b.c" },
+  "a JWT whose payload is not JSON": { token: "a.b.c" },
   "a JWT whose payload is a list": { token: `a.${btoa("[1]")}.c` },
   "a JWT of four parts": { token: `${userToken("alice")}.x` },
   "a token with a line break": { token: `${userToken("alice")}\nx` },
@@ -79,48 +79,48 @@ const refused: Record<string, unknown> = {
   "a token whose exp is text": { token: userToken("alice", { exp: "9999999999" }) },
 };
 for (const [what, identity] of Object.entries(refused)) {
-  Deno.test(`a user pool refuses ${what}, and takes no slot for it`, async () => {
-    await using made = rig();
-    const error = await assertRejects(() => made.pool.lease({ identity: identity as Identity }), IdentityError);
+  Deno.test(`SupabaseConnectionPool.lease() of a user pool rejects ${what} and takes no slot`, async () => {
+    await using rig = createRig();
+    const error = await assertRejects(() => rig.pool.lease({ identity: identity as Identity }), IdentityError);
     assertEquals(error.code, "IDENTITY_REFUSED");
-    assertEquals(made.pool.getStats().totalAcquired, 0);
+    assertEquals(rig.pool.getStats().totalAcquired, 0);
     const token: unknown = identity !== null && typeof identity === "object" ? Reflect.get(identity, "token") : "";
     if (typeof token === "string" && token.length > 5) assertEquals(error.message.includes(token), false);
   });
 }
 
-Deno.test("a configured role is a user's too", async () => {
-  await using made = rig({ userRoles: ["authenticated", "editor"] });
-  await using lease = await made.pool.lease({ identity: { token: userToken("alice", { role: "editor" }) } });
+Deno.test("SupabaseConnectionPool.lease() accepts the roles in userRoles", async () => {
+  await using rig = createRig({ userRoles: ["authenticated", "editor"] });
+  await using lease = await rig.pool.lease({ identity: { token: userToken("alice", { role: "editor" }) } });
   await lease.client.from("budgets").select();
-  assertEquals(made.project.requests.length, 1);
+  assertEquals(rig.project.requests.length, 1);
 });
 
-Deno.test("the pool of one caller acts for no other, whatever is asked of it", async () => {
-  await using made = rig();
+Deno.test("CallerScope.lease() rejects other identities than its own", async () => {
+  await using rig = createRig();
   const alice = userToken("alice");
-  const pool = made.pool.as({ token: alice });
+  const pool = rig.pool.as({ token: alice });
   await using lease = await pool.lease({ identity: { token: userToken("bob") } });
   await lease.client.from("budgets").select();
-  assertEquals(made.project.requests[0]?.authorization, `Bearer ${alice}`);
+  assertEquals(rig.project.requests[0]?.authorization, `Bearer ${alice}`);
 });
 
-Deno.test("the pool of one caller ends with its signal", async () => {
-  await using made = rig({ maxConnections: 1 });
+Deno.test("CallerScope ends with its signal", async () => {
+  await using rig = createRig({ maxConnections: 1 });
   const controller = new AbortController();
-  const pool = made.pool.as("anonymous", { signal: controller.signal });
+  const pool = rig.pool.as("anonymous", { signal: controller.signal });
   await using held = await pool.lease();
-  made.project.answer = () => new Promise(() => {});
+  rig.project.answer = () => new Promise(() => {});
   const call = held.client.from("templates").select();
   const waiting = pool.lease({ signal: new AbortController().signal });
   const answer = call.then((result) => result);
   controller.abort(new Error("gone"));
   await assertRejects(() => waiting, Error, "aborted by its signal");
   assertEquals((await answer).error?.message, "Error: gone");
-  made.project.answer = () => Response.json([]);
+  rig.project.answer = () => Response.json([]);
 });
 
-Deno.test("a token that was remembered expires as any other", () => {
+Deno.test("CredentialResolver.credentialsFor() rejects a cached token once it expires", () => {
   using time = new FakeTime();
   const identities = new CredentialResolver("user", PUBLISHABLE, ["authenticated"]);
   const token = userToken("alice");
@@ -129,13 +129,13 @@ Deno.test("a token that was remembered expires as any other", () => {
   for (let use = 0; use < 2; use++) assertThrows(() => identities.credentialsFor({ token }), IdentityError, "expired");
 });
 
-Deno.test("no token is taken for another, however many there are", () => {
+Deno.test("CredentialResolver.credentialsFor() never confuses tokens", () => {
   const identities = new CredentialResolver("user", PUBLISHABLE, ["authenticated"]);
   const good = Array.from({ length: 600 }, (_, n) => userToken(`user-${n}`));
   for (let round = 0; round < 2; round++) {
     for (const token of good) {
       assertEquals(identities.credentialsFor({ token }).token, token);
-      // The same but for its end, or a part of it: nothing is known of those.
+      // A longer or a shorter token is not cached.
       assertThrows(() => identities.credentialsFor({ token: `${token}.x` }), IdentityError);
       assertThrows(() => identities.credentialsFor({ token: token.slice(0, token.lastIndexOf(".")) }), IdentityError);
     }
@@ -146,7 +146,7 @@ Deno.test("no token is taken for another, however many there are", () => {
   }
 });
 
-Deno.test("only so many tokens are remembered", () => {
+Deno.test("CredentialResolver caches at most 256 tokens", () => {
   const identities = new CredentialResolver("user", PUBLISHABLE, ["authenticated"]);
   const { set } = Map.prototype;
   let largest = 0;
@@ -163,7 +163,7 @@ Deno.test("only so many tokens are remembered", () => {
   assertEquals(largest, 256);
 });
 
-Deno.test("a token refused by one pool is not remembered as good by it, nor by another", () => {
+Deno.test("CredentialResolver.credentialsFor() caches tokens per pool, and no rejected ones", () => {
   const editor = userToken("alice", { role: "editor" });
   const editors = new CredentialResolver("user", PUBLISHABLE, ["editor"]);
   const users = new CredentialResolver("user", PUBLISHABLE, ["authenticated"]);

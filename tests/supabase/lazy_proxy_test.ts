@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { lazyProxy } from "../../shared/supabase/view/lazy_proxy.ts";
 
-const unheard = () => () => {};
+const ignoreCalls = () => () => {};
 
 class Mail {
   readonly #sender = "me";
@@ -24,27 +24,27 @@ class Api {
   }
 }
 
-Deno.test("it is made at the first call, once, whoever calls meanwhile", async () => {
-  let made = 0;
-  const api = lazyProxy(() => (made++, Promise.resolve(new Api())), unheard);
+Deno.test("lazyProxy() creates its object once, at the first of concurrent calls", async () => {
+  let created = 0;
+  const api = lazyProxy(() => (created++, Promise.resolve(new Api())), ignoreCalls);
   const { mail } = api;
-  assertEquals(made, 0);
+  assertEquals(created, 0);
   assertEquals(await Promise.all([api.name("!"), api.name("?"), mail.send("you")]), ["api!", "api?", "me to you"]);
-  assertEquals(made, 1);
+  assertEquals(created, 1);
 });
 
-Deno.test("what could not be made is made at the next call", async () => {
+Deno.test("lazyProxy() creates its object at the next call after a failure", async () => {
   let times = 0;
   const api = lazyProxy(
     () => times++ === 0 ? Promise.reject(new Error("not loaded")) : Promise.resolve(new Api()),
-    unheard,
+    ignoreCalls,
   );
   await assertRejects(() => api.name("!"), Error, "not loaded");
   assertEquals(await api.name("!"), "api!");
 });
 
-Deno.test("what a call rejects with is passed on, and a function that is not there is named", async () => {
-  const api = lazyProxy(() => Promise.resolve(new Api()), unheard);
+Deno.test("lazyProxy() passes on the rejection of a call, and names a missing function", async () => {
+  const api = lazyProxy(() => Promise.resolve(new Api()), ignoreCalls);
   await assertRejects(() => api.fail(), RangeError, "no");
   // deno-lint-ignore no-explicit-any -- reaching where the types do not lead
   const any = api as any;
@@ -52,23 +52,23 @@ Deno.test("what a call rejects with is passed on, and a function that is not the
   await assertRejects(() => any.nothing.at.all(), TypeError, "nothing.at.all is not a function");
 });
 
-Deno.test("to await it, or a part of it, makes nothing", async () => {
-  let made = 0;
-  const api = lazyProxy(() => (made++, Promise.resolve(new Api())), unheard);
+Deno.test("lazyProxy() creates nothing when it or a part of it is awaited", async () => {
+  let created = 0;
+  const api = lazyProxy(() => (created++, Promise.resolve(new Api())), ignoreCalls);
   assertStrictEquals(await api, api);
   await api.mail;
-  assertEquals(made, 0);
+  assertEquals(created, 0);
 });
 
-Deno.test("who is told of calls hears of each, and when it has reached the object or failed to", async () => {
-  const told: string[] = [];
+Deno.test("lazyProxy() notifies of each call, and when it was forwarded or failed", async () => {
+  const events: string[] = [];
   const { promise, resolve } = Promise.withResolvers<Api>();
-  const api = lazyProxy(() => promise, () => (told.push("made"), () => told.push("handed on")));
+  const api = lazyProxy(() => promise, () => (events.push("called"), () => events.push("forwarded")));
   // deno-lint-ignore no-explicit-any -- reaching where the types do not lead
   const calls = [api.name("!"), (api as any).nothing()];
-  assertEquals(told, ["made", "made"]);
+  assertEquals(events, ["called", "called"]);
   resolve(new Api());
   await assertRejects(() => calls[1] ?? Promise.resolve(), TypeError);
   await calls[0];
-  assertEquals(told, ["made", "made", "handed on", "handed on"]);
+  assertEquals(events, ["called", "called", "forwarded", "forwarded"]);
 });

@@ -2,9 +2,9 @@ import { assertEquals, assertInstanceOf, assertRejects, assertStrictEquals, asse
 import { LeaseReleasedError } from "../../shared/pool/mod.ts";
 import { UNREAD_GRACE_MS } from "../../shared/supabase/calls/call.ts";
 import { settle } from "../support/fake_clock.ts";
-import { calling, settled, URL_OF_X } from "./call_rig.ts";
+import { calling, settled, URL_OF_X } from "./lease_fetch_rig.ts";
 
-Deno.test("an answer read while the lease finishes leaves no timer", async () => {
+Deno.test("LeaseFetch.finish() leaves no timer after a response that is read meanwhile", async () => {
   const { calls, clock, sent } = calling();
   const call = calls.fetch(URL_OF_X);
   await settle();
@@ -17,7 +17,7 @@ Deno.test("an answer read while the lease finishes leaves no timer", async () =>
   assertEquals(clock.timers, 0);
 });
 
-Deno.test("finish waits for the calls under way and their bodies, and refuses others meanwhile", async () => {
+Deno.test("LeaseFetch.finish() waits for the calls in flight and their bodies, and rejects new calls", async () => {
   const { calls, sent } = calling();
   const call = calls.fetch(URL_OF_X);
   await settle();
@@ -31,7 +31,7 @@ Deno.test("finish waits for the calls under way and their bodies, and refuses ot
   await finished;
 });
 
-Deno.test("finish can be cut short", async () => {
+Deno.test("LeaseFetch.end() aborts the calls that finish() waits for", async () => {
   const { calls, clock } = calling();
   const call = calls.fetch(URL_OF_X);
   await settle();
@@ -44,14 +44,14 @@ Deno.test("finish can be cut short", async () => {
   assertEquals(clock.timers, 0);
 });
 
-Deno.test("the first end decides why", async () => {
+Deno.test("LeaseFetch.end() keeps the reason of its first call", async () => {
   const { calls } = calling();
   calls.end(new Error("first"));
   calls.end(new Error("second"));
   await assertRejects(() => calls.fetch(URL_OF_X), Error, "first");
 });
 
-Deno.test("an answer that nobody begins to read is given up soon after the lease was finished", async () => {
+Deno.test("LeaseFetch.finish() discards an unread response after UNREAD_GRACE_MS", async () => {
   const { calls, clock, sent } = calling();
   const call = calls.fetch(URL_OF_X);
   await settle();
@@ -69,7 +69,7 @@ Deno.test("an answer that nobody begins to read is given up soon after the lease
   assertEquals(clock.timers, 0);
 });
 
-Deno.test("an answer that comes after finish and is never read is given up as well", async () => {
+Deno.test("LeaseFetch.finish() discards an unread response that arrives later after UNREAD_GRACE_MS", async () => {
   const { calls, clock, sent } = calling();
   const call = calls.fetch(URL_OF_X);
   await settle();
@@ -82,7 +82,7 @@ Deno.test("an answer that comes after finish and is never read is given up as we
   await finished;
 });
 
-Deno.test("an answer whose body somebody has taken is waited for", async () => {
+Deno.test("LeaseFetch.finish() waits for a response whose body was taken", async () => {
   const { calls, clock, sent } = calling({ requestTimeoutMs: 10_000 });
   const call = calls.fetch(URL_OF_X);
   await settle();
@@ -95,7 +95,7 @@ Deno.test("an answer whose body somebody has taken is waited for", async () => {
   await finished;
 });
 
-Deno.test("an answer that somebody begins to read within the grace is waited for", async () => {
+Deno.test("LeaseFetch.finish() waits for a response whose reading starts within UNREAD_GRACE_MS", async () => {
   const { calls, clock, sent } = calling({ requestTimeoutMs: 10_000 });
   const call = calls.fetch(URL_OF_X);
   await settle();
@@ -112,7 +112,7 @@ Deno.test("an answer that somebody begins to read within the grace is waited for
   await finished;
 });
 
-Deno.test("a lease that is cut while an answer lies unread leaves no timer", async () => {
+Deno.test("LeaseFetch.end() leaves no timer after an unread response", async () => {
   const { calls, clock, sent } = calling();
   const call = calls.fetch(URL_OF_X);
   await settle();

@@ -3,9 +3,9 @@ import { LeaseReleasedError } from "../../shared/pool/mod.ts";
 import type { Credentials } from "../../shared/supabase/identity.ts";
 import { RequestTimeoutError } from "../../shared/supabase/mod.ts";
 import { settle } from "../support/fake_clock.ts";
-import { ANONYMOUS, BASE, calling, counted, URL_OF_X } from "./call_rig.ts";
+import { ANONYMOUS, BASE, calling, counted, URL_OF_X } from "./lease_fetch_rig.ts";
 
-Deno.test("a call leaves no timer and no listener, however it ends", async () => {
+Deno.test("LeaseFetch.fetch() leaves no timer and no listener, however a call ends", async () => {
   const caller = counted();
   const own = counted();
   const { calls, clock, sent } = calling({ signal: caller.signal });
@@ -38,7 +38,7 @@ Deno.test("a call leaves no timer and no listener, however it ends", async () =>
   });
 });
 
-Deno.test("a fetch that knows nothing of signals keeps nobody waiting, and what it brings late is not read", async () => {
+Deno.test("LeaseFetch.fetch() times out a fetch that ignores its signal, and cancels its late response", async () => {
   const answered = Promise.withResolvers<Response>();
   let cancelled = false;
   const body = new ReadableStream({ cancel: () => void (cancelled = true) });
@@ -52,7 +52,7 @@ Deno.test("a fetch that knows nothing of signals keeps nobody waiting, and what 
   assert(cancelled);
 });
 
-Deno.test("the caller's signal, and the call's own, end it with their reason", async () => {
+Deno.test("LeaseFetch.fetch() rejects with the reason of the caller's signal or of its own", async () => {
   for (const which of ["caller", "own"] as const) {
     const caller = new AbortController();
     const own = new AbortController();
@@ -66,7 +66,7 @@ Deno.test("the caller's signal, and the call's own, end it with their reason", a
   }
 });
 
-Deno.test("a call whose signal had aborted is not sent", async () => {
+Deno.test("LeaseFetch.fetch() sends no call whose signal was aborted before", async () => {
   const gone = AbortSignal.abort(new Error("gone"));
   const { calls, clock, sent } = calling();
   await assertRejects(() => calls.fetch(URL_OF_X, { signal: gone }), Error, "gone");
@@ -76,38 +76,38 @@ Deno.test("a call whose signal had aborted is not sent", async () => {
   assertEquals([sent.length, ofGone.sent.length, clock.timers], [0, 0, 0]);
 });
 
-Deno.test("a call that is cut while it takes its place is not sent, though it gets one", async () => {
-  const place = Promise.withResolvers<void>();
-  const { calls, sent } = calling({ take: () => place.promise });
+Deno.test("LeaseFetch.fetch() sends no call that is aborted while it waits for a slot, although the slot is granted", async () => {
+  const slot = Promise.withResolvers<void>();
+  const { calls, sent } = calling({ take: () => slot.promise });
   const call = calls.fetch(URL_OF_X);
   await settle();
-  place.resolve();
+  slot.resolve();
   calls.end(new Error("gone"));
   await assertRejects(() => call, Error, "gone");
   await settle();
   assertEquals(sent.length, 0);
 });
 
-Deno.test("a call that is cut in the very moment in which it gets its place is not sent", async () => {
+Deno.test("LeaseFetch.fetch() sends no call that is aborted at the moment its slot is granted", async () => {
   for (let turns = 0; turns < 12; turns++) {
-    const place = Promise.withResolvers<void>();
+    const slot = Promise.withResolvers<void>();
     const late: boolean[] = [];
     const fetch: typeof globalThis.fetch = (_input, init) => {
       late.push(init?.signal?.aborted === true);
       return Promise.resolve(new Response(null, { status: 204 }));
     };
-    const { calls } = calling({ take: () => place.promise, fetch });
+    const { calls } = calling({ take: () => slot.promise, fetch });
     const call = calls.fetch(URL_OF_X).catch(() => {});
     await settle();
-    place.resolve();
+    slot.resolve();
     for (let turn = 0; turn < turns; turn++) await Promise.resolve();
     calls.end();
     await call;
-    assertEquals(late.includes(true), false, `sent although cut after ${turns} turns`);
+    assertEquals(late.includes(true), false, `sent although aborted after ${turns} turns`);
   }
 });
 
-Deno.test("LeaseFetch: a call that is aborted in the moment it gets its permit takes no slot", async () => {
+Deno.test("LeaseFetch.fetch() takes no slot for a call that is aborted at the moment it gets its permit", async () => {
   for (let turns = 0; turns < 12; turns++) {
     let ended = false;
     const late: boolean[] = [];
@@ -125,7 +125,7 @@ Deno.test("LeaseFetch: a call that is aborted in the moment it gets its permit t
   }
 });
 
-Deno.test("a call that waits for its place or its turn leaves no listener behind", async () => {
+Deno.test("LeaseFetch.fetch() leaves no listener after a wait for a slot or a permit", async () => {
   const { calls, sent } = calling({ callsPerLease: 1, take: () => Promise.resolve() });
   let listeners = 0;
   const add = AbortSignal.prototype.addEventListener;
@@ -155,10 +155,10 @@ Deno.test("a call that waits for its place or its turn leaves no listener behind
     AbortSignal.prototype.removeEventListener = remove;
   }
   for (const { signal } of sent) if (signal) listeners += own.get(signal) ?? 0;
-  assertEquals(listeners, 2); // those of the stand-in itself, which keeps one for each
+  assertEquals(listeners, 2); // those of the fake fetch, which keeps one per call
 });
 
-Deno.test("ends of one call count once: as many run as before", async () => {
+Deno.test("LeaseFetch.fetch() frees one permit per call, also if its body ends twice", async () => {
   const { calls, sent } = calling({ callsPerLease: 2 });
   for (let round = 0; round < 3; round++) {
     const call = calls.fetch(URL_OF_X);
@@ -177,7 +177,7 @@ Deno.test("ends of one call count once: as many run as before", async () => {
   for (const call of more) await assertRejects(() => call, LeaseReleasedError);
 });
 
-Deno.test("a call that is cut makes room for the next at once", async () => {
+Deno.test("LeaseFetch.fetch() frees the permit of an aborted call at once", async () => {
   const { calls, sent } = calling({ callsPerLease: 1 });
   const own = new AbortController();
   const first = calls.fetch(URL_OF_X, { signal: own.signal });
@@ -195,7 +195,7 @@ Deno.test("a call that is cut makes room for the next at once", async () => {
   await second;
 });
 
-Deno.test("a call that gives up while it waits its turn makes no room", async () => {
+Deno.test("LeaseFetch.fetch() frees no permit for a call that is aborted while it waits for one", async () => {
   const { calls, sent } = calling({ callsPerLease: 1 });
   const own = new AbortController();
   const first = calls.fetch(URL_OF_X);
@@ -213,7 +213,7 @@ Deno.test("a call that gives up while it waits its turn makes no room", async ()
   await second;
 });
 
-Deno.test("calls take their turn in the order in which they came", async () => {
+Deno.test("LeaseFetch.fetch() sends waiting calls in the order of their arrival", async () => {
   const { calls, sent } = calling({ callsPerLease: 1 });
   const order: number[] = [];
   const all = [0, 1, 2, 3].map((n) => calls.fetch(URL_OF_X, { headers: { "x-n": `${n}` } }));
@@ -227,7 +227,7 @@ Deno.test("calls take their turn in the order in which they came", async () => {
   assertEquals(order, [0, 1, 2, 3]);
 });
 
-Deno.test("the holder's own authorization is sent by an admin's lease only", async () => {
+Deno.test("LeaseFetch.fetch() sends the holder's own authorization on an admin's lease only", async () => {
   const sentWith = async (credentials: Credentials) => {
     const { calls, sent } = calling({ credentials });
     const headers = { authorization: "Bearer own", apikey: "own", "x-own": "1" };
@@ -244,7 +244,7 @@ Deno.test("the holder's own authorization is sent by an admin's lease only", asy
   assertEquals(await sentWith({ ...ANONYMOUS, authorization: bearer, mayOverride: true }), ["key", "Bearer own", "1"]);
 });
 
-Deno.test("the failures of late are remembered, and no more than those", async () => {
+Deno.test("LeaseFetch.failure() finds the last eight failures only", async () => {
   const { calls } = calling({ fetch: (input) => Promise.reject(new TypeError(String(input))) });
   const text = (n: number) => `TypeError: ${BASE}/${n}`;
   for (let n = 0; n < 20; n++) await assertRejects(() => calls.fetch(`${BASE}/${n}`), TypeError);
@@ -253,7 +253,7 @@ Deno.test("the failures of late are remembered, and no more than those", async (
   assertEquals(calls.failure(text(11)), undefined);
 });
 
-Deno.test("a body that breaks off has its cause remembered", async () => {
+Deno.test("LeaseFetch.failure() finds the cause of a broken body", async () => {
   const { calls, sent } = calling();
   const call = calls.fetch(URL_OF_X);
   await settle();

@@ -6,13 +6,13 @@ import {
   transportFailure,
 } from "../../shared/supabase/mod.ts";
 import { startFakeProject, userToken } from "../support/fake_project.ts";
-import { fetchOf, rig, SECRET } from "./support.ts";
+import { createRig, fetchOf, SECRET } from "./support.ts";
 
 const alice = userToken("alice");
 
 const redirect = (status: number, location: string) => new Response("moved", { status, headers: { location } });
 
-/** Answers the first request with a redirect, and what follows with what was sent. */
+/** Responds to the first request with a redirect, and to others with the received request. */
 function once(status: number, location: string) {
   let asked = 0;
   return async (request: Request) =>
@@ -20,28 +20,28 @@ function once(status: number, location: string) {
 }
 
 for (const status of [301, 302, 303, 307, 308]) {
-  Deno.test(`a redirect (${status}) to another origin is refused, and no key goes there`, async () => {
-    await using made = rig({}, SECRET);
+  Deno.test(`fetchWithinProject() rejects a redirect (${status}) to another origin and sends no key there`, async () => {
+    await using rig = createRig({}, SECRET);
     await using other = startFakeProject();
-    made.project.answer = () => redirect(status, `${other.url}/steal`);
-    await using lease = await made.pool.lease();
+    rig.project.answer = () => redirect(status, `${other.url}/steal`);
+    await using lease = await rig.pool.lease();
     const { error } = await lease.client.from("a").insert({ secret: 1 });
     assertInstanceOf(transportFailure(lease.client, error), ForeignAddressError);
-    assertEquals([made.project.requests.length, other.requests.length], [1, 0]);
+    assertEquals([rig.project.requests.length, other.requests.length], [1, 0]);
   });
 }
 
-Deno.test("a redirect within the project is followed as the same caller", async () => {
-  await using made = rig();
-  made.project.answer = once(307, "/rest/v1/b?select=id");
-  await using lease = await made.pool.lease({ identity: { token: alice } });
-  const response = await fetchOf(lease.client)(`${made.project.url}/rest/v1/a`);
+Deno.test("fetchWithinProject() follows a redirect within the project as the same caller", async () => {
+  await using rig = createRig();
+  rig.project.answer = once(307, "/rest/v1/b?select=id");
+  await using lease = await rig.pool.lease({ identity: { token: alice } });
+  const response = await fetchOf(lease.client)(`${rig.project.url}/rest/v1/a`);
   assertEquals(await response.json(), ["GET", ""]);
-  assertEquals(made.project.requests.map(({ path, authorization }) => [path, authorization]), [
+  assertEquals(rig.project.requests.map(({ path, authorization }) => [path, authorization]), [
     ["/rest/v1/a", `Bearer ${alice}`],
     ["/rest/v1/b?select=id", `Bearer ${alice}`],
   ]);
-  assertEquals(response.url, `${made.project.url}/rest/v1/b?select=id`);
+  assertEquals(response.url, `${rig.project.url}/rest/v1/b?select=id`);
 });
 
 for (
@@ -56,92 +56,92 @@ for (
     [308, "PATCH", "PATCH", "[1]"],
   ] as const
 ) {
-  Deno.test(`after a ${status}, ${method} is sent as ${becomes}`, async () => {
-    await using made = rig();
-    made.project.answer = once(status, "b");
-    await using lease = await made.pool.lease();
+  Deno.test(`fetchWithinProject() sends ${method} as ${becomes} after a ${status}`, async () => {
+    await using rig = createRig();
+    rig.project.answer = once(status, "b");
+    await using lease = await rig.pool.lease();
     const headers = { "content-type": "application/json", "x-kept": "1" };
-    const response = await fetchOf(lease.client)(`${made.project.url}/x/a`, { method, body: "[1]", headers });
+    const response = await fetchOf(lease.client)(`${rig.project.url}/x/a`, { method, body: "[1]", headers });
     assertEquals(await response.json(), [becomes, body]);
-    const last = made.project.requests[1];
+    const last = rig.project.requests[1];
     assertEquals(last?.path, "/x/b");
     assertEquals(last?.headers.get("content-type"), body === "" ? null : "application/json");
     assertEquals(last?.headers.get("x-kept"), "1");
   });
 }
 
-Deno.test("a HEAD stays one after a 303", async () => {
-  await using made = rig();
-  made.project.answer = once(303, "/b");
-  await using lease = await made.pool.lease();
-  await fetchOf(lease.client)(`${made.project.url}/a`, { method: "HEAD" });
-  assertEquals(made.project.requests.map(({ method }) => method), ["HEAD", "HEAD"]);
+Deno.test("fetchWithinProject() sends HEAD as HEAD after a 303", async () => {
+  await using rig = createRig();
+  rig.project.answer = once(303, "/b");
+  await using lease = await rig.pool.lease();
+  await fetchOf(lease.client)(`${rig.project.url}/a`, { method: "HEAD" });
+  assertEquals(rig.project.requests.map(({ method }) => method), ["HEAD", "HEAD"]);
 });
 
-Deno.test("a streamed body is not sent twice", async () => {
-  await using made = rig();
-  made.project.answer = async (request) => (await request.text(), redirect(307, "/b"));
-  await using lease = await made.pool.lease();
+Deno.test("fetchWithinProject() does not send a streamed body twice", async () => {
+  await using rig = createRig();
+  rig.project.answer = async (request) => (await request.text(), redirect(307, "/b"));
+  await using lease = await rig.pool.lease();
   const body = () => new Blob(["x"]).stream();
-  const call = fetchOf(lease.client)(`${made.project.url}/a`, { method: "POST", body: body() });
+  const call = fetchOf(lease.client)(`${rig.project.url}/a`, { method: "POST", body: body() });
   assertStringIncludes((await assertRejects(() => call, RedirectError)).message, "stream");
-  made.project.answer = async (request) => {
+  rig.project.answer = async (request) => {
     await request.text();
     return request.method === "POST" ? redirect(303, "/b") : new Response("seen");
   };
-  const other = await fetchOf(lease.client)(`${made.project.url}/a`, { method: "POST", body: body() });
+  const other = await fetchOf(lease.client)(`${rig.project.url}/a`, { method: "POST", body: body() });
   assertEquals(await other.text(), "seen");
 });
 
-Deno.test("redirects that never end are given up after twenty", async () => {
-  await using made = rig();
-  made.project.answer = () => redirect(302, "/again");
-  await using lease = await made.pool.lease();
-  const error = await assertRejects(() => fetchOf(lease.client)(`${made.project.url}/a`), RedirectError);
+Deno.test("fetchWithinProject() rejects after twenty redirects", async () => {
+  await using rig = createRig();
+  rig.project.answer = () => redirect(302, "/again");
+  await using lease = await rig.pool.lease();
+  const error = await assertRejects(() => fetchOf(lease.client)(`${rig.project.url}/a`), RedirectError);
   assertEquals(error.code, "REDIRECT_REFUSED");
-  assertEquals(made.project.requests.length, 21);
+  assertEquals(rig.project.requests.length, 21);
 });
 
-Deno.test('the caller\'s redirect: "error" and "manual" are honoured', async () => {
-  await using made = rig();
-  made.project.answer = () => redirect(307, "/b");
-  await using lease = await made.pool.lease();
-  const url = `${made.project.url}/a`;
+Deno.test('fetchWithinProject() honors the options redirect: "error" and "manual"', async () => {
+  await using rig = createRig();
+  rig.project.answer = () => redirect(307, "/b");
+  await using lease = await rig.pool.lease();
+  const url = `${rig.project.url}/a`;
   await assertRejects(() => fetchOf(lease.client)(url, { redirect: "error" }), RedirectError);
   const response = await fetchOf(lease.client)(url, { redirect: "manual" });
   assertEquals([response.status, response.headers.get("location"), await response.text()], [307, "/b", "moved"]);
   const asked = await fetchOf(lease.client)(new Request(url, { redirect: "manual" }));
   assertEquals([asked.status, await asked.text()], [307, "moved"]);
-  assertEquals(made.project.requests.length, 3);
+  assertEquals(rig.project.requests.length, 3);
 });
 
-Deno.test("a status of a redirect without an address is an answer", async () => {
-  await using made = rig();
-  made.project.answer = () => new Response("none", { status: 302 });
-  await using lease = await made.pool.lease();
-  assertEquals(await (await fetchOf(lease.client)(`${made.project.url}/a`)).text(), "none");
+Deno.test("fetchWithinProject() returns a redirect status without a location", async () => {
+  await using rig = createRig();
+  rig.project.answer = () => new Response("none", { status: 302 });
+  await using lease = await rig.pool.lease();
+  assertEquals(await (await fetchOf(lease.client)(`${rig.project.url}/a`)).text(), "none");
 });
 
-Deno.test("a redirect to no address, or to another protocol, is refused", async () => {
-  await using made = rig();
-  await using lease = await made.pool.lease();
+Deno.test("fetchWithinProject() rejects a redirect to an invalid URL or another protocol", async () => {
+  await using rig = createRig();
+  await using lease = await rig.pool.lease();
   for (const location of ["http://[", "file:///etc/passwd", "data:,x"]) {
-    made.project.answer = () => redirect(302, location);
-    await assertRejects(() => fetchOf(lease.client)(`${made.project.url}/a`), ForeignAddressError);
+    rig.project.answer = () => redirect(302, location);
+    await assertRejects(() => fetchOf(lease.client)(`${rig.project.url}/a`), ForeignAddressError);
   }
 });
 
-Deno.test("credentials are never sent outside the project", async () => {
-  await using made = rig();
+Deno.test("fetchWithinProject() never sends credentials outside the project", async () => {
+  await using rig = createRig();
   await using other = startFakeProject();
-  await using lease = await made.pool.lease({ identity: { token: alice } });
-  const { host } = new URL(made.project.url);
+  await using lease = await rig.pool.lease({ identity: { token: alice } });
+  const { host } = new URL(rig.project.url);
   for (
     const url of [
       `${other.url}/rest/v1/x`,
-      `${made.project.url}.example.org/`,
+      `${rig.project.url}.example.org/`,
       `http://user:pass@${host}/x`,
-      `${made.project.url}@127.0.0.1:1/x`,
+      `${rig.project.url}@127.0.0.1:1/x`,
       "/rest/v1/x",
       "",
     ]
@@ -150,10 +150,10 @@ Deno.test("credentials are never sent outside the project", async () => {
     assertEquals(error.message.includes("pass@"), false);
   }
   await assertRejects(() => fetchOf(lease.client)(new Request(`${other.url}/x`)), ForeignAddressError);
-  assertEquals([made.project.requests.length, other.requests.length], [0, 0]);
+  assertEquals([rig.project.requests.length, other.requests.length], [0, 0]);
 });
 
-Deno.test("dots in a path do not lead out of a project below a path", async () => {
+Deno.test("fetchWithinProject() rejects dots in a path that lead out of a project below a path", async () => {
   await using project = startFakeProject();
   const pool = SupabaseConnectionPool.getInstance(`${project.url}/a`, SECRET);
   {
@@ -169,23 +169,23 @@ Deno.test("dots in a path do not lead out of a project below a path", async () =
   assertEquals(project.requests.map(({ path }) => path), ["/a/x"]);
 });
 
-Deno.test("an address that changes after the call was checked is not followed", async () => {
-  await using made = rig({ maxConnections: 1 });
+Deno.test("fetchWithinProject() sends to the URL it checked, although the URL object changes", async () => {
+  await using rig = createRig({ maxConnections: 1 });
   await using other = startFakeProject();
-  await using scope = made.pool.scope({ identity: { token: alice } });
-  const url = new URL(`${made.project.url}/x`);
+  await using scope = rig.pool.scope({ identity: { token: alice } });
+  const url = new URL(`${rig.project.url}/x`);
   const call = fetchOf(scope.client())(url);
   url.href = `${other.url}/steal`;
   await (await call).text();
-  assertEquals([made.project.requests.length, other.requests.length], [1, 0]);
+  assertEquals([rig.project.requests.length, other.requests.length], [1, 0]);
 });
 
-Deno.test("a Request keeps its method, headers, body and signal, and gets the lease's credentials", async () => {
-  await using made = rig();
-  made.project.answer = async (request) => Response.json([request.method, await request.text()]);
-  await using lease = await made.pool.lease({ identity: { token: alice } });
+Deno.test("LeaseFetch.fetch() keeps the method, headers, body and signal of a Request, with the lease's credentials", async () => {
+  await using rig = createRig();
+  rig.project.answer = async (request) => Response.json([request.method, await request.text()]);
+  await using lease = await rig.pool.lease({ identity: { token: alice } });
   const gone = new AbortController();
-  const url = `${made.project.url}/x`;
+  const url = `${rig.project.url}/x`;
   const init = {
     method: "PUT",
     body: "[1]",
@@ -196,21 +196,21 @@ Deno.test("a Request keeps its method, headers, body and signal, and gets the le
   assertEquals(await response.json(), ["PUT", "[1]"]);
   const replaced = await fetchOf(lease.client)(new Request(url, init), { method: "PATCH", headers: { "x-own": "2" } });
   assertEquals(await replaced.json(), ["PATCH", "[1]"]);
-  assertEquals(made.project.requests.map(({ headers, authorization }) => [headers.get("x-own"), authorization]), [
+  assertEquals(rig.project.requests.map(({ headers, authorization }) => [headers.get("x-own"), authorization]), [
     ["1", `Bearer ${alice}`],
     ["2", `Bearer ${alice}`],
   ]);
-  assertEquals(made.project.requests[0]?.headers.get("content-length"), "3");
-  made.project.answer = () => new Promise(() => {});
+  assertEquals(rig.project.requests[0]?.headers.get("content-length"), "3");
+  rig.project.answer = () => new Promise(() => {});
   const call = fetchOf(lease.client)(new Request(url, init));
-  while (made.project.requests.length < 3) await new Promise((resolve) => setTimeout(resolve, 1));
+  while (rig.project.requests.length < 3) await new Promise((resolve) => setTimeout(resolve, 1));
   gone.abort(new Error("gone"));
   await assertRejects(() => call, Error, "gone");
 });
 
-Deno.test("a redirected query carries its lease's credentials, whatever becomes of its headers on the way", async () => {
-  await using made = rig();
-  await using lease = await made.pool.lease({ identity: { token: alice } });
+Deno.test("fetchWithinProject() sends the lease's credentials after a redirect, whatever headers the query has", async () => {
+  await using rig = createRig();
+  await using lease = await rig.pool.lease({ identity: { token: alice } });
   const meddling: typeof fetch = async (input, init) => {
     const response = await fetch(input, init);
     if (init?.headers instanceof Headers) {
@@ -219,14 +219,14 @@ Deno.test("a redirected query carries its lease's credentials, whatever becomes 
     }
     return response;
   };
-  made.project.answer = () =>
-    made.project.requests.length > 1
+  rig.project.answer = () =>
+    rig.project.requests.length > 1
       ? Response.json([])
       : new Response(null, { status: 307, headers: { location: "/rest/v1/b" } });
   const { rest } = lease.client as unknown as { rest: { wrapFetch: (inner: typeof fetch) => typeof fetch } };
-  const response = await rest.wrapFetch(meddling)(`${made.project.url}/rest/v1/a`, { headers: new Headers() });
+  const response = await rest.wrapFetch(meddling)(`${rig.project.url}/rest/v1/a`, { headers: new Headers() });
   assertEquals(await response.text(), "[]");
-  assertEquals(made.project.requests.map(({ path, apikey, authorization }) => [path, apikey, authorization]), [
+  assertEquals(rig.project.requests.map(({ path, apikey, authorization }) => [path, apikey, authorization]), [
     ["/rest/v1/a", "sb_publishable_test", `Bearer ${alice}`],
     ["/rest/v1/b", "sb_publishable_test", `Bearer ${alice}`],
   ]);

@@ -5,7 +5,7 @@ import { Registry } from "../../shared/supabase/registry.ts";
 
 const URL_A = "http://a.test";
 
-/** A registry, and how to ask it. */
+/** Creates a registry, and a function that gets pools from it. */
 function registry() {
   const pools = new Registry<{ config: Readonly<SupabasePoolConfig> }>();
   return {
@@ -15,7 +15,7 @@ function registry() {
   };
 }
 
-Deno.test("the same headers in another order, or their names in another case, are the same", () => {
+Deno.test("Registry.get() ignores the order of headers and the case of their names", () => {
   const { get } = registry();
   const pool = get({ headers: { "X-A": "1", "x-b": "2" } });
   assertStrictEquals(get({ headers: { "x-b": "2", "X-A": "1" } }), pool);
@@ -23,7 +23,7 @@ Deno.test("the same headers in another order, or their names in another case, ar
   assertEquals(get({ headers: { "x-a": "2", "x-b": "1" } }) === pool, false);
 });
 
-Deno.test("the same roles in another order are the same, others are named as different", () => {
+Deno.test("Registry.get() ignores the order of roles, and names other roles as a difference", () => {
   const { get } = registry();
   const pool = get({ userRoles: ["authenticated", "editor"] });
   assertStrictEquals(get({ userRoles: ["editor", "authenticated"] }), pool);
@@ -33,29 +33,34 @@ Deno.test("the same roles in another order are the same, others are named as dif
   }
 });
 
-Deno.test("address, key, schema and headers each make a pool of their own", () => {
+Deno.test("Registry.get() has one pool for each URL, key, schema and headers", () => {
   const { get, pools } = registry();
-  const made = [
+  const created = [
     get(),
     get(undefined, "http://b.test"),
     get(undefined, URL_A, "other"),
     get({ schema: "private" }),
     get({ headers: { a: "1" } }),
   ];
-  assertEquals(new Set(made).size, made.length);
-  const [first] = made;
+  assertEquals(new Set(created).size, created.length);
+  const [first] = created;
   assertStrictEquals(get(), first);
   if (first) pools.delete(first);
   assertEquals(get() === first, false);
 });
 
-Deno.test("so do a client's time and its fetch; without a config the eldest pool is there", () => {
+Deno.test("Registry.get() has one pool for each requestTimeoutMs and fetch, and returns the oldest pool without a config", () => {
   const { get, pools } = registry();
   const [one, other] = [() => fetch("data:,"), () => fetch("data:,")];
-  const made = [get({ fetch: one, requestTimeoutMs: 5 }), get({ requestTimeoutMs: 5 }), get({ fetch: other }), get({})];
-  assertEquals(new Set(made).size, made.length);
-  const [eldest, second] = made;
-  assertStrictEquals(get(), eldest);
+  const created = [
+    get({ fetch: one, requestTimeoutMs: 5 }),
+    get({ requestTimeoutMs: 5 }),
+    get({ fetch: other }),
+    get({}),
+  ];
+  assertEquals(new Set(created).size, created.length);
+  const [oldest, second] = created;
+  assertStrictEquals(get(), oldest);
   assertStrictEquals(get({ requestTimeoutMs: 5 }), second);
   assertEquals(
     assertThrows(() => get({ requestTimeoutMs: 5, maxUses: 7 }), ConfigError).issues.map(({ path }) => path),
@@ -63,13 +68,13 @@ Deno.test("so do a client's time and its fetch; without a config the eldest pool
       "maxUses",
     ],
   );
-  if (eldest) pools.delete(eldest);
+  if (oldest) pools.delete(oldest);
   assertStrictEquals(get(), second);
   const [elsewhere] = [get({ schema: "private", requestTimeoutMs: 5 })];
-  assertEquals(made.includes(elsewhere), false);
+  assertEquals(created.includes(elsewhere), false);
 });
 
-Deno.test("functions are compared by identity", () => {
+Deno.test("Registry.get() compares functions by identity", () => {
   const { get } = registry();
   const healthQuery = () => Promise.resolve({ error: null });
   const pool = get({ healthQuery });
@@ -78,7 +83,7 @@ Deno.test("functions are compared by identity", () => {
   assertEquals(error.issues.map(({ path }) => path), ["healthQuery"]);
 });
 
-Deno.test("the options in force are a copy that cannot be changed", () => {
+Deno.test("Registry.get() freezes a copy of the options", () => {
   const userRoles = ["authenticated"];
   const headers: Record<string, string> = { a: "1" };
   const config = parseSupabasePoolConfig({ userRoles, headers });
@@ -90,7 +95,7 @@ Deno.test("the options in force are a copy that cannot be changed", () => {
   for (const part of [defaults, defaults.userRoles, defaults.headers]) assertEquals(Object.isFrozen(part), true);
 });
 
-Deno.test("a header named twice is refused", () => {
+Deno.test("Registry.get() rejects a header that is named twice", () => {
   const error = assertThrows(() => parseSupabasePoolConfig({ headers: { "X-A": "1", "x-a": "2" } }), ConfigError);
   assertEquals(error.issues.map(({ path }) => path), ["headers"]);
   assertEquals(error.message.includes("twice"), true);

@@ -1,5 +1,5 @@
 /**
- * A pool on a stand-in project.
+ * A pool on a fake project.
  *
  * @module
  */
@@ -7,25 +7,25 @@ import { type SupabasePoolConfig } from "../../shared/supabase/mod.ts";
 import { SupabaseConnectionPool } from "../../shared/supabase/mod.ts";
 import { type FakeProject, startFakeProject } from "../support/fake_project.ts";
 
-/** A publishable key, by its form. */
+/** A key in the format of publishable keys. */
 export const PUBLISHABLE = "sb_publishable_test";
-/** A secret key, by its form. */
+/** A key in the format of secret keys. */
 export const SECRET = "sb_secret_test";
 
-/** The `fetch` that a client sends with; no part of its type. */
+/** Returns the `fetch` of a client, which its type does not have. */
 export function fetchOf(client: object): typeof fetch {
   return (client as { fetch: typeof fetch }).fetch;
 }
 
-/** A pool and the project it calls; both end with the scope. */
+/** A pool and the project it calls. Disposal shuts both down. */
 export interface Rig extends AsyncDisposable {
   readonly project: FakeProject;
-  // deno-lint-ignore no-explicit-any -- the stand-in has no schema
+  // deno-lint-ignore no-explicit-any -- the fake project has no schema
   readonly pool: SupabaseConnectionPool<any>;
 }
 
-/** Makes a pool on a stand-in project of its own. */
-export function rig(config: Partial<SupabasePoolConfig> = {}, key: string = PUBLISHABLE): Rig {
+/** Creates a pool on a fake project of its own. */
+export function createRig(config: Partial<SupabasePoolConfig> = {}, key: string = PUBLISHABLE): Rig {
   const project = startFakeProject();
   const pool = SupabaseConnectionPool.getInstance(project.url, key, config);
   return {

@@ -4,7 +4,7 @@ import { watcher } from "./body_watcher.ts";
 
 const ORIGIN = { url: "http://project.test/x", redirected: true };
 
-/** A body that breaks off after its first chunk. */
+/** Returns a body that fails after its first chunk. */
 function brokenOff(error: Error): ReadableStream<Uint8Array<ArrayBuffer>> {
   const chunks = [new TextEncoder().encode("a")];
   return new ReadableStream({
@@ -16,17 +16,17 @@ function brokenOff(error: Error): ReadableStream<Uint8Array<ArrayBuffer>> {
   }, { highWaterMark: 0 });
 }
 
-Deno.test("an answer that is read as text says when it has been read", async () => {
-  const { told, watching } = watcher();
+Deno.test("trackText() notifies when the text is being read and has been read", async () => {
+  const { events, watching } = watcher();
   const response = trackText(new Response("rows"), "GET", { ...ORIGIN, redirected: false }, watching);
-  assertEquals(told, []);
+  assertEquals(events, []);
   const text = response.text();
-  assertEquals(told, ["reading"]);
-  assertEquals([await text, told], ["rows", ["reading", "settled"]]);
+  assertEquals(events, ["reading"]);
+  assertEquals([await text, events], ["rows", ["reading", "settled"]]);
   await assertRejects(() => response.text(), TypeError);
 });
 
-Deno.test("an answer that is read as text has all that the one that came has", async () => {
+Deno.test("trackText() returns a response with the members of the received one", async () => {
   const came = new Response("rows", { status: 206, statusText: "Part", headers: { "content-range": "0-1/2" } });
   const response = trackText(came, "GET", { ...ORIGIN, redirected: false }, watcher().watching);
   assert(response instanceof Response);
@@ -39,12 +39,12 @@ Deno.test("an answer that is read as text has all that the one that came has", a
   assertEquals(response.bodyUsed, true);
 });
 
-Deno.test("read as text, a body that breaks off or is cut says so", async () => {
+Deno.test("trackText() rejects text() if the body fails or the call is aborted", async () => {
   const origin = { ...ORIGIN, redirected: false };
   const broken = watcher();
   const response = trackText(new Response(brokenOff(new Error("gone"))), "GET", origin, broken.watching);
   await assertRejects(() => response.text(), Error, "gone");
-  assertEquals(broken.told, ["reading", "failed: gone"]);
+  assertEquals(broken.events, ["reading", "failed: gone"]);
   for (const early of [true, false]) {
     const { controller, watching } = watcher();
     const endless = trackText(new Response(new ReadableStream()), "GET", origin, watching);
@@ -55,12 +55,12 @@ Deno.test("read as text, a body that breaks off or is cut says so", async () => 
   }
 });
 
-Deno.test("read as text, what has no body, came from elsewhere or is no status is treated as ever", () => {
+Deno.test("trackText() treats a null body, a redirect and an invalid status as trackBody() does", () => {
   const origin = { ...ORIGIN, redirected: false };
   for (const [body, method] of [[null, "GET"], ["", "HEAD"]] as const) {
-    const { told, watching } = watcher();
+    const { events, watching } = watcher();
     trackText(new Response(body, body === null ? { status: 204 } : {}), method, origin, watching);
-    assertEquals(told, ["settled"]);
+    assertEquals(events, ["settled"]);
   }
   assertEquals(trackText(new Response("x"), "GET", ORIGIN, watcher().watching).url, ORIGIN.url);
   const odd = Object.defineProperty(new Response("x"), "status", { value: 700 });

@@ -5,12 +5,12 @@ import { watcher } from "./body_watcher.ts";
 const ORIGIN = { url: "http://project.test/x", redirected: true };
 
 function track(body: BodyInit | null, init?: ResponseInit, method = "GET") {
-  const { told, controller, watching } = watcher();
+  const { events, controller, watching } = watcher();
   const response = trackBody(new Response(body, init), method, ORIGIN, watching);
-  return { response, told, cut: (reason: unknown) => controller.abort(reason) };
+  return { response, events, abort: (reason: unknown) => controller.abort(reason) };
 }
 
-/** Chunks as a stream, and an error at its end if there is one. */
+/** Returns a stream of `chunks` that ends with the error, if there is one. */
 function stream(chunks: Uint8Array<ArrayBuffer>[], error?: Error): ReadableStream<Uint8Array<ArrayBuffer>> {
   return new ReadableStream({
     pull(controller) {
@@ -30,7 +30,7 @@ async function collect(body: ReadableStream<Uint8Array<ArrayBuffer>> | null): Pr
   return text;
 }
 
-Deno.test("an answer keeps its status, headers and address", () => {
+Deno.test("trackBody() keeps the status, the headers and the URL", () => {
   const headers = new Headers([["x-a", "1"], ["set-cookie", "a=1"], ["set-cookie", "b=2"]]);
   const { response } = track("x", { status: 418, statusText: "teapot", headers });
   assert(response instanceof Response);
@@ -41,7 +41,7 @@ Deno.test("an answer keeps its status, headers and address", () => {
   assertEquals([copy.status, copy.url, copy.redirected, copy.headers.get("x-a")], [418, ORIGIN.url, true, "1"]);
 });
 
-Deno.test("every reader reads the body and says when it is over", async () => {
+Deno.test("trackBody() notifies of the start and the end of reading, in every way to read", async () => {
   const readers: [string, (response: Response) => Promise<unknown>, unknown][] = [
     ["text", (response) => response.text(), "[1]"],
     ["json", (response) => response.json(), [1]],
@@ -51,17 +51,17 @@ Deno.test("every reader reads the body and says when it is over", async () => {
     ["body", (response) => collect(response.body), "[1]"],
   ];
   for (const [name, read, expected] of readers) {
-    const { response, told } = track("[1]", { headers: { "content-type": "application/json" } });
+    const { response, events } = track("[1]", { headers: { "content-type": "application/json" } });
     assertEquals(response.bodyUsed, false);
     assertEquals(await read(response).catch((error) => error), expected, name);
-    assertEquals([name, response.bodyUsed, told], [name, true, ["reading", "settled"]]);
+    assertEquals([name, response.bodyUsed, events], [name, true, ["reading", "settled"]]);
   }
   const form = track(new URLSearchParams({ a: "1" }));
   assertEquals((await form.response.formData()).get("a"), "1");
-  assertEquals(form.told, ["reading", "settled"]);
+  assertEquals(form.events, ["reading", "settled"]);
 });
 
-Deno.test("a body is read once, as of any response", async () => {
+Deno.test("trackBody() rejects a second read, as any response does", async () => {
   const afterReading = async (then: (response: Response) => void | Promise<void>) => {
     const { response } = track("hello");
     await response.text();
@@ -76,24 +76,24 @@ Deno.test("a body is read once, as of any response", async () => {
   await assertRejects(() => locked.text(), TypeError);
 });
 
-Deno.test("looking at a body, and giving it back, uses nothing up", async () => {
-  const { response, told } = track("hello");
+Deno.test("trackBody() leaves a body readable after its reader has released the lock", async () => {
+  const { response, events } = track("hello");
   assertStrictEquals(response.body, response.body);
-  assertEquals(told, ["reading"]);
+  assertEquals(events, ["reading"]);
   response.body?.getReader().releaseLock();
   assertEquals(response.bodyUsed, false);
   assertEquals(await response.text(), "hello");
-  assertEquals(told, ["reading", "settled"]);
+  assertEquals(events, ["reading", "settled"]);
 });
 
-Deno.test("a response and its clone both have the whole body, read in either order and way", async () => {
+Deno.test("trackBody() returns a response whose clones have the whole body, read in any order", async () => {
   for (const touched of [false, true]) {
     const first = track("hello");
     if (touched) assert(first.response.body);
     const copy = first.response.clone();
     assertEquals(await copy.text(), "hello");
     assertEquals(await collect(first.response.body), "hello");
-    assertEquals(first.told, ["reading", "settled"]);
+    assertEquals(first.events, ["reading", "settled"]);
     const second = track("hello");
     const other = second.response.clone();
     assertEquals(await second.response.text(), "hello");
@@ -101,8 +101,8 @@ Deno.test("a response and its clone both have the whole body, read in either ord
   }
 });
 
-Deno.test("a reader with a buffer of its own is served, and let go at the end", async () => {
-  const { response, told } = track(stream([bytes("he"), bytes(""), bytes("llo")]));
+Deno.test("trackBody() serves a BYOB reader and ends its last read", async () => {
+  const { response, events } = track(stream([bytes("he"), bytes(""), bytes("llo")]));
   const reader = response.body?.getReader({ mode: "byob" });
   let text = "";
   for (let round = 0; round < 10; round++) {
@@ -110,17 +110,17 @@ Deno.test("a reader with a buffer of its own is served, and let go at the end", 
     if (!chunk || chunk.done) break;
     text += new TextDecoder().decode(chunk.value);
   }
-  assertEquals([text, told], ["hello", ["reading", "settled"]]);
+  assertEquals([text, events], ["hello", ["reading", "settled"]]);
 });
 
-Deno.test("a chunk that shares its buffer leaves the others whole", async () => {
+Deno.test("trackBody() does not transfer a buffer that two chunks share", async () => {
   const shared = bytes("hello world");
   const { response } = track(stream([shared.subarray(0, 6), shared.subarray(6)]));
   assertEquals(await collect(response.body), "hello world");
   assertEquals(shared.byteLength, 11);
 });
 
-Deno.test("what has no body is over at once, and stays the response it was", () => {
+Deno.test("trackBody() settles a response without a body at once, and returns it unchanged", () => {
   for (
     const [status, method, body] of [[204, "GET", null], [304, "GET", null], [200, "HEAD", "x"], [
       200,
@@ -128,33 +128,33 @@ Deno.test("what has no body is over at once, and stays the response it was", () 
       null,
     ]] as const
   ) {
-    const { told, watching } = watcher();
+    const { events, watching } = watcher();
     const original = new Response(body, { status });
     assertStrictEquals(trackBody(original, method, ORIGIN, watching), original);
-    assertEquals(told, ["settled"]);
+    assertEquals(events, ["settled"]);
   }
 });
 
-Deno.test("a status that no response can be made with counts as a server's error", () => {
+Deno.test("trackBody() replaces an invalid status by 500", () => {
   const original = new Response("x");
   Object.defineProperty(original, "status", { value: 799 });
   assertEquals(trackBody(original, "GET", ORIGIN, watcher().watching).status, 500);
 });
 
-Deno.test("a body that breaks off says so, to its reader and its watcher", async () => {
+Deno.test("trackBody() passes the error of a body to its reader and its watcher", async () => {
   for (const read of [(response: Response) => response.text(), (response: Response) => collect(response.body)]) {
-    const { response, told } = track(stream([bytes("he")], new Error("reset")));
+    const { response, events } = track(stream([bytes("he")], new Error("reset")));
     await assertRejects(() => read(response), Error, "reset");
-    assertEquals(told, ["reading", "failed: reset"]);
+    assertEquals(events, ["reading", "failed: reset"]);
   }
 });
 
-Deno.test("a cancelled body is over, and its source is told", async () => {
+Deno.test("trackBody() settles a canceled body and cancels its source", async () => {
   let reason: unknown;
   const source = () => new ReadableStream<Uint8Array<ArrayBuffer>>({ cancel: (why) => void (reason = why) });
-  const { response, told } = track(source());
+  const { response, events } = track(source());
   await response.body?.cancel("enough");
-  assertEquals([reason, told], ["enough", ["reading", "settled"]]);
+  assertEquals([reason, events], ["enough", ["reading", "settled"]]);
   const begun = track(
     new ReadableStream({ start: (c) => c.enqueue(bytes("x")), cancel: (why) => void (reason = why) }),
   );
@@ -164,24 +164,24 @@ Deno.test("a cancelled body is over, and its source is told", async () => {
   assertEquals(reason, "more");
 });
 
-Deno.test("a body that is cut fails with the reason, even where its source never ends", async () => {
+Deno.test("trackBody() rejects an aborted body with the reason, also if its source never ends", async () => {
   let cancelled = 0;
   const endless = () => new ReadableStream<Uint8Array<ArrayBuffer>>({ cancel: () => void cancelled++ });
   for (const read of [(response: Response) => response.text(), (response: Response) => collect(response.body)]) {
-    const { response, cut } = track(endless());
+    const { response, abort } = track(endless());
     const reading = read(response);
     await Promise.resolve();
-    cut(new Error("gone"));
+    abort(new Error("gone"));
     await assertRejects(() => reading, Error, "gone");
     const late = track(endless());
-    late.cut(new Error("gone"));
+    late.abort(new Error("gone"));
     await assertRejects(() => read(late.response), Error, "gone");
   }
-  assert(cancelled >= 3, `${cancelled} sources were told`);
+  assert(cancelled >= 3, `${cancelled} sources were canceled`);
 });
 
-Deno.test("a reader that is done leaves no listener", async () => {
-  const { told, controller, watching } = watcher();
+Deno.test("trackBody() leaves no listener after the body was read", async () => {
+  const { events, controller, watching } = watcher();
   let listeners = 0;
   const { signal } = controller;
   const add = signal.addEventListener.bind(signal);
@@ -191,17 +191,17 @@ Deno.test("a reader that is done leaves no listener", async () => {
   const response = trackBody(new Response("x"), "GET", ORIGIN, watching);
   const before = listeners;
   await response.text();
-  assertEquals([listeners, told], [before, ["reading", "settled"]]);
+  assertEquals([listeners, events], [before, ["reading", "settled"]]);
 });
 
-Deno.test("a server that is handed the answer reads it, and it is over", async () => {
-  const over = Promise.withResolvers<void>();
-  const told: string[] = [];
+Deno.test("trackBody() settles a response that a server has sent", async () => {
+  const settled = Promise.withResolvers<void>();
+  const events: string[] = [];
   const watching: BodyWatcher = {
     signal: new AbortController().signal,
-    markReading: () => told.push("reading"),
-    settle: () => over.resolve(),
-    fail: (error) => over.reject(error),
+    markReading: () => events.push("reading"),
+    settle: () => settled.resolve(),
+    fail: (error) => settled.reject(error),
     read: () => Promise.reject(new Error("not used")),
   };
   const server = Deno.serve(
@@ -210,7 +210,7 @@ Deno.test("a server that is handed the answer reads it, and it is over", async (
   );
   const answer = await fetch(`http://127.0.0.1:${server.addr.port}/`);
   assertEquals([answer.status, (await answer.text()).length], [201, 200_000]);
-  await over.promise;
-  assertEquals(told, ["reading"]);
+  await settled.promise;
+  assertEquals(events, ["reading"]);
   await server.shutdown();
 });

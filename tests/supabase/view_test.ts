@@ -3,21 +3,21 @@ import { createClient, SupabaseClient } from "@supabase/supabase-js";
 import { LeaseReleasedError } from "../../shared/pool/mod.ts";
 import { RequestTimeoutError, transportFailure, ViewRestrictedError } from "../../shared/supabase/mod.ts";
 import { userToken } from "../support/fake_project.ts";
-import { PUBLISHABLE, rig, SECRET } from "./support.ts";
+import { createRig, PUBLISHABLE, SECRET } from "./support.ts";
 
 const alice = userToken("alice");
 const bob = userToken("bob");
 
-Deno.test("a view has the members of a SupabaseClient, and no other client behind it", async () => {
-  await using made = rig();
-  await using lease = await made.pool.lease();
+Deno.test("ClientLease.client has the members of a SupabaseClient, and no other client behind it", async () => {
+  await using rig = createRig();
+  await using lease = await rig.pool.lease();
   const auth = { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false };
   const whole = createClient("http://127.0.0.1:9", PUBLISHABLE, { auth });
   const members = Object.getOwnPropertyNames(SupabaseClient.prototype).filter((name) => /^[a-z]/.test(name))
     .concat(["auth", "realtime", "storage", "rest", "supabaseUrl"]);
   for (const name of members) {
     assertEquals(name in lease.client, true, name);
-    if (name === "realtime") continue; // refused
+    if (name === "realtime") continue; // rejected
     assertEquals(typeof Reflect.get(lease.client, name), typeof Reflect.get(whole, name), name);
   }
   for (let object: unknown = lease.client; object !== null; object = Object.getPrototypeOf(object)) {
@@ -28,50 +28,50 @@ Deno.test("a view has the members of a SupabaseClient, and no other client behin
   }
 });
 
-Deno.test("from, rpc and schema send as the lease's caller", async () => {
-  await using made = rig();
-  await using lease = await made.pool.lease({ identity: { token: alice } });
+Deno.test("ClientLease.client sends from(), rpc() and schema() as the lease's caller", async () => {
+  await using rig = createRig();
+  await using lease = await rig.pool.lease({ identity: { token: alice } });
   await lease.client.from("budgets").insert({ name: "x" });
   await lease.client.rpc("total", { id: 1 });
   await lease.client.schema("private").from("notes").select();
-  assertEquals(made.project.requests.map(({ method, path }) => `${method} ${path}`), [
+  assertEquals(rig.project.requests.map(({ method, path }) => `${method} ${path}`), [
     "POST /rest/v1/budgets",
     "POST /rest/v1/rpc/total",
     "GET /rest/v1/notes?select=*",
   ]);
-  assertEquals(made.project.requests[2]?.headers.get("accept-profile"), "private");
-  for (const { authorization } of made.project.requests) assertEquals(authorization, `Bearer ${alice}`);
+  assertEquals(rig.project.requests[2]?.headers.get("accept-profile"), "private");
+  for (const { authorization } of rig.project.requests) assertEquals(authorization, `Bearer ${alice}`);
 });
 
-Deno.test("functions, storage and a fetch of the caller's own send as the lease's caller", async () => {
-  await using made = rig();
-  await using lease = await made.pool.lease({ identity: { token: alice } });
-  made.project.answer = () => Response.json({});
+Deno.test("ClientLease.client sends functions, storage and an own fetch as the lease's caller", async () => {
+  await using rig = createRig();
+  await using lease = await rig.pool.lease({ identity: { token: alice } });
+  rig.project.answer = () => Response.json({});
   let seen = 0;
   const own: typeof fetch = (input, init) => (seen++, fetch(input, init));
   await lease.client.functions.invoke("hello");
   await lease.client.storage.from("files").list();
   await lease.client.from("budgets", { fetch: own }).select();
   assertEquals(seen, 1);
-  assertEquals(made.project.requests.map(({ authorization }) => authorization), Array(3).fill(`Bearer ${alice}`));
+  assertEquals(rig.project.requests.map(({ authorization }) => authorization), Array(3).fill(`Bearer ${alice}`));
 });
 
-Deno.test("a token set by hand does not replace the lease's", async () => {
-  await using made = rig();
-  await using lease = await made.pool.lease({ identity: { token: alice } });
-  made.project.answer = () => Response.json({});
+Deno.test("ClientLease.client ignores a token that its holder sets", async () => {
+  await using rig = createRig();
+  await using lease = await rig.pool.lease({ identity: { token: alice } });
+  rig.project.answer = () => Response.json({});
   await lease.client.from("budgets").select().setHeader("Authorization", `Bearer ${bob}`).setHeader("apikey", SECRET);
   await lease.client.functions.invoke("hello", { headers: { Authorization: `Bearer ${bob}` } });
-  for (const { authorization, apikey } of made.project.requests) {
+  for (const { authorization, apikey } of rig.project.requests) {
     assertEquals([authorization, apikey], [`Bearer ${alice}`, PUBLISHABLE]);
   }
 });
 
-Deno.test("whatever a holder changes on its client, the next holder has nothing of it", async () => {
-  await using made = rig({ maxConnections: 1 });
+Deno.test("ClientLease.client has no changes of the previous holder", async () => {
+  await using rig = createRig({ maxConnections: 1 });
   {
-    await using lease = await made.pool.lease({ identity: { token: alice } });
-    // deno-lint-ignore no-explicit-any -- reaching where the types do not lead
+    await using lease = await rig.pool.lease({ identity: { token: alice } });
+    // deno-lint-ignore no-explicit-any -- accesses members that the types do not declare
     const client = lease.client as any;
     client.functions.setAuth(bob);
     client.functions.headers["x-left"] = "functions";
@@ -84,31 +84,31 @@ Deno.test("whatever a holder changes on its client, the next holder has nothing 
       try {
         client[field] = () => "left";
       } catch {
-        // a view refuses to be changed, which is as well
+        // a rejection is as good as no effect
       }
     }
     Object.getPrototypeOf(client.rest).left = "rest";
     delete Object.getPrototypeOf(client.rest).left;
   }
-  await using lease = await made.pool.lease({ identity: { token: bob } });
-  made.project.answer = () => Response.json({});
+  await using lease = await rig.pool.lease({ identity: { token: bob } });
+  rig.project.answer = () => Response.json({});
   await lease.client.from("budgets").select();
   await lease.client.functions.invoke("hello");
   await lease.client.storage.from("files").list();
-  assertEquals(made.project.requests.length, 3);
-  for (const { headers, authorization } of made.project.requests) {
+  assertEquals(rig.project.requests.length, 3);
+  for (const { headers, authorization } of rig.project.requests) {
     assertEquals(headers.get("x-left"), null);
     assertEquals(authorization, `Bearer ${bob}`);
   }
 });
 
-Deno.test("headers set on a view's rest go with its queries, whenever they were begun, and with no other view's", async () => {
-  await using made = rig();
-  await using lease = await made.pool.lease({ identity: { token: alice } });
-  await using other = await made.pool.lease({ identity: { token: bob } });
-  // deno-lint-ignore no-explicit-any -- reaching where the types do not lead
+Deno.test("ClientLease.client sends headers set on its rest with its later queries, and with no other view's", async () => {
+  await using rig = createRig();
+  await using lease = await rig.pool.lease({ identity: { token: alice } });
+  await using other = await rig.pool.lease({ identity: { token: bob } });
+  // deno-lint-ignore no-explicit-any -- accesses members that the types do not declare
   const [client, stranger] = [lease.client as any, other.client as any];
-  made.project.answer = () => Response.json({});
+  rig.project.answer = () => Response.json({});
   for (const one of [client, stranger]) await one.from("before").select();
   const builder = client.from("begun");
   builder.headers.set("x-builder", "1");
@@ -116,14 +116,14 @@ Deno.test("headers set on a view's rest go with its queries, whenever they were 
   await builder.select();
   for (const one of [client, client.schema("other"), stranger]) await one.from("after").select();
   assertEquals(
-    made.project.requests.map(({ headers }) => [headers.get("x-builder"), headers.get("x-rest")]),
+    rig.project.requests.map(({ headers }) => [headers.get("x-builder"), headers.get("x-rest")]),
     [[null, null], [null, null], ["1", null], [null, "1"], [null, "1"], [null, null]],
   );
 });
 
-Deno.test("nothing that can be changed is shared by two views, but for the module's own classes", async () => {
-  await using made = rig({ maxConnections: 1 });
-  /** Every object that properties and prototypes of `client` lead to. */
+Deno.test("ClientLease.client shares no mutable object with another view, except the classes of its modules", async () => {
+  await using rig = createRig({ maxConnections: 1 });
+  /** Returns all objects that are reachable from `client` by properties and prototypes. */
   const reach = (client: object): Set<object> => {
     const seen = new Set<object>();
     const visit = (value: unknown) => {
@@ -137,7 +137,7 @@ Deno.test("nothing that can be changed is shared by two views, but for the modul
           try {
             visit(Reflect.get(client, name));
           } catch {
-            // what a view refuses leads nowhere
+            // a rejected property leads to no object
           }
         }
       }
@@ -146,43 +146,43 @@ Deno.test("nothing that can be changed is shared by two views, but for the modul
     visit(client);
     return seen;
   };
-  // The runtime's and the modules' own: from a client that no pool has anything to do with, and its answers.
+  // Objects of the runtime and the modules: those reachable from a client without a pool.
   const known = new Set<object>();
   const { SupabaseClient: _, ...plain } = await import("@supabase/supabase-js");
   const own = createClient("http://127.0.0.1:9", PUBLISHABLE, { auth: { autoRefreshToken: false } });
   for (const object of [globalThis, plain, own]) {
     for (const found of reach(object)) known.add(found);
   }
-  const first = await made.pool.lease();
+  const first = await rig.pool.lease();
   const one = reach(first.client);
   first.release();
-  await using second = await made.pool.lease();
+  await using second = await rig.pool.lease();
   const shared = [...reach(second.client)].filter((object) => one.has(object) && !Object.isFrozen(object));
   assertEquals(shared.map((object) => Deno.inspect(object, { depth: 1 })), []);
-  assert(one.size > 30, `only ${one.size} objects were looked at`);
+  assert(one.size > 30, `only ${one.size} objects were reached`);
 });
 
-Deno.test("a builder made under one lease is refused after it, and never sends the next one's token", async () => {
-  await using made = rig({ maxConnections: 1 });
-  const first = await made.pool.lease({ identity: { token: alice } });
+Deno.test("ClientLease.client rejects a builder of an earlier lease, which never sends the next one's token", async () => {
+  await using rig = createRig({ maxConnections: 1 });
+  const first = await rig.pool.lease({ identity: { token: alice } });
   const kept = first.client.from("budgets").select();
   const storage = first.client.storage.from("files");
   const { fetch: bound } = first.client as unknown as { fetch: typeof fetch };
   first.release();
-  await using second = await made.pool.lease({ identity: { token: bob } });
+  await using second = await rig.pool.lease({ identity: { token: bob } });
   const { error, status } = await kept;
   assertEquals(status, 0);
   assertStringIncludes(error?.message ?? "", "LeaseReleasedError");
   assertInstanceOf(transportFailure(first.client, error), LeaseReleasedError);
-  await assertRejects(() => bound(`${made.project.url}/rest/v1/budgets`), LeaseReleasedError);
+  await assertRejects(() => bound(`${rig.project.url}/rest/v1/budgets`), LeaseReleasedError);
   assert((await storage.list()).error);
   await second.client.from("budgets").select();
-  assertEquals(made.project.requests.map(({ authorization }) => authorization), [`Bearer ${bob}`]);
+  assertEquals(rig.project.requests.map(({ authorization }) => authorization), [`Bearer ${bob}`]);
 });
 
-Deno.test("a client used after its release says so at once", async () => {
-  await using made = rig();
-  const { client, release } = await made.pool.lease().then((lease) => ({
+Deno.test("ClientLease.client throws at once after its release", async () => {
+  await using rig = createRig();
+  const { client, release } = await rig.pool.lease().then((lease) => ({
     client: lease.client,
     release: () => lease.release(),
   }));
@@ -199,25 +199,25 @@ Deno.test("a client used after its release says so at once", async () => {
   ) assertThrows(use, LeaseReleasedError);
 });
 
-Deno.test("a release ends the calls that are still under way", async () => {
-  await using made = rig();
+Deno.test("ClientLease.release() aborts the calls in flight", async () => {
+  await using rig = createRig();
   const gone = Promise.withResolvers<void>();
-  made.project.answer = (request) => {
+  rig.project.answer = (request) => {
     request.signal.addEventListener("abort", () => gone.resolve());
     return new Promise(() => {});
   };
-  const lease = await made.pool.lease();
+  const lease = await rig.pool.lease();
   const call = lease.client.from("budgets").select().then((result) => result);
-  while (made.project.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  while (rig.project.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
   lease.release();
   const { error } = await call;
   assertInstanceOf(transportFailure(lease.client, error), LeaseReleasedError);
   await gone.promise;
 });
 
-Deno.test("what cannot be made safe is refused and says what to use instead", async () => {
-  await using made = rig();
-  await using lease = await made.pool.lease({ identity: { token: alice } });
+Deno.test("ClientLease.client rejects unsafe members and names the alternative", async () => {
+  await using rig = createRig();
+  await using lease = await rig.pool.lease({ identity: { token: alice } });
   const { client } = lease;
   for (
     const use of [
@@ -236,63 +236,63 @@ Deno.test("what cannot be made safe is refused and says what to use instead", as
   }
   assertEquals(client.getChannels(), []);
   await client.removeAllChannels();
-  assertEquals(made.project.requests.length, 0);
+  assertEquals(rig.project.requests.length, 0);
 });
 
-Deno.test("the client's own retry is off", async () => {
-  await using made = rig();
-  made.project.answer = () => new Response("busy", { status: 503 });
-  await using lease = await made.pool.lease();
+Deno.test("ClientLease.client does not retry by itself", async () => {
+  await using rig = createRig();
+  rig.project.answer = () => new Response("busy", { status: 503 });
+  await using lease = await rig.pool.lease();
   const { status } = await lease.client.from("budgets").select();
   assertEquals(status, 503);
-  assertEquals(made.project.requests.length, 1);
+  assertEquals(rig.project.requests.length, 1);
 });
 
-Deno.test("a call that is not answered in time fails by name, with its cause to be had", async () => {
-  await using made = rig({ requestTimeoutMs: 50 });
-  made.project.answer = () => new Promise(() => {});
-  await using lease = await made.pool.lease();
+Deno.test("transportFailure() returns the RequestTimeoutError of a call without a response", async () => {
+  await using rig = createRig({ requestTimeoutMs: 50 });
+  rig.project.answer = () => new Promise(() => {});
+  await using lease = await rig.pool.lease();
   const { error } = await lease.client.from("budgets").select();
   assertStringIncludes(error?.message ?? "", "no complete response within 50 ms");
   assertInstanceOf(transportFailure(lease.client, error), RequestTimeoutError);
 });
 
-Deno.test("the deadline covers the body", async () => {
-  await using made = rig({ requestTimeoutMs: 100 });
-  made.project.answer = () => new Response(new ReadableStream({ start: (c) => c.enqueue(new Uint8Array([91])) }));
-  await using lease = await made.pool.lease();
+Deno.test("requestTimeoutMs includes the body", async () => {
+  await using rig = createRig({ requestTimeoutMs: 100 });
+  rig.project.answer = () => new Response(new ReadableStream({ start: (c) => c.enqueue(new Uint8Array([91])) }));
+  await using lease = await rig.pool.lease();
   const { error } = await lease.client.from("budgets").select();
   assertInstanceOf(transportFailure(lease.client, error), RequestTimeoutError);
 });
 
-Deno.test("a failure that is not a transport failure has none behind it", async () => {
-  await using made = rig();
-  made.project.answer = () => Response.json({ message: "no such table", code: "42P01" }, { status: 404 });
-  await using lease = await made.pool.lease();
+Deno.test("transportFailure() returns undefined for an error of the Data API", async () => {
+  await using rig = createRig();
+  rig.project.answer = () => Response.json({ message: "no such table", code: "42P01" }, { status: 404 });
+  await using lease = await rig.pool.lease();
   const { error } = await lease.client.from("nothing").select();
   assertEquals(transportFailure(lease.client, error), undefined);
   assertEquals(transportFailure({}, error), undefined);
   assertEquals(transportFailure(null, null), undefined);
 });
 
-Deno.test("one lease runs callsPerLease calls at once, the rest in turn", async () => {
-  await using made = rig({ callsPerLease: 6 });
-  made.project.answer = async () => {
+Deno.test("ClientLease.client runs callsPerLease calls at once, and the others in order", async () => {
+  await using rig = createRig({ callsPerLease: 6 });
+  rig.project.answer = async () => {
     await new Promise((resolve) => setTimeout(resolve, 2));
     return Response.json([]);
   };
-  await using lease = await made.pool.lease();
+  await using lease = await rig.pool.lease();
   const results = await Promise.all(Array.from({ length: 100 }, () => lease.client.from("budgets").select()));
   assertEquals(results.filter(({ error }) => error).length, 0);
-  assertEquals(made.project.load.most, 6);
+  assertEquals(rig.project.load.most, 6);
 });
 
-Deno.test("a call whose answer is read to its end makes room for the next, however it is read", async () => {
-  await using made = rig({ callsPerLease: 1, requestTimeoutMs: 5_000 });
-  made.project.answer = () => Response.json({ ok: true });
-  await using lease = await made.pool.lease();
+Deno.test("ClientLease.client frees the permit of a call once its response is read, in every way to read", async () => {
+  await using rig = createRig({ callsPerLease: 1, requestTimeoutMs: 5_000 });
+  rig.project.answer = () => Response.json({ ok: true });
+  await using lease = await rig.pool.lease();
   const { fetch: bound } = lease.client as unknown as { fetch: typeof fetch };
-  const get = (init?: RequestInit) => bound(`${made.project.url}/rest/v1/x`, init);
+  const get = (init?: RequestInit) => bound(`${rig.project.url}/rest/v1/x`, init);
   assertEquals(await (await get()).json(), { ok: true });
   assertEquals(await (await get()).text(), '{"ok":true}');
   assertEquals((await (await get()).arrayBuffer()).byteLength, 11);
@@ -304,16 +304,16 @@ Deno.test("a call whose answer is read to its end makes room for the next, howev
   await (await get()).body?.cancel();
   assertEquals(await (await get()).clone().text(), '{"ok":true}');
   await get({ method: "HEAD" });
-  made.project.answer = () => new Response(null, { status: 204 });
+  rig.project.answer = () => new Response(null, { status: 204 });
   await get();
   await get();
 });
 
-Deno.test("a call that waits its turn can be aborted, and gives its place up", async () => {
-  await using made = rig({ callsPerLease: 1 });
+Deno.test("ClientLease.client removes an aborted call from the queue for permits", async () => {
+  await using rig = createRig({ callsPerLease: 1 });
   const hold = Promise.withResolvers<Response>();
-  made.project.answer = () => hold.promise;
-  await using lease = await made.pool.lease();
+  rig.project.answer = () => hold.promise;
+  await using lease = await rig.pool.lease();
   const first = lease.client.from("a").select().then((result) => result);
   const controller = new AbortController();
   const second = lease.client.from("b").select().abortSignal(controller.signal).then((result) => result);
@@ -321,8 +321,8 @@ Deno.test("a call that waits its turn can be aborted, and gives its place up", a
   controller.abort();
   assertStringIncludes((await second).error?.message ?? "", "AbortError");
   hold.resolve(Response.json([]));
-  made.project.answer = () => Response.json([]);
+  rig.project.answer = () => Response.json([]);
   assertEquals((await first).error, null);
   assertEquals((await third).error, null);
-  assertEquals(made.project.requests.map(({ path }) => path.slice(9, 10)), ["a", "c"]);
+  assertEquals(rig.project.requests.map(({ path }) => path.slice(9, 10)), ["a", "c"]);
 });

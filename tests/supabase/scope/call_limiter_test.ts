@@ -1,10 +1,10 @@
-/** Calls of one lease that wait for each other. */
+/** Tests the limit of concurrent calls of a lease. */
 import { assertEquals } from "@std/assert";
 import { UNREAD_GRACE_MS } from "../../../shared/supabase/calls/call.ts";
 import { settle } from "../../support/fake_clock.ts";
-import { calling, URL_OF_X } from "../call_rig.ts";
+import { calling, URL_OF_X } from "../lease_fetch_rig.ts";
 
-Deno.test("an answer that nobody reads keeps no call from its turn, and can be read all the same", async () => {
+Deno.test("CallLimiter takes the permit of an unread response after UNREAD_GRACE_MS, and the response stays readable", async () => {
   const { calls, clock, sent } = calling({ callsPerLease: 1, requestTimeoutMs: 10_000 });
   const dropped = calls.fetch(URL_OF_X);
   await settle();
@@ -26,7 +26,7 @@ Deno.test("an answer that nobody reads keeps no call from its turn, and can be r
   assertEquals(clock.timers, 0);
 });
 
-Deno.test("an answer that is being read keeps its turn, however long that takes", async () => {
+Deno.test("CallLimiter keeps the permit of a response that is being read", async () => {
   const { calls, clock, sent } = calling({ callsPerLease: 1, requestTimeoutMs: 10_000 });
   const slow = calls.fetch(URL_OF_X);
   await settle();
@@ -44,13 +44,13 @@ Deno.test("an answer that is being read keeps its turn, however long that takes"
   await next.catch(() => {});
 });
 
-Deno.test("a call's time begins when it is sent, not while it waits for its turn or its place", async () => {
-  const place = Promise.withResolvers<void>();
-  const { calls, clock, sent } = calling({ callsPerLease: 1, requestTimeoutMs: 1_000, take: () => place.promise });
+Deno.test("LeaseFetch.fetch() starts requestTimeoutMs when the call is sent, not while it waits for a permit or a slot", async () => {
+  const slot = Promise.withResolvers<void>();
+  const { calls, clock, sent } = calling({ callsPerLease: 1, requestTimeoutMs: 1_000, take: () => slot.promise });
   const first = calls.fetch(URL_OF_X);
   await settle();
   await clock.advance(5_000);
-  place.resolve();
+  slot.resolve();
   await settle();
   const second = calls.fetch(URL_OF_X);
   await clock.advance(900);

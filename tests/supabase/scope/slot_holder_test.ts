@@ -1,11 +1,11 @@
-/** The slot that the members of a scope share, on a clock that stands still. */
+/** Tests the slot that the members of a scope share, on a fake clock. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { type AcquireOptions, AcquireTimeoutError, ConfigError, ResourcePool } from "../../../shared/pool/mod.ts";
 import { type ClientSlot, clientSlots } from "../../../shared/supabase/client_template.ts";
 import { SlotHolder, type SlotMember, type SlotPool } from "../../../shared/supabase/scope/slot_holder.ts";
 import { FakeClock, settle } from "../../support/fake_clock.ts";
 
-/** A pool of one slot, and how it was asked for. */
+/** Creates a pool of one slot that records the calls of its methods. */
 function oneSlot(acquireTimeoutMs = 5_000) {
   const clock = new FakeClock();
   const pool = new ResourcePool<ClientSlot>(
@@ -34,7 +34,7 @@ function oneSlot(acquireTimeoutMs = 5_000) {
 
 const member = (): SlotMember => ({ isView: false, end: () => {} });
 
-/** How `member` gets into the slot. */
+/** Takes the slot for `member`. Returns how it was granted, or the code of the error. */
 async function taken(holder: SlotHolder, member: SlotMember, options: AcquireOptions = {}): Promise<string> {
   try {
     const waiting = holder.take(member, options.lane, options.timeoutMs, options.signal);
@@ -93,7 +93,7 @@ Deno.test("SlotHolder.take() is idempotent for a member that holds the slot or w
   await pool.shutdown();
 });
 
-Deno.test("SlotHolder: a member that leaves by its signal keeps no wait of its own in the queue", async () => {
+Deno.test("SlotHolder.take() removes the wait of a member from the queue when its signal aborts", async () => {
   const { pool, clock, holder, stats } = oneSlot();
   const other = await pool.lease();
   const slot = holder();
@@ -111,7 +111,7 @@ Deno.test("SlotHolder: a member that leaves by its signal keeps no wait of its o
   await pool.shutdown();
 });
 
-Deno.test("SlotHolder: each member waits for its own time, and in its own lane", async () => {
+Deno.test("SlotHolder.take() waits for the timeout and in the lane of each member", async () => {
   const { pool, clock, holder } = oneSlot();
   const other = await pool.lease();
   const slot = holder();
@@ -140,7 +140,7 @@ Deno.test("SlotHolder: each member waits for its own time, and in its own lane",
   await pool.shutdown();
 });
 
-Deno.test("SlotHolder: the default time to wait is the pool's, from when the member came", async () => {
+Deno.test("SlotHolder.take() waits for the pool's acquireTimeoutMs by default, from the start of each call", async () => {
   const { pool, clock, holder } = oneSlot(80);
   const other = await pool.lease();
   const slot = holder();
@@ -156,7 +156,7 @@ Deno.test("SlotHolder: the default time to wait is the pool's, from when the mem
   await pool.shutdown();
 });
 
-Deno.test("SlotHolder: the member that started a wait asks no more when it times out early by the clock", async () => {
+Deno.test("SlotHolder.take() does not acquire again for the member whose wait times out early by the clock", async () => {
   const { pool, slots, asked, clock } = oneSlot();
   const refusing: SlotPool = {
     ...slots,
@@ -170,11 +170,11 @@ Deno.test("SlotHolder: the member that started a wait asks no more when it times
     "ACQUIRE_TIMEOUT",
     "ACQUIRE_TIMEOUT",
   ]);
-  assertEquals(asked, ["try", "lease", "lease"], "the second one, which came later, has its own time");
+  assertEquals(asked, ["try", "lease", "lease"], "the second member, which came later, has its own timeout");
   await pool.shutdown();
 });
 
-Deno.test("SlotHolder: the first slot that is granted serves all members, and the other waits end", async () => {
+Deno.test("SlotHolder.take() serves all members with the first granted slot, and ends the other waits", async () => {
   const { pool, holder, stats } = oneSlot();
   const other = await pool.lease();
   const slot = holder();
@@ -215,7 +215,7 @@ Deno.test("SlotHolder.leave() resolves the wait of a member that leaves without 
   await pool.shutdown();
 });
 
-Deno.test("SlotHolder.leave() destroys the slot with its last member, and tells when the pool has revoked it", async () => {
+Deno.test("SlotHolder.leave() destroys the slot with its last member, and returns false after a revocation", async () => {
   const { pool, holder } = oneSlot();
   const slot = holder();
   const ended: unknown[] = [];

@@ -1,21 +1,21 @@
 /**
- * What a run of the property test does to its scopes: plain data, so that a
- * failing run can be shrunk and replayed.
+ * The commands of the property test: plain data, so that a failing run can be
+ * shrunk and replayed.
  *
  * @module
  */
 import fc from "fast-check";
 import type { Lane } from "../../../../shared/pool/mod.ts";
 
-/** How a slot is asked for. */
+/** The options of an acquire. */
 export interface Terms {
   readonly lane: Lane | undefined;
   readonly timeoutMs: number | undefined;
-  /** Whether the lease has a signal, which {@linkcode Command} `abortSignal` may abort. */
+  /** Gives the lease a signal, which {@linkcode Command} `abortSignal` may abort. */
   readonly signal: boolean;
 }
 
-/** One operation. Numbers pick one of the objects that exist, modulo how many there are. */
+/** One operation. Numbers select an existing object, modulo their count. */
 export type Command =
   | { readonly kind: "openScope"; readonly signal: boolean; readonly lane: Lane | undefined }
   | { readonly kind: "lease"; readonly scope: number; readonly terms: Terms }
@@ -67,7 +67,7 @@ const single = fc.oneof(
   { weight: 1, arbitrary: of("freeze", { ms: fc.constantFrom(10, 30, 200) }) },
 );
 
-/** Operations in a row: most one by one, some within one turn of the event loop. */
+/** Generates sequences of operations: most are single, some run within one turn of the event loop. */
 export const commands = (count: number): fc.Arbitrary<Command[]> =>
   fc.array(
     fc.oneof(

@@ -12,7 +12,7 @@ import fc from "fast-check";
 import { commands } from "./commands.ts";
 import { World } from "./world.ts";
 
-/** How many operations make one run. */
+/** The number of operations per run. */
 const RUN = 200;
 const OPERATIONS = Number(Deno.env.get("SCOPE_OPERATIONS") ?? 100_000);
 const SEED = Number(Deno.env.get("SCOPE_SEED") ?? 27);
@@ -29,7 +29,7 @@ Deno.test(`CallerScope: without members it holds no slot and waits for none, in 
     }),
     { numRuns: Math.ceil(OPERATIONS / RUN), seed: SEED, ...(path === undefined ? {} : { path }) },
   );
-  // A run in which little happens proves little.
+  // A run with few events proves little.
   if (path !== undefined) return;
   const kinds = ["openScope", "lease", "client", "call", "answer", "read", "release", "abortSignal", "abortScope"];
   for (const kind of [...kinds, "closeScope", "outsideLease", "invalidate", "failCreation", "shutdown"]) {

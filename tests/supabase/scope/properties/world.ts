@@ -1,6 +1,6 @@
 /**
- * Several scopes on a small pool, with holders outside of any scope, on a clock
- * that stands still; and the rules that hold whenever all of it is at rest.
+ * Several scopes on a small pool, with leases outside of any scope, on a fake
+ * clock; and the invariants that hold whenever no operation runs.
  *
  * @module
  */
@@ -18,46 +18,46 @@ import type { Command, Terms } from "./commands.ts";
 const URL = "http://project.test";
 const ANONYMOUS = { apikey: "key", authorization: undefined, token: undefined, mayOverride: false };
 
-/** How long acquires wait by default, in ms. */
+/** Default acquire timeout, in ms. */
 const ACQUIRE_TIMEOUT_MS = 100;
 
-/** The longest pause of the pool after a failed creation, in ms. */
+/** Maximum backoff of the pool after a failed creation, in ms. */
 const BACKOFF_MS = 2_500;
 
-/** A scope, as the model has it. */
+/** The model of a scope. */
 interface ModelScope {
   readonly scope: CallerScope;
   readonly signal: AbortController | undefined;
-  /** Once it was closed or aborted, by whichever way. */
+  /** `true` once the scope was closed or aborted. */
   ended: boolean;
-  /** Whether it was aborted: nothing of it is left then. */
+  /** `true` once the scope was aborted: it holds nothing then. */
   aborted: boolean;
   /** The pool's leases of its slots; at most one is active at rest. */
   readonly slots: Pick<Lease<ClientSlot>, "active" | "resource">[];
 }
 
-/** A lease that was asked for, in a scope or outside of any. */
+/** The model of a lease, in a scope or outside of any. */
 interface ModelLease {
   readonly of: ModelScope | undefined;
-  /** By when it settles, in ms of the clock. */
+  /** The time by which the acquire settles, in ms of the clock. */
   readonly deadlineMs: number;
-  state: "pending" | "held" | "over";
+  state: "pending" | "held" | "ended";
   lease: Pick<ClientLease, "release" | typeof Symbol.dispose> | undefined;
 }
 
-/** A client of a scope. */
+/** The model of a scope's client. */
 interface ModelClient {
   readonly of: ModelScope;
   readonly fetch: typeof fetch;
-  /** Whether a call of it was sent: it keeps the slot until its scope ends or the slot is lost. */
+  /** `true` once a call was sent: the client holds the slot until its scope ends or the slot is lost. */
   inSlot: boolean;
 }
 
-/** A call of a client. */
+/** The model of a client's call. */
 interface ModelCall {
   readonly client: ModelClient;
-  state: "unsent" | "sent" | "answered" | "reading" | "over";
-  /** Answers it, once it was sent. */
+  state: "unsent" | "sent" | "answered" | "reading" | "ended";
+  /** Resolves the call with a response, once it was sent. */
   answer: ((response: Response) => void) | undefined;
   fail: ((error: unknown) => void) | undefined;
   response: Response | undefined;
@@ -78,11 +78,11 @@ export class World {
   readonly #slots: { readonly slot: ClientSlot; readonly invalidate: (reason: unknown) => void }[] = [];
   #creationsThatFail = 0;
   #lastFailureMs = -Infinity;
-  /** Promises that have not settled. */
+  /** The number of promises that have not settled. */
   #unsettled = 0;
   #shutDown = false;
   #unexpected: unknown = undefined;
-  /** How often each kind of command did something. */
+  /** The number of effective commands of each kind. */
   readonly tally: Record<string, number> = {};
 
   constructor(maxConnections: number) {
@@ -123,14 +123,14 @@ export class World {
     };
   }
 
-  /** Runs one command, lets everything settle, and checks the rules. */
+  /** Runs one command, waits until all work has settled, and checks the invariants. */
   async run(command: Command): Promise<void> {
     await this.#do(command);
     await settle();
     this.#check();
   }
 
-  /** Ends everything that is left: every promise settles, and nothing is held or waited for. */
+  /** Ends all scopes and leases, and asserts that all promises settle and no slot is held or waited for. */
   async finish(): Promise<void> {
     for (const scope of this.#scopes) this.#close(scope);
     await settle();
@@ -149,10 +149,10 @@ export class World {
     const { activeConnections, waitingForConnection } = this.#pool.getStats();
     assertEquals({ activeConnections, waitingForConnection }, { activeConnections: 0, waitingForConnection: 0 });
     await this.#pool.shutdown(0);
-    assertEquals(this.#clock.timers, 0, "timers that are left");
+    assertEquals(this.#clock.timers, 0, "timers that remain");
   }
 
-  /** What must hold whenever everything is at rest. */
+  /** Asserts the invariants that hold whenever no operation runs. */
   #check(): void {
     const { activeConnections, waitingForConnection, totalConnections, totalAcquired, totalReleased } = this.#pool
       .getStats();
@@ -189,11 +189,11 @@ export class World {
     assertEquals(activeConnections, holding, "a scope without members holds a slot, or one with members holds none");
     assert(waitingForConnection <= mayWait, "a scope without members waits for a slot");
     if (activeConnections < this.#maxConnections && now - this.#lastFailureMs > BACKOFF_MS) {
-      assertEquals(waitingForConnection, 0, "a slot is free, and something waits for one");
+      assertEquals(waitingForConnection, 0, "an acquire waits while a slot is free");
     }
   }
 
-  /** Stands in for the project. */
+  /** Replaces the network. */
   readonly #send: typeof fetch = (input) => {
     const call = this.#calls[Number(String(input).split("/").at(-1))];
     assert(call?.state === "unsent");
@@ -208,13 +208,13 @@ export class World {
   async #do(command: Command): Promise<void> {
     switch (command.kind) {
       case "together":
-        // Within one turn: promises of one are not settled when the next runs.
+        // Within one turn: the promises of one command are not settled when the next one runs.
         for (const each of command.commands) this.#now(each);
         return;
       case "advance":
         return await this.#clock.advance(command.ms);
       case "freeze":
-        // As for an isolate that was frozen: timers are late.
+        // Timers are late, as in an isolate that was frozen.
         this.#clock.freeze(command.ms);
         return await this.#clock.advance(0);
       case "shutdown":
@@ -291,7 +291,7 @@ export class World {
       case "closeScope": {
         const scope = at(this.#scopes, command.scope);
         if (!scope) return;
-        const held = this.#leases.filter(({ of, state }) => of === scope && state !== "over").length;
+        const held = this.#leases.filter(({ of, state }) => of === scope && state !== "ended").length;
         const unreleased = this.#close(scope);
         assert(unreleased <= held, `${unreleased} of ${held} leases were not released`);
         return this.#count(command);
@@ -313,7 +313,7 @@ export class World {
   }
 
   #openScope({ signal: withSignal, lane }: Extract<Command, { kind: "openScope" }>): void {
-    // A few at a time, so that commands meet.
+    // Few scopes at a time, so that commands affect each other.
     const [oldest] = this.#scopes.length === 4 ? this.#scopes.splice(0, 1) : [];
     if (oldest) {
       oldest.scope.abort(new Error("the scope aborted"));
@@ -349,10 +349,10 @@ export class World {
       : this.#pool.lease({ lane, timeoutMs, signal });
     this.#track(leased.then((lease) => {
       model.lease = lease;
-      // In a scope that ended meanwhile the lease has ended as well.
-      model.state = of?.ended ? "over" : "held";
+      // A lease of a scope that ended meanwhile has ended too.
+      model.state = of?.ended ? "ended" : "held";
     }, (error) => {
-      model.state = "over";
+      model.state = "ended";
       this.#expected(error);
     }));
     this.#count(command);
@@ -365,10 +365,10 @@ export class World {
       client.fetch(`${URL}/rest/v1/${this.#calls.length - 1}`).then((response) => {
         call.response = response;
         call.state = "answered";
-        // What is left unread expires after a while; the model has no time for it.
+        // Unread responses expire after a grace period, which the model does not have.
         if (client.of.ended) this.#read(call);
       }, (error) => {
-        call.state = "over";
+        call.state = "ended";
         this.#expected(error);
       }),
     );
@@ -379,7 +379,7 @@ export class World {
     call.state = "reading";
     this.#track(
       call.response.text().then(() => {}, (error) => this.#expected(error)).then(() => {
-        call.state = "over";
+        call.state = "ended";
       }),
     );
   }
@@ -391,9 +391,9 @@ export class World {
       else model.lease.release({ destroy });
     } catch (error) {
       this.#expected(error);
-      assert(model.state === "over" || this.#shutDown, String(error)); // released before, or revoked
+      assert(model.state === "ended" || this.#shutDown, String(error)); // released before, or revoked
     }
-    model.state = "over";
+    model.state = "ended";
     this.#count({ kind: "release" });
   }
 
@@ -407,7 +407,7 @@ export class World {
   #end(scope: ModelScope, aborted: boolean): void {
     scope.ended = true;
     scope.aborted ||= aborted;
-    for (const model of this.#leases) if (model.of === scope && model.state === "held") model.state = "over";
+    for (const model of this.#leases) if (model.of === scope && model.state === "held") model.state = "ended";
   }
 
   #signal(): AbortController {
@@ -421,7 +421,7 @@ export class World {
     promise.finally(() => this.#unsettled--);
   }
 
-  /** Fails on anything but an error that scopes, pools and this test announce. */
+  /** Records an error that neither scopes, nor pools, nor this test cause on purpose. */
   #expected(error: unknown): void {
     const announced = (error instanceof PoolError && !(error instanceof ConfigError)) ||
       (error instanceof Error && /aborted|died|no network/.test(error.message));
@@ -433,7 +433,7 @@ export class World {
   }
 }
 
-/** One of `items`, if there are any. */
+/** Returns the item at `index`, modulo the length, or `undefined` if there is none. */
 function at<T>(items: readonly T[], index: number): T | undefined {
   return items[index % items.length];
 }

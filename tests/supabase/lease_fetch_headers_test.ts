@@ -1,20 +1,20 @@
-/** What a call carries: its own headers, those that all queries have in common, and the lease's credentials. */
+/** Tests the headers of a call: its own, those of all queries, and the lease's credentials. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { LeaseFetch } from "../../shared/supabase/calls/lease_fetch.ts";
 import { userToken } from "../support/fake_project.ts";
 import { settle } from "../support/fake_clock.ts";
-import { calling, URL_OF_X } from "./call_rig.ts";
-import { fetchOf, rig } from "./support.ts";
+import { calling, URL_OF_X } from "./lease_fetch_rig.ts";
+import { createRig, fetchOf } from "./support.ts";
 
 const alice = userToken("alice");
 const ALICE = { apikey: "key", authorization: `Bearer ${alice}`, token: alice, mayOverride: false };
 const ADMIN = { apikey: "secret", authorization: "Bearer secret", token: undefined, mayOverride: true };
 
-/** However a caller may write headers down. */
+/** The forms in which a caller may pass headers. */
 const FORMS: Record<string, () => HeadersInit> = {
   "an object": () => ({ authorization: "Bearer other", apikey: "other", accept: "a/b" }),
   "an object in capitals": () => ({ Authorization: "Bearer other", APIKEY: "other", Accept: "a/b" }),
-  "an object that names them twice": () => ({
+  "an object with each name twice": () => ({
     authorization: "Bearer other",
     Authorization: "Bearer another",
     apikey: "other",
@@ -34,7 +34,7 @@ async function sentWith(calls: LeaseFetch, sent: { headers: Headers }[], headers
 }
 
 for (const [name, headers] of Object.entries(FORMS)) {
-  Deno.test(`a user's lease sends its own credentials, and no others that are given as ${name}`, async () => {
+  Deno.test(`LeaseFetch.fetch() replaces credentials that are passed as ${name} by those of the lease`, async () => {
     const { calls, sent } = calling({ credentials: ALICE });
     const carried = await sentWith(calls, sent, headers());
     assertEquals([carried.get("authorization"), carried.get("apikey"), carried.get("accept")], [
@@ -49,7 +49,7 @@ for (const [name, headers] of Object.entries(FORMS)) {
   });
 }
 
-Deno.test("an admin's own authorization is sent, whatever case it is written in; its key never is", async () => {
+Deno.test("LeaseFetch.fetch() sends an admin's own authorization, in any case, and never its own apikey", async () => {
   for (
     const headers of [
       { authorization: "Bearer a" },
@@ -64,19 +64,19 @@ Deno.test("an admin's own authorization is sent, whatever case it is written in;
   }
 });
 
-Deno.test("what is no header is refused, and the next call is sent", async () => {
-  await using made = rig();
-  await using lease = await made.pool.lease({ identity: { token: alice } });
+Deno.test("LeaseFetch.fetch() rejects an invalid header and sends the next call", async () => {
+  await using rig = createRig();
+  await using lease = await rig.pool.lease({ identity: { token: alice } });
   const send = fetchOf(lease.client);
   for (const headers of [{ "no name": "x" }, { "x-a": "a\nb" }, { "x-\u212a": "x" }]) {
-    await assertRejects(() => send(`${made.project.url}/rest/v1/a`, { headers }), TypeError);
+    await assertRejects(() => send(`${rig.project.url}/rest/v1/a`, { headers }), TypeError);
   }
-  assertEquals(made.project.requests.length, 0);
-  await (await send(`${made.project.url}/rest/v1/a`)).body?.cancel();
-  assertEquals(made.project.requests.map(({ authorization }) => authorization), [`Bearer ${alice}`]);
+  assertEquals(rig.project.requests.length, 0);
+  await (await send(`${rig.project.url}/rest/v1/a`)).body?.cancel();
+  assertEquals(rig.project.requests.map(({ authorization }) => authorization), [`Bearer ${alice}`]);
 });
 
-Deno.test("a fetch of the caller's own gets Headers, as with a plain client", async () => {
+Deno.test("SupabasePoolConfig.fetch receives Headers, as with a plain client", async () => {
   const seen: unknown[] = [];
   const own: typeof fetch = (_input, init) => {
     const { headers } = init ?? {};
@@ -84,18 +84,18 @@ Deno.test("a fetch of the caller's own gets Headers, as with a plain client", as
     seen.push([headers.get("apikey"), headers.get("x-client-info")?.split("/")[0]]);
     return Promise.resolve(Response.json([]));
   };
-  await using made = rig({ fetch: own });
-  await using lease = await made.pool.lease();
+  await using rig = createRig({ fetch: own });
+  await using lease = await rig.pool.lease();
   await lease.client.from("a").select();
   await lease.client.schema("private").from("a").select();
   assertEquals(seen, [["sb_publishable_test", "supabase-js"], ["sb_publishable_test", "supabase-js"]]);
 });
 
-Deno.test("a query's own header wins over the one that all queries have", async () => {
-  await using made = rig({ headers: { "X-Tenant": "all" } });
-  await using lease = await made.pool.lease();
+Deno.test("from() of a view sends a query's own header instead of the one of all queries", async () => {
+  await using rig = createRig({ headers: { "X-Tenant": "all" } });
+  await using lease = await rig.pool.lease();
   const tenants: (string | null)[] = [];
-  made.project.answer = (request) => {
+  rig.project.answer = (request) => {
     tenants.push(request.headers.get("x-tenant"));
     return Response.json([]);
   };
@@ -107,7 +107,7 @@ Deno.test("a query's own header wins over the one that all queries have", async 
   assertEquals(tenants, ["all", "one", null]);
 });
 
-Deno.test("headers that read otherwise the second time bring no credentials in", async () => {
+Deno.test("LeaseFetch.fetch() sends the lease's credentials if the headers change between two reads", async () => {
   let reads = 0;
   const shifty = new Proxy<Record<string, string>>({ accept: "a/b", Authorization: "Bearer other" }, {
     ownKeys: () => reads++ === 0 ? ["accept"] : ["accept", "Authorization"],

@@ -22,11 +22,11 @@ import {
   transportFailure,
 } from "../../shared/supabase/mod.ts";
 import { userToken } from "../support/fake_project.ts";
-import { PUBLISHABLE, rig, SECRET } from "./support.ts";
+import { createRig, PUBLISHABLE, SECRET } from "./support.ts";
 
-Deno.test("acquire lends a client and release takes it back", async () => {
-  await using made = rig();
-  const { pool } = made;
+Deno.test("SupabaseConnectionPool.acquire() leases a client, and release() returns it", async () => {
+  await using rig = createRig();
+  const { pool } = rig;
   const client = await pool.acquire();
   const { data, error } = await client.from("table").select("*");
   assertEquals([data, error], [[], null]);
@@ -36,15 +36,15 @@ Deno.test("acquire lends a client and release takes it back", async () => {
   assertEquals(pool.getStats().totalReleased, 1);
 });
 
-Deno.test("minConnections clients are there from the start", async () => {
-  await using made = rig({ minConnections: 3 });
-  const { totalConnections, idleConnections, totalCreated } = made.pool.getStats();
+Deno.test("SupabaseConnectionPool creates minConnections clients at the start", async () => {
+  await using rig = createRig({ minConnections: 3 });
+  const { totalConnections, idleConnections, totalCreated } = rig.pool.getStats();
   assertEquals([totalConnections, idleConnections, totalCreated], [3, 3, 3]);
 });
 
-Deno.test("a client released twice is refused, and the next holder keeps its own", async () => {
-  await using made = rig({ maxConnections: 1 });
-  const { pool } = made;
+Deno.test("SupabaseConnectionPool.release() rejects a second release, and the next holder keeps its client", async () => {
+  await using rig = createRig({ maxConnections: 1 });
+  const { pool } = rig;
   const first = await pool.acquire();
   pool.release(first);
   const second = await pool.acquire();
@@ -54,58 +54,58 @@ Deno.test("a client released twice is refused, and the next holder keeps its own
   pool.release(second);
 });
 
-Deno.test("a client of another pool is refused", async () => {
-  await using made = rig();
-  await using other = rig();
-  const client = await made.pool.acquire();
+Deno.test("SupabaseConnectionPool.release() rejects a client of another pool", async () => {
+  await using rig = createRig();
+  await using other = createRig();
+  const client = await rig.pool.acquire();
   assertThrows(() => other.pool.release(client), ForeignReleaseError);
-  assertEquals(made.pool.getStats().activeConnections, 1);
-  made.pool.release(client);
+  assertEquals(rig.pool.getStats().activeConnections, 1);
+  rig.pool.release(client);
 });
 
-Deno.test("a hundred callers share ten clients", async () => {
-  await using made = rig({ maxConnections: 10 });
-  made.project.answer = async () => {
+Deno.test("SupabaseConnectionPool.acquire() serves 100 callers with 10 clients", async () => {
+  await using rig = createRig({ maxConnections: 10 });
+  rig.project.answer = async () => {
     await new Promise((resolve) => setTimeout(resolve, 1));
     return Response.json([]);
   };
   let most = 0;
   await Promise.all(Array.from({ length: 100 }, async () => {
-    await using lease = await made.pool.lease();
-    most = Math.max(most, made.pool.getStats().activeConnections);
+    await using lease = await rig.pool.lease();
+    most = Math.max(most, rig.pool.getStats().activeConnections);
     await lease.client.from("table").select();
   }));
   assertEquals(most, 10);
-  assert(made.project.load.most <= 10);
-  assertEquals(made.pool.getStats().totalCreated, 10);
+  assert(rig.project.load.most <= 10);
+  assertEquals(rig.pool.getStats().totalCreated, 10);
 });
 
-Deno.test("an acquire that waits too long fails with the text of the specification", async () => {
-  await using made = rig({ maxConnections: 1, acquireTimeoutMs: 20 });
-  await using _held = await made.pool.lease();
-  await assertRejects(() => made.pool.acquire(), AcquireTimeoutError, "Connection acquire timeout");
+Deno.test("SupabaseConnectionPool.acquire() times out with the text of the specification", async () => {
+  await using rig = createRig({ maxConnections: 1, acquireTimeoutMs: 20 });
+  await using _held = await rig.pool.lease();
+  await assertRejects(() => rig.pool.acquire(), AcquireTimeoutError, "Connection acquire timeout");
 });
 
-Deno.test("there is one pool for a project, key and client options", async () => {
-  await using made = rig({ maxConnections: 3 });
-  const { url } = made.project;
+Deno.test("SupabaseConnectionPool.getInstance() returns one pool per project, key and client options", async () => {
+  await using rig = createRig({ maxConnections: 3 });
+  const { url } = rig.project;
   const get = SupabaseConnectionPool.getInstance;
-  assertStrictEquals(get.call(SupabaseConnectionPool, url, PUBLISHABLE), made.pool);
-  assertStrictEquals(get.call(SupabaseConnectionPool, `${url}/`, PUBLISHABLE, { maxConnections: 3 }), made.pool);
+  assertStrictEquals(get.call(SupabaseConnectionPool, url, PUBLISHABLE), rig.pool);
+  assertStrictEquals(get.call(SupabaseConnectionPool, `${url}/`, PUBLISHABLE, { maxConnections: 3 }), rig.pool);
   const others = [
     SupabaseConnectionPool.getInstance(url, SECRET),
     SupabaseConnectionPool.getInstance(url, PUBLISHABLE, { schema: "private" }),
     SupabaseConnectionPool.getInstance(url, PUBLISHABLE, { headers: { "x-app": "1" } }),
   ];
-  assertEquals(new Set([...others, made.pool]).size, 4);
+  assertEquals(new Set([...others, rig.pool]).size, 4);
   for (const pool of others) await pool.shutdown(0);
 });
 
-Deno.test("a config that differs from that of the pool that is there is an error naming the options", async () => {
-  await using made = rig({ maxConnections: 3 });
+Deno.test("SupabaseConnectionPool.getInstance() throws an error that names the options that differ from the existing pool", async () => {
+  await using rig = createRig({ maxConnections: 3 });
   const wanted = { maxConnections: 4, idleTimeoutMs: 1_000 };
   const error = assertThrows(
-    () => SupabaseConnectionPool.getInstance(made.project.url, PUBLISHABLE, wanted),
+    () => SupabaseConnectionPool.getInstance(rig.project.url, PUBLISHABLE, wanted),
     ConfigError,
   );
   assertEquals(
@@ -114,32 +114,32 @@ Deno.test("a config that differs from that of the pool that is there is an error
   );
 });
 
-Deno.test("after a shutdown there is a new pool", async () => {
-  await using made = rig();
-  await made.pool.shutdown();
-  await assertRejects(() => made.pool.acquire(), PoolClosedError);
-  const next = SupabaseConnectionPool.getInstance(made.project.url, PUBLISHABLE, { maxConnections: 1 });
-  assertNotStrictEquals(next, made.pool);
+Deno.test("SupabaseConnectionPool.getInstance() creates a new pool after a shutdown", async () => {
+  await using rig = createRig();
+  await rig.pool.shutdown();
+  await assertRejects(() => rig.pool.acquire(), PoolClosedError);
+  const next = SupabaseConnectionPool.getInstance(rig.project.url, PUBLISHABLE, { maxConnections: 1 });
+  assertNotStrictEquals(next, rig.pool);
   await next.shutdown(0);
 });
 
-Deno.test("a shutdown's deadline ends the calls of those who still hold", async () => {
-  await using made = rig();
-  made.project.answer = () => new Promise(() => {});
-  const lease = await made.pool.lease();
-  const client = made.pool.scope().client();
+Deno.test("SupabaseConnectionPool.shutdown() aborts the calls of unreleased leases at its deadline", async () => {
+  await using rig = createRig();
+  rig.project.answer = () => new Promise(() => {});
+  const lease = await rig.pool.lease();
+  const client = rig.pool.scope().client();
   const calls = [lease.client, client].map(async (client) => {
     const { error } = await client.from("a").select();
     return transportFailure(client, error);
   });
-  while (made.project.requests.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
-  await made.pool.shutdown(10);
+  while (rig.project.requests.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+  await rig.pool.shutdown(10);
   for (const failure of await Promise.all(calls)) assert(failure instanceof LeaseRevokedError);
 });
 
-Deno.test("a lease that a shutdown takes back before its holder has it is refused by name", async () => {
-  await using made = rig({ maxConnections: 1 });
-  const { pool } = made;
+Deno.test("SupabaseConnectionPool.lease() rejects if a shutdown revokes the lease before the caller receives it", async () => {
+  await using rig = createRig({ maxConnections: 1 });
+  const { pool } = rig;
   const granted = pool.lease();
   const shut = pool.shutdown(0);
   await assertRejects(() => granted, PoolClosedError);
@@ -147,37 +147,37 @@ Deno.test("a lease that a shutdown takes back before its holder has it is refuse
   assertEquals(pool.getStats().activeConnections, 0);
 });
 
-Deno.test("healthCheck asks the database something and says how the pool stands", async () => {
-  await using made = rig({ maxConnections: 1 });
-  await using _held = await made.pool.lease();
-  const health = await made.pool.healthCheck();
+Deno.test("SupabaseConnectionPool.healthCheck() runs a query and returns the statistics", async () => {
+  await using rig = createRig({ maxConnections: 1 });
+  await using _held = await rig.pool.lease();
+  const health = await rig.pool.healthCheck();
   assertEquals(health.healthy, true);
   assertEquals(health.details.testQuery.success, true);
   assertEquals(health.details.stats.activeConnections, 1);
-  assertEquals(made.project.requests[0]?.path, "/rest/v1/pool_health_probe?select=*&limit=1");
+  assertEquals(rig.project.requests[0]?.path, "/rest/v1/pool_health_probe?select=*&limit=1");
 });
 
-Deno.test("a flood of health checks costs one query, and leaves no answer stale for more than a second", async () => {
-  await using made = rig();
-  await Promise.all(Array.from({ length: 200 }, () => made.pool.healthCheck()));
-  await made.pool.healthCheck();
-  assertEquals(made.project.requests.length, 1);
+Deno.test("SupabaseConnectionPool.healthCheck() shares a query among concurrent checks and caches its result for one second", async () => {
+  await using rig = createRig();
+  await Promise.all(Array.from({ length: 200 }, () => rig.pool.healthCheck()));
+  await rig.pool.healthCheck();
+  assertEquals(rig.project.requests.length, 1);
   await new Promise((resolve) => setTimeout(resolve, 1_050));
-  made.project.answer = () => Response.json({ message: "down" }, { status: 503 });
-  const health = await made.pool.healthCheck();
+  rig.project.answer = () => Response.json({ message: "down" }, { status: 503 });
+  const health = await rig.pool.healthCheck();
   assertEquals([health.healthy, health.details.testQuery.error], [false, "down"]);
 });
 
-Deno.test("healthCheck reports whatever goes wrong and never rejects", async () => {
+Deno.test("SupabaseConnectionPool.healthCheck() reports all failures and never rejects", async () => {
   const throwing: SupabasePoolConfig["healthQuery"] = () => {
     throw new Error("bad query");
   };
-  await using made = rig({ healthQuery: throwing });
-  assertEquals((await made.pool.healthCheck()).details.testQuery.error, "bad query");
-  await using down = rig({ requestTimeoutMs: 30 });
+  await using rig = createRig({ healthQuery: throwing });
+  assertEquals((await rig.pool.healthCheck()).details.testQuery.error, "bad query");
+  await using down = createRig({ requestTimeoutMs: 30 });
   down.project.answer = () => new Promise(() => {});
   assertEquals((await down.pool.healthCheck()).healthy, false);
-  await using closed = rig();
+  await using closed = createRig();
   await closed.pool.shutdown(0);
   assertEquals((await closed.pool.healthCheck()).healthy, false);
 });
@@ -193,13 +193,13 @@ for (
     ["a key with a line break", "http://127.0.0.1", "sb_secret_a\nb"],
   ] as const
 ) {
-  Deno.test(`getInstance refuses ${what} by name, showing neither`, () => {
+  Deno.test(`SupabaseConnectionPool.getInstance() rejects ${what} by name, without showing its value`, () => {
     const error = assertThrows(() => SupabaseConnectionPool.getInstance(url, key), ConfigError);
     assertEquals(/pass|sb_secret/.test(error.message), false);
   });
 }
 
-Deno.test("bad options are listed together", () => {
+Deno.test("SupabaseConnectionPool.getInstance() lists all invalid options in one error", () => {
   const bad = { maxConnections: 0, requestTimeoutMs: -1, headers: { authorization: "x" }, userRoles: ["service_role"] };
   const error = assertThrows(
     () => SupabaseConnectionPool.getInstance("http://127.0.0.1", PUBLISHABLE, bad),
@@ -221,8 +221,8 @@ Deno.test("SupabaseConnectionPool.getInstance() rejects options that have no eff
 });
 
 Deno.test("SupabaseConnectionPool.on(), once() and off() forward the pool's events, and record() its times", async () => {
-  await using made = rig({ maxConnections: 1, minConnections: 0 });
-  const { pool } = made;
+  await using rig = createRig({ maxConnections: 1, minConnections: 0 });
+  const { pool } = rig;
   const seen: string[] = [];
   const rounds: string[][] = [];
   const listener = () => void seen.push("listener");
@@ -251,7 +251,7 @@ Deno.test("SupabaseConnectionPool.on(), once() and off() forward the pool's even
   assertEquals(seen.toSorted(), ["used", "waited"]);
 });
 
-Deno.test("SupabaseConnectionPool: tokens expire by the wall clock of its runtime", async () => {
+Deno.test("SupabaseConnectionPool.lease() expires tokens by the wall clock of its runtime", async () => {
   const identity = { token: userToken("alice") };
   let nowMs = Date.now();
   const runtime = { wallClock: () => nowMs };

@@ -1,5 +1,5 @@
 /**
- * The calls of one lease, answered by a test.
+ * The calls of one lease, whose responses a test decides.
  *
  * @module
  */
@@ -9,21 +9,21 @@ import { type CallSettings, LeaseFetch } from "../../shared/supabase/calls/lease
 import { CallLimiter } from "../../shared/supabase/scope/call_limiter.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 
-/** The project's address. */
+/** The URL of the project. */
 export const BASE = "http://project.test";
-/** An address in it. */
+/** A URL in the project. */
 export const URL_OF_X = `${BASE}/x`;
-/** What an anonymous lease sends. */
+/** The credentials of an anonymous lease. */
 export const ANONYMOUS: Credentials = { apikey: "key", authorization: undefined, token: undefined, mayOverride: false };
 
-/** A call that was sent, and how to answer it. */
+/** A call that was sent, and the function that responds to it. */
 export interface Sent {
   readonly headers: Headers;
   readonly signal: AbortSignal | null;
   readonly answer: (response: Response) => void;
 }
 
-/** Calls on a clock that stands still, answered by the test. */
+/** Creates the calls of a lease, on a fake clock. */
 export function calling(options: Partial<CallSettings> & {
   credentials?: Credentials;
   signal?: AbortSignal;
@@ -58,7 +58,7 @@ export function calling(options: Partial<CallSettings> & {
   return { calls, clock, sent };
 }
 
-/** A signal that counts who listens to it. */
+/** Returns a signal that counts its listeners. */
 export function counted(): { controller: AbortController; signal: AbortSignal; count: { listeners: number } } {
   const controller = new AbortController();
   const { signal } = controller;
@@ -70,10 +70,10 @@ export function counted(): { controller: AbortController; signal: AbortSignal; c
   return { controller, signal, count };
 }
 
-/** Whether `promise` has settled. */
+/** Returns whether `promise` has settled. */
 export async function settled(promise: Promise<unknown> | undefined): Promise<boolean> {
-  let over = false;
-  Promise.resolve(promise).then(() => over = true, () => over = true);
+  let isSettled = false;
+  Promise.resolve(promise).then(() => isSettled = true, () => isSettled = true);
   await settle();
-  return over;
+  return isSettled;
 }
