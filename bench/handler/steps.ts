@@ -12,7 +12,6 @@ import { stampPoolHeaders } from "../../shared/http/responses/pool_headers.ts";
 import { Deadlines, systemClock } from "../../shared/resilience/mod.ts";
 import { LeaseFetch } from "../../shared/supabase/calls/lease_fetch.ts";
 import { createTemplate } from "../../shared/supabase/client_template.ts";
-import { CallLimiter } from "../../shared/supabase/scope/call_limiter.ts";
 import { createView } from "../../shared/supabase/view/view.ts";
 import { rowsResponse } from "../support/data_api.ts";
 import { rows } from "./candidates.ts";
@@ -44,7 +43,7 @@ export function viewFactory({ env, publishableKey }: Project, config: SupabaseCo
     clock: systemClock,
   };
   const credentials = { apikey: publishableKey, authorization: "Bearer x", token: "x", mayOverride: false };
-  const slot = { limiter: new CallLimiter(6), take: () => undefined };
+  const slot = { callsAtOnce: 6, limiter: undefined, take: () => undefined };
   return () => createView(template, new LeaseFetch(settings, credentials, slot)).from("categories");
 }
 

@@ -5,8 +5,8 @@
  */
 import { Deadlines } from "../../shared/resilience/mod.ts";
 import type { Credentials } from "../../shared/supabase/identity.ts";
-import { type CallSettings, LeaseFetch } from "../../shared/supabase/calls/lease_fetch.ts";
-import { CallLimiter } from "../../shared/supabase/scope/call_limiter.ts";
+import type { CallSettings } from "../../shared/supabase/calls/call.ts";
+import { LeaseFetch } from "../../shared/supabase/calls/lease_fetch.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 
 /** The URL of the project. */
@@ -51,7 +51,7 @@ export function calling(options: Partial<CallSettings> & {
       ...settings,
     },
     credentials,
-    { limiter: new CallLimiter(callsPerLease), take: () => take?.() },
+    { callsAtOnce: callsPerLease, limiter: undefined, take: () => take?.() },
     signal,
     take && { lane: undefined, timeoutMs: undefined },
   );

@@ -1,13 +1,15 @@
 /**
- * One call under way.
+ * One call, from before it is sent until its response's body has been read.
  *
  * @module
  */
 import type { Clock, Deadlines, Timer } from "../../resilience/mod.ts";
 import { LeaseReleasedError } from "../../pool/mod.ts";
 import { RequestTimeoutError } from "../errors.ts";
-import type { PermitHolder } from "../scope/call_limiter.ts";
-import type { BodyWatcher } from "./tracked_body.ts";
+import type { Credentials } from "../identity.ts";
+import { fetchWithinProject, globalFetch, type ProjectRequest } from "./project_request.ts";
+import { trackText } from "./text_response.ts";
+import { type BodyWatcher, trackBody } from "./tracked_body.ts";
 
 /**
  * The time a response may lie unread after its lease has ended, or while another call waits for a permit, in ms. A
@@ -17,51 +19,68 @@ import type { BodyWatcher } from "./tracked_body.ts";
  */
 export const UNREAD_GRACE_MS = 100;
 
-/** The timing of calls. */
-export interface CallTimes {
+/** The settings that the calls of all leases of a pool share. */
+export interface CallSettings {
+  /** The project's URL, without a slash at its end. */
+  readonly baseUrl: string;
+  readonly fetch: typeof fetch;
   readonly deadlines: Deadlines;
   /** The longest time from when a call is sent until its body has been read, in ms. */
   readonly requestTimeoutMs: number;
   readonly clock: Clock;
 }
 
+/** The limit on the calls of one scope that run at once. */
+export interface CallLimit {
+  readonly callsAtOnce: number;
+  /** Created by the first call. */
+  limiter: CallLimiter | undefined;
+}
+
 /** The owner of a call. */
 export interface CallHost {
-  /** Called once, when the call has settled: its response was read to the end, canceled, failed or aborted. */
-  onSettled(call: Call): void;
-  /** Called with the reason when it, or the rest of its body, failed. */
+  readonly settings: CallSettings;
+  readonly credentials: Credentials;
+  readonly slot: CallLimit;
+  /** False once the lease ends: a response that is not being read is soon discarded. */
+  readonly isOpen: boolean;
+  /** True if the slot has to be taken first. */
+  readonly isView: boolean;
+  /** Takes the slot; `undefined` once it is held. */
+  takeSlot(): Promise<void> | undefined;
+  /** Called with the reason when a call, or the rest of its body, failed. */
   onFailed(error: unknown): void;
 }
 
-/** One call, from before it is sent until its response's body has been read. It leaves no timer and no listener. */
-export class Call implements PermitHolder, BodyWatcher {
+/** One call. It leaves no timer and no listener. */
+export class Call implements BodyWatcher {
   readonly #host: CallHost;
-  readonly #times: CallTimes;
+  readonly #unsettled: Set<Call>;
+  readonly #limiter: CallLimiter;
   readonly #links: readonly AbortSignal[];
   readonly #onAbort: ((event: Event) => void) | undefined;
   readonly #controller = new AbortController();
   #timeout: Timer | undefined = undefined;
   #grace: Timer | undefined = undefined;
-  #yieldPermit: (() => void) | undefined = undefined;
+  #contended = false;
   #permitGrace: Timer | undefined = undefined;
   /** Rejects what the call waits for: a permit, the slot, the text of its response. One at a time. */
   #reject: ((reason: unknown) => void) | undefined = undefined;
   #state: "sending" | "unread" | "reading" | "settled" = "sending";
+  #settled: PromiseWithResolvers<void> | undefined = undefined;
 
-  /** @param links Each aborts the call when it aborts. */
-  constructor(host: CallHost, times: CallTimes, links: readonly AbortSignal[]) {
+  /**
+   * @param unsettled The calls of the lease that have not settled. It contains this one until it has.
+   * @param links Each aborts the call when it aborts.
+   */
+  constructor(host: CallHost, unsettled: Set<Call>, links: readonly AbortSignal[]) {
     this.#host = host;
-    this.#times = times;
+    this.#unsettled = unsettled.add(this);
+    this.#limiter = host.slot.limiter ??= new CallLimiter(host.slot.callsAtOnce);
     this.#links = links;
     if (links.length === 0) return;
     this.#onAbort = (event) => this.abort((event.target as AbortSignal).reason);
     for (const link of links) link.addEventListener("abort", this.#onAbort);
-  }
-
-  /** Starts the call's time: it is about to be sent. */
-  begin(): void {
-    const { deadlines, requestTimeoutMs } = this.#times;
-    this.#timeout = deadlines.start(requestTimeoutMs, () => this.abort(new RequestTimeoutError(requestTimeoutMs)));
   }
 
   /** Aborts with the call. */
@@ -69,14 +88,46 @@ export class Call implements PermitHolder, BodyWatcher {
     return this.#controller.signal;
   }
 
-  /** Settles as `promise` does, or rejects with the reason that aborts the call first. */
-  race<T>(promise: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const { signal } = this;
-      if (signal.aborted) reject(signal.reason);
-      else this.#reject = reject;
-      promise.then(resolve, reject);
-    });
+  /** Resolves when it has settled: its response was read to the end, canceled, failed or aborted. */
+  get settled(): Promise<void> {
+    return (this.#settled ??= Promise.withResolvers()).promise;
+  }
+
+  /**
+   * Sends `request` through `send`, once it has a permit and the slot. Called once.
+   *
+   * @param readsText True for a caller that reads the response by `text()` and in no other way.
+   */
+  async run(request: ProjectRequest, send: typeof fetch, readsText: boolean): Promise<Response> {
+    const host = this.#host;
+    const { signal } = this;
+    try {
+      const permit = this.#limiter.acquire(this);
+      if (permit) {
+        await this.#race(permit);
+        signal.throwIfAborted();
+      }
+      if (host.isView) {
+        const taken = host.takeSlot();
+        if (taken) await this.#race(taken);
+      }
+      signal.throwIfAborted();
+      const { baseUrl, deadlines, requestTimeoutMs } = host.settings;
+      this.#timeout = deadlines.start(requestTimeoutMs, () => this.abort(new RequestTimeoutError(requestTimeoutMs)));
+      const sending = fetchWithinProject({ request, credentials: host.credentials, signal, baseUrl, send });
+      // A fetch that is not the runtime's own may ignore signals.
+      const answer = await (send === globalFetch ? sending : this.#race(sending));
+      if (this.#state === "sending") this.#state = "unread";
+      if (this.#contended) this.onContention();
+      const tracked = (readsText ? trackText : trackBody)(answer.response, request.method, answer, this);
+      if (!host.isOpen) this.expireUnread();
+      return tracked;
+    } catch (error) {
+      this.settle();
+      const reason = signal.aborted ? signal.reason : error;
+      host.onFailed(reason);
+      throw reason;
+    }
   }
 
   /** Aborts it. The rest of its body is not read. */
@@ -89,16 +140,11 @@ export class Call implements PermitHolder, BodyWatcher {
     reject?.(this.signal.reason);
   }
 
-  /** Notes that there is a response, and that nothing of it has been read. */
-  markAnswered(): void {
-    if (this.#state !== "sending") return;
-    this.#state = "unread";
-    if (this.#yieldPermit) this.onContention(this.#yieldPermit);
-  }
-
-  onContention(yieldPermit: () => void): void {
-    this.#yieldPermit = yieldPermit;
-    if (this.#state === "unread") this.#permitGrace ??= this.#times.clock.setTimer(yieldPermit, UNREAD_GRACE_MS);
+  /** Another call waits for a permit: one whose response is not being read does not need its own. */
+  onContention(): void {
+    this.#contended = true;
+    if (this.#state !== "unread") return;
+    this.#permitGrace ??= this.#host.settings.clock.setTimer(() => this.#limiter.release(this), UNREAD_GRACE_MS);
   }
 
   /** Notes that the response is being read, or that its body has been taken. */
@@ -112,7 +158,7 @@ export class Call implements PermitHolder, BodyWatcher {
   read<T>(read: () => Promise<T>): Promise<T> {
     if (this.signal.aborted) return Promise.reject(this.signal.reason);
     this.markReading();
-    return this.race(
+    return this.#race(
       read().then((body) => {
         this.settle();
         return body;
@@ -138,12 +184,67 @@ export class Call implements PermitHolder, BodyWatcher {
     this.#grace?.cancel();
     this.#permitGrace?.cancel();
     if (this.#onAbort) { for (const link of this.#links) link.removeEventListener("abort", this.#onAbort); }
-    this.#host.onSettled(this);
+    this.#unsettled.delete(this);
+    this.#limiter.release(this);
+    this.#settled?.resolve();
   }
 
   /** Gives an unread response its grace: the lease has ended, and does not wait for it any longer. */
   expireUnread(): void {
     if (this.#state !== "unread") return;
-    this.#grace ??= this.#times.clock.setTimer(() => this.abort(new LeaseReleasedError()), UNREAD_GRACE_MS);
+    const { clock } = this.#host.settings;
+    this.#grace ??= clock.setTimer(() => this.abort(new LeaseReleasedError()), UNREAD_GRACE_MS);
+  }
+
+  /** Settles as `promise` does, or rejects with the reason that aborts the call first. */
+  #race<T>(promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const { signal } = this;
+      if (signal.aborted) reject(signal.reason);
+      else this.#reject = reject;
+      promise.then(resolve, reject);
+    });
+  }
+}
+
+/** A semaphore for the calls of one scope: at most `permits` run at once, the others wait in order. */
+export class CallLimiter {
+  readonly #permits: number;
+  /** A handful at most: an array costs less than a `Set`. */
+  readonly #running: Call[] = [];
+  /** The functions that start waiting calls, the longest wait first. */
+  #waiting: Map<Call, () => void> | undefined = undefined;
+
+  constructor(permits: number) {
+    this.#permits = permits;
+  }
+
+  /** Resolves when `call` has a permit; `undefined` when it has one at once. */
+  acquire(call: Call): Promise<void> | undefined {
+    if (this.#running.length < this.#permits) {
+      this.#running.push(call);
+      return undefined;
+    }
+    const waiting = this.#waiting ??= new Map();
+    for (const other of [...this.#running]) other.onContention();
+    return new Promise((resolve) => waiting.set(call, resolve));
+  }
+
+  /** Releases the permit of `call`, or removes it from those that wait; the next call starts. */
+  release(call: Call): void {
+    const at = this.#running.indexOf(call);
+    if (at < 0) {
+      this.#waiting?.delete(call);
+      return;
+    }
+    this.#running.splice(at, 1);
+    const waiting = this.#waiting;
+    if (!waiting) return;
+    for (const [next, start] of waiting) {
+      waiting.delete(next);
+      this.#running.push(next);
+      if (waiting.size > 0) next.onContention();
+      return start();
+    }
   }
 }

@@ -5,24 +5,12 @@
  * @module
  */
 import { type AcquireLane, LeaseReleasedError } from "../../pool/mod.ts";
-import { Call, type CallHost, type CallTimes } from "./call.ts";
+import { Call, type CallHost, type CallLimit, type CallSettings } from "./call.ts";
 import type { Credentials } from "../identity.ts";
-import { fetchWithinProject, globalFetch, type HeaderRecord, projectRequest } from "./project_request.ts";
-import type { CallLimiter } from "../scope/call_limiter.ts";
-import { trackText } from "./text_response.ts";
-import { trackBody } from "./tracked_body.ts";
-
-/** The settings that the calls of all leases of a pool share. */
-export interface CallSettings extends CallTimes {
-  /** The project's URL, without a slash at its end. */
-  readonly baseUrl: string;
-  readonly fetch: typeof fetch;
-}
+import { type HeaderRecord, projectRequest } from "./project_request.ts";
 
 /** The slot that the calls of a lease run in. */
-export interface CallSlot {
-  /** Limits the calls that run in it at once. */
-  readonly limiter: CallLimiter;
+export interface CallSlot extends CallLimit {
   /** Takes the slot for `member`; `undefined` once it is held. Needed by views only. */
   take(
     member: LeaseFetch,
@@ -51,8 +39,8 @@ const NO_LINKS: readonly AbortSignal[] = [];
 export class LeaseFetch implements CallHost {
   /** The credentials that the calls send. */
   readonly credentials: Credentials;
-  readonly #settings: CallSettings;
-  readonly #slot: CallSlot;
+  readonly settings: CallSettings;
+  readonly slot: CallSlot;
   readonly #signal: AbortSignal | undefined;
   readonly #view: ViewOptions | undefined;
   #state: "open" | "finishing" | "ended" = "open";
@@ -61,7 +49,6 @@ export class LeaseFetch implements CallHost {
   // Created when they are needed: many a lease makes no call.
   #pending: Set<Call> | undefined = undefined;
   #failures: unknown[] | undefined = undefined;
-  #onQuiet: (() => void)[] | undefined = undefined;
   /** The number of calls that wait for their client to be loaded. */
   #loading = 0;
   #onLoaded: (() => void)[] | undefined = undefined;
@@ -79,8 +66,8 @@ export class LeaseFetch implements CallHost {
     view?: ViewOptions | undefined,
   ) {
     this.credentials = credentials;
-    this.#settings = settings;
-    this.#slot = slot;
+    this.settings = settings;
+    this.slot = slot;
     this.#signal = signal;
     this.#view = view;
   }
@@ -90,9 +77,9 @@ export class LeaseFetch implements CallHost {
     return this.#view !== undefined;
   }
 
-  /** The fetch that sends the calls, before anything is bound to the lease. */
-  get rawFetch(): typeof fetch {
-    return this.#settings.fetch;
+  /** True until it ends or finishes. */
+  get isOpen(): boolean {
+    return this.#state === "open";
   }
 
   /** Throws once the lease has ended. */
@@ -115,7 +102,7 @@ export class LeaseFetch implements CallHost {
 
   /** `fetch`, bound to the lease. A standalone function, as clients take it. */
   get fetch(): typeof fetch {
-    return this.#fetch ??= (input, init) => this.send(input, init, this.#settings.fetch);
+    return this.#fetch ??= (input, init) => this.send(input, init, this.settings.fetch);
   }
 
   /**
@@ -128,44 +115,25 @@ export class LeaseFetch implements CallHost {
    * @throws {ForeignAddressError} when it, or a redirect, would leave the project.
    * @throws {RedirectError} when it is redirected and that cannot be followed.
    */
-  async send(
+  send(
     input: RequestInfo | URL,
     init: RequestInit | undefined,
     send: typeof fetch,
     query?: HeaderRecord,
   ): Promise<Response> {
-    const { baseUrl } = this.#settings;
-    let call: Call | undefined;
     try {
       this.check();
-      const request = projectRequest(input, init, baseUrl, query);
-      call = new Call(this, this.#settings, this.#links(request.signal));
-      (this.#pending ??= new Set()).add(call);
-      const permit = this.#slot.limiter.acquire(call);
-      if (permit) {
-        await call.race(permit);
-        call.signal.throwIfAborted();
-      }
-      if (this.#view) {
-        const taken = this.#slot.take(this, this.#view.lane, this.#view.timeoutMs, this.#signal);
-        if (taken) await call.race(taken);
-      }
-      const { signal } = call;
-      signal.throwIfAborted();
-      call.begin();
-      const sending = fetchWithinProject({ request, credentials: this.credentials, signal, baseUrl, send });
-      // A fetch that is not the runtime's own may ignore signals.
-      const answer = await (send === globalFetch ? sending : call.race(sending));
-      call.markAnswered();
-      const tracked = (query ? trackText : trackBody)(answer.response, request.method, answer, call);
-      if (this.#state !== "open") call.expireUnread();
-      return tracked;
+      const request = projectRequest(input, init, this.settings.baseUrl, query);
+      const call = new Call(this, this.#pending ??= new Set(), this.#links(request.signal));
+      return call.run(request, send, query !== undefined);
     } catch (error) {
-      call?.settle();
-      const reason = call?.signal.aborted ? call.signal.reason : error;
-      this.onFailed(reason);
-      throw reason;
+      this.onFailed(error);
+      return Promise.reject(error);
     }
+  }
+
+  takeSlot(): Promise<void> | undefined {
+    return this.slot.take(this, this.#view?.lane, this.#view?.timeoutMs, this.#signal);
   }
 
   /**
@@ -200,23 +168,17 @@ export class LeaseFetch implements CallHost {
     }
     if (this.#state === "open") this.#state = "finishing";
     if (!this.#pending || this.#pending.size === 0) return undefined;
-    for (const call of this.#pending) call.expireUnread();
-    return new Promise<void>((resolve) => (this.#onQuiet ??= []).push(resolve));
+    const calls = [...this.#pending];
+    for (const call of calls) call.expireUnread();
+    return Promise.all(calls.map((call) => call.settled)).then(() => {});
   }
 
-  /** For {@linkcode Call}: keeps the error of one that failed. */
+  /** Keeps the error of a call that failed. */
   onFailed(error: unknown): void {
     const failures = this.#failures ??= [];
     if (failures.at(-1) === error) return;
     failures.push(error);
     if (failures.length > KEPT_FAILURES) failures.shift();
-  }
-
-  /** For {@linkcode Call}: one has settled. */
-  onSettled(call: Call): void {
-    this.#pending?.delete(call);
-    this.#slot.limiter.release(call);
-    if (this.#pending?.size === 0) { for (const resolve of this.#onQuiet?.splice(0) ?? []) resolve(); }
   }
 
   /** Returns the error that calls are rejected with. Created on demand: after most leases there are no calls. */

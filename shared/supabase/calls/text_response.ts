@@ -33,27 +33,22 @@ class TextOnlyResponse {
     this.#watcher = watcher;
   }
 
-  static originalOf(response: TextOnlyResponse): Response {
-    return response.#original;
-  }
-
   text(): Promise<string> {
     return this.#watcher.read(() => this.#original.text());
   }
-}
 
-const { originalOf } = TextOnlyResponse;
-
-Object.setPrototypeOf(TextOnlyResponse.prototype, Response.prototype);
-
-for (const [name, { get }] of Object.entries(Object.getOwnPropertyDescriptors(Response.prototype))) {
-  if (Object.hasOwn(TextOnlyResponse.prototype, name)) continue;
-  Object.defineProperty(TextOnlyResponse.prototype, name, {
-    configurable: true,
-    get(this: TextOnlyResponse): unknown {
-      const original = originalOf(this);
-      const value: unknown = Reflect.get(original, name);
-      return get === undefined && typeof value === "function" ? value.bind(original) : value;
-    },
-  });
+  static {
+    Object.setPrototypeOf(this.prototype, Response.prototype);
+    for (const [name, { get }] of Object.entries(Object.getOwnPropertyDescriptors(Response.prototype))) {
+      if (Object.hasOwn(this.prototype, name)) continue;
+      Object.defineProperty(this.prototype, name, {
+        configurable: true,
+        get(this: TextOnlyResponse): unknown {
+          const original = this.#original;
+          const value: unknown = Reflect.get(original, name);
+          return get === undefined && typeof value === "function" ? value.bind(original) : value;
+        },
+      });
+    }
+  }
 }

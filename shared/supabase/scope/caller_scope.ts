@@ -7,12 +7,16 @@ import type { SupabaseClient } from "@supabase/supabase-js";
 import {
   AcquireAbortedError,
   type AcquireOptions,
+  DoubleReleaseError,
+  LateReleaseError,
   type Lease,
   LeaseReleasedError,
   type PoolStats,
+  type ReleaseOptions,
 } from "../../pool/mod.ts";
 import type { Clock } from "../../resilience/mod.ts";
-import { type CallSettings, LeaseFetch } from "../calls/lease_fetch.ts";
+import type { CallSettings } from "../calls/call.ts";
+import { LeaseFetch } from "../calls/lease_fetch.ts";
 import type { ClientSlot, ClientTemplate } from "../client_template.ts";
 import type { SupabasePoolConfig } from "../config.ts";
 import { IdentityError } from "../errors.ts";
@@ -20,7 +24,6 @@ import type { PoolHealth } from "../health.ts";
 import type { Credentials, Identity } from "../identity.ts";
 import { createView } from "../view/view.ts";
 import type { ClientLease, ClientLeaseOptions, ClientPool } from "./client_lease.ts";
-import { ScopedLease } from "./scoped_lease.ts";
 import { SlotHolder, type SlotPool } from "./slot_holder.ts";
 
 /** Options of a scope. */
@@ -278,6 +281,41 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
 
   #stopListening(): void {
     this.#options.signal?.removeEventListener("abort", this.#onSignal);
+  }
+}
+
+/** A member of a scope's slot, with the client it uses. */
+class ScopedLease<Database> implements ClientLease<Database> {
+  readonly client: SupabaseClient<Database>;
+  readonly #fetch: LeaseFetch;
+  readonly #slot: SlotHolder<LeaseFetch>;
+  #released = false;
+
+  /** @param fetch What its client sends through. It is in `slot`. */
+  constructor(template: ClientTemplate, fetch: LeaseFetch, slot: SlotHolder<LeaseFetch>) {
+    this.#fetch = fetch;
+    this.#slot = slot;
+    this.client = createView(template, fetch) as unknown as SupabaseClient<Database>;
+  }
+
+  release(options?: ReleaseOptions): void {
+    if (this.#released) throw new DoubleReleaseError();
+    this.#released = true;
+    this.#fetch.end();
+    // Where the scope has ended it, there is nothing left to release.
+    if (!this.#slot.leave(this.#fetch, options?.destroy === true)) throw new LateReleaseError();
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.#fetch.end();
+    this.#slot.leave(this.#fetch);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this[Symbol.dispose]();
+    return Promise.resolve();
   }
 }
 

@@ -13,7 +13,7 @@ import {
 } from "../../pool/mod.ts";
 import type { Clock } from "../../resilience/mod.ts";
 import type { ClientSlot } from "../client_template.ts";
-import { CallLimiter } from "./call_limiter.ts";
+import type { CallLimit, CallLimiter } from "../calls/call.ts";
 
 /** The pool of slots, as a scope uses it. */
 export type SlotPool = Pick<ResourcePool<ClientSlot>, "config" | "lease" | "tryLease">;
@@ -57,10 +57,12 @@ const DESTROY = Object.freeze({ destroy: true });
  *
  * Without members it holds no slot and waits for none.
  */
-export class SlotHolder<Member extends SlotMember = SlotMember> {
+export class SlotHolder<Member extends SlotMember = SlotMember> implements CallLimit {
+  /** The number of calls of all members together that run at once. */
+  readonly callsAtOnce: number;
+  limiter: CallLimiter | undefined = undefined;
   readonly #pool: SlotPool;
   readonly #clock: Clock;
-  readonly #callsAtOnce: number;
   /** Those in the slot, and those that wait for it: a few. */
   readonly #members: Member[] = [];
   #slot: Lease<ClientSlot> | undefined = undefined;
@@ -72,18 +74,12 @@ export class SlotHolder<Member extends SlotMember = SlotMember> {
   #waits: Map<string, Wait> | undefined = undefined;
   #waitingSinceMs = 0;
   #waitedMs = 0;
-  #limiter: CallLimiter | undefined = undefined;
 
   /** @param callsAtOnce How many calls run in the slot at once. */
   constructor(pool: SlotPool, clock: Clock, callsAtOnce: number) {
     this.#pool = pool;
     this.#clock = clock;
-    this.#callsAtOnce = callsAtOnce;
-  }
-
-  /** Limits the calls of all members together. */
-  get limiter(): CallLimiter {
-    return this.#limiter ??= new CallLimiter(this.#callsAtOnce);
+    this.callsAtOnce = callsAtOnce;
   }
 
   /** The members: in the slot, or waiting for it. */

@@ -163,10 +163,10 @@ function deriveRest(
   const rest: PostgrestTemplate = Object.create(Object.getPrototypeOf(shared));
   Object.assign(rest, shared);
   rest.headers = headers;
-  const base: typeof fetch = (input, init) => calls.rawFetch(input, init);
+  const base: typeof fetch = (input, init) => calls.settings.fetch(input, init);
   // `from(table, { fetch })` and `schema()` wrap a fetch of their own: it is bound to the lease as well.
   rest.wrapFetch = (inner) => {
-    const send = inner === base ? calls.rawFetch : inner;
+    const send = inner === base ? calls.settings.fetch : inner;
     return (input, init) => calls.send(input, init, send, common);
   };
   rest.baseFetch = base;

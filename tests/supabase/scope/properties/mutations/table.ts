@@ -115,7 +115,7 @@ export const MUTATIONS: readonly Mutation[] = [
     what: "the scope's signal does nothing",
   },
   {
-    file: "scope/scoped_lease.ts",
+    file: "scope/caller_scope.ts",
     find: "    this.#released = true;\n    this.#fetch.end();\n    this.#slot.leave(this.#fetch);\n",
     replace: "    this.#released = true;\n    this.#fetch.end();\n",
     what: "a lease that is disposed of keeps the slot",
