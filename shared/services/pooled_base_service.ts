@@ -95,28 +95,26 @@ export abstract class PooledBaseService<Database = any> {
     delayMs: number = this.pool.config.retryDelayMs,
     options: WithRetryOptions = {},
   ): Promise<T> {
-    const { lease, ...limits } = options;
-    let transport: unknown;
-    const attempt = async (client: SupabaseClient<Database>, signal: AbortSignal): Promise<T> => {
-      // An operation that ignores the signal must not keep its client.
-      const outcome = await abortable(Promise.resolve(operation(client)), signal);
-      transport = transportFailure(client, memberOf(outcome, "error"));
-      return outcome;
-    };
+    const { lease: leaseOptions, ...limits } = options;
+    const { signal: poolSignal } = this.pool;
+    let latest: SupabaseClient<Database> | undefined;
     try {
-      return await retry(
-        ({ signal }) => {
-          transport = undefined;
-          return this.withPooledClient((client) => attempt(client, signal), { ...lease, signal });
-        },
-        {
-          ...limits,
-          retries: maxRetries,
-          delayMs,
-          signal: anySignal(lease?.signal, this.pool.signal),
-          classify: (failure) => classifyFailure(transport ?? failure),
-        },
-      );
+      return await retry(async ({ signal }) => {
+        await using lease = await this.pool.lease({ ...leaseOptions, signal });
+        latest = lease.client;
+        try {
+          // An operation that ignores the signal must not keep its client.
+          return await abortable(Promise.resolve(operation(latest)), signal);
+        } catch (error) {
+          throw withTransportFailure(error, latest);
+        }
+      }, {
+        ...limits,
+        retries: maxRetries,
+        delayMs,
+        signal: leaseOptions?.signal ? anySignal(leaseOptions.signal, poolSignal) : poolSignal,
+        classify: (failure) => classifyFailure(transportFailure(latest, memberOf(failure, "error")) ?? failure),
+      });
     } catch (error) {
       throw error instanceof RetryTimeoutError ? toServiceError(error) : error;
     }
