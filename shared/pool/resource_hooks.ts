@@ -58,7 +58,7 @@ export class ResourceHooks<T extends object> {
   /**
    * Calls a hook and reports its outcome exactly once: before this returns,
    * without a promise or a timer, where the hook returns its result directly;
-   * within `…TimeoutMs` otherwise.
+   * within `...TimeoutMs` otherwise.
    */
   run<R>(hook: Hook, call: () => R | PromiseLike<R>, done: (outcome: Outcome<R>) => void): void {
     let outcome: Outcome<R>;

@@ -213,7 +213,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
   /**
    * Runs one statement, in a transaction of its own.
    *
-   * @param values The values of `$1`, `$2`, …. Never put values into the text.
+   * @param values The values of `$1`, `$2` and so on. Never put values into the text.
    * @throws {PostgresError} what the server reported.
    * @throws {QueryTimeoutError} when it took longer than `timeoutMs`; it was canceled.
    * @throws {ConnectionLostError} when the connection broke, so that the effect of the statement is unknown.
@@ -280,7 +280,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    * @example A query with row-level security
    * ```ts
    * const manager = PostgresConnectionManager.fromEnv();
-   * const claims = { sub: "8a3c…", role: "authenticated", exp: 1_900_000_000 };
+   * const claims = { sub: "8a3c...", role: "authenticated", exp: 1_900_000_000 };
    * const { rows } = await manager.as({ claims }).query("SELECT name FROM budgets");
    * console.log(rows);
    * ```

@@ -41,7 +41,7 @@ export type ServiceErrorCode = ErrorCodes<typeof import("./service_error.ts")> |
  * A call to the project failed. `message` and `hint` may be shown to the caller; the `details` of a Postgres error are
  * left out, because they hold values of rows.
  *
- * `code` and HTTP status are those of the Data API: a SQLSTATE or a code of PostgREST (`PGRST…`).
+ * `code` and HTTP status are those of the Data API: a SQLSTATE or a code of PostgREST (`PGRST...`).
  *
  * @cause The Data API, Auth, Storage or a function rejected the call.
  * @fix Read the message and `hint`, and look the code up in the references of PostgREST or PostgreSQL.
@@ -54,7 +54,7 @@ export class ServiceError extends Error {
   static readonly retry: FailureKind | undefined = undefined;
   static readonly http: HttpDescription = UPSTREAM_FAILURE;
 
-  /** A SQLSTATE, a code of PostgREST (`PGRST…`), one of {@linkcode ServiceErrorCode} or of the application; stable. */
+  /** A SQLSTATE, a code of PostgREST (`PGRST...`), one of {@linkcode ServiceErrorCode} or of the application; stable. */
   readonly code: string;
   /** The HTTP status of the response. */
   readonly status: number;

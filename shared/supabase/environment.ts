@@ -68,7 +68,7 @@ function readKeys(reader: VariableReader, names: KeyVariables): Readonly<Record<
   let path = names.plural;
   let keys = plural === undefined ? {} : parseKeyMap(plural);
   if (keys === undefined) {
-    const message = `must be a JSON object mapping names to keys, for example {"default":"sb_${names.name}_…"}`;
+    const message = `must be a JSON object mapping names to keys, for example {"default":"sb_${names.name}_\u2026"}`;
     reader.issues.push({ path, message });
     return {};
   }
@@ -83,7 +83,7 @@ function readKeys(reader: VariableReader, names: KeyVariables): Readonly<Record<
       path,
       message: names.kind === "user"
         ? `(${name}) is a secret key: user requests would bypass row-level security`
-        : `(${name}) is not a secret key: expected sb_secret_… or a legacy service_role key`,
+        : `(${name}) is not a secret key: expected sb_secret_\u2026 or a legacy service_role key`,
     });
   }
   return Object.freeze(keys);

@@ -33,7 +33,7 @@ export type PoolKind =
 
 /**
  * Returns the kind of pool that a project's key makes: `admin` for a secret key
- * (`sb_secret_…`) and a legacy service_role key, `user` for every other one.
+ * (`sb_secret_...`) and a legacy service_role key, `user` for every other one.
  */
 export function kindOfKey(key: string): PoolKind {
   if (key.startsWith("sb_secret_")) return "admin";

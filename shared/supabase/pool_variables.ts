@@ -15,7 +15,7 @@ const IN_CODE_ONLY: ReadonlySet<Option> = new Set<Option>(["headers", "healthQue
 /** The variables that configure handlers; `shared/http` reads them. */
 const HANDLER_VARIABLES = ["POOL_HEADERS", "POOL_REMEMBER_TOKENS_MS", "POOL_DEADLINE_MS"];
 
-/** Returns the variable of an option: `maxConnections` → `POOL_MAX_CONNECTIONS`. */
+/** Returns the variable of an option, for example `POOL_MAX_CONNECTIONS` for `maxConnections`. */
 export function poolVariableOf(option: string): string {
   return `POOL_${option.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }

@@ -26,7 +26,8 @@ export interface SecretVerifier {
   verify(token: string, expected: ExpectedClaims): Promise<SecretOutcome>;
 }
 
-const MALFORMED = "The Authorization header must carry a compact JWS — three base64url segments separated by dots. " +
+const MALFORMED =
+  "The Authorization header must carry a compact JWS \u2014 three base64url segments separated by dots. " +
   "Check the token was not truncated, URL-encoded, or wrapped in quotes.";
 
 function failureOf(cause: unknown): TokenFailure {

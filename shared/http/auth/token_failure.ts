@@ -9,7 +9,7 @@ import { headerOf } from "./user_token.ts";
 
 /** The reason why a token is rejected, and the way to fix it. It never holds a claim's value. */
 export interface TokenFailure {
-  /** Completes "The JWT in the Authorization header failed verification: …". */
+  /** Completes "The JWT in the Authorization header failed verification: ...". */
   readonly reason: string;
   /** The way to fix it. */
   readonly hint: string;

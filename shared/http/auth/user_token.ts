@@ -57,7 +57,7 @@ export function userTokenFailure(
     return {
       reason: 'it has no "sub" claim, so it identifies no user',
       hint: 'Auth mode "user" expects an end-user access token from Supabase Auth. A token without "sub" is ' +
-        'typically a legacy anon / service_role JWT — use auth mode "publishable" or "secret" for those.',
+        'typically a legacy anon / service_role JWT \u2014 use auth mode "publishable" or "secret" for those.',
     };
   }
   if (typeof exp !== "number" || !Number.isFinite(exp)) {

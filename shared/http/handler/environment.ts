@@ -53,7 +53,10 @@ function readJwks(reader: VariableReader, projectUrl: string): SupabaseEnv["jwks
   if (inline !== undefined) {
     const jwks = parseJwks(inline);
     if (jwks === undefined) {
-      reader.issues.push({ path: "SUPABASE_JWKS", message: 'must be a JSON Web Key Set, for example {"keys":[…]}' });
+      reader.issues.push({
+        path: "SUPABASE_JWKS",
+        message: 'must be a JSON Web Key Set, for example {"keys":[\u2026]}',
+      });
     }
     return jwks ?? null;
   }

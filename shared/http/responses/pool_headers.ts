@@ -73,7 +73,7 @@ export function changeHeaders(response: Response, change: (headers: Headers) => 
 }
 
 /**
- * Sets the pool's counters and `Server-Timing: pool;dur=…` on `response`, and lists them in
+ * Sets the pool's counters and `Server-Timing: pool;dur=...` on `response`, and lists them in
  * `Access-Control-Expose-Headers`. A second call replaces the counters.
  *
  * @param durationMs The time the request waited for the pool, in ms.

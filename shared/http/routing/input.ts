@@ -29,7 +29,7 @@ export interface ReadJsonOptions {
 }
 
 function shorten(text: string): string {
-  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}\u2026` : text;
 }
 
 function fieldsOf(error: z.ZodError, parent: readonly string[]): ProblemField[] {

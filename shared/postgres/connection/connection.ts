@@ -48,7 +48,7 @@ export class PostgresConnection implements Disposable, AsyncDisposable {
   /**
    * Runs a statement.
    *
-   * @param values The values of `$1`, `$2`, ….
+   * @param values The values of `$1`, `$2` and so on.
    * @throws {PostgresError} what the server reported.
    * @throws {QueryTimeoutError} when it took too long.
    * @throws {ConnectionLostError} when the connection broke while it ran.

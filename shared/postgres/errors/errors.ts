@@ -53,15 +53,15 @@ export interface PostgresErrorFields {
   readonly routine: string | undefined;
 }
 
-/** From the first quotation mark to the last, in any language of the server. */
-const QUOTED = /["'`«»‹›„“”‚‘’「」『』].*["'`«»‹›„“”‚‘’「」『』]/s;
+/** From the first quotation mark to the last, in any language of the server. The escapes are curly, angle and corner quotation marks. */
+const QUOTED = /["'`«»\u2018-\u201f\u2039\u203a\u300c-\u300f].*["'`«»\u2018-\u201f\u2039\u203a\u300c-\u300f]/s;
 
 /**
  * Removes quoted values from messages of class 22 (data exception), which quote the value that did not fit, and of
  * 42601 (syntax error), which quotes the rest of the statement, literals included; `position` shows the place.
  */
 function withoutValues(code: string, message: string): string {
-  return code.startsWith("22") || code === "42601" ? message.replace(QUOTED, '"…"') : message;
+  return code.startsWith("22") || code === "42601" ? message.replace(QUOTED, '"\u2026"') : message;
 }
 
 /**

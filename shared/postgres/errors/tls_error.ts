@@ -9,7 +9,7 @@ import { INTERNAL_ERROR } from "../../resilience/mod.ts";
 /** The message of `pg` when the server has TLS switched off. */
 const NOT_OFFERED = "The server does not support SSL connections";
 
-/** OpenSSL's names of certificate failures (X509_V_ERR_…), as Node and Deno report them. */
+/** OpenSSL's names of certificate failures (X509_V_ERR_...), as Node and Deno report them. */
 const CERTIFICATE_CODE =
   /^(CERT_|UNABLE_TO_(GET|VERIFY|DECRYPT|DECODE)_|SELF_SIGNED_CERT|DEPTH_ZERO_SELF_SIGNED|INVALID_CA|INVALID_PURPOSE|HOSTNAME_MISMATCH|ERR_TLS_CERT_)/;
 

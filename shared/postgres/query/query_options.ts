@@ -53,7 +53,7 @@ export interface TransactionOptions extends BeginOptions, QueryOptions {
 export interface ListedStatement {
   /** Its text. */
   readonly query: string;
-  /** The values of `$1`, `$2`, …. Default: none. */
+  /** The values of `$1`, `$2` and so on. Default: none. */
   readonly values?: readonly unknown[] | undefined;
 }
 
@@ -75,7 +75,7 @@ export function timeoutOf(value: number | undefined, otherwise: number): number 
  */
 export function parseStatementList(list: readonly ListedStatement[]): Statement[] {
   if (!Array.isArray(list)) {
-    throw new StatementError("A transaction takes a function, or a list of statements: [{ query, values }, …]");
+    throw new StatementError("A transaction takes a function, or a list of statements: [{ query, values }, \u2026]");
   }
   return Array.from(list, (entry: ListedStatement | null | undefined, index) => {
     if (typeof entry?.query === "string") return { text: entry.query, values: entry.values ?? [] };

@@ -27,7 +27,7 @@ export interface QueryResult<R extends object = Row> {
   readonly fields: readonly Column[];
 }
 
-/** A statement and the values of its `$1`, `$2`, …. */
+/** A statement and the values of its `$1`, `$2` and so on. */
 export interface Statement {
   readonly text: string;
   readonly values?: readonly unknown[];

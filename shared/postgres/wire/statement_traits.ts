@@ -180,7 +180,7 @@ export function transactionControlError(): StatementError {
  */
 export function outlivesTransactionError(): StatementError {
   return new StatementError(
-    "Cannot change the session behind a pooler in transaction mode: use SET LOCAL, set_config(…, true), " +
+    "Cannot change the session behind a pooler in transaction mode: use SET LOCAL, set_config(\u2026, true), " +
       "pg_advisory_xact_lock and ON COMMIT DROP, or connect without the pooler",
   );
 }
