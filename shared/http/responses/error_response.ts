@@ -38,17 +38,10 @@ interface DescribedError extends Error {
   readonly http: HttpDescription;
 }
 
-function isHttpDescription(http: unknown): boolean {
-  const status = memberOf(http, "status");
-  return typeof status === "number" && Number.isInteger(status) && status >= 400 && status <= 599 &&
-    typeof memberOf(http, "title") === "string" &&
-    ["detail", "hint"].every((name) => ["string", "undefined"].includes(typeof memberOf(http, name)));
-}
-
-/** Returns whether an error describes itself. The class may be the application's: what it declares is checked. */
+/** Returns whether an error describes itself. */
 export function isDescribed(error: unknown): error is DescribedError {
   return error instanceof Error && typeof memberOf(error, "code") === "string" &&
-    isHttpDescription(memberOf(error, "http"));
+    typeof memberOf(memberOf(error, "http"), "status") === "number";
 }
 
 /** The longest `Retry-After`, in seconds: an hour. */
@@ -87,8 +80,17 @@ function isClientError(error: unknown): boolean {
  * Never throws. `error` is not logged here.
  */
 export function errorResponse(error: unknown): Response {
-  if (error instanceof RequestError) return error.toResponse();
-  if (isApiError(error) || isClientError(error)) return errorResponse(toServiceError(error));
+  try {
+    if (error instanceof RequestError) return error.toResponse();
+    if (isApiError(error) || isClientError(error)) return describedResponse(toServiceError(error));
+    return describedResponse(error);
+  } catch {
+    // The error of an application may declare a response that cannot be created, or have a getter that throws.
+    return describedResponse(new UnexpectedError(error));
+  }
+}
+
+function describedResponse(error: unknown): Response {
   const described = isDescribed(error) ? error : new UnexpectedError(error);
   const { status, title, detail, hint, retryAfterSeconds, section } = described.http;
   const documented = section ?? (described.constructor as Partial<ErrorClass>).code;
