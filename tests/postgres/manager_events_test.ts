@@ -1,14 +1,8 @@
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../../shared/pool/mod.ts";
 import { type PostgresConfig, PostgresConnectionManager } from "../../shared/postgres/mod.ts";
+import { until } from "./chaos/rig.ts";
 import { TestDatabase } from "./support.ts";
-
-async function until(reached: () => boolean, what: string): Promise<void> {
-  for (let wait = 0; !reached(); wait++) {
-    if (wait > 200) throw new Error(`not reached: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
 
 Deno.test("PostgresConnectionManager events", async (t) => {
   await using database = await TestDatabase.start();
@@ -24,7 +18,7 @@ Deno.test("PostgresConnectionManager events", async (t) => {
     {
       await using _lease = await manager.lease();
     }
-    await until(() => events.includes("released 1"), "released");
+    await until("released", () => events.includes("released 1"));
     assertEquals(events, ["waited normal", "created 1", "acquired 1", "released 1"]);
   });
 
@@ -34,9 +28,9 @@ Deno.test("PostgresConnectionManager events", async (t) => {
     manager.on("leaked", ({ heldMs }) => events.push(`leaked ${heldMs >= 50}`));
     manager.on("returned", ({ heldMs }) => events.push(`returned ${heldMs >= 50}`));
     const lease = await manager.lease();
-    await until(() => events.length > 0, "leaked");
+    await until("leaked", () => events.length > 0);
     lease.release();
-    await until(() => events.length > 1, "returned");
+    await until("returned", () => events.length > 1);
     assertEquals(events, ["leaked true", "returned true"]);
   });
 
@@ -50,9 +44,9 @@ Deno.test("PostgresConnectionManager events", async (t) => {
     for (let time = 1; time <= 2; time++) {
       const { rows } = await manager.query("select pg_backend_pid() as pid");
       await admin.query("select pg_terminate_backend($1)", [rows[0]?.["pid"]]);
-      await until(() => broken.length === time, "broken");
+      await until("broken", () => broken.length === time);
     }
-    await until(() => created.length >= 2, "created");
+    await until("created", () => created.length >= 2);
     assertEquals(broken, [1, 2]);
   });
 
@@ -75,7 +69,7 @@ Deno.test("PostgresConnectionManager events", async (t) => {
     });
     manager.on("error", ({ error, source }) => errors.push(`${source}: ${error.message}`));
     await manager.healthCheck();
-    await until(() => errors.length > 0, "error");
+    await until("error", () => errors.length > 0);
     assertEquals(errors, ["listener: from a listener"]);
   });
 
@@ -91,12 +85,12 @@ Deno.test("PostgresConnectionManager events", async (t) => {
     manager.on("acquired", first);
     manager.on("acquired", first);
     await manager.query("select 1");
-    await until(() => calls.length >= 3, "calls");
+    await until("calls", () => calls.length >= 3);
     assertEquals(calls, ["once", "on", "on"]);
     calls.length = 0;
     manager.off("acquired", first);
     await manager.query("select 1");
-    await until(() => calls.length >= 1, "calls");
+    await until("calls", () => calls.length >= 1);
     assertEquals(calls, ["on"]);
     manager.off("acquired", first);
     const disposed = manager.on("acquired", never);

@@ -16,18 +16,8 @@ import {
   QueryTimeoutError,
 } from "../../shared/postgres/mod.ts";
 import { TcpProxy } from "../support/tcp_proxy.ts";
+import { until } from "./chaos/rig.ts";
 import { TestDatabase, thrownBy } from "./support.ts";
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Waits until something holds. */
-async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (let turn = 0; turn < 500; turn++) {
-    if (await condition()) return;
-    await pause(10);
-  }
-  throw new Error(`never came to be: ${what}`);
-}
 
 /** Returns the number of running statements with this text. */
 async function running(admin: PostgresConnectionManager, text: string): Promise<number> {
@@ -63,7 +53,7 @@ Deno.test("PostgresConnectionManager", async (t) => {
   await t.step("release() closes a connection that is released as broken", async () => {
     const manager = database.manager({ maxConnections: 1 });
     for (const broken of [true, new Error("seen")]) (await manager.connect()).release(broken);
-    await until(() => manager.getStats().totalDestroyed === 2, "both are closed");
+    await until("both are closed", () => manager.getStats().totalDestroyed === 2);
     assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
   });
 
@@ -94,7 +84,7 @@ Deno.test("PostgresConnectionManager", async (t) => {
     ) {
       const given = new AbortController();
       const outcome = thrownBy(() => work(given.signal), RangeError);
-      await until(async () => await running(admin, "select pg_sleep(21)") === 1, "it runs");
+      await until("it runs", async () => await running(admin, "select pg_sleep(21)") === 1);
       given.abort(reason);
       assertStrictEquals(await outcome, reason);
       assertEquals(await running(admin, "select pg_sleep(21)"), 0);
@@ -111,16 +101,16 @@ Deno.test("PostgresConnectionManager", async (t) => {
       const manager = database.manager({ maxConnections: 2, minConnections: 2 });
       const errors: Error[] = [];
       manager.on("error", ({ error }) => errors.push(error));
-      await until(() => manager.getStats().idleConnections === 2, "both are there");
+      await until("both are there", () => manager.getStats().idleConnections === 2);
       const { rows } = await manager.query("select pg_backend_pid() as pid");
       await admin.query("select pg_terminate_backend($1)", [rows[0]?.["pid"]]);
-      await until(() => manager.getStats().totalCreated === 3, "it is replaced");
+      await until("it is replaced", () => manager.getStats().totalCreated === 3);
       assertEquals((errors[0]?.cause as PostgresError).code, "57P01");
 
       const client = await manager.connect();
       const { rows: [mine] } = await client.query("select pg_backend_pid() as pid");
       await admin.query("select pg_terminate_backend($1)", [mine?.["pid"]]);
-      await until(() => client.signal.aborted, "its holder is told");
+      await until("the lease aborts", () => client.signal.aborted);
       await thrownBy(() => client.query("select 1"), ConnectionBrokenError);
       client.release();
       assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
@@ -131,7 +121,7 @@ Deno.test("PostgresConnectionManager", async (t) => {
     const manager = database.manager({ maxConnections: 2, healthCheckIntervalMs: 50 });
     const checks: PostgresHealth[] = [];
     manager.on("healthCheck", (health) => checks.push(health));
-    await until(() => checks.some(({ healthy }) => healthy), "a check");
+    await until("a check", () => checks.some(({ healthy }) => healthy));
     const [one, two] = await Promise.all([manager.healthCheck(), manager.healthCheck()]);
     assertStrictEquals(one, two);
     assertEquals([one.healthy, one.stats.maxConnections], [true, 2]);
@@ -213,8 +203,8 @@ Deno.test("PostgresConnectionManager", async (t) => {
     const { host, port } = database.options();
     await using proxy = await TcpProxy.start({ host, port });
     const manager = database.manager({ port: proxy.port, password: "hunter2", acquireTimeoutMs: 2_000 });
-    const told: Error[] = [];
-    manager.on("error", ({ error }) => told.push(error));
+    const errors: Error[] = [];
+    manager.on("error", ({ error }) => errors.push(error));
     const started = performance.now();
     for (let time = 0; time < 20; time++) {
       const [error] = await Promise.all(
@@ -226,7 +216,7 @@ Deno.test("PostgresConnectionManager", async (t) => {
       assert(!Deno.inspect(error, { depth: 9 }).includes("hunter2"));
     }
     assert(performance.now() - started < 1_000, "it waited");
-    assertEquals([proxy.accepted, told.length], [1, 1]);
+    assertEquals([proxy.accepted, errors.length], [1, 1]);
     assert(!Deno.inspect(manager, { depth: 9, showHidden: true }).includes("hunter2"));
     assert(!JSON.stringify(manager.config).includes("hunter2"));
   });

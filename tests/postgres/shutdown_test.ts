@@ -81,8 +81,8 @@ Deno.test("PostgresConnectionManager.shutdown() and restarts of the server", asy
       assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
       assert(performance.now() - back < 1_000, `it took ${performance.now() - back} ms`);
       await during;
-      // A check that is slow on a busy machine has an end of its own, which is told too.
-      await until("it is told", () => recoveries.some((downMs) => downMs >= 900));
+      // A check that is slow on a busy machine ends later, and emits an event too.
+      await until("the event", () => recoveries.some((downMs) => downMs >= 900));
     },
   );
 });

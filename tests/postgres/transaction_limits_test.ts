@@ -12,10 +12,10 @@ import {
 } from "../../shared/postgres/mod.ts";
 import { ConfigError } from "../../shared/pool/mod.ts";
 import { TcpProxy } from "../support/tcp_proxy.ts";
+import { pause } from "./chaos/rig.ts";
 import { claimsOf, loneExecutor, TestDatabase, thrownBy } from "./support.ts";
 
 const USER = "7a1d6f3e-0c4b-4e52-9f0a-1b6b1c2d3e04";
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** An error with the SQLSTATE of a serialization failure. */
 const conflict = () => Object.assign(new Error("another one was in the way"), { code: "40001" });

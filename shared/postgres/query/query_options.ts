@@ -8,18 +8,6 @@ import { StatementError } from "../errors/errors.ts";
 import type { BeginOptions } from "../transaction/transaction_options.ts";
 import type { Statement } from "../wire/query_result.ts";
 
-/** Options of a query. */
-export interface QueryOptions {
-  /** Aborts the wait for a connection, and cancels a running statement at the server. Default: none. */
-  readonly signal?: AbortSignal | undefined;
-  /** The time limit of the statement, in ms; `Infinity` for none. Default: the manager's `queryTimeoutMs`. */
-  readonly timeoutMs?: number | undefined;
-  /** The lane of the acquire. Default: `normal`. */
-  readonly lane?: Lane | undefined;
-  /** The longest wait for a connection, in ms. Default: the manager's `acquireTimeoutMs`. */
-  readonly acquireTimeoutMs?: number | undefined;
-}
-
 /** Options of a lease. */
 export interface LeaseOptions {
   /** Aborts the wait for a connection, and then everything that runs on it. Default: none. */
@@ -28,6 +16,14 @@ export interface LeaseOptions {
   readonly lane?: AcquireLane | undefined;
   /** The longest wait for a connection, in ms. Default: the manager's `acquireTimeoutMs`. */
   readonly acquireTimeoutMs?: number | undefined;
+}
+
+/** Options of a query. Its `signal` aborts the wait for a connection, and cancels a running statement at the server. */
+export interface QueryOptions extends LeaseOptions {
+  /** The time limit of the statement, in ms; `Infinity` for none. Default: the manager's `queryTimeoutMs`. */
+  readonly timeoutMs?: number | undefined;
+  /** The lane of the acquire. Default: `normal`. */
+  readonly lane?: Lane | undefined;
 }
 
 /** Options of everything that a caller runs. */

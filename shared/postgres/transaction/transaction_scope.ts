@@ -74,8 +74,6 @@ export class TransactionScope implements Disposable {
   readonly signal: AbortSignal | undefined;
   /** The outcome, once it has ended. */
   outcome: TransactionOutcome | undefined = undefined;
-  /** True once COMMIT was sent: if the connection breaks before that, the server rolls back. */
-  committing = false;
 
   readonly #runner: StatementRunner;
   readonly #options: ScopeOptions;
@@ -88,6 +86,8 @@ export class TransactionScope implements Disposable {
   /** The texts of statements sent {@linkcode before} another one that have taken effect. */
   readonly #effective = new Set<string>();
   #begun = false;
+  /** True once COMMIT was sent: if the connection breaks before that, the server rolls back. */
+  #committing = false;
   #levels = 0;
 
   /** @param begin The statements that begin it. They are sent with the first statement. */
@@ -182,7 +182,7 @@ export class TransactionScope implements Disposable {
       throw this.#reason.reason;
     }
     if (!this.#begun) return this.#ended("committed");
-    this.committing = true;
+    this.#committing = true;
     let results: QueryResult[];
     const pending = this.#runner.connection.start([{ text: "COMMIT" }]);
     try {
@@ -230,7 +230,7 @@ export class TransactionScope implements Disposable {
   #abort(reason: unknown): void {
     if (this.outcome || this.#reason) return;
     this.#reason = { reason };
-    if (this.committing) {
+    if (this.#committing) {
       const { cancelTimeoutMs, deadlines } = this.#runner.settings;
       this.#commitDeadline = deadlines.start(cancelTimeoutMs, () => {
         this.#runner.connection.destroy(new Error("COMMIT had no result in time"));

@@ -98,7 +98,7 @@ export class RowReader {
 }
 
 /** The reader of a statement that returns no rows. */
-export const NO_ROWS = new RowReader([]);
+const NO_ROWS = new RowReader([]);
 
 /** One statement of a batch. */
 interface Step {

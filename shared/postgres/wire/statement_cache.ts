@@ -51,11 +51,6 @@ export class StatementCache {
     this.#mostInFlight = inFlight;
   }
 
-  /** The number of known statements. */
-  get size(): number {
-    return this.#byText.size;
-  }
-
   /** True if statements are prepared at all. */
   get enabled(): boolean {
     return this.#most > 0;

@@ -52,7 +52,7 @@ function skipBlanks(text: string, from: number): number {
 }
 
 /** Returns the first words of a statement, in upper case: at most `most`, and none behind the first other token. */
-export function firstWords(text: string, most: number): string[] {
+function firstWords(text: string, most: number): string[] {
   const words: string[] = [];
   for (let at = 0; words.length < most; at = WORD.lastIndex) {
     WORD.lastIndex = skipBlanks(text, at);

@@ -41,7 +41,7 @@ Deno.test("TransferService", async (t) => {
     const outcomes = await Promise.all(Array.from({ length: 20 }, () => service.transfer(sent)));
     assertEquals(new Set(outcomes.map(({ transfer }) => transfer.id)).size, 1);
     assertEquals(outcomes.filter(({ replayed }) => !replayed).length, 1);
-    // It is told of again even when there is too little for another one.
+    // It is replayed even when there is too little money for another one.
     await service.transfer(order(owner, 600));
     assertEquals((await service.transfer(sent)).replayed, true);
     assertEquals(await money.balances(owner.categoryIds), [0, 1_000]);
