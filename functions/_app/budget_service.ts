@@ -34,7 +34,6 @@ export class BudgetService extends PooledBaseService<Database> {
         page,
         (from, to) =>
           client.from("budgets").select("*", { count: "exact" }).order("created_at").order("id").range(from, to),
-        (result) => this.handleError(result),
       )
     );
   }

@@ -33,7 +33,6 @@ export class PooledCategoryService extends PooledBaseService<Database> {
         (from, to) =>
           client.from("categories").select("*", { count: "exact" }).eq("budget_id", budgetId).order("position")
             .range(from, to),
-        (result) => this.handleError(result),
       )
     );
   }

@@ -15,7 +15,6 @@ export class TemplateService extends PooledBaseService<Database> {
         page,
         (from, to) =>
           client.from("templates").select("*", { count: "exact" }).order("name").order("id").range(from, to),
-        (result) => this.handleError(result),
       )
     );
   }

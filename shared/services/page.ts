@@ -4,6 +4,8 @@
  * @module
  */
 
+import { toServiceError } from "./service_error.ts";
+
 /** A part of a list. */
 export interface PageRequest {
   /** The maximum number of items, from 1. */
@@ -41,22 +43,20 @@ const OUT_OF_RANGE = "PGRST103";
  * const page = await readPage(
  *   { limit: 50, offset: 0 },
  *   (from, to) => client.from("notes").select("*", { count: "exact" }).order("id").range(from, to),
- *   (result) => this.handleError(result),
  * );
  * ```
  *
  * @param read Runs the query for the rows from `from` to `to`, both included, with an exact count.
- * @param fail Throws the error of a failed result.
+ * @throws {ServiceError} for a failed result; see `toServiceError`.
  */
 export async function readPage<Item>(
   { limit, offset }: PageRequest,
   read: (from: number, to: number) => PromiseLike<CountedResult<Item>>,
-  fail: (result: CountedResult<Item>) => never,
 ): Promise<Page<Item>> {
   const result = await read(offset, offset + limit - 1);
   if (!result.error) return { items: result.data ?? [], total: result.count ?? 0, limit, offset };
-  if (result.error.code !== OUT_OF_RANGE) fail(result);
+  if (result.error.code !== OUT_OF_RANGE) throw toServiceError(result);
   const first = await read(0, 0);
-  if (first.error && first.error.code !== OUT_OF_RANGE) fail(first);
+  if (first.error && first.error.code !== OUT_OF_RANGE) throw toServiceError(first);
   return { items: [], total: first.count ?? 0, limit, offset };
 }

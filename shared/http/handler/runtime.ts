@@ -14,19 +14,7 @@ import { type IsolateLifecycle, isolateLifecycle } from "./isolate_lifecycle.ts"
 import type { CallerScope, ScopeOptions, SupabaseConnectionPool, SupabasePoolConfig } from "../../supabase/mod.ts";
 
 /** The scope of a request, as a handler uses it. */
-export type HandlerScope<Database> = Pick<
-  CallerScope<Database>,
-  | "config"
-  | "signal"
-  | "waitedMs"
-  | "getStats"
-  | "healthCheck"
-  | "client"
-  | "lease"
-  | "failureOf"
-  | "close"
-  | "abort"
->;
+export type HandlerScope<Database> = Omit<CallerScope<Database>, "adopt" | typeof Symbol.asyncDispose>;
 
 /** A pool, as requests use it. */
 export interface RequestPool<Database>
