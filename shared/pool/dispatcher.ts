@@ -93,7 +93,7 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
     if (this.#events.has("resized")) this.#events.emit("resized", { limits, before });
     this.#store.shrink();
     // Those above a lower floor may have been idle for long enough already.
-    this.#sweeper.watch(this.#now, this.#store.sweep(this.#clock.now()));
+    this.#watch(this.#now, this.#store.sweep(this.#clock.now()));
     this.schedule();
   }
 
@@ -156,7 +156,7 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
       this.handOff(slot, this.#now);
     } else {
       this.#store.park(slot);
-      this.#sweeper.watch(now, slot.expiresAt);
+      this.#watch(now, slot.expiresAt);
     }
     if (exact && now >= this.#sweeper.dueAt) this.#sweeper.run(now);
     if (observed) this.#events.recordUse(now - leaseAccess.acquiredAtOf(lease));
@@ -170,7 +170,7 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
       return;
     }
     this.#store.parkOrShrink(slot);
-    this.#sweeper.watch(now, slot.expiresAt);
+    this.#watch(now, slot.expiresAt);
   }
 
   schedule(): void {
@@ -273,7 +273,7 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
     const lease = new LeaseRecord(slot, lane, now, ++this.#totalAcquired, stack);
     slot.assign(lease);
     this.#capacity.lease(lane);
-    this.#sweeper.watch(now, now + TICK_MS);
+    this.#watch(now, now + TICK_MS);
     if (this.#events.observesLeases) {
       if (this.#events.has("acquired")) this.#events.emit("acquired", { ...leaseInfo(lease, slot.id), waitedMs });
       this.#events.recordWait(waitedMs);
@@ -315,6 +315,11 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
   get #isQueueFull(): boolean {
     const { maxWaiters } = this.#config;
     return this.#queue.size > maxWaiters && this.#queue.size - this.#store.pending > maxWaiters;
+  }
+
+  /** Has what falls due at `due` swept then. */
+  #watch(now: number, due: number): void {
+    if (due < this.#sweeper.dueAt) this.#sweeper.schedule(now, due);
   }
 
   /** Serves waiters from idle resources and begins to create the rest. */

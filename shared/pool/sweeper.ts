@@ -20,7 +20,7 @@ export class Sweeper {
   dueAt = Infinity;
 
   /**
-   * @param intervalMs The longest time between two sweeps. What falls due before is added with {@linkcode watch}.
+   * @param intervalMs The longest time between two sweeps. What falls due before is added with {@linkcode schedule}.
    * @param sweep Runs one sweep. Returns when the next is due, or `undefined` when nothing is left to sweep.
    */
   constructor(clock: Clock, intervalMs: number, sweep: (now: number) => number | undefined) {
@@ -29,9 +29,12 @@ export class Sweeper {
     this.#sweep = sweep;
   }
 
-  /** Schedules a sweep at `due`, or at the end of the interval if that is earlier. */
-  watch(now: number, due: number): void {
-    if (due < this.dueAt && !this.#stopped) this.#schedule(now, due);
+  /** Schedules the next sweep at `due`, which is before {@linkcode dueAt}, or at the end of the interval. */
+  schedule(now: number, due: number): void {
+    if (this.#stopped) return;
+    this.dueAt = Math.min(due, now + this.#intervalMs);
+    this.#timer?.cancel();
+    this.#timer = this.#clock.setTimer(() => this.#fire(), this.dueAt - now);
   }
 
   /** Runs a sweep; to be called when `dueAt` has come. */
@@ -41,7 +44,7 @@ export class Sweeper {
     this.#timer = undefined;
     const next = this.#sweep(now);
     // The sweep itself may have led to something that is watched already.
-    if (next !== undefined && !this.#stopped) this.#schedule(now, Math.min(next, this.dueAt));
+    if (next !== undefined) this.schedule(now, Math.min(next, this.dueAt));
   }
 
   /** Runs no sweep any more. */
@@ -52,16 +55,10 @@ export class Sweeper {
     this.#timer = undefined;
   }
 
-  #schedule(now: number, next: number): void {
-    this.dueAt = Math.min(next, now + this.#intervalMs);
-    this.#timer?.cancel();
-    this.#timer = this.#clock.setTimer(() => this.#fire(), this.dueAt - now);
-  }
-
   #fire(): void {
     const now = this.#clock.now();
     // A timer may fire a moment early; it is set again then.
-    if (now < this.dueAt) this.#schedule(now, this.dueAt);
+    if (now < this.dueAt) this.schedule(now, this.dueAt);
     else this.run(now);
   }
 }
