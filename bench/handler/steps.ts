@@ -8,7 +8,7 @@ import { verifyAuth } from "@supabase/server/core";
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import { createAuthenticate } from "../../shared/http/auth/authenticate.ts";
 import { SupabaseConnectionPool, withPooledSupabase } from "../../shared/mod.ts";
-import { stampPoolHeaders } from "../../shared/http/responses/pool_headers.ts";
+import { stampHeaders } from "../../shared/http/responses/response_headers.ts";
 import { Deadlines, systemClock } from "../../shared/resilience/mod.ts";
 import { LeaseFetch } from "../../shared/supabase/calls/lease_fetch.ts";
 import { createTemplate } from "../../shared/supabase/client_template.ts";
@@ -90,7 +90,7 @@ export function openSteps(project: Project): Step[] {
     {
       id: "stamp",
       title: "Response.json, stamped",
-      work: () => stampPoolHeaders(Response.json([]), stats, 0),
+      work: () => stampHeaders(Response.json([]), undefined, stats, 0),
     },
     { id: "recall", title: "a remembered token", work: () => remembered(request()) },
     { id: "verify", title: "verifyAuth", work: () => verifyAuth(request(), { auth: "user", env }) },

@@ -68,6 +68,7 @@ const CALL = /^ *(\d+): +(?:new )?[~*^]?([^\s+(]+)\+\d+\(this=0x\w+ <(?:JSFuncti
 /** The functions in the order of the trace. */
 async function stepsOf(trace: string, named: readonly Entered[], root: URL): Promise<Step[]> {
   const owners = new Map(await Promise.all(named.map(async (each) => [each, await ownerOf(each)] as const)));
+  const local = new Set((await Promise.all(named.map(async (each) => await isLocal(each) ? [each] : []))).flat());
   const hops = new Set<Entered>();
   const order = new Set<Entered>();
   const stack: { readonly depth: number; readonly called: Entered | undefined }[] = [];
@@ -83,8 +84,8 @@ async function stepsOf(trace: string, named: readonly Entered[], root: URL): Pro
     const caller = stack.findLast(({ called }) => called !== undefined)?.called;
     stack.push({ depth, called });
     if (called === undefined) continue;
-    // After a wait the caller is unknown; a private member is entered from its own file only.
-    if (!order.has(called) && caller?.url !== called.url && !called.name.startsWith("#")) hops.add(called);
+    // After a wait the caller is unknown.
+    if (!order.has(called) && caller?.url !== called.url && !local.has(called)) hops.add(called);
     order.add(called);
   }
   // What the trace does not tell apart, such as two functions of one name without a class.
@@ -94,6 +95,14 @@ async function stepsOf(trace: string, named: readonly Entered[], root: URL): Pro
     const member = owner === undefined ? each.name : owner === each.name ? `new ${owner}` : `${owner}.${each.name}`;
     return { name: `${each.url.slice(root.href.length)}:${member}`, hop: hops.has(each) };
   });
+}
+
+/** Whether `entered` is called from its own file only: a private member, or a function that is not exported. */
+async function isLocal({ url, name }: Entered): Promise<boolean> {
+  if (name.startsWith("#")) return true;
+  return new RegExp(`^(?:async )?function ${name.replace(/[$]/g, "\\$&")}[<(]`, "m").test(
+    await Deno.readTextFile(new URL(url)),
+  );
 }
 
 /** The class that `entered` is a member of. */

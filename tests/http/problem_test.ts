@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertFalse, assertMatch } from "@std/assert";
 import { problem, RequestError } from "../support/http.ts";
 import { errorResponse } from "../../shared/http/responses/error_response.ts";
-import { stampPoolHeaders } from "../../shared/http/responses/pool_headers.ts";
+import { stampHeaders } from "../../shared/http/responses/response_headers.ts";
 import { logError, redact } from "../../shared/http/logging/log.ts";
 import * as pool from "../../shared/pool/mod.ts";
 import * as postgres from "../../shared/postgres/mod.ts";
@@ -41,9 +41,9 @@ Deno.test("problem() leaves out absent members", async () => {
   });
 });
 
-Deno.test("stampPoolHeaders() sets the four counters and the time waited", () => {
+Deno.test("stampHeaders() sets the four counters and the time waited", () => {
   const stats = { totalConnections: 8, activeConnections: 3, idleConnections: 5, waitingForConnection: 1 };
-  assertEquals(Object.fromEntries(stampPoolHeaders(new Response(), stats, 12.345).headers), {
+  assertEquals(Object.fromEntries(stampHeaders(new Response(), undefined, stats, 12.345).headers), {
     "access-control-expose-headers":
       "X-Pool-Total-Connections, X-Pool-Active-Connections, X-Pool-Idle-Connections, X-Pool-Waiting-Requests, " +
       "Server-Timing",

@@ -9,14 +9,14 @@ import { type Clock, INTERNAL_ERROR, systemClock } from "../../resilience/mod.ts
 import { IdentityError } from "../../supabase/mod.ts";
 import type { AuthOutcome } from "../auth/authenticate.ts";
 import { checkOptions } from "./check_options.ts";
-import { createCors } from "../responses/cors.ts";
+import { corsHeadersOf } from "../responses/cors.ts";
 import { CallerLeftError, type RequestWait } from "../request/deadline.ts";
 import { errorResponse } from "../responses/error_response.ts";
 import { ThrottledLog } from "../logging/throttled_log.ts";
 import { type PooledHandler, type PooledSupabaseOptions, prepare, type Prepared } from "./handler_options.ts";
 import { createHealthResponse, isHealthPath } from "../health/health.ts";
 import { loadMissingSecretKey } from "../request/missing_admin.ts";
-import { type HeaderStats, NO_POOL, stampPoolHeaders } from "../responses/pool_headers.ts";
+import { type HeaderStats, NO_POOL, stampHeaders } from "../responses/response_headers.ts";
 import { problem } from "../responses/problem.ts";
 import { isServerError, rejectionResponse } from "../auth/rejection.ts";
 import { type RequestEvents, RequestScope } from "../request/request_scope.ts";
@@ -84,7 +84,7 @@ export function createRequestHandler<Database>(
 class RequestHandler<Database> {
   readonly #options: PooledSupabaseOptions<Database>;
   readonly #clock: Clock;
-  readonly #cors: ReturnType<typeof createCors>;
+  readonly #cors: [string, string][] | undefined;
   readonly #runtime: () => Runtime<Database>;
   readonly #failures: ThrottledLog;
   readonly #events: RequestEvents = {
@@ -97,7 +97,8 @@ class RequestHandler<Database> {
   constructor(options: PooledSupabaseOptions<Database>, clock: Clock) {
     this.#options = options;
     this.#clock = clock;
-    this.#cors = createCors(options.cors);
+    const cors = corsHeadersOf(options.cors);
+    this.#cors = cors && Object.entries(cors);
     this.#runtime = lazyRuntime(options);
     this.#failures = new ThrottledLog(options.log ?? console.error, clock);
   }
@@ -105,8 +106,10 @@ class RequestHandler<Database> {
   async handle(request: Request, handler: PooledHandler<Database>): Promise<Response> {
     const timing: Timing = { waitedMs: 0 };
     try {
-      const preflight = this.#cors.preflight(request);
-      return this.#stamp(preflight ?? await this.#respond(request, handler, timing), timing);
+      const response = this.#cors && request.method === "OPTIONS"
+        ? new Response(null, { status: 204 })
+        : await this.#respond(request, handler, timing);
+      return this.#stamp(response, timing);
     } catch (error) {
       return this.#stamp(this.#fail(error), timing);
     }
@@ -181,8 +184,7 @@ class RequestHandler<Database> {
   /** Adds the headers of CORS and of the pool. */
   #stamp(response: Response, { waitedMs }: Timing): Response {
     const shown = this.#options.poolHeaders ?? this.#prepared?.runtime.environment.poolHeaders ?? true;
-    const stamped = this.#cors.stamp(response);
-    return shown ? stampPoolHeaders(stamped, this.#stats(), waitedMs) : stamped;
+    return stampHeaders(response, this.#cors, shown ? this.#stats() : undefined, waitedMs);
   }
 
   #stats(): HeaderStats {

@@ -11,7 +11,7 @@ import { isApiError, isDescribed } from "../responses/error_response.ts";
 import type { PooledSupabaseOptions } from "../handler/handler_options.ts";
 import type { PooledContext } from "../request/pooled_context.ts";
 import { RequestError } from "../responses/problem.ts";
-import { changeHeaders, exposeHeaders } from "../responses/pool_headers.ts";
+import { changeHeaders, exposeHeaders } from "../responses/response_headers.ts";
 import { isServerError, rejectionOf } from "../auth/rejection.ts";
 import { createRequestHandler } from "../handler/request_handler.ts";
 

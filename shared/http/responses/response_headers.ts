@@ -1,9 +1,10 @@
 /**
- * The pool headers of every response.
+ * The headers of every response: those of CORS, and the pool's.
  *
  * @module
  */
 import type { PoolStats } from "../../pool/mod.ts";
+import { ERROR_CODE_HEADER } from "../auth/rejection.ts";
 
 /** The counters in the headers. */
 export type HeaderStats = Pick<
@@ -73,15 +74,25 @@ export function changeHeaders(response: Response, change: (headers: Headers) => 
 }
 
 /**
- * Sets the pool's counters and `Server-Timing: pool;dur=...` on `response`, and lists them in
+ * Sets the headers of CORS, and the pool's counters with `Server-Timing: pool;dur=...`; lists what browsers may read in
  * `Access-Control-Expose-Headers`. A second call replaces the counters.
  *
- * @param durationMs The time the request waited for the pool, in ms.
+ * @param cors The headers of CORS, by name. `undefined` for none.
+ * @param stats The counters. `undefined` for no pool headers.
+ * @param waitedMs The time the request waited for the pool, in ms.
  */
-export function stampPoolHeaders(response: Response, stats: HeaderStats, durationMs: number): Response {
+export function stampHeaders(
+  response: Response,
+  cors: readonly [string, string][] | undefined,
+  stats: HeaderStats | undefined,
+  waitedMs: number,
+): Response {
   return changeHeaders(response, (headers) => {
+    for (const [name, value] of cors ?? []) headers.set(name, value);
+    if (cors && headers.has(ERROR_CODE_HEADER)) exposeHeaders(headers, [ERROR_CODE_HEADER]);
+    if (!stats) return;
     for (const [name, counter] of HEADERS) headers.set(name, String(stats[counter]));
-    setTiming(headers, durationMs);
+    setTiming(headers, waitedMs);
     if (headers.has(EXPOSE)) exposeHeaders(headers, EXPOSED);
     else headers.set(EXPOSE, ALL_EXPOSED);
   });
