@@ -255,6 +255,35 @@ Deno.test("manager.query() on shared connections", async (t) => {
     },
   );
 
+  await t.step("shutdown() rejects what waits for statements on a shared connection with PoolClosedError", async () => {
+    const kinds: Record<string, (manager: PostgresConnectionManager) => Promise<unknown>> = {
+      lease: (manager) => manager.lease(),
+      query: (manager) => manager.query("select 'unknown'"),
+      function: (manager) => manager.transaction((own) => own.query("select 1")),
+      list: (manager) => manager.transaction([{ query: "select 1" }]),
+    };
+    for (const [kind, run] of Object.entries(kinds)) {
+      const manager = one();
+      await learn(manager, held);
+      await learn(manager, QUICK, [1]);
+      await admin.transaction(async (tx) => {
+        await tx.query("select from gate for update");
+        const blocked = manager.query(held);
+        const waiting = thrownBy(() => run(manager), PoolClosedError);
+        // It ends the lease of the blocked statement early, in favor of the first waiter.
+        const behind = Promise.allSettled([blocked, manager.query(QUICK, [1])]);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        assertEquals(manager.getStats().activeConnections, 1);
+        const shutdown = manager.shutdown(0);
+        await tx.commit();
+        await waiting.catch((error) => {
+          throw new Error(kind, { cause: error });
+        });
+        await Promise.all([behind, shutdown]);
+      });
+    }
+  });
+
   await t.step("shutdown() lets shared statements finish", async () => {
     const manager = one();
     await learn(manager, held);

@@ -24,9 +24,13 @@ export async function leaseShared(
   { lane, signal, acquireTimeoutMs: timeoutMs }: LeaseOptions,
 ): Promise<Lease<BackendConnection>> {
   const lease = await pool.lease({ lane, signal, timeoutMs });
-  // A shutdown may have revoked it since it was granted.
-  if (!lease.active) throw new PoolClosedError();
+  throwIfRevoked(lease);
   return lease;
+}
+
+/** A shutdown may have revoked a lease since it was granted. */
+function throwIfRevoked(lease: Lease<BackendConnection>): void {
+  if (!lease.active) throw new PoolClosedError();
 }
 
 /** Leases a connection for one holder alone. */
@@ -47,6 +51,7 @@ export async function leaseConnection(
  * @param since When that wait began, in ms of the clock.
  * @throws {AcquireTimeoutError} when they were not answered in time; the lease has been released.
  * @throws {AcquireAbortedError} when the caller aborted; the lease has been released.
+ * @throws {PoolClosedError} when a shutdown revoked the lease.
  */
 export async function waitUntilIdle(
   lease: Lease<BackendConnection>,
@@ -68,6 +73,7 @@ export async function waitUntilIdle(
     lease[Symbol.dispose]();
     throw timeout.signal.aborted ? error : new AcquireAbortedError(signal?.reason);
   }
+  throwIfRevoked(lease);
 }
 
 /**
