@@ -159,9 +159,9 @@ export class BackendConnection {
   /**
    * Sends statements under one Sync: the first that fails ends them all.
    *
-   * @param soon Whether more may follow in this turn: they then share one write, which costs more than all the rest.
+   * @param deferWrite True if more may follow in this turn: they share one write, which costs more than all the rest.
    */
-  start(statements: readonly Statement[], soon = false): PendingResult {
+  start(statements: readonly Statement[], deferWrite = false): PendingResult {
     if (this.#death) return unsent(new ConnectionBrokenError(this.#death));
     let batch: Batch;
     try {
@@ -169,15 +169,15 @@ export class BackendConnection {
     } catch (error) {
       return unsent(error);
     }
-    this.#send(batch, soon);
+    this.#send(batch, deferWrite);
     return batch;
   }
 
   /** {@linkcode start}s one statement as the login role, and notes whether it may leave state. */
-  startAsLoginRole(statement: Statement, mayLeaveState: boolean, soon = false): PendingResult {
+  startAsLoginRole(statement: Statement, mayLeaveState: boolean, deferWrite = false): PendingResult {
     this.ranAsLoginRole = true;
     if (mayLeaveState) this.mayHoldState = true;
-    return this.start([statement], soon);
+    return this.start([statement], deferWrite);
   }
 
   /**
@@ -240,9 +240,9 @@ export class BackendConnection {
   }
 
   /** Sends an encoded request behind those in flight. The driver runs the first one, and gets the others one by one. */
-  #send(request: WireRequest, soon: boolean): void {
+  #send(request: WireRequest, deferWrite: boolean): void {
     if (this.#inFlight.push(request) === 1) this.#headSince = this.#clock.now();
-    if (!soon) this.#flush();
+    if (!deferWrite) this.#flush();
     else if (!this.#flushing) {
       this.#flushing = true;
       setImmediate(() => this.#flush());

@@ -285,8 +285,8 @@ export class Executor implements PostgresPool {
       const pending = runPipelinedTransaction(runner, before, statements, bounds);
       const ended = onSent();
       end = await pending;
-      if (end.again) await runner.awaitOrDestroy(ended ?? connection.reset(), cancelTimeoutMs);
-    } while (end.again && !connection.death && !bounds.signal?.aborted);
+      if (end.safeToResend) await runner.awaitOrDestroy(ended ?? connection.reset(), cancelTimeoutMs);
+    } while (end.safeToResend && !connection.death && !bounds.signal?.aborted);
     host.onTransactionEnd(end.outcome, clock.now() - started);
     if (end.outcome === "committed") return end.results;
     if (end.outcome === "rolledBack") noteRolledBack(end.error);

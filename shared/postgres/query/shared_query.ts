@@ -52,16 +52,21 @@ export class PipelineSharing {
         lease[Symbol.dispose]();
         throw outlivesTransactionError();
       }
-      const most = connection.statements.mostInFlight(statement.text);
-      if (most === 1 && !connection.isWireIdle) {
+      const maxInFlight = connection.statements.maxInFlight(statement.text);
+      const shareable = maxInFlight > 1;
+      if (!shareable && !connection.isWireIdle) {
         since ??= settings.clock.now();
         await waitUntilIdle(lease, this.#pool, options, settings.clock, since);
       }
-      const pending = connection.startAsLoginRole(statement, most === 1 && traits.mayLeaveState, most > 1);
-      if (most > 1) this.#offer(lease, most, free === undefined);
+      const pending = connection.startAsLoginRole(
+        statement,
+        maxInFlight === 1 && traits.mayLeaveState,
+        maxInFlight > 1,
+      );
+      if (shareable) this.#offer(lease, maxInFlight, free === undefined);
       const runner = new StatementRunner(connection, settings);
       try {
-        const [result] = await runner.awaitResult(pending, bounds, most > 1);
+        const [result] = await runner.awaitResult(pending, bounds, shareable);
         return result as QueryResult;
       } catch (error) {
         // The connection may be leased to another caller by now: the statement is sent again on any other one.
@@ -81,13 +86,13 @@ export class PipelineSharing {
   }
 
   /**
-   * Offers a lease to be ended early: its statement is in flight, and others may follow until there are `most`.
+   * Offers a lease to be ended early: its statement is in flight, and others may follow until `maxInFlight` are.
    *
    * @param waited Whether it had to wait. Then others may wait too, and only this call can end a lease for them.
    */
-  #offer(lease: Lease<BackendConnection>, most: number, waited: boolean): void {
+  #offer(lease: Lease<BackendConnection>, maxInFlight: number, waited: boolean): void {
     const connection = lease.resource;
-    if (connection.inFlight >= most || connection.isCanceling) return;
+    if (connection.inFlight >= maxInFlight || connection.isCanceling) return;
     this.#offers.set(connection, lease);
     this.#latest = connection;
     if (waited && this.#pool.getStats().waitingForConnection > 0) this.#detachOne();

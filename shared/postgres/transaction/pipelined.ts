@@ -16,7 +16,7 @@ export interface PipelinedOutcome {
   /** The error to throw, unless it was committed. */
   readonly error: unknown;
   /** True if it had no effect and is safe to resend. */
-  readonly again: boolean;
+  readonly safeToResend: boolean;
 }
 
 const COMMIT: Statement = { text: "COMMIT" };
@@ -41,12 +41,17 @@ export async function runPipelinedTransaction(
     // An error of the server shows how far it came. Only a COMMIT without an answer leaves a doubt.
     const refused = failedAt >= 0 && (failedAt < all.length - 1 || statusAfter !== undefined);
     if (refused || !sent) {
-      return { outcome: "rolledBack", results: [], error, again: pending.isSafeToResend(error) };
+      return { outcome: "rolledBack", results: [], error, safeToResend: pending.isSafeToResend(error) };
     }
-    return { outcome: "unknown", results: [], error: new CommitOutcomeUnknownError(error), again: false };
+    return { outcome: "unknown", results: [], error: new CommitOutcomeUnknownError(error), safeToResend: false };
   }
   if (results.at(-1)?.command !== COMMIT.text) {
-    return { outcome: "rolledBack", results: [], error: new TransactionRolledBackError(undefined), again: false };
+    return {
+      outcome: "rolledBack",
+      results: [],
+      error: new TransactionRolledBackError(undefined),
+      safeToResend: false,
+    };
   }
-  return { outcome: "committed", results: results.slice(begin.length, -1), error: undefined, again: false };
+  return { outcome: "committed", results: results.slice(begin.length, -1), error: undefined, safeToResend: false };
 }

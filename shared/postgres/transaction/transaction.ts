@@ -181,7 +181,7 @@ export class Transaction {
 
   async #undo(savepoint: Statement): Promise<void> {
     // In a transaction that had failed before, the savepoint was never set.
-    if (!this.#scope.hasRun(savepoint)) return;
+    if (!this.#scope.tookEffect(savepoint)) return;
     await this.#scope.undo([
       { text: `ROLLBACK TO SAVEPOINT ${this.#name}` },
       { text: `RELEASE SAVEPOINT ${this.#name}` },

@@ -150,24 +150,24 @@ export class TransactionScope implements Disposable {
     try {
       const results = await this.#runner.awaitResult(pending, { signal, timeoutMs });
       for (const { text } of before) this.#effective.add(text);
-      if (pending.statusAfter === "idle") this.#lose(new TransactionEndedError());
+      if (pending.statusAfter === "idle") this.#endedAtServer(new TransactionEndedError());
       const result = results.at(-1);
       if (result) return result;
       throw new TransactionRolledBackError(undefined);
     } catch (error) {
       for (const { text } of before.slice(0, Math.max(pending.failedAt, 0))) this.#effective.add(text);
-      if (pending.statusAfter === "idle") this.#lose(new TransactionRolledBackError(error));
+      if (pending.statusAfter === "idle") this.#endedAtServer(new TransactionRolledBackError(error));
       throw error;
     }
   }
 
   /** Returns whether a statement sent {@linkcode before} another one has taken effect. */
-  hasRun({ text }: Statement): boolean {
+  tookEffect({ text }: Statement): boolean {
     return this.#effective.has(text);
   }
 
   /** Notes that the transaction has ended at the server: later statements would run outside it, and not as the caller. */
-  #lose(error: Error): void {
+  #endedAtServer(error: Error): void {
     this.#reason ??= { reason: error };
   }
 

@@ -31,8 +31,8 @@ const WEIGHT = 0.1;
 
 /** The statements that a connection has prepared, the least recently used one first. */
 export class StatementCache {
-  #most = 0;
-  #mostInFlight = 1;
+  #maxStatements = 0;
+  #maxInFlight = 1;
   #quickestMs = Infinity;
   readonly #byText = new Map<string, Prepared>();
   readonly #toClose: string[] = [];
@@ -41,19 +41,15 @@ export class StatementCache {
   #named = 0;
   #kept = 0;
 
-  /**
-   * Begins to keep statements: at most `most`.
-   *
-   * @param inFlight How many may be in flight at once.
-   */
-  enable(most: number, inFlight: number): void {
-    this.#most = most;
-    this.#mostInFlight = inFlight;
+  /** Begins to keep statements, and allows several to be in flight at once. */
+  enable(maxStatements: number, maxInFlight: number): void {
+    this.#maxStatements = maxStatements;
+    this.#maxInFlight = maxInFlight;
   }
 
   /** True if statements are prepared at all. */
   get enabled(): boolean {
-    return this.#most > 0;
+    return this.#maxStatements > 0;
   }
 
   /** Returns the statement with that text, and marks it as the most recently used one. */
@@ -70,7 +66,7 @@ export class StatementCache {
 
   /** Adds a statement, evicting the least recently used. */
   add(text: string): Prepared {
-    if (this.#byText.size >= this.#most) {
+    if (this.#byText.size >= this.#maxStatements) {
       const oldest = this.#byText.values().find(({ parsed }) => parsed);
       if (oldest) this.forget(oldest);
     }
@@ -123,11 +119,11 @@ export class StatementCache {
    * Returns how many statements may be in flight at once if this one is among them: the slower it has been, the fewer.
    * A statement that is unknown, or does not only read, is sent alone.
    */
-  mostInFlight(text: string): number {
+  maxInFlight(text: string): number {
     const { tookMs, reads } = this.find(text) ?? {};
     if (tookMs === undefined || !reads) return 1;
     const busyMs = Math.max(tookMs - this.#quickestMs, 1);
-    return Math.max(1, Math.min(this.#mostInFlight, Math.floor(MAX_AHEAD_MS / busyMs)));
+    return Math.max(1, Math.min(this.#maxInFlight, Math.floor(MAX_AHEAD_MS / busyMs)));
   }
 
   /** True if statements wait to be closed at the server. */

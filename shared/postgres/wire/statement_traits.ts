@@ -51,10 +51,10 @@ function skipBlanks(text: string, from: number): number {
   }
 }
 
-/** Returns the first words of a statement, in upper case: at most `most`, and none behind the first other token. */
-function firstWords(text: string, most: number): string[] {
+/** Returns the first words of a statement, in upper case: at most `max`, and none behind the first other token. */
+function firstWords(text: string, max: number): string[] {
   const words: string[] = [];
-  for (let at = 0; words.length < most; at = WORD.lastIndex) {
+  for (let at = 0; words.length < max; at = WORD.lastIndex) {
     WORD.lastIndex = skipBlanks(text, at);
     const [word] = WORD.exec(text) ?? [];
     if (word === undefined) break;
