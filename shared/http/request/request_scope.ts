@@ -49,19 +49,15 @@ export interface RequestScopeOptions<Database> {
   readonly events: RequestEvents;
 }
 
-/** The progress of a request. */
+/** Whether the work of a request may go on. Whether the handler has answered is another matter. */
 type RequestState =
-  /** The handler has not answered. */
-  | { readonly kind: "running" }
-  /** The handler has answered; bodies and background work may still need the pools. */
-  | { readonly kind: "answered" }
+  | { readonly kind: "open" }
   /** To be aborted with `reason` once the background work has settled: the handler wants that work finished. */
-  | { readonly kind: "draining"; readonly reason: unknown; readonly answered: boolean }
+  | { readonly kind: "draining"; readonly reason: unknown }
   /** Its scopes are aborted with `reason`. */
-  | { readonly kind: "aborted"; readonly reason: unknown; readonly answered: boolean };
+  | { readonly kind: "aborted"; readonly reason: unknown };
 
-const RUNNING: RequestState = Object.freeze({ kind: "running" });
-const ANSWERED: RequestState = Object.freeze({ kind: "answered" });
+const OPEN: RequestState = Object.freeze({ kind: "open" });
 
 /** One request. It ends when it is answered, every body is read, and its background work has settled. */
 export class RequestScope<Database> implements LazyMembers<Database> {
@@ -81,7 +77,9 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   // Created when it is needed: most requests need none.
   #background: Set<PromiseLike<unknown>> | undefined = undefined;
   #caller: AbortSignal | undefined = undefined;
-  #state: RequestState = RUNNING;
+  #state: RequestState = OPEN;
+  /** True once the handler has answered. Bodies and background work may still need the pools. */
+  #answered = false;
 
   /**
    * Starts the request's time.
@@ -194,14 +192,9 @@ export class RequestScope<Database> implements LazyMembers<Database> {
     // Some runtimes abort a request's signal once its response is sent, which says nothing about its caller.
     this.#caller?.removeEventListener("abort", this.#onCallerLeft);
     if (failed && (this.#user || this.#admin || this.#background?.size)) this.#abort(new LeaseReleasedError());
-    const state = this.#state;
-    this.#state = state.kind === "draining" || state.kind === "aborted" ? { ...state, answered: true } : ANSWERED;
+    this.#answered = true;
     if (this.#background?.size) this.#timeout.cancel();
     else this.#close();
-  }
-
-  get #isAnswered(): boolean {
-    return this.#state.kind === "answered" || (this.#state.kind !== "running" && this.#state.answered);
   }
 
   #userScope(): HandlerScope<Database> {
@@ -237,7 +230,7 @@ export class RequestScope<Database> implements LazyMembers<Database> {
     const scope = pool.scope({ identity, apiKey, lane, timeoutMs, guard: this.#guard });
     if (this.#state.kind === "aborted") scope.abort(this.#state.reason);
     // First used after the request has ended.
-    else if (this.#isAnswered && !this.#background?.size) scope.close();
+    else if (this.#answered && !this.#background?.size) scope.close();
     return scope;
   }
 
@@ -250,7 +243,7 @@ export class RequestScope<Database> implements LazyMembers<Database> {
 
   /** Listens for the caller. Most runtimes create a request's signal only when it is asked for. */
   #listen(): void {
-    if (this.#caller !== undefined || this.#isAnswered) return;
+    if (this.#caller !== undefined || this.#answered) return;
     this.#caller = this.#options.request.signal;
     this.#caller.addEventListener("abort", this.#onCallerLeft, { once: true });
     if (this.#caller.aborted) this.#onCallerLeft();
@@ -279,20 +272,19 @@ export class RequestScope<Database> implements LazyMembers<Database> {
       background.delete(promise);
       if (background.size > 0) return;
       if (this.#state.kind === "draining") this.#abort(this.#state.reason);
-      if (this.#isAnswered) this.#close();
+      if (this.#answered) this.#close();
     });
     edgeRuntime()?.waitUntil(settled);
   }
 
-  /** Aborts what runs for a caller who is not to be answered any more, after the background work. */
+  /** Aborts the work on the pools, after the background work. */
   #abort(reason: unknown): void {
     if (this.#state.kind === "aborted") return;
-    const answered = this.#isAnswered;
     if (this.#background?.size) {
-      if (this.#state.kind !== "draining") this.#state = { kind: "draining", reason, answered };
+      if (this.#state.kind !== "draining") this.#state = { kind: "draining", reason };
       return;
     }
-    this.#state = { kind: "aborted", reason, answered };
+    this.#state = { kind: "aborted", reason };
     this.#user?.abort(reason);
     this.#admin?.abort(reason);
   }
@@ -322,7 +314,5 @@ interface EdgeRuntime {
 /** The global `EdgeRuntime`; `undefined` in plain Deno. */
 function edgeRuntime(): EdgeRuntime | undefined {
   const runtime = memberOf(globalThis, "EdgeRuntime");
-  const known = typeof runtime === "object" && runtime !== null && "waitUntil" in runtime &&
-    typeof runtime.waitUntil === "function";
-  return known ? runtime as EdgeRuntime : undefined;
+  return typeof memberOf(runtime, "waitUntil") === "function" ? runtime as EdgeRuntime : undefined;
 }
