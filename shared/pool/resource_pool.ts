@@ -65,7 +65,7 @@ export class ResourcePool<T extends object> {
   readonly #clock: Clock;
   readonly #events = new PoolEventHub();
   readonly #dispatcher: Dispatcher<T>;
-  /** The leases of `acquire`, by resource. Ended ones stay, so that a second release is told from a foreign one. */
+  /** The leases of `acquire`, by resource. Ended ones stay, so that a second release differs from a foreign one. */
   readonly #acquired = new WeakMap<T, Lease<T>>();
   #shutdown: Shutdown | undefined = undefined;
 
@@ -114,7 +114,7 @@ export class ResourcePool<T extends object> {
   /**
    * Leases a resource, to be released with {@linkcode release}. Prefer
    * {@linkcode lease}: a resource does not know its holder, so that a second
-   * `release` of it cannot be told from that of the next holder.
+   * `release` of it cannot be distinguished from the next holder's.
    *
    * @returns The resource.
    * @throws what {@linkcode lease} throws.

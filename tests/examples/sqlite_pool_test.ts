@@ -134,7 +134,7 @@ test("a writer waits for another connection's lock, but not for ever", async (po
   }
 });
 
-Deno.test("sqlite_pool: a file that cannot be opened is told at once", async () => {
+Deno.test("sqlite_pool: a file that cannot be opened is reported at once", async () => {
   await using pool = new SqlitePool("/nowhere/at/all.db", { minConnections: 0 });
   await assertRejects(() => pool.use(texts), Error, "unable to open");
   assertEquals(pool.getStats().totalConnections, 0);
@@ -176,7 +176,7 @@ test("work that is not done when it returns is refused, and undone", async (pool
   assertEquals(await pool.use(texts), []);
 });
 
-Deno.test("sqlite_pool: a file that is no database is closed again", async () => {
+Deno.test("sqlite_pool: a file that is not a database is closed again", async () => {
   const folder = await Deno.makeTempDir({ prefix: "sqlite_pool_" });
   try {
     await Deno.writeTextFile(`${folder}/text.db`, "this is no database at all ".repeat(100));

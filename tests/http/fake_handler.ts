@@ -14,7 +14,7 @@ export interface FakeHandler {
   readonly send: (init?: RequestInit, path?: string) => Promise<Response>;
 }
 
-/** Puts `handler` behind fakes. It takes everybody unless `options` say otherwise. */
+/** Puts `handler` behind fakes. It accepts all callers by default. */
 export function setUp(handler: PooledHandler<unknown>, options: PooledSupabaseOptions<unknown> = {}): FakeHandler {
   const service = new FakePools();
   const log: string[] = [];

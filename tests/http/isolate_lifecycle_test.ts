@@ -42,7 +42,7 @@ for (const [name, end] of Object.entries(ENDS)) {
     assertThrows(() => made.life.beginRequest(), PoolClosedError);
     assertEquals([made.shut, made.clock.timers], [[], 1]);
     first();
-    first(); // told twice, it counts once
+    first(); // the second call has no effect
     assertEquals(made.shut, []);
     second();
     assertEquals([made.shut, made.clock.timers, made.life.isClosed], [[undefined], 0, true]);

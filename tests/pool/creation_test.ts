@@ -102,7 +102,7 @@ Deno.test("ResourcePool.lease() retries a transient creation failure after the b
   assertEquals(times, [0, 100, 300, 700]);
 });
 
-Deno.test("createRetryDelayMs is jittered upwards and capped at twenty times itself", async () => {
+Deno.test("ResourcePool jitters createRetryDelayMs upwards and caps it at twenty times itself", async () => {
   const factory = new ScriptedFactory();
   const { pool, clock } = testPool({ createRetryDelayMs: 100, acquireTimeoutMs: 60_000 }, factory, () => 0.5);
   const times: number[] = [];

@@ -180,8 +180,8 @@ Deno.test("ResourcePool.on() and record() report a rejected promise, which chang
 
 Deno.test("ResourcePool.on() ends when its subscription is disposed of", async () => {
   const { pool } = watchedPool();
-  let heard = 0;
-  const listener = () => void heard++;
+  let calls = 0;
+  const listener = () => void calls++;
   const first = pool.on("acquired", listener);
   const second = pool.on("acquired", listener);
   (await pool.lease()).release();
@@ -190,7 +190,7 @@ Deno.test("ResourcePool.on() ends when its subscription is disposed of", async (
   (await pool.lease()).release();
   second[Symbol.dispose]();
   (await pool.lease()).release();
-  assertEquals(heard, 3);
+  assertEquals(calls, 3);
 });
 
 Deno.test("ResourcePool.on() lets a listener use the pool", async () => {

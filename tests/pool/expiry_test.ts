@@ -83,7 +83,7 @@ Deno.test("ResourcePool judges expiry at its next use after a freeze", async () 
   for (const lease of [await pool.lease(), await pool.lease(), await pool.lease()]) lease.release();
   clock.freeze(600_000);
   const lease = await pool.lease();
-  assertEquals(lease.resource.id, 3, "the old ones are not lent");
+  assertEquals(lease.resource.id, 3, "the expired resources are not leased");
   assertEquals(reasons(), ["lifetime", "lifetime", "lifetime"]);
   lease.release();
 });
@@ -92,7 +92,7 @@ Deno.test("ResourcePool does not lease a resource older than maxLifetimeMs again
   const { pool, clock, reasons } = watchedPool({ maxLifetimeMs: 1_000, idleTimeoutMs: 60_000 });
   const lease = await pool.lease();
   await clock.advance(5_000);
-  assertEquals(reasons(), [], "a lent one is left alone");
+  assertEquals(reasons(), [], "a leased resource is not destroyed");
   lease.release();
   await settle();
   assertEquals(reasons(), ["lifetime"]);

@@ -13,7 +13,7 @@ function lineUp(pool: Pool, granted: string[], name: string, lane: Lane): Promis
   return lease;
 }
 
-/** Gives leases back one after the other, `stepMs` apart, until nobody waits. */
+/** Releases leases one after the other, `stepMs` apart, until no acquire waits. */
 async function serve(test: ReturnType<typeof testPool>, waiting: Promise<Lease<Thing>>[], stepMs = 0): Promise<void> {
   const held = new Set<Lease<Thing>>();
   for (const lease of waiting) lease.then((granted) => held.add(granted));
@@ -38,7 +38,7 @@ Deno.test("ResourcePool.lease() serves lanes high, normal, low, and first come, 
   assertEquals(granted, ["admin 6", "high 2", "high 5", "normal 1", "normal 4", "low 0", "low 3"]);
 });
 
-Deno.test("agingMs of waiting offsets one lane", async () => {
+Deno.test("ResourcePool.lease() lets agingMs of waiting offset one lane", async () => {
   const test = testPool({ maxConnections: 1, agingMs: 1_000 });
   const holder = await test.pool.lease();
   const granted: string[] = [];
@@ -62,7 +62,7 @@ Deno.test("ResourcePool.lease() serves low within the aging bound under any load
     servedAt = test.clock.now() - start;
     held.push(lease);
   });
-  // Two come for each one that is served: the line of high only grows.
+  // Two come for each one that is served: the queue of high only grows.
   for (let ms = 0; ms < 20_000 && servedAt < 0; ms += 10) {
     for (let i = 0; i < 2; i++) {
       test.pool.lease({ lane: "high", timeoutMs: Infinity }).then((lease) => held.push(lease));
@@ -76,7 +76,7 @@ Deno.test("ResourcePool.lease() serves low within the aging bound under any load
   assert(servedAt > 0 && servedAt <= (ahead + 1) * 10, `low was served after ${servedAt} ms`);
 });
 
-Deno.test("reservedConnections are leased to admin only", async () => {
+Deno.test("ResourcePool.lease() leases reservedConnections to admin only", async () => {
   const { pool } = testPool({ maxConnections: 3, reservedConnections: 1 });
   const users = [await pool.lease({ lane: "high" }), await pool.lease()];
   const third = pool.lease({ lane: "high" });
@@ -85,13 +85,13 @@ Deno.test("reservedConnections are leased to admin only", async () => {
   const admin = await pool.lease({ lane: "admin" });
   assertEquals(counts(pool.getStats()), [3, 3, 0, 1]);
   admin.release();
-  assertEquals(await outcome(third), "pending", "what admin gives back stays reserved");
+  assertEquals(await outcome(third), "pending", "a slot that admin releases stays reserved");
   assertEquals(counts(pool.getStats()), [3, 2, 1, 1]);
   users[0]?.release();
   (await third).release();
 });
 
-Deno.test("reservedConnections keep admin and the other lanes apart", async () => {
+Deno.test("ResourcePool.lease() keeps admin and the other lanes apart with reservedConnections", async () => {
   const { pool } = testPool({ maxConnections: 3, reservedConnections: 1 });
   const users = [await pool.lease(), await pool.lease()];
   const waiting = Array.from({ length: 50 }, () => pool.lease({ lane: "high" }));

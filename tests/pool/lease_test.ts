@@ -29,12 +29,12 @@ Deno.test("Lease[Symbol.asyncDispose]() releases, after an error too", async () 
 Deno.test("Lease.onLost() is called once, with the first reason", async () => {
   const { pool, factory } = testPool();
   const lease = await pool.lease();
-  const told: unknown[] = [];
-  lease.onLost((reason) => told.push(reason));
+  const reasons: unknown[] = [];
+  lease.onLost((reason) => reasons.push(reason));
   at(factory.contexts, 0).invalidate(new Error("it died"));
   await pool.shutdown(0);
-  assertEquals(told, [lease.signal.reason]);
-  assert(told[0] instanceof ResourceInvalidError);
+  assertEquals(reasons, [lease.signal.reason]);
+  assert(reasons[0] instanceof ResourceInvalidError);
 });
 
 Deno.test("Lease.onLost() calls at once when the resource was already lost", async () => {
@@ -42,10 +42,10 @@ Deno.test("Lease.onLost() calls at once when the resource was already lost", asy
   const p = pool.lease();
   at(factory.contexts, 0).invalidate(new Error("died"));
   const lease = await p;
-  let told = 0;
-  lease.onLost(() => told++);
+  let calls = 0;
+  lease.onLost(() => calls++);
   assert(lease.signal.aborted);
-  assertEquals(told, 1);
+  assertEquals(calls, 1);
 });
 
 Deno.test("Lease.signal aborts when the resource dies, and the release destroys it", async () => {
@@ -75,14 +75,14 @@ Deno.test("Lease.signal is aborted when it is read after the resource died", asy
 
 Deno.test("ResourcePool emits leaked at the release of a lease that passed the threshold during a freeze", async () => {
   const { pool, clock } = testPool({ leakThresholdMs: 1_000 });
-  const told: string[] = [];
-  pool.on("leaked", () => told.push("leaked"));
-  pool.on("returned", () => told.push("returned"));
+  const events: string[] = [];
+  pool.on("leaked", () => events.push("leaked"));
+  pool.on("returned", () => events.push("returned"));
   const lease = await pool.lease();
   clock.freeze(100_000);
   lease.release();
   await settle();
-  assertEquals(told, ["leaked", "returned"]);
+  assertEquals(events, ["leaked", "returned"]);
 });
 
 Deno.test("ResourcePool.release() throws DoubleReleaseError for a resource that was released as broken", async () => {

@@ -109,11 +109,11 @@ Deno.test("ResourcePool.resize() lists every invalid limit and changes nothing",
 
 Deno.test("ResourcePool.resize() emits the limits before and after", async () => {
   const { pool } = testPool({ maxConnections: 3 });
-  const told: unknown[] = [];
-  pool.on("resized", (event) => told.push(event));
+  const events: unknown[] = [];
+  pool.on("resized", (event) => events.push(event));
   pool.resize({ maxConnections: 5 });
   await settle();
-  assertEquals(told, [{
+  assertEquals(events, [{
     limits: { maxConnections: 5, minConnections: 0, reservedConnections: 0 },
     before: { maxConnections: 3, minConnections: 0, reservedConnections: 0 },
   }]);
@@ -123,8 +123,8 @@ Deno.test("ResourcePool.resize() emits in the order of the calls", async () => {
   const { pool, factory } = testPool({ maxConnections: 3 });
   const ls = [await pool.lease(), await pool.lease(), await pool.lease()];
   ls.forEach((l) => l.release());
-  const told: number[][] = [];
-  pool.on("resized", ({ before, limits }) => told.push([before.maxConnections, limits.maxConnections]));
+  const events: number[][] = [];
+  pool.on("resized", ({ before, limits }) => events.push([before.maxConnections, limits.maxConnections]));
   let once = true;
   factory.onDestroy = () => {
     if (once) {
@@ -134,5 +134,5 @@ Deno.test("ResourcePool.resize() emits in the order of the calls", async () => {
   };
   pool.resize({ maxConnections: 1 });
   await settle();
-  assertEquals(told, [[3, 1], [1, 9]]);
+  assertEquals(events, [[3, 1], [1, 9]]);
 });

@@ -1,9 +1,9 @@
 /**
- * Many holders and cancellers on few slots, in real time: nothing is lost,
- * nothing is lent twice, and the heap stays flat.
+ * Many holders and cancellers on few slots, in real time: no resource is lost or
+ * leased twice, and the heap does not grow.
  *
- * `STRESS_LEASES` says how many leases there are, all pools together; a million
- * by default. A million on each number of slots:
+ * `STRESS_LEASES` is the number of leases of all pools together, a million by
+ * default. To run a million on each number of slots:
  *
  * ```sh
  * STRESS_LEASES=3000000 npx -y deno test -A tests/pool/stress_test.ts
@@ -20,20 +20,20 @@ const LEASES = Number(Deno.env.get("STRESS_LEASES") ?? 1_000_000);
 const HOLDERS = 200;
 const CANCELLERS = 50;
 
-/** All cancellers ask once in so many leases. */
+/** The number of leases after which all cancellers acquire once. */
 const ROUND = 250;
 
-/** What a lease may leave behind at most, in bytes: a single object that stays would be more. */
+/** Maximum heap growth per lease, in bytes: a single retained object is larger. */
 const MAX_BYTES_PER_LEASE = 1;
-/** What the engine itself may keep, whatever the number of leases (compiled code, statistics), in bytes. */
+/** Heap growth of the engine itself (compiled code, statistics), for any number of leases, in bytes. */
 const NOISE_BYTES = 64 * 1024;
 
 interface Thing {
   holders: number;
-  lent: number;
+  leases: number;
 }
 
-/** Collects garbage, where the runtime lets a program do so. */
+/** Returns a function that collects garbage, or `undefined` if the runtime has none. */
 function collector(): (() => void) | undefined {
   try {
     v8.setFlagsFromString("--expose-gc");
@@ -44,22 +44,22 @@ function collector(): (() => void) | undefined {
   }
 }
 
-/** Lets timers, and whatever else is not a promise, have their turn. */
+/** Waits for a turn of the event loop, in which timers run. */
 const turn = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
 
-/** A pool of things that notice when two hold them, and what was counted beside it. */
-class Crowd {
+/** A pool of things that detect a second holder, with counters. */
+class Load {
   readonly things: Thing[] = [];
   readonly pool: ResourcePool<Thing>;
   leases = 0;
   aborted = 0;
-  /** Grants that came though their caller had gone away. */
+  /** Leases that were granted although their caller had aborted. */
   tooLate = 0;
   #round = Promise.withResolvers<void>();
 
   constructor(slots: number) {
     const create = () => {
-      const thing = { holders: 0, lent: 0 };
+      const thing = { holders: 0, leases: 0 };
       this.things.push(thing);
       return thing;
     };
@@ -70,18 +70,18 @@ class Crowd {
     });
   }
 
-  /** Leases and gives back until `total` leases have been had by all together. */
+  /** Leases and releases until there were `total` leases of all holders together. */
   async hold(total: number, id: number): Promise<void> {
     while (this.leases < total) {
       const lease = await this.pool.lease();
       const thing = lease.resource;
       if (++this.leases % ROUND === 0 || this.leases >= total) this.#next();
-      thing.lent++;
-      assertEquals(++thing.holders, 1, "lent twice at once");
-      // Most work takes a turn or two of the event loop; now and then something takes longer.
+      thing.leases++;
+      assertEquals(++thing.holders, 1, "leased twice at once");
+      // Most work takes one or two microtasks; some takes a turn of the event loop.
       for (let i = id % 3; i > 0; i--) await Promise.resolve();
-      if (thing.lent % 4_096 === 0) await turn();
-      assertEquals(--thing.holders, 0, "lent to somebody else meanwhile");
+      if (thing.leases % 4_096 === 0) await turn();
+      assertEquals(--thing.holders, 0, "leased to another holder meanwhile");
       lease.release();
     }
   }
@@ -91,7 +91,7 @@ class Crowd {
     this.#round = Promise.withResolvers<void>();
   }
 
-  /** Asks and goes away, again and again: before it is served, as it is served, or after. */
+  /** Acquires and aborts repeatedly: before, during or after the grant. */
   async cancel(total: number, id: number): Promise<void> {
     const reason = new Error("went away");
     for (let round = id; this.leases < total; round++) {
@@ -104,8 +104,8 @@ class Crowd {
       try {
         const lease = await waiting;
         this.tooLate++;
-        lease.resource.lent++;
-        assertEquals(lease.resource.holders, 0, "lent twice at once");
+        lease.resource.leases++;
+        assertEquals(lease.resource.holders, 0, "leased twice at once");
         lease.release();
       } catch (error) {
         assert(error instanceof AcquireAbortedError, String(error));
@@ -124,38 +124,38 @@ class Crowd {
 }
 
 for (const slots of [1, 2, 10]) {
-  Deno.test(`stress: ${HOLDERS} holders and ${CANCELLERS} cancellers on ${slots} slots`, async (t) => {
-    const crowd = new Crowd(slots);
+  Deno.test(`ResourcePool serves ${HOLDERS} holders and ${CANCELLERS} cancellers on ${slots} slots`, async (t) => {
+    const load = new Load(slots);
     const gc = collector();
     const heap = () => (gc?.(), gc?.(), Deno.memoryUsage().heapUsed);
     const part = Math.ceil(LEASES / 3 / 3);
 
-    // The first third warms up; then as many leases again and again must not add to what is kept.
-    await crowd.run(part);
+    // The first third warms up; the other two must not add to the heap.
+    await load.run(part);
     const first = heap();
-    await crowd.run(part);
+    await load.run(part);
     const second = heap();
-    await crowd.run(part);
+    await load.run(part);
     const third = heap();
 
-    const { pool, things } = crowd;
+    const { pool, things } = load;
     const stats = pool.getStats();
-    assertEquals(things.length, slots, "no resource was lost and made again");
+    assertEquals(things.length, slots, "no resource was lost and created again");
     assertEquals([stats.activeConnections, stats.idleConnections, stats.waitingForConnection], [0, slots, 0]);
-    assertEquals(stats.totalAcquired, things.reduce((sum, { lent }) => sum + lent, 0), "each lease came to somebody");
-    assertEquals(stats.totalAcquired, crowd.leases + crowd.tooLate);
+    assertEquals(stats.totalAcquired, things.reduce((sum, { leases }) => sum + leases, 0), "each lease was received");
+    assertEquals(stats.totalAcquired, load.leases + load.tooLate);
     assertEquals(stats.totalReleased, stats.totalAcquired);
     await t.step(
-      `${crowd.leases} leases; of those who went away ${crowd.aborted} had none, ${crowd.tooLate} one`,
+      `${load.leases} leases; ${load.aborted} cancellers had no lease, ${load.tooLate} had one`,
       () => {
-        assert(crowd.leases >= 3 * part);
-        assert(crowd.aborted > 0 && crowd.tooLate > 0, "cancellers came too early and too late");
+        assert(load.leases >= 3 * part);
+        assert(load.aborted > 0 && load.tooLate > 0, "cancellers aborted too early and too late");
       },
     );
     if (gc) {
       const added = `${part} leases added ${second - first} bytes to the heap, as many again ${third - second}`;
       await t.step(added, () => {
-        // A leak adds to both; the engine's own housekeeping to one of them at most.
+        // A leak adds to both parts; the engine's housekeeping to one of them at most.
         assert(Math.min(second - first, third - second) <= NOISE_BYTES + MAX_BYTES_PER_LEASE * part, added);
       });
     }

@@ -122,7 +122,7 @@ Deno.test("ResourcePool.lease() validates a stale resource while another one is 
 });
 
 for (const hook of ["validate", "reset"] as const) {
-  Deno.test(`ResourcePool.lease() does not lease a resource whose lifetime ends during its ${hook} is not lent`, async () => {
+  Deno.test(`ResourcePool.lease() does not lease a resource whose lifetime ends during its ${hook}`, async () => {
     const factory = new ScriptedFactory();
     const { pool, clock } = testPool({ maxConnections: 1, maxLifetimeMs: 1_000, idleTimeoutMs: 60_000 }, factory);
     const done = Promise.withResolvers<boolean>();

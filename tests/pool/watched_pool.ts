@@ -1,5 +1,5 @@
 /**
- * A pool under observation, for tests.
+ * A pool that records its events, for tests.
  *
  * @module
  */
@@ -16,16 +16,16 @@ export type WatchedPool = ReturnType<typeof testPool> & {
   reasons: () => Destroyed["reason"][];
 };
 
-/** A pool whose destructions are written down. */
+/** Creates a pool that records its `destroyed` and `error` events. */
 export function watchedPool(
   config: Parameters<typeof testPool>[0] = {},
   factory = new ScriptedFactory(),
   random = () => 0,
 ): WatchedPool {
-  const made = testPool(config, factory, random);
+  const test = testPool(config, factory, random);
   const destroyed: Destroyed[] = [];
   const errors: PoolEvents["error"][] = [];
-  made.pool.on("destroyed", (event) => destroyed.push(event));
-  made.pool.on("error", (event) => errors.push(event));
-  return { ...made, destroyed, errors, reasons: () => destroyed.map(({ reason }) => reason) };
+  test.pool.on("destroyed", (event) => destroyed.push(event));
+  test.pool.on("error", (event) => errors.push(event));
+  return { ...test, destroyed, errors, reasons: () => destroyed.map(({ reason }) => reason) };
 }

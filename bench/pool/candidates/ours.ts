@@ -60,7 +60,7 @@ function watched(
         close: async (held) => {
           held?.release();
           await pool.shutdown(0);
-          await Promise.resolve(); // events are told in a microtask
+          await Promise.resolve(); // events are emitted in a microtask
           if (waits.count !== uses.count) throw new Error(`${waits.count} acquired, ${uses.count} released`);
         },
       };

@@ -63,7 +63,7 @@ export class SlotHolder<Member extends SlotMember = SlotMember> implements CallL
   limiter: CallLimiter | undefined = undefined;
   readonly #pool: SlotPool;
   readonly #clock: Clock;
-  /** Those in the slot, and those that wait for it: a few. */
+  /** The members in the slot, and those that wait for it: a few. */
   readonly #members: Member[] = [];
   #slot: Lease<ClientSlot> | undefined = undefined;
   /** The reason why the slot can no longer be used, until its members have left. */

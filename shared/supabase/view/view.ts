@@ -146,9 +146,9 @@ for (const shared of [View, View.prototype]) {
 
 /** The headers of queries. */
 interface QueryHeaders {
-  /** Those it is created with. */
+  /** The query's own headers. */
   readonly headers: Headers;
-  /** Those that are added when it is sent, unless it has one of that name. */
+  /** The headers that are added when the query is sent, unless it has one of that name. */
   readonly common: HeaderRecord;
 }
 

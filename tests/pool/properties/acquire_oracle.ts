@@ -1,6 +1,6 @@
 /**
- * Asking a {@linkcode Model}'s pool for a resource, and looking at what it
- * lends.
+ * Acquires from a {@linkcode Model}'s pool, and asserts the invariants of what it
+ * leases.
  *
  * @module
  */
@@ -8,16 +8,16 @@ import type { Lane, Lease } from "../../../shared/pool/mod.ts";
 import type { Acquire, Grant, Item } from "./records.ts";
 import type { Model } from "./model.ts";
 
-/** How a resource is asked for. */
+/** The method and the options of an acquire. */
 export interface LeaseRequest {
   readonly how: Acquire["how"];
   readonly lane: Lane;
   readonly timeoutMs: number;
-  /** Whether it has a signal. */
+  /** Passes a signal. */
   readonly abortable: boolean;
 }
 
-/** Asks for a resource. */
+/** Acquires a resource. */
 export function requestLease(model: Model, { how, lane, timeoutMs, abortable }: LeaseRequest): void {
   model.askedIn = model.turn;
   const abort = abortable ? new AbortController() : undefined;
@@ -31,7 +31,7 @@ export function requestLease(model: Model, { how, lane, timeoutMs, abortable }: 
     since: model.now,
     deadline: model.now + timeoutMs,
     abort,
-    crowd: undefined,
+    queue: undefined,
     listeners: 0,
     state: "waiting",
     grant: undefined,
@@ -49,7 +49,7 @@ export function requestLease(model: Model, { how, lane, timeoutMs, abortable }: 
   const { pool } = model;
   const before = model.stats.waitingForConnection;
   if (how === "lease") {
-    // One turn later, as an `acquire` is: the order in which two are served can be told then.
+    // One turn later, as for an `acquire`: the order of two grants is comparable then.
     const seen = pool.lease(options).then((lease) => lease);
     seen.then((lease) => granted(model, entry, lease.resource, lease), (error) => refused(model, entry, error));
   } else {
@@ -59,14 +59,18 @@ export function requestLease(model: Model, { how, lane, timeoutMs, abortable }: 
   assertLine(model, entry, before);
 }
 
-/** Whoever has joined the line found a place in it. */
+/** Asserts that an acquire that has joined the queue found it not full. */
 function assertLine(model: Model, entry: Acquire, before: number): void {
   if (model.frozen || model.nestedIn === model.turn) return;
   const { pending, stats: { waitingForConnection: waiting }, setup: { config: { maxWaiters } } } = model;
-  entry.crowd = { waiting: before, pending };
+  entry.queue = { waiting: before, pending };
   if (waiting <= before) return;
   const had = waiting <= maxWaiters || waiting - pending <= maxWaiters;
-  model.verdict.hold(9, had, () => `${entry.name} has joined ${before} in the line, ${pending} being made for them`);
+  model.verdict.hold(
+    9,
+    had,
+    () => `${entry.name} has joined ${before} in the queue, ${pending} being created for them`,
+  );
 }
 
 function refused(model: Model, entry: Acquire, error: unknown): void {
@@ -77,7 +81,7 @@ function refused(model: Model, entry: Acquire, error: unknown): void {
   model.news.settled.push(entry);
 }
 
-/** Looks at what was leased, at the moment its holder learns of it. */
+/** Asserts the invariants of a leased resource when its holder receives it. */
 function granted(model: Model, entry: Acquire, item: Item, lease?: Lease<Item>): void {
   const { verdict, now, room } = model;
   const grant: Grant = {
@@ -98,13 +102,13 @@ function granted(model: Model, entry: Acquire, item: Item, lease?: Lease<Item>):
   verdict.hold(3, item.holder === undefined, () => `${item} is leased while ${item.holder?.acquire.name} holds it`);
   verdict.hold(3, item.hook === undefined || model.isOver(item.hook), () => `${item} is leased during a hook`);
   verdict.hold(18, item.live || model.shutdown !== undefined, () => `${item} is leased after its destruction`);
-  // What dies in the same turn may have died after it was leased.
+  // A resource that dies in the same turn may have died after the lease.
   const alive = item.diedIn === undefined || item.diedIn === model.turn;
   verdict.hold(18, alive, () => `${item} is leased though it died`);
   verdict.hold(18, !item.failed, () => `${item} is leased though a hook failed`);
   verdict.hold(18, now < item.expiresAt, () => `${item} is leased ${now - item.expiresAt} ms after its end`);
   verdict.hold(18, item.uses < model.setup.config.maxUses, () => `${item} is leased after ${item.uses} uses`);
-  // What was just made, reset or given back is as good as checked.
+  // A resource that was just created, reset or released counts as checked.
   const checked = now === item.checkedAt || !model.isStale(item);
   verdict.hold(18, checked, () => `${item} is leased unchecked after ${now - item.checkedAt} ms`);
   item.uses++;
@@ -121,10 +125,10 @@ function tryLease(model: Model, entry: Acquire): void {
     model.verdict.hold(5, lease !== undefined, () => `tryLease finds none of ${model.stats.idleConnections} idle`);
   }
   if (lease) granted(model, entry, lease.resource, lease);
-  else model.verdict.hold(10, model.stats.totalAcquired >= before, () => "a lease was taken back");
+  else model.verdict.hold(10, model.stats.totalAcquired >= before, () => "a lease was revoked");
 }
 
-/** Whether something is free for a lane beyond doubt. */
+/** Returns whether a resource is certainly free for a lane. */
 function isSure(model: Model, lane: Lane): boolean {
   const { stats, room, observed, setup: { config } } = model;
   if (!observed || model.shutdown || model.nested > 0 || stats.waitingForConnection > 0) return false;
@@ -136,7 +140,7 @@ function isSure(model: Model, lane: Lane): boolean {
   return free > 0 && idle.length > 0 && idle.length === stats.idleConnections && idle.every(isUsable);
 }
 
-/** Counts the listeners on a signal. */
+/** Returns the signal, and counts its listeners. */
 function spy(signal: AbortSignal, entry: Acquire): AbortSignal {
   const { addEventListener, removeEventListener } = signal;
   signal.addEventListener = (...args: unknown[]) => {

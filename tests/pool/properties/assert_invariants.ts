@@ -1,6 +1,6 @@
 /**
- * The onlooker's look at a pool that rests: all that can happen without time
- * passing has happened.
+ * Asserts the invariants of a pool at rest: all work that needs no time to pass
+ * has settled.
  *
  * @module
  */
@@ -17,10 +17,10 @@ import { assertProbes } from "./probes.ts";
 import type { Acquire, Item } from "./records.ts";
 import type { Model } from "./model.ts";
 
-/** Lets everything settle that needs no time, looks at all of it, and throws what did not hold. */
+/** Waits until all work that needs no time has settled, and throws the first broken invariant. */
 export async function assertInvariants(model: Model): Promise<void> {
   const { lines } = model.transcript;
-  // One thing may lead to another for longer than a fixed number of turns.
+  // Work may cause more work for longer than a fixed number of turns.
   for (let length = -1; length !== lines.length;) {
     length = lines.length;
     await settle();
@@ -38,7 +38,7 @@ export async function assertInvariants(model: Model): Promise<void> {
   model.verdict.pass();
 }
 
-/** Moves time on, and looks at each instant at which a timer runs. */
+/** Advances the clock, and asserts the invariants at each instant at which a timer runs. */
 export async function advance(model: Model, ms: number): Promise<void> {
   const { clock } = model;
   const end = clock.now() + ms;
@@ -53,7 +53,7 @@ export async function advance(model: Model, ms: number): Promise<void> {
   await assertInvariants(model);
 }
 
-/** Moves time on without running a timer. */
+/** Advances the clock without running a timer. */
 export async function freeze(model: Model, ms: number): Promise<void> {
   model.transcript.did(`clock.freeze(${ms})`);
   model.clock.freeze(ms);
@@ -81,7 +81,7 @@ function assertSettled(model: Model): void {
       const right = entry.abort?.signal.aborted === true && error.cause === entry.abort.signal.reason;
       verdict.hold(9, right, () => `${entry.name} was aborted for ${error.cause}`);
     } else if (error instanceof PoolClosedError) {
-      verdict.hold(22, model.shutdown !== undefined, () => `${entry.name} is told of a shutdown`);
+      verdict.hold(22, model.shutdown !== undefined, () => `${entry.name} is rejected by a shutdown`);
     } else if (error instanceof QueueFullError) {
       assertRefusal(model, entry);
     } else {
@@ -90,12 +90,16 @@ function assertSettled(model: Model): void {
   }
 }
 
-/** Who is refused for want of a place in the line found it full, those not counted who are about to be served. */
-function assertRefusal(model: Model, { name, crowd }: Acquire): void {
-  if (!crowd) return;
-  const { waiting, pending } = crowd;
+/** Asserts that an acquire rejected by a full queue found it full, apart from the waiters that are about to be served. */
+function assertRefusal(model: Model, { name, queue }: Acquire): void {
+  if (!queue) return;
+  const { waiting, pending } = queue;
   const full = waiting - pending >= model.setup.config.maxWaiters;
-  model.verdict.hold(9, full, () => `${name} is refused with ${waiting} in the line, ${pending} being made for them`);
+  model.verdict.hold(
+    9,
+    full,
+    () => `${name} is refused with ${waiting} in the queue, ${pending} being created for them`,
+  );
 }
 
 function assertFailures(model: Model): void {
@@ -119,24 +123,26 @@ function assertFailures(model: Model): void {
   if (shutdown) return;
   if (news.failed.length > 0) assertCapacity(model);
   for (const { error, seq, pending } of news.permanent) {
-    const told = refused.filter((entry) => entry.error instanceof Error && entry.error.cause === error);
-    const untold = [...model.waiting].find((entry) =>
+    const rejected = refused.filter((entry) => entry.error instanceof Error && entry.error.cause === error);
+    const overlooked = [...model.waiting].find((entry) =>
       entry.entered < seq && entry.deadline > model.now &&
       (entry.lane === "admin" ? model.room.admin : model.room.others) > 0
     );
-    if (untold || told.length > 0) verdict.hold(12, told.length > 0, () => `${untold?.name} waits on after ${error}`);
+    if (overlooked || rejected.length > 0) {
+      verdict.hold(12, rejected.length > 0, () => `${overlooked?.name} waits on after ${error}`);
+    }
     const spared = model.held.size > 0 && news.grants.length === 0;
-    if (spared) verdict.hold(12, told.length <= 1, () => `${told.length} were refused though some are leased`);
+    if (spared) verdict.hold(12, rejected.length <= 1, () => `${rejected.length} were refused though some are leased`);
     if (pending > 0) {
-      // What is on its way may serve so many; the others are told where nothing else is there.
-      const others = model.waiting.size + news.settled.length - told.length;
-      const fair = told.length <= 1 || others >= pending;
-      verdict.hold(12, fair, () => `${told.length} were refused and ${others} not, with ${pending} on their way`);
+      // Pending resources may serve that many waiters; the others are rejected if there is no other resource.
+      const others = model.waiting.size + news.settled.length - rejected.length;
+      const fair = rejected.length <= 1 || others >= pending;
+      verdict.hold(12, fair, () => `${rejected.length} were refused and ${others} not, with ${pending} on their way`);
     }
   }
 }
 
-/** After a failed creation, what is taken is what there is, what is being made and what is being closed. */
+/** Asserts after a failed creation that the taken slots are those of live, creating and closing resources. */
 function assertCapacity(model: Model): void {
   if (model.frozen) return;
   const closing = model.underWay("destroy");
@@ -161,7 +167,7 @@ function assertSize(model: Model): void {
   const standing = total - stats.closingConnections;
   if (standing <= model.limits.minConnections) model.surplusSince = model.now;
   if (model.frozen) {
-    // Expiry is judged when the pool is used, whether a timer has run or not.
+    // The pool expires resources when it is used, whether a timer has run or not.
     if (model.askedIn === model.turn && !model.shutdown && model.nestedIn < model.turn) {
       assertIdle(model, model.surplusSince);
     }
@@ -174,9 +180,13 @@ function assertSize(model: Model): void {
   const closing = ending.filter(({ item }) => item?.slotless === false).length;
   const exact = ending.every(({ item }) => item?.slotless !== "unknown");
   if (exact) {
-    // What came when its slot had been given up is counted when it has gone.
-    const made = model.items.length - (ending.length - closing);
-    verdict.hold(14, stats.totalCreated === made, () => `${stats.totalCreated} created, ${made} made`);
+    // A resource that arrived after its slot was freed is counted once it is destroyed.
+    const created = model.items.length - (ending.length - closing);
+    verdict.hold(
+      14,
+      stats.totalCreated === created,
+      () => `totalCreated is ${stats.totalCreated}, ${created} were created`,
+    );
     const kept = stats.totalCreated - stats.totalDestroyed - stats.totalAbandoned;
     verdict.hold(14, kept === live + closing, () => `${kept} kept, ${live} live and ${closing} closing`);
     verdict.hold(2, stats.closingConnections === closing, () => `${stats.closingConnections} of ${closing} closing`);
@@ -197,7 +207,7 @@ function assertSize(model: Model): void {
   assertFloor(model, live + creating, idle);
 }
 
-/** The floor, what is surplus above it, and what is more than may be. */
+/** Asserts the minimum and the maximum of resources, and the expiry of surplus ones. */
 function assertFloor(model: Model, size: number, idle: number): void {
   const { verdict, stats, now, setup: { config } } = model;
   const { minConnections, maxConnections } = model.limits;
@@ -208,11 +218,11 @@ function assertFloor(model: Model, size: number, idle: number): void {
   if (now >= model.pauses.refillBy && stats.totalConnections < maxConnections) {
     verdict.hold(19, size >= minConnections, () => `${size} are there, the floor is ${minConnections}`);
   }
-  // After a freeze it has the time of one more pass.
+  // After a freeze there is time for one more sweep.
   assertIdle(model, Math.max(model.surplusSince, model.wokeAt - config.idleTimeoutMs));
 }
 
-/** What is unused too long, or has ended: nothing that was so `since`. */
+/** Asserts that no resource has been unused for too long, or expired, `since`. */
 function assertIdle(model: Model, since: number): void {
   const { verdict, now, setup: { config } } = model;
   const patience = config.idleTimeoutMs + Math.min(config.idleTimeoutMs, config.leakThresholdMs);
@@ -231,7 +241,7 @@ function endRevoked(model: Model): void {
     model.count(grant.acquire.lane, -1);
     grant.item.holder = undefined;
     model.ended.push(grant);
-    model.transcript.saw(`${grant.item} is taken back`);
+    model.transcript.saw(`${grant.item} is revoked`);
   }
 }
 
@@ -241,11 +251,11 @@ function assertWaiters(model: Model): void {
   const counted = stats.waitingForConnection;
   verdict.hold(4, counted === waiting.length, () => `${counted} are said to wait, ${waiting.length} do`);
   for (const { name, abort } of waiting) {
-    verdict.hold(9, abort?.signal.aborted !== true, () => `${name} has gone away and waits on`);
+    verdict.hold(9, abort?.signal.aborted !== true, () => `${name} was aborted and still waits`);
   }
   if (model.frozen) return;
   for (const entry of waiting) {
-    // A deadline is kept to the millisecond, and rounded up: a hook may ask between two of them.
+    // Deadlines are rounded up to whole ms: a hook may acquire between two of them.
     const left = Math.ceil(entry.deadline) - model.now;
     verdict.hold(4, left > 0, () => `${entry.name} waits ${-left} ms after its deadline`);
   }
@@ -257,7 +267,7 @@ function assertWaiters(model: Model): void {
   if (demand === 0) return;
   const idle = stats.idleConnections;
   const validating = model.underWay("validate").length;
-  // One that nobody listens to may take a resource for stale a little early.
+  // A pool without listeners may treat a resource as stale a little early.
   const stale = !model.observed || idleOnes(model).every((item) => model.isStale(item));
   const unused = idle > 0 && (demand > validating || !stale);
   verdict.hold(5, !unused, () => `${demand} wait, ${idle} are idle, ${validating} are being validated`);
@@ -279,7 +289,7 @@ function assertClose(model: Model): void {
     if (!model.frozen) verdict.hold(22, model.now < shutdown.deadline, () => "the shutdown is past its deadline");
     return;
   }
-  // What arrives after the close is closed as well, and its `destroy` may hang.
+  // A resource that arrives after the close is destroyed too, and its `destroy` may hang.
   const late = [...model.calls].filter((call) => call.hook === "destroy" && !model.isOver(call)).length;
   const timers = clock.timers - model.timers - late;
   verdict.hold(23, timers === 0, () => `${timers} timers are left after the close`);

@@ -1,5 +1,5 @@
 /**
- * Who may be served before whom.
+ * Asserts the order in which acquires are served.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { Model } from "./model.ts";
 
 const RANKS: Record<Lane, number> = { admin: 0, high: 1, normal: 2, low: 3 };
 
-/** Looks at each grant since the last time, and at everybody it passed. */
+/** Compares each grant since the last check with the acquires that were waiting. */
 export function assertOrder(model: Model): void {
   const { grants, settled } = model.news;
   number(model, grants);
@@ -21,29 +21,31 @@ export function assertOrder(model: Model): void {
   }
 }
 
-/** Finds out in which order the pool made its grants, and how much room there was before each. */
+/** Determines the order of the grants, and the room before each of them. */
 function number(model: Model, grants: Grant[]): void {
   const { verdict, news, leased } = model;
   if (model.observed) {
     verdict.hold(
       10,
-      news.told.length === grants.length,
-      () => `${news.told.length} were leased, ${grants.length} came`,
+      news.acquired.length === grants.length,
+      () => `${news.acquired.length} were leased, ${grants.length} came`,
     );
     for (const grant of grants) {
-      const told = news.told.find(({ item, leaseId }) => item === grant.item && leaseId === (grant.order ?? leaseId));
-      verdict.hold(3, told !== undefined, () => `no event tells of the lease of ${grant.item}`);
-      grant.order = told?.leaseId;
+      const acquired = news.acquired.find(({ item, leaseId }) =>
+        item === grant.item && leaseId === (grant.order ?? leaseId)
+      );
+      verdict.hold(3, acquired !== undefined, () => `no event for the lease of ${grant.item}`);
+      grant.order = acquired?.leaseId;
     }
   }
-  // Promises tell in the order in which they were settled; `tryLease` knows its number.
+  // Promises are notified in the order in which they settled; `tryLease` returns its number.
   const known = new Set(grants.map(({ order }) => order));
-  let next = model.lentBefore + 1;
+  let next = model.leasedBefore + 1;
   for (const grant of grants) {
     while (known.has(next)) next++;
     grant.order ??= next++;
   }
-  model.lentBefore = model.stats.totalAcquired;
+  model.leasedBefore = model.stats.totalAcquired;
 
   grants.sort((a, b) => (a.order ?? 0) - (b.order ?? 0));
   const admins = grants.filter(({ acquire }) => acquire.lane === "admin").length;
@@ -58,18 +60,18 @@ function number(model: Model, grants: Grant[]): void {
   }
 }
 
-/** Whether somebody waited when something was leased to somebody else. */
+/** Returns whether `other` was waiting when `grant` was served. */
 function isPassed(grant: Grant, other: Acquire): boolean {
   if (other === grant.acquire || other.entered > grant.seq || other.deadline <= grant.at) return false;
   return other.grant === undefined || (other.grant.order ?? 0) > (grant.order ?? 0);
 }
 
 /**
- * Whether the order of two grants is known. To one who asked and was served in
- * the same turn its promise says so later than to those who waited before.
+ * Returns whether the order of two grants is known. The promise of an acquire that
+ * is served in its own turn is notified later than those of earlier waiters.
  */
 function isOrderKnown(model: Model, grant: Grant, other: Acquire): boolean {
-  // Before it stood in the line, its own call may have seen to others: in a hook, or in a sweep that a freeze put off.
+  // Before it joined the queue, its own call may have served others: in a hook, or in a sweep that a freeze delayed.
   if (other.turn === model.turn && (model.nestedIn === model.turn || model.frozen)) return false;
   if (model.observed || !other.grant) return true;
   return grant.acquire.turn < model.turn && other.turn < model.turn;
@@ -78,12 +80,12 @@ function isOrderKnown(model: Model, grant: Grant, other: Acquire): boolean {
 function compare(model: Model, grant: Grant, other: Acquire): void {
   const { acquire: served, room } = grant;
   const { verdict } = model;
-  // What one's own call leads to may ask, and then stands in the line before the one who called.
+  // A hook that a call runs may acquire, and is then queued before the caller.
   const cameFirst = other.entered < served.seq;
   const said = () => `${served.name} (${served.lane}) was served before ${other.name} (${other.lane})`;
   if (other.lane === served.lane) return verdict.hold(6, !cameFirst, said);
 
-  // What a hook does in between may have made the room only after the grant.
+  // A hook may have freed the room after the grant.
   const isSplit = room.separate && (other.lane === "admin") !== (served.lane === "admin");
   if (isSplit && model.nestedIn === model.turn) return;
   const eligible = (other.lane === "admin" ? room.admin : room.others) > 0;
@@ -93,5 +95,5 @@ function compare(model: Model, grant: Grant, other: Acquire): void {
 
   const { agingMs } = model.setup.config;
   const ahead = other.since + RANKS[other.lane] * agingMs - (served.since + RANKS[served.lane] * agingMs);
-  verdict.hold(8, ahead > 0 || (ahead === 0 && !isHigher), () => `${said()}, who was ${-ahead} ms ahead`);
+  verdict.hold(8, ahead > 0 || (ahead === 0 && !isHigher), () => `${said()}, which was ${-ahead} ms ahead`);
 }

@@ -1,6 +1,6 @@
 /**
- * What can be done to the pool of a {@linkcode Model}, each deed with what has
- * to be true of it at once.
+ * Commands on the pool of a {@linkcode Model}, each with the invariants that hold
+ * right after it.
  *
  * @module
  */
@@ -28,11 +28,11 @@ export function abort(model: Model, entry: Acquire): void {
   const before = model.stats;
   const waits = entry.state === "waiting" ? 1 : 0;
   model.aborts += waits;
-  entry.abort.abort(new Error(`${entry.name} went away`));
-  // Inside the pool one may have been served already and not know it.
+  entry.abort.abort(new Error(`${entry.name} was aborted`));
+  // Inside the pool an acquire may have been served without having been notified.
   if (model.nested > 0) return;
   const left = before.waitingForConnection - model.stats.waitingForConnection;
-  model.verdict.hold(9, left === waits, () => `aborting ${entry.name} took ${left} out of the line, not ${waits}`);
+  model.verdict.hold(9, left === waits, () => `aborting ${entry.name} removed ${left} from the queue, not ${waits}`);
   unchanged(model, 10, () => ({ ...before, waitingForConnection: before.waitingForConnection - waits }), "an abort");
 }
 
@@ -50,14 +50,14 @@ export function release(model: Model, grant: Grant, options: ReleaseOptions): vo
   else model.pool.release(item, options);
 }
 
-/** Gives back and uses what was given back before, and gives back what was never leased. */
+/** Releases and uses a released resource, and releases one that was never leased. */
 export function misuse(model: Model, { item, acquire, lease }: Grant): void {
   model.transcript.did(`release ${acquire.name} again, use it, release a stranger`);
   const { verdict } = model;
   const before = model.stats;
   const foreign = thrown(() => model.pool.release(new Item(-1, () => {})));
   verdict.hold(16, foreign instanceof ForeignReleaseError, () => `a foreign release gives ${foreign}`);
-  // By the resource alone, the next holder of what `acquire` leased cannot be told from this one.
+  // By the resource alone, the pool cannot distinguish the next holder of an `acquire` from this one.
   if (item.holder?.acquire.how !== "acquire") {
     const twice = thrown(() => model.pool.release(item));
     const isKnown = [DoubleReleaseError, ForeignReleaseError, LateReleaseError].some((kind) => twice instanceof kind);
@@ -70,7 +70,7 @@ export function misuse(model: Model, { item, acquire, lease }: Grant): void {
     lease[Symbol.dispose]();
     const late = thrown(() => lease.resource);
     verdict.hold(17, late instanceof LeaseReleasedError, () => `a late use gives ${late}`);
-    verdict.hold(17, !lease.active, () => "an ended lease says that it lasts");
+    verdict.hold(17, !lease.active, () => "a released lease is active");
   }
   unchanged(model, 16, () => before, "a misuse");
 }
@@ -89,7 +89,7 @@ function thrown(action: () => unknown): unknown {
   return undefined;
 }
 
-/** Ends a hook that hangs. */
+/** Settles a hook that hangs. */
 export function finish(model: Model, index: number, how: Ending): void {
   const hanging = [...model.calls].filter((call) => call.finish);
   const call = hanging[index % hanging.length];
@@ -98,13 +98,13 @@ export function finish(model: Model, index: number, how: Ending): void {
   call.finish?.(how);
 }
 
-/** Has a resource die. */
+/** Invalidates a resource. */
 export function invalidate(model: Model, item: Item): void {
   model.transcript.did(`${item} dies`);
   item.invalidate();
 }
 
-/** Decides how a hook behaves from now on. */
+/** Sets the behavior of a hook. */
 export function setMode(
   model: Model,
   mode: { readonly hook: "create"; readonly mode: CreateMode } | {
@@ -117,7 +117,7 @@ export function setMode(
   else model.factory.modes[mode.hook] = mode.mode;
 }
 
-/** Changes the size of the pool. */
+/** Resizes the pool. */
 export function resize(model: Model, limits: PoolLimits): void {
   model.transcript.did(`pool.resize(${JSON.stringify(limits)})`);
   model.limits = limits;
@@ -126,7 +126,7 @@ export function resize(model: Model, limits: PoolLimits): void {
   model.pool.resize(limits);
 }
 
-/** What a listener, or a hook, does that nobody expects. */
+/** Unexpected actions of a listener or a hook. */
 export type Interference =
   | "throws"
   | "leases"
@@ -144,7 +144,7 @@ function play(model: Model, interference: Interference, target = model.live.at(-
   const grant = [...model.held].at(-1);
   const waiter = [...model.waiting].find((entry) => entry.abort);
   if (interference === "leases") {
-    // One might be served by what is being made already.
+    // One of them may be served by a resource that is being created already.
     for (let i = 0; i < 2; i++) requestLease(model, { how: "lease", lane: "normal", timeoutMs: 120, abortable: true });
   }
   if (interference === "tryLease") {
@@ -161,7 +161,7 @@ function play(model: Model, interference: Interference, target = model.live.at(-
   model.nested--;
 }
 
-/** Has a holder give its resource back as soon as it learns that it has lost it. */
+/** Releases a lease as soon as its resource is lost. */
 export function releaseWhenLost(model: Model, grant: Grant): void {
   const { lease, acquire } = grant;
   if (!lease?.active) return;
@@ -178,7 +178,7 @@ export function listen(model: Model, event: AnyEvent, interference: Interference
   if (!model.observed) return;
   model.transcript.did(`at the next ${event}, a listener: ${interference}`);
   const subscription = model.pool.on(event, (observed) => {
-    // What other listeners throw is none of its business.
+    // Ignores the errors of other listeners.
     if ("source" in observed && observed.source === "listener") return;
     subscription[Symbol.dispose]();
     model.subscriptions.delete(subscription);
@@ -187,7 +187,7 @@ export function listen(model: Model, event: AnyEvent, interference: Interference
   model.subscriptions.add(subscription);
 }
 
-/** Has the next call of a hook use the pool that called it. */
+/** Makes the next call of a hook use the pool that called it. */
 export function trap(model: Model, hook: Hook, interference: Exclude<Interference, "throws">): void {
   model.transcript.did(`in the next ${hook}: ${interference}`);
   model.traps.set(hook, (item) => play(model, interference, item));
@@ -197,18 +197,18 @@ function holdsSlot(model: Model, call: Call): boolean {
   return call.hook === "create" ? !model.isForgotten(call) : !model.isOver(call) && !call.item?.slotless;
 }
 
-/** Begins, or asks again for, the shutdown. */
+/** Starts the shutdown, or calls it again. */
 export function shutdown(model: Model, deadlineMs: number): void {
   model.transcript.did(`pool.shutdown(${deadlineMs})`);
   const before = model.shutdown;
-  // Noted first: what the pool does inside the call is done by a pool that shuts down.
+  // Recorded first: inside the call, the pool is already shutting down.
   const deadline = Math.min(before?.deadline ?? Infinity, model.now + deadlineMs);
-  model.shutdown = { since: model.now, promise: Promise.resolve(), isCut: false, ...before, deadline };
+  model.shutdown = { since: model.now, promise: Promise.resolve(), isForced: false, ...before, deadline };
   const held = model.held.size;
   const probing = isProbeSlotHeld(model);
-  const cut = deadlineMs === 0 && !model.closed &&
+  const forced = deadlineMs === 0 && !model.closed &&
     (held > 0 || isProbeSlotHeld(model) || [...model.calls].some((call) => holdsSlot(model, call)));
-  if (before && cut) model.shutdown = { ...model.shutdown, isCut: true };
+  if (before && forced) model.shutdown = { ...model.shutdown, isForced: true };
   const promise = model.pool.shutdown(deadlineMs);
   if (before) {
     model.verdict.hold(22, promise === before.promise, () => "a second shutdown is not the first one");
@@ -217,10 +217,10 @@ export function shutdown(model: Model, deadlineMs: number): void {
   model.shutdown = { ...model.shutdown, promise };
   promise.then(() => {
     model.closed = true;
-    // At its deadline it waits for no hook any longer; where nothing had to be waited for, there was no deadline.
+    // At its deadline it no longer waits for hooks; without anything to wait for, there was no deadline.
     const taken = held > 0 || probing || [...model.calls].some((call) => holdsSlot(model, call));
-    const isCut = deadlineMs === 0 ? taken : model.clock.ran >= (model.shutdown?.deadline ?? Infinity);
-    if (isCut || model.shutdown?.isCut) { for (const call of model.calls) call.givenUp = true; }
+    const isForced = deadlineMs === 0 ? taken : model.clock.ran >= (model.shutdown?.deadline ?? Infinity);
+    if (isForced || model.shutdown?.isForced) { for (const call of model.calls) call.givenUp = true; }
   });
   const waiting = model.stats.waitingForConnection;
   model.verdict.hold(22, waiting === 0, () => `${waiting} still wait when shutdown has returned`);

@@ -15,13 +15,13 @@ import type { Model } from "./model.ts";
 /** A lifetime may be rounded to whole ms. */
 const ROUNDING_MS = 1;
 
-/** A pool that nobody listens to may take a resource for given back so much too early. */
+/** The tolerance of release times in a pool without listeners, in ms. */
 const TICK_MS = 1_000;
 
-/** More creations than this in one turn come of no script. */
+/** A number of creations in one turn that no script causes. */
 const MANY = 1_000;
 
-/** The events of a pool that a script can bring about more than once. */
+/** The events of a pool that a script can cause more than once. */
 export const EVENTS = Object.freeze(
   ["created", "destroyed", "acquired", "released", "waited", "timedOut", "leaked", "returned", "error"] as const,
 );
@@ -34,19 +34,19 @@ export class FactoryObserver implements Observer {
     this.#model = model;
   }
 
-  /** Subscribes to what only the pool can tell. */
+  /** Subscribes to the events, which have data that only the pool knows. */
   listen(pool: ResourcePool<Item>): void {
-    // Events come in the order in which things happened: the first one created is the first of the items.
+    // Events are emitted in order: the first `created` belongs to the first item.
     const items = new Map<number, Item>();
     const itemOf = (resourceId: number) => items.get(resourceId) ?? this.#unknown(resourceId);
     pool.on("created", ({ resourceId }) => void items.set(resourceId, at(this.#model.items, items.size)));
     pool.on("acquired", ({ leaseId, resourceId }) => {
-      this.#model.news.told.push({ leaseId, item: itemOf(resourceId) });
+      this.#model.news.acquired.push({ leaseId, item: itemOf(resourceId) });
     });
     for (const name of [...EVENTS, "resized", "closed"] as const) {
       pool.on(name, (event) => {
         const live = liveValueIn(event);
-        this.#model.verdict.hold(16, live === undefined, () => `${live} of ${name} is no plain data`);
+        this.#model.verdict.hold(16, live === undefined, () => `${live} of ${name} is not plain data`);
       });
     }
     pool.on("destroyed", (event) => this.#destroyed(event, itemOf(event.resourceId)));
@@ -104,8 +104,8 @@ export class FactoryObserver implements Observer {
     model.calls.delete(call);
     model.transcript.saw(error ? error.message : `${call.name} is done${call.item ? `: ${call.item}` : ""}`);
     const { item } = call;
-    if (call.hook === "create" && call.forProbe) return void (item && this.#madeForProbe(call, item));
-    if (call.hook === "create") return item ? this.#made(call, item) : this.#failed(call, error);
+    if (call.hook === "create" && call.forProbe) return void (item && this.#createdForProbe(call, item));
+    if (call.hook === "create") return item ? this.#created(call, item) : this.#failed(call, error);
     if (!item) return;
     if (call.hook === "destroy") {
       item.destroyed = !model.isOver(call);
@@ -116,7 +116,7 @@ export class FactoryObserver implements Observer {
     else item.checkedAt = model.now;
   }
 
-  /** The pool begins to make one: there must be a slot for it, and no pause. */
+  /** Asserts that a creation starts with a free slot and outside of a pause. */
   #creating(): void {
     const model = this.#model;
     const isEndless = ++model.attempts > MANY;
@@ -142,7 +142,7 @@ export class FactoryObserver implements Observer {
     }
   }
 
-  /** The pool begins to create one for a probe: the probe slot is free, and a probe waits. */
+  /** Asserts that a creation for a probe starts with a free probe slot and a waiting probe. */
   #creatingProbe(): void {
     const model = this.#model;
     if (++model.attempts > MANY) model.factory.modes.create = "hangs";
@@ -153,7 +153,7 @@ export class FactoryObserver implements Observer {
     model.verdict.hold(1, total <= max || model.resizes > 0, () => `${total} of ${max} slots are held beside a probe`);
   }
 
-  #madeForProbe(call: Call, item: Item): void {
+  #createdForProbe(call: Call, item: Item): void {
     const model = this.#model;
     item.bornAt = item.checkedAt = item.usedAt = model.now;
     item.slotless = model.isForgotten(call);
@@ -168,12 +168,12 @@ export class FactoryObserver implements Observer {
     verdict.hold(3, !isHeld, () => `${item} is destroyed while a probe holds it`);
   }
 
-  #made(call: Call, item: Item): void {
+  #created(call: Call, item: Item): void {
     const model = this.#model;
     item.bornAt = item.checkedAt = item.usedAt = model.now;
     item.expiresAt = model.endOfLife;
     item.late = call.abortedAt !== undefined && model.shutdown === undefined;
-    // A shutdown aborts what it still waits for: when it waits no longer cannot be seen.
+    // A shutdown aborts the creations it waits for: the end of that wait is not visible.
     const unseen = call.abortedAt !== undefined && model.shutdown !== undefined && !call.givenUp;
     item.slotless = unseen ? "unknown" : model.isForgotten(call);
     model.items.push(item);
@@ -190,7 +190,7 @@ export class FactoryObserver implements Observer {
     if (permanent) model.news.permanent.push({ error, seq: ++model.seq, pending: model.pending });
   }
 
-  /** A creation is given up: it has failed, whatever becomes of it. */
+  /** Counts a creation that timed out as failed, whatever its result. */
   givenUp(call: Call, reason: unknown): void {
     call.abortedAt = this.#model.now;
     if (reason instanceof CreateTimeoutError && !call.forProbe) this.#count(false, call);
@@ -226,7 +226,7 @@ export class FactoryObserver implements Observer {
   }
 
   #unknown(resourceId: number): never {
-    throw new Error(`no event has told of resource ${resourceId}`);
+    throw new Error(`no created event for resource ${resourceId}`);
   }
 
   #destroyed({ reason }: PoolEvents["destroyed"], item: Item): void {

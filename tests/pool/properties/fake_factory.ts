@@ -1,12 +1,12 @@
 /**
- * A factory that does what a script says, well or badly.
+ * A factory whose hooks succeed or fail as a script decides.
  *
  * @module
  */
 import type { CreateContext, ResourceFactory } from "../../../shared/pool/mod.ts";
 import { type Call, type Ending, type Hook, Item } from "./records.ts";
 
-/** How `create` behaves. */
+/** The behaviors of `create`. */
 export const CREATE_MODES = [
   "returns",
   "resolves",
@@ -20,34 +20,34 @@ export const CREATE_MODES = [
   "dies at birth",
 ] as const;
 
-/** How the other hooks behave. */
+/** The behaviors of the other hooks. */
 export const HOOK_MODES = ["returns", "resolves", "is slow", "hangs", "throws", "rejects", "says no"] as const;
 
 export type CreateMode = typeof CREATE_MODES[number];
 export type HookMode = typeof HOOK_MODES[number];
 export type Mode = CreateMode | HookMode;
 
-/** How long a slow hook takes, in ms. */
+/** Duration of a slow hook, in ms. */
 const SLOW_MS = 90;
 
 /** Codes of the table of failures. */
 const CODES = { transient: "ECONNREFUSED", ambiguous: "ECONNRESET", permanent: "28P01" } as const;
 
-/** Who is told what the pool asks of its factory. */
+/** An observer of the factory's hooks. */
 export interface Observer {
   now(): number;
   later(ms: number, action: () => void): void;
-  /** A hook is called, and has done nothing yet. */
+  /** Called when a hook is called, before it acts. */
   called(call: Call): void;
-  /** The signal of a `create` aborts. */
+  /** Called when the signal of a `create` aborts. */
   givenUp(call: Call, reason: unknown): void;
-  /** A resource says that it is no good any more. */
+  /** Called when a resource invalidates itself. */
   died(item: Item): void;
-  /** A hook is over. */
+  /** Called when a hook has settled. */
   ended(call: Call, error: Error | undefined): void;
 }
 
-/** Returns whether a creation is for a probe. Its caller is all that tells: a factory need not know. */
+/** Returns whether a creation is for a probe. Only the stack shows it: a factory need not know. */
 function isForProbe(): boolean {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 30;
@@ -155,7 +155,7 @@ export class FakeFactory implements ResourceFactory<Item> {
     }
   }
 
-  /** Tells the observer of the end just before the pool, which listens to the same promise, learns of it. */
+  /** Notifies the observer of the end just before the pool, which listens to the same promise. */
   #watched<R>(call: Call, promise: Promise<R>): Promise<R> {
     promise.then((value) => this.#well(call, value), (error) => this.#observer.ended(call, error));
     return promise;

@@ -1,5 +1,5 @@
 /**
- * Runs random scripts, and says how to see a failure again.
+ * Runs random scripts, and reports how to reproduce a failure.
  *
  * @module
  */
@@ -11,20 +11,20 @@ import { assertInvariants } from "./assert_invariants.ts";
 import { scripts, setups, type Step, type Weights } from "./script.ts";
 import { Model, type Setup } from "./model.ts";
 
-/** The seed of a run that asks for none: everybody sees the same one. */
+/** The default seed, so that runs are the same everywhere. */
 const SEED = 20_260_105;
 
-/** So many steps at most have the scripts that are made. */
+/** Maximum number of steps of a script. */
 const MAX_STEPS = 120;
 
-/** Scripts with one emphasis, and the invariants they are to put to the test. */
+/** Scripts with one emphasis, and the invariants that they test. */
 export interface Group {
   readonly name: string;
   readonly weights: Weights;
-  /** How many steps are run at least, all scripts together. */
+  /** Minimum number of steps of all scripts together. */
   readonly steps: number;
   readonly invariants: readonly Invariant[];
-  /** Each of them is looked at so often at least. */
+  /** Minimum number of checks of each invariant. */
   readonly looks: number;
   /** Runs one script. Default: on one pool. */
   readonly run?: (setup: Setup, script: Iterable<Step>, tally: Tally) => Promise<Model>;
@@ -36,7 +36,7 @@ interface RunOptions {
   readonly path?: string;
   readonly replayPath?: string;
   readonly scale: number;
-  /** A file that gets the number of each broken invariant; then nothing is cut down to a smallest script. */
+  /** A file that gets the number of each broken invariant; failures are not shrunk then. */
   readonly brokenLog?: string;
 }
 
@@ -64,7 +64,7 @@ async function noteBroken(path: string, error: unknown): Promise<never> {
 }
 
 /**
- * Runs one script, from the making of its pool to its close.
+ * Runs one script, from the creation of its pool to its close.
  *
  * @throws {FailedRun} when an invariant did not hold.
  */
@@ -83,8 +83,8 @@ export async function runScript(setup: Setup, script: Iterable<Step>, tally: Tal
 }
 
 /**
- * Runs one script twice, with listeners that do nothing and with such that
- * always throw: nothing else may differ.
+ * Runs one script twice, with listeners that do nothing and with listeners that
+ * throw: nothing else may differ.
  */
 export async function runBeside(setup: Setup, script: Iterable<Step>, tally: Tally): Promise<Model> {
   const calm = await runScript({ ...setup, listeners: "calm" }, script, tally);
@@ -100,7 +100,7 @@ export async function runBeside(setup: Setup, script: Iterable<Step>, tally: Tal
   throw new FailedRun(error, got?.slice(0, index + 1) ?? []);
 }
 
-/** An invariant that did not hold, and all that was done before. */
+/** A broken invariant, with the transcript of the run. */
 class FailedRun extends Error {
   readonly transcript: readonly string[];
   readonly invariant: Invariant | undefined;
@@ -112,7 +112,7 @@ class FailedRun extends Error {
   }
 }
 
-/** Leaves out of a script every step without which it fails all the same. */
+/** Removes all steps from a script without which it still fails. */
 async function minimise(
   run: typeof runScript,
   setup: Setup,
@@ -134,7 +134,7 @@ async function minimise(
   return smallest;
 }
 
-/** What somebody needs to see a failure again, and to understand it. */
+/** Returns the report of a failure: the shrunk script, and the command that reproduces it. */
 async function report(group: Group, details: fc.RunDetails<[Setup, Iterable<Step>]>): Promise<string> {
   const { counterexample, counterexamplePath, seed, errorInstance } = details;
   if (!counterexample || !(errorInstance instanceof FailedRun)) return String(errorInstance);
@@ -146,7 +146,7 @@ async function report(group: Group, details: fc.RunDetails<[Setup, Iterable<Step
     "\nThe smallest script found:",
     `pool: ${Deno.inspect(setup, { breakLength: Infinity, compact: true })}`,
     ...transcript,
-    "\nTo run it again:",
+    "\nReproduce:",
     `PROPERTY_SEED=${seed} PROPERTY_PATH=${counterexamplePath} PROPERTY_REPLAY=${replay} ` +
     `npx -y deno test -A tests/pool/properties/ --filter "${group.name}"`,
   ].join("\n");
@@ -163,7 +163,7 @@ export function testGroup(group: Group): void {
     const property = fc.asyncProperty(setups, scripts(group.weights, MAX_STEPS, replayPath), async (setup, script) => {
       steps += (await run(setup, script, tally)).steps;
     });
-    // Scripts are of any length: as many are run as it takes, each batch from a seed of its own.
+    // Scripts have any length: batches run until there are enough steps, each with a seed of its own.
     for (let batch = 0; steps < wanted; batch++) {
       const details = await fc.check(property, {
         ...options,
@@ -179,7 +179,7 @@ export function testGroup(group: Group): void {
     for (const number of group.invariants) {
       await t.step(`invariant ${number}: ${INVARIANTS[number]}`, () => {
         const looks = tally.of(number);
-        assert(looks >= group.looks, `looked at ${looks} times in ${steps} steps`);
+        assert(looks >= group.looks, `checked ${looks} times in ${steps} steps`);
       });
     }
   });

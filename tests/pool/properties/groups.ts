@@ -1,14 +1,14 @@
 /**
- * What the random scripts put the weight on, each with the invariants that it
- * is to put to the test.
+ * The groups of random scripts, each with an emphasis and the invariants that it
+ * tests.
  *
  * @module
  */
 import { type Group, runBeside } from "./group.ts";
 
-/** Acquires, releases and cancellations above all. */
+/** Mostly acquires, releases and aborts. */
 const queue: Group = {
-  name: "who waits, and who is served",
+  name: "waiters, and their order",
   weights: {
     ask: 48,
     probe: 2,
@@ -32,9 +32,9 @@ const queue: Group = {
   looks: 50,
 };
 
-/** Factories that fail, hang and are late. */
+/** Factories that fail, hang and settle late. */
 const creation: Group = {
-  name: "resources that cannot be made",
+  name: "resources that cannot be created",
   weights: {
     ask: 30,
     probe: 4,
@@ -84,7 +84,7 @@ const expiry: Group = {
   looks: 50,
 };
 
-/** Limits that change all the time. */
+/** Limits that change often. */
 const resizing: Group = {
   name: "sizes and reservations that change",
   weights: {
@@ -110,7 +110,7 @@ const resizing: Group = {
   looks: 50,
 };
 
-/** Shutdowns in the middle of everything. */
+/** Shutdowns at any moment. */
 const shutdown: Group = {
   name: "pools that are shut down",
   weights: {
@@ -136,7 +136,7 @@ const shutdown: Group = {
   looks: 50,
 };
 
-/** Probes above all, and holders that tamper with their leases. */
+/** Mostly probes, and holders that tamper with their leases. */
 const probes: Group = {
   name: "probes, and holders that tamper",
   weights: {
@@ -162,7 +162,7 @@ const probes: Group = {
   looks: 50,
 };
 
-/** Each script twice: with listeners that do nothing, and with such that throw. */
+/** Each script twice: with listeners that do nothing, and with listeners that throw. */
 const listeners: Group = {
   name: "listeners that throw",
   weights: {

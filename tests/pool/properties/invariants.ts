@@ -1,6 +1,5 @@
 /**
- * What holds of a pool whatever is done to it, by number, and who notes
- * whether it held.
+ * The numbered invariants of a pool, and the record of whether they held.
  *
  * @module
  */
@@ -37,9 +36,9 @@ export const INVARIANTS = {
 /** The number of an invariant. */
 export type Invariant = keyof typeof INVARIANTS;
 
-/** An invariant did not hold. */
+/** A broken invariant. */
 export class InvariantError extends Error {
-  /** Which one. */
+  /** Its number. */
   readonly invariant: Invariant;
 
   constructor(invariant: Invariant, detail: string) {
@@ -49,25 +48,25 @@ export class InvariantError extends Error {
   }
 }
 
-/** How often each invariant was put to the test, so that one that never was is noticed. */
+/** Counts the checks of each invariant, so that an invariant without a check is noticed. */
 export class Tally {
   readonly #counts = new Map<Invariant, number>();
 
-  /** Notes that an invariant was looked at where it could have been broken. */
+  /** Counts a check of an invariant that could have failed. */
   add(invariant: Invariant): void {
     this.#counts.set(invariant, this.of(invariant) + 1);
   }
 
-  /** How often. */
+  /** Returns the number of checks of an invariant. */
   of(invariant: Invariant): number {
     return this.#counts.get(invariant) ?? 0;
   }
 }
 
 /**
- * The verdict on one run. Most looks are taken inside hooks and listeners,
- * whose errors the pool swallows: the first failure is kept until
- * {@linkcode Verdict.pass} is asked.
+ * The verdict on one run. Most checks run inside hooks and listeners, whose errors
+ * the pool handles: the first failure is kept until {@linkcode Verdict.pass} is
+ * called.
  */
 export class Verdict {
   readonly #tally: Tally;
@@ -77,7 +76,7 @@ export class Verdict {
     this.#tally = tally;
   }
 
-  /** Notes whether an invariant held. */
+  /** Records whether an invariant held. */
   hold(invariant: Invariant, held: boolean, detail: () => string): void {
     this.#tally.add(invariant);
     if (!held) this.#first ??= new InvariantError(invariant, detail());

@@ -1,5 +1,5 @@
 /**
- * A pool, everything around it, and what an onlooker knows of both.
+ * A pool, its factory and its clock, and a model of their state from outside.
  *
  * @module
  */
@@ -20,33 +20,33 @@ import { FactoryObserver } from "./factory_observer.ts";
 import { SteppingClock } from "./stepping_clock.ts";
 import { FakeFactory } from "./fake_factory.ts";
 
-/** What a run is made with. */
+/** The setup of a run. */
 export interface Setup {
   readonly config: PoolConfig;
   readonly validates: boolean;
   readonly resets: boolean;
-  /** From which the pool's random numbers follow. */
+  /** The seed of the pool's random numbers. */
   readonly seed: number;
-  /** Who listens to the pool. To one that nobody listens to some work is spared; it must not matter what listeners do. */
+  /** The listeners of the pool. Without them it skips some work; their actions must not matter. */
   readonly listeners: "none" | "calm" | "throwing";
 }
 
-/** What was done and what came of it, line by line. */
+/** The commands of a run and their effects, line by line. */
 export class Transcript {
   readonly lines: string[] = [];
 
-  /** Something was done to the pool. */
+  /** Records a command. */
   did(text: string): void {
     this.lines.push(text);
   }
 
-  /** Something came of it. */
+  /** Records an effect. */
   saw(text: string): void {
     this.lines.push(`    ${text}`);
   }
 }
 
-/** The pool of one run, and what is known of it from outside. */
+/** The pool of one run, and the model of its state from outside. */
 export class Model {
   readonly setup: Setup;
   readonly clock = new SteppingClock();
@@ -60,9 +60,9 @@ export class Model {
   readonly items: Item[] = [];
   /** Hooks that have not settled. */
   readonly calls = new Set<Call>();
-  /** Those that were asked for and are not settled, in order. */
+  /** Acquires that have not settled, in order. */
   readonly waiting = new Set<Acquire>();
-  /** Leases that last. */
+  /** Active leases. */
   readonly held = new Set<Grant>();
   /** Probes that were requested and are not settled, in order. */
   readonly waitingProbes = new Set<Probe>();
@@ -73,61 +73,61 @@ export class Model {
   probeCount = 0;
   /** Leases that have ended. */
   readonly ended: Grant[] = [];
-  /** Grants, and what the pool says it has leased, settlements and failures since the last look. */
+  /** Grants, `acquired` events, settlements and failures since the last check. */
   readonly news: {
     grants: Grant[];
-    told: { readonly leaseId: number; readonly item: Item }[];
+    acquired: { readonly leaseId: number; readonly item: Item }[];
     settled: Acquire[];
     failed: Call[];
-    /** Failures for good, and how many other resources were on their way then. */
+    /** Permanent failures, each with the number of other pending resources. */
     permanent: { error: unknown; seq: number; pending: number }[];
   } = {
     grants: [],
-    told: [],
+    acquired: [],
     settled: [],
     failed: [],
     permanent: [],
   };
-  /** How deep inside the pool the script is. */
+  /** The depth of calls inside the pool. */
   nested = 0;
-  /** The latest turn in which somebody asked for a resource. */
+  /** The latest turn with an acquire. */
   askedIn = -1;
-  /** How often the factory was asked in this turn. */
+  /** The number of creations in this turn. */
   attempts = 0;
   /** The latest turn in which the script was inside the pool. */
   nestedIn = -1;
-  /** What the next call of a hook does before anything else. */
+  /** The actions that the next call of a hook starts with. */
   readonly traps = new Map<Hook, (item: Item | undefined) => void>();
   /** Listeners that misbehave. */
   readonly subscriptions = new Set<Disposable>();
   readonly leased = { admin: 0, others: 0 };
 
-  /** Numbers what happens, in the order in which it does. */
+  /** A sequence number of what happens. */
   seq = 0;
-  /** Counts the times the onlooker looked. */
+  /** The number of checks. */
   turn = 0;
   /** Steps of the script that were run. */
   steps = 0;
   acquires = 0;
   /** Creations that failed. */
   failures = 0;
-  /** How often the pool drew a number. */
+  /** The number of random numbers that the pool drew. */
   draws = 0;
-  /** How many the pool had leased at the last look. */
-  lentBefore = 0;
-  /** Time has passed and no timer has run. */
+  /** `totalAcquired` at the last check. */
+  leasedBefore = 0;
+  /** `true` if time has passed without a timer running. */
   frozen = false;
-  /** When the latest freeze ended. */
+  /** The end of the latest freeze. */
   wokeAt = -Infinity;
-  /** Since when there have been no more resources than the floor asks for. */
+  /** The time since which there may be more resources than `minConnections`. */
   surplusSince = 0;
   resizes = 0;
   aborts = 0;
   shutdown:
-    | { readonly since: number; readonly deadline: number; readonly promise: Promise<void>; readonly isCut: boolean }
+    | { readonly since: number; readonly deadline: number; readonly promise: Promise<void>; readonly isForced: boolean }
     | undefined;
   closed = false;
-  /** Timers of the factory, which are none of the pool's. */
+  /** The number of the factory's own timers. */
   timers = 0;
   readonly #drawn: number;
 
@@ -140,7 +140,7 @@ export class Model {
     this.limits = { maxConnections, minConnections, reservedConnections };
     const watch = new FactoryObserver(this);
     this.factory = new FakeFactory(watch, { validate: setup.validates, reset: setup.resets });
-    // The floor is made inside the constructor, before anybody can listen: it is raised afterwards.
+    // The constructor creates the minimum before a listener can be added: it is raised afterwards.
     const config = { ...setup.config, minConnections: 0 };
     this.pool = new ResourcePool<Item>(this.factory, config, {
       clock: this.clock,
@@ -154,7 +154,7 @@ export class Model {
     this.pool.resize({ minConnections });
   }
 
-  /** Whether anybody listens to the pool. */
+  /** `true` if the pool has listeners. */
   get observed(): boolean {
     return this.setup.listeners !== "none";
   }
@@ -167,12 +167,12 @@ export class Model {
     return this.pool.getStats();
   }
 
-  /** How many more may be leased, going by what was leased and given back. */
+  /** The number of further leases, by the model's count. */
   get room(): Room {
     return this.roomBeside(this.leased.admin, this.leased.others);
   }
 
-  /** How many more may be leased beside so many. */
+  /** Returns the number of further leases beside those of `admin` and `others`. */
   roomBeside(admin: number, others: number): Room {
     const { maxConnections, reservedConnections } = this.limits;
     const separate = reservedConnections > 0;
@@ -186,50 +186,50 @@ export class Model {
     return this.items.filter((item) => item.live);
   }
 
-  /** How long the pool waits for a hook, in ms. */
+  /** Returns the timeout of a hook, in ms. */
   timeoutOf({ hook }: Call): number {
     return this.setup.config[`${hook}TimeoutMs`];
   }
 
-  /** Whether the pool has given a `validate`, `reset` or `destroy` up: its timer has run. */
+  /** Returns whether a `validate`, `reset` or `destroy` has timed out. */
   isOver(call: Call): boolean {
     return call.givenUp || this.clock.ran >= call.startedAt + this.timeoutOf(call);
   }
 
-  /** Whether a `create` that was given up keeps its slot no longer: the timer of its second wait has run. */
+  /** Returns whether a `create` that timed out has freed its slot, after a second timeout. */
   isForgotten({ givenUp, abortedAt }: Call): boolean {
     return givenUp || (abortedAt !== undefined && this.clock.ran >= abortedAt + this.setup.config.destroyTimeoutMs);
   }
 
-  /** Hooks of one kind that the pool waits for. */
+  /** Returns the calls of a hook that the pool waits for. */
   underWay(hook: Call["hook"]): Call[] {
     const over = (call: Call) => hook === "create" ? this.isForgotten(call) : this.isOver(call);
     return [...this.calls].filter((call) => call.hook === hook && !call.forProbe && !over(call));
   }
 
-  /** Resources on their way to somebody who waits: being made or validated. One that is reset may never come. */
+  /** The number of resources being created or validated for a waiter. One that is being reset may not reach a waiter. */
   get pending(): number {
     const creating = this.underWay("create").filter(({ abortedAt }) => abortedAt === undefined);
     return creating.length + this.underWay("validate").length;
   }
 
-  /** Whether a free resource has to be validated before it is leased. */
+  /** Returns whether an idle resource must be validated before a lease. */
   isStale(item: Item): boolean {
     return this.setup.validates && this.now - item.checkedAt >= this.setup.config.validateAfterIdleMs;
   }
 
-  /** When a resource made now ends. A run draws the same number all the time, so that it is known. */
+  /** The expiry of a resource created now. A run always draws the same number, so that it is known. */
   get endOfLife(): number {
     const { maxLifetimeMs, lifetimeJitter } = this.setup.config;
     return this.now + maxLifetimeMs * (1 - lifetimeJitter * this.#drawn);
   }
 
-  /** Counts a grant in or out. */
+  /** Adds or removes a grant. */
   count(lane: Lane, change: 1 | -1): void {
     if (lane === "admin") this.leased.admin += change;
     else this.leased.others += change;
   }
 }
 
-/** A listener that can be put on any event. */
+/** The name of an event. */
 export type AnyEvent = keyof PoolEvents;

@@ -1,28 +1,28 @@
 /**
- * When a pool may, and when it must, make resources again after a failure.
+ * The bounds of the backoff after a failed creation.
  *
  * @module
  */
 
-/** The pauses between attempts, as bounds: the jitter lies between them. */
+/** The earliest and the latest end of the pause between attempts: the jitter is between them. */
 export class Pauses {
   readonly #baseMs: number;
   #failures = 0;
   #pausedAt = -Infinity;
-  /** Nothing may be made for a waiter before this. */
+  /** The earliest creation for a waiter. */
   retryFrom = -Infinity;
-  /** What waiters lack is made at this instant, at the latest. */
+  /** The latest creation for a waiter. */
   retryBy = -Infinity;
-  /** Nothing may be made that nobody waits for, before this. */
+  /** The earliest creation without a waiter. */
   refillFrom = -Infinity;
-  /** The floor is filled again at this instant, at the latest. */
+  /** The latest creation of the minimum. */
   refillBy = -Infinity;
 
   constructor(baseMs: number) {
     this.#baseMs = baseMs;
   }
 
-  /** A creation failed. Those that were under way together and fail together are one failure. */
+  /** Records a failed creation. Concurrent creations that fail together count as one failure. */
   failed(permanent: boolean, startedAt: number, now: number): void {
     if (startedAt > this.#pausedAt) {
       const cap = 20 * this.#baseMs;
@@ -36,7 +36,7 @@ export class Pauses {
     this.retryBy = Math.max(this.retryBy, this.refillBy);
   }
 
-  /** A creation succeeded. */
+  /** Records a successful creation. */
   succeeded(): void {
     this.#failures = 0;
     this.#pausedAt = -Infinity;

@@ -1,6 +1,5 @@
 /**
- * What is known of a pool from outside: what its factory was asked, what its
- * callers asked and were given.
+ * The records of a model: the calls of the factory, the acquires and the leases.
  *
  * @module
  */
@@ -15,21 +14,21 @@ export interface Call {
   readonly name: string;
   /** True when it was called for a probe. */
   readonly forProbe: boolean;
-  /** What it is about; a `create` has it once it has succeeded. */
+  /** The resource; a `create` has it once it has succeeded. */
   item: Item | undefined;
   readonly startedAt: number;
-  /** When the pool gave the `create` up, as its signal says. */
+  /** The time at which the signal of the `create` aborted. */
   abortedAt: number | undefined;
-  /** The pool waits for it no longer, its shutdown being over. */
+  /** `true` if the shutdown ended without waiting for it. */
   givenUp: boolean;
-  /** Ends one that hangs. */
+  /** Settles a call that hangs. */
   finish: ((how: Ending) => void) | undefined;
 }
 
-/** How a call that hung ends. */
+/** The outcome of a call that hung. */
 export type Ending = "well" | "badly" | "for good";
 
-/** A resource, and all that is known of it. */
+/** A resource and its history. */
 export class Item {
   readonly id: number;
   /** True when it was created for a probe. */
@@ -40,20 +39,20 @@ export class Item {
   usedAt = NaN;
   closedAt = NaN;
   uses = 0;
-  /** In which turn it called `invalidate`. */
+  /** The turn in which it called `invalidate`. */
   diedIn: number | undefined = undefined;
-  /** Its holder gave it back as broken. */
+  /** `true` if its holder released it with `destroy`. */
   broken = false;
-  /** A `validate` or `reset` went wrong. */
+  /** `true` if a `validate` or `reset` failed. */
   failed = false;
-  /** It came after its creation had been given up. */
+  /** `true` if it arrived after its creation timed out. */
   late = false;
-  /** It came when no slot was kept for it any more: closing it takes none. */
+  /** `true` if it arrived after its slot was freed: its destruction takes no slot. */
   slotless: boolean | "unknown" = false;
   destroys = 0;
   destroyed = false;
   holder: Grant | undefined = undefined;
-  /** The `validate` or `reset` under way. */
+  /** The running `validate` or `reset`. */
   hook: Call | undefined = undefined;
   readonly invalidate: () => void;
 
@@ -62,12 +61,12 @@ export class Item {
     this.invalidate = invalidate;
   }
 
-  /** Whether it called `invalidate`. */
+  /** `true` once it called `invalidate`. */
   get invalid(): boolean {
     return this.diedIn !== undefined;
   }
 
-  /** Neither closing nor closed. */
+  /** `true` until it is destroyed. */
   get live(): boolean {
     return this.destroys === 0;
   }
@@ -77,45 +76,45 @@ export class Item {
   }
 }
 
-/** How many more may be leased, to `admin` and to the others. */
+/** The number of further leases for `admin` and for the other lanes. */
 export interface Room {
   readonly admin: number;
   readonly others: number;
-  /** Whether the two have separate accounts. */
+  /** `true` if the two are counted separately. */
   readonly separate: boolean;
 }
 
 /** A resource that was leased. */
 export interface Grant {
-  /** When it was seen: a promise says so a moment later. */
+  /** The sequence number at which it was received, a moment after the grant. */
   readonly seq: number;
-  /** The number of this lease, counting all that the pool ever leased; where it is not known it follows from the others. */
+  /** The number of this lease among all of the pool; if unknown, it follows from the others. */
   order: number | undefined;
   readonly at: number;
   readonly item: Item;
   readonly acquire: Acquire;
-  /** Not known of a resource that was acquired by itself. */
+  /** The lease; `undefined` after `acquire`. */
   readonly lease: Lease<Item> | undefined;
-  /** As it was just before; found out with the order. */
+  /** The room just before the grant, known with the order. */
   room: Room;
 }
 
-/** Somebody who asked for a resource. */
+/** A request for a resource. */
 export interface Acquire {
   readonly name: string;
   readonly seq: number;
-  /** In which turn it was asked for. */
+  /** The turn of the call. */
   readonly turn: number;
-  /** When the call that asked had returned: before that, it was not in the line. */
+  /** The sequence number at which the call returned; it was not in the queue before. */
   entered: number;
   readonly how: "lease" | "acquire" | "tryLease";
   readonly lane: Lane;
   readonly since: number;
   readonly deadline: number;
   readonly abort: AbortController | undefined;
-  /** How many waited before it, and how many resources were on their way; unknown where hooks interfered. */
-  crowd: { readonly waiting: number; readonly pending: number } | undefined;
-  /** Listeners on its signal. */
+  /** The number of earlier waiters and of pending resources; unknown if hooks interfered. */
+  queue: { readonly waiting: number; readonly pending: number } | undefined;
+  /** The number of listeners on its signal. */
   listeners: number;
   state: "waiting" | "granted" | "refused";
   grant: Grant | undefined;

@@ -15,7 +15,7 @@ import { EVENTS } from "./factory_observer.ts";
 import { CREATE_MODES, type CreateMode, HOOK_MODES, type HookMode } from "./fake_factory.ts";
 import type { Model, Setup } from "./model.ts";
 
-/** How often each kind of deed comes, against the others. */
+/** The relative frequencies of the commands. */
 export interface Weights {
   readonly ask: number;
   readonly probe: number;
@@ -35,12 +35,12 @@ export interface Weights {
   readonly shutdown: number;
 }
 
-/** Where a script is played. */
+/** The state that a script runs on. */
 export interface Stage {
   readonly model: Model;
 }
 
-/** One step of a script; it holds nothing of the run, so that it can be run again. */
+/** One step of a script. It has no state of the run, so that it can be replayed. */
 export class Step implements fc.AsyncCommand<Stage, Stage> {
   readonly #text: string;
   readonly #possible: (model: Model) => boolean;
@@ -69,13 +69,13 @@ export class Step implements fc.AsyncCommand<Stage, Stage> {
 
 const always = () => true;
 
-/** The element at `index`, counted round and round. */
+/** Returns the element at `index`, modulo the length. */
 function pick<T>(list: Iterable<T>, index: number): T | undefined {
   const all = [...list];
   return all[index % all.length];
 }
 
-/** Acts on one of a list that depends on how the model stands. */
+/** Applies `act` to an element of a list that depends on the model's state. */
 function on<T>(list: (model: Model) => Iterable<T>, index: number, act: (model: Model, target: T) => unknown) {
   return {
     possible: (model: Model) => [...list(model)].length > 0,
@@ -173,7 +173,7 @@ const hooks = fc.tuple(
   )
 );
 
-/** Only a validation can say no. */
+/** Returns a mode for hooks other than `validate`: only a validation can say no. */
 function said(mode: HookMode): HookMode {
   return mode === "says no" ? "throws" : mode;
 }
@@ -238,7 +238,7 @@ const shutdowns = fc.constantFrom(0, 50, 300).map((ms) =>
   new Step(`shutdown(${ms})`, always, (model) => commands.shutdown(model, ms))
 );
 
-/** Scripts of up to `maxCommands` steps. `replayPath` says which of them fast-check had left over when one failed. */
+/** Generates scripts of up to `maxCommands` steps. `replayPath` selects those that fast-check kept after a failure. */
 export function scripts(weights: Weights, maxCommands: number, replayPath?: string): fc.Arbitrary<Iterable<Step>> {
   const arbitraries: Record<keyof Weights, fc.Arbitrary<Step>> = {
     ask: asks,
@@ -267,7 +267,7 @@ export function scripts(weights: Weights, maxCommands: number, replayPath?: stri
   }) as fc.Arbitrary<Iterable<Step>>;
 }
 
-/** What pools are made with. */
+/** Generates the setups of runs. */
 export const setups: fc.Arbitrary<Setup> = fc.record({
   limits,
   config: fc.record({

@@ -1,17 +1,17 @@
 /**
- * A clock that says when its next timer is due.
+ * A fake clock that returns the time of its next timer.
  *
  * @module
  */
 import type { Timer } from "../../../shared/resilience/mod.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 
-/** More timers than this at one instant come of no script. */
+/** A number of timers at one instant that no script causes. */
 const MANY = 10_000;
 
 /** A {@linkcode FakeClock} whose timers can be run one instant at a time. */
 export class SteppingClock extends FakeClock {
-  /** When the latest of the timers that have run was due. */
+  /** The due time of the latest timer that has run. */
   ran = -Infinity;
   #latest = -Infinity;
   #runs = 0;
@@ -34,14 +34,14 @@ export class SteppingClock extends FakeClock {
     };
   }
 
-  /** Ends a run in which timers set each other anew for ever, without time passing. */
+  /** Throws if timers set each other forever without time passing. */
   #guard(): void {
     if (this.now() !== this.#latest) this.#runs = 0;
     this.#latest = this.now();
     if (++this.#runs > MANY) throw new Error(`${MANY} timers have run at one instant`);
   }
 
-  /** When the next timer is due; `Infinity` when none is set. */
+  /** The due time of the next timer; `Infinity` if none is set. */
   get nextDue(): number {
     let next = Infinity;
     for (const { at } of this.#due) next = Math.min(next, at);

@@ -1,6 +1,6 @@
 /**
- * The end of each run: whatever happened, a pool whose factory is well again
- * is as good as new, and closes without a trace.
+ * The end of each run: a pool whose factory works again can lease all of its
+ * resources, and closes without leaving timers or resources.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { advance, assertInvariants } from "./assert_invariants.ts";
 import { releaseProbe, requestProbe } from "./probes.ts";
 import type { Model } from "./model.ts";
 
-/** Longer than any pause, timeout or idle time of a run, in ms. */
+/** A time longer than any pause, timeout or idle time of a run, in ms. */
 const LONG_MS = 2_500;
 
 async function ended(model: Model): Promise<void> {
@@ -39,7 +39,7 @@ async function repair(model: Model): Promise<void> {
   }
 }
 
-/** Lends all there may be, and no more. */
+/** Asserts that the pool leases exactly `maxConnections` resources. */
 async function probe(model: Model): Promise<void> {
   const { limits, verdict, pauses } = model;
   await advance(model, Math.max(LONG_MS, pauses.retryBy - model.now));
@@ -51,7 +51,7 @@ async function probe(model: Model): Promise<void> {
   await advance(model, 500);
   const said = () => `${model.held.size} of ${limits.maxConnections} can be leased`;
   const all = model.held.size === limits.maxConnections;
-  // The rarest comes first, since the first to fail gives the failure its name.
+  // The rarest invariant comes first, since the first that breaks is reported.
   if (model.resizes > 0) verdict.hold(21, all, said);
   if (model.failures > 0) verdict.hold(11, all, said);
   if (model.aborts > 0) verdict.hold(10, all, said);
@@ -65,19 +65,19 @@ async function probe(model: Model): Promise<void> {
   await ended(model);
 }
 
-/** Ends a run: mends the factory, tries the whole capacity, closes the pool. */
+/** Ends a run: repairs the factory, leases the whole capacity, closes the pool. */
 export async function checkTeardown(model: Model): Promise<void> {
   await repair(model);
   if (!model.shutdown) {
-    // With every connection reserved, nobody else is ever served.
+    // If all connections are reserved, the other lanes are never served.
     if (model.limits.reservedConnections === model.limits.maxConnections) {
       resize(model, { ...model.limits, reservedConnections: 0 });
       await assertInvariants(model);
     }
     await ended(model);
-    model.verdict.hold(4, model.waiting.size === 0, () => `${model.waiting.size} are never served`);
+    model.verdict.hold(4, model.waiting.size === 0, () => `${model.waiting.size} acquires are never served`);
     await probe(model);
-    // The end of one resource may be the end of another.
+    // The destruction of one resource may invalidate another.
     if (model.setup.seed % 2 === 0) trap(model, "destroy", "invalidates");
     shutdown(model, 100);
     await assertInvariants(model);
@@ -94,12 +94,12 @@ export async function checkTeardown(model: Model): Promise<void> {
   verdict.hold(
     14,
     created === destroyed + abandoned,
-    () => `${created} made, ${destroyed} closed, ${abandoned} given up`,
+    () => `${created} created, ${destroyed} destroyed, ${abandoned} abandoned`,
   );
   for (const item of [...model.items, ...model.probeItems]) {
     verdict.hold(15, item.destroys === 1, () => `${item} was destroyed ${item.destroys} times`);
   }
   const timers = model.clock.timers;
-  verdict.hold(23, timers === 0, () => `${timers} timers are left at the end`);
+  verdict.hold(23, timers === 0, () => `${timers} timers remain at the end`);
   verdict.pass();
 }

@@ -1,31 +1,31 @@
 /**
- * A fault that is put into the pool core on purpose, to see a property fail.
+ * A fault in the pool core that a property must detect.
  *
  * @module
  */
 import type { Invariant } from "../invariants.ts";
 
-/** One change of one file. */
+/** A change of one file. */
 export interface Mutation {
   /** The file, in `shared/pool/`. */
   readonly file: string;
-  /** A text that occurs there exactly once. */
+  /** The text to replace, which occurs there exactly once. */
   readonly find: string;
-  /** What stands there instead. */
+  /** The replacement. */
   readonly replace: string;
-  /** What it does to the pool. */
+  /** The effect on the pool. */
   readonly what: string;
-  /** The invariants that were reported as broken, that which it was made for first. */
+  /** The invariants that were reported as broken, the intended one first. */
   readonly caughtBy: readonly [Invariant, ...Invariant[]];
 }
 
-/** Where the mutated files are. */
+/** The folder of the mutated files. */
 export const FOLDER = new URL("../../../../shared/pool/", import.meta.url);
 
 /**
- * Makes a change in the text of its file.
+ * Applies a mutation to the text of its file.
  *
- * @throws {Error} when there is not exactly one place for it.
+ * @throws {Error} If `find` does not occur exactly once.
  */
 export function mutate(source: string, { file, find, replace, what }: Mutation): string {
   const [before, after, ...more] = source.split(find);
