@@ -69,9 +69,9 @@ export async function openStage(): Promise<Stage> {
     endpoint: { url: stack.url, publishableKey: stack.publishableKey, tokens },
     async watch(work) {
       let peak = await countBackends();
-      let over = false;
+      let isFinished = false;
       const watching = (async () => {
-        while (!over) {
+        while (!isFinished) {
           const now = await countBackends();
           peak = {
             backends: Math.max(peak.backends, now.backends),
@@ -82,11 +82,11 @@ export async function openStage(): Promise<Stage> {
       })();
       try {
         const result = await work();
-        over = true;
+        isFinished = true;
         await watching;
         return { result, peak };
       } finally {
-        over = true;
+        isFinished = true;
       }
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),

@@ -97,7 +97,7 @@ async function stepsOf(trace: string, named: readonly Entered[], root: URL): Pro
   });
 }
 
-/** Whether `entered` is called from its own file only: a private member, or a function that is not exported. */
+/** Returns whether `entered` is called from its own file only: a private member, or a function that is not exported. */
 async function isLocal({ url, name }: Entered): Promise<boolean> {
   if (name.startsWith("#")) return true;
   return new RegExp(`^(?:async )?function ${name.replace(/[$]/g, "\\$&")}[<(]`, "m").test(

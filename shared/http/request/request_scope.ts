@@ -49,7 +49,7 @@ export interface RequestScopeOptions<Database> {
   readonly events: RequestEvents;
 }
 
-/** Whether the work of a request may go on. Whether the handler has answered is another matter. */
+/** The state of a request's work, independent of the handler's response. */
 type RequestState =
   | { readonly kind: "open" }
   /** To be aborted with `reason` once the background work has settled: the handler wants that work finished. */
