@@ -44,6 +44,16 @@ Deno.test("LeaseFetch.end() aborts the calls that finish() waits for", async () 
   assertEquals(clock.timers, 0);
 });
 
+Deno.test("LeaseFetch.finish() waits for a client that is being loaded until LeaseFetch.end()", async () => {
+  const { calls } = calling();
+  const markLoaded = calls.markPending();
+  const finished = calls.finish();
+  assertEquals(await settled(finished), false);
+  calls.end();
+  assertEquals(await settled(finished), true);
+  markLoaded();
+});
+
 Deno.test("LeaseFetch.end() keeps the reason of its first call", async () => {
   const { calls } = calling();
   calls.end(new Error("first"));

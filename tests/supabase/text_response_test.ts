@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { trackText } from "../../shared/supabase/calls/text_response.ts";
+import { trackText } from "../../shared/supabase/calls/tracked_body.ts";
 import { watcher } from "./body_watcher.ts";
 
 const ORIGIN = { url: "http://project.test/x", redirected: true };

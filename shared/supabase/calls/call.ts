@@ -8,8 +8,7 @@ import { LeaseReleasedError } from "../../pool/mod.ts";
 import { RequestTimeoutError } from "../errors.ts";
 import type { Credentials } from "../identity.ts";
 import { fetchWithinProject, globalFetch, type ProjectRequest } from "./project_request.ts";
-import { trackText } from "./text_response.ts";
-import { type BodyWatcher, trackBody } from "./tracked_body.ts";
+import { type BodyWatcher, trackBody, trackText } from "./tracked_body.ts";
 
 /**
  * The time a response may lie unread after its lease has ended, or while another call waits for a permit, in ms. A

@@ -51,7 +51,8 @@ export class LeaseFetch implements CallHost {
   #failures: unknown[] | undefined = undefined;
   /** The number of calls that wait for their client to be loaded. */
   #loading = 0;
-  #onLoaded: (() => void)[] | undefined = undefined;
+  /** Ends the wait for them. */
+  #onLoaded: (() => void) | undefined = undefined;
 
   /**
    * @param slot Where the calls run.
@@ -96,7 +97,7 @@ export class LeaseFetch implements CallHost {
   markPending(): () => void {
     this.#loading++;
     return () => {
-      if (--this.#loading === 0) { for (const resolve of this.#onLoaded?.splice(0) ?? []) resolve(); }
+      if (--this.#loading === 0) this.#onLoaded?.();
     };
   }
 
@@ -153,18 +154,18 @@ export class LeaseFetch implements CallHost {
     if (this.#state === "ended") return;
     this.#state = "ended";
     if (reason !== undefined) this.#reason = reason;
-    if (!this.#pending) return;
-    for (const call of [...this.#pending]) call.abort(this.#endReason());
+    this.#onLoaded?.();
+    for (const call of [...this.#pending ?? []]) call.abort(this.#endReason());
   }
 
   /**
    * Refuses later calls, and resolves when those under way have been answered
    * and their bodies read; `undefined` if there are none. A response that is not
-   * read is soon discarded. {@linkcode end} cuts the wait short.
+   * read is soon discarded. {@linkcode end} ends the wait. Called once.
    */
   finish(): Promise<void> | undefined {
     if (this.#state === "open" && this.#loading > 0) {
-      return new Promise<void>((resolve) => (this.#onLoaded ??= []).push(resolve)).then(() => this.finish());
+      return new Promise<void>((resolve) => this.#onLoaded = resolve).then(() => this.finish());
     }
     if (this.#state === "open") this.#state = "finishing";
     if (!this.#pending || this.#pending.size === 0) return undefined;

@@ -7,7 +7,7 @@
 import { StorageClient } from "@supabase/storage-js";
 import { OWN_CLIENT, restrictedAuth } from "./auth_view.ts";
 import { ViewRestrictedError } from "../errors.ts";
-import { lazyFunctions } from "./functions_view.ts";
+import { lazyProxy } from "./lazy_proxy.ts";
 import type { LeaseFetch } from "../calls/lease_fetch.ts";
 import type { AnyClient, ClientTemplate, PostgrestTemplate } from "../client_template.ts";
 import type { HeaderRecord } from "../calls/project_request.ts";
@@ -172,6 +172,25 @@ function deriveRest(
   rest.baseFetch = base;
   rest.fetch = rest.wrapFetch(base);
   return rest;
+}
+
+/** Creates a client of the project's functions. functions-js is loaded on the first invocation: most requests make none. */
+function lazyFunctions(
+  { functionsUrl, headers: common }: ClientTemplate,
+  calls: LeaseFetch,
+): AnyClient["functions"] {
+  const headers: Record<string, string> = { ...common };
+  const client = lazyProxy(async () => {
+    const { FunctionRegion, FunctionsClient } = await import("@supabase/functions-js");
+    return new FunctionsClient(functionsUrl, { headers, customFetch: calls.fetch, region: FunctionRegion.Any });
+  }, () => calls.markPending());
+  const functions: Pick<AnyClient["functions"], "invoke" | "setAuth"> = {
+    invoke: (name, options) => client.invoke(name, options),
+    setAuth(token) {
+      headers.Authorization = `Bearer ${token}`;
+    },
+  };
+  return Object.assign(functions, { headers }) as unknown as AnyClient["functions"];
 }
 
 /** Creates the view that sends through `calls`. */
