@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { observe } from "./promise_like.ts";
+import { observe } from "./unknown.ts";
 
 /** A function that is called with each event of one name. What it throws or rejects with becomes an `error` event. */
 export type Listener<E> = (event: E) => unknown;

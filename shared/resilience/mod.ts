@@ -34,6 +34,5 @@ export { sqlstateMeaning } from "./sqlstate.ts";
 export { CachedProbe, type ProbeResult } from "./cached_probe.ts";
 export { EventHub, Subscriptions } from "./event_hub.ts";
 
-// Values that may be promises, and values of unknown origin.
-export { isPromiseLike, observe } from "./promise_like.ts";
-export { codeOf, memberOf, messageOf, textOf, toError } from "./unknown.ts";
+// Values of unknown origin.
+export { codeOf, isPromiseLike, memberOf, messageOf, observe, textOf, toError } from "./unknown.ts";

@@ -8,7 +8,7 @@ import { type Clock, MAX_TIMER_MS, systemClock, type Timer } from "./clock.ts";
 import { Deadlines } from "./deadlines.ts";
 import { type HttpDescription, UPSTREAM_TIMEOUT } from "./error_class.ts";
 import { classifyFailure, failureChain, type FailureKind, retryAfterMs } from "./failure.ts";
-import { observe } from "./promise_like.ts";
+import { observe } from "./unknown.ts";
 
 /**
  * An attempt still ran at the deadline of an operation and its retries; `cause` is the last failure, if any.

@@ -1,5 +1,5 @@
 /**
- * Reads values of unknown origin: whatever was thrown, and what other libraries return. Nothing here throws.
+ * Reads values of unknown origin: whatever was thrown, what other libraries return, and what may be a promise.
  *
  * @module
  */
@@ -39,4 +39,23 @@ export function messageOf(error: unknown): string {
 /** Returns what was thrown if it is an error, or an error with its text. */
 export function toError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(messageOf(thrown));
+}
+
+/** Returns whether `value` is a promise or another thenable. */
+export function isPromiseLike<R>(value: R | PromiseLike<R>): value is PromiseLike<R> {
+  return value !== null && typeof value === "object" && "then" in value && typeof value.then === "function";
+}
+
+/**
+ * Calls an observer and passes what it throws, or what its promise rejects
+ * with, to `onError`. The promise is not awaited; an unhandled rejection would
+ * end the isolate.
+ */
+export function observe(call: () => unknown, onError: (error: unknown) => void): void {
+  try {
+    const result = call();
+    if (isPromiseLike(result)) result.then(undefined, onError);
+  } catch (error) {
+    onError(error);
+  }
 }
