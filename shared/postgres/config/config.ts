@@ -213,8 +213,12 @@ export const POSTGRES_PRESETS: Readonly<Record<PostgresPresetName, Readonly<Part
 export type PostgresPresetName = "development" | "production" | "edge";
 
 const ms = (min: number) => whole(min, MAX_TIMER_MS);
-const text = (error: string) =>
-  lazySchema(() => z.string({ error }).min(1, { error }).refine((value) => !value.includes("\0"), { error }));
+/** A string without NUL, which ends a string of the protocol. Its error never shows the value. */
+const text = (error: string, min = 1, max = Infinity) =>
+  lazySchema(() => {
+    const fits = (value: string) => value.length >= min && value.length <= max && !value.includes("\0");
+    return z.string({ error }).refine(fits, { error });
+  });
 const yesOrNo = lazySchema(() => z.boolean({ error: "must be true or false" }));
 
 const ssl = lazySchema(() => {
@@ -239,19 +243,10 @@ export const postgresConfigShape = {
   port: whole(1, 65_535),
   database: text("must be the name of a database"),
   user: text("must be the name of a role"),
-  password: lazySchema(() =>
-    z.string({ error: "must be a string" }).refine((value) => !value.includes("\0"), { error: "must not contain NUL" })
-  ),
+  password: text("must be a string without NUL", 0),
   ssl,
-  options: lazySchema(() => {
-    const error = "must be settings such as -c search_path=app, without NUL";
-    return z.string({ error }).refine((value) => !value.includes("\0"), { error });
-  }),
-  applicationName: lazySchema(() => {
-    const error = "must be a string of at most 63 characters";
-    return z.string({ error }).max(63, { error })
-      .refine((value) => !value.includes("\0"), { error: "must not contain NUL" });
-  }),
+  options: text("must be settings such as -c search_path=app, without NUL", 0),
+  applicationName: text("must be a string of at most 63 characters without NUL", 0, 63),
   keepAlive: yesOrNo,
   keepAliveDelayMs: ms(0),
   connectionTimeoutMs: ms(1),

@@ -82,8 +82,6 @@ const PRIORITIES_OF_PRESET: Readonly<Partial<Record<PostgresPresetName, readonly
 
 const TLS_TEXTS = { SSL_CA: "ca", SSL_KEY: "key", SSL_CERT: "cert" } as const;
 
-const SECRET: ReadonlySet<Option> = new Set<Option>(["password"]);
-
 /** Returns the variables that set something: `DB_*` wins over `POSTGRES_*`. */
 function namesOf(end: string): readonly string[] {
   const names = [`DB_${end}`, `POSTGRES_${end}`];
@@ -110,7 +108,7 @@ class EnvironmentReader {
   options(table: Readonly<Record<string, Option>>): Record<string, unknown> {
     const entries = Object.entries(table).map(([end, option]) => {
       const schema: ValueSchema<unknown> = postgresConfigShape[option]();
-      return [option, this.#reader.value(namesOf(end), schema, { secret: SECRET.has(option) })] as const;
+      return [option, this.#reader.value(namesOf(end), schema, { secret: option === "password" })] as const;
     });
     return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
   }

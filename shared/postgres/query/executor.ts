@@ -207,7 +207,7 @@ export class Executor implements PostgresPool {
       }
     } finally {
       // A statement that the function did not await may have been aborted just now.
-      if (runner.ending) await runner.ended();
+      await runner.ended();
     }
   }
 

@@ -131,7 +131,10 @@ export class Transaction {
       if (!this.#ended) await this.#rollback();
       throw error;
     }
-    if (this.#nested) await this.#rejectOpenNested();
+    if (this.#nested) {
+      await this.#rollback();
+      throw new NestedTransactionOpenError();
+    }
     if (!this.#ended) await this.#commit();
     return result;
   }
@@ -139,12 +142,6 @@ export class Transaction {
   #check(): void {
     if (this.#ended) throw new TransactionEndedError();
     if (this.#nested) throw new NestedTransactionOpenError();
-  }
-
-  /** Rolls back, because the function returned before a nested transaction ended. */
-  async #rejectOpenNested(): Promise<never> {
-    await this.#rollback();
-    throw new NestedTransactionOpenError();
   }
 
   #end(): void {

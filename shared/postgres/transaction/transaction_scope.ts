@@ -211,8 +211,8 @@ export class TransactionScope implements Disposable {
   }
 
   /** Resolves when no aborted statement can reach the connection any more. */
-  async settled(): Promise<void> {
-    if (this.#runner.ending) await this.#runner.ended();
+  settled(): Promise<void> {
+    return this.#runner.ended();
   }
 
   /** Runs statements that undo others. Never throws: where one fails, the connection is closed. */
