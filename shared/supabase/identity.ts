@@ -137,7 +137,7 @@ function expiryOf(token: string, roles: readonly string[]): number {
   if (typeof claims.role !== "string" || !roles.includes(claims.role)) {
     throw new IdentityError(`The token's role is not one of userRoles (${roles.join(", ")})`);
   }
-  if (typeof claims.exp !== "number") {
+  if (typeof claims.exp !== "number" || !Number.isFinite(claims.exp)) {
     throw new IdentityError("The token has no exp claim: pass the access token of a signed-in user");
   }
   return claims.exp;
