@@ -94,6 +94,7 @@ export class WaitQueue<T extends object> {
    * over: after a freeze the timer is late.
    */
   next(now: number): Waiter<T> | undefined {
+    if (this.size === 0) return undefined;
     for (let waiter = this.#first(); waiter; waiter = this.#first()) {
       if (waiter.deadline > now) {
         this.#remove(waiter);

@@ -97,10 +97,10 @@ function defaultKey(keys: Readonly<Record<string, string>>): string | undefined 
 function readUrl(reader: VariableReader): string {
   const path = "SUPABASE_URL";
   const raw = reader.text(path);
-  const url = raw !== undefined && URL.canParse(raw) ? new URL(raw) : undefined;
+  const url = raw === undefined ? null : URL.parse(raw);
   if (raw === undefined) {
     reader.issues.push({ path, message: "must be set to the project URL, for example https://<ref>.supabase.co" });
-  } else if (url === undefined || !/^https?:$/.test(url.protocol)) {
+  } else if (url === null || !/^https?:$/.test(url.protocol)) {
     reader.issues.push({ path, message: "must be an http or https URL" });
   } else if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
     reader.issues.push({ path, message: "must not contain a user, password, query or fragment" });

@@ -36,8 +36,8 @@ export type PoolKind =
  * (`sb_secret_...`) and a legacy service_role key, `user` for every other one.
  */
 export function kindOfKey(key: string): PoolKind {
-  if (key.startsWith("sb_secret_")) return "admin";
-  return decodeClaims(key)?.role === "service_role" ? "admin" : "user";
+  if (isBearerKey(key)) return decodeClaims(key)?.role === "service_role" ? "admin" : "user";
+  return key.startsWith("sb_secret_") ? "admin" : "user";
 }
 
 /**

@@ -305,7 +305,7 @@ function coreOptions(config: Readonly<SupabasePoolConfig>): Partial<SupabasePool
 /** Returns the URL without a slash at its end. The error shows neither it nor the key. */
 function checkAddress(url: string, key: string): string {
   const issues = [];
-  const parsed = typeof url === "string" && URL.canParse(url) ? new URL(url) : undefined;
+  const parsed = typeof url === "string" ? URL.parse(url) : null;
   if (
     !parsed || !/^https?:$/.test(parsed.protocol) || parsed.username || parsed.password || parsed.search || parsed.hash
   ) {

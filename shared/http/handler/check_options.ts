@@ -33,9 +33,9 @@ function* authModeIssues(auth: unknown): Generator<ConfigIssue> {
   }
 }
 
-function* secretIssues(secret: string | undefined): Generator<ConfigIssue> {
+function* secretIssues(secret: string): Generator<ConfigIssue> {
   // An empty secret, from a variable that is not set for example, would let anyone sign.
-  if (secret === undefined || new TextEncoder().encode(secret).length >= MIN_JWT_SECRET_BYTES) return;
+  if (new TextEncoder().encode(secret).length >= MIN_JWT_SECRET_BYTES) return;
   yield { path: "jwtSecret", message: `is shorter than ${MIN_JWT_SECRET_BYTES} bytes` };
 }
 
@@ -85,7 +85,7 @@ export function checkOptions<Database>(options: PooledSupabaseOptions<Database>)
   const { auth, allow, jwtSecret, lease, cors, supabaseOptions, pool } = options;
   const issues = [
     ...authModeIssues(auth ?? allow ?? "user"),
-    ...secretIssues(jwtSecret),
+    ...jwtSecret === undefined ? [] : secretIssues(jwtSecret),
     ...issuesOf(() => parseHandlerSettings(options, DEFAULT_HANDLER_SETTINGS)),
     ...lease === undefined ? [] : leaseIssues(lease),
     ...cors === undefined ? [] : corsIssues(cors),

@@ -147,9 +147,9 @@ export function readQuery<Schema extends z.ZodType>(request: Request, schema: Sc
   // No prototype: a parameter may have any name, `__proto__` too.
   const values: Record<string, string | string[]> = Object.create(null);
   const { searchParams } = new URL(request.url);
-  for (const name of new Set(searchParams.keys())) {
-    const all = searchParams.getAll(name);
-    values[name] = all.length === 1 ? all.join() : all;
+  for (const [name, value] of searchParams) {
+    const before = values[name];
+    values[name] = before === undefined ? value : [before, value].flat();
   }
   return check(schema, { ...values }, "query");
 }
