@@ -117,7 +117,7 @@ export const RESOURCES: readonly Mutation[] = [
     find: "const MAX_FACTOR = 20;",
     replace: "const MAX_FACTOR = 2_000;",
     what: "pauses grow past their cap",
-    caughtBy: [5],
+    caughtBy: [19],
   },
   {
     file: "resource_store.ts",
