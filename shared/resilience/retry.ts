@@ -207,9 +207,9 @@ export async function retry<T>(
       }
       const event = { retry: attempt + 1, delayMs: delay, failure: last, kind };
       observe(() => onRetry?.(event), () => {}); // an observer decides nothing
-      await new Promise<void>((resolve) => {
+      await new Promise<void>((wake) => {
         // A caller awaits this: a script must not end here because nothing else is left to do.
-        pause = clock.setTimer(resolve, delay, { keepAlive: true });
+        pause = clock.setTimer(wake, delay, { keepAlive: true });
       });
     }
   }
