@@ -8,7 +8,7 @@ import { type Clock, NotFoundError, ServiceError } from "../../shared/mod.ts";
 import type { PostgresPool, Transaction } from "../../shared/postgres/mod.ts";
 import type { Transfer } from "./database.ts";
 
-/** A transfer to make. */
+/** The order of a transfer. */
 export interface TransferOrder {
   /** The source category. */
   readonly fromCategoryId: string;

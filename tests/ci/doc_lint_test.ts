@@ -10,7 +10,7 @@ error[private-type-ref]: public type 'A' references private type 'B'
 error: Found 2 documentation lint errors.
 `;
 
-Deno.test("parseDocReports() returns the place, rule and message of each report", () => {
+Deno.test("parseDocReports() returns the position, rule and message of each report", () => {
   assertEquals(parseDocReports(OUTPUT, new URL("file:///p/")), [
     {
       path: "shared/pool/lease.ts",

@@ -35,9 +35,9 @@ function upload(changes: Record<string, string | null> = {}, metadata: Partial<U
 }
 
 async function faults(changes: Record<string, string | null> = {}, metadata: Partial<UploadMetadata> = {}) {
-  const made = upload(changes, metadata);
-  await using tree = await unpack(made);
-  return uploadFaults(made, tree);
+  const uploaded = upload(changes, metadata);
+  await using tree = await unpack(uploaded);
+  return uploadFaults(uploaded, tree);
 }
 
 Deno.test("uploadFaults() returns nothing for an upload with exactly what the function needs", async () => {
@@ -102,15 +102,15 @@ Deno.test("uploadFaults() names verify_jwt and static files", async () => {
 
 Deno.test("unpack() replaces packages of JSR with local ones where JSR is out of reach, and nothing else", async () => {
   const imports = { jose: "npm:jose@6.2.17", "@std/async": "jsr:@std/async@^1.0.15" };
-  const made = upload({
+  const uploaded = upload({
     "import_map.json": JSON.stringify({ imports }),
     "shared/greet.ts": `export { delay as greet } from "@std/async";`,
   });
-  await using tree = await unpack(made);
+  await using tree = await unpack(uploaded);
   const used: { imports: Record<string, string> } = JSON.parse(await Deno.readTextFile(tree.importMap));
   assertEquals(used.imports, {
     ...imports,
     "@std/async": new URL("../../local/std/async/mod.ts", import.meta.url).href,
   });
-  assertEquals(uploadFaults(made, tree), []);
+  assertEquals(uploadFaults(uploaded, tree), []);
 });

@@ -6,12 +6,12 @@ const UNKNOWN_ID = "00000000-0000-4000-8000-000000000000";
 
 Deno.test("budgets: a user creates, reads, changes and deletes a budget", async () => {
   const { token } = await signUp(stack(), "crud");
-  const made = await call(stack(), "/budgets", { token, body: { name: "Household", currency: "EUR" } });
-  assertEquals([made.status, made.body.name, made.body.currency], [201, "Household", "EUR"]);
-  const path = `/budgets/${made.body.id}`;
+  const created = await call(stack(), "/budgets", { token, body: { name: "Household", currency: "EUR" } });
+  assertEquals([created.status, created.body.name, created.body.currency], [201, "Household", "EUR"]);
+  const path = `/budgets/${created.body.id}`;
   const collection = `${stack().url}/functions/v1/budgets`;
-  assertEquals(new URL(made.headers.get("location") ?? "", collection).href, `${stack().url}/functions/v1${path}`);
-  assertEquals((await call(stack(), path, { token })).body, made.body);
+  assertEquals(new URL(created.headers.get("location") ?? "", collection).href, `${stack().url}/functions/v1${path}`);
+  assertEquals((await call(stack(), path, { token })).body, created.body);
   const renamed = await call(stack(), path, { token, method: "PATCH", body: { name: "Home" } });
   assertEquals([renamed.status, renamed.body.name], [200, "Home"]);
   assertEquals((await call(stack(), path, { token, method: "DELETE" })).status, 204);
@@ -23,9 +23,9 @@ Deno.test("categories: a user creates, pages, renames, reorders and deletes cate
   const budget = (await call(stack(), "/budgets", { token, body: { name: "Household" } })).body.id;
   const ids: string[] = [];
   for (const name of ["Rent", "Food", "Books", "Fun"]) {
-    const made = await call(stack(), "/categories", { token, body: { budget_id: budget, name } });
-    assertEquals([made.status, made.body.position], [201, ids.length]);
-    ids.push(made.body.id);
+    const created = await call(stack(), "/categories", { token, body: { budget_id: budget, name } });
+    assertEquals([created.status, created.body.position], [201, ids.length]);
+    ids.push(created.body.id);
   }
   const page = await call(stack(), `/categories?budget_id=${budget}&limit=2&offset=1`, { token });
   assertEquals(page.body.items.map((item: { name: string }) => item.name), ["Food", "Books"]);
@@ -48,8 +48,8 @@ Deno.test("budgets and categories: the rows of two users never mix in five hundr
   const names = ["alice", "bob"];
   const users = await Promise.all(names.map((name) => signUp(stack(), name)));
   const owned = await Promise.all(users.map(async ({ token }, i) => {
-    const made = await call(stack(), "/budgets", { token, body: { name: `of ${names[i]}` } });
-    return made.body.id as string;
+    const created = await call(stack(), "/budgets", { token, body: { name: `of ${names[i]}` } });
+    return created.body.id as string;
   }));
   const request = async (i: number) => {
     const me = i % 2;

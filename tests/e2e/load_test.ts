@@ -60,12 +60,12 @@ Deno.test("a caller that disconnects leaves the queue at once", async () => {
       pending.push(call(stack(), "/budgets", { token, signal: controller.signal }).catch(() => {}));
     }
     const stats = async () => (await call(stack(), "/budgets/health/pool")).body.details.stats;
-    await until("ten leases are out, some wait", async () => {
+    await until("ten leases are active, and some requests wait", async () => {
       const { activeConnections, waitingForConnection } = await stats();
       return activeConnections === 10 && waitingForConnection > 0;
     });
     controller.abort();
-    await until("all places are free", async () => {
+    await until("all slots are free", async () => {
       const { activeConnections, waitingForConnection } = await stats();
       return activeConnections === 0 && waitingForConnection === 0;
     }, 3_000);

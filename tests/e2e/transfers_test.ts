@@ -30,10 +30,10 @@ async function household(name: string, ...balances: number[]): Promise<Household
   const budget = (await call(stack(), "/budgets", { token, body: { name: "Household" } })).body.id;
   const categoryIds: string[] = [];
   for (const [index, balance] of balances.entries()) {
-    const made = await call(stack(), "/categories", { token, body: { budget_id: budget, name: `c${index}` } });
-    assertEquals([made.status, made.body.balance], [201, 0]);
-    categoryIds.push(made.body.id);
-    const filled = await data(token, `categories?id=eq.${made.body.id}`, "PATCH", { balance });
+    const created = await call(stack(), "/categories", { token, body: { budget_id: budget, name: `c${index}` } });
+    assertEquals([created.status, created.body.balance], [201, 0]);
+    categoryIds.push(created.body.id);
+    const filled = await data(token, `categories?id=eq.${created.body.id}`, "PATCH", { balance });
     await filled.body?.cancel();
     assertEquals(filled.status, 204);
   }
@@ -54,18 +54,18 @@ function send({ token, categoryIds }: Household, amount: number, from = 0, to = 
 Deno.test("transfers: a user makes a transfer, reads it, and repeats it without effect", async () => {
   const mine = await household("mover", 1_000, 0);
   const key = `"${crypto.randomUUID()}"`;
-  const made = await send(mine, 250, 0, 1, key);
-  assertEquals([made.status, made.body.amount, made.headers.get("idempotent-replayed")], [201, 250, null]);
-  const [total = 0, active = 0, idle = 0, waiting] = poolHeaders(made);
+  const created = await send(mine, 250, 0, 1, key);
+  assertEquals([created.status, created.body.amount, created.headers.get("idempotent-replayed")], [201, 250, null]);
+  const [total = 0, active = 0, idle = 0, waiting] = poolHeaders(created);
   // The connection may be in its reset: neither active nor idle.
   assert(total >= 1 && total <= 4 && active + idle <= total, `${total} connections`);
   assertEquals(waiting, 0);
 
-  const where = new URL(made.headers.get("location") ?? "", `${stack().url}/functions/v1/transfers`);
-  assertEquals(where.pathname, `/functions/v1/transfers/${made.body.id}`);
-  assertEquals((await call(stack(), `/transfers/${made.body.id}`, { token: mine.token })).body, made.body);
+  const where = new URL(created.headers.get("location") ?? "", `${stack().url}/functions/v1/transfers`);
+  assertEquals(where.pathname, `/functions/v1/transfers/${created.body.id}`);
+  assertEquals((await call(stack(), `/transfers/${created.body.id}`, { token: mine.token })).body, created.body);
   const again = await send(mine, 250, 0, 1, key);
-  assertEquals([again.status, again.body, again.headers.get("idempotent-replayed")], [201, made.body, "true"]);
+  assertEquals([again.status, again.body, again.headers.get("idempotent-replayed")], [201, created.body, "true"]);
   assertProblem(await send(mine, 251, 0, 1, key), 422, "IDEMPOTENCY_KEY_REUSED");
   assertEquals(await balances(mine), [750, 250]);
 });
@@ -75,8 +75,8 @@ Deno.test("transfers responds with a problem to an impossible transfer, and move
   assertProblem(await send(mine, 11), 409, "INSUFFICIENT_BALANCE");
   const stolen = { token: mine.token, categoryIds: [other.categoryIds[0] ?? "", mine.categoryIds[1] ?? ""] };
   assertProblem(await send(stolen, 5), 404, "NOT_FOUND");
-  const made = await send(other, 1);
-  assertProblem(await call(stack(), `/transfers/${made.body.id}`, { token: mine.token }), 404, "NOT_FOUND");
+  const created = await send(other, 1);
+  assertProblem(await call(stack(), `/transfers/${created.body.id}`, { token: mine.token }), 404, "NOT_FOUND");
   assertProblem(await send(mine, 1.5), 400, "VALIDATION_FAILED");
   assertProblem(await call(stack(), "/transfers", { token: mine.token, body: "{" }), 400, "MALFORMED_JSON");
   assertEquals((await call(stack(), "/transfers", { body: {} })).status, 401);
@@ -103,12 +103,12 @@ Deno.test("transfers keeps every cent in a hundred concurrent transfers", async 
 
 Deno.test("the Data API lets no caller forge or change a transfer", async () => {
   const mine = await household("forger", 100, 0);
-  const made = await send(mine, 10);
+  const created = await send(mine, 10);
   for (const [method, body] of [["PATCH", { amount: 1 }], ["DELETE", undefined]] as const) {
-    const response = await data(mine.token, `transfers?id=eq.${made.body.id}`, method, body);
+    const response = await data(mine.token, `transfers?id=eq.${created.body.id}`, method, body);
     assertEquals([response.status, (await response.json()).code], [403, "42501"]);
   }
-  const { body: { budget_id } } = await call(stack(), `/transfers/${made.body.id}`, { token: mine.token });
+  const { body: { budget_id } } = await call(stack(), `/transfers/${created.body.id}`, { token: mine.token });
   const add = async (amount: number) => {
     const [from_category_id, to_category_id] = mine.categoryIds;
     const row = { budget_id, from_category_id, to_category_id, amount, idempotency_key: crypto.randomUUID() };

@@ -24,7 +24,7 @@ function test(
 const texts = (db: SqliteConnection) => db.all("SELECT text FROM notes ORDER BY id").map(({ text }) => text);
 const add = (db: SqliteConnection, text: string) => db.run("INSERT INTO notes (text) VALUES (?)", text);
 
-test("connections are reused, and never more than maxConnections", async (pool) => {
+test("use() reuses connections, at most maxConnections", async (pool) => {
   let most = 0;
   let open = 0;
   await Promise.all(Array.from({ length: 50 }, (_, i) =>
@@ -39,7 +39,7 @@ test("connections are reused, and never more than maxConnections", async (pool) 
   assertEquals(await pool.use((db) => texts(db).length), 50);
 });
 
-test("a transaction is committed, or undone as a whole", async (pool) => {
+test("transaction() commits, or rolls back as a whole", async (pool) => {
   await pool.use((db) => db.transaction(() => (add(db, "kept"), add(db, "too"))));
   await assertRejects(
     () =>
@@ -55,7 +55,7 @@ test("a transaction is committed, or undone as a whole", async (pool) => {
   assertEquals(await pool.use(texts), ["kept", "too"]);
 });
 
-test("a nested transaction is undone alone", async (pool) => {
+test("transaction() rolls back a nested transaction alone", async (pool) => {
   await pool.use((db) =>
     db.transaction(() => {
       add(db, "outer");
@@ -76,12 +76,12 @@ test("a nested transaction is undone alone", async (pool) => {
   assertEquals(await pool.use(texts), ["outer", "second"]);
 });
 
-test("a failed statement does not cost its connection", async (pool) => {
+test("use() keeps the connection after a failed statement", async (pool) => {
   await assertRejects(() => pool.use((db) => db.run("INSERT INTO nowhere VALUES (1)")), Error, "nowhere");
   assertEquals(pool.getStats().totalDestroyed, 0);
 });
 
-test("a broken connection is removed, closed and replaced", async (pool, path) => {
+test("use() removes, closes and replaces a broken connection", async (pool, path) => {
   await pool.use((db) => {
     add(db, "in the file");
     db.all("PRAGMA wal_checkpoint(TRUNCATE)");
@@ -106,13 +106,13 @@ test("a broken connection is removed, closed and replaced", async (pool, path) =
   assertEquals(pool.getStats().totalCreated, 3);
 });
 
-test("a connection that broke while it was idle is replaced, not leased", async (pool) => {
+test("use() replaces a connection that broke while it was idle", async (pool) => {
   await pool.use((db) => db.close());
   assertEquals(await pool.use(texts), []);
   assertEquals(pool.getStats().totalDestroyed, 1);
 }, { validateAfterIdleMs: 0 });
 
-test("a writer waits for another connection's lock, but not for ever", async (pool, path) => {
+test("use() waits for the lock of another connection, but not forever", async (pool, path) => {
   const [{ timeout } = { timeout: 0 }] = await pool.use((db) => db.all("PRAGMA busy_timeout"));
   assertEquals(timeout, BUSY_TIMEOUT_MS);
   assertEquals(BUSY_TIMEOUT_MS, 3_000);
@@ -134,13 +134,13 @@ test("a writer waits for another connection's lock, but not for ever", async (po
   }
 });
 
-Deno.test("sqlite_pool: a file that cannot be opened is reported at once", async () => {
+Deno.test("sqlite_pool: use() rejects at once if the file cannot be opened", async () => {
   await using pool = new SqlitePool("/nowhere/at/all.db", { minConnections: 0 });
   await assertRejects(() => pool.use(texts), Error, "unable to open");
   assertEquals(pool.getStats().totalConnections, 0);
 });
 
-test("a transaction that a holder left open is not the next one's", async (pool, path) => {
+test("use() rolls back a transaction that the previous holder left open", async (pool, path) => {
   await assertRejects(() =>
     pool.use((db) => {
       db.run("BEGIN");
@@ -153,19 +153,19 @@ test("a transaction that a holder left open is not the next one's", async (pool,
   other.close();
 }, { maxConnections: 1 });
 
-test("what a shutdown cuts fails for its own reason", async (pool) => {
-  const cut = Promise.withResolvers<void>();
+test("shutdown() closes the connection of work that still runs", async (pool) => {
+  const afterShutdown = Promise.withResolvers<void>();
   const work = pool.use(async (db) => {
-    await cut.promise;
+    await afterShutdown.promise;
     return texts(db);
   });
   await pool.use(() => {});
   await pool.shutdown(0);
-  cut.resolve();
+  afterShutdown.resolve();
   await assertRejects(() => work, Error, "not open");
 });
 
-test("work that is not done when it returns is refused, and undone", async (pool) => {
+test("use() rejects asynchronous work in a transaction, and rolls it back", async (pool) => {
   const work = (db: SqliteConnection) =>
     db.transaction(async () => {
       add(db, "undone");
@@ -176,7 +176,7 @@ test("work that is not done when it returns is refused, and undone", async (pool
   assertEquals(await pool.use(texts), []);
 });
 
-Deno.test("sqlite_pool: a file that is not a database is closed again", async () => {
+Deno.test("sqlite_pool: SqliteConnection closes a file that is not a database", async () => {
   const folder = await Deno.makeTempDir({ prefix: "sqlite_pool_" });
   try {
     await Deno.writeTextFile(`${folder}/text.db`, "this is no database at all ".repeat(100));

@@ -29,7 +29,7 @@ export interface AskInit {
   readonly body?: BodyInit;
   /** Headers to add to those of the user; `undefined` removes one. */
   readonly headers?: Readonly<Record<string, string | undefined>>;
-  /** Aborts when the caller goes away. Default: it stays. */
+  /** Aborts when the caller disconnects. Default: never. */
   readonly signal?: AbortSignal;
 }
 

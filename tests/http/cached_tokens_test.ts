@@ -1,4 +1,4 @@
-/** Requests with a token that was verified before. */
+/** Tests requests with a cached token. */
 import { assertEquals, assertFalse, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import type { SupabaseEnv } from "@supabase/server";

@@ -59,10 +59,10 @@ Deno.test("deadlineMs includes all attempts of a retry, and stops it", async () 
   );
   rig.project.answer = () => problem({ status: 503, code: "PGRST000", title: "no database" });
   assertEquals(await responseAtDeadline(rig, MS), DEADLINE_EXCEEDED);
-  const made = attempts;
-  assert(made > 1, `${made}`);
+  const attemptsAtDeadline = attempts;
+  assert(attemptsAtDeadline > 1, `${attemptsAtDeadline}`);
   await delay(100);
-  assertEquals([attempts, rig.service.getPoolStats().activeConnections], [made, 0]);
+  assertEquals([attempts, rig.service.getPoolStats().activeConnections], [attemptsAtDeadline, 0]);
 });
 
 /** Returns a body that starts and never ends, and whether it was canceled. */

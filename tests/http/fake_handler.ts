@@ -14,7 +14,7 @@ export interface FakeHandler {
   readonly send: (init?: RequestInit, path?: string) => Promise<Response>;
 }
 
-/** Puts `handler` behind fakes. It accepts all callers by default. */
+/** Creates a handler on fake pools. It accepts all callers by default. */
 export function setUp(handler: PooledHandler<unknown>, options: PooledSupabaseOptions<unknown> = {}): FakeHandler {
   const service = new FakePools();
   const log: string[] = [];
@@ -25,7 +25,7 @@ export function setUp(handler: PooledHandler<unknown>, options: PooledSupabaseOp
   return { service, log, fetch, send: (init = {}, path = "/f") => fetch(new Request(`https://x.test${path}`, init)) };
 }
 
-/** Answers, and does nothing else. */
+/** Responds, and does nothing else. */
 export function ok(): Response {
   return Response.json({ ok: true });
 }

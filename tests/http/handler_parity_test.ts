@@ -1,4 +1,4 @@
-/** Our handler and `withSupabase` answer the same requests in the same way. */
+/** Tests that `withPooledSupabase` and `withSupabase` respond to the same requests in the same way. */
 import { assertEquals } from "@std/assert";
 import { withSupabase, type WithSupabaseConfig } from "@supabase/server";
 import { withPooledSupabase } from "../support/http.ts";

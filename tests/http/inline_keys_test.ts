@@ -1,4 +1,4 @@
-/** Inline key sets. */
+/** Tests inline key sets. */
 import { assertEquals } from "@std/assert";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { createAuthenticate } from "../../shared/http/auth/authenticate.ts";

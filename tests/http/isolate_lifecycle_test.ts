@@ -36,38 +36,38 @@ const ENDS: Record<string, (life: ReturnType<typeof setUp>) => void> = {
 
 for (const [name, end] of Object.entries(ENDS)) {
   Deno.test(`IsolateLifecycle rejects new requests, completes those that run, then shuts the pools down: ${name}`, () => {
-    const made = setUp();
-    const [first, second] = [made.life.beginRequest(), made.life.beginRequest()];
-    end(made);
-    assertThrows(() => made.life.beginRequest(), PoolClosedError);
-    assertEquals([made.shut, made.clock.timers], [[], 1]);
+    const rig = setUp();
+    const [first, second] = [rig.life.beginRequest(), rig.life.beginRequest()];
+    end(rig);
+    assertThrows(() => rig.life.beginRequest(), PoolClosedError);
+    assertEquals([rig.shut, rig.clock.timers], [[], 1]);
     first();
     first(); // the second call has no effect
-    assertEquals(made.shut, []);
+    assertEquals(rig.shut, []);
     second();
-    assertEquals([made.shut, made.clock.timers, made.life.isClosed], [[undefined], 0, true]);
-    end(made);
-    assertEquals([made.shut, made.clock.timers], [[undefined], 0]);
+    assertEquals([rig.shut, rig.clock.timers, rig.life.isClosed], [[undefined], 0, true]);
+    end(rig);
+    assertEquals([rig.shut, rig.clock.timers], [[undefined], 0]);
   });
 
   Deno.test(`IsolateLifecycle shuts the pools down at once if no request runs: ${name}`, () => {
-    const made = setUp();
-    made.life.beginRequest()();
-    end(made);
-    assertEquals([made.shut, made.clock.timers], [[undefined], 0]);
-    assertThrows(() => made.life.beginRequest(), PoolClosedError);
+    const rig = setUp();
+    rig.life.beginRequest()();
+    end(rig);
+    assertEquals([rig.shut, rig.clock.timers], [[undefined], 0]);
+    assertThrows(() => rig.life.beginRequest(), PoolClosedError);
   });
 
   Deno.test(`IsolateLifecycle shuts the pools down after drainMs if a request still runs: ${name}`, async () => {
-    const made = setUp(100, 300);
-    const over = made.life.beginRequest();
-    end(made);
-    await made.clock.advance(299);
-    assertEquals(made.shut, []);
-    await made.clock.advance(1);
-    assertEquals(made.shut, [0, 0]);
-    over();
-    assertEquals([made.shut, made.clock.timers], [[0, 0], 0]);
+    const rig = setUp(100, 300);
+    const endRequest = rig.life.beginRequest();
+    end(rig);
+    await rig.clock.advance(299);
+    assertEquals(rig.shut, []);
+    await rig.clock.advance(1);
+    assertEquals(rig.shut, [0, 0]);
+    endRequest();
+    assertEquals([rig.shut, rig.clock.timers], [[0, 0], 0]);
   });
 }
 
@@ -86,10 +86,10 @@ Deno.test("IsolateLifecycle.onMemoryLow() is called on memory, and the isolate c
   const { life, unload, shut, clock } = setUp();
   let dropped = 0;
   life.onMemoryLow(() => dropped++);
-  const over = life.beginRequest();
+  const endRequest = life.beginRequest();
   unload("memory");
   life.beginRequest()();
-  over();
+  endRequest();
   assertEquals([dropped, shut, clock.timers, life.isClosed], [1, [], 0, false]);
   unload("wall_clock");
   assertEquals([dropped, shut], [1, [undefined]]);

@@ -47,7 +47,7 @@ Deno.test("withPooledSupabase() expires idle clients and times out calls after a
   Deno.kill(isolate.pid, "SIGSTOP");
   await delay(1_000);
   const arrived = project.requests.length;
-  const frozen = send("/rows"); // sent to a frozen isolate: it is answered after the thaw
+  const frozen = send("/rows"); // sent to a frozen isolate, which responds after the thaw
   await delay(50);
   assertEquals(project.requests.length, arrived);
   Deno.kill(isolate.pid, "SIGCONT");

@@ -1,4 +1,4 @@
-/** Requests of an isolate that is about to end. */
+/** Tests the requests of an isolate that is about to end. */
 import { assertEquals } from "@std/assert";
 import { delay } from "@std/async";
 import { type PooledHandler, withPooledSupabase } from "../support/http.ts";

@@ -247,7 +247,7 @@ Deno.test("ResourcePool.lease() rejects with QueueFullError beyond maxWaiters", 
   (await second).release();
 });
 
-Deno.test("ResourcePool.lease() does not count waiters with a creation under way against maxWaiters", async () => {
+Deno.test("ResourcePool.lease() does not count waiters with a running creation against maxWaiters", async () => {
   const { pool, factory } = testPool({ maxConnections: 1, maxWaiters: 0 });
   const held = factory.holdCreations();
   const first = pool.lease();
@@ -291,10 +291,10 @@ Deno.test("acquireTimeout() creates what the constructor of AcquireTimeoutError 
   const expired = pool.lease().then(() => undefined, (error: unknown) => error);
   await clock.advance(100);
   const error = await expired;
-  const made = new AcquireTimeoutError("text");
+  const constructed = new AcquireTimeoutError("text");
   assert(error instanceof AcquireTimeoutError && error instanceof PoolError && error instanceof Error);
-  assertEquals([error.name, error.code], [made.name, made.code]);
-  assertEquals(Object.keys(error), Object.keys(made));
+  assertEquals([error.name, error.code], [constructed.name, constructed.code]);
+  assertEquals(Object.keys(error), Object.keys(constructed));
   assertEquals(Object.prototype.toString.call(error), "[object Error]");
   lease.release();
   await pool.shutdown(0);

@@ -81,15 +81,15 @@ Deno.test("parsePoolConfig() treats an undefined option as missing", () => {
 });
 
 Deno.test("parseConfig() creates no schema for an option that is missing or has its default", () => {
-  const made: string[] = [];
+  const options: string[] = [];
   const shape = Object.fromEntries(
-    Object.entries(poolConfigShape).map(([option, schema]) => [option, () => (made.push(option), schema())]),
+    Object.entries(poolConfigShape).map(([option, schema]) => [option, () => (options.push(option), schema())]),
   ) as typeof poolConfigShape;
   const { captureLeaseStacks: _, ...others } = DEFAULT_POOL_CONFIG;
   assertEquals(parseConfig({ ...others }, shape, DEFAULT_POOL_CONFIG), DEFAULT_POOL_CONFIG);
-  assertEquals(made, []);
+  assertEquals(options, []);
   parseConfig({ ...others, agingMs: 7 }, shape, DEFAULT_POOL_CONFIG);
-  assertEquals(made, ["agingMs"]);
+  assertEquals(options, ["agingMs"]);
 });
 
 Deno.test("parsePoolConfig() names only the kind of a value that could be long or a secret", () => {

@@ -4,7 +4,7 @@ import { settle } from "../support/fake_clock.ts";
 import { counts, outcome, testPool } from "../support/pool.ts";
 import { at, ScriptedFactory } from "../support/scripted_factory.ts";
 
-Deno.test("ResourcePool.lease() and tryLease() refuse after a shutdown", async () => {
+Deno.test("ResourcePool.lease() rejects after a shutdown, and tryLease() returns undefined", async () => {
   const factory = new ScriptedFactory();
   const { pool } = testPool({}, factory);
   (await pool.lease()).release();
@@ -121,7 +121,7 @@ Deno.test("ResourcePool.shutdown() does not wait for a creation that hangs", asy
   assertEquals(factory.destroyed.length, 1, "what comes too late is closed");
 });
 
-Deno.test("ResourcePool.shutdown() leaves no timer, whatever was under way", async () => {
+Deno.test("ResourcePool.shutdown() leaves no timer, whatever was running", async () => {
   const factory = new ScriptedFactory();
   factory.validate = () => new Promise(() => {});
   const { pool, clock } = testPool({ minConnections: 2, maxConnections: 3 }, factory);

@@ -135,10 +135,10 @@ Deno.test("DeadlineQueue agrees with a sorted list over random deadlines and dep
   const random = () => (seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648) / 2_147_483_648;
   const start = clock.now();
   const nodes = Array.from({ length: 2_000 }, () => add(Math.floor(random() * 3_000) / 2));
-  const gone = nodes.filter(() => random() < 0.4);
-  for (const node of gone) queue.remove(node);
+  const removed = nodes.filter(() => random() < 0.4);
+  for (const node of removed) queue.remove(node);
   await clock.advance(2_000);
-  const expected = nodes.filter((node) => !gone.includes(node)).map((node) => node.deadline - start);
+  const expected = nodes.filter((node) => !removed.includes(node)).map((node) => node.deadline - start);
   const byMs = (ms: number) => Math.ceil(ms);
   assertEquals(due.length, expected.length);
   assertEquals(due.map(byMs), expected.map(byMs).sort((a, b) => a - b));

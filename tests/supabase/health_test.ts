@@ -51,9 +51,9 @@ Deno.test("SupabaseConnectionPool.healthCheck() is unhealthy when the project fa
   assertEquals([healthy, details.testQuery.success], [false, false]);
   assertEquals(details.testQuery.error, "the database is down");
 
-  await using gone = createRig();
-  await gone.project[Symbol.asyncDispose]();
-  assertEquals((await gone.pool.healthCheck()).healthy, false);
+  await using aborted = createRig();
+  await aborted.project[Symbol.asyncDispose]();
+  assertEquals((await aborted.pool.healthCheck()).healthy, false);
 });
 
 Deno.test("SupabaseConnectionPool.healthCheck() ends a query that never settles, and frees the probe slot", async () => {
@@ -69,9 +69,9 @@ Deno.test("SupabaseConnectionPool.healthCheck() ends a query that never settles,
 
 Deno.test("SupabaseConnectionPool.shutdown() ends a health check, and later ones query nothing", async () => {
   await using rig = createRig();
-  let gone = false;
+  let aborted = false;
   rig.project.answer = (request) => {
-    request.signal.addEventListener("abort", () => gone = true);
+    request.signal.addEventListener("abort", () => aborted = true);
     return new Promise(() => {});
   };
   const check = rig.pool.healthCheck();
@@ -80,8 +80,8 @@ Deno.test("SupabaseConnectionPool.shutdown() ends a health check, and later ones
   const { healthy, details } = await check;
   assertEquals([healthy, details.testQuery.success], [false, false]);
   assertStringIncludes(details.testQuery.error ?? "", "shut down");
-  for (let round = 0; round < 400 && !gone; round++) await delay(5);
-  assertEquals(gone, true);
+  for (let round = 0; round < 400 && !aborted; round++) await delay(5);
+  assertEquals(aborted, true);
   assertEquals((await rig.pool.healthCheck()).healthy, false);
   assertEquals(rig.project.requests.length, 1);
 });

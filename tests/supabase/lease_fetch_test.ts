@@ -67,13 +67,13 @@ Deno.test("LeaseFetch.fetch() rejects with the reason of the caller's signal or 
 });
 
 Deno.test("LeaseFetch.fetch() sends no call whose signal was aborted before", async () => {
-  const gone = AbortSignal.abort(new Error("gone"));
+  const aborted = AbortSignal.abort(new Error("gone"));
   const { calls, clock, sent } = calling();
-  await assertRejects(() => calls.fetch(URL_OF_X, { signal: gone }), Error, "gone");
-  await assertRejects(() => calls.fetch(new Request(URL_OF_X, { signal: gone })), Error, "gone");
-  const ofGone = calling({ signal: gone });
-  await assertRejects(() => ofGone.calls.fetch(URL_OF_X), Error, "gone");
-  assertEquals([sent.length, ofGone.sent.length, clock.timers], [0, 0, 0]);
+  await assertRejects(() => calls.fetch(URL_OF_X, { signal: aborted }), Error, "gone");
+  await assertRejects(() => calls.fetch(new Request(URL_OF_X, { signal: aborted })), Error, "gone");
+  const ofAborted = calling({ signal: aborted });
+  await assertRejects(() => ofAborted.calls.fetch(URL_OF_X), Error, "gone");
+  assertEquals([sent.length, ofAborted.sent.length, clock.timers], [0, 0, 0]);
 });
 
 Deno.test("LeaseFetch.fetch() sends no call that is aborted while it waits for a slot, although the slot is granted", async () => {

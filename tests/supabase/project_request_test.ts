@@ -184,13 +184,13 @@ Deno.test("LeaseFetch.fetch() keeps the method, headers, body and signal of a Re
   await using rig = createRig();
   rig.project.answer = async (request) => Response.json([request.method, await request.text()]);
   await using lease = await rig.pool.lease({ identity: { token: alice } });
-  const gone = new AbortController();
+  const controller = new AbortController();
   const url = `${rig.project.url}/x`;
   const init = {
     method: "PUT",
     body: "[1]",
     headers: { "x-own": "1", authorization: "Bearer x" },
-    signal: gone.signal,
+    signal: controller.signal,
   };
   const response = await fetchOf(lease.client)(new Request(url, init));
   assertEquals(await response.json(), ["PUT", "[1]"]);
@@ -204,7 +204,7 @@ Deno.test("LeaseFetch.fetch() keeps the method, headers, body and signal of a Re
   rig.project.answer = () => new Promise(() => {});
   const call = fetchOf(lease.client)(new Request(url, init));
   while (rig.project.requests.length < 3) await new Promise((resolve) => setTimeout(resolve, 1));
-  gone.abort(new Error("gone"));
+  controller.abort(new Error("gone"));
   await assertRejects(() => call, Error, "gone");
 });
 

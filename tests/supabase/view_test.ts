@@ -201,9 +201,9 @@ Deno.test("ClientLease.client throws at once after its release", async () => {
 
 Deno.test("ClientLease.release() aborts the calls in flight", async () => {
   await using rig = createRig();
-  const gone = Promise.withResolvers<void>();
+  const aborted = Promise.withResolvers<void>();
   rig.project.answer = (request) => {
-    request.signal.addEventListener("abort", () => gone.resolve());
+    request.signal.addEventListener("abort", () => aborted.resolve());
     return new Promise(() => {});
   };
   const lease = await rig.pool.lease();
@@ -212,7 +212,7 @@ Deno.test("ClientLease.release() aborts the calls in flight", async () => {
   lease.release();
   const { error } = await call;
   assertInstanceOf(transportFailure(lease.client, error), LeaseReleasedError);
-  await gone.promise;
+  await aborted.promise;
 });
 
 Deno.test("ClientLease.client rejects unsafe members and names the alternative", async () => {

@@ -32,7 +32,7 @@ export class FakeClock implements Clock {
     return this.#timers.size;
   }
 
-  /** Moves time on by `ms`, runs the timers that fall due in order, and lets promises settle after each. */
+  /** Advances the time by `ms`, runs the due timers in order, and waits until promises have settled after each. */
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;
     await settle();
@@ -45,7 +45,7 @@ export class FakeClock implements Clock {
     this.#now = end;
   }
 
-  /** Moves time on by `ms` without running a timer, as for an isolate that was frozen. */
+  /** Advances the time by `ms` without running a timer, as in an isolate that was frozen. */
   freeze(ms: number): void {
     this.#now += ms;
   }
@@ -60,7 +60,7 @@ export class FakeClock implements Clock {
   }
 }
 
-/** Lets every promise that can settle without time settle. */
+/** Waits until all promises that need no time have settled. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await Promise.resolve();
 }

@@ -14,7 +14,7 @@ export interface TestPool {
   readonly clock: FakeClock;
 }
 
-/** Makes a pool that keeps no resource until it is asked, without jitter unless `random` says otherwise. */
+/** Creates a pool without resources, and without jitter by default. */
 export function testPool(
   config: Partial<PoolConfig> = {},
   factory: ScriptedFactory = new ScriptedFactory(),

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import net from "node:net";
 import { TcpProxy } from "./tcp_proxy.ts";
 
-/** A server that answers each chunk with itself, and a proxy in front of it. */
+/** Starts a server that echoes each chunk, and a proxy in front of it. */
 async function startEcho(): Promise<{ proxy: TcpProxy; ends: string[] } & AsyncDisposable> {
   const ends: string[] = [];
   const server = net.createServer((socket) => {

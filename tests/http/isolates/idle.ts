@@ -27,7 +27,7 @@ const handle = withPooledSupabase({
 const send = (table: string) => handle(new Request(`https://x.test/${table}`));
 
 console.log((await send("rows")).status);
-// Two hold a place and wait for an answer, until their call or their request has taken too long; one waits for a place.
+// Two calls hold a slot and wait for a response, until their call or request times out; one waits for a slot.
 for (let i = 0; i < 3; i++) send("never");
 await new Promise((resolve) => setTimeout(resolve, 20));
 console.log("over");

@@ -10,14 +10,14 @@ function cells(table: string): string[][] {
   return lines.map((line) => line.split("|").map((cell) => cell.trim()));
 }
 
-Deno.test("each mutation of the documentation can still be made, in one place and for a difference", async () => {
+Deno.test("mutate() applies each mutation at exactly one position, and changes the text", async () => {
   for (const mutation of MUTATIONS) {
     const source = await Deno.readTextFile(new URL(mutation.file, FOLDER));
     assert(mutate(source, mutation) !== source, `"${mutation.what}" changes nothing`);
   }
 });
 
-Deno.test("there is a mutation for each invariant, and no two are described alike", () => {
+Deno.test("MUTATIONS has a mutation for each invariant, with unique descriptions", () => {
   const caught = new Set(MUTATIONS.map(({ caughtBy }) => caughtBy[0]));
   const numbers = Object.keys(INVARIANTS).map(Number);
   assertEquals([...caught].sort((a, b) => a - b), numbers);

@@ -203,8 +203,8 @@ export class Model {
 
   /** Returns the calls of a hook that the pool waits for. */
   underWay(hook: Call["hook"]): Call[] {
-    const over = (call: Call) => hook === "create" ? this.isForgotten(call) : this.isOver(call);
-    return [...this.calls].filter((call) => call.hook === hook && !call.forProbe && !over(call));
+    const settled = (call: Call) => hook === "create" ? this.isForgotten(call) : this.isOver(call);
+    return [...this.calls].filter((call) => call.hook === hook && !call.forProbe && !settled(call));
   }
 
   /** The number of resources being created or validated for a waiter. One that is being reset may not reach a waiter. */

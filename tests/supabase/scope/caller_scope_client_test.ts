@@ -78,9 +78,9 @@ Deno.test("CallerScope.abort() aborts the calls that close() waits for", async (
   const call = client.from("a").select().then((result) => result);
   while (rig.project.requests.length === 0) await soon();
   const ended = scope.close().drained;
-  const gone = new Error("gone");
-  scope.abort(gone);
-  assertEquals(transportFailure(client, (await call).error), gone);
+  const reason = new Error("gone");
+  scope.abort(reason);
+  assertEquals(transportFailure(client, (await call).error), reason);
   await ended;
   assertEquals(rig.pool.getStats().activeConnections, 0);
 });

@@ -99,18 +99,18 @@ Deno.test("SupabaseConnectionPool.scope() rejects an apiKey of another kind, wit
 Deno.test("CallerScope.abort() ends waits and calls, and frees the slot at once", async () => {
   await using rig = createRig({ maxConnections: 1 });
   rig.project.answer = () => new Promise(() => {});
-  const gone = new Error("gone");
+  const reason = new Error("gone");
   const scope = rig.pool.scope();
   const lease = await scope.lease();
   const client = scope.client();
   const calls = [lease.client, client].map((each) => each.from("a").select().then((result) => result));
   while (rig.project.requests.length < 2) await delay(1);
-  scope.abort(gone);
+  scope.abort(reason);
   assertEquals(rig.pool.getStats().activeConnections, 0);
   const [one, two] = await Promise.all(calls);
   assertEquals([transportFailure(lease.client, one?.error), transportFailure(client, two?.error)], [
-    gone,
-    gone,
+    reason,
+    reason,
   ]);
   lease.release(); // the first release after the abort does not throw
   assertThrows(() => lease.release(), DoubleReleaseError);
@@ -122,7 +122,7 @@ Deno.test("CallerScope.abort() ends waits and calls, and frees the slot at once"
   const behind = late.lease();
   await delay(1);
   assertEquals(rig.pool.getStats().waitingForConnection, 1);
-  late.abort(gone);
+  late.abort(reason);
   assertEquals(rig.pool.getStats().waitingForConnection, 0);
   for (const wait of [waiting, behind]) await assertRejects(() => wait, AcquireAbortedError);
   holder.release();
