@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { DEFAULT_POOL_CONFIG } from "../../shared/pool/config.ts";
 import { PRESETS } from "../../shared/mod.ts";
 import { DEFAULT_POSTGRES_CONFIG, POSTGRES_PRESETS } from "../../shared/postgres/config/config.ts";
-import { poolVariables } from "../../shared/supabase/pool_variables.ts";
+import { poolVariables } from "../../shared/supabase/environment.ts";
 import { DEFAULT_SUPABASE_POOL_CONFIG } from "../../shared/supabase/config.ts";
 import { ROOT } from "./documents.ts";
 

@@ -3,7 +3,7 @@ import { resolveEnv } from "@supabase/server/core";
 import { ConfigError } from "../../shared/pool/mod.ts";
 import type { Variables } from "../../shared/environment/mod.ts";
 import { readEnvironment } from "../support/http.ts";
-import { poolVariables } from "../../shared/supabase/pool_variables.ts";
+import { poolVariables } from "../../shared/supabase/environment.ts";
 
 const GOOD: Variables = {
   SUPABASE_URL: "https://project.supabase.co",

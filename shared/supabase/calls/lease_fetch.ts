@@ -39,7 +39,9 @@ const NO_LINKS: readonly AbortSignal[] = [];
 export class LeaseFetch implements CallHost {
   /** The credentials that the calls send. */
   readonly credentials: Credentials;
+  /** The settings of all calls of the pool. */
   readonly settings: CallSettings;
+  /** The slot that the calls run in. */
   readonly slot: CallSlot;
   readonly #signal: AbortSignal | undefined;
   readonly #view: ViewOptions | undefined;
@@ -133,6 +135,7 @@ export class LeaseFetch implements CallHost {
     }
   }
 
+  /** For a view: takes the slot; `undefined` once it is held. */
   takeSlot(): Promise<void> | undefined {
     return this.slot.take(this, this.#view?.lane, this.#view?.timeoutMs, this.#signal);
   }

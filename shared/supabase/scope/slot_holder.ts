@@ -60,6 +60,7 @@ const DESTROY = Object.freeze({ destroy: true });
 export class SlotHolder<Member extends SlotMember = SlotMember> implements CallLimit {
   /** The number of calls of all members together that run at once. */
   readonly callsAtOnce: number;
+  /** Limits them; created by the first call. */
   limiter: CallLimiter | undefined = undefined;
   readonly #pool: SlotPool;
   readonly #clock: Clock;
