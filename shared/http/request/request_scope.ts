@@ -157,7 +157,7 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   run(auth: AuthResult, handler: (request: Request, context: PooledContext<Database>) => unknown): unknown {
     this.#auth = auth;
     const context = new RequestContext(auth, this, (promise) => this.#waitUntil(promise));
-    const response = requests.run(this.#token, () => handler(this.#options.request, context));
+    const response = requests.run(this.#token, handler, this.#options.request, context);
     if (isPromiseLike(response)) return this.#untilRejected(response);
     // Its body may still be made of what it does on the pools.
     if (this.#exceeded) this.#abort(this.#exceeded);

@@ -45,14 +45,18 @@ export function exposeHeaders(headers: Headers, names: readonly string[]): void 
   if (missing.length > 0) headers.set(EXPOSE, [listed, ...missing].join(", "));
 }
 
+/** Returns the metrics of `listed` with `ours` in place of the metric `pool`. */
+function withMetric(listed: string, ours: string): string {
+  const others = listed.split(",").map((metric) => metric.trim())
+    .filter((metric) => metric !== "" && !/^pool(\s*;|$)/.test(metric));
+  return [...others, ours].join(", ");
+}
+
 /** Sets the `pool` metric of `Server-Timing` and keeps every other one. */
 function setTiming(headers: Headers, durationMs: number): void {
   const ours = durationMs > 0 ? `pool;dur=${durationMs.toFixed(1)}` : NO_WAIT;
   const listed = headers.get("Server-Timing");
-  if (!listed) return headers.set("Server-Timing", ours);
-  const others = listed.split(",").map((metric) => metric.trim())
-    .filter((metric) => metric !== "" && !/^pool(\s*;|$)/.test(metric));
-  headers.set("Server-Timing", [...others, ours].join(", "));
+  headers.set("Server-Timing", listed ? withMetric(listed, ours) : ours);
 }
 
 /**
