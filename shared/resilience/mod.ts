@@ -14,7 +14,7 @@ export { anySignal, timeoutSignal } from "./signals.ts";
 // Retries.
 export { type Backoff, backoffDelayMs } from "./backoff.ts";
 export { classifyFailure, type FailureKind, retryAfterMs } from "./failure.ts";
-export { type Attempt, retry, type RetryEvent, type RetryOptions, RetryTimeoutError } from "./retry.ts";
+export { type Attempt, AttemptCounter, retry, type RetryEvent, type RetryOptions, RetryTimeoutError } from "./retry.ts";
 
 // Errors that describe themselves.
 export {

@@ -106,23 +106,37 @@ function checkRange(name: string, value: number, least: number, most: number, wh
   );
 }
 
-/** The attempts that a call of `retry` made before it failed. */
-interface AttemptCount {
-  /** The order in which calls of `retry` began. */
-  readonly begun: number;
-  readonly attempts: number;
+/** By the error that an operation failed with: when it began, and how many attempts it made. */
+const counts = new WeakMap<object, { readonly begun: number; readonly attempts: number }>();
+let operationsBegun = 0;
+
+/**
+ * Counts the attempts of one operation. The attempts of a retry inside an attempt count as its own, so that nested
+ * retries add up instead of multiplying.
+ */
+export class AttemptCounter {
+  readonly #begun = ++operationsBegun;
+  #attempts = 0;
+  #before = operationsBegun;
+
+  /** Begins an attempt. */
+  begin(): void {
+    this.#before = operationsBegun;
+  }
+
+  /** Counts the attempts behind the failure of the current one. Returns how many there have been. */
+  fail(failure: unknown): number {
+    return this.#attempts += attemptsBehind(failure, this.#before);
+  }
+
+  /** Notes the attempts in the failure that the operation ends with, for a retry around it. */
+  end(failure: unknown): void {
+    if (this.#attempts < 2) return;
+    for (const link of failureChain(failure)) counts.set(link, { begun: this.#begun, attempts: this.#attempts });
+  }
 }
 
-/** By the error that a call of `retry` failed with. */
-const counts = new WeakMap<object, AttemptCount>();
-let callsBegun = 0;
-
-/** Notes how many attempts led to a failure, for a `retry` around this one. */
-function noteAttempts(failure: unknown, count: AttemptCount): void {
-  for (const link of failureChain(failure)) counts.set(link, count);
-}
-
-/** Returns the number of attempts behind a failure: those of a `retry` that began after `before`, or 1. */
+/** Returns the number of attempts behind a failure: those of an operation that began after `before`, or 1. */
 function attemptsBehind(failure: unknown, before: number): number {
   for (const link of failureChain(failure)) {
     const count = counts.get(link);
@@ -175,7 +189,7 @@ export async function retry<T>(
   checkRange("deadlineMs", deadlineMs, 1, MAX_TIMER_MS, false);
   signal?.throwIfAborted();
 
-  const begun = ++callsBegun;
+  const counter = new AttemptCounter();
   const deadline = clock.now() + deadlineMs;
   const controller = new AbortController();
   const { promise, resolve, reject } = Promise.withResolvers<T>();
@@ -188,20 +202,20 @@ export async function retry<T>(
   let pause: Timer | undefined;
 
   async function run(): Promise<T> {
-    for (let attempts = 0;; attempt++) {
-      const before = callsBegun;
+    for (;; attempt++) {
+      counter.begin();
       const outcome = await attemptOnce(operation, { attempt, signal: controller.signal });
       if (!outcome.failed) return outcome.value;
       controller.signal.throwIfAborted();
       last = "thrown" in outcome ? outcome.thrown : outcome.value;
-      attempts += attemptsBehind(last, before);
+      const attempts = counter.fail(last);
 
       const kind = classify(last);
       const backoff = backoffDelayMs(attempt, { baseMs: delayMs, capMs: Math.max(maxDelayMs, delayMs) }, random);
       const delay = Math.max(backoff, retryAfterMs(last) ?? 0);
       const mayRetry = kind === "transient" || (kind === "ambiguous" && idempotent);
       if (!mayRetry || attempts > retries || clock.now() + delay >= deadline) {
-        if (attempts > 1) noteAttempts(last, { begun, attempts });
+        counter.end(last);
         if ("thrown" in outcome) throw outcome.thrown;
         return outcome.value;
       }

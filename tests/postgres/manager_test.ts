@@ -15,6 +15,7 @@ import {
   PostgresPools,
   QueryTimeoutError,
 } from "../../shared/postgres/mod.ts";
+import { retry } from "../../shared/resilience/mod.ts";
 import { TcpProxy } from "../support/tcp_proxy.ts";
 import { until } from "./chaos/rig.ts";
 import { TestDatabase, thrownBy } from "./support.ts";
@@ -182,6 +183,25 @@ Deno.test("PostgresConnectionManager", async (t) => {
       );
       assertEquals(results.map(({ command }) => command), ["INSERT", "SELECT", "INSERT"]);
       assertEquals((await admin.query("select n from run order by n")).rows, [{ n: 1 }, { n: 2 }]);
+    },
+  );
+
+  await t.step(
+    "executeQueryWithRetry(), transaction() and retry() inside one another add up their attempts",
+    async () => {
+      const manager = database.manager({ maxConnections: 1 });
+      const attemptsOf = async (operation: () => Promise<unknown>) => {
+        await admin.query("alter sequence attempt restart");
+        const error = await thrownBy(() => retry(operation, { retries: 3, delayMs: 1 }), PostgresError);
+        assertEquals(error.code, "40001");
+        const { rows: [row] } = await admin.query<{ last: string }>("select last_value as last from attempt");
+        return Number(row?.last);
+      };
+      const fail = "select flaky('40001', 99)";
+      assertEquals(await attemptsOf(() => manager.query(fail)), 4);
+      assertEquals(await attemptsOf(() => manager.executeQueryWithRetry(fail, [], 3, 1)), 4);
+      assertEquals(await attemptsOf(() => manager.transaction((tx) => tx.query(fail), { retries: 3 })), 4);
+      assertEquals(await attemptsOf(() => manager.executeTransactionWithRetry([{ query: fail }], 3, 1)), 4);
     },
   );
 

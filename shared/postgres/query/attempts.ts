@@ -5,6 +5,7 @@
  */
 import { abortable } from "@std/async/abortable";
 import {
+  AttemptCounter,
   backoffDelayMs,
   classifyFailure,
   type Clock,
@@ -122,13 +123,18 @@ async function attempt<T>(
   if (!Number.isInteger(retries) || retries < 0 || retries > 100) {
     throw new RangeError(`Cannot retry ${retries} times: retries must be a whole number from 0 to 100`);
   }
+  const counter = new AttemptCounter();
   for (let retry = 0;; retry++) {
+    counter.begin();
     try {
       return await once();
     } catch (error) {
-      if (retry === retries || signal?.aborted) throw error;
-      const delayMs = delayOf(error, retry);
-      if (delayMs === undefined || clock.now() + delayMs >= until) throw error;
+      const mayRetry = counter.fail(error) <= retries && !signal?.aborted;
+      const delayMs = mayRetry ? delayOf(error, retry) : undefined;
+      if (delayMs === undefined || clock.now() + delayMs >= until) {
+        counter.end(error);
+        throw error;
+      }
       await sleep(Math.min(delayMs, MAX_TIMER_MS), signal, clock);
     }
   }
