@@ -59,13 +59,18 @@ export class Creation<T extends object> {
       const late = this.#result;
       if (!outcome.abandoned || !isPromiseLike(late)) return handler.failed(this, outcome.error);
       this.abort(outcome.error);
-      hooks.run("destroy", () => late, (end) => {
-        if (!end.ok && end.abandoned) {
-          late.then((resource) => isResource(resource) && handler.arrivedAfterAbandon(this, resource), () => {});
-        }
-        handler.overdueEnded(this, end.ok && isResource(end.value) ? end.value : undefined);
-      });
+      this.#awaitLate(late, hooks, handler);
       handler.overdue(this, outcome.error);
+    });
+  }
+
+  /** Waits for the end of an overdue call of `create`, as long as for a `destroy`. */
+  #awaitLate(late: PromiseLike<T>, hooks: ResourceHooks<T>, handler: CreationHandler<T>): void {
+    hooks.run("destroy", () => late, (end) => {
+      if (!end.ok && end.abandoned) {
+        late.then((resource) => isResource(resource) && handler.arrivedAfterAbandon(this, resource), () => {});
+      }
+      handler.overdueEnded(this, end.ok && isResource(end.value) ? end.value : undefined);
     });
   }
 

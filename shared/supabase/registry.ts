@@ -49,14 +49,7 @@ export class Registry<P extends Registered> {
       this.#pools.set(name, [...all, pool]);
       return pool;
     }
-    if (config === undefined) return there;
-    const issues = (Object.keys(wanted) as (keyof SupabasePoolConfig)[])
-      .filter((option) => !same(option, wanted, there.config))
-      .map((option) => ({
-        path: option,
-        message: "differs from the config of the existing pool: shut that pool down first, or omit the config",
-      }));
-    if (issues.length > 0) throw new ConfigError(issues);
+    if (config !== undefined) checkSame(wanted, there.config);
     return there;
   }
 
@@ -73,6 +66,17 @@ export class Registry<P extends Registered> {
 /** Returns headers in a form in which their order and the case of their names make no difference. */
 function sorted(headers: Readonly<Record<string, string>>): string {
   return JSON.stringify(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]).sort());
+}
+
+/** Throws a `ConfigError` that names the options in which `wanted` differs from the config of an existing pool. */
+function checkSame(wanted: Readonly<SupabasePoolConfig>, existing: Readonly<SupabasePoolConfig>): void {
+  const issues = (Object.keys(wanted) as (keyof SupabasePoolConfig)[])
+    .filter((option) => !same(option, wanted, existing))
+    .map((option) => ({
+      path: option,
+      message: "differs from the config of the existing pool: shut that pool down first, or omit the config",
+    }));
+  if (issues.length > 0) throw new ConfigError(issues);
 }
 
 /** Returns whether `option` means the same in two configurations. */
