@@ -99,16 +99,12 @@ export abstract class PooledBaseService<Database = any> {
     const { signal: poolSignal } = this.pool;
     let latest: SupabaseClient<Database> | undefined;
     try {
-      return await retry(async ({ signal }) => {
-        await using lease = await this.pool.lease({ ...leaseOptions, signal });
-        latest = lease.client;
-        try {
+      return await retry(({ signal }) =>
+        this.withPooledClient((client) => {
+          latest = client;
           // An operation that ignores the signal must not keep its client.
-          return await abortable(Promise.resolve(operation(latest)), signal);
-        } catch (error) {
-          throw withTransportFailure(error, latest);
-        }
-      }, {
+          return abortable(Promise.resolve(operation(client)), signal);
+        }, { ...leaseOptions, signal }), {
         ...limits,
         retries: maxRetries,
         delayMs,

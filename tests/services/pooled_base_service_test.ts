@@ -88,6 +88,21 @@ Deno.test("PooledBaseService.withRetry() retries three times with a lease each, 
   assertEquals([activeConnections, totalAcquired], [0, 4]);
 });
 
+Deno.test("PooledBaseService.withRetry() runs each attempt through withPooledClient(), also one of a subclass", async () => {
+  await using api = startDataApi(UNAVAILABLE);
+  let attempts = 0;
+  class CountingService extends TestService {
+    protected override withPooledClient<T>(
+      ...args: Parameters<PooledBaseService["withPooledClient"]>
+    ): Promise<T> {
+      attempts++;
+      return super.withPooledClient(...args) as Promise<T>;
+    }
+  }
+  await new CountingService(api.pool).retry((client) => client.from("t").select(), 2, 1);
+  assertEquals(attempts, 3);
+});
+
 Deno.test("PooledBaseService.withRetry() uses the pool's maxRetries by default", async () => {
   await using api = startDataApi(UNAVAILABLE, { maxRetries: 1 });
   const service = new TestService(api.pool);
