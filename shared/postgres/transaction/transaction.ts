@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { abortable } from "@std/async/abortable";
 import {
   NestedTransactionOpenError,
   PostgresError,
@@ -126,7 +125,7 @@ export class Transaction {
   async #run<T>(work: TransactionWork<T>): Promise<T> {
     let result: T;
     try {
-      result = this.#savepoint ? await work(this) : await abortable(Promise.resolve(work(this)), this.#scope.aborted);
+      result = this.#savepoint ? await work(this) : await this.#scope.wait(work(this));
     } catch (error) {
       if (!this.#ended) await this.#rollback();
       throw error;
