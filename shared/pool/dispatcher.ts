@@ -139,9 +139,9 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
     return this.#leaseIdle(lane, this.#now = this.#clock.now());
   }
 
-  release(lease: LeaseRecord<T>, slot: Slot<T>, destroy: boolean): void {
+  release(lease: LeaseRecord<T>, slot: Slot<T>, lane: Lane, destroy: boolean): void {
     slot.unassign();
-    this.#capacity.release(laneOf(lease));
+    this.#capacity.release(lane);
     const observed = this.#events.observesLeases;
     const exact = observed || this.#queue.size > 0 || this.#store.needsExactReleaseTime;
     // A resource that is only parked is judged by a new reading before it is leased again.

@@ -64,6 +64,8 @@ export class AcquireTimeoutError extends PoolError {
   };
 }
 
+const ACQUIRE_TIMEOUT = { code: AcquireTimeoutError.code, name: AcquireTimeoutError.name };
+
 /**
  * Creates an {@linkcode AcquireTimeoutError} in half the time of its constructor: a crowd that expires at once needs
  * thousands.
@@ -71,7 +73,7 @@ export class AcquireTimeoutError extends PoolError {
 export function acquireTimeout(message: string, options?: ErrorOptions): AcquireTimeoutError {
   // The constructors of a chain of classes cost V8 more than the error itself.
   const error = Reflect.construct(Error, [message, options], AcquireTimeoutError) as AcquireTimeoutError;
-  return Object.assign(error, { code: AcquireTimeoutError.code, name: AcquireTimeoutError.name });
+  return Object.assign(error, ACQUIRE_TIMEOUT);
 }
 
 /**

@@ -173,7 +173,7 @@ export class LeaseRecord<T extends object> implements Lease<T> {
     const slot = this.#slot;
     if (!slot) throw this.#extras?.revoked ? new LateReleaseError() : new DoubleReleaseError();
     this.#slot = undefined;
-    slot.owner.release(this, slot, destroy);
+    slot.owner.release(this, slot, this.#lane, destroy);
   }
 
   [Symbol.dispose](): void {

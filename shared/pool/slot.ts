@@ -12,6 +12,7 @@
  *
  * @module
  */
+import type { AcquireLane } from "./lane.ts";
 import type { LeaseRecord } from "./lease.ts";
 
 // States are small integers: storing one needs no write barrier, which is worth 4 % of a lease.
@@ -31,7 +32,7 @@ const NAMES = ["unassigned", "idle", "leased", "in a hook", "closing"] as const;
 /** The part of a pool that holds a slot. */
 export interface SlotOwner<T extends object> {
   /** Takes a slot whose lease has ended. `destroy` says that its holder calls the resource broken. */
-  release(lease: LeaseRecord<T>, slot: Slot<T>, destroy: boolean): void;
+  release(lease: LeaseRecord<T>, slot: Slot<T>, lane: AcquireLane, destroy: boolean): void;
 }
 
 /** A resource and what the pool knows about it. Only the methods here change its state, each from the states it names. */
