@@ -185,7 +185,7 @@ export const WAITING: readonly Mutation[] = [
   },
   {
     file: "dispatcher.ts",
-    find: "    slot.unassign();\n    this.#capacity.release(laneOf(lease));\n    const observed",
+    find: "    slot.unassign();\n    this.#capacity.release(lane);\n    const observed",
     replace: "    slot.unassign();\n    const observed",
     what: "a released resource counts as leased",
     caughtBy: [10],
