@@ -66,8 +66,8 @@ export const PROBES: readonly Mutation[] = [
   },
   {
     file: "lease.ts",
-    find: "laneOf: (lease) => lease.#lane,",
-    replace: "laneOf: (lease) => lease.lane,",
+    find: "slot.owner.release(this, slot, this.#lane, destroy);",
+    replace: "slot.owner.release(this, slot, this.lane, destroy);",
     what: "the pool reads the lane of a lease where its holder can define it",
     caughtBy: [5],
   },
