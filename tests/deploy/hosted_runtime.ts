@@ -83,7 +83,9 @@ export class HostedIsolate implements AsyncDisposable {
    * @throws {Error} with what it printed, if it does not come to serve.
    */
   static async start({ runtime, tree, env }: HostedIsolateOptions): Promise<HostedIsolate> {
-    const alone = [...ALONE, "--node-modules-dir=none", "--import-map", tree.importMap];
+    // The run gets the versions that were loaded: without a lock file, a new release may resolve otherwise.
+    const lock = `${tree.root}/deno-${runtime.version}.lock`;
+    const alone = ["--no-config", `--lock=${lock}`, "--node-modules-dir=none", "--import-map", tree.importMap];
     await output(runtime.path, ["cache", ...alone, "--no-check", tree.entrypoint]);
     const token = createToken();
     const printed: string[] = [];
