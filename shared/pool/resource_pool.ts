@@ -175,6 +175,11 @@ export class ResourcePool<T extends object> {
     return this.#events.record(recorder);
   }
 
+  /** True once {@linkcode shutdown} has begun. */
+  get closed(): boolean {
+    return this.#shutdown !== undefined;
+  }
+
   /**
    * Shuts the pool down: leases nothing any more, rejects waiters, lets holders
    * finish until the deadline, and then revokes their leases. What needs no

@@ -401,9 +401,11 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    * @param deadlineMs How long running work may take, in ms. Default: `shutdownTimeoutMs`, 5,000.
    */
   shutdown(deadlineMs?: number): Promise<void> {
+    const ended = this.#pool.shutdown(deadlineMs);
+    if (!this.#pool.closed) return ended; // the deadline is invalid, and nothing has changed
     this.#health.stop(new PoolClosedError());
     if (PostgresConnectionManager.#instance?.manager === this) PostgresConnectionManager.#instance = undefined;
-    return this.#pool.shutdown(deadlineMs).finally(() => this.#deadlines.stop());
+    return ended.finally(() => this.#deadlines.stop());
   }
 
   /** Shuts down; see {@linkcode shutdown}. */

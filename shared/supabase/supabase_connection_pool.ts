@@ -279,10 +279,12 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
    * @param deadlineMs How long holders may finish, in ms. Default: `shutdownTimeoutMs`.
    */
   shutdown(deadlineMs?: number): Promise<void> {
+    const ended = this.#pool.shutdown(deadlineMs);
+    if (!this.#pool.closed) return ended; // the deadline is invalid, and nothing has changed
     if (!this.#closed) this.#probe.stop(new PoolClosedError());
     this.#closed = true;
     SupabaseConnectionPool.#registry.delete(this);
-    return this.#pool.shutdown(deadlineMs);
+    return ended;
   }
 
   async #runProbe(signal: AbortSignal): Promise<void> {

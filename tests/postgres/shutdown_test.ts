@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
-import { LeaseRevokedError, PoolClosedError } from "../../shared/pool/mod.ts";
-import type { PostgresConnectionManager, PostgresHealth } from "../../shared/postgres/mod.ts";
+import { ConfigError, LeaseRevokedError, PoolClosedError } from "../../shared/pool/mod.ts";
+import { type PostgresConnectionManager, type PostgresHealth, QueryTimeoutError } from "../../shared/postgres/mod.ts";
 import { TcpProxy } from "../support/tcp_proxy.ts";
 import { pause, until } from "./chaos/rig.ts";
 import { claimsOf, TestDatabase, thrownBy } from "./support.ts";
@@ -39,6 +39,13 @@ Deno.test("PostgresConnectionManager.shutdown() and restarts of the server", asy
     await until("it was cancelled at the server", async () => await running(admin, text) === 0);
     await manager.shutdown();
     assertEquals(manager.getStats().totalConnections, 0);
+  });
+
+  await t.step("shutdown() changes nothing when it rejects an invalid deadline", async () => {
+    const manager = database.manager({ maxConnections: 1 });
+    await thrownBy(() => manager.shutdown(NaN), ConfigError);
+    assertEquals((await manager.healthCheck()).healthy, true);
+    await thrownBy(() => manager.query("select pg_sleep(21)", [], { timeoutMs: 50 }), QueryTimeoutError);
   });
 
   await t.step("shutdown() rejects the work it aborts with LeaseRevokedError", async () => {

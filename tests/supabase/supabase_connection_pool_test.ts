@@ -123,6 +123,13 @@ Deno.test("SupabaseConnectionPool.getInstance() creates a new pool after a shutd
   await next.shutdown(0);
 });
 
+Deno.test("SupabaseConnectionPool.shutdown() changes nothing when it rejects an invalid deadline", async () => {
+  await using rig = createRig();
+  await assertRejects(() => rig.pool.shutdown(NaN), ConfigError);
+  assertStrictEquals(SupabaseConnectionPool.getInstance(rig.project.url, PUBLISHABLE), rig.pool);
+  assertEquals((await rig.pool.healthCheck()).healthy, true);
+});
+
 Deno.test("SupabaseConnectionPool.shutdown() aborts the calls of unreleased leases at its deadline", async () => {
   await using rig = createRig();
   rig.project.answer = () => new Promise(() => {});
