@@ -58,6 +58,7 @@ export {
   type PostgresErrorCode,
   type PostgresErrorFields,
   QueryTimeoutError,
+  ResultTooLargeError,
   RollbackFailedError,
   StatementError,
   TransactionEndedError,

@@ -17,6 +17,9 @@ import {
 } from "../../pool/mod.ts";
 import { MAX_TIMER_MS } from "../../resilience/mod.ts";
 
+/** The default of `maxResultBytes`: half of the memory of a hosted function. */
+export const MAX_RESULT_BYTES = 134_217_728;
+
 /** Options of TLS. */
 export interface TlsOptions {
   /** The certificates of the authorities to trust, as PEM. Default: those of the system. */
@@ -92,6 +95,11 @@ export interface PostgresConfig extends Omit<PoolConfig, "createTimeoutMs"> {
    * 1 for one at a time. Default: 16.
    */
   maxStatementsInFlight: number;
+  /**
+   * The size of the largest result, in bytes: those of its rows, and 64 per row. Beyond it, a request is rejected with
+   * `RESULT_TOO_LARGE` and its connection closed. Default: 134,217,728 (128 MiB), half of the memory of a hosted function.
+   */
+  maxResultBytes: number;
   /** A login role that may run as callers however strong it is; see `as`. Default: none. */
   trustedLogin: string | undefined;
 }
@@ -151,6 +159,9 @@ export function withoutAliases(options: PostgresOptions): Partial<PostgresConfig
 
 const { createTimeoutMs: _core, ...coreDefaults } = DEFAULT_POOL_CONFIG;
 
+/** The largest `maxResultBytes`: V8 holds no longer text. */
+const MAX_TEXT_BYTES = 500_000_000;
+
 /** The defaults. */
 export const DEFAULT_POSTGRES_CONFIG: Readonly<PostgresConfig> = Object.freeze({
   ...coreDefaults,
@@ -179,6 +190,7 @@ export const DEFAULT_POSTGRES_CONFIG: Readonly<PostgresConfig> = Object.freeze({
   poolMode: "auto",
   maxPreparedStatements: 100,
   maxStatementsInFlight: 16,
+  maxResultBytes: MAX_RESULT_BYTES,
   trustedLogin: undefined,
 });
 
@@ -260,6 +272,7 @@ export const postgresConfigShape = {
   ),
   maxPreparedStatements: whole(0, 10_000),
   maxStatementsInFlight: whole(1, 1_000),
+  maxResultBytes: whole(1_024, MAX_TEXT_BYTES),
   trustedLogin: text("must be the name of a role"),
 } satisfies Record<keyof PostgresConfig, LazySchema>;
 

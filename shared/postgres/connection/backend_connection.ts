@@ -3,20 +3,34 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
+import type { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers";
 import { Batch } from "../wire/batch.ts";
-import { createClient, type DriverClient, type DriverOptions, type ReadyMessage } from "../wire/driver.ts";
+import { dispatch } from "../wire/dispatch.ts";
+import { createClient, type DriverClient, type DriverOptions } from "../wire/driver.ts";
+import { MAX_RESULT_BYTES } from "../config/config.ts";
+import { MessageWriter } from "../wire/message_writer.ts";
+import { decodeError, decodeStatus, protocolError, Reply } from "../wire/messages.ts";
+import type { WireReceiver } from "../wire/wire_connection.ts";
 import { abortable } from "@std/async/abortable";
 import type { Clock } from "../../resilience/mod.ts";
-import { ConnectionBrokenError, ConnectionLostError, redacted, TransactionOpenError } from "../errors/errors.ts";
+import {
+  ConnectionBrokenError,
+  ConnectionLostError,
+  redacted,
+  ResultTooLargeError,
+  TransactionOpenError,
+} from "../errors/errors.ts";
 import type { BackendKey } from "./cancel.ts";
 import { type PendingResult, type SessionStatus, unsent, type WireRequest } from "../wire/wire_request.ts";
 import type { QueryResult, Statement } from "../wire/query_result.ts";
 import { Reset } from "./reset.ts";
 import { StatementCache } from "../wire/statement_cache.ts";
 
-const STATUS: Readonly<Record<string, SessionStatus>> = { I: "idle", T: "transaction", E: "failed" };
+const STATUS = { I: "idle", T: "transaction", E: "failed" } as const;
+
+/** The memory that a row needs besides its bytes: a server could send billions of rows without columns. */
+const ROW_OVERHEAD = 64;
 
 /**
  * One connection to Postgres.
@@ -24,7 +38,7 @@ const STATUS: Readonly<Record<string, SessionStatus>> = { I: "idle", T: "transac
  * What it runs is sent at once and answered in order: a second {@linkcode run} does not wait for the first one's
  * answer. Errors reach callers without values of rows.
  */
-export class BackendConnection {
+export class BackendConnection implements WireReceiver {
   /** Its prepared statements. */
   readonly statements = new StatementCache();
   /** True once its login role was found weak enough to run as a caller, or is trusted. */
@@ -41,8 +55,11 @@ export class BackendConnection {
   readonly #onDeath: (reason: Error) => void;
   /** Sent and not answered yet; the server is running the first one. */
   readonly #inFlight: WireRequest[] = [];
-  /** Encoded and not written yet. */
-  readonly #out: Uint8Array[] = [];
+  /** Encodes what is sent; keeps what is not written yet. */
+  readonly #out = new MessageWriter();
+  readonly #maxResultBytes: number;
+  /** The size of the rows of the first request in flight, in bytes. */
+  #resultBytes = 0;
   #flushing = false;
   /** The time at which the server began the first request in flight, in ms of the clock. */
   #headSince = 0;
@@ -54,8 +71,15 @@ export class BackendConnection {
   #inTransaction = false;
   #cancelRequests = 0;
 
-  private constructor(client: DriverClient, clock: Clock, onDeath: (reason: Error) => void) {
+  private constructor(
+    client: DriverClient,
+    maxResultBytes: number,
+    clock: Clock,
+    onDeath: (reason: Error) => void,
+  ) {
     this.#client = client;
+    this.#maxResultBytes = maxResultBytes;
+    client.connection.receiver = this;
     this.#clock = clock;
     this.#onDeath = onDeath;
     client.on("error", (error) => this.#die(redacted(error)));
@@ -77,21 +101,17 @@ export class BackendConnection {
   ): Promise<BackendConnection> {
     signal.throwIfAborted();
     const client = createClient(options);
-    const connection = new BackendConnection(client, clock, onDeath);
+    const { maxResultBytes = MAX_RESULT_BYTES } = options;
+    const connection = new BackendConnection(client, maxResultBytes, clock, onDeath);
     try {
-      await abortable(client.connect(), signal);
+      // Some failures to authenticate reach only the event, and leave connect() pending.
+      const failed = new Promise<never>((_resolve, reject) => client.on("error", reject));
+      await abortable(Promise.race([client.connect(), failed]), signal);
     } catch (error) {
       connection.#closed = true;
       client.connection.stream.destroy();
       throw signal.aborted ? signal.reason : redacted(error);
     }
-    // Behind the driver's own listener, which makes it ready for the next request first.
-    client.connection.on("readyForQuery", (message) => connection.#onReadyForQuery(message));
-    client.connection.on("parseComplete", () => connection.#inFlight[0]?.onParsed?.());
-    client.connection.on("bindComplete", () => {
-      const [head] = connection.#inFlight;
-      if (head) head.boundStatements++;
-    });
     return connection;
   }
 
@@ -152,8 +172,15 @@ export class BackendConnection {
 
   /** The key that a cancel request for its backend needs. */
   get backendKey(): BackendKey | undefined {
-    const { processID, secretKey } = this.#client;
-    return processID === null || secretKey === null ? undefined : { processId: processID, secretKey };
+    return this.#client.connection.backendKey;
+  }
+
+  /**
+   * The settings that the server reports, by name, as of its latest response: `server_version`, `DateStyle`,
+   * `IntervalStyle`, `TimeZone`, `in_hot_standby`, and `search_path` since PostgreSQL 18.
+   */
+  get settings(): ReadonlyMap<string, string> {
+    return this.#client.connection.settings;
   }
 
   /**
@@ -164,9 +191,11 @@ export class BackendConnection {
   start(statements: readonly Statement[], deferWrite = false): PendingResult {
     if (this.#death) return unsent(new ConnectionBrokenError(this.#death));
     let batch: Batch;
+    const mark = this.#out.mark();
     try {
       batch = new Batch(statements, this.statements, this.#out);
     } catch (error) {
+      this.#out.rewind(mark);
       return unsent(error);
     }
     this.#send(batch, deferWrite);
@@ -229,6 +258,8 @@ export class BackendConnection {
   async close(): Promise<void> {
     if (this.#closed || this.#death) return this.destroy(new Error("The connection was closed"));
     this.#closed = true;
+    // Terminate would wait behind what runs.
+    if (this.#inFlight.length > 0) this.#client.connection.stream.destroy();
     await this.#client.end();
   }
 
@@ -239,7 +270,7 @@ export class BackendConnection {
     this.#client.connection.stream.destroy();
   }
 
-  /** Sends an encoded request behind those in flight. The driver runs the first one, and gets the others one by one. */
+  /** Sends an encoded request behind those in flight. */
   #send(request: WireRequest, deferWrite: boolean): void {
     if (this.#inFlight.push(request) === 1) this.#headSince = this.#clock.now();
     if (!deferWrite) this.#flush();
@@ -247,25 +278,65 @@ export class BackendConnection {
       this.#flushing = true;
       setImmediate(() => this.#flush());
     }
-    if (this.#inFlight.length === 1) this.#client.query(request);
   }
 
   #flush(): void {
     this.#flushing = false;
-    if (this.#out.length === 0 || this.#death) return;
-    this.#client.connection.stream.write(Buffer.concat(this.#out));
-    this.#out.length = 0;
+    if (!this.#out.isEmpty && !this.#death) this.#client.connection.stream.write(this.#out.take());
   }
 
-  #onReadyForQuery({ status }: ReadyMessage): void {
-    this.#status = STATUS[status] ?? "failed";
+  /** Passes a message of the server on to the request that it answers: the first one in flight. */
+  onMessage(type: number, bytes: Buffer, start: number, end: number): void {
+    const [head] = this.#inFlight;
+    switch (type) {
+      case Reply.notice:
+      case Reply.notification:
+        return;
+      case Reply.parameterStatus:
+        return this.#client.connection.onParameterStatus(bytes, start, end);
+      case Reply.error:
+        return this.#onError(decodeError(bytes, start, end));
+      case Reply.readyForQuery:
+        this.#out.expected.accept(type);
+        return this.#onReadyForQuery(STATUS[decodeStatus(bytes, start, end)]);
+      case Reply.dataRow:
+        this.#out.expected.acceptRow();
+        this.#resultBytes += end - start + ROW_OVERHEAD;
+        if (this.#resultBytes > this.#maxResultBytes) throw new ResultTooLargeError(this.#maxResultBytes);
+        return head?.handleDataRow(bytes, start, end);
+      case Reply.copyIn:
+      case Reply.copyOut:
+      case Reply.copyBoth:
+        // It has taken later requests for the data of the COPY, so that answers no longer match requests.
+        throw protocolError("a statement began a COPY over the connection, which is not supported");
+      default:
+        this.#out.expected.accept(type);
+        if (head) dispatch(head, type, bytes, start, end);
+    }
+  }
+
+  /** Closes the connection after the server broke the protocol. */
+  onFailure(error: Error): void {
+    this.#closed = true;
+    this.#die(redacted(error));
+  }
+
+  #onError(error: Error): void {
+    const [head] = this.#inFlight;
+    // The server is about to close the connection, and says why.
+    if (!head) return this.#die(redacted(error));
+    this.#out.expected.acceptError();
+    head.handleError(error);
+  }
+
+  #onReadyForQuery(status: SessionStatus): void {
+    this.#status = status;
+    this.#resultBytes = 0;
     const answered = this.#inFlight.shift();
-    const next = this.#inFlight[0];
     const now = this.#clock.now();
     const durationMs = now - this.#headSince;
     this.#headSince = now;
-    if (next) this.#client.query(next);
-    answered?.onComplete(this.#status, this.isCanceling, durationMs);
+    answered?.onComplete(status, this.isCanceling, durationMs);
     if (this.#response) this.#notifyResponse();
   }
 
@@ -308,9 +379,13 @@ export class BackendConnection {
   #die(reason: Error): void {
     if (this.#death) return;
     this.#death = reason;
+    const [head] = this.#inFlight;
     for (const request of this.#inFlight.splice(0)) {
       // The server's last message says more than that it closed the connection.
-      request.onLost(request.failure ? redacted(request.failure) : new ConnectionLostError(reason));
+      if (request.failure) request.onLost(redacted(request.failure));
+      else {request.onLost(
+          request === head && reason instanceof ResultTooLargeError ? reason : new ConnectionLostError(reason),
+        );}
     }
     this.#notifyResponse();
     this.#onDeath(reason);

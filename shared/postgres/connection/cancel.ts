@@ -4,12 +4,21 @@
  *
  * @module
  */
-import { createWire, type DriverOptions } from "../wire/driver.ts";
+import { Buffer } from "node:buffer";
+import { type BackendKey, createWire, type DriverOptions } from "../wire/driver.ts";
 
-/** The key of a backend, which a cancel request needs (PostgreSQL, BackendKeyData). */
-export interface BackendKey {
-  readonly processId: number;
-  readonly secretKey: number;
+export type { BackendKey };
+
+/** The code of a cancel request, where a startup has the version of the protocol. */
+const CANCEL_REQUEST = 80_877_102;
+
+function encodeCancelRequest({ processId, secretKey }: BackendKey): Buffer {
+  const bytes = Buffer.alloc(12 + secretKey.length);
+  bytes.writeInt32BE(bytes.length, 0);
+  bytes.writeInt32BE(CANCEL_REQUEST, 4);
+  bytes.writeInt32BE(processId, 8);
+  bytes.set(secretKey, 12);
+  return bytes;
 }
 
 /** A cancel request in flight. */
@@ -21,12 +30,12 @@ export interface CancelRequest {
 }
 
 /** Asks the server to cancel what a backend runs. */
-export function requestCancel(options: DriverOptions, { processId, secretKey }: BackendKey): CancelRequest {
+export function requestCancel(options: DriverOptions, key: BackendKey): CancelRequest {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const wire = createWire(options);
   let sent = false;
   const send = () => {
-    wire.cancel(processId, secretKey);
+    wire.stream.write(encodeCancelRequest(key));
     sent = true;
   };
   wire.on("connect", () => options.ssl ? wire.requestSsl() : send());

@@ -45,6 +45,7 @@ function tlsOptions(own: TlsOptions): TlsOptions {
 export function driverOptions(config: Readonly<PostgresConfig>): DriverOptions {
   checkClientCertificate(config);
   const { host, port, database, user, password, ssl, options, applicationName, keepAlive, keepAliveDelayMs } = config;
+  const { maxResultBytes } = config;
   return {
     host,
     port,
@@ -57,6 +58,7 @@ export function driverOptions(config: Readonly<PostgresConfig>): DriverOptions {
     options,
     keepAlive,
     keepAliveInitialDelayMillis: keepAliveDelayMs,
+    maxResultBytes,
   };
 }
 

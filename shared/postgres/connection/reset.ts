@@ -3,9 +3,11 @@
  *
  * @module
  */
-import { codeOf, toError } from "../../resilience/mod.ts";
+import type { Buffer } from "node:buffer";
+import { codeOf } from "../../resilience/mod.ts";
 import { CANCELED } from "../wire/batch.ts";
-import { type DataRowMessage, message } from "../wire/driver.ts";
+import type { MessageWriter } from "../wire/message_writer.ts";
+import { decodeTexts } from "../wire/messages.ts";
 import type { SessionStatus, WireRequest } from "../wire/wire_request.ts";
 import type { StatementCache } from "../wire/statement_cache.ts";
 
@@ -43,12 +45,12 @@ export class Reset implements WireRequest {
   #last: readonly (string | null)[] = [];
 
   /**
-   * Appends the bytes to send to `out`.
+   * Appends what to send to `out`.
    *
    * @param statements The prepared statements to keep; `undefined` to end the transaction and clear nothing.
    */
-  constructor(statements: StatementCache | undefined, out: Uint8Array[]) {
-    out.push(message.query(statements ? CLEAR : END));
+  constructor(statements: StatementCache | undefined, out: MessageWriter) {
+    out.query(statements ? CLEAR : END);
     this.#statements = statements;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.promise = promise;
@@ -56,25 +58,17 @@ export class Reset implements WireRequest {
     this.#reject = reject;
   }
 
-  submit(): void {}
-
   handleRowDescription(): void {}
 
-  handleDataRow({ fields }: DataRowMessage): void {
-    this.#last = fields;
+  handleDataRow(bytes: Buffer, start: number, end: number): void {
+    this.#last = decodeTexts(bytes, start, end);
   }
 
   handleCommandComplete(): void {}
-  handleEmptyQuery(): void {}
-  handlePortalSuspended(): void {}
-  handleCopyInResponse(): void {}
-  handleCopyData(): void {}
 
-  handleError(error: unknown): void {
-    this.failure ??= toError(error);
+  handleError(error: Error): void {
+    this.failure ??= error;
   }
-
-  handleReadyForQuery(): void {}
 
   onComplete(_status: SessionStatus, canceling: boolean): void {
     this.isSafeToResend = canceling && codeOf(this.failure) === CANCELED;

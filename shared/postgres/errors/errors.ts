@@ -129,7 +129,7 @@ function isServerError(error: unknown): error is Error {
 
 /**
  * An error of the socket or of TLS. `code` is the system's, such as `ECONNREFUSED`, or one of this class:
- * `CONNECTION_FAILED`, `CONNECTION_CLOSED`, `PROTOCOL_ERROR`.
+ * `CONNECTION_FAILED`, `CONNECTION_CLOSED`, `PROTOCOL_ERROR`, `AUTHENTICATION_UNSUPPORTED`.
  *
  * @cause The server is down, the host or port is wrong, or the network failed.
  * @fix Check host, port and that the server is up.
@@ -225,6 +225,28 @@ export class StatementError extends PoolError {
   static override readonly code = "STATEMENT_INVALID";
   static override readonly retry = "permanent";
   static override readonly http = INTERNAL_ERROR;
+}
+
+/**
+ * A result is larger than `maxResultBytes`. The connection was closed without reading the rest. The statement may have
+ * taken effect.
+ *
+ * @cause The statement returns more rows, or longer values, than may be held in memory at once.
+ * @fix Select fewer rows and columns, or in pages; or raise `maxResultBytes`.
+ * @sample new ResultTooLargeError(134_217_728)
+ */
+export class ResultTooLargeError extends PoolError {
+  static override readonly code = "RESULT_TOO_LARGE";
+  static override readonly retry = "permanent";
+  static override readonly http = INTERNAL_ERROR;
+
+  /** @param maxResultBytes The limit, in bytes. */
+  constructor(maxResultBytes: number) {
+    super(
+      `The result is larger than maxResultBytes (${maxResultBytes}), so the connection was closed without reading the ` +
+        "rest: select fewer rows and columns, or in pages",
+    );
+  }
 }
 
 /**

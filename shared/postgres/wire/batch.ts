@@ -4,20 +4,14 @@
  * @module
  */
 import { codeOf, messageOf, toError } from "../../resilience/mod.ts";
-import {
-  type ColumnMessage,
-  type CommandCompleteMessage,
-  type DataRowMessage,
-  message,
-  parserOf,
-  prepareValue,
-  type RowDescriptionMessage,
-  type ValueParser,
-  type Wire,
-} from "./driver.ts";
+import type { Buffer } from "node:buffer";
+import { prepareValue } from "./driver.ts";
 import { ConnectionError, PostgresError, redacted, StatementError } from "../errors/errors.ts";
+import { type EncodedValue, type MessageWriter, unsendable } from "./message_writer.ts";
+import type { ColumnMessage } from "./messages.ts";
+import { RowReader } from "./row_reader.ts";
 import type { PendingResult, SessionStatus, WireRequest } from "./wire_request.ts";
-import type { Column, QueryResult, Row, Statement } from "./query_result.ts";
+import type { QueryResult, Row, Statement } from "./query_result.ts";
 import type { Prepared, StatementCache } from "./statement_cache.ts";
 import { traitsOf } from "./statement_traits.ts";
 
@@ -35,7 +29,7 @@ const INSUFFICIENT_PRIVILEGE = "42501";
 /** A statement whose values are ready to be sent. */
 interface Encoded {
   readonly text: string;
-  readonly values: unknown[];
+  readonly values: readonly EncodedValue[];
   readonly unprepared: boolean;
 }
 
@@ -58,43 +52,21 @@ function encodeStatement({ text, values = [], unprepared = false }: Statement): 
       "COPY FROM STDIN and COPY TO STDOUT are not supported: insert from arrays (unnest), or select in pages",
     );
   }
-  try {
-    return { text, values: values.map(prepareValue), unprepared };
-  } catch (error) {
-    throw new StatementError(`Cannot encode a value of the statement: ${messageOf(error)}`);
-  }
+  const fault = unsendable(text);
+  if (fault !== undefined) throw new StatementError(`Cannot send the statement: ${fault}`);
+  return { text, values: values.map(encodeValue), unprepared };
 }
 
-/** Reads the rows of a statement. */
-export class RowReader {
-  readonly columns: readonly Column[];
-  /** The name of each column; of several columns with one name, only the last one has it. */
-  readonly #names: readonly (string | undefined)[];
-  readonly #parsers: readonly ValueParser[];
-  /** A row of nulls to copy: all keys exist, and `__proto__` is a name like any other. */
-  readonly #empty: Row;
-
-  constructor(fields: readonly ColumnMessage[]) {
-    this.columns = Object.freeze(fields.map(({ name, dataTypeID }) => Object.freeze({ name, dataTypeID })));
-    const last = new Map(fields.map(({ name }, index) => [name, index]));
-    this.#names = fields.map(({ name }, index) => last.get(name) === index ? name : undefined);
-    this.#parsers = fields.map(({ dataTypeID }) => parserOf(dataTypeID));
-    this.#empty = Object.fromEntries(fields.map(({ name }) => [name, null]));
+function encodeValue(value: unknown, index: number): EncodedValue {
+  let encoded: EncodedValue;
+  try {
+    encoded = prepareValue(value);
+  } catch (error) {
+    throw new StatementError(`Cannot encode the value of $${index + 1}: ${messageOf(error)}`);
   }
-
-  /** Parses one row. */
-  read(texts: readonly (string | null)[]): Row {
-    const row = { ...this.#empty };
-    const names = this.#names;
-    const parsers = this.#parsers;
-    for (let index = 0; index < names.length; index++) {
-      const text = texts[index];
-      const name = names[index];
-      const parse = parsers[index];
-      if (typeof text === "string" && name !== undefined && parse !== undefined) row[name] = parse(text);
-    }
-    return row;
-  }
+  const fault = typeof encoded === "string" ? unsendable(encoded) : undefined;
+  if (fault !== undefined) throw new StatementError(`Cannot send the value of $${index + 1}: ${fault}`);
+  return encoded;
 }
 
 /** The reader of a statement that returns no rows. */
@@ -142,11 +114,11 @@ export class Batch implements WireRequest, PendingResult {
   #readError: { readonly error: unknown } | undefined = undefined;
 
   /**
-   * Appends the bytes to send to `out`.
+   * Appends what to send to `out`.
    *
    * @throws {StatementError} when a statement cannot be sent: then none is.
    */
-  constructor(statements: readonly Statement[], cache: StatementCache, out: Uint8Array[]) {
+  constructor(statements: readonly Statement[], cache: StatementCache, out: MessageWriter) {
     const all: Encoded[] = [];
     for (const statement of statements) all.push(encodeStatement(statement));
     this.#cache = cache;
@@ -157,27 +129,27 @@ export class Batch implements WireRequest, PendingResult {
     if (cache.hasToClose) {
       const toClose = cache.drainToClose();
       this.#closing = toClose.length;
-      for (const name of toClose) out.push(message.close({ type: "S", name }));
+      for (const name of toClose) out.closeStatement(name);
     }
     for (const statement of all) this.#encode(out, statement);
-    out.push(message.sync());
+    out.sync();
   }
 
-  #encode(out: Uint8Array[], { text, values, unprepared }: Encoded): void {
+  #encode(out: MessageWriter, { text, values, unprepared }: Encoded): void {
     const prepared = unprepared ? undefined : this.#prepare(out, text);
     const statement = prepared?.name ?? "";
     if (!prepared) {
       (this.#unparsed ??= []).push(undefined);
-      out.push(message.parse({ text, name: "" }));
+      out.parse("", text);
     }
-    out.push(message.bind({ statement, values }));
+    out.bind(statement, values);
     const step: Step = { prepared, reader: prepared?.reader, rows: [], tag: undefined };
-    if (!step.reader) out.push(message.describe({ type: "P", name: "" }));
-    out.push(message.execute());
+    if (!step.reader) out.describePortal();
+    out.execute();
     this.#steps.push(step);
   }
 
-  #prepare(out: Uint8Array[], text: string): Prepared | undefined {
+  #prepare(out: MessageWriter, text: string): Prepared | undefined {
     if (!this.#cache.enabled) return undefined;
     const known = this.#cache.find(text);
     // Another batch has just sent it, and its parsing may still fail.
@@ -185,32 +157,30 @@ export class Batch implements WireRequest, PendingResult {
     const prepared = this.#cache.add(text);
     this.#parsing.push(prepared);
     (this.#unparsed ??= []).push(prepared);
-    out.push(message.parse({ text, name: prepared.name }));
+    out.parse(prepared.name, text);
     return prepared;
   }
 
-  submit(): void {}
-
-  handleRowDescription({ fields }: RowDescriptionMessage): void {
+  handleRowDescription(columns: readonly ColumnMessage[]): void {
     const step = this.#steps[this.#at];
-    if (!step) return;
-    step.reader = new RowReader(fields);
+    if (step) step.reader = new RowReader(columns);
   }
 
-  handleDataRow({ fields }: DataRowMessage): void {
+  handleDataRow(bytes: Buffer, start: number, end: number): void {
     const step = this.#steps[this.#at];
     if (!step || this.#readError) return;
     try {
-      step.rows.push((step.reader ?? NO_ROWS).read(fields));
+      step.rows.push((step.reader ?? NO_ROWS).read(bytes, start, end));
     } catch (error) {
+      if (error instanceof ConnectionError) throw error;
       this.#readError = { error };
     }
   }
 
-  handleCommandComplete({ text }: CommandCompleteMessage): void {
+  handleCommandComplete(tag: string): void {
     const step = this.#steps[this.#at++];
     if (!step) return;
-    step.tag = text;
+    step.tag = tag;
     step.reader ??= NO_ROWS;
     if (step.prepared) {
       step.prepared.parsed = true;
@@ -218,28 +188,13 @@ export class Batch implements WireRequest, PendingResult {
     }
   }
 
-  handleEmptyQuery(): void {
-    this.handleCommandComplete({ text: "" });
-  }
-
-  handlePortalSuspended(): void {}
-
-  /** The server has taken later requests for the data of the COPY, so that answers no longer match requests. */
-  handleCopyInResponse({ stream }: Wire): void {
-    stream.destroy();
-  }
-
-  handleCopyData(): void {}
-
-  handleError(error: unknown): void {
+  handleError(error: Error): void {
     if (this.failure !== undefined) return;
     this.failedAt = this.#at;
-    this.failure = toError(error);
+    this.failure = error;
   }
 
-  handleReadyForQuery(): void {}
-
-  onParsed(): void {
+  handleParseComplete(): void {
     const prepared = this.#unparsed?.shift();
     if (prepared) this.#cache.markPrepared(prepared);
   }
@@ -260,9 +215,7 @@ export class Batch implements WireRequest, PendingResult {
       if (stale && code === UNKNOWN_STATEMENT) this.#cache.clear();
       else if (stale) this.#cache.forget(stale);
       this.#fail(redacted(this.failure));
-    } else if (this.#at < this.#steps.length) {
-      this.#fail(new ConnectionError("PROTOCOL_ERROR", "The server sent no result for a statement"));
-    } else if (this.#readError) this.#reject(this.#readError.error);
+    } else if (this.#readError) this.#reject(toError(this.#readError.error));
     else {
       const results: QueryResult[] = [];
       for (const step of this.#steps) results.push(resultOf(step));

@@ -1,82 +1,45 @@
 /**
- * The parts of `pg` in use: the socket, TLS, authentication and the parser of the wire protocol. Queries are
- * {@linkcode Batch}es of our own.
+ * The parts of `pg` in use: the socket, TLS, authentication and the parsers of values. The messages are our own, see
+ * {@linkcode MessageReader} and {@linkcode MessageWriter}.
  *
  * @module
  */
 // @ts-types="./pg.d.ts"
 import pg from "pg";
-import { serialize } from "pg-protocol";
 import utils from "pg/lib/utils";
+import { MAX_RESULT_BYTES } from "../config/config.ts";
+import type { EncodedValue } from "./message_writer.ts";
 // By name too: the CLI uploads files that imports name, and not those of comments.
 import type types from "./pg.d.ts";
+import { WireConnection } from "./wire_connection.ts";
 
-/** The description of a column (PostgreSQL, "Message Formats", RowDescription). */
-export interface ColumnMessage {
-  readonly name: string;
-  readonly dataTypeID: number;
-}
-
-/** RowDescription. */
-export interface RowDescriptionMessage {
-  readonly fields: readonly ColumnMessage[];
-}
-
-/** DataRow; each value as text. */
-export interface DataRowMessage {
-  readonly fields: readonly (string | null)[];
-}
-
-/** CommandComplete, e.g. `INSERT 0 1`. */
-export interface CommandCompleteMessage {
-  readonly text: string;
-}
-
-/** ReadyForQuery: `I` idle, `T` in a transaction, `E` in one that failed. */
-export interface ReadyMessage {
-  readonly status: string;
-}
-
-/** The connection of a `pg.Client`: the part we use. */
-export interface Wire {
-  readonly stream: { write(bytes: Uint8Array): unknown; destroy(): void };
-  on(event: "readyForQuery", listener: (message: ReadyMessage) => void): void;
-  on(event: "parseComplete" | "bindComplete", listener: () => void): void;
-}
-
-/** A request that a `pg.Client` runs, and passes messages to: pg's extension point, which `pg-cursor` uses too. */
-export interface Submittable {
-  submit(): void;
-  handleRowDescription(message: RowDescriptionMessage): void;
-  handleDataRow(message: DataRowMessage): void;
-  handleCommandComplete(message: CommandCompleteMessage): void;
-  handleEmptyQuery(): void;
-  handlePortalSuspended(): void;
-  handleCopyInResponse(wire: Wire): void;
-  handleCopyData(): void;
-  handleError(error: unknown): void;
-  handleReadyForQuery(): void;
+/** The key of a backend, which a cancel request needs (PostgreSQL, BackendKeyData). */
+export interface BackendKey {
+  readonly processId: number;
+  readonly secretKey: Uint8Array;
 }
 
 /** A `pg.Client`: the part we use. */
 export interface DriverClient {
-  readonly connection: Wire;
-  /** Process id of the backend; with {@linkcode secretKey} it identifies a cancel request. */
-  readonly processID: number | null;
-  readonly secretKey: number | null;
+  readonly connection: WireConnection;
   connect(): Promise<unknown>;
-  query(batch: Submittable): unknown;
   end(): Promise<void>;
   on(event: "error", listener: (error: unknown) => void): void;
   on(event: "end", listener: () => void): void;
 }
 
 /** Options of a connection, as `pg` takes them. */
-export type DriverOptions = types.ClientConfig;
+export interface DriverOptions extends types.ClientConfig {
+  /** The longest result of a request, in bytes; see `maxResultBytes`. Default: 128 MiB. */
+  readonly maxResultBytes?: number | undefined;
+}
 
 /** Creates a client that is not connected. */
 export function createClient(options: DriverOptions): DriverClient {
-  const client = new pg.Client({ sslnegotiation: "postgres", ...options });
+  const { maxResultBytes = MAX_RESULT_BYTES, ...own } = options;
+  const { ssl = false, keepAlive = false, keepAliveInitialDelayMillis = 0 } = own;
+  const connection = new WireConnection({ ssl, keepAlive, keepAliveInitialDelayMillis }, maxResultBytes);
+  const client = new pg.Client({ sslnegotiation: "postgres", ...own, connection });
   // For empty options the driver would use PGOPTIONS and PGREPLICATION.
   Object.assign(client.connectionParameters, { options: options.options, replication: undefined });
   return client as unknown as DriverClient;
@@ -137,29 +100,9 @@ export function parserOf(dataTypeID: number): ValueParser {
 }
 
 /** Encodes a value as text, bytes or null: objects as JSON, arrays as array literals. */
-export const prepareValue: (value: unknown) => unknown = utils.prepareValue;
-
-/** Encodes messages to the server (PostgreSQL, "Message Formats"). */
-export const message: {
-  readonly parse: (message: { text: string; name: string }) => Uint8Array;
-  readonly bind: (message: { statement: string; values: unknown[] }) => Uint8Array;
-  readonly describe: (message: { type: "S" | "P"; name: string }) => Uint8Array;
-  readonly execute: () => Uint8Array;
-  readonly close: (message: { type: "S"; name: string }) => Uint8Array;
-  readonly sync: () => Uint8Array;
-  readonly query: (text: string) => Uint8Array;
-} = serialize;
-
-/** A `pg.Connection` without a client, for a cancel request. */
-export interface LooseWire {
-  readonly stream: { destroy(): void };
-  connect(portOrPath: number | string, host?: string): void;
-  requestSsl(): void;
-  cancel(processId: number, secretKey: number): void;
-  on(event: "connect" | "sslconnect" | "error" | "end", listener: () => void): void;
-}
+export const prepareValue: (value: unknown) => EncodedValue = utils.prepareValue;
 
 /** Creates a connection that is not connected, and sends nothing by itself. */
-export function createWire({ ssl }: DriverOptions): LooseWire {
-  return new pg.Connection({ ssl: ssl ?? false }) as unknown as LooseWire;
+export function createWire({ ssl = false }: DriverOptions): WireConnection {
+  return new WireConnection({ ssl }, MAX_RESULT_BYTES);
 }

@@ -22,6 +22,22 @@ declare namespace pg {
     connectionString?: string | undefined;
     connectionTimeoutMillis?: number | undefined;
     pipeline?: boolean | undefined;
+    connection?: Connection | undefined;
+  }
+
+  /** Options of a {@linkcode Connection}. */
+  interface ConnectionConfig {
+    ssl?: boolean | ConnectionOptions | undefined;
+    keepAlive?: boolean | undefined;
+    keepAliveInitialDelayMillis?: number | undefined;
+  }
+
+  /** A socket. */
+  interface Socket {
+    readonly writable: boolean;
+    write(bytes: Uint8Array | Buffer): unknown;
+    destroy(): void;
+    on(event: "data", listener: (chunk: Buffer) => void): this;
   }
 
   /** The result of a statement. */
@@ -56,10 +72,18 @@ declare namespace pg {
     on(event: string, listener: (...args: never[]) => void): this;
   }
 
-  /** The wire protocol, without a client. */
+  /** The socket of a connection, and the messages of authentication. */
   class Connection {
-    constructor(config?: { ssl?: boolean | ConnectionOptions });
-    readonly stream: { write(bytes: Uint8Array | Buffer): unknown; destroy(): void };
+    constructor(config?: ConnectionConfig);
+    readonly stream: Socket;
+    connect(portOrPath: number | string, host?: string): void;
+    attachListeners(stream: Socket): void;
+    requestSsl(): void;
+    sendSASLInitialResponseMessage(mechanism: string, response: string): void;
+    on(event: "connect" | "sslconnect" | "end", listener: () => void): this;
+    on(event: "error", listener: (error: unknown) => void): this;
+    once(event: "end", listener: () => void): this;
+    emit(event: string, ...args: unknown[]): boolean;
   }
 
   const types: {

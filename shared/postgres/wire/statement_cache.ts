@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { RowReader } from "./batch.ts";
+import type { RowReader } from "./row_reader.ts";
 import { traitsOf } from "./statement_traits.ts";
 
 /** A statement prepared on a connection. */

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Submittable } from "./driver.ts";
+import type { Buffer } from "node:buffer";
+import type { ColumnMessage } from "./messages.ts";
 import type { QueryResult } from "./query_result.ts";
 
 /** Statements in flight, for the caller who waits for them. */
@@ -52,14 +53,33 @@ export function unsent(error: unknown): PendingResult {
 /** The status of a backend between statements (PostgreSQL, ReadyForQuery). */
 export type SessionStatus = "idle" | "transaction" | "failed";
 
-/** A request on one connection, under one Sync. Its constructor appends the bytes to send to those of the connection. */
-export interface WireRequest extends Submittable {
+/**
+ * A request on one connection, under one Sync. Its constructor appends what to send to the writer of the connection,
+ * which checks that the responses come in the order in which they were asked for.
+ */
+export interface WireRequest {
   /** The error that the server reported, if any. */
   readonly failure: Error | undefined;
-  /** Called when the server has parsed one of its statements. */
-  onParsed?(): void;
   /** The number of statements that the server has bound to their values: before that, nothing of a statement has run. */
   boundStatements: number;
+  /** Called when the server has parsed one of its statements. */
+  handleParseComplete?(): void;
+  /** Called with the oids of the types of a statement's parameters. */
+  handleParameterDescription?(oids: readonly number[]): void;
+  /** Called with the columns of a statement. */
+  handleRowDescription(columns: readonly ColumnMessage[]): void;
+  /** Called instead, when a described statement returns no rows. */
+  handleNoData?(): void;
+  /**
+   * Called for each row: the body of a DataRow, from `start` to `end` of `bytes`, which are valid until it returns.
+   *
+   * @throws {ConnectionError} when the row is malformed: the connection is closed.
+   */
+  handleDataRow(bytes: Buffer, start: number, end: number): void;
+  /** Called when a statement has run, with its command tag; an empty tag for an empty statement. */
+  handleCommandComplete(tag: string): void;
+  /** Called with the error that the server reported. It runs nothing of what remains of the request. */
+  handleError(error: Error): void;
   /**
    * Called when the server has answered it and is ready for the next request.
    *
