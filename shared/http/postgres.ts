@@ -134,7 +134,7 @@ class HandlerPostgres {
     const onWaited = signal && ((waitedMs: number) => {
       this.#waits.set(signal, (this.#waits.get(signal) ?? 0) + waitedMs);
     });
-    return this.#connected.as(jwtClaims ? { claims: jwtClaims } : "anonymous", { signal, onWaited });
+    return this.#connected.as(jwtClaims ? { claims: jwtClaims } : "anonymous", { signal, onWaited, admitted: true });
   }
 
   /** Returns a `service` for `withPooledSupabase` whose statistics and health are those of the Postgres connections. */

@@ -274,8 +274,9 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    *
    * @param caller `"anonymous"`, or the **verified** claims of a user's token.
    * @param work A signal that aborts everything the caller runs, and a callback for its waits.
-   * @throws {CallerError} when the claims do not identify a user. Its methods throw it after the token has expired, and
-   * {@linkcode LoginRoleError} when the login role is too strong to run as callers.
+   * @throws {CallerError} when the claims do not identify a user. Its methods throw it when the token has expired, for a
+   * token that was valid when `as` was called 30 s later, and {@linkcode LoginRoleError} when the login role is too
+   * strong to run as callers.
    *
    * @example A query with row-level security
    * ```ts
@@ -286,7 +287,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    * ```
    */
   as(caller: Caller, work?: WorkOptions): PostgresPool {
-    return new Executor(this.#parts, new VerifiedCaller(caller), work);
+    return new Executor(this.#parts, new VerifiedCaller(caller, work?.admitted), work);
   }
 
   /**

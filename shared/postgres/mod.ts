@@ -43,7 +43,8 @@ export type { TransactionStats } from "./transaction/transaction_scope.ts";
 export type { BeginOptions, IsolationLevel } from "./transaction/transaction_options.ts";
 
 // Statements as the caller.
-export { type Caller, CALLER_ROLES } from "./caller/caller.ts";
+export type { Caller } from "./caller/caller.ts";
+export { CALLER_ROLES } from "./caller/claims.ts";
 
 // Errors.
 export {

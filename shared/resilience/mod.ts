@@ -30,6 +30,15 @@ export {
 } from "./error_class.ts";
 export { sqlstateMeaning } from "./sqlstate.ts";
 
+// Tokens of callers.
+export {
+  isNumericDate,
+  type RefusalReason,
+  refusalResponse,
+  servesUntilMs,
+  TOKEN_LEEWAY_MS,
+} from "./token_lifetime.ts";
+
 // Events and health probes.
 export { CachedProbe, type ProbeResult } from "./cached_probe.ts";
 export { EventHub, Subscriptions } from "./event_hub.ts";

@@ -4,7 +4,14 @@
  * @module
  */
 import { PoolError } from "../pool/mod.ts";
-import { type ErrorCodes, INTERNAL_ERROR, UPSTREAM_TIMEOUT } from "../resilience/mod.ts";
+import {
+  type ErrorCodes,
+  type HttpDescription,
+  INTERNAL_ERROR,
+  type RefusalReason,
+  refusalResponse,
+  UPSTREAM_TIMEOUT,
+} from "../resilience/mod.ts";
 
 /** The codes of the errors of client pools. */
 export type SupabaseErrorCode = ErrorCodes<typeof import("./errors.ts")>;
@@ -12,14 +19,29 @@ export type SupabaseErrorCode = ErrorCodes<typeof import("./errors.ts")>;
 /**
  * A pool cannot act for the requested identity.
  *
+ * Its HTTP status is 401 for a token that has expired, 403 for a role that is not in `userRoles`, and 500 otherwise.
+ *
  * @cause The token is not a user token or has expired, or the pool holds another kind of key.
  * @fix Pass a current access token of Supabase Auth, and use the pool that fits the identity.
- * @sample new IdentityError("The token has expired: refresh the session")
+ * @sample new IdentityError("The token has expired: refresh the session", "expired")
  */
 export class IdentityError extends PoolError {
   static override readonly code = "IDENTITY_REFUSED";
   static override readonly retry = "permanent";
   static override readonly http = INTERNAL_ERROR;
+
+  /** The reason, which decides the HTTP status. */
+  readonly reason: RefusalReason;
+
+  /** @param reason Default: `mistake`, of the program. */
+  constructor(message: string, reason: RefusalReason = "mistake") {
+    super(message);
+    this.reason = reason;
+  }
+
+  override get http(): HttpDescription {
+    return refusalResponse(this.reason);
+  }
 }
 
 /**

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isNumericDate, servesUntilMs } from "../resilience/mod.ts";
 import { IdentityError } from "./errors.ts";
 import { decodeClaims, isBearerKey, kindOfKey, type PoolKind } from "./keys.ts";
 
@@ -78,9 +79,11 @@ export class CredentialResolver {
    * service_role key is a valid token as well, but not a user's.
    *
    * @param apiKey Another API key of the pool's kind, sent in place of the pool's own.
+   * @param admitted Whether the token was valid when its request began: then it serves the request until 30 s after its
+   * `exp`, as the Data API accepts it. Default: `false`.
    * @throws {IdentityError} when the pool cannot act for that identity, or the key is of the other kind.
    */
-  credentialsFor(identity: Identity | undefined, apiKey?: string): Credentials {
+  credentialsFor(identity: Identity | undefined, apiKey?: string, admitted = false): Credentials {
     const own = apiKey === undefined || apiKey === this.#own.apikey ? this.#own : this.#ownWith(apiKey);
     if (this.#kind === "admin") {
       if (identity === undefined || identity === "admin") return own;
@@ -95,8 +98,21 @@ export class CredentialResolver {
       throw new IdentityError('An identity must be "anonymous", "admin" or { token }, with a user\'s access token');
     }
     const { credentials, exp } = this.#users.get(token) ?? this.#remember(token);
-    if (exp * 1_000 <= this.#wallClock()) throw new IdentityError("The token has expired: refresh the session");
+    const nowMs = this.#wallClock();
+    if (nowMs >= servesUntilMs(exp, admitted, nowMs)) {
+      throw new IdentityError("The token has expired: refresh the session", "expired");
+    }
     return own === this.#own ? credentials : Object.freeze({ ...credentials, apikey: own.apikey });
+  }
+
+  /** Returns whether a lease for `identity` is possible now. */
+  accepts(identity: Identity): boolean {
+    try {
+      this.credentialsFor(identity);
+      return true;
+    } catch {
+      return false; // each lease says why
+    }
   }
 
   #ownWith(key: string): Credentials {
@@ -135,10 +151,12 @@ function expiryOf(token: string, roles: readonly string[]): number {
     throw new IdentityError("The token has no sub claim: an API key is not a user token");
   }
   if (typeof claims.role !== "string" || !roles.includes(claims.role)) {
-    throw new IdentityError(`The token's role is not one of userRoles (${roles.join(", ")})`);
+    throw new IdentityError(`The token's role is not one of userRoles (${roles.join(", ")})`, "role");
   }
-  if (typeof claims.exp !== "number" || !Number.isFinite(claims.exp)) {
-    throw new IdentityError("The token has no exp claim: pass the access token of a signed-in user");
+  if (!isNumericDate(claims.exp)) {
+    throw new IdentityError(
+      "The token has no exp claim up to the year 9999, in seconds: pass the access token of a signed-in user",
+    );
   }
   return claims.exp;
 }

@@ -22,7 +22,7 @@ import type { CallSettings } from "./calls/call.ts";
 import { type ClientSlot, clientSlots, type ClientTemplate, createTemplate } from "./client_template.ts";
 import type { SupabasePoolConfig } from "./config.ts";
 import { MAX_PROBE_MS, type PoolHealth, toTestQuery } from "./health.ts";
-import { CredentialResolver, type Identity } from "./identity.ts";
+import { CredentialResolver, type Credentials, type Identity } from "./identity.ts";
 import { kindOfKey, type PoolKind } from "./keys.ts";
 import { Registry } from "./registry.ts";
 import { CallerScope, type ScopeOptions, type ScopePool } from "./scope/caller_scope.ts";
@@ -133,7 +133,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
    * ```
    */
   scope(options: ScopeOptions = {}): CallerScope<Database> {
-    const credentials = this.#credentials.credentialsFor(options.identity, options.apiKey);
+    const credentials = this.#credentials.credentialsFor(options.identity, options.apiKey, options.admitted);
     return new CallerScope<Database>(this.#scopes, credentials, options);
   }
 
@@ -152,7 +152,10 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
    * ```
    */
   async lease(options: ClientLeaseOptions = {}): Promise<ClientLease<Database>> {
-    const credentials = this.#credentials.credentialsFor(options.identity);
+    return await this.#lease(options, this.#credentials.credentialsFor(options.identity));
+  }
+
+  async #lease(options: ClientLeaseOptions, credentials: Credentials): Promise<ClientLease<Database>> {
     const slot = await this.#pool.lease(options);
     // A shutdown may have revoked it since it was granted.
     if (!slot.active) throw new PoolClosedError();
@@ -194,13 +197,18 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
 
   /**
    * Returns this pool for one caller: its leases act for `identity` and end with `signal`. Each lease has a slot of its
-   * own; see {@linkcode scope} for leases that share one.
+   * own; see {@linkcode scope} for leases that share one. A user's token that is valid now serves until 30 s after its
+   * `exp`.
    */
   as(identity: Identity, { signal }: { signal?: AbortSignal | undefined } = {}): ClientPool<Database> {
+    const admitted = this.#credentials.accepts(identity);
     return {
       config: this.config,
       signal,
-      lease: (options) => this.lease({ ...options, identity, signal: anySignal(signal, options?.signal) }),
+      lease: async (options) => {
+        const credentials = this.#credentials.credentialsFor(identity, undefined, admitted);
+        return await this.#lease({ ...options, signal: anySignal(signal, options?.signal) }, credentials);
+      },
       getStats: () => this.getStats(),
       healthCheck: () => this.healthCheck(),
     };

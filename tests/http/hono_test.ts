@@ -176,7 +176,7 @@ Deno.test("pooledSupabase() rejects a token that expires during its request as a
   const { app, log } = onFakes((app) => {
     app.get("/f", () => {
       time.tick(601_000);
-      throw new IdentityError("The token has expired");
+      throw new IdentityError("The token has expired", "expired");
     });
   }, { deadlineMs: 900_000 });
   const headers = { Authorization: `Bearer ${await sharedSecretToken()}` };

@@ -166,13 +166,15 @@ Deno.test("userTokenFailure() expires a token by the wall clock, to the instant"
     userTokenFailure({ sub: "a", role: "authenticated", exp }, ["authenticated"], nowMs);
   assertEquals(failure(1_000, 999_999), undefined);
   assertStringIncludes(failure(1_000, 1_000_000)?.reason ?? "", "expired");
-  for (const exp of [NaN, Infinity, "2000", null]) assertStringIncludes(failure(exp, 0)?.reason ?? "", '"exp"');
+  for (const exp of [NaN, Infinity, 1e308, 1e12, "2000", null]) {
+    assertStringIncludes(failure(exp, 0)?.reason ?? "", '"exp"');
+  }
 });
 
 Deno.test("withPooledSupabase() responds 401 when the token expires while its request runs, whichever pool notices", async () => {
   using time = new FakeTime();
-  for (const thrown of [new IdentityError("x"), new CallerError("x")]) {
-    for (const [passMs, expected] of [[61_000, [401, "INVALID_JWT"]], [0, [500, thrown.code]]] as const) {
+  for (const thrown of [new IdentityError("x", "expired"), new CallerError("x", "expired")]) {
+    for (const [passMs, expected] of [[61_000, [401, "INVALID_JWT"]], [0, [401, thrown.code]]] as const) {
       const token = await sharedSecretToken({ exp: Math.floor(Date.now() / 1_000) + 60 });
       const options = { variables: { ...VARIABLES, JWT_SECRET }, service: new FakePools(), log: () => {} };
       const handler = withPooledSupabase(options, () => {

@@ -86,7 +86,7 @@ Deno.test("withPooledSupabase() rejects a token that expires during its request 
     const token = await sharedSecretToken();
     const { fetch, log } = setUp(() => {
       time.tick(601_000);
-      throw new IdentityError("The token has expired");
+      throw new IdentityError("The token has expired", "expired");
     }, { auth: "user", variables: { ...VARIABLES, JWT_SECRET } });
     const response = await fetch(new Request("https://x.test/f", { headers: { Authorization: `Bearer ${token}` } }));
     assertEquals([response.status, (await response.json()).code, log.length], [401, "INVALID_JWT", 0]);

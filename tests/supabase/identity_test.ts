@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { CredentialResolver } from "../../shared/supabase/identity.ts";
-import { type Identity, IdentityError } from "../../shared/supabase/mod.ts";
+import { type Identity, IdentityError, SupabaseConnectionPool } from "../../shared/supabase/mod.ts";
 import { userToken } from "../support/fake_project.ts";
 import { createRig, PUBLISHABLE, SECRET } from "./support.ts";
 
@@ -76,6 +76,9 @@ const refused: Record<string, unknown> = {
   "an expired token": { token: userToken("alice", { exp: past }) },
   "a token without exp": { token: userToken("alice", { exp: undefined }) },
   "a token whose exp is infinite": { token: `e30.${btoa('{"sub":"alice2","role":"authenticated","exp":1e999}')}.c2ln` },
+  "a token whose exp is 1e308": { token: userToken("alice", { exp: 1e308 }) },
+  "a token whose exp is in ms": { token: userToken("alice", { exp: Date.now() + 3_600_000 }) },
+  "a token whose exp is negative": { token: userToken("alice", { exp: -1 }) },
   "a token whose exp is text": { token: userToken("alice", { exp: "9999999999" }) },
 };
 for (const [what, identity] of Object.entries(refused)) {
@@ -127,6 +130,44 @@ Deno.test("CredentialResolver.credentialsFor() rejects a cached token once it ex
   for (let use = 0; use < 2; use++) assertEquals(identities.credentialsFor({ token }).authorization, `Bearer ${token}`);
   time.tick(3_600_000);
   for (let use = 0; use < 2; use++) assertThrows(() => identities.credentialsFor({ token }), IdentityError, "expired");
+});
+
+Deno.test("CredentialResolver.credentialsFor() serves an admitted token until 30 s after its exp", () => {
+  let nowMs = Date.now();
+  const identities = new CredentialResolver("user", PUBLISHABLE, ["authenticated"], () => nowMs);
+  const exp = Math.ceil(nowMs / 1_000) + 60;
+  const token = userToken("alice", { exp });
+  const serves = (afterMs: number, admitted: boolean) => {
+    nowMs = exp * 1_000 + afterMs;
+    try {
+      return identities.credentialsFor({ token }, undefined, admitted).token === token;
+    } catch (error) {
+      assertEquals([(error as IdentityError).reason, (error as IdentityError).http.status], ["expired", 401]);
+      return false;
+    }
+  };
+  assertEquals([-1, 0, 29_999].map((ms) => serves(ms, false)), [true, false, false]);
+  assertEquals([-1, 0, 29_999, 30_000].map((ms) => serves(ms, true)), [true, true, true, false]);
+});
+
+Deno.test("SupabaseConnectionPool.as() serves a token that was valid when it was called until 30 s after its exp", async () => {
+  let nowMs = Date.now();
+  const pool = SupabaseConnectionPool.getInstance("http://127.0.0.1:9/admitted", PUBLISHABLE, {}, {
+    wallClock: () => nowMs,
+  });
+  const exp = Math.ceil(nowMs / 1_000) + 60;
+  const token = userToken("alice", { exp });
+  const early = pool.as({ token });
+  nowMs = exp * 1_000;
+  const late = pool.as({ token });
+  await assertRejects(() => late.lease(), IdentityError, "expired");
+  (await early.lease()).release();
+  nowMs += 29_999;
+  (await early.lease()).release();
+  await assertRejects(() => pool.lease({ identity: { token } }), IdentityError, "expired");
+  nowMs++;
+  await assertRejects(() => early.lease(), IdentityError, "expired");
+  await pool.shutdown();
 });
 
 Deno.test("CredentialResolver.credentialsFor() never confuses tokens", () => {

@@ -8,6 +8,7 @@
  */
 import type { AuthResult, JWTClaims, UserClaims } from "@supabase/server";
 import { createLocalJWKSet, decodeProtectedHeader, jwtVerify } from "jose";
+import { isNumericDate } from "../../resilience/mod.ts";
 import type { KeySet } from "./jwks_source.ts";
 import type { TokenFailure } from "./token_failure.ts";
 
@@ -60,10 +61,10 @@ export function userTokenFailure(
         'typically a legacy anon / service_role JWT \u2014 use auth mode "publishable" or "secret" for those.',
     };
   }
-  if (typeof exp !== "number" || !Number.isFinite(exp)) {
+  if (!isNumericDate(exp)) {
     return {
-      reason: 'it has no "exp" claim, so it would never expire',
-      hint: "Supabase Auth gives every access token an expiry. Check which service minted the token.",
+      reason: 'it has no "exp" claim up to the year 9999, so it would never expire',
+      hint: "Supabase Auth gives every access token an expiry, in seconds. Check which service minted the token.",
     };
   }
   if (exp * 1000 <= nowMs) return TOKEN_EXPIRED;

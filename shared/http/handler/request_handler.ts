@@ -5,8 +5,7 @@
  */
 import type { AuthError } from "@supabase/server";
 import { PoolError } from "../../pool/mod.ts";
-import { type Clock, INTERNAL_ERROR, systemClock } from "../../resilience/mod.ts";
-import { IdentityError } from "../../supabase/mod.ts";
+import { type Clock, INTERNAL_ERROR, memberOf, systemClock } from "../../resilience/mod.ts";
 import type { AuthOutcome } from "../auth/authenticate.ts";
 import { checkOptions } from "./check_options.ts";
 import { corsHeadersOf } from "../responses/cors.ts";
@@ -47,9 +46,9 @@ export class LeaseForgottenError extends PoolError {
   }
 }
 
-/** Returns whether a pool rejected the caller. `CallerError` is known by its code: its class is loaded with Postgres only. */
-function isOfIdentity(error: unknown): boolean {
-  return error instanceof IdentityError || (error instanceof PoolError && error.code === "CALLER_INVALID");
+/** Returns whether a pool refused a token that has expired. `CallerError` is loaded with Postgres only. */
+function isExpired(error: unknown): boolean {
+  return error instanceof PoolError && memberOf(error, "reason") === "expired";
 }
 
 /** Returns the response to an error, in the form of `@supabase/server` for its errors. */
@@ -156,8 +155,8 @@ class RequestHandler<Database> {
     } catch (error) {
       if (scope.callerLeft) return errorResponse(new CallerLeftError());
       const failure = scope.explain(error);
-      // A token may expire while its request runs; then it is rejected like any expired one.
-      const again = isOfIdentity(failure) ? await authenticate(request, wait) : undefined;
+      // Later than 30 s after its expiry, a token is rejected as if the request began now.
+      const again = isExpired(failure) ? await authenticate(request, wait) : undefined;
       if (again?.error) return this.#reject(again.error, request);
       throw failure;
     } finally {

@@ -227,7 +227,8 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   ): HandlerScope<Database> {
     this.#listen();
     const { lane, timeoutMs } = this.#options.lease;
-    const scope = pool.scope({ identity, apiKey, lane, timeoutMs, guard: this.#guard });
+    // The token was verified when the request began. The scope may be opened after it has expired.
+    const scope = pool.scope({ identity, admitted: true, apiKey, lane, timeoutMs, guard: this.#guard });
     if (this.#state.kind === "aborted") scope.abort(this.#state.reason);
     // First used after the request has ended.
     else if (this.#answered && !this.#background?.size) scope.close();

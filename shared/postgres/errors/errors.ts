@@ -15,6 +15,8 @@ import {
   type HttpDescription,
   INTERNAL_ERROR,
   messageOf,
+  type RefusalReason,
+  refusalResponse,
   SERVICE_UNAVAILABLE,
   sqlstateMeaning,
   textOf,
@@ -415,14 +417,30 @@ export class RollbackFailedError extends PoolError {
 /**
  * The manager cannot act for this caller.
  *
+ * Its HTTP status is 401 for a token that has expired, 403 for a role other than `anon` and `authenticated`, 400 for
+ * claims that are nested too deeply, and 500 otherwise.
+ *
  * @cause The claims are not those of a verified token of role `anon` or `authenticated`, or the token has expired.
  * @fix Pass `{ claims }` of a verified, current token, or `"anonymous"`.
- * @sample new CallerError("The caller's token has expired")
+ * @sample new CallerError("The caller's token has expired", "expired")
  */
 export class CallerError extends PoolError {
   static override readonly code = "CALLER_INVALID";
   static override readonly retry = "permanent";
   static override readonly http = INTERNAL_ERROR;
+
+  /** The reason, which decides the HTTP status. */
+  readonly reason: RefusalReason;
+
+  /** @param reason Default: `mistake`, of the program. */
+  constructor(message: string, reason: RefusalReason = "mistake") {
+    super(message);
+    this.reason = reason;
+  }
+
+  override get http(): HttpDescription {
+    return refusalResponse(this.reason);
+  }
 }
 
 /**

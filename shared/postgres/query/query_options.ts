@@ -32,6 +32,11 @@ export interface WorkOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called with the time that each acquire waited for a connection, in ms, also if it failed. Default: none. */
   readonly onWaited?: ((waitedMs: number) => void) | undefined;
+  /**
+   * True if the caller's token was valid when the request began: then it serves the request until 30 s after its `exp`,
+   * as the Data API accepts it. Default: whether the token is valid when `as` is called.
+   */
+  readonly admitted?: boolean | undefined;
 }
 
 /** Options of a transaction. */

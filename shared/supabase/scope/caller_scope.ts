@@ -30,6 +30,11 @@ import { SlotHolder, type SlotPool } from "./slot_holder.ts";
 export interface ScopeOptions extends AcquireOptions {
   /** The identity that the scope acts for. Default: the pool's own, anonymous or admin. */
   identity?: Identity | undefined;
+  /**
+   * True if the token of `identity` was valid when the request of this scope began: then it serves the request until
+   * 30 s after its `exp`, as the Data API accepts it. Default: `false`; a token that has expired is rejected.
+   */
+  admitted?: boolean | undefined;
   /** Another API key of the pool's kind, sent in place of the pool's own. Default: the pool's. */
   apiKey?: string | undefined;
   /** Aborts the scope when it aborts, as {@linkcode CallerScope.abort} does. Default: none. */
