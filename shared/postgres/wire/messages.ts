@@ -80,7 +80,7 @@ function malformed(type: number): ConnectionError {
 }
 
 /** An error as the server reports it. Fields that it left out are `undefined`. */
-export class ErrorReport extends Error {
+export interface ErrorReport extends Error {
   readonly severity: string | undefined;
   readonly code: string | undefined;
   readonly detail: string | undefined;
@@ -92,22 +92,6 @@ export class ErrorReport extends Error {
   readonly dataType: string | undefined;
   readonly constraint: string | undefined;
   readonly routine: string | undefined;
-
-  /** @param fields The fields by their codes (PostgreSQL, "Error and Notice Message Fields"). */
-  constructor(fields: ReadonlyMap<string, string>) {
-    super(fields.get("M"));
-    this.severity = fields.get("V") ?? fields.get("S");
-    this.code = fields.get("C");
-    this.detail = fields.get("D");
-    this.hint = fields.get("H");
-    this.position = fields.get("P");
-    this.schema = fields.get("s");
-    this.table = fields.get("t");
-    this.column = fields.get("c");
-    this.dataType = fields.get("d");
-    this.constraint = fields.get("n");
-    this.routine = fields.get("R");
-  }
 }
 
 /** Reads fields one after another. */
@@ -245,7 +229,20 @@ export function decodeError(bytes: Buffer, start: number, end: number): ErrorRep
     byCode.set(String.fromCharCode(code), fields.cstring());
   }
   fields.close();
-  return new ErrorReport(byCode);
+  // Their codes: PostgreSQL, "Error and Notice Message Fields".
+  return Object.assign(new Error(byCode.get("M")), {
+    severity: byCode.get("V") ?? byCode.get("S"),
+    code: byCode.get("C"),
+    detail: byCode.get("D"),
+    hint: byCode.get("H"),
+    position: byCode.get("P"),
+    schema: byCode.get("s"),
+    table: byCode.get("t"),
+    column: byCode.get("c"),
+    dataType: byCode.get("d"),
+    constraint: byCode.get("n"),
+    routine: byCode.get("R"),
+  });
 }
 
 /** Decodes ParameterStatus: a setting and its value. */
