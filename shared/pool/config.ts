@@ -59,6 +59,11 @@ export interface PoolConfig {
    * failure, up to 20 times this, with jitter. Default: 100.
    */
   createRetryDelayMs: number;
+  /**
+   * Time, in ms, for which creating may fail in a row, from the start of the first attempt, before a waiter that only
+   * a new resource can serve is rejected with the failure. Default: `Infinity`, it waits until its own deadline.
+   */
+  createRetryMs: number;
 }
 
 /** The value of each option that is not given. */
@@ -82,6 +87,7 @@ export const DEFAULT_POOL_CONFIG: Readonly<PoolConfig> = Object.freeze({
   destroyTimeoutMs: 5_000,
   shutdownTimeoutMs: 5_000,
   createRetryDelayMs: 100,
+  createRetryMs: Infinity,
 });
 
 /** Sizes and timeouts for common situations, from the specification. */
@@ -165,6 +171,9 @@ export const poolConfigShape = {
   destroyTimeoutMs: ms(1),
   shutdownTimeoutMs: ms(0),
   createRetryDelayMs: ms(1),
+  createRetryMs: lazySchema(() =>
+    z.union([z.literal(Infinity), ms(0)()], { error: `must be Infinity or a whole number from 0 to ${MAX_TIMER_MS}` })
+  ),
 } satisfies Record<keyof PoolConfig, LazySchema>;
 
 /** Describes an invalid value for a message. A string may be a secret and is not shown. */

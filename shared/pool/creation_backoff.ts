@@ -44,6 +44,8 @@ export class CreationBackoff {
   refillAt = -Infinity;
   /** The latest failure that no success has followed. */
   last: CreationFailure | undefined = undefined;
+  /** The start of the first attempt that no success has followed, in ms of the pool's clock. */
+  failingSince = Infinity;
 
   /**
    * @param baseMs The first pause, in ms; it doubles with each failure, up to 20 times this.
@@ -62,6 +64,7 @@ export class CreationBackoff {
    */
   failed({ error, kind, startedAt }: FailedAttempt, now: number): void {
     this.last = { error, at: now };
+    this.failingSince = Math.min(this.failingSince, startedAt);
     if (startedAt <= this.#pausedAt) {
       if (kind === "transient") this.retryAt = Math.max(this.retryAt, this.refillAt);
     } else {
@@ -79,6 +82,7 @@ export class CreationBackoff {
     this.#pausedAt = -Infinity;
     this.retryAt = this.refillAt = -Infinity;
     this.last = undefined;
+    this.failingSince = Infinity;
   }
 
   /** Cancels the timer for good. */

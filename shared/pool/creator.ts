@@ -100,7 +100,6 @@ export class Creator<T extends object> implements CreationHandler<T> {
   readonly #running = new Set<Creation<T>>();
   #overdue = 0;
   #stopped = false;
-  /** The number of the latest resource. */
   #latestId = 0;
 
   /** The number of resources created. */
@@ -122,6 +121,11 @@ export class Creator<T extends object> implements CreationHandler<T> {
   /** The number of creations under way that may still serve a waiter. */
   get pending(): number {
     return this.#running.size - this.#overdue;
+  }
+
+  /** The number of the latest resource. */
+  get latestId(): number {
+    return this.#latestId;
   }
 
   /** The latest failure that no success has followed. */
@@ -176,13 +180,13 @@ export class Creator<T extends object> implements CreationHandler<T> {
     const kind = classifyFailure(error) === "permanent" ? "permanent" : "transient";
     this.#pause(creation, error, kind);
     if (kind === "permanent" && !this.#stopped) this.#host.onPermanentFailure(error);
-    else this.#host.schedule();
+    else this.#failedForNow(error);
   }
 
   overdue(creation: Creation<T>, error: unknown): void {
     this.#overdue++;
     this.#pause(creation, error, "transient");
-    this.#host.schedule();
+    this.#failedForNow(error);
   }
 
   overdueEnded(creation: Creation<T>, late: T | undefined): void {
@@ -211,6 +215,15 @@ export class Creator<T extends object> implements CreationHandler<T> {
     const resourceId = ++this.#latestId;
     this.#context.events.emit("created", { resourceId, durationMs: now - startedAt });
     return resourceId;
+  }
+
+  /** Rejects waiters if creating has failed for `createRetryMs` in a row, or tries again later. */
+  #failedForNow(error: unknown): void {
+    const { clock, config: { createRetryMs } } = this.#context;
+    if (!this.#stopped && clock.now() - this.#backoff.failingSince >= createRetryMs) {
+      this.#host.onLastingFailure(error);
+    }
+    this.#host.schedule();
   }
 
   /** Begins the pause after a failure. */

@@ -192,11 +192,12 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
     const { live, pending } = this.#store;
     if (live.size === 0 && pending === 0) this.#queue.rejectAll(() => new CreateFailedError(error));
     else this.#queue.rejectNext(new CreateFailedError(error));
-    // The creations under way may serve as many; nothing is left to serve the others.
-    while (live.size === 0 && this.#queue.size > pending && this.#queue.demand > 0) {
-      this.#queue.rejectNext(new CreateFailedError(error));
-    }
+    this.#rejectHopeless(() => new CreateFailedError(error));
     this.schedule();
+  }
+
+  onLastingFailure(error: unknown): void {
+    this.#rejectHopeless(() => error);
   }
 
   /** Leases nothing any more, rejects waiters, and closes idle resources. */
@@ -238,6 +239,14 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
     return `total ${size}, active ${this.#capacity.leased}, idle ${idle}, creating ${creating}, waiting ${this.#queue.size}, ` +
       `limit ${this.#capacity.limits.maxConnections}; longest holder ${Math.round(longest)} ms` +
       (lastCreationFailure ? `; last creation error: ${messageOf(lastCreationFailure.error)}` : "");
+  }
+
+  /** Without a resource, rejects the waiters that the creations under way cannot serve either. */
+  #rejectHopeless(createError: () => unknown): void {
+    const { live, pending } = this.#store;
+    while (live.size === 0 && this.#queue.size > pending && this.#queue.demand > 0) {
+      this.#queue.rejectNext(createError());
+    }
   }
 
   #checkEmpty(): void {

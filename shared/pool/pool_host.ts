@@ -40,4 +40,6 @@ export interface PoolHost<T extends object> extends SlotOwner<T> {
   schedule(): void;
   /** Rejects the waiters that a permanently failed creation leaves without hope. */
   onPermanentFailure(error: unknown): void;
+  /** Rejects the waiters that only a new resource can serve: creating has failed for `createRetryMs`. */
+  onLastingFailure(error: unknown): void;
 }

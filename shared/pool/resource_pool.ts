@@ -91,6 +91,7 @@ export class ResourcePool<T extends object> {
    * @throws {QueueFullError} when `maxWaiters` acquires already wait.
    * @throws {AcquireAbortedError} when `signal` aborted.
    * @throws {CreateFailedError} when a resource could not be created, permanently.
+   * @throws what `create` threw, once creating has failed for `createRetryMs` in a row.
    * @throws {PoolClosedError} once {@linkcode shutdown} was called.
    * @throws {ConfigError} when an option is invalid.
    */

@@ -39,6 +39,11 @@ export class ResourceStore<T extends object> {
   /** Idle resources, the least recently used first: they are leased from the end and expire from the front. */
   readonly #idle: Slot<T>[] = [];
   #validating = 0;
+  /** The number of those validations that a waiter relies on: no other one has failed since they began. */
+  #trusted = 0;
+  /** Increases at each failed validation. */
+  #failures = 0;
+  #suspecting = false;
   #closed = false;
   /** True when there may be more resources than `maxConnections`, after it was lowered. */
   #shrinking = false;
@@ -148,18 +153,24 @@ export class ResourceStore<T extends object> {
    * be validated first, then new ones. {@linkcode checkOutUnexpired} has found
    * none that could be leased at once.
    *
+   * A waiter relies on one validation. When that fails, all that have been idle
+   * for as long are validated together, and a new resource is created beside
+   * them: it waits for one validation and one creation, however many are dead.
+   *
    * @param queue Its demand is read again after each hook, which may change it.
    */
   ensureSupply(queue: { readonly demand: number }, now: number): void {
-    while (queue.demand > this.#validating) {
+    while (queue.demand > this.#trusted) {
       const stale = this.#idle.pop();
       if (!stale) break;
       stale.unpark();
       const expired = this.#expiryReason(stale, now);
       if (expired) this.close(stale, expired);
-      else this.#validate(stale);
+      else this.#validate(stale, true);
     }
-    while (queue.demand > this.pending && this.#creator.mayServe(now) && this.#hasRoom) this.#creator.begin(now);
+    while (queue.demand > this.#creator.pending + this.#trusted && this.#creator.mayServe(now) && this.#hasRoom) {
+      this.#creator.begin(now);
+    }
   }
 
   /** Creates resources up to `minConnections`. */
@@ -297,12 +308,38 @@ export class ResourceStore<T extends object> {
     }
   }
 
-  #validate(slot: Slot<T>): void {
+  /** @param trusted True if a waiter relies on it. */
+  #validate(slot: Slot<T>, trusted: boolean): void {
+    const failures = this.#failures;
+    const { latestId } = this.#creator;
     this.#validating++;
+    if (trusted) this.#trusted++;
     this.#context.hooks.validate(slot, (usable) => {
       this.#validating--;
+      if (trusted && failures === this.#failures) this.#trusted--;
+      if (!usable) this.#suspectStale(latestId);
       this.#hookEnded(slot, usable);
     });
+  }
+
+  /**
+   * After a failed validation: validates all stale resources, and has no waiter rely on them.
+   *
+   * @param latestId The latest resource when that validation began: those created since are not suspected.
+   */
+  #suspectStale(latestId: number): void {
+    this.#failures++;
+    this.#trusted = 0;
+    if (this.#closed || this.#suspecting) return;
+    this.#suspecting = true;
+    const now = this.#context.clock.now();
+    const isStale = ({ id, skipValidationUntil }: Slot<T>) => id <= latestId && now >= skipValidationUntil;
+    for (const slot of this.#idle.filter(isStale)) {
+      if (!slot.idle) continue; // a hook of another one led to its lease or its close
+      this.#takeIdle(slot);
+      this.#validate(slot, false);
+    }
+    this.#suspecting = false;
   }
 
   /** Hands a resource off after its hook, or closes it. */
@@ -317,9 +354,13 @@ export class ResourceStore<T extends object> {
   }
 
   #closeIdle(slot: Slot<T>, reason: DestroyReason): void {
+    this.#takeIdle(slot);
+    this.close(slot, reason);
+  }
+
+  #takeIdle(slot: Slot<T>): void {
     this.#idle.splice(this.#idle.indexOf(slot), 1);
     slot.unpark();
-    this.close(slot, reason);
   }
 
   #destroy(resource: T, resourceId: number, reason: DestroyReason, done: () => void): void {

@@ -38,6 +38,7 @@ export type WithoutEffect =
   | "validateAfterIdleMs"
   | "createTimeoutMs"
   | "createRetryDelayMs"
+  | "createRetryMs"
   | "validateTimeoutMs"
   | "resetTimeoutMs"
   | "destroyTimeoutMs";
@@ -46,6 +47,7 @@ const WITHOUT_EFFECT: readonly string[] = [
   "validateAfterIdleMs",
   "createTimeoutMs",
   "createRetryDelayMs",
+  "createRetryMs",
   "validateTimeoutMs",
   "resetTimeoutMs",
   "destroyTimeoutMs",

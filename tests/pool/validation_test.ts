@@ -108,6 +108,36 @@ Deno.test("ResourcePool.lease() abandons a validation that hangs at validateTime
   assertInstanceOf(at(errors, 0).error, HookTimeoutError);
 });
 
+for (const dead of [4, 20]) {
+  Deno.test(`ResourcePool.lease() waits for one validation and one creation before ${dead} dead idle resources`, async () => {
+    const factory = new ScriptedFactory();
+    factory.validate = () => true;
+    const { pool, clock } = testPool({ maxConnections: dead + 1, validateTimeoutMs: 1_000 }, factory);
+    for (const lease of await Promise.all(Array.from({ length: dead }, () => pool.lease()))) lease.release();
+    factory.validate = () => new Promise(() => {});
+    factory.onDestroy = () => new Promise(() => {});
+    await clock.advance(1_000);
+    const waiter = pool.lease();
+    await clock.advance(1_000);
+    assertEquals((await waiter).resource.id, dead);
+    // The others were validated together in the meantime: a second waiter finds none of them.
+    await clock.advance(1_000);
+    assertEquals(pool.getStats().closingConnections, dead);
+    await pool.shutdown(0);
+  });
+}
+
+Deno.test("ResourcePool.lease() validates one of several healthy stale resources", async () => {
+  const factory = new ScriptedFactory();
+  const validated: number[] = [];
+  factory.validate = ({ id }) => (validated.push(id), Promise.resolve(true));
+  const { pool, clock } = testPool({}, factory);
+  for (const lease of await Promise.all([pool.lease(), pool.lease(), pool.lease()])) lease.release();
+  await clock.advance(1_000);
+  await pool.lease();
+  assertEquals([validated, factory.attempts], [[2], 3]);
+});
+
 Deno.test("ResourcePool.lease() validates a stale resource while another one is being created or reset for ever", async () => {
   const factory = new ScriptedFactory();
   factory.validate = () => true;

@@ -43,7 +43,7 @@ export interface TlsOptions {
 export type PoolMode = "auto" | "session" | "transaction";
 
 /** Options of direct Postgres. All times are in milliseconds. */
-export interface PostgresConfig extends Omit<PoolConfig, "createTimeoutMs"> {
+export interface PostgresConfig extends Omit<PoolConfig, "createTimeoutMs" | "createRetryMs"> {
   /** The time limit of validating an idle connection. Default: 1,000. */
   validateTimeoutMs: number;
   /** The name or address of the server, or the folder of a Unix socket. Default: `localhost`. */
@@ -71,6 +71,12 @@ export interface PostgresConfig extends Omit<PoolConfig, "createTimeoutMs"> {
   keepAliveDelayMs: number;
   /** The time limit of connecting, authentication included. Default: 2,000. */
   connectionTimeoutMs: number;
+  /**
+   * The time for which connecting may fail in a row before a waiter that only a new connection can serve is rejected
+   * with the failure. At least `connectionTimeoutMs`; raise it, up to `acquireTimeoutMs`, to wait out a restart of the
+   * server. Default: 0, for `connectionTimeoutMs`.
+   */
+  connectRetryMs: number;
   /** The maximum number of retries of `executeQueryWithRetry` and `executeTransactionWithRetry`. Default: 3. */
   maxRetries: number;
   /** The delay before the first of these retries; it doubles with each one. Default: 1,000. */
@@ -157,7 +163,7 @@ export function withoutAliases(options: PostgresOptions): Partial<PostgresConfig
   return resolved;
 }
 
-const { createTimeoutMs: _core, ...coreDefaults } = DEFAULT_POOL_CONFIG;
+const { createTimeoutMs: _timeout, createRetryMs: _retry, ...coreDefaults } = DEFAULT_POOL_CONFIG;
 
 /** The largest `maxResultBytes`: V8 holds no longer text. */
 const MAX_TEXT_BYTES = 500_000_000;
@@ -179,6 +185,7 @@ export const DEFAULT_POSTGRES_CONFIG: Readonly<PostgresConfig> = Object.freeze({
   minConnections: 5,
   idleTimeoutMs: 30_000,
   connectionTimeoutMs: 2_000,
+  connectRetryMs: 0,
   acquireTimeoutMs: 30_000,
   validateTimeoutMs: 1_000,
   maxRetries: 3,
@@ -242,7 +249,7 @@ const ssl = lazySchema(() => {
 });
 
 const queryTimeoutError = `must be Infinity or a whole number from 1 to ${MAX_TIMER_MS}`;
-const { createTimeoutMs: _shape, ...coreShape } = poolConfigShape;
+const { createTimeoutMs: _timeoutShape, createRetryMs: _retryShape, ...coreShape } = poolConfigShape;
 
 /** One schema per option. A message states the allowed range. */
 export const postgresConfigShape = {
@@ -262,6 +269,7 @@ export const postgresConfigShape = {
   keepAlive: yesOrNo,
   keepAliveDelayMs: ms(0),
   connectionTimeoutMs: ms(1),
+  connectRetryMs: ms(0),
   maxRetries: whole(0, 100),
   retryDelayMs: ms(1),
   queryTimeoutMs: lazySchema(() => z.union([z.literal(Infinity), ms(1)()], { error: queryTimeoutError })),
@@ -310,5 +318,10 @@ export function parsePostgresConfig(input: PostgresOptions = {}): Readonly<Postg
 /** Returns the options of the resource pool: those of connections and statements are left out. */
 export function poolOptions(config: Readonly<PostgresConfig>): Partial<PoolConfig> {
   const options = Object.entries(config).filter(([name]) => name in coreShape);
-  return { ...Object.fromEntries(options), createTimeoutMs: config.connectionTimeoutMs };
+  const { connectionTimeoutMs, connectRetryMs } = config;
+  return {
+    ...Object.fromEntries(options),
+    createTimeoutMs: connectionTimeoutMs,
+    createRetryMs: Math.max(connectionTimeoutMs, connectRetryMs),
+  };
 }

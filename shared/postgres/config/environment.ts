@@ -46,6 +46,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   MIN_CONNECTIONS: "minConnections",
   IDLE_TIMEOUT: "idleTimeoutMs",
   CONNECTION_TIMEOUT: "connectionTimeoutMs",
+  CONNECT_RETRY: "connectRetryMs",
   ACQUIRE_TIMEOUT: "acquireTimeoutMs",
   RETRY_ATTEMPTS: "maxRetries",
   RETRY_DELAY: "retryDelayMs",
@@ -63,6 +64,7 @@ const OF_PRIORITY = {
   PASSWORD: "password",
   IDLE_TIMEOUT: "idleTimeoutMs",
   CONNECTION_TIMEOUT: "connectionTimeoutMs",
+  CONNECT_RETRY: "connectRetryMs",
   ACQUIRE_TIMEOUT: "acquireTimeoutMs",
   QUERY_TIMEOUT: "queryTimeoutMs",
 } as const satisfies Record<string, Option>;

@@ -31,7 +31,7 @@ export interface Group {
 }
 
 /** Options from the environment. */
-interface RunOptions {
+export interface RunOptions {
   readonly seed: number;
   readonly path?: string;
   readonly replayPath?: string;
@@ -40,7 +40,8 @@ interface RunOptions {
   readonly brokenLog?: string;
 }
 
-function readOptions(): RunOptions {
+/** Reads the options. */
+export function readOptions(): RunOptions {
   const { PROPERTY_SEED, PROPERTY_PATH, PROPERTY_REPLAY, PROPERTY_SCALE, PROPERTY_BROKEN_LOG } = Deno.env.toObject();
   const seed = PROPERTY_SEED === "random" ? Math.trunc(Math.random() * 2 ** 31) : Number(PROPERTY_SEED ?? SEED);
   if (!Number.isInteger(seed)) {
@@ -57,8 +58,9 @@ function readOptions(): RunOptions {
   };
 }
 
-async function noteBroken(path: string, error: unknown): Promise<never> {
-  const invariant = error instanceof FailedRun ? error.invariant : undefined;
+/** Appends the number of the invariant that an error is about to a file, and throws the error. */
+export async function noteBroken(path: string, error: unknown): Promise<never> {
+  const invariant = error instanceof FailedRun || error instanceof InvariantError ? error.invariant : undefined;
   await Deno.writeTextFile(path, `${invariant ?? 0}\n`, { append: true });
   throw error;
 }

@@ -30,6 +30,7 @@ export const INVARIANTS = {
   22: "close rejects waiters promptly, settles by its deadline, is idempotent",
   23: "after close: no timer, no listener left",
   24: "a throwing listener changes nothing",
+  26: "with any number of dead idle resources, a waiter is served within one validation and one creation",
   27: "the probe slot serves one probe at a time, whatever the pool does, and counts nowhere",
 } as const;
 

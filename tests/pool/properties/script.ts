@@ -287,6 +287,7 @@ export const setups: fc.Arbitrary<Setup> = fc.record({
     destroyTimeoutMs: fc.constantFrom(40, 300),
     shutdownTimeoutMs: fc.constant(100),
     createRetryDelayMs: fc.constantFrom(1, 10),
+    createRetryMs: fc.constant(Infinity),
   }),
   validates: fc.boolean(),
   resets: fc.boolean(),

@@ -44,10 +44,17 @@ export const RESOURCES: readonly Mutation[] = [
   },
   {
     file: "resource_store.ts",
-    find: "      this.#validating--;\n",
+    find: "      if (trusted && failures === this.#failures) this.#trusted--;\n",
     replace: "",
     what: "a validated resource counts as pending for ever",
     caughtBy: [5],
+  },
+  {
+    file: "resource_store.ts",
+    find: "      if (!usable) this.#suspectStale(latestId);\n",
+    replace: "",
+    what: "after a failed validation, the next stale resource is validated alone",
+    caughtBy: [26],
   },
   {
     file: "creator.ts",
