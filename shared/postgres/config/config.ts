@@ -16,6 +16,7 @@ import {
   whole,
 } from "../../pool/mod.ts";
 import { MAX_TIMER_MS } from "../../resilience/mod.ts";
+import { placeholderIn } from "./placeholders.ts";
 
 /** The default of `maxResultBytes`: half of the memory of a hosted function. */
 export const MAX_RESULT_BYTES = 134_217_728;
@@ -232,11 +233,22 @@ export const POSTGRES_PRESETS: Readonly<Record<PostgresPresetName, Readonly<Part
 export type PostgresPresetName = "development" | "production" | "edge";
 
 const ms = (min: number) => whole(min, MAX_TIMER_MS);
+/**
+ * The refinement of a schema that rejects a value with a placeholder of a document, which its error names.
+ *
+ * @param whole True if only a value that is nothing else counts.
+ */
+function noPlaceholder(whole: boolean) {
+  const error = ({ input }: { readonly input?: unknown }) =>
+    `must not contain the placeholder ${placeholderIn(String(input), whole)}: replace it with what it stands for`;
+  return [(value: string) => placeholderIn(value, whole) === undefined, { error }] as const;
+}
+
 /** A string without NUL, which ends a string of the protocol. Its error never shows the value. */
 const text = (error: string, min = 1, max = Infinity) =>
   lazySchema(() => {
     const fits = (value: string) => value.length >= min && value.length <= max && !value.includes("\0");
-    return z.string({ error }).refine(fits, { error });
+    return z.string({ error }).refine(fits, { error }).refine(...noPlaceholder(true));
   });
 const yesOrNo = lazySchema(() => z.boolean({ error: "must be true or false" }));
 
@@ -256,12 +268,14 @@ export const postgresConfigShape = {
   ...coreShape,
   host: lazySchema(() => {
     const error = "must be one host name, address or folder of a Unix socket, without a port";
+    const form = /^(\/[^\0]*|[^\s\0,/:]+|[\da-f:.]*:[\da-f:.]+(%[^\s\0,/]+)?)$/i;
     // A list of hosts, which libpq allows, or a port would be part of the name that is looked up.
-    return z.string({ error }).regex(/^(\/[^\0]*|[^\s\0,/:]+|[\da-f:.]*:[\da-f:.]+(%[^\s\0,/]+)?)$/i, { error });
+    return z.string({ error }).refine(...noPlaceholder(false)).regex(form, { error });
   }),
   port: whole(1, 65_535),
   database: text("must be the name of a database"),
-  user: text("must be the name of a role"),
+  // A pooler's user ends with the project: `postgres.<ref>`.
+  user: lazySchema(() => text("must be the name of a role")().refine(...noPlaceholder(false))),
   password: text("must be a string without NUL", 0),
   ssl,
   options: text("must be settings such as -c search_path=app, without NUL", 0),

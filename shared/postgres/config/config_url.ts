@@ -5,6 +5,7 @@
  */
 import { ConfigError, type ConfigIssue } from "../../pool/mod.ts";
 import type { PostgresConfig, TlsOptions } from "./config.ts";
+import { splitUrl, type UrlParts } from "./url_parts.ts";
 
 /** The meaning of `sslmode`: every mode with encryption also verifies the server, except `no-verify`. */
 const SSL_MODES: Readonly<Record<string, boolean | TlsOptions>> = {
@@ -18,11 +19,11 @@ const SSL_MODES: Readonly<Record<string, boolean | TlsOptions>> = {
 /** Reads a certificate or key that a URL names by path. */
 type ReadFile = (path: string) => string;
 
-/** Reads one parameter of a URL into `config`, or returns what is wrong with it. */
+/** Reads one parameter of a URL into `config`, or returns what is wrong with it, without its value. */
 type Reader = (value: string, config: Partial<PostgresConfig>, readFile: ReadFile) => string | undefined;
 
 /** Returns a reader of a parameter that is one option. */
-function plain(option: "host" | "user" | "password" | "database" | "applicationName" | "options"): Reader {
+function plain(option: "applicationName" | "options"): Reader {
   return (value, config) => {
     if (value !== "") config[option] = value;
     return undefined;
@@ -30,7 +31,7 @@ function plain(option: "host" | "user" | "password" | "database" | "applicationN
 }
 
 /** Returns a reader of a parameter that names a PEM file. */
-function pem(name: string, option: "ca" | "cert" | "key"): Reader {
+function pem(option: "ca" | "cert" | "key"): Reader {
   return (path, config, readFile) => {
     if (option === "ca" && path === "system") return undefined;
     // TLS is disabled by name, and stays disabled.
@@ -41,73 +42,128 @@ function pem(name: string, option: "ca" | "cert" | "key"): Reader {
     } catch {
       // Treated as an empty file.
     }
-    if (!content.includes("-----BEGIN ")) return `${name} must be the path of a readable PEM file`;
+    if (!content.includes("-----BEGIN ")) return "must be the path of a readable PEM file";
     config.ssl = { ...(typeof config.ssl === "object" ? config.ssl : {}), [option]: content };
     return undefined;
   };
 }
 
-/** The known parameters, in the order in which they are read. */
+/** Returns a reader of a parameter of which only some values have a meaning here: the one that changes nothing. */
+function without(values: readonly string[], reason: string): Reader {
+  return (value) => values.includes(value) ? undefined : reason;
+}
+
+const UNSUPPORTED = "is not supported";
+
+/** Parameters that a URL may also have as a part of its own, with that part. */
+const PARTS = { host: "host", port: "port", user: "user", password: "password", dbname: "database" } as const;
+
+/** The other known parameters, in the order in which they are read. A message follows the parameter's name. */
 const PARAMETERS: Readonly<Record<string, Reader>> = {
   sslmode: (value, config) => {
     const mode = Object.hasOwn(SSL_MODES, value) ? SSL_MODES[value] : undefined;
     if (mode === undefined) {
-      return `sslmode must be one of ${Object.keys(SSL_MODES).join(", ")}: ` +
-        "other modes may fall back to plaintext";
+      return `must be one of ${Object.keys(SSL_MODES).join(", ")}: other modes may fall back to plaintext`;
     }
     config.ssl = mode;
     return undefined;
   },
-  sslrootcert: pem("sslrootcert", "ca"),
-  sslcert: pem("sslcert", "cert"),
-  sslkey: pem("sslkey", "key"),
-  host: plain("host"),
-  port: (value, config) => {
-    if (!/^\d{1,5}$/.test(value)) return "port must be a number";
-    config.port = Number(value);
+  // As in libpq, which knows it from JDBC.
+  ssl: (value, config) => {
+    if (value !== "true" && value !== "false") return "must be true or false";
+    config.ssl ??= value === "true";
     return undefined;
   },
-  user: plain("user"),
-  password: plain("password"),
-  dbname: plain("database"),
+  sslrootcert: pem("ca"),
+  sslcert: pem("cert"),
+  sslkey: pem("key"),
   options: plain("options"),
+  fallback_application_name: plain("applicationName"),
   application_name: plain("applicationName"),
   connect_timeout: (value, config) => {
-    if (!/^\d{1,6}$/.test(value) || Number(value) === 0) return "connect_timeout must be a number of seconds";
+    if (!/^\d{1,6}$/.test(value) || Number(value) === 0) return "must be a number of seconds";
     config.connectionTimeoutMs = Number(value) * 1_000;
     return undefined;
   },
+  keepalives: (value, config) => {
+    if (value !== "0" && value !== "1") return "must be 0 or 1";
+    config.keepAlive = value === "1";
+    return undefined;
+  },
+  keepalives_idle: (value, config) => {
+    if (!/^\d{1,6}$/.test(value)) return "must be a number of seconds";
+    config.keepAliveDelayMs = Number(value) * 1_000;
+    return undefined;
+  },
   pgbouncer: (value, config) => {
-    if (value !== "true" && value !== "false") return "pgbouncer must be true or false";
+    if (value !== "true" && value !== "false") return "must be true or false";
     if (value === "true") config.poolMode = "transaction";
     return undefined;
   },
+  channel_binding: without(["prefer", "disable"], "must be prefer or disable: it cannot be required"),
+  client_encoding: without(["UTF8", "utf8", "UTF-8", "utf-8", "auto"], "must be UTF8"),
+  gssencmode: without(["prefer", "disable"], "must be prefer or disable: GSSAPI is not supported"),
+  krbsrvname: () => undefined,
+  load_balance_hosts: without(["disable"], "must be disable: only one host is supported"),
+  replication: without(["false", "off", "no", "0"], "must be false: replication is not supported"),
+  requirepeer: () => UNSUPPORTED,
+  sslcompression: without(["0"], "must be 0"),
+  sslnegotiation: without(["postgres"], "must be postgres"),
+  sslsni: without(["1"], "must be 1"),
+  ssl_min_protocol_version: without(["TLSv1", "TLSv1.1", "TLSv1.2"], "must be TLSv1.2"),
+  target_session_attrs: without(["any"], "must be any: only one host is supported"),
+  ...Object.fromEntries(
+    [
+      "hostaddr passfile service servicefile tcp_user_timeout keepalives_interval keepalives_count requiressl",
+      "sslpassword sslcertmode sslcrl sslcrldir ssl_max_protocol_version require_auth gsslib gssdelegation",
+      "min_protocol_version max_protocol_version scram_client_key scram_server_key sslkeylogfile",
+    ].join(" ").split(" ").map((name) => [name, () => UNSUPPORTED]),
+  ),
 };
 
-const FORM = "must be a URL such as postgresql://user:password@host:5432/database of one host, with special " +
-  "characters percent-encoded: # in a password is %23, / is %2F";
+/** The parameters that change something, for a message. */
+const USEFUL = "host, port, user, password, dbname, options, application_name, connect_timeout, keepalives, " +
+  "keepalives_idle, sslmode, sslrootcert, sslcert, sslkey, pgbouncer";
 
-function decode(part: string): string | undefined {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return undefined;
-  }
+/** Names an unknown parameter. What is not a plain word may be a part of a password. */
+function shownName(name: string): string {
+  return /^[a-z]+([_A-Z][a-z]+)*$/.test(name) && name.length <= 40 ? JSON.stringify(name) : "with another name";
 }
 
-/** Reads the parameters of a URL into `config`, and returns what is wrong with them. */
-function readParameters(given: URLSearchParams, config: Partial<PostgresConfig>, readFile: ReadFile): string[] {
-  const known = Object.keys(PARAMETERS);
-  const wrong = new Set(given.keys()).difference(new Set(known));
-  const messages = [...wrong].map((name) =>
-    `has the unknown parameter ${JSON.stringify(name.slice(0, 40))}: the parameters are ${known.join(", ")}`
-  );
-  for (const [name, reader] of Object.entries(PARAMETERS)) {
-    const [value, ...more] = given.getAll(name);
-    if (value === undefined) continue;
-    const message = more.length > 0 ? `has the parameter ${name} more than once` : reader(value, config, readFile);
-    if (message) messages.push(message);
+/** Reads the parameters that are not parts of the URL, and returns what is wrong with them. */
+function readParameters(given: UrlParts["parameters"], config: Partial<PostgresConfig>, readFile: ReadFile): string[] {
+  const messages: string[] = [];
+  const values = new Map<string, string>();
+  for (const [name, value] of given) {
+    if (!Object.hasOwn(PARAMETERS, name) && !Object.hasOwn(PARTS, name)) {
+      messages.push(`has the unknown parameter ${shownName(name)}: the parameters are ${USEFUL}`);
+    } else if (values.has(name)) messages.push(`has the parameter ${name} more than once`);
+    else values.set(name, value);
   }
+  for (const [name, reader] of Object.entries(PARAMETERS)) {
+    const value = values.get(name);
+    const message = value === undefined ? undefined : reader(value, config, readFile);
+    if (message) messages.push(`has the parameter ${name}, which ${message}`);
+  }
+  return messages;
+}
+
+/** Reads the parts that may also be parameters, and returns what is wrong with them: two that differ are one too many. */
+function readParts(parts: UrlParts, config: Partial<PostgresConfig>): string[] {
+  const messages: string[] = [];
+  const values: Record<string, string> = {};
+  for (const [name, part] of Object.entries(PARTS)) {
+    const parameter = parts.parameters.find(([key, value]) => key === name && value !== "")?.[1];
+    if (parameter !== undefined && parts[part] !== "" && parameter !== parts[part]) {
+      messages.push(`has two values of ${name}, one of them as a parameter: give one`);
+    }
+    const value = parameter ?? parts[part];
+    if (value !== "") values[part] = value;
+  }
+  const { host, port, user, password, database } = values;
+  if (port !== undefined && !/^\d{1,9}$/.test(port)) messages.push("has the parameter port, which must be a number");
+  else if (port !== undefined) config.port = Number(port);
+  Object.assign(config, host && { host }, user && { user }, password && { password }, database && { database });
   return messages;
 }
 
@@ -122,22 +178,13 @@ export function readUrl(
   readFile: ReadFile = Deno.readTextFileSync,
 ): Partial<PostgresConfig> {
   const config: Partial<PostgresConfig> = {};
-  const url = URL.canParse(raw) ? new URL(raw) : undefined;
-  // The part behind a # is mostly the rest of a password, which would be ignored silently.
-  if (!url || !/^postgres(ql)?:$/.test(url.protocol) || url.hash !== "" || url.hostname.includes(",")) {
-    issues.push({ path, message: FORM });
+  const parts = splitUrl(raw);
+  if (typeof parts === "string") {
+    issues.push({ path, message: parts });
     return config;
   }
-  const parts = [url.hostname, url.username, url.password, url.pathname.slice(1)].map(decode);
-  const [host, user, password, database] = parts;
-  if (parts.includes(undefined)) issues.push({ path, message: "has a part that is not percent-encoded" });
-  // Only a URL has an IPv6 address in brackets.
-  if (host) config.host = host.replace(/^\[(.*)\]$/, "$1");
-  if (url.port) config.port = Number(url.port);
-  if (user) config.user = user;
-  if (password) config.password = password;
-  if (database) config.database = database;
-  for (const message of readParameters(url.searchParams, config, readFile)) issues.push({ path, message });
+  const messages = [...readParts(parts, config), ...readParameters(parts.parameters, config, readFile)];
+  issues.push(...messages.map((message) => ({ path, message })));
   return config;
 }
 

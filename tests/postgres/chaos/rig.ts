@@ -62,6 +62,7 @@ export class Rig implements AsyncDisposable {
       maxConnections: 4,
       healthCheckIntervalMs: 0,
       connectionTimeoutMs: 500,
+      connectRetryMs: 60_000,
       cancelTimeoutMs: 150,
       destroyTimeoutMs: 300,
       ...config,
