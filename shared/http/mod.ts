@@ -13,7 +13,7 @@ export {
   withPooledSupabase,
 } from "./handler/with_pooled_supabase.ts";
 export type { HandlerScope, PoolSource, RequestPool, RuntimeOptions } from "./handler/runtime.ts";
-export type { LogSink } from "./logging/log.ts";
+export type { LogSink } from "../observability/mod.ts";
 export type { LeaseDefaults, PooledContext, RequestClientPool } from "./request/pooled_context.ts";
 export { DeadlineExceededError } from "./request/deadline.ts";
 

@@ -69,6 +69,7 @@ const ENTRY_POINTS = [
   "shared/http/fields.ts",
   "shared/http/postgres.ts",
   "shared/postgres/mod.ts",
+  "shared/observability/mod.ts",
 ];
 
 /** Names that stand for a module of the example application. */

@@ -29,8 +29,7 @@ function setUp(handler: PooledHandler<unknown>) {
     project,
     service,
     /** Event, code and count of each line. */
-    logged: () =>
-      log.map((line) => JSON.parse(line)).map(({ event, error, count }) => [event, error.code, count] as const),
+    logged: () => log.map((line) => JSON.parse(line)).map(({ event, data }) => [event, data.code, data.count] as const),
     log,
     send: async () => {
       const response = await handle(new Request("https://x.test/f"));

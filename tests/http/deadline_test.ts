@@ -47,7 +47,7 @@ Deno.test("deadlineMs includes the wait for a slot, and the request leaves the q
   await using _held = await rig.service.getConnectionPool().lease();
   assertEquals(await responseAtDeadline(rig, MS), DEADLINE_EXCEEDED);
   assertEquals([rig.service.getPoolStats().waitingForConnection, rig.project.requests.length], [0, 0]);
-  assertEquals(rig.log.map((line) => JSON.parse(line).error.code), ["DEADLINE_EXCEEDED"]);
+  assertEquals(rig.log.map((line) => JSON.parse(line).data.code), ["DEADLINE_EXCEEDED"]);
 });
 
 Deno.test("deadlineMs includes all attempts of a retry, and stops it", async () => {

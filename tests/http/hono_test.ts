@@ -34,6 +34,7 @@ function onFakes(routes: (app: App) => void, options: PooledMiddlewareOptions<un
 
 async function describe(response: Response) {
   response.headers.delete("Server-Timing");
+  response.headers.delete("X-Correlation-Id");
   return { status: response.status, headers: Object.fromEntries(response.headers), body: await response.text() };
 }
 
@@ -254,7 +255,7 @@ Deno.test("pooledSupabase() holds one slot per request, and frees it at the dead
   while (project.requests.length < 10) await delay(1);
   caller.abort();
   assertEquals([(await gone).status, service.getPoolStats().activeConnections], [499, 0]);
-  assert(log.every((line) => JSON.parse(line).error.code === "DEADLINE_EXCEEDED"), log.join("\n"));
+  assert(log.every((line) => JSON.parse(line).data.code === "DEADLINE_EXCEEDED"), log.join("\n"));
   await service.shutdown(0);
 });
 
@@ -288,7 +289,7 @@ Deno.test("onPooledError() responds to all errors and logs them, and nothing is 
     assertEquals([api.status, (await api.json()).code], [400, "22P02"]);
     const bug = await app.request("/bug");
     assertEquals([bug.status, (await bug.json()).code], [500, "INTERNAL_ERROR"]);
-    assertEquals(log.map((line) => JSON.parse(line).error.message), ["a bug"]);
+    assertEquals(log.map((line) => JSON.parse(line).data.error), ["a bug"]);
     assertEquals(printed, []);
   } finally {
     console.error = print;

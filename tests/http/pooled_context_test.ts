@@ -2,11 +2,17 @@ import { assertEquals, assertStrictEquals } from "@std/assert";
 import { type LazyMembers, RequestContext } from "../../shared/http/request/pooled_context.ts";
 
 const AUTH = { authMode: "publishable", token: null, userClaims: null, jwtClaims: null, keyName: "web" } as const;
-const LAZY = ["supabase", "supabaseAdmin", "pool", "adminPool"] as const;
+const LAZY = ["supabase", "supabaseAdmin", "pool", "adminPool", "correlationId"] as const;
 
 function contextOf() {
   const read: string[] = [];
-  const values: Record<string, object> = { supabase: {}, supabaseAdmin: {}, pool: {}, adminPool: {} };
+  const values: Record<string, object> = {
+    supabase: {},
+    supabaseAdmin: {},
+    pool: {},
+    adminPool: {},
+    correlationId: {},
+  };
   const members = {};
   for (const name of LAZY) {
     Object.defineProperty(members, name, {
@@ -38,6 +44,7 @@ Deno.test("RequestContext can be spread, and be the prototype of another object"
     authKeyName: "web",
     pool: values.pool,
     adminPool: values.adminPool,
+    correlationId: values.correlationId,
     waitUntil,
   };
   const spread: Record<PropertyKey, unknown> = { ...context };

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertFalse, assertMatch } from "@std/assert";
 import { problem, RequestError } from "../support/http.ts";
 import { errorResponse } from "../../shared/http/responses/error_response.ts";
 import { stampHeaders } from "../../shared/http/responses/response_headers.ts";
-import { logError, redact } from "../../shared/http/logging/log.ts";
+import { redact } from "../../shared/observability/mod.ts";
 import * as pool from "../../shared/pool/mod.ts";
 import * as postgres from "../../shared/postgres/mod.ts";
 import { RetryTimeoutError } from "../../shared/resilience/mod.ts";
@@ -219,20 +219,4 @@ Deno.test("redact() removes credentials from a text", async (t) => {
   ];
   for (const [text, clean] of rows) await t.step(text, () => assertEquals(redact(text), clean));
   assertEquals(redact("a configured value", ["configured", ""]), "a [secret] value");
-});
-
-Deno.test("logError() writes one JSON object, without the values of rows", () => {
-  const lines: string[] = [];
-  const cause = Object.assign(new Error("Bearer abc"), { code: "23505", details: "Key (name)=(Ada) exists" });
-  logError("request_failed", new Error("line\nbreak", { cause }), (line) => lines.push(line));
-  assertEquals(lines.length, 1);
-  const [line = ""] = lines;
-  assertFalse(line.includes("\n") || line.includes("Ada") || line.includes("abc"));
-  const { level, event, error } = JSON.parse(line);
-  assertEquals([level, event, error.message, error.cause.code], ["error", "request_failed", "line\nbreak", "23505"]);
-  assertMatch(error.stack, /problem_test/);
-  const loop = new Error("loop");
-  loop.cause = loop;
-  logError("request_failed", loop, (line) => lines.push(line));
-  assertEquals(lines.length, 2);
 });

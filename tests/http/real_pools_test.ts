@@ -65,7 +65,7 @@ Deno.test("withPooledSupabase() responds 503 with Retry-After to an acquire time
   assertEquals([response.status, body.code, response.headers.get("Retry-After")], [503, "ACQUIRE_TIMEOUT", "1"]);
   assertEquals(response.headers.get("X-Pool-Active-Connections"), "1");
   assertGreaterOrEqual(Number(/dur=([\d.]+)/.exec(response.headers.get("Server-Timing") ?? "")?.[1]), 15);
-  assertEquals(rig.log.map((line) => [JSON.parse(line).event, JSON.parse(line).error.code]), [
+  assertEquals(rig.log.map((line) => [JSON.parse(line).event, JSON.parse(line).data.code]), [
     ["request_refused", "ACQUIRE_TIMEOUT"],
   ]);
   assertEquals(rig.project.requests.length, 0);

@@ -5,7 +5,7 @@ import { withPooledSupabase } from "../support/http.ts";
 import { AcquireTimeoutError, QueueFullError } from "../../shared/pool/mod.ts";
 import { ServiceError } from "../../shared/services/mod.ts";
 import { RequestTimeoutError } from "../../shared/supabase/mod.ts";
-import { redact } from "../../shared/http/logging/log.ts";
+import { redact } from "../../shared/observability/mod.ts";
 import { FakePools, VARIABLES } from "./fake_pools.ts";
 
 /** A handler that fails with the error it is given, and what it logged. */
@@ -78,7 +78,7 @@ Deno.test("ThrottledLog.logResponse() logs rejections of the pool once per secon
   await fail(new QueueFullError("full"));
   const logged = lines.map((line) => JSON.parse(line));
   assert(logged.every(({ level, event }) => level === "warn" && event === "request_refused"));
-  assertEquals(logged.map(({ count, error }) => [error.code, count]), [
+  assertEquals(logged.map(({ data }) => [data.code, data.count]), [
     ["ACQUIRE_TIMEOUT", 1],
     ["QUEUE_FULL", 1],
     ["QUEUE_FULL", 101],
@@ -86,15 +86,35 @@ Deno.test("ThrottledLog.logResponse() logs rejections of the pool once per secon
 });
 
 Deno.test("ThrottledLog forgets codes when there are too many of them", async () => {
+  using time = new FakeTime();
   const { lines, fail } = setUp();
-  for (let i = 0; i < 1_000; i++) {
-    assertEquals(await fail({ message: "m", code: `X${i}`, details: "", hint: "", status: 503 }), 503);
+  const failWith = (code: string) => fail({ message: "m", code, details: "", hint: "", status: 503 });
+  for (let i = 0; i < 200; i++) {
+    assertEquals(await failWith(`X${i}`), 503);
+    // The budget of all lines allows 100 in 10 s; the codes before the last 100 are forgotten by then.
+    if (i === 150) time.tick(10_000);
   }
-  assertEquals(lines.length, 1_000);
-  await fail({ message: "m", code: "X999", details: "", hint: "", status: 503 });
-  assertEquals(lines.length, 1_000);
-  await fail({ message: "m", code: "X1", details: "", hint: "", status: 503 });
-  assertEquals(lines.length, 1_001);
+  const logged = lines.length;
+  await failWith("X199");
+  assertEquals(lines.length, logged);
+});
+
+Deno.test("ThrottledLog writes at most 100 lines in any 10 s, however many codes a caller causes, and counts the others", async () => {
+  using time = new FakeTime();
+  const { lines, fail } = setUp();
+  const at: number[] = [];
+  for (let i = 0; i < 3_000; i++) {
+    await fail({ message: "m", code: `X${i}`, details: "", hint: "", status: 503 });
+    while (at.length < lines.length) at.push(i * 10);
+    time.tick(10);
+  }
+  for (const [index, from] of at.entries()) assert((at[index + 100] ?? Infinity) - from >= 9_900, `${index}`);
+  const events = lines.map((line) => JSON.parse(line));
+  const suppressed = events.filter(({ event }) => event === "log_suppressed");
+  assert(suppressed.length > 0);
+  const counted = suppressed.reduce((sum, { data }) => sum + data.count, 0);
+  const written = events.length - suppressed.length;
+  assert(written + counted <= 3_000 && written + counted > 2_900, `${written} ${counted}`);
 });
 
 Deno.test("withPooledSupabase() logs credentials that cannot be verified once per second", async () => {
@@ -113,7 +133,7 @@ Deno.test("withPooledSupabase() logs credentials that cannot be verified once pe
   time.tick(1_000);
   await ask();
   const logged = lines.map((line) => JSON.parse(line));
-  assertEquals(logged.map(({ level, error, count }) => [level, error.code, count]), [
+  assertEquals(logged.map(({ level, data }) => [level, data.code, data.count]), [
     ["error", "NO_KEYS_CONFIGURED", 1],
     ["error", "NO_KEYS_CONFIGURED", 3],
   ]);

@@ -4,12 +4,12 @@
  * @module
  */
 import type { AuthModeWithKey, CredentialedAuthMode, ErrorResponseConfig } from "@supabase/server";
+import type { LogSink } from "../../observability/mod.ts";
 import { type Clock, Deadlines } from "../../resilience/mod.ts";
 import { parseHandlerSettings } from "./handler_settings.ts";
 import type { Authenticate } from "../auth/authenticate.ts";
 import type { CorsOption } from "../responses/cors.ts";
 import { createLazyAuthenticate } from "../auth/lazy_authenticate.ts";
-import type { LogSink } from "../logging/log.ts";
 import type { LeaseDefaults, PooledContext } from "../request/pooled_context.ts";
 import type { Runtime, RuntimeOptions } from "./runtime.ts";
 

@@ -4,6 +4,7 @@
  * @module
  */
 import type { AuthError } from "@supabase/server";
+import { CORRELATION_ID_HEADER, correlationIdOf } from "../../observability/mod.ts";
 import { PoolError } from "../../pool/mod.ts";
 import { type Clock, INTERNAL_ERROR, memberOf, systemClock } from "../../resilience/mod.ts";
 import type { AuthOutcome } from "../auth/authenticate.ts";
@@ -15,7 +16,7 @@ import { ThrottledLog } from "../logging/throttled_log.ts";
 import { type PooledHandler, type PooledSupabaseOptions, prepare, type Prepared } from "./handler_options.ts";
 import { createHealthResponse, isHealthPath } from "../health/health.ts";
 import { loadMissingSecretKey } from "../request/missing_admin.ts";
-import { type HeaderStats, NO_POOL, stampHeaders } from "../responses/response_headers.ts";
+import { exposeHeaders, type HeaderStats, NO_POOL, stampHeaders } from "../responses/response_headers.ts";
 import { problem } from "../responses/problem.ts";
 import { isServerError, rejectionResponse } from "../auth/rejection.ts";
 import { type RequestEvents, RequestScope } from "../request/request_scope.ts";
@@ -62,6 +63,13 @@ function failureResponse(error: unknown): Response {
   });
 }
 
+/** Adds the id under which the log has the failure. A response that is not logged costs no id. */
+function withCorrelationId(response: Response, request: Request): Response {
+  response.headers.set(CORRELATION_ID_HEADER, correlationIdOf(request));
+  exposeHeaders(response.headers, [CORRELATION_ID_HEADER]);
+  return response;
+}
+
 /** Handles a request with a handler. Never throws, never rejects. */
 export type HandleRequest<Database> = (request: Request, handler: PooledHandler<Database>) => Promise<Response>;
 
@@ -87,8 +95,10 @@ class RequestHandler<Database> {
   readonly #runtime: () => Runtime<Database>;
   readonly #failures: ThrottledLog;
   readonly #events: RequestEvents = {
-    rejected: (reason) => this.#failures.log("background_work_failed", reason, { secrets: this.#secrets }),
-    forgotten: (count) => this.#failures.logThrottled("lease_forgotten", new LeaseForgottenError(count)),
+    rejected: (reason, request) =>
+      this.#failures.log("background_work_failed", reason, { secrets: this.#secrets, request }),
+    forgotten: (count, request) =>
+      this.#failures.logThrottled("lease_forgotten", new LeaseForgottenError(count), { request }),
   };
   /** Set at the first request: a bad environment is reported to each. */
   #prepared: Prepared<Database> | undefined = undefined;
@@ -110,7 +120,7 @@ class RequestHandler<Database> {
         : await this.#respond(request, handler, timing);
       return this.#stamp(response, timing);
     } catch (error) {
-      return this.#stamp(this.#fail(error), timing);
+      return this.#stamp(this.#fail(error, request), timing);
     }
   }
 
@@ -168,16 +178,17 @@ class RequestHandler<Database> {
   /** Rejects the credentials of a request. */
   #reject(error: AuthError, request: Request): Response {
     // Keys that are missing, a JWKS that cannot be fetched: not the caller's fault, and any caller can repeat it.
-    if (error.status >= 500) this.#failures.logThrottled("request_failed", error, { secrets: this.#secrets });
+    if (error.status >= 500) this.#failures.logThrottled("request_failed", error, { secrets: this.#secrets, request });
     return rejectionResponse(error, request, this.#options.errors);
   }
 
-  #fail(error: unknown): Response {
+  #fail(error: unknown, request: Request): Response {
     if (error instanceof CallerLeftError) return errorResponse(error);
     const response = failureResponse(error);
-    if (this.#prepared === undefined) this.#failures.logSetupFailure(error);
-    else this.#failures.logResponse(response.status, error, this.#secrets);
-    return response;
+    const entry = { secrets: this.#secrets, request };
+    if (this.#prepared === undefined) this.#failures.logSetupFailure(error, entry);
+    else if (!this.#failures.logResponse(response.status, error, entry)) return response;
+    return withCorrelationId(response, request);
   }
 
   /** Adds the headers of CORS and of the pool. */

@@ -5,6 +5,7 @@
  * @module
  */
 import { abortable } from "@std/async/abortable";
+import { type LogSink, redact } from "../../observability/mod.ts";
 import { CachedProbe, messageOf, systemClock, timeoutSignal } from "../../resilience/mod.ts";
 import type { ConnectionPoolStats } from "../../pool/mod.ts";
 import { type ClientPool, type PoolHealth, toTestQuery } from "../../supabase/mod.ts";
@@ -12,7 +13,6 @@ import { checkOptions } from "../handler/check_options.ts";
 import { errorResponse } from "../responses/error_response.ts";
 import { ThrottledLog } from "../logging/throttled_log.ts";
 import { createLazyAuthenticate } from "../auth/lazy_authenticate.ts";
-import { type LogSink, redact } from "../logging/log.ts";
 import { MethodNotAllowedError } from "../responses/problem.ts";
 import { lazyRuntime, type RequestPool, type Runtime, type RuntimeOptions } from "../handler/runtime.ts";
 
@@ -226,7 +226,7 @@ export function healthRoute<Database = unknown>(
       if (probe) check ??= createCheck(probe, current.service.getConnectionPool());
       return await createHealthResponse(request, current as Runtime<never>, check);
     } catch (error) {
-      failures.logSetupFailure(error);
+      failures.logSetupFailure(error, { request });
       return errorResponse(error);
     }
   };

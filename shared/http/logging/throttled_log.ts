@@ -3,76 +3,73 @@
  *
  * @module
  */
+import { correlationIdOf, type LogLevel, type LogSink, StructuredLog } from "../../observability/mod.ts";
 import { PoolError } from "../../pool/mod.ts";
 import { type Clock, codeOf, systemClock } from "../../resilience/mod.ts";
-import { type LogEntry, logError, type LogSink } from "./log.ts";
 
-/** Minimum interval between two lines with the same event and code, in ms. */
-const THROTTLE_MS = 1_000;
+/** Lines in a second about failures that come in floods: each says the same. */
+const FLOOD_LINES = 1;
+/** Lines in a second about other failures with one event and code: any caller may be able to repeat one. */
+const FAILURE_LINES = 5;
 
-/** Maximum number of events and codes that are tracked: a database may make up codes of its own. */
-const MAX_TRACKED = 100;
-
-/** The time of the last line, and the number of failures suppressed since. */
-interface LastLogged {
-  readonly atMs: number;
-  suppressed: number;
+/** More about a failure. */
+export interface FailureEntry {
+  /** Default: `error`. */
+  readonly level?: LogLevel;
+  /** Values to remove, besides texts that look like credentials. Default: none. */
+  readonly secrets?: Iterable<string>;
+  /** The request that failed. Default: the line belongs to none. */
+  readonly request?: Request | undefined;
 }
 
 /**
- * Logs failures. Those that come in floods are logged once per second and code;
- * `count` of a line is the number of failures that it stands for, including
- * those suppressed since the line before.
+ * Logs failures. Those that come in floods are logged once per second and code, others at most five times; `count` of a
+ * line is the number of failures that it stands for, including those suppressed since the line before.
  */
 export class ThrottledLog {
-  readonly #sink: LogSink;
-  readonly #clock: Clock;
-  /** By event and code. */
-  readonly #lastLogged = new Map<string, LastLogged>();
+  readonly #log: StructuredLog;
   #setupFailure: { readonly error: unknown } | undefined = undefined;
 
   /** @param clock Default: the isolate's own time. */
   constructor(sink: LogSink, clock: Clock = systemClock) {
-    this.#sink = sink;
-    this.#clock = clock;
+    this.#log = new StructuredLog({ sink, clock });
   }
 
   /** Logs a failure. */
-  log(event: string, error: unknown, entry?: LogEntry): void {
-    logError(event, error, this.#sink, entry);
+  log(event: string, error: unknown, entry?: FailureEntry): void {
+    this.#write(event, error, FAILURE_LINES, entry);
   }
 
   /**
-   * Logs a request that failed with `status`. A status below 500 is the caller's error and is not logged. A pool
-   * under load or shutting down, and a project that is down or slow, are throttled.
+   * Logs a request that failed with `status`. A status below 500 is the caller's error and is not logged.
+   *
+   * @returns Whether the failure is one to log; it may stand for others.
    */
-  logResponse(status: number, error: unknown, secrets: Iterable<string> = []): void {
-    if (status < 500) return;
+  logResponse(status: number, error: unknown, entry: FailureEntry = {}): boolean {
+    if (status < 500) return false;
     const rejected = status === 503 && error instanceof PoolError;
-    if (rejected) this.logThrottled("request_refused", error, { level: "warn", secrets });
-    else if (isOutage(status, error)) this.logThrottled("request_failed", error, { secrets });
-    else this.log("request_failed", error, { secrets });
+    if (rejected) this.logThrottled("request_refused", error, { ...entry, level: "warn" });
+    else if (isOutage(status, error)) this.logThrottled("request_failed", error, entry);
+    else this.log("request_failed", error, entry);
+    return true;
   }
 
   /** Logs why no request can be served: each error once, however many requests meet it. */
-  logSetupFailure(error: unknown): void {
+  logSetupFailure(error: unknown, entry?: FailureEntry): void {
     if (this.#setupFailure && this.#setupFailure.error === error) return;
     this.#setupFailure = { error };
-    this.logThrottled("request_failed", error);
+    this.logThrottled("request_failed", error, entry);
   }
 
   /** Logs the first of many failures with the same event and code. */
-  logThrottled(event: string, error: unknown, entry: LogEntry = {}): void {
-    const atMs = this.#clock.now();
-    const key = `${event} ${codeOf(error) ?? ""}`;
-    const last = this.#lastLogged.get(key);
-    if (last !== undefined && atMs - last.atMs < THROTTLE_MS) {
-      last.suppressed++;
-      return;
-    }
-    if (last === undefined && this.#lastLogged.size >= MAX_TRACKED) this.#lastLogged.clear();
-    this.#lastLogged.set(key, { atMs, suppressed: 0 });
-    this.log(event, error, { ...entry, count: 1 + (last?.suppressed ?? 0) });
+  logThrottled(event: string, error: unknown, entry?: FailureEntry): void {
+    this.#write(event, error, FLOOD_LINES, entry);
+  }
+
+  #write(event: string, error: unknown, perSecond: number, entry: FailureEntry = {}): void {
+    const { level = "error", secrets, request } = entry;
+    const correlationId = request && (() => correlationIdOf(request));
+    this.#log.write(level, event, { error, secrets, correlationId, perSecond });
   }
 }
 

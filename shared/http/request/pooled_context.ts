@@ -74,6 +74,12 @@ export interface PooledContext<Database> {
   /** The same for the admin pool. Any use of it throws if no secret key is configured. */
   readonly adminPool: RequestClientPool<Database>;
   /**
+   * The id of this request in the log, and for logs and calls of your own: the trace id of `traceparent`, else
+   * `x-request-id`, else a random one. It is computed when it is first read. Responses to failures that are logged carry
+   * it in `X-Correlation-Id`.
+   */
+  readonly correlationId: string;
+  /**
    * Lets `promise` outlive the response: `supabase`, `supabaseAdmin` and leases
    * of the pools stay usable until it settles, even when the caller disconnects,
    * and the runtime is asked to keep the isolate (`EdgeRuntime.waitUntil`, if
@@ -90,7 +96,7 @@ export interface PooledContext<Database> {
 /** The members of a context that are created when they are read. */
 export type LazyMembers<Database> = Pick<
   PooledContext<Database>,
-  "supabase" | "supabaseAdmin" | "pool" | "adminPool"
+  "supabase" | "supabaseAdmin" | "pool" | "adminPool" | "correlationId"
 >;
 
 const MEMBERS = Symbol("members");
@@ -115,6 +121,7 @@ const SUPABASE = lazily("supabase");
 const SUPABASE_ADMIN = lazily("supabaseAdmin");
 const POOL = lazily("pool");
 const ADMIN_POOL = lazily("adminPool");
+const CORRELATION_ID = lazily("correlationId");
 
 /** A {@linkcode PooledContext} whose members are all own properties, so that `{ ...context }` has them too. */
 export class RequestContext<Database> implements PooledContext<Database> {
@@ -126,6 +133,7 @@ export class RequestContext<Database> implements PooledContext<Database> {
   declare readonly authKeyName: string | undefined;
   declare readonly pool: PooledContext<Database>["pool"];
   declare readonly adminPool: PooledContext<Database>["adminPool"];
+  declare readonly correlationId: string;
   declare readonly waitUntil: PooledContext<Database>["waitUntil"];
 
   constructor(auth: AuthResult, members: LazyMembers<Database>, waitUntil: PooledContext<Database>["waitUntil"]) {
@@ -138,6 +146,7 @@ export class RequestContext<Database> implements PooledContext<Database> {
     this.authKeyName = auth.keyName ?? undefined;
     Object.defineProperty(this, "pool", POOL);
     Object.defineProperty(this, "adminPool", ADMIN_POOL);
+    Object.defineProperty(this, "correlationId", CORRELATION_ID);
     this.waitUntil = waitUntil;
   }
 }

@@ -6,6 +6,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { AuthMode, AuthResult } from "@supabase/server";
 import type { SupabaseClient } from "@supabase/supabase-js";
+import { correlationIdOf } from "../../observability/mod.ts";
 import { LeaseReleasedError, PoolError } from "../../pool/mod.ts";
 import { type Deadlines, isPromiseLike, memberOf, textOf, type Timer } from "../../resilience/mod.ts";
 import { toServiceError } from "../../services/mod.ts";
@@ -30,10 +31,10 @@ const requests = new AsyncLocalStorage<object>();
 
 /** Events of a request. */
 export interface RequestEvents {
-  /** Work given to `waitUntil` was rejected with `reason`. */
-  readonly rejected: (reason: unknown) => void;
-  /** The handler left `count` leases unreleased; they have been ended. */
-  readonly forgotten: (count: number) => void;
+  /** Work that `request` gave to `waitUntil` was rejected with `reason`. */
+  readonly rejected: (reason: unknown, request: Request) => void;
+  /** The handler of `request` left `count` leases unreleased; they have been ended. */
+  readonly forgotten: (count: number, request: Request) => void;
 }
 
 /** The dependencies of a request. */
@@ -117,6 +118,11 @@ export class RequestScope<Database> implements LazyMembers<Database> {
     return environment.secretKey === undefined
       ? createMissingAdminProxy<RequestClientPool<Database>>(environment)
       : this.#adminScope();
+  }
+
+  /** The context's `correlationId`. */
+  get correlationId(): string {
+    return correlationIdOf(this.#options.request);
   }
 
   /** True once the caller has disconnected. */
@@ -269,7 +275,7 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   #waitUntil(promise: PromiseLike<unknown>): void {
     const background = this.#background ??= new Set();
     background.add(promise);
-    const settled = Promise.resolve(promise).then(() => {}, this.#options.events.rejected).finally(() => {
+    const settled = Promise.resolve(promise).then(() => {}, (reason) => this.#onRejected(reason)).finally(() => {
       background.delete(promise);
       if (background.size > 0) return;
       if (this.#state.kind === "draining") this.#abort(this.#state.reason);
@@ -290,13 +296,17 @@ export class RequestScope<Database> implements LazyMembers<Database> {
     this.#admin?.abort(reason);
   }
 
+  #onRejected(reason: unknown): void {
+    this.#options.events.rejected(reason, this.#options.request);
+  }
+
   #close(): void {
     const user = this.#user?.close();
     const admin = this.#admin?.close();
     const unreleased = (user?.unreleased ?? 0) + (admin?.unreleased ?? 0);
-    if (unreleased > 0) this.#options.events.forgotten(unreleased);
+    if (unreleased > 0) this.#options.events.forgotten(unreleased, this.#options.request);
     if (user?.drained === undefined && admin?.drained === undefined) return this.end();
-    Promise.all([user?.drained, admin?.drained]).catch(this.#options.events.rejected).finally(() => this.end());
+    Promise.all([user?.drained, admin?.drained]).catch((reason) => this.#onRejected(reason)).finally(() => this.end());
   }
 
   /** Ends the request: nothing is left that its deadline could abort. {@linkcode answered} calls it in time. */

@@ -3,9 +3,9 @@
  *
  * @module
  */
+import { redact, withoutRowValues } from "../../observability/mod.ts";
 import { type ErrorClass, type HttpDescription, INTERNAL_ERROR, memberOf } from "../../resilience/mod.ts";
 import { ServiceError, toServiceError } from "../../services/mod.ts";
-import { redact } from "../logging/log.ts";
 import { problem, problemType, RequestError } from "./problem.ts";
 
 /**
@@ -74,7 +74,7 @@ function isClientError(error: unknown): boolean {
  *
  * - An error class of this library declares its response; so may one of the application (`code`, `http`).
  * - An error of the Data API, Auth, Storage or a function, thrown as supabase-js returned it, keeps its status, code,
- *   message and hint.
+ *   message and hint. The message of a data exception (SQLSTATE class 22) loses the value that it quotes.
  * - Any other error is 500, `INTERNAL_ERROR`, without its message.
  *
  * Never throws. `error` is not logged here.
@@ -90,6 +90,11 @@ export function errorResponse(error: unknown): Response {
   }
 }
 
+/** Returns whether a code is a SQLSTATE of class 22: its message quotes a value, which may come from any row. */
+function isDataException(code: string): boolean {
+  return code.length === 5 && code.startsWith("22");
+}
+
 function describedResponse(error: unknown): Response {
   const described = isDescribed(error) ? error : new UnexpectedError(error);
   const { status, title, detail, hint, retryAfterSeconds, section } = described.http;
@@ -99,7 +104,7 @@ function describedResponse(error: unknown): Response {
     code: described.code,
     title,
     type: documented ? problemType(documented) : undefined,
-    detail: detail && redact(detail),
+    detail: detail && redact(isDataException(described.code) ? withoutRowValues(detail, described.code) : detail),
     hint: hint && redact(hint),
     headers: retryAfterSeconds === undefined ? undefined : { "Retry-After": retryAfter(described, retryAfterSeconds) },
   });

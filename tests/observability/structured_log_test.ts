@@ -1,0 +1,133 @@
+import { assert, assertEquals, assertFalse, assertMatch, assertThrows } from "@std/assert";
+import { delay } from "@std/async";
+import { FakeTime } from "@std/testing/time";
+import { type LogFormat, MAX_LINE_LENGTH, StructuredLog } from "../../shared/observability/mod.ts";
+
+function setUp(options: Omit<ConstructorParameters<typeof StructuredLog>[0] & object, "sink"> = {}) {
+  const lines: string[] = [];
+  const log = new StructuredLog({ ...options, sink: (line) => lines.push(line) });
+  return { log, lines, parsed: () => lines.map((line): LogFormat => JSON.parse(line)) };
+}
+
+Deno.test("StructuredLog writes timestamp, correlationId, level, event and data", () => {
+  using _time = new FakeTime(new Date("2026-01-02T03:04:05.678Z"));
+  const { log, lines, parsed } = setUp();
+  log.info("connection_acquired", { correlationId: "42", data: { connectionId: "c1", poolSize: 3 } });
+  assertEquals(lines, [
+    '{"timestamp":"2026-01-02T03:04:05.678Z","correlationId":"42","level":"info","event":"connection_acquired",' +
+    '"data":{"connectionId":"c1","poolSize":3}}',
+  ]);
+  log.warn("health_check");
+  log.error("connection_error", { error: new Error("refused") });
+  const [, warn, error] = parsed();
+  assertEquals(Object.keys(warn ?? {}), ["timestamp", "correlationId", "level", "event"]);
+  assertMatch(warn?.correlationId ?? "", /^[\da-f-]{36}$/);
+  assertEquals(error?.correlationId, warn?.correlationId);
+  assertEquals([error?.data?.error, error?.data?.name], ["refused", "Error"]);
+  assertMatch(error?.data?.stack ?? "", /structured_log_test/);
+});
+
+Deno.test("StructuredLog writes nothing below its level, and computes no correlation id for it", () => {
+  const { log, parsed } = setUp({ level: "warn" });
+  let asked = 0;
+  for (const level of ["debug", "info", "warn", "error"] as const) {
+    log[level]("e", { correlationId: () => `${++asked}` });
+  }
+  assertEquals(parsed().map(({ level, correlationId }) => [level, correlationId]), [["warn", "1"], ["error", "2"]]);
+  const other = setUp();
+  other.log.debug("e");
+  assertEquals(other.lines, []);
+});
+
+Deno.test("StructuredLog limits the lines with one event, code and name to perSecond, and counts the others", () => {
+  using time = new FakeTime();
+  const { log, parsed } = setUp();
+  const fail = (code: string) => log.error("e", { error: Object.assign(new Error(), { code }), perSecond: 2 });
+  for (let i = 0; i < 5; i++) fail("A");
+  fail("B");
+  time.tick(1_000);
+  fail("A");
+  assertEquals(parsed().map(({ data }) => [data?.code, data?.count]), [["A", 1], ["A", 1], ["B", 1], ["A", 4]]);
+});
+
+Deno.test("StructuredLog bounds every line, whatever is logged", () => {
+  const { log, lines } = setUp();
+  const deep: Record<string, unknown> = {};
+  let inner = deep;
+  for (let depth = 0; depth < 100_000; depth++) inner = inner.a = {} as Record<string, unknown>;
+  const wide = Object.fromEntries(Array.from({ length: 100_000 }, (_, index) => [`m${index}`, "\u0000".repeat(1_000)]));
+  let chain: Error = new Error("\u0000".repeat(100_000));
+  for (let depth = 0; depth < 100_000; depth++) chain = new Error("\u0000".repeat(2_000), { cause: chain });
+  const cyclic: Record<string, unknown> = {};
+  cyclic.self = cyclic;
+  const all = new AggregateError(Array.from({ length: 100_000 }, () => chain), "\u{1f4a5}".repeat(100_000));
+  for (const data of [deep, wide, cyclic, { list: new Array(1_000_000).fill(deep) }]) log.info("e", { data });
+  for (const error of [chain, all, "\u0000".repeat(1_000_000), { message: "x".repeat(1_000_000) }, deep, wide]) {
+    log.info("\u0000".repeat(10_000), { error, correlationId: "\u0000".repeat(10_000) });
+  }
+  assertEquals(lines.length, 10);
+  for (const line of lines) {
+    assert(line.length <= MAX_LINE_LENGTH, `${line.length}`);
+    JSON.parse(line);
+  }
+});
+
+Deno.test("StructuredLog hides members named like secrets, and reads nothing that could run code", () => {
+  const { log, lines } = setUp();
+  const data = {
+    password: "hunter2",
+    nested: { Authorization: "hunter2", apiKey: "hunter2", list: [{ set_cookie: "hunter2" }] },
+    text: "Bearer hunter2",
+    url: new URL("https://x.test/?q=hunter2").href,
+    toJSON: () => "hunter2",
+    get thrown(): string {
+      throw new Error("hunter2");
+    },
+    date: new Date(0),
+    bytes: new Uint8Array(3),
+    huge: 10n ** 30n,
+    error: "some text",
+  };
+  log.info("e", { data });
+  assertFalse(lines.join().includes("hunter2"), lines.join());
+  const hostile = new Proxy({}, {
+    get: () => {
+      throw new Error("no");
+    },
+    ownKeys: () => {
+      throw new Error("no");
+    },
+    getPrototypeOf: () => {
+      throw new Error("no");
+    },
+  });
+  log.info("e", { data: hostile });
+  log.info("e", { error: hostile });
+  log.info("e", { data: { hostile } });
+  log.info("e", {
+    correlationId: () => {
+      throw new Error("no");
+    },
+  });
+  assertEquals(lines.length, 5);
+});
+
+Deno.test("StructuredLog does not throw when its sink throws or rejects", async () => {
+  const failing = () => {
+    throw new Error("no log");
+  };
+  for (const sink of [failing, () => Promise.reject(new Error("no log"))]) new StructuredLog({ sink }).info("e");
+  await delay(0);
+  assertThrows(failing);
+});
+
+Deno.test("StructuredLog shares the limits of a sink among logs, and writes to another sink", () => {
+  using _time = new FakeTime();
+  const lines: string[] = [];
+  const sink = (line: string) => lines.push(line);
+  for (let i = 0; i < 100; i++) new StructuredLog({ sink }).info("e");
+  assertEquals(lines.length, 50);
+  const { log, lines: others } = setUp();
+  log.info("e");
+  assertEquals(others.length, 1);
+});
