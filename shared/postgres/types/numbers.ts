@@ -1,0 +1,203 @@
+/**
+ * Booleans, integers and floating-point numbers.
+ *
+ * @module
+ */
+import type { ValueFormat } from "./codec.ts";
+import { inputText } from "./text.ts";
+import { valueError } from "./value_error.ts";
+
+const LOWER_T = 116;
+
+/** `boolean`. */
+export const bool: ValueFormat = {
+  decodeText: (text) => text.charCodeAt(0) === LOWER_T,
+  decodeBinary: (bytes, start) => bytes[start] === 1,
+  encode(value) {
+    if (typeof value === "boolean") return value ? "true" : "false";
+    if (typeof value === "string") return inputText(value);
+    if (value === 0 || value === 1) return value ? "1" : "0";
+    throw valueError(value, "expected a boolean");
+  },
+  // A text column reads `true`, as the cast from boolean gives.
+  survivesRetyping: (value) => typeof value === "boolean" || value === "true" || value === "false",
+};
+
+/** The text of an integer as the server prints it: under a text type any other text would change. */
+const CANONICAL_INTEGER = /^(0|-?[1-9]\d*)$/;
+
+function survives(value: unknown): boolean {
+  return typeof value !== "string" || CANONICAL_INTEGER.test(value);
+}
+
+function readInt16(bytes: Uint8Array, start: number): number {
+  return ((bytes[start] as number) << 24 >> 16) | (bytes[start + 1] as number);
+}
+
+/** Reads a 32-bit integer. */
+export function readInt32(bytes: Uint8Array, start: number): number {
+  return (bytes[start] as number) << 24 | (bytes[start + 1] as number) << 16 | (bytes[start + 2] as number) << 8 |
+    (bytes[start + 3] as number);
+}
+
+function readUint32(bytes: Uint8Array, start: number): number {
+  return readInt32(bytes, start) >>> 0;
+}
+
+const TWO_TO_32 = 4_294_967_296;
+
+/** Reads a 64-bit integer as a bigint. */
+export function readBigInt64(bytes: Uint8Array, start: number): bigint {
+  return BigInt(readInt32(bytes, start)) * 4_294_967_296n + BigInt(readUint32(bytes, start + 4));
+}
+
+function readInt64Text(bytes: Uint8Array, start: number): string {
+  const high = readInt32(bytes, start);
+  // Below 2^53 a number is exact.
+  return high >= -2_097_152 && high < 2_097_152
+    ? String(high * TWO_TO_32 + readUint32(bytes, start + 4))
+    : readBigInt64(bytes, start).toString();
+}
+
+function readUint64Text(bytes: Uint8Array, start: number): string {
+  return BigInt.asUintN(64, readBigInt64(bytes, start)).toString();
+}
+
+/** Encodes an integer from `least` to `most`. */
+function encodeInteger(value: unknown, least: bigint, most: bigint): string {
+  if (typeof value === "number") {
+    if (!Number.isInteger(value)) throw valueError(value, "expected an integer");
+    if (value < Number(least) || value > Number(most)) throw valueError(value, `expected ${least} to ${most}`);
+    const text = String(value);
+    // From 1e21 on the text has an exponent, and near the limit the number is rounded past it.
+    if (Number.isSafeInteger(value) || BigInt(text) <= most) return text;
+    throw valueError(value, `expected ${least} to ${most}`);
+  }
+  if (typeof value === "bigint") {
+    if (value < least || value > most) throw valueError(value, `expected ${least} to ${most}`);
+    return value.toString();
+  }
+  if (typeof value === "string") return inputText(value);
+  throw valueError(value, "expected an integer as a number, bigint or string");
+}
+
+function small(
+  least: number,
+  most: number,
+  decodeBinary: (bytes: Uint8Array, start: number, end: number) => unknown,
+): ValueFormat {
+  return {
+    decodeText: (text) => +text,
+    decodeBinary,
+    encode(value) {
+      // `-0` has the text 0.
+      if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) return String(value);
+      return encodeInteger(value, BigInt(least), BigInt(most));
+    },
+    survivesRetyping: survives,
+  };
+}
+
+/** `smallint`. */
+export const int2: ValueFormat = small(-32_768, 32_767, readInt16);
+/** `integer`. */
+export const int4: ValueFormat = small(-2_147_483_648, 2_147_483_647, readInt32);
+/** `oid`: the server also takes the negative numbers that have the same 32 bits, and casts those to an integer. */
+export const oid: ValueFormat = {
+  ...small(-2_147_483_648, 4_294_967_295, readUint32),
+  survivesRetyping: (value) => survives(value) && Number(value) >= 0 && Number(value) < 2_147_483_648,
+};
+
+function wide(least: bigint, most: bigint, decodeBinary: ValueFormat["decodeBinary"]): ValueFormat {
+  return {
+    decodeText: (text) => text,
+    decodeBinary,
+    encode: (value) => encodeInteger(value, least, most),
+    survivesRetyping: survives,
+  };
+}
+
+/** `bigint`, read as a string: a number could not hold it. */
+export const int8: ValueFormat = wide(-(2n ** 63n), 2n ** 63n - 1n, readInt64Text);
+/** `xid8`, read as a string. */
+export const xid8: ValueFormat = wide(0n, 2n ** 64n - 1n, readUint64Text);
+/** `xid` and `cid`, read as strings, as `pg` does. */
+export const xid: ValueFormat = wide(0n, 2n ** 32n - 1n, (bytes, start) => String(readUint32(bytes, start)));
+
+const scratch = new DataView(new ArrayBuffer(8));
+
+/** Reads a double. */
+export function readFloat64(bytes: Uint8Array, start: number): number {
+  scratch.setInt32(0, readInt32(bytes, start));
+  scratch.setInt32(4, readInt32(bytes, start + 4));
+  return scratch.getFloat64(0);
+}
+
+/** Returns the shortest text that reads as the same number. */
+export function numberText(value: number): string {
+  return Object.is(value, -0) ? "-0" : String(value);
+}
+
+/**
+ * Returns true for integers that neither lose digits nor gain an exponent on the way to any other type. The server
+ * casts a float to numeric with `digits` digits, and rounds fractions when it casts to an integer.
+ */
+function survivesAsFloat(value: unknown, limit: number): boolean {
+  const number = typeof value === "string" && CANONICAL_INTEGER.test(value) ? Number(value) : value;
+  if (typeof number === "bigint") return number > -limit && number < limit;
+  return Number.isInteger(number) && Math.abs(number as number) < limit && !Object.is(number, -0);
+}
+
+/** `double precision`. */
+export const float8: ValueFormat = {
+  // Number() reads NaN, Infinity and exponents as the server writes them.
+  decodeText: (text) => +text,
+  decodeBinary: readFloat64,
+  encode(value) {
+    if (typeof value === "number") return numberText(value);
+    if (typeof value === "bigint") return value.toString();
+    if (typeof value === "string") return inputText(value);
+    throw valueError(value, "expected a number");
+  },
+  survivesRetyping: (value) => survivesAsFloat(value, 1e15),
+};
+
+/** Returns the double that the server's text of a float has: 0.1 for the float next to it. */
+function shortestOfFloat(float: number): number {
+  if (!Number.isFinite(float) || Number.isInteger(float) && Math.abs(float) < 1e6) return float;
+  for (let digits = 6; digits < 9; digits++) {
+    const candidate = Number(float.toPrecision(digits));
+    if (Math.fround(candidate) === float) return candidate;
+  }
+  return Number(float.toPrecision(9));
+}
+
+/** `real`. */
+export const float4: ValueFormat = {
+  decodeText: (text) => +text,
+  decodeBinary(bytes, start) {
+    scratch.setInt32(0, readInt32(bytes, start));
+    return shortestOfFloat(scratch.getFloat32(0));
+  },
+  encode(value) {
+    if (typeof value === "number" && Number.isFinite(value) && value !== 0) {
+      const float = Math.fround(value);
+      if (float === 0 || !Number.isFinite(float)) throw valueError(value, "it is outside the range of real");
+    }
+    return float8.encode(value);
+  },
+  survivesRetyping: (value) => survivesAsFloat(value, 1e6),
+};
+
+/** `money`: its text depends on the server's `lc_monetary`. */
+export const money: ValueFormat = {
+  decodeText: (text) => text,
+  decodeBinary: undefined,
+  encode(value) {
+    if (typeof value === "number" && Number.isFinite(value)) return numberText(value);
+    if (typeof value === "bigint") return value.toString();
+    if (typeof value === "string") return inputText(value);
+    throw valueError(value, "expected a finite number or a string such as $1.50");
+  },
+  survivesRetyping: () => false,
+};

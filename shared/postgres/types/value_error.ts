@@ -1,0 +1,69 @@
+/**
+ * Values that cannot be sent or read.
+ *
+ * @module
+ */
+
+/**
+ * A value that the type of its parameter cannot hold. The statement's error wraps it, and adds the number and the type
+ * of the parameter. Neither part holds the value of a string.
+ */
+export class ValueError extends TypeError {
+  override readonly name = "ValueError";
+  /** The kind of value that was given, e.g. `a Map` or `the number 1.5`. */
+  readonly given: string;
+  /** The reason and the way out. */
+  readonly reason: string;
+
+  constructor(given: string, reason: string) {
+    super(`${given}: ${reason}`);
+    this.given = given;
+    this.reason = reason;
+  }
+}
+
+/** A result that cannot be read as its type. Its message holds no part of the value. */
+export class DecodeError extends TypeError {
+  override readonly name = "DecodeError";
+}
+
+/** Objects whose class says what they are: the value itself is never shown. */
+function kindOfObject(value: object): string {
+  if (Array.isArray(value)) return "an array";
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? "an invalid Date" : "a Date";
+  let name: unknown;
+  try {
+    name = (value as { constructor?: { name?: unknown } }).constructor?.name;
+  } catch {
+    // A proxy or a getter may throw.
+  }
+  if (typeof name !== "string" || !/^[\w.]{1,60}$/.test(name) || name === "Object") return "an object";
+  return /^[AEIO]/i.test(name) ? `an ${name}` : `a ${name}`;
+}
+
+/** Describes the kind of a value for an error message, without what may be personal: strings are never quoted. */
+export function kindOf(value: unknown): string {
+  switch (typeof value) {
+    case "string":
+      return "a string";
+    case "number":
+      return `the number ${Object.is(value, -0) ? "-0" : value}`;
+    case "bigint":
+      return `the bigint ${value.toString().length > 40 ? "of more than 40 digits" : value}`;
+    case "boolean":
+      return `the boolean ${value}`;
+    case "object":
+      return value === null ? "null" : kindOfObject(value);
+    default:
+      return typeof value === "undefined" ? "undefined" : `a ${typeof value}`;
+  }
+}
+
+/**
+ * Creates the error of a value that its type does not take.
+ *
+ * @param reason The values that the type takes, or the reason, e.g. `expected an integer`.
+ */
+export function valueError(value: unknown, reason: string): ValueError {
+  return new ValueError(kindOf(value), reason);
+}
