@@ -13,6 +13,8 @@ export interface StartPostgresOptions {
   readonly port?: number;
   /** Flushes each commit to disk, so that it survives a crash of the machine. Default: `false`. */
   readonly fsync?: boolean;
+  /** Called with every line of the server's log. Default: none. */
+  readonly onLine?: ((line: string) => void) | undefined;
 }
 
 /** A Postgres server whose data is deleted when it is disposed of. */
@@ -40,6 +42,7 @@ export async function startPostgres(options: StartPostgresOptions = {}): Promise
     fsync: options.fsync ?? false,
     superuserPassword,
     log: () => {},
+    onLine: options.onLine,
   });
   return {
     url: server.url(SUPERUSER, superuserPassword),

@@ -22,6 +22,8 @@ export interface ServerOptions {
   readonly superuserPassword: string;
   /** Called with each warning and panic of the server. */
   readonly log: (line: string) => void;
+  /** Called with every line of the server's log. Default: none. */
+  readonly onLine?: ((line: string) => void) | undefined;
 }
 
 /** The superuser. Applications log in as `postgres`, which is not one, as on the hosted platform. */
@@ -144,6 +146,7 @@ export class PostgresServer {
     const { promise: ready, resolve: markReady } = Promise.withResolvers<true>();
     const child = this.#spawn([`${location.binaries}/bin/postgres`, "-D", location.data, ...flags], (line) => {
       if (lines.push(line) > LAST_LINES) lines.shift();
+      this.#options.onLine?.(line);
       if (line.includes("database system is ready to accept connections")) markReady(true);
       else if (/\b(PANIC|WARNING):/.test(line)) this.#options.log(line);
     });

@@ -33,9 +33,13 @@ export class TestDatabase implements AsyncDisposable {
     this.#passwords = passwords;
   }
 
-  /** Starts a server. */
-  static async start(): Promise<TestDatabase> {
-    const server = await startPostgres();
+  /**
+   * Starts a server.
+   *
+   * @param onLine Called with every line of its log. Default: none.
+   */
+  static async start(onLine?: (line: string) => void): Promise<TestDatabase> {
+    const server = await startPostgres({ onLine });
     const keys = generateKeys();
     const sql = postgres(server.url, { max: 1, onnotice: () => {} });
     const tables = "create schema auth; create table auth.users (id uuid primary key);";

@@ -24,7 +24,7 @@ import {
 import type { BackendKey } from "./cancel.ts";
 import { type PendingResult, type SessionStatus, unsent, type WireRequest } from "../wire/wire_request.ts";
 import type { QueryResult, Statement } from "../wire/query_result.ts";
-import { Reset } from "./reset.ts";
+import { Reset, type ResetWork } from "./reset.ts";
 import { StatementCache } from "../wire/statement_cache.ts";
 
 const STATUS = { I: "idle", T: "transaction", E: "failed" } as const;
@@ -226,30 +226,40 @@ export class BackendConnection implements WireReceiver {
     }
   }
 
+  /** True if nothing is in flight and no transaction is open. */
+  get isIdle(): boolean {
+    return this.#inFlight.length === 0 && this.#status === "idle";
+  }
+
   /**
    * Clears what may outlive a transaction: rolls an unfinished one back, and removes settings, role, advisory locks,
    * channels, cursors and temporary tables. What runs next waits for it. Where it fails, or finds what it cannot clear,
    * it destroys the connection.
+   *
+   * @param afterCommit Whether what is in flight ends with a COMMIT, behind which no transaction is open. Default: none
+   * is open if nothing is in flight and the server said so.
    */
-  reset(): Promise<void> {
+  async reset(afterCommit = this.isIdle): Promise<void> {
     this.mayHoldState = this.ranAsLoginRole = false;
-    return this.#clear(this.#ownsSession ? this.statements : undefined);
+    const clear = this.#ownsSession ? this.statements : undefined;
+    if (clear || !afterCommit) await this.#clear({ rollback: !afterCommit, clear });
   }
 
   /** Rolls an unfinished transaction back; without one, does nothing. Where it fails, it destroys the connection. */
-  rollback(): Promise<void> {
-    return this.#clear(undefined);
+  async rollback(): Promise<void> {
+    if (!this.isIdle) await this.#clear({ rollback: true, clear: undefined });
   }
 
-  async #clear(statements: StatementCache | undefined): Promise<void> {
+  async #clear(work: ResetWork): Promise<void> {
     while (!this.#death) {
-      const reset = new Reset(statements, this.#out);
+      const reset = new Reset(work, this.#out);
       this.#send(reset, false);
       try {
         return await reset.promise;
       } catch (error) {
-        // A cancel request for another statement may have hit it.
-        if (!reset.isSafeToResend) this.destroy(redacted(error));
+        // A cancel request for another statement may have hit it, or the COMMIT before it.
+        if (reset.needsRollback && !work.rollback) work = { ...work, rollback: true };
+        else if (!reset.isSafeToResend) this.destroy(redacted(error));
       }
     }
   }

@@ -16,7 +16,6 @@ import type { StatementCache } from "../wire/statement_cache.ts";
  * expensive to re-prepare. Each command succeeds where there is nothing to clear.
  */
 const CLEAR = [
-  "ROLLBACK",
   "SET SESSION AUTHORIZATION DEFAULT",
   "RESET ALL",
   "CLOSE ALL",
@@ -28,8 +27,16 @@ const CLEAR = [
   "SELECT count(*) FILTER (WHERE from_sql), count(*) FILTER (WHERE NOT from_sql) FROM pg_prepared_statements",
 ].join(";");
 
-/** Behind a pooler in transaction mode there is a transaction to end, but no session to clear. */
-const END = "ROLLBACK";
+/** SQLSTATE `in_failed_sql_transaction`. */
+const IN_FAILED_TRANSACTION = "25P02";
+
+/** The work of a {@linkcode Reset}. */
+export interface ResetWork {
+  /** True to end a transaction first. Without one, the server would log a warning. */
+  readonly rollback: boolean;
+  /** The prepared statements to keep; `undefined` to clear nothing, as behind a pooler in transaction mode. */
+  readonly clear: StatementCache | undefined;
+}
 
 /** Clears a session. Rejects when that fails, or when something is left. */
 export class Reset implements WireRequest {
@@ -38,20 +45,19 @@ export class Reset implements WireRequest {
   boundStatements = 0;
   /** True if a cancel request for another statement hit it. */
   isSafeToResend = false;
+  /** True if it failed because a transaction has to be ended first. */
+  needsRollback = false;
 
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
   readonly #statements: StatementCache | undefined;
   #last: readonly (string | null)[] = [];
 
-  /**
-   * Appends what to send to `out`.
-   *
-   * @param statements The prepared statements to keep; `undefined` to end the transaction and clear nothing.
-   */
-  constructor(statements: StatementCache | undefined, out: MessageWriter) {
-    out.query(statements ? CLEAR : END);
-    this.#statements = statements;
+  /** Appends what to send to `out`. */
+  constructor({ rollback, clear }: ResetWork, out: MessageWriter) {
+    const commands = clear ? CLEAR : "";
+    out.query(rollback ? `ROLLBACK;${commands}` : commands);
+    this.#statements = clear;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.promise = promise;
     this.#resolve = resolve;
@@ -72,6 +78,7 @@ export class Reset implements WireRequest {
 
   onComplete(_status: SessionStatus, canceling: boolean): void {
     this.isSafeToResend = canceling && codeOf(this.failure) === CANCELED;
+    this.needsRollback = codeOf(this.failure) === IN_FAILED_TRANSACTION;
     if (this.failure) this.#reject(this.failure);
     else if (this.#statements && !this.#untouched(this.#statements)) {
       this.#reject(new Error("Statements were prepared or dropped by SQL"));

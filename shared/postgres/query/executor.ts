@@ -129,8 +129,7 @@ export class Executor implements PostgresPool {
   }
 
   /**
-   * Runs one statement on a leased connection. As a caller it is a transaction of its own, behind which a rollback is
-   * sent: what is sent next must not depend on its success.
+   * Runs one statement on a leased connection. As a caller it is a transaction of its own.
    *
    * @throws {TransactionOpenError} while a transaction of the library is open on the connection.
    */
@@ -142,16 +141,8 @@ export class Executor implements PostgresPool {
     if (this.#caller) {
       if (traits.controlsTransaction) throw transactionControlError();
       const runner = new StatementRunner(connection, settings);
-      let rolledBack: Promise<void> | undefined;
-      try {
-        const [result] = await this.#pipelinedOn(runner, [statement], {}, bounds, () => {
-          rolledBack = connection.rollback();
-          return rolledBack;
-        });
-        return result as QueryResult;
-      } finally {
-        if (rolledBack) void runner.awaitOrDestroy(rolledBack, settings.cancelTimeoutMs);
-      }
+      const [result] = await this.#pipelinedOn(runner, [statement], {}, bounds);
+      return result as QueryResult;
     }
     if (traits.outlivesTransaction && !connection.ownsSession) throw outlivesTransactionError();
     for (;;) {
@@ -243,7 +234,7 @@ export class Executor implements PostgresPool {
     try {
       return await this.#pipelinedOn(runner, statements, begin, bounds, () => {
         // It is sent with the rest, so that the connection is free as soon as the answer has arrived.
-        if (connection.mayHoldState) reset = connection.reset();
+        if (connection.mayHoldState) reset = connection.reset(true);
         return reset;
       });
     } catch (error) {
@@ -259,14 +250,14 @@ export class Executor implements PostgresPool {
   /**
    * Runs BEGIN, statements and COMMIT in one round trip.
    *
-   * @param onSent Called when they have been sent. Sends what ends a transaction that has failed, if anything.
+   * @param onSent Called when they have been sent. Resets the connection, if it has to be. Default: it does not.
    */
   async #pipelinedOn(
     runner: StatementRunner,
     statements: readonly Statement[],
     begin: BeginOptions,
     bounds: Bounds,
-    onSent: () => Promise<void> | undefined,
+    onSent: () => Promise<void> | undefined = () => undefined,
   ): Promise<QueryResult[]> {
     const { runner: { clock, cancelTimeoutMs }, host } = this.#parts;
     const { connection } = runner;
@@ -282,13 +273,12 @@ export class Executor implements PostgresPool {
       // Each time: a reset behind the one before has cleared the marks.
       this.#markUse(connection);
       if (mayLeaveState) connection.mayHoldState = true;
-      const pending = runPipelinedTransaction(runner, before, statements, bounds);
-      const ended = onSent();
-      end = await pending;
-      if (end.safeToResend) await runner.awaitOrDestroy(ended ?? connection.reset(), cancelTimeoutMs);
+      let reset: Promise<void> | undefined;
+      end = await runPipelinedTransaction(runner, before, statements, bounds, () => reset = onSent());
+      if (end.safeToResend && reset) await runner.awaitOrDestroy(reset, cancelTimeoutMs);
     } while (end.safeToResend && !connection.death && !bounds.signal?.aborted);
     host.onTransactionEnd(end.outcome, clock.now() - started);
-    if (end.outcome === "committed") return end.results;
+    if (end.outcome === "committed" && end.error === undefined) return end.results;
     if (end.outcome === "rolledBack") noteRolledBack(end.error);
     throw end.error;
   }

@@ -195,7 +195,10 @@ export class StatementRunner {
       // Behind a pooler a late request may hit another client's statement, which cannot be known.
       if (!(passedOn || pending.canceled) || !connection.ownsSession) return destroy();
       // After any outcome: a request that was still on its way has hit this, an earlier statement, or nothing.
-      await connection.start([{ text: "SELECT 1" }]).results.catch(() => {});
+      // A failed transaction would reject a statement, and log that. There, a Sync has to do: the server drops a cancel
+      // request that has arrived before it reads the next message.
+      const again = connection.status === "failed" ? [] : [{ text: "SELECT 1" }];
+      await connection.start(again).results.catch(() => {});
     } finally {
       timer.cancel();
       abortRequests();

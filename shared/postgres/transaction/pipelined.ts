@@ -6,52 +6,91 @@
 import { CommitOutcomeUnknownError, TransactionRolledBackError } from "../errors/errors.ts";
 import type { Bounds, StatementRunner } from "../query/statement_runner.ts";
 import type { QueryResult, Statement } from "../wire/query_result.ts";
+import { COMMIT } from "./transaction_options.ts";
+import type { PendingResult } from "../wire/wire_request.ts";
 import type { TransactionOutcome } from "./transaction_scope.ts";
 
 /** The outcome of a pipelined transaction. */
 export interface PipelinedOutcome {
   readonly outcome: TransactionOutcome;
-  /** One result per statement, if it was committed. */
+  /** One result per statement, if it was committed and they could be read. */
   readonly results: QueryResult[];
-  /** The error to throw, unless it was committed. */
+  /** The error to throw; `undefined` if there are results. */
   readonly error: unknown;
   /** True if it had no effect and is safe to resend. */
   readonly safeToResend: boolean;
 }
 
-const COMMIT: Statement = { text: "COMMIT" };
-
 /**
- * Sends what begins a transaction, its statements and COMMIT under one Sync: after the first that fails, none runs,
- * COMMIT included. The caller rolls back what was not committed.
+ * Sends what begins a transaction and its statements under one Sync, so that after the first that fails none runs, and
+ * COMMIT behind it. In a transaction that has failed, COMMIT is a rollback (PostgreSQL, "COMMIT"): whatever happens, the
+ * transaction has ended once COMMIT is answered, and what is sent behind it depends on nothing.
+ *
+ * @param onSent Called when all has been sent, to send more.
  */
 export async function runPipelinedTransaction(
   runner: StatementRunner,
   begin: readonly Statement[],
   statements: readonly Statement[],
   bounds: Bounds,
+  onSent: () => void = () => {},
 ): Promise<PipelinedOutcome> {
-  const all = [...begin, ...statements, COMMIT];
-  const pending = runner.connection.start(all);
+  const { connection, settings: { clock, cancelTimeoutMs } } = runner;
+  const started = bounds.timeoutMs === Infinity ? 0 : clock.now();
+  const pending = connection.start([...begin, ...statements], true);
+  const commit = pending.sent ? connection.start([COMMIT]) : undefined;
+  commit?.results.catch(() => {}); // it is awaited later
+  onSent();
   let results: QueryResult[];
   try {
     results = await runner.awaitResult(pending, bounds);
   } catch (error) {
-    const { failedAt, statusAfter, sent } = pending;
-    // An error of the server shows how far it came. Only a COMMIT without an answer leaves a doubt.
-    const refused = failedAt >= 0 && (failedAt < all.length - 1 || statusAfter !== undefined);
-    if (refused || !sent) {
+    const ended = commit && await runner.awaitOrDestroy(commit.results, cancelTimeoutMs).catch(() => undefined);
+    await endTransaction(runner);
+    if (pending.failedAt >= 0 || !commit?.sent) {
       return { outcome: "rolledBack", results: [], error, safeToResend: pending.isSafeToResend(error) };
     }
+    // The statements have succeeded, and what they returned cannot be read.
+    if (isCommitted(ended)) return { outcome: "committed", results: [], error, safeToResend: false };
     return { outcome: "unknown", results: [], error: new CommitOutcomeUnknownError(error), safeToResend: false };
   }
-  if (results.at(-1)?.command !== COMMIT.text) {
-    return {
-      outcome: "rolledBack",
-      results: [],
-      error: new TransactionRolledBackError(undefined),
-      safeToResend: false,
-    };
+  if (!commit) throw new TransactionRolledBackError(undefined);
+  return await awaitCommit(runner, commit, results.slice(begin.length), {
+    ...bounds,
+    timeoutMs: Math.max(started + bounds.timeoutMs - clock.now(), 1),
+    allowedMs: bounds.allowedMs ?? bounds.timeoutMs,
+  });
+}
+
+/** Waits for the COMMIT of a transaction whose statements have succeeded. */
+async function awaitCommit(
+  runner: StatementRunner,
+  commit: PendingResult,
+  results: QueryResult[],
+  bounds: Bounds,
+): Promise<PipelinedOutcome> {
+  let ended: QueryResult[];
+  try {
+    ended = await runner.awaitResult(commit, bounds);
+  } catch (error) {
+    if (commit.sent && commit.statusAfter === undefined) {
+      return { outcome: "unknown", results: [], error: new CommitOutcomeUnknownError(error), safeToResend: false };
+    }
+    await endTransaction(runner);
+    return { outcome: "rolledBack", results: [], error, safeToResend: commit.isSafeToResend(error) };
   }
-  return { outcome: "committed", results: results.slice(begin.length, -1), error: undefined, safeToResend: false };
+  if (isCommitted(ended)) return { outcome: "committed", results, error: undefined, safeToResend: false };
+  return { outcome: "rolledBack", results: [], error: new TransactionRolledBackError(undefined), safeToResend: false };
+}
+
+/** Returns whether COMMIT was not a rollback. */
+function isCommitted(results: readonly QueryResult[] | undefined): boolean {
+  return results?.[0]?.command === COMMIT.text;
+}
+
+/** Rolls back where a cancel request has hit COMMIT before the server executed it. */
+async function endTransaction(runner: StatementRunner): Promise<void> {
+  const { connection, settings } = runner;
+  if (connection.death || connection.status === "idle") return;
+  await runner.awaitOrDestroy(connection.rollback(), settings.cancelTimeoutMs);
 }

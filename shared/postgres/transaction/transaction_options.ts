@@ -29,6 +29,9 @@ export interface BeginOptions {
   readonly idleInTransactionSessionTimeoutMs?: number | undefined;
 }
 
+/** Not prepared: SQL may drop a prepared statement, or put another one in its place. */
+export const COMMIT: Statement = Object.freeze({ text: "COMMIT", unprepared: true });
+
 function checkMs(path: string, value: number | undefined, issues: ConfigIssue[]): void {
   if (value === undefined || (Number.isInteger(value) && value >= 0 && value <= MAX_TIMER_MS)) return;
   issues.push({ path, message: `is ${value}, must be a whole number of ms from 0 to ${MAX_TIMER_MS}` });

@@ -14,6 +14,7 @@ import type { Timer } from "../../resilience/mod.ts";
 import type { QueryResult, Statement } from "../wire/query_result.ts";
 import { outlivesTransactionError, type StatementTraits } from "../wire/statement_traits.ts";
 import type { StatementRunner } from "../query/statement_runner.ts";
+import { COMMIT } from "./transaction_options.ts";
 
 /** The outcome of a transaction. */
 export type TransactionOutcome =
@@ -193,7 +194,7 @@ export class TransactionScope implements Disposable {
     if (!this.#begun) return this.#ended("committed");
     this.#committing = true;
     let results: QueryResult[];
-    const pending = this.#runner.connection.start([{ text: "COMMIT" }]);
+    const pending = this.#runner.connection.start([COMMIT]);
     try {
       results = await this.#runner.awaitOrDestroy(pending.results, this.#options.queryTimeoutMs);
     } catch (error) {
@@ -215,7 +216,8 @@ export class TransactionScope implements Disposable {
   async rollback(): Promise<void> {
     // A statement that its caller did not await would delay the rollback.
     await this.#runner.cancelAll(this.#reason?.reason ?? new TransactionEndedError());
-    if (this.#begun) await this.undo([{ text: "ROLLBACK" }]);
+    // BEGIN itself may have failed, or a statement may have ended the transaction.
+    if (this.#begun && !this.#runner.connection.isIdle) await this.undo([{ text: "ROLLBACK" }]);
     this.#ended("rolledBack");
   }
 
