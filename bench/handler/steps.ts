@@ -43,7 +43,7 @@ export function viewFactory({ env, publishableKey }: Project, config: SupabaseCo
     clock: systemClock,
   };
   const credentials = { apikey: publishableKey, authorization: "Bearer x", token: "x", mayOverride: false };
-  const slot = { callsAtOnce: 6, limiter: undefined, take: () => undefined };
+  const slot = { callsAtOnce: 6, limiter: undefined, take: () => undefined, leave: () => true };
   return () => createView(template, new LeaseFetch(settings, credentials, slot)).from("categories");
 }
 

@@ -248,8 +248,14 @@ export class DeadlineQueue<N extends DeadlineNode<N>> {
   }
 }
 
+/** A timer that knows when it fires. */
+export interface DeadlineTimer extends Timer {
+  /** The time at which it fires, in ms of its clock. */
+  readonly deadline: number;
+}
+
 /** A callback with a deadline. */
-class Deadline implements Timer, DeadlineNode<Deadline> {
+class Deadline implements DeadlineTimer, DeadlineNode<Deadline> {
   readonly #queue: DeadlineQueue<Deadline>;
   readonly onDue: () => void;
   readonly deadline: number;
@@ -293,10 +299,15 @@ export class Deadlines {
    * @param delayMs `Infinity` for never.
    * @param now The current time of the clock, where the caller has read it already.
    */
-  start(delayMs: number, onDue: () => void, now: number = this.#clock.now()): Timer {
+  start(delayMs: number, onDue: () => void, now: number = this.#clock.now()): DeadlineTimer {
     const deadline = new Deadline(this.#queue, onDue, now + delayMs);
     this.#queue.add(deadline, now);
     return deadline;
+  }
+
+  /** Returns the time until `timer` fires, in ms; `Infinity` without one. */
+  leftMs(timer: DeadlineTimer | undefined): number {
+    return timer === undefined ? Infinity : timer.deadline - this.#clock.now();
   }
 
   /** Cancels the timer and with it all deadlines. */

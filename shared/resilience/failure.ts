@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { type FailedResponse, responseOf } from "./failed_response.ts";
 import { type FailureKind, type FailureRow, NAMES, POSTGREST, STATUS, TEXT, TRANSPORT } from "./failure_table.ts";
 import { sqlstateMeaning } from "./sqlstate.ts";
 import { memberOf, textOf } from "./unknown.ts";
@@ -63,8 +64,17 @@ function byDeclaration(link: object): FailureKind | undefined {
   return tables().name.get(textOf(link, "name") ?? "");
 }
 
+/** Returns the first response behind a failure, or behind one of the errors it wraps. */
+export function failedResponse(failure: unknown): FailedResponse | undefined {
+  for (const link of failureChain(failure)) {
+    const response = responseOf(link);
+    if (response !== undefined) return response;
+  }
+  return undefined;
+}
+
 function byStatus(link: object): FailureKind | undefined {
-  const status = memberOf(link, "status");
+  const status = responseOf(link)?.status ?? memberOf(link, "status");
   if (typeof status !== "number" || status < 400) return undefined;
   return tables().status.get(status) ?? (status < 500 ? "permanent" : undefined);
 }
@@ -84,7 +94,7 @@ function byText(texts: readonly string[]): FailureKind | undefined {
  * Returns the retry class of a failure.
  *
  * Takes anything thrown (with its causes), the error objects of postgrest-js, auth-js, storage-js and functions-js,
- * whole results `{ data, error, status }`, and a `Response`. The `retry` that an error declares wins over its code, a
+ * whole results `{ data, error, status }`, and a `Response`. A status is also known of the error objects of views. The `retry` that an error declares wins over its code, a
  * code over a status, and a status over a text; of two codes the outer one decides, of two texts the more specific one.
  *
  * Never throws. An unknown failure is `permanent`.
@@ -101,8 +111,13 @@ export function classifyFailure(failure: unknown): FailureKind {
   return byText(texts) ?? "permanent";
 }
 
-/** Parses a `Retry-After` header (RFC 9110, section 10.2.3) into ms. */
-function parseRetryAfter(value: string, nowEpochMs: number): number | undefined {
+/**
+ * Parses a `Retry-After` header (RFC 9110, section 10.2.3) into ms. Returns `undefined` if it is neither a number of
+ * seconds nor a date.
+ *
+ * @param nowEpochMs The wall clock, against which a date is read, in ms since the epoch.
+ */
+export function parseRetryAfter(value: string, nowEpochMs: number): number | undefined {
   const text = value.trim();
   if (/^\d+$/.test(text)) return Number(text) * 1_000;
   // Each of the three forms of an HTTP-date names its day; Date.parse alone takes nearly anything.
@@ -112,13 +127,14 @@ function parseRetryAfter(value: string, nowEpochMs: number): number | undefined 
 
 /**
  * Returns the wait that the server asked for before the next attempt, in ms, or `undefined` if it asked for none: from
- * `retryAfterMs` of an error, or from the `Retry-After` header of a response that the failure carries.
+ * `retryAfterMs` of an error, from the response behind it (`rememberResponse`), or from the `Retry-After` header of a
+ * response that the failure carries.
  *
  * @param nowEpochMs The wall clock, against which a date is read. Default: `Date.now()`.
  */
 export function retryAfterMs(failure: unknown, nowEpochMs: number = Date.now()): number | undefined {
   for (const link of failureChain(failure)) {
-    const ms = memberOf(link, "retryAfterMs");
+    const ms = responseOf(link)?.retryAfterMs ?? memberOf(link, "retryAfterMs");
     if (typeof ms === "number" && Number.isFinite(ms) && ms >= 0) return ms;
     const headers = memberOf(link, "headers");
     if (!(headers instanceof Headers)) continue;

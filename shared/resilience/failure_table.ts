@@ -73,7 +73,10 @@ export const NAMES: readonly FailureRow<string>[] = [
   ["TimedOut", "ambiguous", "no response"],
 ];
 
-/** HTTP status. Sources: RFC 9110, RFC 6585 (429), RFC 8470 (425), Cloudflare "5xx errors" (52x). */
+/**
+ * HTTP status. Sources: RFC 9110, RFC 6585 (429), RFC 8470 (425), Cloudflare "5xx errors" (52x, 530), Supabase "HTTP
+ * status codes" (540, 544, 546).
+ */
 export const STATUS: readonly FailureRow<number>[] = [
   [408, "transient", "request timeout: the request did not arrive completely"],
   [425, "transient", "too early: not processed"],
@@ -86,6 +89,13 @@ export const STATUS: readonly FailureRow<number>[] = [
   [522, "ambiguous", "connection timed out, in the handshake or later"],
   [523, "transient", "the server is unreachable"],
   [524, "ambiguous", "the server did not respond in time"],
+  [525, "transient", "no TLS connection to the server: not processed"],
+  [526, "permanent", "the certificate of the server is invalid"],
+  [527, "ambiguous", "the connection to the server failed"],
+  [530, "transient", "the server's name could not be resolved: not processed"],
+  [540, "permanent", "the project is paused"],
+  [544, "ambiguous", "the project did not respond in time"],
+  [546, "ambiguous", "the function reached a limit of its isolate"],
 ];
 
 /**

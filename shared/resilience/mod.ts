@@ -8,12 +8,13 @@
 
 // Time.
 export { type Clock, MAX_TIMER_MS, systemClock, type Timer, type TimerOptions } from "./clock.ts";
-export { type DeadlineNode, DeadlineQueue, Deadlines } from "./deadlines.ts";
+export { type DeadlineNode, DeadlineQueue, Deadlines, type DeadlineTimer } from "./deadlines.ts";
 export { anySignal, timeoutSignal } from "./signals.ts";
 
 // Retries.
 export { type Backoff, backoffDelayMs } from "./backoff.ts";
-export { classifyFailure, type FailureKind, retryAfterMs } from "./failure.ts";
+export { classifyFailure, failedResponse, type FailureKind, parseRetryAfter, retryAfterMs } from "./failure.ts";
+export { type FailedResponse, rememberResponse, responseOf } from "./failed_response.ts";
 export { type Attempt, AttemptCounter, retry, type RetryEvent, type RetryOptions, RetryTimeoutError } from "./retry.ts";
 
 // Errors that describe themselves.

@@ -86,6 +86,13 @@ export interface RetryOptions {
   readonly signal?: AbortSignal | undefined;
   /** Classifies failures. Default: {@linkcode classifyFailure}. */
   readonly classify?: (failure: unknown) => FailureKind;
+  /** Returns the failure behind one that a client has flattened, which is classified in its place. Default: itself. */
+  readonly explain?: (failure: unknown) => unknown;
+  /**
+   * Returns the time that the caller has left, in ms: a server that asks for a longer wait is not waited for. Default:
+   * no limit beside `deadlineMs`.
+   */
+  readonly timeLeftMs?: (() => number) | undefined;
   /** Called before each delay. What it throws or rejects with is ignored. */
   readonly onRetry?: (event: RetryEvent) => void;
   /** Default: the isolate's own time. */
@@ -182,7 +189,7 @@ export async function retry<T>(
   options: RetryOptions = {},
 ): Promise<T> {
   const { retries = 3, delayMs = 100, maxDelayMs = 10_000, deadlineMs = 60_000, idempotent = false, signal } = options;
-  const { classify = classifyFailure, onRetry, clock = systemClock, random } = options;
+  const { classify = classifyFailure, explain, timeLeftMs, onRetry, clock = systemClock, random } = options;
   checkRange("retries", retries, 0, 100, true);
   checkRange("delayMs", delayMs, 0, MAX_TIMER_MS, false);
   checkRange("maxDelayMs", maxDelayMs, 0, MAX_TIMER_MS, false);
@@ -208,13 +215,16 @@ export async function retry<T>(
       if (!outcome.failed) return outcome.value;
       controller.signal.throwIfAborted();
       last = "thrown" in outcome ? outcome.thrown : outcome.value;
-      const attempts = counter.fail(last);
+      const source = explain ? explain(last) : last;
+      const attempts = counter.fail(source === last ? last : { error: last, cause: source });
 
-      const kind = classify(last);
+      const kind = classify(source);
       const backoff = backoffDelayMs(attempt, { baseMs: delayMs, capMs: Math.max(maxDelayMs, delayMs) }, random);
-      const delay = Math.max(backoff, retryAfterMs(last) ?? 0);
+      const askedMs = retryAfterMs(source) ?? 0;
+      const delay = Math.max(backoff, askedMs);
       const mayRetry = kind === "transient" || (kind === "ambiguous" && idempotent);
-      if (!mayRetry || attempts > retries || clock.now() + delay >= deadline) {
+      const isTooLate = clock.now() + delay >= deadline || (askedMs > 0 && askedMs >= (timeLeftMs?.() ?? Infinity));
+      if (!mayRetry || attempts > retries || isTooLate) {
         counter.end(last);
         if ("thrown" in outcome) throw outcome.thrown;
         return outcome.value;

@@ -5,14 +5,7 @@
  */
 import { abortable } from "@std/async/abortable";
 import type { SupabaseClient } from "@supabase/supabase-js";
-import {
-  anySignal,
-  classifyFailure,
-  memberOf,
-  retry,
-  type RetryOptions,
-  RetryTimeoutError,
-} from "../resilience/mod.ts";
+import { anySignal, memberOf, retry, type RetryOptions, RetryTimeoutError } from "../resilience/mod.ts";
 import type { PoolStats } from "../pool/mod.ts";
 import { type ClientLeaseOptions, type ClientPool, type PoolHealth, transportFailure } from "../supabase/mod.ts";
 import { toServiceError, withTransportFailure } from "./service_error.ts";
@@ -79,7 +72,7 @@ export abstract class PooledBaseService<Database = any> {
    * failures: with exponential backoff and jitter, within `deadlineMs` in all
    * (default: 60,000). It fails by throwing or by returning `{ data, error }`
    * with an error. Each attempt leases a client of its own, so that no client is
-   * held during a delay.
+   * held during a delay; it does not retry reads by itself, as other clients of the pool do.
    *
    * A failure after which the operation may have taken effect is retried only
    * with `idempotent`. The promise settles as the last attempt did: it resolves
@@ -104,12 +97,13 @@ export abstract class PooledBaseService<Database = any> {
           latest = client;
           // An operation that ignores the signal must not keep its client.
           return abortable(Promise.resolve(operation(client)), signal);
-        }, { ...leaseOptions, signal }), {
+        }, { ...leaseOptions, signal, retryReads: false }), {
         ...limits,
         retries: maxRetries,
         delayMs,
         signal: leaseOptions?.signal ? anySignal(leaseOptions.signal, poolSignal) : poolSignal,
-        classify: (failure) => classifyFailure(transportFailure(latest, memberOf(failure, "error")) ?? failure),
+        timeLeftMs: this.pool.timeLeftMs,
+        explain: (failure) => transportFailure(latest, memberOf(failure, "error") ?? failure) ?? failure,
       });
     } catch (error) {
       throw error instanceof RetryTimeoutError ? toServiceError(error) : error;

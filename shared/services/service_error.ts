@@ -9,16 +9,19 @@ import {
   codeOf,
   describeStatus,
   type ErrorCodes,
+  type FailedResponse,
+  failedResponse,
   type FailureKind,
   type HttpDescription,
   memberOf,
+  retryAfterMs,
   RetryTimeoutError,
   SERVICE_UNAVAILABLE,
   sqlstateMeaning,
   textOf,
   UPSTREAM_FAILURE,
 } from "../resilience/mod.ts";
-import { transportFailure } from "../supabase/mod.ts";
+import { transportFailure, URL_HINT } from "../supabase/mod.ts";
 
 /** The contents of a {@linkcode ServiceError}. */
 export interface ServiceErrorInit {
@@ -32,6 +35,8 @@ export interface ServiceErrorInit {
   readonly hint?: string | undefined;
   /** The error behind it. Default: none. */
   readonly cause?: unknown;
+  /** The wait before the next attempt that the project asked for, in ms. Default: none. */
+  readonly retryAfterMs?: number | undefined;
 }
 
 /** The codes that a {@linkcode ServiceError} has beside those of Postgres, PostgREST and the application. */
@@ -60,14 +65,17 @@ export class ServiceError extends Error {
   readonly status: number;
   /** The way to fix it. */
   readonly hint: string | undefined;
+  /** The wait before the next attempt that the project asked for (`Retry-After`), in ms; `undefined` for none. */
+  readonly retryAfterMs: number | undefined;
 
   /** Creates an error with the code and status of a failed call. */
-  constructor({ code, status, message, hint, cause }: ServiceErrorInit) {
+  constructor({ code, status, message, hint, cause, retryAfterMs }: ServiceErrorInit) {
     super(message, cause === undefined ? {} : { cause });
     this.name = new.target.name;
     this.code = code;
     this.status = status;
     this.hint = hint;
+    this.retryAfterMs = retryAfterMs;
   }
 
   /** The retry class, as `classifyFailure` reads it; `undefined`: code, status or cause decide. */
@@ -123,9 +131,40 @@ export class UpstreamUnavailableError extends ServiceError {
   static override readonly code = "UPSTREAM_UNAVAILABLE";
   static override readonly http = SERVICE_UNAVAILABLE;
 
+  /**
+   * @param cause The failure of the call.
+   * @param retryAfterMs The wait before the next attempt that the project asked for, in ms. Default: none.
+   */
+  constructor(cause: unknown, retryAfterMs?: number | undefined) {
+    super({ code: UpstreamUnavailableError.code, status: 503, message: messageFor(503), cause, retryAfterMs });
+  }
+}
+
+/**
+ * The project rejected the API key that the pool sends, or a credential that is not the caller's. The caller can do
+ * nothing about it. `cause` says what was rejected.
+ *
+ * @cause The key is wrong, was revoked, belongs to another project, or may not do what was asked.
+ * @fix Set `SUPABASE_PUBLISHABLE_KEY` and `SUPABASE_SECRET_KEY` to keys of the project, and check that they are enabled.
+ * @sample new ApiKeyRejectedError(new Error("Invalid API key"))
+ */
+export class ApiKeyRejectedError extends ServiceError {
+  static override readonly code = "API_KEY_REJECTED";
+  static override readonly retry = "permanent";
+  static override readonly http: HttpDescription = {
+    status: 500,
+    title: "Server configuration error",
+    detail: "The server is misconfigured: see its log",
+  };
+
   /** @param cause The failure of the call. */
   constructor(cause: unknown) {
-    super({ code: UpstreamUnavailableError.code, status: 503, message: messageFor(503), cause });
+    const { status } = ApiKeyRejectedError.http;
+    super({ code: ApiKeyRejectedError.code, status, message: "The project rejected the server's API key", cause });
+  }
+
+  override get http(): HttpDescription {
+    return ApiKeyRejectedError.http;
   }
 }
 
@@ -152,17 +191,22 @@ interface ApiError {
   readonly message: string;
   readonly hint: string | undefined;
   readonly status: number | undefined;
+  /** The response behind it, if the call was one of a view. */
+  readonly response: FailedResponse | undefined;
 }
 
 /** Returns the error of a result `{ data, error, status }`, or the failure itself. */
 function sourceOf(failure: unknown): unknown {
-  return memberOf(failure, "error") ?? failure;
+  // The body of an error may have a member of that name: `{ "error": "Unauthorized" }`.
+  const error = memberOf(failure, "error");
+  return typeof error === "object" && error !== null ? error : failure;
 }
 
-function apiError(failure: unknown): ApiError {
-  const error = sourceOf(failure);
+function apiError(failure: unknown, error: unknown): ApiError {
+  const response = failedResponse(failure);
   // functions-js keeps the response itself.
   const statuses = [
+    response?.status,
     memberOf(error, "status"),
     memberOf(failure, "status"),
     memberOf(memberOf(error, "context"), "status"),
@@ -173,12 +217,40 @@ function apiError(failure: unknown): ApiError {
     message: textOf(error, "message") ?? "",
     hint: textOf(error, "hint") || undefined,
     status: typeof status === "number" && status >= 400 && status <= 599 ? status : undefined,
+    response,
   };
 }
 
+/**
+ * Statuses of a gateway that mean something else to the caller of this function than to the function: they are about
+ * its own request to the project, or unknown outside of the network that they come from.
+ */
+const PASSED_ON_AS: ReadonlyMap<number, number> = new Map([
+  [402, 503], // Supabase: the project has exceeded a quota
+  [407, 502],
+  [408, 503],
+  [421, 502],
+  [425, 503],
+  [511, 502],
+  [520, 502],
+  [521, 503],
+  [522, 504],
+  [523, 503],
+  [524, 504],
+  [525, 502],
+  [526, 502],
+  [527, 502],
+  [530, 503],
+  [540, 503], // Supabase: the project is paused
+  [544, 504],
+  [546, 502],
+]);
+
 function statusFor(failure: unknown, { code, status }: ApiError): number {
-  const known = sqlstateMeaning(code)?.status ?? status;
-  if (known !== undefined && known < 500) return known;
+  const ofCode = sqlstateMeaning(code)?.status;
+  const passedOn = ofCode === undefined && status !== undefined ? PASSED_ON_AS.get(status) : undefined;
+  const known = ofCode ?? passedOn ?? status;
+  if (known !== undefined && (known < 500 || known === passedOn)) return known;
   switch (classifyFailure(failure)) {
     case "transient":
       return 503;
@@ -187,6 +259,24 @@ function statusFor(failure: unknown, { code, status }: ApiError): number {
     case "permanent":
       return known ?? 502;
   }
+}
+
+/** The codes of Auth for a key without the right to ask; its other codes are about the token that was passed to it. */
+const OF_AUTH_KEY = ["no_authorization", "not_admin"];
+
+/**
+ * Returns whether a 401 or 403 is about the pool's key: a gateway gives it, without a code of the service behind it. The
+ * token of a user is the caller's own.
+ */
+function isOfKey(source: unknown, { status, code, response }: ApiError): boolean {
+  if (status !== 401 && status !== 403) return false;
+  const name = textOf(source, "name") ?? "";
+  if (name.startsWith("Functions")) return response?.asUser !== true;
+  if (name.startsWith("Auth")) return code === "" || OF_AUTH_KEY.includes(code);
+  if (name.startsWith("Storage")) return code === "";
+  // Without a user's token, the token that PostgREST rejects is a key of the older kind.
+  if (code === "PGRST301" || code === "PGRST303") return response?.asUser === false;
+  return response !== undefined && !isDatabaseCode(code);
 }
 
 /** The failure that each error was created from, as supabase-js returned it. */
@@ -202,26 +292,64 @@ const sources = new WeakMap<ServiceError, unknown>();
 export function toServiceError(failure: unknown): Error {
   if (failure instanceof ServiceError || failure instanceof PoolError) return failure;
   if (failure instanceof Error && failure.name === "AbortError") return failure;
+  const wrapped = poolErrorBehind(failure);
+  if (wrapped) return wrapped;
   if (failure instanceof RetryTimeoutError) {
     const { status, detail } = RetryTimeoutError.http;
     return new ServiceError({ code: failure.code, status, message: detail, cause: failure });
   }
   const source = sourceOf(failure);
-  const error = ofApiError(apiError(failure), source, failure);
+  const error = ofApiError(apiError(failure, source), source, failure);
   sources.set(error, source);
   return error;
 }
 
 function ofApiError(api: ApiError, source: unknown, failure: unknown): ServiceError {
   const { code, message, hint } = api;
-  const status = statusFor(failure, api);
   const cause = causeOf(source, api);
+  if (isOfKey(source, api)) return new ApiKeyRejectedError(cause);
+  const status = statusFor(failure, api);
+  const waitMs = retryAfterMs(failure);
   if (status < 500) {
-    const init = { status, message: message || "The Data API rejected the request", hint, cause };
+    const init = {
+      status,
+      message: presentable(message),
+      hint: hint ?? HINTS.get(status),
+      cause,
+      retryAfterMs: waitMs,
+    };
     return code === "" ? new UpstreamFailedError(init) : new ServiceError({ ...init, code });
   }
-  if (isDatabaseCode(code)) return new ServiceError({ code, status, message: messageFor(status), cause });
-  return status === 503 ? new UpstreamUnavailableError(cause) : new UpstreamFailedError({ status, cause });
+  const init = { status, message: messageFor(status), cause, retryAfterMs: waitMs };
+  if (isDatabaseCode(code)) return new ServiceError({ ...init, code });
+  return status === 503 ? new UpstreamUnavailableError(cause, waitMs) : new UpstreamFailedError(init);
+}
+
+/** The ways to fix what a gateway rejects without a hint. */
+const HINTS: ReadonlyMap<number, string> = new Map([[414, URL_HINT]]);
+
+/** The longest message of a rejected call that the caller gets, in characters. */
+const MAX_MESSAGE = 300;
+
+/** Returns the message of a rejected call, if it is one: a gateway may respond with a page, or with nothing. */
+function presentable(message: string): string {
+  const isSentence = message.trim() !== "" && message.length <= MAX_MESSAGE && !/[<>{}]/.test(message);
+  return isSentence ? message : "The project rejected the request";
+}
+
+/** The longest text of a failed call that an error keeps as its cause, in characters: a gateway may respond with a page. */
+const MAX_CAUSE = 2_000;
+
+function shortened(text: string): string {
+  return text.length <= MAX_CAUSE ? text : `${text.slice(0, MAX_CAUSE)}... (${text.length} characters)`;
+}
+
+/** Returns the error of the pool that storage-js or functions-js have wrapped. */
+function poolErrorBehind(failure: unknown): PoolError | undefined {
+  const source = sourceOf(failure);
+  return [source, memberOf(source, "context"), memberOf(source, "originalError")].find((each) =>
+    each instanceof PoolError
+  );
 }
 
 function messageFor(status: number): string {
@@ -233,7 +361,9 @@ function messageFor(status: number): string {
 /** Returns the cause: something thrown keeps its own causes; an error object of the Data API loses its `details`. */
 function causeOf(source: unknown, { code, message, hint }: ApiError): unknown {
   const isApiObject = memberOf(source, "details") !== undefined;
-  return source instanceof Error && !isApiObject ? source : { name: "PostgrestError", code, message, hint };
+  return source instanceof Error && !isApiObject
+    ? source
+    : { name: "PostgrestError", code, message: shortened(message), hint };
 }
 
 /**

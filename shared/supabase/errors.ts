@@ -13,6 +13,9 @@ import {
   UPSTREAM_TIMEOUT,
 } from "../resilience/mod.ts";
 
+/** The way to query by many values. */
+export const URL_HINT = "Pass the values to a Postgres function with rpc(), or query in chunks of 100 values";
+
 /** The codes of the errors of client pools. */
 export type SupabaseErrorCode = ErrorCodes<typeof import("./errors.ts")>;
 
@@ -98,6 +101,35 @@ export class ForeignAddressError extends PoolError {
   /** @param what The subject that leads there: "this call", for example. */
   constructor(what: string) {
     super(`Cannot send credentials outside the project, and ${what} leads there: use fetch for other hosts`);
+  }
+}
+
+/**
+ * The URL of a call is too long to be sent: a filter lists too many values, or too many columns are selected.
+ *
+ * @cause A filter such as `.in()` holds hundreds of values, which are part of the URL.
+ * @fix Pass the values to a Postgres function with `rpc`, whose arguments are in the body, or query in chunks of 100.
+ * @sample new UrlTooLongError(74_000, 65_534)
+ */
+export class UrlTooLongError extends PoolError {
+  static override readonly code = "URL_TOO_LONG";
+  static override readonly retry = "permanent";
+  static override readonly http = {
+    status: 414,
+    title: "URI too long",
+    detail: "The query does not fit into a URL",
+    hint: URL_HINT,
+  };
+
+  /**
+   * @param length The length of the URL, in characters.
+   * @param limit The maximum length.
+   */
+  constructor(length: number, limit: number) {
+    super(
+      `Cannot send the call: its URL has ${length.toLocaleString("en")} characters, and ` +
+        `${limit.toLocaleString("en")} are possible. ${URL_HINT}`,
+    );
   }
 }
 

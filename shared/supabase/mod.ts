@@ -36,5 +36,7 @@ export {
   RedirectError,
   RequestTimeoutError,
   type SupabaseErrorCode,
+  URL_HINT,
+  UrlTooLongError,
   ViewRestrictedError,
 } from "./errors.ts";

@@ -159,7 +159,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     const slot = await this.#pool.lease(options);
     // A shutdown may have revoked it since it was granted.
     if (!slot.active) throw new PoolClosedError();
-    return new CallerScope<Database>(this.#scopes, credentials, NO_OPTIONS).adopt(slot, options.signal);
+    return new CallerScope<Database>(this.#scopes, credentials, NO_OPTIONS).adopt(slot, options);
   }
 
   /**
@@ -296,7 +296,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   }
 
   async #runProbe(signal: AbortSignal): Promise<void> {
-    await using lease = await this.lease({ lane: "probe", signal });
+    await using lease = await this.lease({ lane: "probe", signal, retryReads: false });
     // A query that ignores the signal must not keep the probe slot.
     const { error } = await abortable(Promise.resolve(this.config.healthQuery(lease.client)), signal);
     if (error) throw error;

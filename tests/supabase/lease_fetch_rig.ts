@@ -51,7 +51,7 @@ export function calling(options: Partial<CallSettings> & {
       ...settings,
     },
     credentials,
-    { callsAtOnce: callsPerLease, limiter: undefined, take: () => take?.() },
+    { callsAtOnce: callsPerLease, limiter: undefined, take: () => take?.(), leave: () => true },
     signal,
     take && { lane: undefined, timeoutMs: undefined },
   );

@@ -239,15 +239,6 @@ Deno.test("ClientLease.client rejects unsafe members and names the alternative",
   assertEquals(rig.project.requests.length, 0);
 });
 
-Deno.test("ClientLease.client does not retry by itself", async () => {
-  await using rig = createRig();
-  rig.project.answer = () => new Response("busy", { status: 503 });
-  await using lease = await rig.pool.lease();
-  const { status } = await lease.client.from("budgets").select();
-  assertEquals(status, 503);
-  assertEquals(rig.project.requests.length, 1);
-});
-
 Deno.test("transportFailure() returns the RequestTimeoutError of a call without a response", async () => {
   await using rig = createRig({ requestTimeoutMs: 50 });
   rig.project.answer = () => new Promise(() => {});

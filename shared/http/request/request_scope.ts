@@ -8,7 +8,7 @@ import type { AuthMode, AuthResult } from "@supabase/server";
 import type { SupabaseClient } from "@supabase/supabase-js";
 import { correlationIdOf } from "../../observability/mod.ts";
 import { LeaseReleasedError, PoolError } from "../../pool/mod.ts";
-import { type Deadlines, isPromiseLike, memberOf, textOf, type Timer } from "../../resilience/mod.ts";
+import { type Deadlines, type DeadlineTimer, isPromiseLike, memberOf } from "../../resilience/mod.ts";
 import { toServiceError } from "../../services/mod.ts";
 import { type Identity, IdentityError, type ScopeOptions } from "../../supabase/mod.ts";
 import type { HandlerScope, RequestPool, Runtime } from "../handler/runtime.ts";
@@ -65,7 +65,7 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   readonly #token = {};
   readonly #options: RequestScopeOptions<Database>;
   readonly #leave: (() => void) | undefined;
-  readonly #timeout: Timer;
+  readonly #timeout: DeadlineTimer;
   #exceeded: DeadlineExceededError | undefined = undefined;
   /** Rejects what the request waits for. */
   #reject: ((error: Error) => void) | undefined = undefined;
@@ -172,11 +172,8 @@ export class RequestScope<Database> implements LazyMembers<Database> {
 
   /** The error behind the one that supabase-js has flattened to `error`, or `error` itself. */
   explain(error: unknown): unknown {
-    const message = textOf(error, "message");
-    if (message !== undefined) {
-      const failure = this.#user?.failureOf(message) ?? this.#admin?.failureOf(message);
-      if (failure !== undefined) return toServiceError(failure);
-    }
+    const failure = this.#user?.failureOf(error) ?? this.#admin?.failureOf(error);
+    if (failure !== undefined) return toServiceError(failure);
     // storage-js and functions-js keep what they wrap.
     for (const member of ["context", "originalError"]) {
       const inner = memberOf(error, member);
@@ -233,8 +230,11 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   ): HandlerScope<Database> {
     this.#listen();
     const { lane, timeoutMs } = this.#options.lease;
+    const { deadlines } = this.#options;
+    // Background work outlives the deadline.
+    const timeLeftMs = () => this.#answered && this.#background?.size ? Infinity : deadlines.leftMs(this.#timeout);
     // The token was verified when the request began. The scope may be opened after it has expired.
-    const scope = pool.scope({ identity, admitted: true, apiKey, lane, timeoutMs, guard: this.#guard });
+    const scope = pool.scope({ identity, admitted: true, apiKey, lane, timeoutMs, guard: this.#guard, timeLeftMs });
     if (this.#state.kind === "aborted") scope.abort(this.#state.reason);
     // First used after the request has ended.
     else if (this.#answered && !this.#background?.size) scope.close();

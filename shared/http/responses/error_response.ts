@@ -4,7 +4,7 @@
  * @module
  */
 import { redact, withoutRowValues } from "../../observability/mod.ts";
-import { type ErrorClass, type HttpDescription, INTERNAL_ERROR, memberOf } from "../../resilience/mod.ts";
+import { type ErrorClass, type HttpDescription, INTERNAL_ERROR, memberOf, responseOf } from "../../resilience/mod.ts";
 import { ServiceError, toServiceError } from "../../services/mod.ts";
 import { problem, problemType, RequestError } from "./problem.ts";
 
@@ -54,14 +54,32 @@ function retryAfter(error: Error, otherwise: number): string {
   return String(Math.min(Math.max(seconds, 1), MAX_RETRY_AFTER_S));
 }
 
-/** Returns whether it is the `error` of a result of supabase-js: no other error has these four members. */
+/**
+ * Returns whether it is the `error` of a result of supabase-js: it was created from the response to a call, or has the
+ * four members that no other error has.
+ */
 export function isApiError(error: unknown): boolean {
-  return typeof error === "object" && error !== null &&
-    ["message", "code", "details", "hint"].every((member) => member in error) && !(error instanceof ServiceError);
+  if (error instanceof ServiceError) return false;
+  return responseOf(error) !== undefined || typeof error === "object" && error !== null &&
+      ["message", "code", "details", "hint"].every((member) => member in error);
 }
 
 /** The errors of the project that the other clients of supabase-js return, by name: the classes are theirs. */
-const OF_CLIENTS = new Set(["StorageApiError", "AuthApiError", "FunctionsHttpError", "FunctionsRelayError"]);
+const OF_CLIENTS = new Set([
+  "StorageApiError",
+  "StorageUnknownError",
+  "StorageVectorsApiError",
+  "StorageVectorsUnknownError",
+  "AuthApiError",
+  "AuthUnknownError",
+  "AuthRetryableFetchError",
+  "AuthWeakPasswordError",
+  "AuthSessionMissingError",
+  "AuthInvalidJwtError",
+  "FunctionsHttpError",
+  "FunctionsRelayError",
+  "FunctionsFetchError",
+]);
 
 /** Returns whether it is an error that the project returned to auth-js, storage-js or functions-js. */
 function isClientError(error: unknown): boolean {

@@ -3,11 +3,20 @@
  *
  * @module
  */
-import type { Clock, Deadlines, Timer } from "../../resilience/mod.ts";
+import {
+  AttemptCounter,
+  type Clock,
+  type Deadlines,
+  type DeadlineTimer,
+  type FailedResponse,
+  rememberResponse,
+  type Timer,
+} from "../../resilience/mod.ts";
 import { LeaseReleasedError } from "../../pool/mod.ts";
 import { RequestTimeoutError } from "../errors.ts";
 import type { Credentials } from "../identity.ts";
-import { fetchWithinProject, globalFetch, type ProjectRequest } from "./project_request.ts";
+import { fetchWithinProject, globalFetch, type ProjectRequest, type ProjectResponse } from "./project_request.ts";
+import { asRetry, delayAfterError, delayAfterResponse, isRetriedRead, retryAfterOf } from "./read_retry.ts";
 import { type BodyWatcher, trackBody, trackText } from "./tracked_body.ts";
 
 /**
@@ -34,6 +43,8 @@ export interface CallLimit {
   readonly callsAtOnce: number;
   /** Created by the first call. */
   limiter: CallLimiter | undefined;
+  /** Returns the time that the scope has left, in ms, within which calls are retried. Default: no limit. */
+  readonly timeLeftMs?: (() => number) | undefined;
 }
 
 /** The owner of a call. */
@@ -45,10 +56,18 @@ export interface CallHost {
   readonly isOpen: boolean;
   /** True if the slot has to be taken first. */
   readonly isView: boolean;
+  /** True if its reads are retried. */
+  readonly retriesReads: boolean;
   /** Takes the slot; `undefined` once it is held. */
   takeSlot(): Promise<void> | undefined;
+  /** Called before a call waits to be sent again: it does not use the slot meanwhile. */
+  onPaused(): void;
+  /** Called when that wait has ended. */
+  onResumed(): void;
   /** Called with the reason when a call, or the rest of its body, failed. */
   onFailed(error: unknown): void;
+  /** Called with a response of 400 or more. */
+  onRejected(response: FailedResponse): void;
 }
 
 /** One call. It leaves no timer and no listener. */
@@ -59,7 +78,12 @@ export class Call implements BodyWatcher {
   readonly #links: readonly AbortSignal[];
   readonly #onAbort: ((event: Event) => void) | undefined;
   readonly #controller = new AbortController();
-  #timeout: Timer | undefined = undefined;
+  #timeout: DeadlineTimer | undefined = undefined;
+  /** Ends the wait before a retry. */
+  #pause: Timer | undefined = undefined;
+  /** Created by the first retry. */
+  #attempts: AttemptCounter | undefined = undefined;
+  #failed: FailedResponse | undefined = undefined;
   #grace: Timer | undefined = undefined;
   #contended = false;
   #permitGrace: Timer | undefined = undefined;
@@ -93,40 +117,103 @@ export class Call implements BodyWatcher {
   }
 
   /**
-   * Sends `request` through `send`, once it has a permit and the slot. Called once.
+   * Sends `request` through `send`, once it has a permit and the slot. Called once. A read is sent again after a failure
+   * that plain supabase-js would retry, if there is time left.
    *
    * @param readsText True for a caller that reads the response by `text()` and in no other way.
    */
   async run(request: ProjectRequest, send: typeof fetch, readsText: boolean): Promise<Response> {
     const host = this.#host;
     const { signal } = this;
+    const { baseUrl, deadlines, requestTimeoutMs } = host.settings;
+    const isRetried = readsText && host.retriesReads && isRetriedRead(request);
     try {
-      const permit = this.#limiter.acquire(this);
-      if (permit) {
-        await this.#race(permit);
+      let answer: ProjectResponse;
+      for (let retries = 0, sent = request;; sent = asRetry(request, ++retries)) {
+        const permit = this.#limiter.acquire(this);
+        if (permit) {
+          await this.#race(permit);
+          signal.throwIfAborted();
+        }
+        if (host.isView) {
+          const taken = host.takeSlot();
+          if (taken) await this.#race(taken);
+        }
         signal.throwIfAborted();
+        this.#timeout ??= deadlines.start(
+          requestTimeoutMs,
+          () => this.abort(new RequestTimeoutError(requestTimeoutMs)),
+        );
+        const sending = fetchWithinProject({ request: sent, credentials: host.credentials, signal, baseUrl, send });
+        let delayMs: number | undefined;
+        try {
+          // A fetch that is not the runtime's own may ignore signals.
+          answer = await (send === globalFetch ? sending : this.#race(sending));
+          if (answer.response.ok || !isRetried) break;
+          delayMs = delayAfterResponse(answer.response, retries);
+          if (delayMs === undefined || !this.#hasTimeFor(delayMs)) break;
+          answer.response.body?.cancel().catch(() => {});
+        } catch (error) {
+          if (signal.aborted || !isRetried) throw error;
+          delayMs = delayAfterError(error, retries);
+          if (delayMs === undefined || !this.#hasTimeFor(delayMs)) throw error;
+        }
+        await this.#waitToRetry(delayMs);
       }
-      if (host.isView) {
-        const taken = host.takeSlot();
-        if (taken) await this.#race(taken);
-      }
-      signal.throwIfAborted();
-      const { baseUrl, deadlines, requestTimeoutMs } = host.settings;
-      this.#timeout = deadlines.start(requestTimeoutMs, () => this.abort(new RequestTimeoutError(requestTimeoutMs)));
-      const sending = fetchWithinProject({ request, credentials: host.credentials, signal, baseUrl, send });
-      // A fetch that is not the runtime's own may ignore signals.
-      const answer = await (send === globalFetch ? sending : this.#race(sending));
       if (this.#state === "sending") this.#state = "unread";
       if (this.#contended) this.onContention();
       const tracked = (readsText ? trackText : trackBody)(answer.response, request.method, answer, this);
+      if (!answer.response.ok) this.#noteRejection(answer.response, tracked);
       if (!host.isOpen) this.expireUnread();
       return tracked;
     } catch (error) {
       this.settle();
       const reason = signal.aborted ? signal.reason : error;
+      this.#attempts?.fail(undefined);
+      this.#attempts?.end(reason);
       host.onFailed(reason);
       throw reason;
     }
+  }
+
+  /** Returns whether a retry after `delayMs` begins before the call and its scope have to end. */
+  #hasTimeFor(delayMs: number): boolean {
+    const { settings, slot } = this.#host;
+    const leftMs = Math.min(settings.deadlines.leftMs(this.#timeout), slot.timeLeftMs?.() ?? Infinity);
+    return delayMs < leftMs;
+  }
+
+  /** Waits before a retry, without permit and, if no other call needs it, without slot. */
+  async #waitToRetry(delayMs: number): Promise<void> {
+    this.#attempts ??= new AttemptCounter();
+    this.#attempts.fail(undefined);
+    this.#attempts.begin();
+    this.#limiter.release(this);
+    this.#host.onPaused();
+    try {
+      const elapsed = new Promise<void>((resolve) => {
+        // A caller awaits this: a script must not end here because nothing else is left to do.
+        this.#pause = this.#host.settings.clock.setTimer(resolve, delayMs, { keepAlive: true });
+      });
+      await this.#race(elapsed);
+    } finally {
+      this.#host.onResumed();
+    }
+    this.signal.throwIfAborted();
+  }
+
+  /** Remembers status and headers of a response of 400 or more, for the errors that a client creates from its body. */
+  #noteRejection(response: Response, tracked: Response): void {
+    if (response.status < 400) return;
+    this.#attempts?.fail(undefined);
+    this.#failed = {
+      status: tracked.status,
+      retryAfterMs: retryAfterOf(response),
+      asUser: this.#host.credentials.token !== undefined,
+      attempts: this.#attempts,
+    };
+    rememberResponse(tracked, this.#failed);
+    this.#host.onRejected(this.#failed);
   }
 
   /** Aborts it. The rest of its body is not read. */
@@ -162,6 +249,8 @@ export class Call implements BodyWatcher {
         this.settle();
         return body;
       }, (error) => {
+        // auth-js keeps the error of a body that is not JSON, in place of the response.
+        if (this.#failed) rememberResponse(error, this.#failed);
         this.fail(error);
         throw error;
       }),
@@ -180,6 +269,7 @@ export class Call implements BodyWatcher {
     this.#state = "settled";
     this.#reject = undefined;
     this.#timeout?.cancel();
+    this.#pause?.cancel();
     this.#grace?.cancel();
     this.#permitGrace?.cancel();
     if (this.#onAbort) { for (const link of this.#links) link.removeEventListener("abort", this.#onAbort); }

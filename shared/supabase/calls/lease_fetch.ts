@@ -5,6 +5,7 @@
  * @module
  */
 import { type AcquireLane, LeaseReleasedError } from "../../pool/mod.ts";
+import { type FailedResponse, textOf } from "../../resilience/mod.ts";
 import { Call, type CallHost, type CallLimit, type CallSettings } from "./call.ts";
 import type { Credentials } from "../identity.ts";
 import { type HeaderRecord, projectRequest } from "./project_request.ts";
@@ -18,6 +19,8 @@ export interface CallSlot extends CallLimit {
     timeoutMs: number | undefined,
     signal: AbortSignal | undefined,
   ): Promise<void> | undefined;
+  /** Removes `member` from the slot, which is released with its last member. */
+  leave(member: LeaseFetch): boolean;
 }
 
 /** The terms on which a view takes its slot, at its first call. */
@@ -26,7 +29,7 @@ export interface ViewOptions {
   readonly timeoutMs: number | undefined;
 }
 
-/** The maximum number of failures that are kept for {@linkcode LeaseFetch.failure}. */
+/** The maximum number of failures, and of responses, that are kept for {@linkcode LeaseFetch.failure}. */
 const KEPT_FAILURES = 8;
 
 const NO_LINKS: readonly AbortSignal[] = [];
@@ -43,6 +46,8 @@ export class LeaseFetch implements CallHost {
   readonly settings: CallSettings;
   /** The slot that the calls run in. */
   readonly slot: CallSlot;
+  /** True if reads are retried as plain supabase-js does it. */
+  readonly retriesReads: boolean;
   readonly #signal: AbortSignal | undefined;
   readonly #view: ViewOptions | undefined;
   #state: "open" | "finishing" | "ended" = "open";
@@ -51,6 +56,9 @@ export class LeaseFetch implements CallHost {
   // Created when they are needed: many a lease makes no call.
   #pending: Set<Call> | undefined = undefined;
   #failures: unknown[] | undefined = undefined;
+  #rejections: FailedResponse[] | undefined = undefined;
+  /** The number of calls that wait to be sent again. */
+  #paused = 0;
   /** The number of calls that wait for their client to be loaded. */
   #loading = 0;
   /** Ends the wait for them. */
@@ -60,6 +68,7 @@ export class LeaseFetch implements CallHost {
    * @param slot Where the calls run.
    * @param signal Aborts every call when it aborts: the caller has disconnected, for example.
    * @param view For a view, which takes its slot at its first call. Default: the slot is held.
+   * @param retriesReads False if the caller retries by itself. Default: true.
    */
   constructor(
     settings: CallSettings,
@@ -67,7 +76,9 @@ export class LeaseFetch implements CallHost {
     slot: CallSlot,
     signal?: AbortSignal | undefined,
     view?: ViewOptions | undefined,
+    retriesReads: boolean = true,
   ) {
+    this.retriesReads = retriesReads;
     this.credentials = credentials;
     this.settings = settings;
     this.slot = slot;
@@ -141,11 +152,22 @@ export class LeaseFetch implements CallHost {
   }
 
   /**
-   * The error of a call that a client has flattened to `Name: message`.
+   * The error of a call behind `error`: that error itself, or what a client has flattened to `Name: message`.
    * supabase-js keeps neither the error nor its code.
    */
-  failure(text: string): unknown {
-    return this.#failures?.findLast((error) => error instanceof Error && `${error.name}: ${error.message}` === text);
+  failure(error: unknown): unknown {
+    const text = typeof error === "string" ? error : textOf(error, "message");
+    const isOfAuth = textOf(error, "name") === "AuthRetryableFetchError";
+    return this.#failures?.findLast((failure) =>
+      failure === error ||
+      (failure instanceof Error &&
+        (text === `${failure.name}: ${failure.message}` || (isOfAuth && text === failure.message)))
+    );
+  }
+
+  /** The last response of 400 or more with this status. auth-js and storage-js keep nothing else of it. */
+  rejection(status: number): FailedResponse | undefined {
+    return this.#rejections?.findLast((response) => response.status === status);
   }
 
   /**
@@ -180,9 +202,23 @@ export class LeaseFetch implements CallHost {
   /** Keeps the error of a call that failed. */
   onFailed(error: unknown): void {
     const failures = this.#failures ??= [];
-    if (failures.at(-1) === error) return;
-    failures.push(error);
-    if (failures.length > KEPT_FAILURES) failures.shift();
+    if (failures.at(-1) !== error) keep(failures, error);
+  }
+
+  /** Keeps a response of 400 or more. */
+  onRejected(response: FailedResponse): void {
+    keep(this.#rejections ??= [], response);
+  }
+
+  /** A view whose calls all wait to be sent again leaves the slot; the next call that is sent takes it. */
+  onPaused(): void {
+    this.#paused++;
+    if (this.isView && this.#paused === this.#pending?.size) this.slot.leave(this);
+  }
+
+  /** A call has waited. */
+  onResumed(): void {
+    this.#paused--;
   }
 
   /** Returns the error that calls are rejected with. Created on demand: after most leases there are no calls. */
@@ -197,4 +233,8 @@ export class LeaseFetch implements CallHost {
     for (const link of links) if (link.aborted) throw link.reason;
     return links;
   }
+}
+
+function keep<T>(kept: T[], latest: T): void {
+  if (kept.push(latest) > KEPT_FAILURES) kept.shift();
 }

@@ -22,7 +22,7 @@ import type { SupabasePoolConfig } from "../config.ts";
 import { IdentityError } from "../errors.ts";
 import type { PoolHealth } from "../health.ts";
 import type { Credentials, Identity } from "../identity.ts";
-import { createView } from "../view/view.ts";
+import { createView, failureBehind } from "../view/view.ts";
 import type { ClientLease, ClientLeaseOptions, ClientPool } from "./client_lease.ts";
 import { SlotHolder, type SlotPool } from "./slot_holder.ts";
 
@@ -41,6 +41,8 @@ export interface ScopeOptions extends AcquireOptions {
   signal?: AbortSignal | undefined;
   /** Called before each lease and client; what it throws is thrown. Default: none. */
   guard?: (() => void) | undefined;
+  /** Returns the time that the caller has left, in ms: nothing is retried that would begin later. Default: no limit. */
+  timeLeftMs?: (() => number) | undefined;
 }
 
 /** The outcome of {@linkcode CallerScope.close}. */
@@ -91,6 +93,8 @@ const NO_OPTIONS: ClientLeaseOptions = Object.freeze({});
  * ```
  */
 export class CallerScope<Database = unknown> implements ClientPool<Database>, AsyncDisposable {
+  /** Returns the time that the caller has left, in ms. Default: no limit. */
+  readonly timeLeftMs?: (() => number) | undefined;
   readonly #pool: ScopePool;
   readonly #credentials: Credentials;
   readonly #options: ScopeOptions;
@@ -107,7 +111,8 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
     this.#pool = pool;
     this.#credentials = credentials;
     this.#options = options;
-    this.#slot = new SlotHolder(pool.slots, pool.clock, pool.config.callsPerLease);
+    this.timeLeftMs = options.timeLeftMs;
+    this.#slot = new SlotHolder(pool.slots, pool.clock, pool.config.callsPerLease, options.timeLeftMs);
     const { signal } = options;
     if (!signal) return;
     if (signal.aborted) this.abort(signal.reason);
@@ -185,9 +190,9 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
       throw new IdentityError("This pool is bound to its caller: omit `identity`");
     }
     if (this.#state.kind !== "open") throw this.#refusal();
-    const { lane = this.#options.lane, timeoutMs = this.#options.timeoutMs, signal } = options;
+    const { lane = this.#options.lane, timeoutMs = this.#options.timeoutMs, signal, retryReads } = options;
     const { settings, template } = this.#pool;
-    const fetch = new LeaseFetch(settings, this.#credentials, this.#slot, signal);
+    const fetch = new LeaseFetch(settings, this.#credentials, this.#slot, signal, undefined, retryReads);
     this.#remember(fetch);
     const taken = this.#slot.take(fetch, lane, timeoutMs, signal);
     if (taken) {
@@ -203,17 +208,17 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
    *
    * @internal
    */
-  adopt(slot: Lease<ClientSlot>, signal: AbortSignal | undefined): ClientLease<Database> {
+  adopt(slot: Lease<ClientSlot>, { signal, retryReads }: ClientLeaseOptions): ClientLease<Database> {
     const { settings, template } = this.#pool;
-    const fetch = new LeaseFetch(settings, this.#credentials, this.#slot, signal);
+    const fetch = new LeaseFetch(settings, this.#credentials, this.#slot, signal, undefined, retryReads);
     this.#slot.adopt(slot, fetch);
     return new ScopedLease<Database>(template, fetch, this.#slot);
   }
 
   /** The error of a call of this scope that supabase-js has flattened to `error`; `undefined` if it is none of them. */
-  failureOf(message: string): unknown {
+  failureOf(error: unknown): unknown {
     for (const fetch of [...this.#views, ...this.#slot.members, ...this.#latest]) {
-      const failure = fetch.failure(message);
+      const failure = failureBehind(fetch, error);
       if (failure !== undefined) return failure;
     }
     return undefined;

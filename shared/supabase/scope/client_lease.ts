@@ -15,6 +15,11 @@ export interface ClientLeaseOptions extends AcquireOptions {
   identity?: Identity | undefined;
   /** Ends the wait when it aborts, and aborts every call of the lease: the caller has disconnected, for example. */
   signal?: AbortSignal | undefined;
+  /**
+   * False if the holder retries by itself, as `withRetry` does. Default: true: the client retries reads as plain
+   * supabase-js does, after 503, 520 and network errors.
+   */
+  retryReads?: boolean | undefined;
 }
 
 /**
@@ -45,6 +50,8 @@ export interface ClientPool<Database = unknown> {
   readonly config: Readonly<SupabasePoolConfig>;
   /** Ends what is done with the pool when it aborts, retries included. Default: none. */
   readonly signal?: AbortSignal | undefined;
+  /** Returns the time that its caller has left, in ms: no retry begins later. Default: no limit. */
+  readonly timeLeftMs?: (() => number) | undefined;
   /** Leases a client. */
   lease(options?: ClientLeaseOptions): Promise<ClientLease<Database>>;
   /** Returns the pool's current statistics, as an immutable snapshot. */

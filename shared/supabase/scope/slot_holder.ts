@@ -62,6 +62,8 @@ export class SlotHolder<Member extends SlotMember = SlotMember> implements CallL
   readonly callsAtOnce: number;
   /** Limits them; created by the first call. */
   limiter: CallLimiter | undefined = undefined;
+  /** Returns the time that the scope has left, in ms. */
+  readonly timeLeftMs: (() => number) | undefined;
   readonly #pool: SlotPool;
   readonly #clock: Clock;
   /** The members in the slot, and those that wait for it: a few. */
@@ -76,8 +78,12 @@ export class SlotHolder<Member extends SlotMember = SlotMember> implements CallL
   #waitingSinceMs = 0;
   #waitedMs = 0;
 
-  /** @param callsAtOnce How many calls run in the slot at once. */
-  constructor(pool: SlotPool, clock: Clock, callsAtOnce: number) {
+  /**
+   * @param callsAtOnce How many calls run in the slot at once.
+   * @param timeLeftMs Returns the time that the scope has left, in ms. Default: no limit.
+   */
+  constructor(pool: SlotPool, clock: Clock, callsAtOnce: number, timeLeftMs?: (() => number) | undefined) {
+    this.timeLeftMs = timeLeftMs;
     this.#pool = pool;
     this.#clock = clock;
     this.callsAtOnce = callsAtOnce;

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { PostgrestClient } from "@supabase/postgrest-js";
 import { StorageClient } from "@supabase/storage-js";
 import { OWN_CLIENT, restrictedAuth } from "./auth_view.ts";
 import { ViewRestrictedError } from "../errors.ts";
@@ -11,7 +12,8 @@ import { lazyProxy } from "./lazy_proxy.ts";
 import type { LeaseFetch } from "../calls/lease_fetch.ts";
 import type { AnyClient, ClientTemplate, PostgrestTemplate } from "../client_template.ts";
 import type { HeaderRecord } from "../calls/project_request.ts";
-import { textOf } from "../../resilience/mod.ts";
+import { asClient, queryPrototype, remembering } from "./queries.ts";
+import { memberOf, rememberResponse, responseOf } from "../../resilience/mod.ts";
 
 /**
  * A view. Everything it hands out is created for it and sends through its lease's
@@ -42,33 +44,33 @@ class View {
   }
 
   /** Returns the error of a call of `client`, if that is a view; see {@linkcode transportFailure}. */
-  static failureOf(client: object, message: string): unknown {
-    return #calls in client ? client.#calls.failure(message) : undefined;
+  static failureOf(client: object, error: unknown): unknown {
+    return #calls in client ? failureBehind(client.#calls, error) : undefined;
   }
 
   from(...args: Parameters<AnyClient["from"]>): unknown {
-    return this.#query().from(...args);
+    return Object.setPrototypeOf(Reflect.apply(createQuery, this.#query(), args), queryPrototype);
   }
 
   rpc(...args: Parameters<AnyClient["rpc"]>): unknown {
-    return this.#query().rpc(...args);
+    return remembering(this.#query().rpc(...args));
   }
 
   schema(...args: Parameters<AnyClient["schema"]>): unknown {
-    return this.#query().schema(...args);
+    return asClient(this.#query().schema(...args));
   }
 
   getOpenApiSpec(): unknown {
-    return this.#query().getOpenApiSpec();
+    return asClient(this.#query()).getOpenApiSpec();
   }
 
   get rest(): PostgrestTemplate {
     this.#calls.check();
     // From now on queries are created by it, with what its holder does to its headers.
-    return this.#queries = this.#rest ??= deriveRest(this.#parts, this.#calls, {
+    return this.#queries = this.#rest ??= asClient(deriveRest(this.#parts, this.#calls, {
       headers: new Headers(this.#parts.queryHeaders),
       common: NONE,
-    });
+    }));
   }
 
   get functions(): AnyClient["functions"] {
@@ -135,6 +137,9 @@ class View {
 
 const { failureOf } = View;
 
+/** The `from` of postgrest-js. */
+const createQuery = PostgrestClient.prototype.from;
+
 // What all views share is frozen: nothing that one holder leaves there reaches the next.
 for (const shared of [View, View.prototype]) {
   for (const { value, get } of Object.values(Object.getOwnPropertyDescriptors(shared))) {
@@ -199,12 +204,24 @@ export function createView(parts: ClientTemplate, calls: LeaseFetch): AnyClient 
 }
 
 /**
+ * Returns the error of a call of `calls` behind `error`; `undefined` if there is none. The error of auth-js or storage-js
+ * for a response remembers that response from then on.
+ */
+export function failureBehind(calls: LeaseFetch, error: unknown): unknown {
+  if (responseOf(error)) return undefined;
+  const failure = calls.failure(error);
+  if (failure !== undefined) return failure;
+  const status = memberOf(error, "status");
+  const response = typeof status === "number" && error instanceof Error ? calls.rejection(status) : undefined;
+  if (response) rememberResponse(error, response);
+  return undefined;
+}
+
+/**
  * Returns the error that a call through a view threw. supabase-js flattens it to
  * `{ message: "Name: text" }` with status 0, without its code and cause. Returns
  * `undefined` unless `client` is a view and `error` such an object.
  */
 export function transportFailure(client: unknown, error: unknown): unknown {
-  if (client === null || typeof client !== "object") return undefined;
-  const message = textOf(error, "message");
-  return message === undefined ? undefined : failureOf(client, message);
+  return client !== null && typeof client === "object" ? failureOf(client, error) : undefined;
 }

@@ -1,0 +1,159 @@
+/**
+ * The queries of a view. They are those of postgrest-js, and remember status and headers of the response that an error
+ * was created from: postgrest-js keeps its body only.
+ *
+ * @module
+ */
+import { PostgrestClient, PostgrestError, PostgrestFilterBuilder, PostgrestQueryBuilder } from "@supabase/postgrest-js";
+import { memberOf, rememberResponse, responseOf } from "../../resilience/mod.ts";
+import { NO_RETRY } from "../calls/read_retry.ts";
+
+/** The status of a response that reports success, and whose body is not what it should be: that of a bad gateway. */
+const UNREADABLE = 502;
+
+/** The result of a query, as postgrest-js returns it. */
+interface Result {
+  readonly success: boolean;
+  readonly error: unknown;
+  readonly status: number;
+}
+
+/** A query, as this module sees it. */
+interface Query {
+  fetch: typeof fetch;
+  readonly shouldThrowOnError: boolean;
+}
+
+/** The methods of postgrest-js that this module wraps. */
+interface Library {
+  processResponse(this: object, response: Response): Promise<Result>;
+}
+const library = PostgrestFilterBuilder.prototype as unknown as Library;
+const queries = PostgrestQueryBuilder.prototype;
+const clients = PostgrestClient.prototype;
+
+/** Remembers that `error` was created from `response`. */
+function note(error: unknown, response: Response, status: number): void {
+  const known = responseOf(response);
+  rememberResponse(error, {
+    retryAfterMs: known?.retryAfterMs,
+    asUser: known?.asUser ?? false,
+    attempts: known?.attempts,
+    status: status >= 400 ? status : UNREADABLE,
+  });
+}
+
+/** Returns the result of a query, and remembers the response behind its error. */
+async function processResponse(this: Query, response: Response): Promise<Result> {
+  let result: Result;
+  try {
+    result = await library.processResponse.call(this, response);
+  } catch (error) {
+    // `throwOnError()`: two rows where `maybeSingle()` allows one have a status of their own.
+    const status = memberOf(error, "code") === "PGRST116" ? 406 : response.status;
+    if (error instanceof PostgrestError) note(error, response, status);
+    throw error;
+  }
+  let { error } = result;
+  if (error === null && result.status < 400) return result;
+  if (typeof error !== "object" || error === null) {
+    // The body of the error is JSON, but not an object: `null` would even pass for success.
+    const message = typeof error === "string" ? error : JSON.stringify(error);
+    error = this.shouldThrowOnError ? new PostgrestError({ message, details: "", hint: "", code: "" }) : { message };
+    result = { ...result, success: false, error };
+  }
+  note(error, response, result.status);
+  if (this.shouldThrowOnError) throw error;
+  return result;
+}
+
+/** Returns the options of a call that is not to be retried. */
+function optOut(init: RequestInit | undefined): RequestInit {
+  const marked: RequestInit & { [NO_RETRY]: true } = { ...init, [NO_RETRY]: true };
+  return marked;
+}
+
+/** The functions that {@linkcode retry} has replaced, by those that replaced them. */
+const retrying = new WeakMap<typeof fetch, typeof fetch>();
+
+/** Methods without a `prototype`, which would be one more object that all views share. */
+const ofQuery = {
+  processResponse,
+
+  /** Turns the retries of a query off and on again; see `retry` of postgrest-js. Its own stay off: the view retries. */
+  retry(this: Query, enabled: boolean): Query {
+    const inner = retrying.get(this.fetch) ?? this.fetch;
+    if (enabled) {
+      this.fetch = inner;
+    } else {
+      this.fetch = (input, init) => inner(input, optOut(init));
+      retrying.set(this.fetch, inner);
+    }
+    return this;
+  },
+};
+
+const filterPrototype = derive(library, ofQuery);
+
+/** Returns `query`, a new one, as one that remembers. */
+export function remembering(query: object): object {
+  return Object.setPrototypeOf(query, filterPrototype);
+}
+
+/** The prototype of what `from` returns: its methods return queries that remember. */
+export const queryPrototype: object = derive(queries, {
+  select(...args: unknown[]): object {
+    return remembering(Reflect.apply(queries.select, this, args));
+  },
+  insert(...args: unknown[]): object {
+    return remembering(Reflect.apply(queries.insert, this, args));
+  },
+  upsert(...args: unknown[]): object {
+    return remembering(Reflect.apply(queries.upsert, this, args));
+  },
+  update(...args: unknown[]): object {
+    return remembering(Reflect.apply(queries.update, this, args));
+  },
+  delete(...args: unknown[]): object {
+    return remembering(Reflect.apply(queries.delete, this, args));
+  },
+});
+
+const ofClient = describe({
+  from(...args: unknown[]): object {
+    return Object.setPrototypeOf(Reflect.apply(clients.from, this, args), queryPrototype);
+  },
+  rpc(...args: unknown[]): object {
+    return remembering(Reflect.apply(clients.rpc, this, args));
+  },
+  schema(...args: unknown[]): object {
+    return asClient(Reflect.apply(clients.schema, this, args));
+  },
+  async getOpenApiSpec(this: { readonly fetch: typeof fetch }): Promise<Result> {
+    let response: Response | undefined;
+    const fetch: typeof this.fetch = async (input, init) => response = await this.fetch(input, init);
+    const own = Object.create(this, { fetch: { value: fetch } });
+    const result: Result = await Reflect.apply(clients.getOpenApiSpec, own, []);
+    if (result.error && response) note(result.error, response, result.status);
+    return result;
+  },
+});
+
+/** Returns `client`, which creates queries, as one whose queries remember. */
+export function asClient<Client extends object>(client: Client): Client {
+  return Object.defineProperties(client, ofClient);
+}
+
+/** Returns the descriptors of methods that all views share: nothing that one holder leaves there reaches the next. */
+function describe(methods: object & ThisType<object>): PropertyDescriptorMap {
+  const entries = Object.entries(methods).map(([name, value]) => [name, {
+    value: Object.freeze(value),
+    writable: true,
+    configurable: true,
+  }]);
+  return Object.fromEntries(entries);
+}
+
+function derive(prototype: object, methods: object & ThisType<object>): object {
+  return Object.freeze(Object.create(prototype, describe(methods)));
+}
