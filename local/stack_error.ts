@@ -30,7 +30,7 @@ export class StackError extends Error {
    * @param message What failed and what to do, in one line.
    */
   constructor(code: StackErrorCode, message: string, options?: ErrorOptions) {
-    super(message.replaceAll(/\s*\n\s*/g, " ").trim(), options);
+    super(message.replaceAll(/(?<!\s)\s*\n\s*/g, " ").trim(), options);
     this.code = code;
   }
 }

@@ -57,13 +57,13 @@ export function strayLines(text: string): number[] {
   for (let at = 0; at < lines.length; at++) {
     const line = (lines[at] ?? "").trim();
     if (line === "" || line.startsWith("#")) continue;
-    const [, name = "", value = ""] = /^(?:export\s+)?([^=]*)=\s*(.*)$/.exec(line) ?? [];
+    const [, name = "", value = ""] = /^(?:export\s)?([^=]*)=(.*)$/.exec(line) ?? [];
     if (!NAME.test(name.trim())) {
       stray.push(at + 1);
       continue;
     }
-    const quote = /^["'`]/.exec(value)?.[0];
-    if (quote === undefined || value.indexOf(quote, 1) > 0) continue;
+    const quote = /^["'`]/.exec(value.trimStart())?.[0];
+    if (quote === undefined || value.trimStart().indexOf(quote, 1) > 0) continue;
     // A quoted value may span several lines; one without a closing quote ends with its line.
     const last = lines.findIndex((later, index) => index > at && later.includes(quote));
     if (last > 0) at = last;

@@ -64,7 +64,7 @@ async function reachableBinaries(folder: string, user: UnixUser | undefined): Pr
   ) {
     return packaged;
   }
-  const version = /@(\d[^/]*)\//.exec(packaged)?.[1] ?? "unversioned";
+  const version = /@(\d[^/@]*)\//.exec(packaged)?.[1] ?? "unversioned";
   const copy = `${folder}/binaries-${version}`;
   // A copy is complete when it has its final name.
   if (await Deno.stat(copy).then(() => true, () => false)) return copy;

@@ -45,7 +45,7 @@ const SWITCH: ReadonlyMap<string, boolean> = new Map([
   ["0", false],
 ]);
 
-const NUMBER = /^([+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|Infinity)$/i;
+const NUMBER = /^([+-]?(\d+(?:\.\d*)?|\.\d+)(e[+-]?\d+)?|Infinity)$/i;
 
 /** Matches the values that no message shows: API keys, JWTs, URLs and logins. */
 const SECRET = /^(eyJ|sb_)|:\/\/|@/;

@@ -104,7 +104,7 @@ function readUrl(reader: VariableReader): string {
   } else if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
     reader.issues.push({ path, message: "must not contain a user, password, query or fragment" });
   }
-  return url?.href.replace(/\/+$/, "") ?? "";
+  return url?.href.replace(/(?<!\/)\/+$/, "") ?? "";
 }
 
 type Option = keyof SupabasePoolConfig;

@@ -325,5 +325,5 @@ function checkAddress(url: string, key: string): string {
     issues.push({ path: "key", message: "must be one of the project's API keys" });
   }
   if (!parsed || issues.length > 0) throw new ConfigError(issues, "Supabase pool");
-  return `${parsed.origin}${parsed.pathname}`.replace(/\/+$/, "");
+  return `${parsed.origin}${parsed.pathname}`.replace(/(?<!\/)\/+$/, "");
 }

@@ -75,7 +75,7 @@ function readJwks(reader: VariableReader, projectUrl: string): SupabaseEnv["jwks
   const base = publicUrl ?? projectUrl;
   if (base === "") return null;
   const wellKnown = new URL(base);
-  wellKnown.pathname = wellKnown.pathname.replace(/\/+$/, "") + "/auth/v1/.well-known/jwks.json";
+  wellKnown.pathname = wellKnown.pathname.replace(/(?<!\/)\/+$/, "") + "/auth/v1/.well-known/jwks.json";
   wellKnown.search = "";
   wellKnown.hash = "";
   return isSafeUrl(wellKnown) ? wellKnown : null;

@@ -268,7 +268,7 @@ export const postgresConfigShape = {
   ...coreShape,
   host: lazySchema(() => {
     const error = "must be one host name, address or folder of a Unix socket, without a port";
-    const form = /^(\/[^\0]*|[^\s\0,/:]+|[\da-f:.]*:[\da-f:.]+(%[^\s\0,/]+)?)$/i;
+    const form = /^(\/[^\0]*|[^\s\0,/:]+|[\da-f.]*:[\da-f:.]+(%[^\s\0,/]+)?)$/i;
     // A list of hosts, which libpq allows, or a port would be part of the name that is looked up.
     return z.string({ error }).refine(...noPlaceholder(false)).regex(form, { error });
   }),

@@ -25,7 +25,7 @@ const FORM = "must be a URL such as postgresql://user:password@host:5432/databas
 const URL_FORM = /^postgres(?:ql)?:\/\/([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?$/i;
 
 /** A host, an IPv6 address in brackets, and its port. Brackets elsewhere are those of a placeholder. */
-const HOST_FORM = /^(?:\[([\da-f:.]*:[\da-f:.]*(?:%[^\]]*)?)\]|([^:]*))(?::(\d*))?$/i;
+const HOST_FORM = /^(?:\[([\da-f.]*:[\da-f:.]*(?:%[^\]]*)?)\]|([^:]*))(?::(\d*))?$/i;
 
 const NOT_ENCODED = "has a part that is not percent-encoded: % itself is %25";
 

@@ -61,7 +61,7 @@ export function timeOfDayText(micros: number): string {
   const seconds = Math.floor(micros / 1_000_000);
   const fraction = micros - seconds * 1_000_000;
   const text = `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
-  return fraction === 0 ? text : `${text}.${String(fraction).padStart(6, "0").replace(/0+$/, "")}`;
+  return fraction === 0 ? text : `${text}.${String(fraction).padStart(6, "0").replace(/(?<!0)0+$/, "")}`;
 }
 
 /** Reads a binary date: days since 2000. */

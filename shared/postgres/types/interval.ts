@@ -60,7 +60,9 @@ function secondsText({ seconds = 0, milliseconds = 0 }: IntervalParts): string {
   const whole = Math.trunc(micros / 1_000_000);
   const fraction = Math.abs(micros - whole * 1_000_000);
   const sign = micros < 0 && whole === 0 ? "-" : "";
-  return fraction === 0 ? String(whole) : `${sign}${whole}.${String(fraction).padStart(6, "0").replace(/0+$/, "")}`;
+  return fraction === 0
+    ? String(whole)
+    : `${sign}${whole}.${String(fraction).padStart(6, "0").replace(/(?<!0)0+$/, "")}`;
 }
 
 /** Returns the text that Postgres reads under any IntervalStyle: each part with its own sign. */
@@ -110,7 +112,7 @@ const UNIT = /^([+-]?\d+(?:\.\d+)?) (year|mon|day|hour|min|sec)s?\b/;
 const CLOCK = /^([+-]?)(\d+):(\d\d):(\d\d)(?:\.(\d{1,6}))?$/;
 const ISO = /^P(?:(-?\d+)Y)?(?:(-?\d+)M)?(?:(-?\d+)D)?(?:T(?:(-?\d+)H)?(?:(-?\d+)M)?(?:(-?)(\d+)(?:\.(\d{1,6}))?S)?)?$/;
 /** `sql_standard`: years and months, days, and a time; a sign in front counts for all that follows without one. */
-const STANDARD = /^(?:([+-]?)(\d+)-(\d+))?(?: ?(?:([+-]?)(\d+) )?([+-]?)(\d+):(\d\d):(\d\d)(?:\.(\d{1,6}))?)?$/;
+const STANDARD = /^(?:([+-]?)(\d+)-(\d+)(?!\d))?(?: ?(?:([+-]?)(\d+) )?([+-]?)(\d+):(\d\d):(\d\d)(?:\.(\d{1,6}))?)?$/;
 
 function micros(fraction = ""): number {
   return Number(fraction.padEnd(6, "0"));

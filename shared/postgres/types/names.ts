@@ -29,7 +29,8 @@ function namesOf(): Map<string, Named> {
   return all;
 }
 
-const MODIFIER = /\s*\(\s*\d+\s*(,\s*-?\d+\s*)?\)/;
+const MODIFIER = /(?<!\s)\s*\(\s*\d+\s*(,\s*-?\d+\s*)?\)/;
+const DIMENSIONS = /^(?:\[\s*(?:\d+\s*)?\]\s*)+$/;
 
 /**
  * Returns the oid of a built-in type by its name: `int4`, `integer`, `text[]`, `numeric(10,2)`,
@@ -38,7 +39,8 @@ const MODIFIER = /\s*\(\s*\d+\s*(,\s*-?\d+\s*)?\)/;
 export function builtinOid(name: string): number | undefined {
   names ??= namesOf();
   const bare = name.trim().toLowerCase().replace(/^pg_catalog\s*\.\s*/, "").replace(MODIFIER, "");
-  const base = bare.replace(/(\s*\[\s*\d*\s*\])+$/, "");
+  const bracket = bare.indexOf("[");
+  const base = bracket >= 0 && DIMENSIONS.test(bare.slice(bracket)) ? bare.slice(0, bracket) : bare;
   const type = names.get(base.replace(/\s+/g, " ").trim());
   return type && ((base === bare ? type.oid : type.array) || undefined);
 }
