@@ -162,23 +162,12 @@ export const float8: ValueFormat = {
   survivesRetyping: (value) => survivesAsFloat(value, 1e15),
 };
 
-/** Returns the double that the server's text of a float has: 0.1 for the float next to it. */
-function shortestOfFloat(float: number): number {
-  if (!Number.isFinite(float) || Number.isInteger(float) && Math.abs(float) < 1e6) return float;
-  for (let digits = 6; digits < 9; digits++) {
-    const candidate = Number(float.toPrecision(digits));
-    if (Math.fround(candidate) === float) return candidate;
-  }
-  return Number(float.toPrecision(9));
-}
-
-/** `real`. */
+/**
+ * `real`, read as text alone: 0.1 is 0.1, not the float next to it, and only the server has the digits at hand.
+ */
 export const float4: ValueFormat = {
   decodeText: (text) => +text,
-  decodeBinary(bytes, start) {
-    scratch.setInt32(0, readInt32(bytes, start));
-    return shortestOfFloat(scratch.getFloat32(0));
-  },
+  decodeBinary: undefined,
   encode(value) {
     if (typeof value === "number" && Number.isFinite(value) && value !== 0) {
       const float = Math.fround(value);

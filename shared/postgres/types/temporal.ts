@@ -6,7 +6,7 @@
 
 /** The part of a Temporal value that is used. */
 interface TemporalValue {
-  toString(options?: { timeZoneName?: "never"; calendarName?: "never"; smallestUnit?: "microsecond" }): string;
+  toString(options?: { calendarName: "never" }): string;
 }
 
 /** `Temporal.Duration`. */
@@ -35,9 +35,18 @@ export function temporalKind(value: unknown): string | undefined {
 /** ISO 8601 writes years outside of 0 to 9999 with a sign and six digits. */
 const LONG_YEAR = /^([+-])(\d{6})(.*)$/s;
 
+/** `Temporal.ZonedDateTime`. */
+interface ZonedDateTime {
+  readonly offset: string;
+  toPlainDateTime(): TemporalValue;
+}
+
 /** Returns the ISO form without annotations in brackets, which Postgres does not read. */
-function plainText(value: TemporalValue): string {
-  return value.toString({ timeZoneName: "never", calendarName: "never" });
+function plainText(value: object, kind: string): string {
+  if (kind !== "ZonedDateTime") return (value as TemporalValue).toString({ calendarName: "never" });
+  // The ISO form rounds the offset to minutes, which in old times had seconds.
+  const { offset } = value as ZonedDateTime;
+  return (value as ZonedDateTime).toPlainDateTime().toString({ calendarName: "never" }) + offset;
 }
 
 /** Returns the ISO form of a Temporal value; `undefined` for any other value. */
@@ -53,7 +62,7 @@ export function temporalText(value: unknown): string | undefined {
 export function temporalInput(value: unknown, kinds: readonly string[]): string | undefined {
   const kind = temporalKind(value);
   if (kind === undefined || !kinds.includes(kind)) return undefined;
-  const text = plainText(value as TemporalValue);
+  const text = plainText(value as object, kind);
   const long = LONG_YEAR.exec(text);
   if (!long) return text.startsWith("0000-") ? `0001${text.slice(4)} BC` : text;
   const [, sign, digits, rest = ""] = long;
