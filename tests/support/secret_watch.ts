@@ -26,7 +26,7 @@ const SHAPES: readonly (readonly [RegExp, string])[] = [
 const MIN_LENGTH = 12;
 
 function base64(text: string): string {
-  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+  return btoa(Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join(""));
 }
 
 /** Returns the encodings in which a secret may appear. */

@@ -9,7 +9,17 @@ import { type RequestWait, waitForever } from "../request/deadline.ts";
 import { JwksSource, type KeySet } from "./jwks_source.ts";
 import { createSecretVerifier, type SecretVerifier } from "./shared_secret.ts";
 import { invalidToken, jwksFetchFailed, type TokenFailure } from "./token_failure.ts";
-import { type ExpectedClaims, headerOf, isEmpty, userTokenFailure, verifyUserToken } from "./user_token.ts";
+import {
+  areTooDeep,
+  CLAIMS_TOO_DEEP,
+  type ExpectedClaims,
+  headerOf,
+  isEmpty,
+  MAX_TOKEN_LENGTH,
+  TOKEN_TOO_LONG,
+  userTokenFailure,
+  verifyUserToken,
+} from "./user_token.ts";
 import { VerifiedTokenCache, type VerifiedWith } from "./verified_token_cache.ts";
 
 /** Options for {@linkcode createAuthenticate}. */
@@ -108,6 +118,7 @@ class Authenticator {
   authenticate(request: Request, wait: RequestWait): AuthOutcome | Promise<AuthOutcome> {
     const token = tokenOf(request);
     if (token === null || this.#userMode < 0) return this.#askLibrary(request, this.#modes);
+    if (token.length > MAX_TOKEN_LENGTH) return this.#rejectTooLong(request, token);
     const cached = this.#cache.enabled ? this.#cache.get(token, this.#isCurrent) : undefined;
     if (cached && this.#userMode === 0 && !this.#userFailure(cached)) return { auth: cached, error: null };
     return this.#verifyToken(request, token, cached, wait);
@@ -133,7 +144,8 @@ class Authenticator {
       : await this.#verifySignature(request, token, wait);
     const { auth } = outcome;
     if (auth?.authMode !== "user") return outcome;
-    const failure = this.#userFailure(auth);
+    const failure = this.#userFailure(auth) ??
+      (!cached && areTooDeep(auth.jwtClaims ?? {}) ? CLAIMS_TOO_DEEP : undefined);
     if (failure) return await this.#reject(request, token, failure);
     deepFreeze(auth);
     if (this.#cache.enabled && verifiedWith) {
@@ -205,6 +217,10 @@ class Authenticator {
 
   #userFailure({ jwtClaims }: AuthResult): TokenFailure | undefined {
     return userTokenFailure(jwtClaims ?? {}, this.#roles, Date.now());
+  }
+
+  async #rejectTooLong(request: Request, token: string): Promise<AuthOutcome> {
+    return await this.#earlierMatch(request) ?? await this.#reject(request, token, TOKEN_TOO_LONG);
   }
 
   async #reject(request: Request, token: string, failure: TokenFailure): Promise<AuthOutcome> {

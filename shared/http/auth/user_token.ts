@@ -79,6 +79,36 @@ export function userTokenFailure(
   return undefined;
 }
 
+/** The longest token of a user, in characters; the pools accept no longer one. */
+export const MAX_TOKEN_LENGTH = 16_384;
+
+/** The failure of a token that is too long. A user can cause it: `user_metadata` is theirs to write. */
+export const TOKEN_TOO_LONG: TokenFailure = {
+  reason: `it is longer than ${MAX_TOKEN_LENGTH} characters`,
+  hint: "Store less in user_metadata and app_metadata: every access token carries both.",
+};
+
+/** The deepest nesting of claims. Encoding and cloning recurse, in the runtime and in what a handler calls. */
+const MAX_CLAIMS_DEPTH = 64;
+
+/** The failure of a token whose claims are nested too deeply. */
+export const CLAIMS_TOO_DEEP: TokenFailure = {
+  reason: `its claims are nested more than ${MAX_CLAIMS_DEPTH} levels deep`,
+  hint: "Store flatter values in user_metadata and app_metadata.",
+};
+
+/** Returns whether claims are nested more than {@linkcode MAX_CLAIMS_DEPTH} levels deep. Not recursive. */
+export function areTooDeep(claims: object): boolean {
+  let level: object[] = [claims];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth >= MAX_CLAIMS_DEPTH) return true;
+    level = level.flatMap((value) =>
+      Object.values(value).filter((inner) => typeof inner === "object" && inner !== null)
+    );
+  }
+  return false;
+}
+
 /** Returns the identity of a verified user's token, as `@supabase/server` returns it. */
 export function toUserAuth(token: string, jwtClaims: JWTClaims): AuthResult {
   const { sub, role, email, app_metadata, user_metadata } = jwtClaims;

@@ -26,6 +26,7 @@ class ArrayParser {
   readonly #delimiter: number;
   readonly #decode: (text: string) => unknown;
   #at: number;
+  #depth = 0;
 
   constructor(text: string, delimiter: number, decode: (text: string) => unknown) {
     this.#text = text;
@@ -42,16 +43,20 @@ class ArrayParser {
 
   #array(): unknown[] {
     const text = this.#text;
-    if (text.charCodeAt(this.#at++) !== OPEN) throw malformed();
+    if (text.charCodeAt(this.#at++) !== OPEN || ++this.#depth > MAX_DIMENSIONS) throw malformed();
     const items: unknown[] = [];
     if (text.charCodeAt(this.#at) === CLOSE) {
       this.#at++;
+      this.#depth--;
       return items;
     }
     for (;;) {
       items.push(this.#item());
       const code = text.charCodeAt(this.#at++);
-      if (code === CLOSE) return items;
+      if (code === CLOSE) {
+        this.#depth--;
+        return items;
+      }
       if (code !== this.#delimiter) throw malformed();
     }
   }
