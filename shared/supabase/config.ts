@@ -59,7 +59,10 @@ export interface SupabasePoolConfig extends Omit<PoolConfig, WithoutEffect> {
   maxRetries: number;
   /** The default delay before the first retry of `withRetry`, in ms; it doubles with each. Default: 100. */
   retryDelayMs: number;
-  /** The longest time for one call to the project, its response's body included, in ms. Default: 30,000. */
+  /**
+   * The longest time for one call to the project, its response's body included, in ms; for a body that is read as a
+   * stream, the longest time without progress. Default: 30,000.
+   */
   requestTimeoutMs: number;
   /** The maximum number of calls of one lease or scope that run at once; further calls wait. Default: 6. */
   callsPerLease: number;

@@ -69,9 +69,10 @@ export class ViewRestrictedError extends PoolError {
 }
 
 /**
- * A call through a view took longer than `requestTimeoutMs`, its response body included.
+ * A call through a view took longer than `requestTimeoutMs`, its response body included. A body that is read as a stream
+ * may take longer, unless it makes no progress for that time.
  *
- * @cause The project or the network is slow, or the response is large.
+ * @cause The project or the network is slow, the response is large, or its reader has stopped.
  * @fix Make the query faster, raise `requestTimeoutMs`, or retry if the call is idempotent.
  * @sample new RequestTimeoutError(30_000)
  */
@@ -80,9 +81,16 @@ export class RequestTimeoutError extends PoolError {
   static override readonly retry = "ambiguous";
   static override readonly http = { ...UPSTREAM_TIMEOUT, detail: "The project did not respond in time" };
 
-  /** @param timeoutMs The `requestTimeoutMs` of the pool, in ms. */
-  constructor(timeoutMs: number) {
-    super(`The call had no complete response within ${timeoutMs} ms (requestTimeoutMs)`);
+  /**
+   * @param timeoutMs The `requestTimeoutMs` of the pool, in ms.
+   * @param inBody True if the body had begun to flow. Default: false.
+   */
+  constructor(timeoutMs: number, inBody = false) {
+    super(
+      inBody
+        ? `The body of the call's response made no progress for ${timeoutMs} ms (requestTimeoutMs)`
+        : `The call had no complete response within ${timeoutMs} ms (requestTimeoutMs)`,
+    );
   }
 }
 

@@ -8,6 +8,9 @@ import { readEnvironment } from "../support/http.ts";
 import type { ClientLease } from "../../shared/supabase/mod.ts";
 import { startFakeProject } from "../support/fake_project.ts";
 
+/** The error of a call that is sent after its lease has ended, as supabase-js returns it. */
+const RELEASED = "LeaseReleasedError: Cannot use this lease";
+
 /** Sets up a function whose pools have two slots each. */
 function setUp(handler: PooledHandler<unknown>) {
   const project = startFakeProject();
@@ -55,7 +58,7 @@ Deno.test("withPooledSupabase() releases the leases that a handler forgot with i
   assertEquals(rig.logged(), [["lease_forgotten", "LEASE_FORGOTTEN", 1]]);
   assertStringIncludes(rig.log[0] ?? "", "2 lease(s)");
   assertEquals(kept.length, 10);
-  for (const { client } of kept) await assertRejects(async () => await client.from("x").select(), LeaseReleasedError);
+  for (const { client } of kept) assertStringIncludes((await client.from("x").select()).error?.message ?? "", RELEASED);
   assertEquals(rig.project.requests, []);
 });
 
@@ -109,7 +112,7 @@ Deno.test("ctx.pool.lease() leaves the queue when the handler returns, and its l
   first.release();
   second.release();
   const lease = await late;
-  await assertRejects(async () => await lease?.client.from("x").select(), LeaseReleasedError);
+  assertStringIncludes((await lease?.client.from("x").select())?.error?.message ?? "", RELEASED);
   lease?.release();
   assertEquals([rig.active(), rig.logged().length], [0, 1]);
 });
@@ -122,7 +125,7 @@ Deno.test("ctx.pool rejects leases after its request", async () => {
   });
   await rig.send();
   await assertRejects(async () => await kept?.pool.lease(), LeaseReleasedError, "the scope is closed");
-  await assertRejects(async () => await kept?.pool.client().from("x").select(), LeaseReleasedError);
+  assertStringIncludes((await kept?.pool.client().from("x").select())?.error?.message ?? "", RELEASED);
   assertEquals([rig.active(), rig.logged()], [0, []]);
 });
 

@@ -34,6 +34,7 @@ export class FakeScope implements HandlerScope<unknown> {
   clients = 0;
   closed = 0;
   aborted = 0;
+  releasesBetweenCalls = false;
 
   constructor(options: ScopeOptions, pool: FakePool) {
     this.options = options;
@@ -54,6 +55,10 @@ export class FakeScope implements HandlerScope<unknown> {
   }
 
   failureOf(): undefined {}
+
+  releaseBetweenCalls(): void {
+    this.releasesBetweenCalls = true;
+  }
 
   close(): ScopeEnd {
     this.closed++;

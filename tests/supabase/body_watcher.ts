@@ -13,6 +13,8 @@ export function watcher(): { events: string[]; controller: AbortController; watc
   const watching: BodyWatcher = {
     signal: controller.signal,
     markReading: () => events.push("reading"),
+    onPull: () => {},
+    onChunk: () => {},
     settle: () => events.push("settled"),
     fail: (error) => events.push(`failed: ${error instanceof Error ? error.message : error}`),
     read: (read) => {

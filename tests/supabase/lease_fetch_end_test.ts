@@ -1,4 +1,4 @@
-import { assertEquals, assertInstanceOf, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "@std/assert";
 import { LeaseReleasedError } from "../../shared/pool/mod.ts";
 import { UNREAD_GRACE_MS } from "../../shared/supabase/calls/call.ts";
 import { settle } from "../support/fake_clock.ts";
@@ -22,7 +22,7 @@ Deno.test("LeaseFetch.finish() waits for the calls in flight and their bodies, a
   const call = calls.fetch(URL_OF_X);
   await settle();
   const finished = calls.finish();
-  assertThrows(() => calls.check(), LeaseReleasedError);
+  await assertRejects(() => calls.fetch(URL_OF_X), LeaseReleasedError);
   await assertRejects(() => calls.fetch(URL_OF_X), LeaseReleasedError);
   sent[0]?.answer(new Response("x"));
   const response = await call;
@@ -36,7 +36,7 @@ Deno.test("LeaseFetch.end() aborts the calls that finish() waits for", async () 
   const call = calls.fetch(URL_OF_X);
   await settle();
   const finished = calls.finish();
-  assertThrows(() => calls.check(), LeaseReleasedError);
+  await assertRejects(() => calls.fetch(URL_OF_X), LeaseReleasedError);
   const reason = new Error("gone");
   calls.end(reason);
   assertStrictEquals(await call.catch((error) => error), reason);

@@ -200,6 +200,8 @@ Deno.test("trackBody() settles a response that a server has sent", async () => {
   const watching: BodyWatcher = {
     signal: new AbortController().signal,
     markReading: () => events.push("reading"),
+    onPull: () => {},
+    onChunk: () => {},
     settle: () => settled.resolve(),
     fail: (error) => settled.reject(error),
     read: () => Promise.reject(new Error("not used")),

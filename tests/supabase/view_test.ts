@@ -180,23 +180,28 @@ Deno.test("ClientLease.client rejects a builder of an earlier lease, which never
   assertEquals(rig.project.requests.map(({ authorization }) => authorization), [`Bearer ${bob}`]);
 });
 
-Deno.test("ClientLease.client throws at once after its release", async () => {
+Deno.test("ClientLease.client sends nothing after its release, and never throws synchronously", async (t) => {
   await using rig = createRig();
-  const { client, release } = await rig.pool.lease().then((lease) => ({
-    client: lease.client,
-    release: () => lease.release(),
-  }));
-  release();
-  for (
-    const use of [
-      () => client.from("budgets"),
-      () => client.rpc("total"),
-      () => client.schema("private"),
-      () => client.functions,
-      () => client.storage,
-      () => client.auth,
-    ]
-  ) assertThrows(use, LeaseReleasedError);
+  const lease = await rig.pool.lease({ identity: { token: alice } });
+  const { client } = lease;
+  lease.release();
+  const calls: Record<string, () => PromiseLike<{ error: unknown }>> = {
+    "from()": () => client.from("budgets").select(),
+    "rpc()": () => client.rpc("total"),
+    "schema()": () => client.schema("private").from("budgets").select(),
+    "rest": () => (client as unknown as { rest: typeof client }).rest.from("budgets").select(),
+    "functions": () => client.functions.invoke("f"),
+    "storage": () => client.storage.from("files").list(),
+    "auth": () => client.auth.getUser(),
+  };
+  for (const [name, call] of Object.entries(calls)) {
+    await t.step(name, async () => {
+      const { error } = await call();
+      assertStringIncludes(Deno.inspect(error), "Cannot use this lease: it was released");
+    });
+  }
+  await assertRejects(() => Promise.resolve(client.from("budgets").select().throwOnError()));
+  assertEquals(rig.project.requests, []);
 });
 
 Deno.test("ClientLease.release() aborts the calls in flight", async () => {

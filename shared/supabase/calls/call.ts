@@ -17,13 +17,14 @@ import { RequestTimeoutError } from "../errors.ts";
 import type { Credentials } from "../identity.ts";
 import { fetchWithinProject, globalFetch, type ProjectRequest, type ProjectResponse } from "./project_request.ts";
 import { asRetry, delayAfterError, delayAfterResponse, isRetriedRead, retryAfterOf } from "./read_retry.ts";
+import { StreamReader } from "./stream_reader.ts";
 import { type BodyWatcher, trackBody, trackText } from "./tracked_body.ts";
 
 /**
  * The time a response may lie unread after its lease has ended, or while another call waits for a permit, in ms. A
  * program that passes a response on begins to read it at once, in the same turn of the event loop; one that lies unread
  * for longer has been dropped, as clients drop the bodies of errors. Long enough for a busy isolate, short beside any
- * request.
+ * request. A stream whose reader does not ask for more for this long is stalled: it needs no slot.
  */
 export const UNREAD_GRACE_MS = 100;
 
@@ -33,7 +34,10 @@ export interface CallSettings {
   readonly baseUrl: string;
   readonly fetch: typeof fetch;
   readonly deadlines: Deadlines;
-  /** The longest time from when a call is sent until its body has been read, in ms. */
+  /**
+   * The longest time from when a call is sent until its body has been read, in ms. For a body that is read as a stream,
+   * the longest silence: the time in which neither a chunk arrives nor its reader asks for one.
+   */
   readonly requestTimeoutMs: number;
   readonly clock: Clock;
 }
@@ -60,10 +64,12 @@ export interface CallHost {
   readonly retriesReads: boolean;
   /** Takes the slot; `undefined` once it is held. */
   takeSlot(): Promise<void> | undefined;
-  /** Called before a call waits to be sent again: it does not use the slot meanwhile. */
+  /** Called when a call waits to be sent again: it does not use the slot meanwhile. */
   onPaused(): void;
-  /** Called when that wait has ended. */
-  onResumed(): void;
+  /** Called when no call uses the slot. Default: the slot is held between calls. */
+  readonly onIdle: (() => void) | undefined;
+  /** Calls `onIdle` if no call uses the slot. */
+  checkIdle(): void;
   /** Called with the reason when a call, or the rest of its body, failed. */
   onFailed(error: unknown): void;
   /** Called with a response of 400 or more. */
@@ -81,12 +87,15 @@ export class Call implements BodyWatcher {
   #timeout: DeadlineTimer | undefined = undefined;
   /** Ends the wait before a retry. */
   #pause: Timer | undefined = undefined;
+  #isPaused = false;
   /** Created by the first retry. */
   #attempts: AttemptCounter | undefined = undefined;
   #failed: FailedResponse | undefined = undefined;
   #grace: Timer | undefined = undefined;
   #contended = false;
   #permitGrace: Timer | undefined = undefined;
+  /** The reader of its body; `undefined` unless it is read as a stream. */
+  #reader: StreamReader | undefined = undefined;
   /** Rejects what the call waits for: a permit, the slot, the text of its response. One at a time. */
   #reject: ((reason: unknown) => void) | undefined = undefined;
   #state: "sending" | "unread" | "reading" | "settled" = "sending";
@@ -109,6 +118,11 @@ export class Call implements BodyWatcher {
   /** Aborts with the call. */
   get signal(): AbortSignal {
     return this.#controller.signal;
+  }
+
+  /** False while it waits to be sent again, and while the reader of its body has stalled. */
+  get usesSlot(): boolean {
+    return !this.#isPaused && !this.#reader?.isStalled;
   }
 
   /** Resolves when it has settled: its response was read to the end, canceled, failed or aborted. */
@@ -140,10 +154,7 @@ export class Call implements BodyWatcher {
           if (taken) await this.#race(taken);
         }
         signal.throwIfAborted();
-        this.#timeout ??= deadlines.start(
-          requestTimeoutMs,
-          () => this.abort(new RequestTimeoutError(requestTimeoutMs)),
-        );
+        this.#timeout ??= deadlines.start(requestTimeoutMs, () => this.#onTimeout());
         const sending = fetchWithinProject({ request: sent, credentials: host.credentials, signal, baseUrl, send });
         let delayMs: number | undefined;
         try {
@@ -189,6 +200,7 @@ export class Call implements BodyWatcher {
     this.#attempts.fail(undefined);
     this.#attempts.begin();
     this.#limiter.release(this);
+    this.#isPaused = true;
     this.#host.onPaused();
     try {
       const elapsed = new Promise<void>((resolve) => {
@@ -197,7 +209,7 @@ export class Call implements BodyWatcher {
       });
       await this.#race(elapsed);
     } finally {
-      this.#host.onResumed();
+      this.#isPaused = false;
     }
     this.signal.throwIfAborted();
   }
@@ -229,21 +241,40 @@ export class Call implements BodyWatcher {
   /** Another call waits for a permit: one whose response is not being read does not need its own. */
   onContention(): void {
     this.#contended = true;
-    if (this.#state !== "unread") return;
+    if (this.#state !== "unread" && !this.#reader?.isStalled) return;
     this.#permitGrace ??= this.#host.settings.clock.setTimer(() => this.#limiter.release(this), UNREAD_GRACE_MS);
   }
 
-  /** Notes that the response is being read, or that its body has been taken. */
+  /** Notes that the response is read as a stream, or that its body has been taken. */
   markReading(): void {
-    if (this.#state !== "settled") this.#state = "reading";
-    this.#grace?.cancel();
-    this.#permitGrace?.cancel();
+    if (this.#state === "settled") return;
+    this.#startReading();
+    const { clock, deadlines } = this.#host.settings;
+    this.#reader ??= new StreamReader({
+      clock,
+      deadlines,
+      stallMs: UNREAD_GRACE_MS,
+      onStalled: () => {
+        if (this.#contended) this.#limiter.release(this);
+        this.#host.checkIdle();
+      },
+    });
+  }
+
+  /** Notes that the reader of the stream asks for more. */
+  onPull(): void {
+    if (this.#state !== "settled") this.#reader?.onPull();
+  }
+
+  /** Notes that the reader of the stream has a chunk. */
+  onChunk(): void {
+    if (this.#state !== "settled") this.#reader?.onChunk();
   }
 
   /** Marks the response as being read, and settles with the body that `read` returns. */
   read<T>(read: () => Promise<T>): Promise<T> {
     if (this.signal.aborted) return Promise.reject(this.signal.reason);
-    this.markReading();
+    this.#startReading();
     return this.#race(
       read().then((body) => {
         this.settle();
@@ -272,9 +303,11 @@ export class Call implements BodyWatcher {
     this.#pause?.cancel();
     this.#grace?.cancel();
     this.#permitGrace?.cancel();
+    this.#reader?.stop();
     if (this.#onAbort) { for (const link of this.#links) link.removeEventListener("abort", this.#onAbort); }
     this.#unsettled.delete(this);
     this.#limiter.release(this);
+    if (this.#host.onIdle) this.#host.checkIdle();
     this.#settled?.resolve();
   }
 
@@ -283,6 +316,20 @@ export class Call implements BodyWatcher {
     if (this.#state !== "unread") return;
     const { clock } = this.#host.settings;
     this.#grace ??= clock.setTimer(() => this.abort(new LeaseReleasedError()), UNREAD_GRACE_MS);
+  }
+
+  #startReading(): void {
+    if (this.#state !== "settled") this.#state = "reading";
+    this.#grace?.cancel();
+    this.#permitGrace?.cancel();
+  }
+
+  /** Aborts it, unless the stream of its body made progress meanwhile. */
+  #onTimeout(): void {
+    const { deadlines, requestTimeoutMs } = this.#host.settings;
+    const leftMs = this.#reader ? requestTimeoutMs - this.#reader.silentMs : 0;
+    if (leftMs > 0) this.#timeout = deadlines.start(leftMs, () => this.#onTimeout());
+    else this.abort(new RequestTimeoutError(requestTimeoutMs, this.#reader !== undefined));
   }
 
   /** Settles as `promise` does, or rejects with the reason that aborts the call first. */

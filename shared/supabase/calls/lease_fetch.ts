@@ -27,6 +27,8 @@ export interface CallSlot extends CallLimit {
 export interface ViewOptions {
   readonly lane: AcquireLane | undefined;
   readonly timeoutMs: number | undefined;
+  /** Called with the reason when a call is refused: the view has ended. Default: none. */
+  readonly onRefused?: ((reason: unknown) => void) | undefined;
 }
 
 /** The maximum number of failures, and of responses, that are kept for {@linkcode LeaseFetch.failure}. */
@@ -48,6 +50,8 @@ export class LeaseFetch implements CallHost {
   readonly slot: CallSlot;
   /** True if reads are retried as plain supabase-js does it. */
   readonly retriesReads: boolean;
+  /** Called when no call uses the slot. Default: it is held between calls. */
+  onIdle: (() => void) | undefined = undefined;
   readonly #signal: AbortSignal | undefined;
   readonly #view: ViewOptions | undefined;
   #state: "open" | "finishing" | "ended" = "open";
@@ -57,8 +61,6 @@ export class LeaseFetch implements CallHost {
   #pending: Set<Call> | undefined = undefined;
   #failures: unknown[] | undefined = undefined;
   #rejections: FailedResponse[] | undefined = undefined;
-  /** The number of calls that wait to be sent again. */
-  #paused = 0;
   /** The number of calls that wait for their client to be loaded. */
   #loading = 0;
   /** Ends the wait for them. */
@@ -96,9 +98,9 @@ export class LeaseFetch implements CallHost {
     return this.#state === "open";
   }
 
-  /** Throws once the lease has ended. */
-  check(): void {
-    if (this.#state !== "open") throw this.#endReason();
+  /** Calls {@linkcode onIdle} if no call uses the slot. */
+  checkIdle(): void {
+    if (this.onIdle && !this.#usesSlot()) this.onIdle();
   }
 
   /**
@@ -135,8 +137,8 @@ export class LeaseFetch implements CallHost {
     send: typeof fetch,
     query?: HeaderRecord,
   ): Promise<Response> {
+    if (this.#state !== "open") return this.#refuse();
     try {
-      this.check();
       const request = projectRequest(input, init, this.settings.baseUrl, query);
       const call = new Call(this, this.#pending ??= new Set(), this.#links(request.signal));
       return call.run(request, send, query !== undefined);
@@ -212,13 +214,20 @@ export class LeaseFetch implements CallHost {
 
   /** A view whose calls all wait to be sent again leaves the slot; the next call that is sent takes it. */
   onPaused(): void {
-    this.#paused++;
-    if (this.isView && this.#paused === this.#pending?.size) this.slot.leave(this);
+    if (this.isView && !this.#usesSlot()) this.slot.leave(this);
   }
 
-  /** A call has waited. */
-  onResumed(): void {
-    this.#paused--;
+  #usesSlot(): boolean {
+    for (const call of this.#pending ?? []) if (call.usesSlot) return true;
+    return false;
+  }
+
+  /** Rejects a call that comes too late. */
+  #refuse(): Promise<never> {
+    const reason = this.#endReason();
+    this.onFailed(reason);
+    this.#view?.onRefused?.(reason);
+    return Promise.reject(reason);
   }
 
   /** Returns the error that calls are rejected with. Created on demand: after most leases there are no calls. */

@@ -10,6 +10,10 @@ export interface BodyWatcher {
   readonly signal: AbortSignal;
   /** The body is being read, or its stream has been taken to be read later. */
   markReading(): void;
+  /** The reader of the body's stream asks for more. */
+  onPull(): void;
+  /** The reader got a chunk. Until it asks for more, nothing is read from the source. */
+  onChunk(): void;
   /** The body was read to its end, or canceled. */
   settle(): void;
   /** The body broke off. */
@@ -26,6 +30,9 @@ interface Origin {
 
 type Bytes = Uint8Array<ArrayBuffer>;
 type Reading = "arrayBuffer" | "blob" | "bytes" | "formData" | "json" | "text";
+
+/** The longest body that the runtime reads whole, in bytes: it does not tell how far it has come. */
+const MAX_WHOLE_BYTES = 1_048_576;
 
 /** Statuses that never have a body (Fetch standard, "null body status"). */
 const WITHOUT_BODY: readonly number[] = [101, 103, 204, 205, 304];
@@ -113,9 +120,13 @@ class TrackedResponse extends Response {
     return this.#read("text", () => super.text());
   }
 
-  /** The runtime reads its own streams at half the cost of a stream created here. */
+  /**
+   * The runtime reads its own streams at half the cost of a stream created here. A body that is long, or whose length is
+   * not known, is read as a stream, so that its progress is seen.
+   */
   #read<T>(name: Reading, slowly: () => Promise<T>): Promise<T> {
-    if (this.#readWhole || this.#stream.hasBegun) return slowly();
+    const isShort = Number(this.headers.get("content-length") ?? Infinity) <= MAX_WHOLE_BYTES;
+    if (this.#readWhole || this.#stream.hasBegun || !isShort) return slowly();
     super.body?.getReader(); // locked, as the body of every response that is being read
     this.#readWhole = true;
     return this.#watcher.read(() => this.#original[name]() as Promise<unknown> as Promise<T>);
@@ -163,6 +174,7 @@ class TrackedStream {
 
   async #pull(controller: ReadableByteStreamController): Promise<void> {
     this.begin();
+    this.#watcher.onPull();
     try {
       this.#reader ??= this.#source.getReader();
       let chunk = await this.#reader.read();
@@ -175,6 +187,7 @@ class TrackedStream {
         const { value } = chunk;
         // The stream takes over the whole buffer, which must not be one that others use as well.
         controller.enqueue(value.byteLength === value.buffer.byteLength ? value : value.slice());
+        this.#watcher.onChunk();
       }
     } catch (error) {
       controller.error(error);

@@ -43,6 +43,8 @@ export interface ScopeOptions extends AcquireOptions {
   guard?: (() => void) | undefined;
   /** Returns the time that the caller has left, in ms: nothing is retried that would begin later. Default: no limit. */
   timeLeftMs?: (() => number) | undefined;
+  /** Called with the reason when a lease or a client's call is refused because the scope has ended. Default: none. */
+  onRefused?: ((reason: unknown) => void) | undefined;
 }
 
 /** The outcome of {@linkcode CallerScope.close}. */
@@ -103,6 +105,7 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
   /** The latest leases, released or not: they know why their calls failed. */
   readonly #latest: LeaseFetch[] = [];
   #state: ScopeState = OPEN;
+  #betweenCalls: "hold" | "release" = "hold";
   /** Created when it is asked for: it costs more than the rest of a scope. */
   #controller: AbortController | undefined = undefined;
 
@@ -161,7 +164,9 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
     this.#options.guard?.();
     const { lane = this.#options.lane, timeoutMs = this.#options.timeoutMs, signal } = options;
     const { settings, template } = this.#pool;
-    const fetch = new LeaseFetch(settings, this.#credentials, this.#slot, signal, { lane, timeoutMs });
+    const { onRefused } = this.#options;
+    const fetch = new LeaseFetch(settings, this.#credentials, this.#slot, signal, { lane, timeoutMs, onRefused });
+    if (this.#betweenCalls === "release") this.#leaveWhenIdle(fetch);
     if (this.#state.kind === "open") this.#views.push(fetch);
     else fetch.end(this.#state.kind === "aborted" ? this.#state.reason : undefined);
     return createView(template, fetch) as unknown as SupabaseClient<Database>;
@@ -225,10 +230,20 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
   }
 
   /**
+   * Releases the slot whenever no call is under way, from now on; the next call takes it again. For a request that has
+   * been answered while a stream or background work goes on. Idempotent.
+   */
+  releaseBetweenCalls(): void {
+    this.#betweenCalls = "release";
+    for (const view of this.#views) this.#leaveWhenIdle(view);
+  }
+
+  /**
    * Refuses new leases and calls, ends leases that were not released, and
    * releases the slot when the calls of its clients have been answered and their
-   * bodies read. A body that is not being read is canceled after 100 ms. The
-   * bodies keep the scope, so that {@linkcode abort} still ends them. Idempotent.
+   * bodies read. A body that is not being read is canceled after 100 ms. One whose
+   * reader has stopped for 100 ms holds no slot. The bodies keep the scope, so
+   * that {@linkcode abort} still ends them. Idempotent.
    */
   close(): ScopeEnd {
     if (this.#state.kind === "closed") return { unreleased: 0, drained: this.#state.drained };
@@ -277,14 +292,22 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
 
   #finish(view: LeaseFetch): Promise<void> | undefined {
     const quiet = view.finish();
-    if (quiet) return quiet.then(() => void this.#slot.leave(view));
-    this.#slot.leave(view);
-    return undefined;
+    if (quiet) this.#leaveWhenIdle(view);
+    else this.#slot.leave(view);
+    return quiet;
+  }
+
+  #leaveWhenIdle(view: LeaseFetch): void {
+    view.onIdle ??= () => void this.#slot.leave(view);
+    view.checkIdle();
   }
 
   #refusal(): Error {
-    if (this.#state.kind === "aborted") return new AcquireAbortedError(this.#state.reason);
-    return new LeaseReleasedError("Cannot lease a client: the scope is closed");
+    const error = this.#state.kind === "aborted"
+      ? new AcquireAbortedError(this.#state.reason)
+      : new LeaseReleasedError("Cannot lease a client: the scope is closed");
+    this.#options.onRefused?.(error);
+    return error;
   }
 
   readonly #onSignal = (): void => this.abort(this.#options.signal?.reason);

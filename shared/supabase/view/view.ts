@@ -25,6 +25,9 @@ import { memberOf, rememberResponse, responseOf } from "../../resilience/mod.ts"
  * one: that class would load auth and realtime, most of supabase-js, which an
  * isolate that verifies no token does not need for its first response.
  *
+ * After its lease has ended, it sends nothing: each call rejects, as one without a network does, and none throws where a
+ * timer of the program would not catch it.
+ *
  * Not covered: the classes of the modules. `PostgrestClient` and the like are
  * global, the parts of a view inherit from them as those of every client do, and
  * code that changes their prototypes changes them for the whole isolate.
@@ -65,7 +68,6 @@ class View {
   }
 
   get rest(): PostgrestTemplate {
-    this.#calls.check();
     // From now on queries are created by it, with what its holder does to its headers.
     return this.#queries = this.#rest ??= asClient(deriveRest(this.#parts, this.#calls, {
       headers: new Headers(this.#parts.queryHeaders),
@@ -74,18 +76,15 @@ class View {
   }
 
   get functions(): AnyClient["functions"] {
-    this.#calls.check();
     return this.#functions ??= lazyFunctions(this.#parts, this.#calls);
   }
 
   get storage(): AnyClient["storage"] {
-    this.#calls.check();
     const { storageUrl, headers } = this.#parts;
     return this.#storage ??= new StorageClient(storageUrl, { ...headers }, this.#calls.fetch);
   }
 
   get auth(): AnyClient["auth"] {
-    this.#calls.check();
     return this.#auth ??= restrictedAuth(this.#parts, this.#calls);
   }
 
@@ -127,7 +126,6 @@ class View {
    * added when one is sent.
    */
   #query(): PostgrestTemplate {
-    this.#calls.check();
     return this.#queries ??= deriveRest(this.#parts, this.#calls, {
       headers: NO_HEADERS,
       common: this.#parts.queryHeaders,

@@ -23,6 +23,9 @@ export type Command =
   | { readonly kind: "call"; readonly client: number }
   | { readonly kind: "answer"; readonly call: number; readonly fails: boolean }
   | { readonly kind: "read"; readonly response: number }
+  | { readonly kind: "takeBody"; readonly response: number }
+  | { readonly kind: "readTaken"; readonly response: number }
+  | { readonly kind: "releaseBetweenCalls"; readonly scope: number }
   | { readonly kind: "release"; readonly lease: number; readonly destroy: boolean; readonly dispose: boolean }
   | { readonly kind: "abortSignal"; readonly signal: number }
   | { readonly kind: "abortScope"; readonly scope: number }
@@ -52,9 +55,12 @@ const single = fc.oneof(
   { weight: 3, arbitrary: of("openScope", { signal: fc.boolean(), lane }) },
   { weight: 12, arbitrary: of("lease", { scope: pick, terms }) },
   { weight: 3, arbitrary: of("client", { scope: pick, terms }) },
-  { weight: 8, arbitrary: of("call", { client: pick }) },
-  { weight: 6, arbitrary: of("answer", { call: pick, fails: fc.boolean() }) },
+  { weight: 9, arbitrary: of("call", { client: pick }) },
+  { weight: 8, arbitrary: of("answer", { call: pick, fails: fc.boolean() }) },
   { weight: 4, arbitrary: of("read", { response: pick }) },
+  { weight: 6, arbitrary: of("takeBody", { response: pick }) },
+  { weight: 6, arbitrary: of("readTaken", { response: pick }) },
+  { weight: 2, arbitrary: of("releaseBetweenCalls", { scope: pick }) },
   { weight: 10, arbitrary: of("release", { lease: pick, destroy: fc.boolean(), dispose: fc.boolean() }) },
   { weight: 5, arbitrary: of("abortSignal", { signal: pick }) },
   { weight: 1, arbitrary: of("abortScope", { scope: pick }) },

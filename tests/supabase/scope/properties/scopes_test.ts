@@ -32,7 +32,8 @@ Deno.test(`CallerScope: without members it holds no slot and waits for none, in 
   // A run with few events proves little.
   if (path !== undefined) return;
   const kinds = ["openScope", "lease", "client", "call", "answer", "read", "release", "abortSignal", "abortScope"];
-  for (const kind of [...kinds, "closeScope", "outsideLease", "invalidate", "failCreation", "shutdown"]) {
+  const streams = ["takeBody", "readTaken", "releaseBetweenCalls"];
+  for (const kind of [...kinds, ...streams, "closeScope", "outsideLease", "invalidate", "failCreation", "shutdown"]) {
     assertGreater(tally[kind] ?? 0, OPERATIONS / 1_000, kind);
   }
 });

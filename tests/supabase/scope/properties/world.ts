@@ -9,6 +9,7 @@ import { ConfigError, type Lease, PoolError, ResourcePool } from "../../../../sh
 import { Deadlines } from "../../../../shared/resilience/mod.ts";
 import { type ClientSlot, createTemplate } from "../../../../shared/supabase/client_template.ts";
 import { parseSupabasePoolConfig } from "../../../../shared/supabase/mod.ts";
+import { UNREAD_GRACE_MS } from "../../../../shared/supabase/calls/call.ts";
 import { CallerScope, type ScopePool } from "../../../../shared/supabase/scope/caller_scope.ts";
 import type { SlotPool } from "../../../../shared/supabase/scope/slot_holder.ts";
 import type { ClientLease } from "../../../../shared/supabase/scope/client_lease.ts";
@@ -32,6 +33,8 @@ interface ModelScope {
   ended: boolean;
   /** `true` once the scope was aborted: it holds nothing then. */
   aborted: boolean;
+  /** `true` once it holds the slot during calls only. */
+  betweenCalls: boolean;
   /** The pool's leases of its slots; at most one is active at rest. */
   readonly slots: Pick<Lease<ClientSlot>, "active" | "resource">[];
 }
@@ -49,14 +52,19 @@ interface ModelLease {
 interface ModelClient {
   readonly of: ModelScope;
   readonly fetch: typeof fetch;
-  /** `true` once a call was sent: the client holds the slot until its scope ends or the slot is lost. */
+  /**
+   * `true` once a call was sent: the client holds the slot until it is lost, or until no call needs it and the scope has
+   * ended or releases the slot between calls.
+   */
   inSlot: boolean;
 }
 
 /** The model of a client's call. */
 interface ModelCall {
   readonly client: ModelClient;
-  state: "unsent" | "sent" | "answered" | "reading" | "ended";
+  state: "unsent" | "sent" | "answered" | "reading" | "taken" | "ended";
+  /** The reader of a body that was taken as a stream, and the time of that. */
+  taken: { readonly reader: ReadableStreamDefaultReader<Uint8Array>; readonly atMs: number } | undefined;
   /** Resolves the call with a response, once it was sent. */
   answer: ((response: Response) => void) | undefined;
   fail: ((error: unknown) => void) | undefined;
@@ -140,6 +148,7 @@ export class World {
       for (const call of this.#calls) {
         call.answer?.(new Response("rows"));
         this.#read(call);
+        this.#readTaken(call);
       }
       for (const model of this.#outside) model.lease?.[Symbol.dispose]();
       await this.#clock.advance(ACQUIRE_TIMEOUT_MS);
@@ -161,13 +170,12 @@ export class World {
       (scope ? this.#leases : this.#outside).filter((model) => model.of === scope && model.state === state).length;
     const callsOf = (client: ModelClient, ...states: ModelCall["state"][]) =>
       this.#calls.some((call) => call.client === client && states.includes(call.state));
+    for (const client of this.#clients) this.#leaveIfIdle(client);
     let holding = leasesOf(undefined, "held");
     let mayWait = leasesOf(undefined, "pending");
     for (const scope of this.#scopes) {
       const clients = this.#clients.filter(({ of }) => of === scope);
-      const inSlot = clients.filter((client) =>
-        client.inSlot && !scope.aborted && (!scope.ended || callsOf(client, "unsent", "sent", "answered", "reading"))
-      );
+      const inSlot = clients.filter((client) => client.inSlot && !scope.aborted);
       const pending = leasesOf(scope, "pending");
       if (leasesOf(scope, "held") + inSlot.length > 0) {
         holding++;
@@ -265,6 +273,28 @@ export class World {
         this.#read(call);
         return this.#count(command);
       }
+      case "takeBody": {
+        const call = at(this.#calls.filter(({ state }) => state === "answered"), command.response);
+        const reader = call?.response?.body?.getReader();
+        if (!call || !reader) return;
+        call.state = "taken";
+        call.taken = { reader, atMs: this.#clock.now() };
+        return this.#count(command);
+      }
+      case "readTaken": {
+        const call = at(this.#calls.filter(({ state }) => state === "taken"), command.response);
+        if (!call) return;
+        this.#readTaken(call);
+        return this.#count(command);
+      }
+      case "releaseBetweenCalls": {
+        const scope = at(this.#scopes, command.scope);
+        if (!scope) return;
+        scope.scope.releaseBetweenCalls();
+        scope.betweenCalls = true;
+        for (const client of this.#clients) this.#leaveIfIdle(client);
+        return this.#count(command);
+      }
       case "release":
         return this.#release(at(this.#leases.filter(({ lease }) => lease), command.lease), command);
       case "outsideRelease":
@@ -334,7 +364,7 @@ export class World {
       },
     };
     const scope = new CallerScope({ ...this.#scopePool, slots }, ANONYMOUS, { lane, signal: signal?.signal });
-    const model: ModelScope = { scope, signal, ended: false, aborted: false, slots: [] };
+    const model: ModelScope = { scope, signal, ended: false, aborted: false, betweenCalls: false, slots: [] };
     this.#scopes.push(model);
     this.#count({ kind: "openScope" });
   }
@@ -359,7 +389,14 @@ export class World {
   }
 
   #call(client: ModelClient): void {
-    const call: ModelCall = { client, state: "unsent", answer: undefined, fail: undefined, response: undefined };
+    const call: ModelCall = {
+      client,
+      state: "unsent",
+      taken: undefined,
+      answer: undefined,
+      fail: undefined,
+      response: undefined,
+    };
     this.#calls.push(call);
     this.#track(
       client.fetch(`${URL}/rest/v1/${this.#calls.length - 1}`).then((response) => {
@@ -382,6 +419,31 @@ export class World {
         call.state = "ended";
       }),
     );
+  }
+
+  /** Reads a body that was taken as a stream to its end. */
+  #readTaken(call: ModelCall): void {
+    if (call.state !== "taken" || !call.taken) return;
+    const { reader } = call.taken;
+    call.state = "reading";
+    const read = async (): Promise<void> => {
+      while (!(await reader.read()).done);
+    };
+    this.#track(
+      read().catch((error) => this.#expected(error)).then(() => {
+        call.state = "ended";
+      }),
+    );
+  }
+
+  /** Takes a client out of the slot, in the model, if its scope does not keep it there and no call needs the slot. */
+  #leaveIfIdle(client: ModelClient): void {
+    if (!client.of.ended && !client.of.betweenCalls) return;
+    const now = this.#clock.now();
+    const isBusy = this.#calls.some(({ client: of, state, taken }) =>
+      of === client && state !== "ended" && (state !== "taken" || !taken || now - taken.atMs < UNREAD_GRACE_MS)
+    );
+    if (!isBusy) client.inSlot = false;
   }
 
   #release(model: ModelLease | undefined, { destroy, dispose }: { destroy: boolean; dispose: boolean }): void {

@@ -98,8 +98,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     file: "scope/caller_scope.ts",
-    find: "    if (quiet) return quiet.then(() => void this.#slot.leave(view));\n",
-    replace: "    if (quiet) return quiet;\n",
+    find: "    if (quiet) this.#leaveWhenIdle(view);\n    else this.#slot.leave(view);\n",
+    replace: "    if (!quiet) this.#slot.leave(view);\n",
     what: "a client whose bodies have been read keeps the slot",
   },
   {
@@ -119,6 +119,36 @@ export const MUTATIONS: readonly Mutation[] = [
     find: "    this.#released = true;\n    this.#fetch.end();\n    this.#slot.leave(this.#fetch);\n",
     replace: "    this.#released = true;\n    this.#fetch.end();\n",
     what: "a lease that is disposed of keeps the slot",
+  },
+  {
+    file: "scope/caller_scope.ts",
+    find: "    for (const view of this.#views) this.#leaveWhenIdle(view);\n",
+    replace: "",
+    what: "a client of before keeps the slot between calls",
+  },
+  {
+    file: "scope/caller_scope.ts",
+    find: '    if (this.#betweenCalls === "release") this.#leaveWhenIdle(fetch);\n',
+    replace: "",
+    what: "a later client keeps the slot between calls",
+  },
+  {
+    file: "calls/call.ts",
+    find: "    if (this.#host.onIdle) this.#host.checkIdle();\n",
+    replace: "",
+    what: "the last call of an idle client does not release the slot",
+  },
+  {
+    file: "calls/stream_reader.ts",
+    find: '      this.#state = "stalled";\n',
+    replace: "",
+    what: "a body whose reader has stopped keeps the slot",
+  },
+  {
+    file: "calls/lease_fetch.ts",
+    find: "    for (const call of this.#pending ?? []) if (call.usesSlot) return true;\n",
+    replace: "",
+    what: "a client leaves the slot while a call needs it",
   },
   {
     file: "calls/call.ts",
