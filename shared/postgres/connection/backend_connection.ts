@@ -10,12 +10,13 @@ import { dispatch } from "../wire/dispatch.ts";
 import { createClient, type DriverClient, type DriverOptions } from "../wire/driver.ts";
 import { MAX_RESULT_BYTES } from "../config/config.ts";
 import { MessageWriter } from "../wire/message_writer.ts";
-import { decodeError, decodeStatus, protocolError, Reply } from "../wire/messages.ts";
+import { decodeError, decodeStatus, Reply } from "../wire/messages.ts";
 import type { WireReceiver } from "../wire/wire_connection.ts";
 import { abortable } from "@std/async/abortable";
 import type { Clock } from "../../resilience/mod.ts";
 import {
   ConnectionBrokenError,
+  ConnectionError,
   ConnectionLostError,
   redacted,
   ResultTooLargeError,
@@ -318,7 +319,10 @@ export class BackendConnection implements WireReceiver {
       case Reply.copyOut:
       case Reply.copyBoth:
         // It has taken later requests for the data of the COPY, so that answers no longer match requests.
-        throw protocolError("a statement began a COPY over the connection, which is not supported");
+        throw new ConnectionError(
+          "COPY_UNSUPPORTED",
+          "A statement began a COPY over the connection: insert from arrays (unnest), or select in pages",
+        );
       default:
         this.#out.expected.accept(type);
         if (head) dispatch(head, type, bytes, start, end);

@@ -131,7 +131,8 @@ function isServerError(error: unknown): error is Error {
 
 /**
  * An error of the socket or of TLS. `code` is the system's, such as `ECONNREFUSED`, or one of this class:
- * `CONNECTION_FAILED`, `CONNECTION_CLOSED`, `PROTOCOL_ERROR`, `AUTHENTICATION_UNSUPPORTED`.
+ * `CONNECTION_FAILED`, `CONNECTION_CLOSED`, `PROTOCOL_ERROR`, `AUTHENTICATION_UNSUPPORTED`,
+ * `CLIENT_ENCODING_UNSUPPORTED`, `COPY_UNSUPPORTED`.
  *
  * @cause The server is down, the host or port is wrong, or the network failed.
  * @fix Check host, port and that the server is up.
@@ -150,6 +151,12 @@ export class ConnectionError extends PoolError {
 }
 
 /**
+ * The message of `pg` when the server answers neither `S` nor `N`, or more: what it says is not authenticated, and
+ * is not read (CVE-2021-23222, CVE-2024-10977).
+ */
+const NO_ANSWER_TO_TLS = "There was an error establishing an SSL connection";
+
+/**
  * Returns an error of the driver as callers and logs may see it. The original is not kept: it may hold values of rows.
  */
 export function redacted(error: unknown): Error {
@@ -161,6 +168,13 @@ export function redacted(error: unknown): Error {
   if (code === "ENOENT") return new ConnectionError("ECONNREFUSED", message);
   if (message.startsWith("Connection terminated")) {
     return new ConnectionError("CONNECTION_CLOSED", "The server closed the connection");
+  }
+  if (message === NO_ANSWER_TO_TLS) {
+    return new ConnectionError(
+      "PROTOCOL_ERROR",
+      "The server answered the request for TLS with neither yes nor no: it refuses connections now, or host and port " +
+        "are not those of Postgres or a pooler",
+    );
   }
   return tlsErrorOf(code, message) ?? new ConnectionError(code ?? ConnectionError.code, message);
 }

@@ -8,13 +8,24 @@ import {
   decodeCommandTag,
   decodeParameterDescription,
   decodeRowDescription,
-  protocolError,
+  malformed,
   Reply,
+  unexpectedMessage,
 } from "./messages.ts";
 import type { WireRequest } from "./wire_request.ts";
 
+/** The messages without a body. */
+const EMPTY: ReadonlySet<number> = new Set([
+  Reply.parseComplete,
+  Reply.bindComplete,
+  Reply.closeComplete,
+  Reply.noData,
+  Reply.emptyQuery,
+]);
+
 /** Passes one response, which is not a row, an error or ReadyForQuery, on to the request that it belongs to. */
 export function dispatch(request: WireRequest, type: number, bytes: Buffer, start: number, end: number): void {
+  if (EMPTY.has(type) && start !== end) throw malformed(type);
   switch (type) {
     case Reply.parseComplete:
       request.handleParseComplete?.();
@@ -40,6 +51,6 @@ export function dispatch(request: WireRequest, type: number, bytes: Buffer, star
       request.handleCommandComplete("");
       break;
     default:
-      throw protocolError(`it sent ${Reply.describe(type)}, which answers no request`);
+      throw unexpectedMessage(type);
   }
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { protocolError, Reply } from "./messages.ts";
+import { Reply, unexpectedMessage } from "./messages.ts";
 
 /** A simple query: any number of results up to ReadyForQuery. No message has this code. */
 const SIMPLE_QUERY = 0;
@@ -52,7 +52,7 @@ export class ExpectedResponses {
    */
   acceptRow(): void {
     const next = this.#types[this.#at];
-    if (next !== Reply.commandComplete && next !== SIMPLE_QUERY) throw unexpected(Reply.dataRow);
+    if (next !== Reply.commandComplete && next !== SIMPLE_QUERY) throw unexpectedMessage(Reply.dataRow);
   }
 
   /**
@@ -77,7 +77,7 @@ export class ExpectedResponses {
       case Reply.readyForQuery:
         if (next === SIMPLE_QUERY) return this.#advance();
     }
-    if (next !== type) throw unexpected(type);
+    if (next !== type) throw unexpectedMessage(type);
     this.#advance();
   }
 
@@ -108,8 +108,4 @@ export class ExpectedResponses {
       this.#at = 0;
     }
   }
-}
-
-function unexpected(type: number): Error {
-  return protocolError(`it sent ${Reply.describe(type)}, which answers no request`);
 }

@@ -138,11 +138,11 @@ export class MessageReader {
     const type = bytes[at] ?? 0;
     const length = bytes.readInt32BE(at + 1);
     if (!Reply.isKnown(type)) throw protocolError(`it sent ${Reply.describe(type)}`);
-    if (length < HEADER_BYTES - 1) throw protocolError(`it sent a ${Reply.describe(type)} of ${length} bytes`);
+    if (length < HEADER_BYTES - 1) throw protocolError(`it sent ${Reply.describe(type)} of ${length} bytes`);
     if (this.#maxValueBytes > 0 && (type === Reply.dataRow || type === Reply.error)) {
       if (length > this.#maxValueBytes) throw new ResultTooLargeError(this.#maxValueBytes);
     } else if (length > this.#maxControlBytes && !isSkipped(bytes, at)) {
-      throw protocolError(`it sent a ${Reply.describe(type)} of ${length} bytes`);
+      throw protocolError(`it sent ${Reply.describe(type)} of ${length} bytes`);
     }
     return length + 1;
   }

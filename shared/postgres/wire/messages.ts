@@ -60,10 +60,10 @@ export const Reply = {
   negotiateVersion: 0x76,
   /** Returns whether a message of that type exists. */
   isKnown: (type: number): boolean => Object.hasOwn(NAMES, String.fromCharCode(type)),
-  /** Names a type for an error message. */
+  /** Names a message for an error message, by its type. */
   describe(type: number): string {
     const code = String.fromCharCode(type);
-    return Object.hasOwn(NAMES, code) ? `${NAMES[code]}` : `a message of the unknown type 0x${type.toString(16)}`;
+    return Object.hasOwn(NAMES, code) ? `the message ${NAMES[code]}` : `a message of the unknown type ${type}`;
   },
 } as const;
 
@@ -75,14 +75,20 @@ export function protocolError(reason: string): ConnectionError {
   );
 }
 
-function malformed(type: number): ConnectionError {
-  return protocolError(`a ${Reply.describe(type)} is malformed`);
+/** Returns the error of a message whose body is not what its type requires. */
+export function malformed(type: number): ConnectionError {
+  return protocolError(`${Reply.describe(type)} is malformed`);
+}
+
+/** Returns the error of a message that may not come now. */
+export function unexpectedMessage(type: number): ConnectionError {
+  return protocolError(`it sent ${Reply.describe(type)}, which answers no request`);
 }
 
 /** An error as the server reports it. Fields that it left out are `undefined`. */
 export interface ErrorReport extends Error {
-  readonly severity: string | undefined;
-  readonly code: string | undefined;
+  readonly severity: string;
+  readonly code: string;
   readonly detail: string | undefined;
   readonly hint: string | undefined;
   readonly position: string | undefined;
@@ -221,6 +227,10 @@ export function decodeStatus(bytes: Buffer, start: number, end: number): "I" | "
   throw malformed(Reply.readyForQuery);
 }
 
+const SQLSTATE = /^[0-9A-Z]{5}$/;
+/** SQLSTATE `internal_error`, for an error without one. */
+const INTERNAL_ERROR = "XX000";
+
 /** Decodes ErrorResponse. */
 export function decodeError(bytes: Buffer, start: number, end: number): ErrorReport {
   const fields = new Fields(Reply.error, bytes, start, end);
@@ -229,10 +239,11 @@ export function decodeError(bytes: Buffer, start: number, end: number): ErrorRep
     byCode.set(String.fromCharCode(code), fields.cstring());
   }
   fields.close();
-  // Their codes: PostgreSQL, "Error and Notice Message Fields".
-  return Object.assign(new Error(byCode.get("M")), {
-    severity: byCode.get("V") ?? byCode.get("S"),
-    code: byCode.get("C"),
+  const code = byCode.get("C") ?? "";
+  // Their codes: PostgreSQL, "Error and Notice Message Fields". Severity, code and message are always there.
+  return Object.assign(new Error(byCode.get("M") ?? "The server gave no reason"), {
+    severity: byCode.get("V") ?? byCode.get("S") ?? "ERROR",
+    code: SQLSTATE.test(code) ? code : INTERNAL_ERROR,
     detail: byCode.get("D"),
     hint: byCode.get("H"),
     position: byCode.get("P"),
@@ -287,6 +298,9 @@ const UNSUPPORTED_METHODS: Readonly<Record<number, string>> = {
   9: "SSPI",
 };
 
+/** The SASL mechanism that `pg` supports. */
+const SCRAM = "SCRAM-SHA-256";
+
 /**
  * Decodes a request to authenticate.
  *
@@ -294,21 +308,12 @@ const UNSUPPORTED_METHODS: Readonly<Record<number, string>> = {
  */
 export function decodeAuthentication(bytes: Buffer, start: number, end: number): AuthenticationRequest {
   const fields = new Fields(Reply.authentication, bytes, start, end);
-  const code = fields.int32();
-  const request = authenticationOf(code, fields);
-  if (request === undefined) {
-    const method = UNSUPPORTED_METHODS[code] ?? `the unknown method ${code}`;
-    throw new ConnectionError(
-      "AUTHENTICATION_UNSUPPORTED",
-      `The server wants authentication by ${method}, which is not supported: allow a password (scram-sha-256) in its ` +
-        "pg_hba.conf for this role and address",
-    );
-  }
+  const request = authenticationOf(fields.int32(), fields);
   fields.close();
   return request;
 }
 
-function authenticationOf(code: number, fields: Fields): AuthenticationRequest | undefined {
+function authenticationOf(code: number, fields: Fields): AuthenticationRequest {
   switch (code) {
     case 0:
       return { name: "authenticationOk" };
@@ -319,6 +324,7 @@ function authenticationOf(code: number, fields: Fields): AuthenticationRequest |
     case 10: {
       const mechanisms: string[] = [];
       for (let name = fields.cstring(); name !== ""; name = fields.cstring()) mechanisms.push(name);
+      if (!mechanisms.includes(SCRAM)) throw unsupportedMethod(`SASL (${mechanisms.join(", ")})`);
       return { name: "authenticationSASL", mechanisms };
     }
     case 11:
@@ -326,8 +332,16 @@ function authenticationOf(code: number, fields: Fields): AuthenticationRequest |
     case 12:
       return { name: "authenticationSASLFinal", data: fields.text(fields.left) };
     default:
-      return undefined;
+      throw unsupportedMethod(UNSUPPORTED_METHODS[code] ?? `method ${code}`);
   }
+}
+
+function unsupportedMethod(method: string): ConnectionError {
+  return new ConnectionError(
+    "AUTHENTICATION_UNSUPPORTED",
+    `The server wants authentication by ${method}, which is not supported: allow a password (scram-sha-256) in its ` +
+      "pg_hba.conf for this role and address",
+  );
 }
 
 /** Decodes DataRow as texts. */

@@ -7,6 +7,7 @@ import type { Buffer } from "node:buffer";
 // @ts-types="./pg.d.ts"
 import pg from "pg";
 import { toError } from "../../resilience/mod.ts";
+import { ConnectionError } from "../errors/errors.ts";
 import { MessageReader } from "./message_reader.ts";
 import {
   type AuthenticationRequest,
@@ -114,7 +115,10 @@ export class WireConnection extends pg.Connection {
     const [name, value] = decodeParameterStatus(bytes, start, end);
     if (!REPORTED.has(name) || value.length > MAX_SETTING) return;
     if (name === "client_encoding" && value !== "UTF8") {
-      throw protocolError(`client_encoding became ${value}, but it must stay UTF8`);
+      throw new ConnectionError(
+        "CLIENT_ENCODING_UNSUPPORTED",
+        `client_encoding of the session is ${value}, but only UTF8 is decoded: do not set it`,
+      );
     }
     (this.settings as Map<string, string>).set(name, value);
   }
@@ -133,11 +137,13 @@ export class WireConnection extends pg.Connection {
         return;
       case Reply.authentication:
         return this.#onAuthentication(decodeAuthentication(bytes, start, end));
-      case Reply.error:
+      case Reply.error: {
+        const error = decodeError(bytes, start, end);
         this.#step = "failed";
         reader.close();
-        this.emit("errorMessage", decodeError(bytes, start, end));
+        this.emit("errorMessage", error);
         return;
+      }
       case Reply.parameterStatus:
         return this.onParameterStatus(bytes, start, end);
       case Reply.backendKey:
