@@ -13,7 +13,7 @@ import {
   withoutAliases,
 } from "../postgres/mod.ts";
 import { SupabaseService } from "../services/mod.ts";
-import type { PoolHealth } from "../supabase/mod.ts";
+import { kindOfKey, type PoolHealth } from "../supabase/mod.ts";
 import type { PooledSupabaseOptions } from "./handler/handler_options.ts";
 import type { PoolSource, RequestPool, RuntimeOptions } from "./handler/runtime.ts";
 import { withPooledSupabase } from "./handler/with_pooled_supabase.ts";
@@ -77,7 +77,7 @@ export function withPooledPostgres<Database = any>(
   const postgres = new HandlerPostgres(() => createManager(connect, options));
   return withPooledSupabase<Database>(
     { ...rest, service: postgres.createPoolSource(options.service) },
-    typeof handler === "function" ? (request, context) => handler(request, postgres.extend(context)) : handler,
+    typeof handler === "function" ? (request, context) => handler(request, postgres.extend(context, request)) : handler,
   );
 }
 
@@ -107,6 +107,15 @@ const POSTGRES: PropertyDescriptor = {
   },
 };
 
+/** Leaves out secret keys: what runs as the caller must not read them from `request.headers`. */
+function* withoutSecrets(headers: Headers): Iterable<[name: string, value: string]> {
+  for (const entry of headers) {
+    const [name, value] = entry;
+    const key = name === "apikey" ? value : name === "authorization" ? value.replace(/^bearer +/i, "") : undefined;
+    if (key === undefined || !(key.includes("sb_secret_") || kindOfKey(key) === "admin")) yield entry;
+  }
+}
+
 /** The Postgres connections of one handler. */
 class HandlerPostgres {
   readonly #connect: () => PostgresConnectionManager;
@@ -123,18 +132,23 @@ class HandlerPostgres {
   }
 
   /** Adds `postgres` to the context of a request. It is created when it is first read. */
-  extend<Database>(context: PooledContext<Database>): PooledPostgresContext<Database> {
+  extend<Database>(context: PooledContext<Database>, request: Request): PooledPostgresContext<Database> {
     let pool: PostgresPool | undefined;
-    Object.defineProperty(context, CREATE_POOL, { value: () => pool ??= this.#poolOf(context) });
+    Object.defineProperty(context, CREATE_POOL, { value: () => pool ??= this.#poolOf(context, request) });
     Object.defineProperty(context, "postgres", POSTGRES);
     return context as PooledPostgresContext<Database>;
   }
 
-  #poolOf<Database>({ jwtClaims, pool: { signal } }: PooledContext<Database>): PostgresPool {
+  #poolOf<Database>({ jwtClaims, pool: { signal } }: PooledContext<Database>, request: Request): PostgresPool {
     const onWaited = signal && ((waitedMs: number) => {
       this.#waits.set(signal, (this.#waits.get(signal) ?? 0) + waitedMs);
     });
-    return this.#connected.as(jwtClaims ? { claims: jwtClaims } : "anonymous", { signal, onWaited, admitted: true });
+    return this.#connected.as(jwtClaims ? { claims: jwtClaims } : "anonymous", {
+      signal,
+      onWaited,
+      admitted: true,
+      request: { method: request.method, url: request.url, headers: withoutSecrets(request.headers) },
+    });
   }
 
   /** Returns a `service` for `withPooledSupabase` whose statistics and health are those of the Postgres connections. */

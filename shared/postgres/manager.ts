@@ -24,6 +24,7 @@ import {
   toError,
 } from "../resilience/mod.ts";
 import { type Caller, VerifiedCaller } from "./caller/caller.ts";
+import { RoleSettingsCache } from "./caller/role_settings.ts";
 import { parsePostgresConfig, poolOptions, type PostgresConfig, type PostgresOptions } from "./config/config.ts";
 import { configOfUrl } from "./config/config_url.ts";
 import { readPostgresEnvironment } from "./config/environment.ts";
@@ -60,8 +61,8 @@ export interface ManagerEvents extends Omit<PoolEvents, "error"> {
   /** An error that no caller receives, or not in full: a connection broke, could not be created, or was closed. */
   error: {
     readonly error: Error;
-    /** The source of the error. */
-    readonly source: ErrorSource;
+    /** The source of the error; `settings` for a setting of a caller's role. */
+    readonly source: ErrorSource | "settings";
     /** The connection that broke or was closed; `undefined` when it concerns none that was open. */
     readonly connectionId?: number | undefined;
   };
@@ -149,6 +150,10 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
       pool: this.#pool,
       sharing: new PipelineSharing(this.#pool, runner),
       runner,
+      roleSettings: new RoleSettingsCache(
+        this.#clock,
+        (error) => this.#hub.emit("error", { error, source: "settings" }),
+      ),
       host: {
         config: this.config,
         getStats: () => this.getStats(),
@@ -287,7 +292,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    * ```
    */
   as(caller: Caller, work?: WorkOptions): PostgresPool {
-    return new Executor(this.#parts, new VerifiedCaller(caller, work?.admitted), work);
+    return new Executor(this.#parts, new VerifiedCaller(caller, work), work);
   }
 
   /**

@@ -45,6 +45,7 @@ export type { BeginOptions, IsolationLevel } from "./transaction/transaction_opt
 // Statements as the caller.
 export type { Caller } from "./caller/caller.ts";
 export { CALLER_ROLES } from "./caller/claims.ts";
+export type { CallerRequest } from "./caller/request_settings.ts";
 
 // Errors.
 export {
@@ -60,6 +61,7 @@ export {
   type PostgresErrorFields,
   QueryTimeoutError,
   ResultTooLargeError,
+  RoleSettingError,
   RollbackFailedError,
   StatementError,
   TransactionEndedError,

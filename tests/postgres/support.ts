@@ -12,6 +12,7 @@ import type { BackendKey } from "../../shared/postgres/connection/cancel.ts";
 import { parsePostgresConfig, poolOptions } from "../../shared/postgres/config/config.ts";
 import { Executor } from "../../shared/postgres/query/executor.ts";
 import { type PostgresConfig, type PostgresConnection, PostgresConnectionManager } from "../../shared/postgres/mod.ts";
+import { RoleSettingsCache } from "../../shared/postgres/caller/role_settings.ts";
 import { PoolerDetector } from "../../shared/postgres/connection/pooler.ts";
 import { ConnectionFactory } from "../../shared/postgres/connection/connection_factory.ts";
 import { PipelineSharing } from "../../shared/postgres/query/shared_query.ts";
@@ -113,6 +114,7 @@ export function loneExecutor(database: TestDatabase, pass: (key: BackendKey) => 
     pool,
     sharing: new PipelineSharing(pool, runner),
     runner,
+    roleSettings: new RoleSettingsCache(systemClock, () => {}),
     host: {
       config,
       getStats: () => ({ ...pool.getStats(), transactions: new TransactionCounters().snapshot(), poolMode: undefined }),

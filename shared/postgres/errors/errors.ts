@@ -458,6 +458,25 @@ export class CallerError extends PoolError {
 }
 
 /**
+ * A setting of a caller's role cannot be applied. It is left out; only the manager's event `error` shows this error.
+ *
+ * @cause The login role may not set the parameter, or the parameter does not exist any more.
+ * @fix `GRANT SET ON PARAMETER` to the login role (Postgres 15 and later), or `ALTER ROLE ... RESET` the setting.
+ * @sample new RoleSettingError("log_min_duration_statement", new Error("permission denied to set parameter"))
+ */
+export class RoleSettingError extends PoolError {
+  static override readonly code = "ROLE_SETTING_REFUSED";
+  static override readonly retry = "permanent";
+  static override readonly http = INTERNAL_ERROR;
+
+  /** @param name The parameter; `undefined` where the settings of all callers' roles could not be read. */
+  constructor(name: string | undefined, cause: unknown) {
+    const what = name === undefined ? "Cannot read the settings of callers' roles" : `Cannot apply ${name} of a role`;
+    super(`${what}, which runs without: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/**
  * The login role has more rights than a caller may reach if a statement resets the role.
  *
  * @cause `DB_USER` is a superuser or owns rights of its own, such as `postgres`.

@@ -7,6 +7,7 @@ import type { Lease, ResourcePool } from "../../pool/mod.ts";
 import { anySignal } from "../../resilience/mod.ts";
 import type { VerifiedCaller } from "../caller/caller.ts";
 import { checkLoginRole } from "../caller/login_role.ts";
+import type { RoleSettingsCache } from "../caller/role_settings.ts";
 import type { BackendConnection } from "../connection/backend_connection.ts";
 import { createConnection, type PostgresConnection } from "../connection/connection.ts";
 import { leaseConnection, toRevocationError } from "../connection/lease_connection.ts";
@@ -42,6 +43,7 @@ export interface ExecutorParts {
   readonly pool: ResourcePool<BackendConnection>;
   readonly sharing: PipelineSharing;
   readonly runner: RunnerSettings;
+  readonly roleSettings: RoleSettingsCache;
   readonly host: ExecutorHost;
 }
 
@@ -184,8 +186,7 @@ export class Executor implements PostgresPool {
     const started = settings.clock.now();
     const runner = new StatementRunner(connection, settings);
     try {
-      const begin = beginStatements(options);
-      begin.push(...await this.#impersonate(runner, { signal, timeoutMs: Math.min(timeoutMs, queryTimeoutMs) }));
+      const begin = await this.#begin(runner, options, { signal, timeoutMs: Math.min(timeoutMs, queryTimeoutMs) });
       const { allowedMs = timeoutMs } = options;
       using scope = new TransactionScope(runner, begin, { signal, timeoutMs, allowedMs, queryTimeoutMs });
       this.#markUse(connection);
@@ -266,7 +267,7 @@ export class Executor implements PostgresPool {
     if (!connection.ownsSession && traits.some(({ outlivesTransaction }) => outlivesTransaction)) {
       throw outlivesTransactionError();
     }
-    const before = [...beginStatements(begin), ...await this.#impersonate(runner, bounds)];
+    const before = await this.#begin(runner, begin, bounds);
     const mayLeaveState = traits.some((each) => each.mayLeaveState);
     let end: PipelinedOutcome;
     do {
@@ -309,16 +310,22 @@ export class Executor implements PostgresPool {
     else connection.ranAsLoginRole = true;
   }
 
-  /** Returns the statements that make a transaction run as the caller, and prepares its connection for them. */
-  async #impersonate(runner: StatementRunner, bounds: Bounds): Promise<Statement[]> {
-    const { runner: { cancelTimeoutMs }, host } = this.#parts;
-    if (!this.#caller) return [];
-    const impersonate = this.#caller.impersonate();
+  /** Returns the statements that begin a transaction, as the caller if there is one, and prepares its connection. */
+  async #begin(runner: StatementRunner, options: BeginOptions, bounds: Bounds): Promise<Statement[]> {
+    const caller = this.#caller;
+    if (!caller) return beginStatements(options);
+    const { runner: { cancelTimeoutMs }, roleSettings, host } = this.#parts;
+    caller.check();
     const { connection } = runner;
     if (connection.ranAsLoginRole) await runner.awaitOrDestroy(connection.reset(), cancelTimeoutMs);
-    await checkLoginRole(runner, host.config.trustedLogin, bounds);
+    let settings = roleSettings.current(caller.role);
+    if (!connection.loginRoleChecked || !settings) {
+      // Both are sent at once.
+      const loaded = settings ?? roleSettings.load(caller.role, runner, bounds);
+      [settings] = await Promise.all([loaded, checkLoginRole(runner, host.config.trustedLogin, bounds)]);
+    }
     bounds.signal?.throwIfAborted();
-    return [impersonate];
+    return beginStatements(options, caller.impersonate(settings), settings.begin);
   }
 
   #boundsOf({ signal, timeoutMs }: QueryOptions): Bounds {

@@ -4,6 +4,7 @@
  * @module
  */
 import { type AcquireLane, ConfigError, type Lane } from "../../pool/mod.ts";
+import type { CallerRequest } from "../caller/request_settings.ts";
 import { StatementError } from "../errors/errors.ts";
 import type { BeginOptions } from "../transaction/transaction_options.ts";
 import type { Statement } from "../wire/query_result.ts";
@@ -37,6 +38,11 @@ export interface WorkOptions {
    * as the Data API accepts it. Default: whether the token is valid when `as` is called.
    */
   readonly admitted?: boolean | undefined;
+  /**
+   * The request that the caller sent, for `current_setting('request.headers')` and its like in functions and policies.
+   * Default: none; the settings are empty.
+   */
+  readonly request?: CallerRequest | undefined;
 }
 
 /** Options of a transaction. */

@@ -44,10 +44,22 @@ function checkSwitch(path: string, value: unknown, issues: ConfigIssue[]): void 
 /**
  * Returns the statements that begin a transaction.
  *
+ * @param impersonate The statement that sets the caller, right behind BEGIN: the options win over the settings of the
+ * caller's role. Default: none.
+ * @param defaults Modes that `options` may override. Default: the server's.
  * @throws {ConfigError} listing every bad option.
  */
-export function beginStatements(options: BeginOptions): Statement[] {
-  const { isolationLevel, readOnly, deferrable, statementTimeoutMs, idleInTransactionSessionTimeoutMs } = options;
+export function beginStatements(
+  options: BeginOptions,
+  impersonate?: Statement,
+  defaults: BeginOptions = {},
+): Statement[] {
+  const { statementTimeoutMs, idleInTransactionSessionTimeoutMs } = options;
+  const {
+    isolationLevel = defaults.isolationLevel,
+    readOnly = defaults.readOnly,
+    deferrable = defaults.deferrable,
+  } = options;
   const issues: ConfigIssue[] = [];
   if (isolationLevel !== undefined && !LEVELS.includes(isolationLevel)) {
     issues.push({ path: "isolationLevel", message: `must be one of ${LEVELS.join(", ")}` });
@@ -65,6 +77,7 @@ export function beginStatements(options: BeginOptions): Statement[] {
   ];
   // A statement sent before BEGIN is answered would run outside if BEGIN failed: so it uses no prepared statement.
   const statements: Statement[] = [{ text: `BEGIN${modes.join("")}`, unprepared: true }];
+  if (impersonate) statements.push(impersonate);
   const settings = [
     ["statement_timeout", statementTimeoutMs],
     ["idle_in_transaction_session_timeout", idleInTransactionSessionTimeoutMs],
