@@ -73,7 +73,9 @@ function intervalText(parts: IntervalParts): string {
   }
   const seconds = secondsText(parts);
   if (seconds !== "0" || words.length === 0) words.push(`${seconds} seconds`);
-  return words.join(" ");
+  // In the style sql_standard a lone sign in front counts for all parts.
+  const negative = words[0]?.startsWith("-");
+  return words.map((word) => negative && !word.startsWith("-") ? `+${word}` : word).join(" ");
 }
 
 function fromTotals(months: number, days: number, micros: number): PostgresInterval {

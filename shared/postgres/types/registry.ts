@@ -126,7 +126,7 @@ export class TypeRegistry {
     for (const [key, override] of Object.entries(overrides)) {
       for (const part of ["decode", "encode"] as const) {
         const type = typeof override?.[part];
-        if (typeof override !== "object" || (type !== "function" && type !== "undefined")) {
+        if (typeof override !== "object" || override === null || (type !== "function" && type !== "undefined")) {
           throw new TypeError(`types["${key}"] must be an object with decode, encode, or both: functions`);
         }
       }

@@ -32,7 +32,7 @@ export const SCHEMA = `
   CREATE TYPE "Other"."Mood" AS ENUM ('x');
 `;
 
-/** What the server says about an expression. */
+/** A value as the server describes it. */
 export interface Described {
   readonly codec: Codec;
   readonly text: string | null;
@@ -70,6 +70,14 @@ export class TypeServer implements AsyncDisposable {
     await started.query("SET timezone = 'UTC'");
     await started.query(SCHEMA);
     return started;
+  }
+
+  /** Opens a session on a server that runs. */
+  static async connect(url: string): Promise<TypeServer> {
+    const connected = new TypeServer(undefined, url);
+    await connected.#client.connect();
+    await connected.query("SET timezone = 'UTC'");
+    return connected;
   }
 
   /** Runs a statement; values are sent as they are, results are the server's text. */
