@@ -53,6 +53,7 @@ export {
 
 // Services.
 export {
+  ApiKeyRejectedError,
   BaseService,
   type ClientOperation,
   type CountedResult,
@@ -163,5 +164,6 @@ export {
   RedirectError,
   RequestTimeoutError,
   type SupabaseErrorCode,
+  UrlTooLongError,
   ViewRestrictedError,
 } from "./supabase/mod.ts";

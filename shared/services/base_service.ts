@@ -4,7 +4,7 @@
  * @module
  */
 import type { SupabaseClient } from "@supabase/supabase-js";
-import { toServiceError } from "./service_error.ts";
+import { toServiceError } from "./to_service_error.ts";
 
 /**
  * The base class of services with a client of their own: the pattern to migrate from. It has no limits, retries or

@@ -12,11 +12,12 @@ export { SupabaseService, type SupabaseServiceOptions } from "./supabase_service
 // Results of services.
 export { type CountedResult, type Page, type PageRequest, readPage } from "./page.ts";
 export {
+  ApiKeyRejectedError,
   NotFoundError,
   ServiceError,
   type ServiceErrorCode,
   type ServiceErrorInit,
-  toServiceError,
   UpstreamFailedError,
   UpstreamUnavailableError,
 } from "./service_error.ts";
+export { toServiceError } from "./to_service_error.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { toServiceError } from "./service_error.ts";
+import { toServiceError } from "./to_service_error.ts";
 
 /** A part of a list. */
 export interface PageRequest {

@@ -8,7 +8,7 @@ import type { SupabaseClient } from "@supabase/supabase-js";
 import { anySignal, memberOf, retry, type RetryOptions, RetryTimeoutError } from "../resilience/mod.ts";
 import type { PoolStats } from "../pool/mod.ts";
 import { type ClientLeaseOptions, type ClientPool, type PoolHealth, transportFailure } from "../supabase/mod.ts";
-import { toServiceError, withTransportFailure } from "./service_error.ts";
+import { toServiceError, withTransportFailure } from "./to_service_error.ts";
 
 /** An operation on a client; its result is returned unchanged. */
 export type ClientOperation<Database, T> = (client: SupabaseClient<Database>) => PromiseLike<T> | T;

@@ -12,7 +12,7 @@ import {
   type PostgresStats,
 } from "../postgres/mod.ts";
 import { anySignal, retry, type RetryOptions, RetryTimeoutError } from "../resilience/mod.ts";
-import { toServiceError } from "./service_error.ts";
+import { toServiceError } from "./to_service_error.ts";
 
 /** An operation on a connection; its result is returned unchanged. */
 export type PostgresOperation<T> = (connection: PostgresConnection) => PromiseLike<T> | T;

@@ -61,7 +61,7 @@ export interface SupabasePoolConfig extends Omit<PoolConfig, WithoutEffect> {
   retryDelayMs: number;
   /**
    * The longest time for one call to the project, its response's body included, in ms; for a body that is read as a
-   * stream, the longest time without progress. Default: 30,000.
+   * stream, the longest time without progress. A retry has it again. Default: 30,000.
    */
   requestTimeoutMs: number;
   /** The maximum number of calls of one lease or scope that run at once; further calls wait. Default: 6. */

@@ -7,7 +7,6 @@ import {
   AttemptCounter,
   type Clock,
   type Deadlines,
-  type DeadlineTimer,
   type FailedResponse,
   rememberResponse,
   type Timer,
@@ -84,7 +83,7 @@ export class Call implements BodyWatcher {
   readonly #links: readonly AbortSignal[];
   readonly #onAbort: ((event: Event) => void) | undefined;
   readonly #controller = new AbortController();
-  #timeout: DeadlineTimer | undefined = undefined;
+  #timeout: Timer | undefined = undefined;
   /** Ends the wait before a retry. */
   #pause: Timer | undefined = undefined;
   #isPaused = false;
@@ -154,7 +153,7 @@ export class Call implements BodyWatcher {
           if (taken) await this.#race(taken);
         }
         signal.throwIfAborted();
-        this.#timeout ??= deadlines.start(requestTimeoutMs, () => this.#onTimeout());
+        this.#timeout = deadlines.start(requestTimeoutMs, () => this.#onTimeout());
         const sending = fetchWithinProject({ request: sent, credentials: host.credentials, signal, baseUrl, send });
         let delayMs: number | undefined;
         try {
@@ -187,11 +186,10 @@ export class Call implements BodyWatcher {
     }
   }
 
-  /** Returns whether a retry after `delayMs` begins before the call and its scope have to end. */
+  /** Returns whether a retry after `delayMs` begins before its scope has to end, or else within the time of a call. */
   #hasTimeFor(delayMs: number): boolean {
     const { settings, slot } = this.#host;
-    const leftMs = Math.min(settings.deadlines.leftMs(this.#timeout), slot.timeLeftMs?.() ?? Infinity);
-    return delayMs < leftMs;
+    return delayMs < (slot.timeLeftMs?.() ?? settings.requestTimeoutMs);
   }
 
   /** Waits before a retry, without permit and, if no other call needs it, without slot. */
@@ -199,6 +197,7 @@ export class Call implements BodyWatcher {
     this.#attempts ??= new AttemptCounter();
     this.#attempts.fail(undefined);
     this.#attempts.begin();
+    this.#timeout?.cancel();
     this.#limiter.release(this);
     this.#isPaused = true;
     this.#host.onPaused();

@@ -122,10 +122,10 @@ class TrackedResponse extends Response {
 
   /**
    * The runtime reads its own streams at half the cost of a stream created here. A body that is long, or whose length is
-   * not known, is read as a stream, so that its progress is seen.
+   * not known, is read as a stream, so that its progress is seen; not so that of an error.
    */
   #read<T>(name: Reading, slowly: () => Promise<T>): Promise<T> {
-    const isShort = Number(this.headers.get("content-length") ?? Infinity) <= MAX_WHOLE_BYTES;
+    const isShort = !this.ok || Number(this.headers.get("content-length") ?? Infinity) <= MAX_WHOLE_BYTES;
     if (this.#readWhole || this.#stream.hasBegun || !isShort) return slowly();
     super.body?.getReader(); // locked, as the body of every response that is being read
     this.#readWhole = true;
