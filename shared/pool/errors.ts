@@ -145,6 +145,12 @@ export class CreateFailedError extends PoolError {
   constructor(cause: unknown) {
     super(`Cannot create a resource: ${messageOf(cause)}`, { cause });
   }
+
+  /** The response to `cause` where that is a refusal that passes, such as a pooler's. */
+  override get http(): HttpDescription {
+    const { cause } = this;
+    return cause instanceof PoolError && cause.http.status === 503 ? cause.http : INTERNAL_ERROR;
+  }
 }
 
 /**

@@ -5,8 +5,8 @@
  */
 import { type Clock, isPromiseLike, type Timer } from "../resilience/mod.ts";
 import type { PoolConfig } from "./config.ts";
-import { CreateTimeoutError, HookTimeoutError } from "./errors.ts";
-import type { PoolEventHub } from "./events.ts";
+import { CreateTimeoutError, HookTimeoutError, PoolClosedError } from "./errors.ts";
+import type { ErrorSource, PoolEventHub } from "./events.ts";
 import type { PoolParts } from "./pool_host.ts";
 import type { ResourceFactory } from "./resource_factory.ts";
 import type { Slot } from "./slot.ts";
@@ -77,7 +77,7 @@ export class ResourceHooks<T extends object> {
     slot.beginHook();
     this.run("validate", () => this.#factory.validate?.(slot.resource), (outcome) => {
       slot.endHook();
-      if (!outcome.ok) this.#events.emit("error", { error: outcome.error, source: "validate" });
+      this.#report(outcome, "validate");
       done(outcome.ok && outcome.value !== false);
     });
   }
@@ -104,7 +104,7 @@ export class ResourceHooks<T extends object> {
   /** Destroys a resource. `done` is called when it has closed, or is abandoned because `destroy` hangs. */
   destroy(resource: T, done: (abandoned: boolean) => void): void {
     this.run("destroy", () => this.#factory.destroy(resource), (outcome) => {
-      if (!outcome.ok) this.#events.emit("error", { error: outcome.error, source: "destroy" });
+      this.#report(outcome, "destroy");
       done(!outcome.ok && outcome.abandoned);
     });
   }
@@ -116,8 +116,14 @@ export class ResourceHooks<T extends object> {
 
   #endReset(slot: Slot<T>, outcome: Outcome<unknown>): boolean {
     slot.endHook();
-    if (!outcome.ok) this.#events.emit("error", { error: outcome.error, source: "reset" });
+    this.#report(outcome, "reset");
     return outcome.ok;
+  }
+
+  /** Reports a failure. That a shutdown waits no longer is not one: it was asked to. */
+  #report(outcome: Outcome<unknown>, source: ErrorSource): void {
+    if (outcome.ok || (outcome.abandoned && outcome.error instanceof PoolClosedError)) return;
+    this.#events.emit("error", { error: outcome.error, source });
   }
 
   #follow<R>(hook: Hook, promise: PromiseLike<R>, done: (outcome: Outcome<R>) => void): void {

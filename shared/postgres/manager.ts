@@ -3,10 +3,12 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers";
 import type { Variables } from "../environment/mod.ts";
 import {
   ConfigError,
   type ErrorSource,
+  LeaseRevokedError,
   PoolClosedError,
   type PoolEvents,
   type PoolLimits,
@@ -51,6 +53,9 @@ import type { QueryResult, Row } from "./wire/query_result.ts";
 
 /** The longest that a health check waits for its response, in ms. */
 const HEALTH_TIMEOUT_MS = 5_000;
+
+/** The longest time that the server has to cancel what runs at the deadline of a shutdown, in ms. */
+const SHUTDOWN_GRACE_MS = 500;
 
 /** The events of a manager, by name: its own, and those of its pool. A `resourceId` is the id of a connection. */
 export interface ManagerEvents extends Omit<PoolEvents, "error"> {
@@ -107,6 +112,8 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
   static #instance: Instance | undefined = undefined;
 
   readonly #pool: ResourcePool<BackendConnection>;
+  readonly #factory: ConnectionFactory;
+  #ended: Promise<void> | undefined = undefined;
   readonly #hub = new EventHub<ManagerEvents>({
     listenerError: (error) => ({ error: toError(error), source: "listener" }),
   });
@@ -138,7 +145,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
     this.#clock = runtime.clock ?? systemClock;
     this.#pooler = new PoolerDetector(options);
     this.#deadlines = new Deadlines(this.#clock, { keepTimer: true });
-    const factory = new ConnectionFactory(options, this.#pooler, this.#clock, runtime.random);
+    const factory = this.#factory = new ConnectionFactory(options, this.#pooler, this.#clock, runtime.random);
     this.#pool = new ResourcePool(factory, poolOptions(options), runtime);
     const runner: RunnerSettings = {
       clock: this.#clock,
@@ -402,7 +409,8 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
 
   /**
    * Shuts down: rejects new and waiting acquires before it returns, lets running work finish until the deadline, then
-   * cancels it and closes its connections. Idempotent.
+   * cancels it and closes its connections. What the server does not end within half a second (or `cancelTimeoutMs`, if
+   * that is less) is rejected, and its connection destroyed. Idempotent.
    *
    * @param deadlineMs How long running work may take, in ms. Default: `shutdownTimeoutMs`, 5,000.
    */
@@ -411,12 +419,20 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
     if (!this.#pool.closed) return ended; // the deadline is invalid, and nothing has changed
     this.#health.stop(new PoolClosedError());
     if (PostgresConnectionManager.#instance?.manager === this) PostgresConnectionManager.#instance = undefined;
-    return ended.finally(() => this.#deadlines.stop());
+    return this.#ended ??= ended.then(() => this.#endConnections());
   }
 
   /** Shuts down; see {@linkcode shutdown}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.shutdown();
+  }
+
+  /** Ends what the pool no longer waits for: nothing may be pending after a shutdown, whatever the server does. */
+  async #endConnections(): Promise<void> {
+    await this.#factory.shutdown(Math.min(this.config.cancelTimeoutMs, SHUTDOWN_GRACE_MS), new LeaseRevokedError());
+    // What was in flight rejects its callers first.
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    this.#deadlines.stop();
   }
 
   #retry<T>(once: () => Promise<T>, retries: number, delayMs: number, options: ExecuteOptions): Promise<T> {

@@ -69,5 +69,11 @@ export {
   TransactionRolledBackError,
   TransactionTimeoutError,
 } from "./errors/errors.ts";
-export { PoolerError, PoolerLostServerError, PoolerUnavailableError } from "./errors/pooler_error.ts";
+export { ConnectTimeoutError, LoginsRefusedError } from "./errors/connect_error.ts";
+export {
+  PoolerError,
+  PoolerLostServerError,
+  PoolerRefusedError,
+  PoolerUnavailableError,
+} from "./errors/pooler_error.ts";
 export { TlsError, TlsNotOfferedError, TlsUnverifiedError } from "./errors/tls_error.ts";

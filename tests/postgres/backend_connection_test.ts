@@ -25,7 +25,7 @@ async function open(database: TestDatabase, maxPreparedStatements = 100): Promis
     options,
     systemClock,
     new AbortController().signal,
-    (reason) => deaths.push(reason),
+    { onDeath: (reason) => deaths.push(reason) },
   );
   connection.enableSessionState(maxPreparedStatements, 1);
   return { connection, deaths, [Symbol.asyncDispose]: () => connection.close() };
@@ -416,7 +416,7 @@ Deno.test("BackendConnection", async (t) => {
   await t.step("open() rejects a refused login with the reason and without the password", async () => {
     const attempt = (options: Record<string, unknown>) => {
       const config = parsePostgresConfig({ ...database.options(), ...options });
-      return BackendConnection.open(driverOptions(config), systemClock, new AbortController().signal, () => {});
+      return BackendConnection.open(driverOptions(config), systemClock, new AbortController().signal, { onDeath() {} });
     };
     const wrong = await thrownBy(() => attempt({ password: "hunter2" }), PostgresError);
     assertEquals(wrong.code, "28P01");
@@ -433,7 +433,7 @@ Deno.test("BackendConnection", async (t) => {
     const { port } = listener.addr as Deno.NetAddr;
     const options = driverOptions(parsePostgresConfig({ ...database.options(), port }));
     const error = new Error("given up");
-    const opening = BackendConnection.open(options, systemClock, AbortSignal.timeout(20), () => {});
+    const opening = BackendConnection.open(options, systemClock, AbortSignal.timeout(20), { onDeath() {} });
     await thrownBy(() => opening.catch((reason) => Promise.reject(Object.assign(error, { reason }))), Error);
     assertEquals((error as Error & { reason?: DOMException }).reason?.name, "TimeoutError");
     using near = await accepted;

@@ -7,6 +7,8 @@ interface Attempt {
   readonly fail: (code: string) => void;
 }
 
+const never = new AbortController().signal;
+
 function setUp() {
   const clock = new FakeClock();
   const throttle = new ConnectThrottle(clock, () => 0);
@@ -19,7 +21,7 @@ function setUp() {
       attempts.push({ succeed: resolve, fail });
       return promise;
     };
-    return throttle.connect(connect).then(
+    return throttle.connect(connect, never).then(
       () => outcomes.push(`${name} ok`),
       (error) => outcomes.push(`${name} ${error.code}`),
     );
@@ -116,7 +118,7 @@ Deno.test("ConnectThrottle.connect() backs off longer after each wrong password"
     attempts[asked]?.fail("28P01");
     await trying;
     await clock.advance(pauseMs - 1);
-    await assertRejects(() => throttle.connect(() => Promise.reject(new Error("asked"))), Error, "28P01");
+    await assertRejects(() => throttle.connect(() => Promise.reject(new Error("asked")), never), Error, "28P01");
     assertEquals(attempts.length, asked + 1);
     await clock.advance(1);
   }

@@ -70,7 +70,10 @@ export interface PostgresConfig extends Omit<PoolConfig, "createTimeoutMs" | "cr
   keepAlive: boolean;
   /** The idle time before the first keep-alive packet. Default: 0, the system's. */
   keepAliveDelayMs: number;
-  /** The time limit of connecting, authentication included. Default: 2,000. */
+  /**
+   * The time limit of reaching the server, TLS included. A server that was reached has three times as long to accept or
+   * refuse, within `acquireTimeoutMs`: its reason says more than a timeout. Default: 2,000.
+   */
   connectionTimeoutMs: number;
   /**
    * The time for which connecting may fail in a row before a waiter that only a new connection can serve is rejected
@@ -335,7 +338,8 @@ export function poolOptions(config: Readonly<PostgresConfig>): Partial<PoolConfi
   const { connectionTimeoutMs, connectRetryMs } = config;
   return {
     ...Object.fromEntries(options),
-    createTimeoutMs: connectionTimeoutMs,
+    // Each attempt has limits of its own, which begin when the throttle lets it start.
+    createTimeoutMs: MAX_TIMER_MS,
     createRetryMs: Math.max(connectionTimeoutMs, connectRetryMs),
   };
 }

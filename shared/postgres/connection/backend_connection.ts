@@ -33,6 +33,14 @@ const STATUS = { I: "idle", T: "transaction", E: "failed" } as const;
 /** The memory that a row needs besides its bytes: a server could send billions of rows without columns. */
 const ROW_OVERHEAD = 64;
 
+/** The listeners of a connection. */
+export interface ConnectionListeners {
+  /** Called when the server was reached, before the login. */
+  readonly onReached?: (() => void) | undefined;
+  /** Called once, when the connection has become unusable. */
+  readonly onDeath: (reason: Error) => void;
+}
+
 /**
  * One connection to Postgres.
  *
@@ -90,7 +98,6 @@ export class BackendConnection implements WireReceiver {
   /**
    * Connects and authenticates.
    *
-   * @param onDeath Called once, when the connection has become unusable.
    * @throws {PostgresError} when the server refuses.
    * @throws {ConnectionError} when the server cannot be reached.
    */
@@ -98,10 +105,12 @@ export class BackendConnection implements WireReceiver {
     options: DriverOptions,
     clock: Clock,
     signal: AbortSignal,
-    onDeath: (reason: Error) => void,
+    { onReached, onDeath }: ConnectionListeners,
   ): Promise<BackendConnection> {
     signal.throwIfAborted();
     const client = createClient(options);
+    // With TLS, a server is reached when it has agreed to it.
+    if (onReached) client.connection.on(options.ssl ? "sslconnect" : "connect", onReached);
     const { maxResultBytes = MAX_RESULT_BYTES } = options;
     const connection = new BackendConnection(client, maxResultBytes, clock, onDeath);
     try {

@@ -7,10 +7,13 @@ import { abortable } from "@std/async/abortable";
 import { ConfigError, type CreateContext, type ResourceFactory } from "../../pool/mod.ts";
 import { type Clock, timeoutSignal } from "../../resilience/mod.ts";
 import type { PostgresConfig, TlsOptions } from "../config/config.ts";
+import { addressAdvice, ConnectTimeoutError } from "../errors/connect_error.ts";
+import { ConnectionError } from "../errors/errors.ts";
 import type { DriverOptions } from "../wire/driver.ts";
 import { BackendConnection } from "./backend_connection.ts";
 import { type BackendKey, type CancelRequest, requestCancel } from "./cancel.ts";
-import { ConnectThrottle } from "./connect_throttle.ts";
+import { ConnectDeadline } from "./connect_deadline.ts";
+import { type Login, throttleOf } from "./connect_throttle.ts";
 import type { PoolerDetector } from "./pooler.ts";
 
 /** The first version of Deno that sends client certificates: before, `node:tls` accepts them and leaves them out. */
@@ -62,43 +65,95 @@ export function driverOptions(config: Readonly<PostgresConfig>): DriverOptions {
   };
 }
 
+/** The fraction of `acquireTimeoutMs` within which an attempt ends, so that its error reaches its waiter. */
+const ATTEMPT_SHARE = 0.9;
+
+/** A server that was reached has this many times `connectionTimeoutMs` to accept or refuse; see {@linkcode ConnectDeadline}. */
+const LOGIN_FACTOR = 3;
+
 /** The factory of a pool of connections. */
 export class ConnectionFactory implements ResourceFactory<BackendConnection> {
   readonly #options: DriverOptions;
   readonly #config: Readonly<PostgresConfig>;
-  readonly #throttle: ConnectThrottle;
   readonly #pooler: PoolerDetector;
   readonly #clock: Clock;
+  readonly #random: (() => number) | undefined;
+  /** The connections that are open or closing. */
+  readonly #open = new Set<BackendConnection>();
+  /** Those of them that are being validated. */
+  readonly #validating = new Set<BackendConnection>();
+  readonly #cancelRequests = new Set<CancelRequest>();
+  #allClosed: (() => void) | undefined = undefined;
 
   constructor(config: Readonly<PostgresConfig>, pooler: PoolerDetector, clock: Clock, random?: () => number) {
     this.#options = driverOptions(config);
     this.#config = config;
-    this.#throttle = new ConnectThrottle(clock, random);
     this.#pooler = pooler;
     this.#clock = clock;
+    this.#random = random;
   }
 
-  create({ signal, invalidate }: CreateContext): Promise<BackendConnection> {
-    return this.#throttle.connect(async () => {
-      const connection = await BackendConnection.open(this.#options, this.#clock, signal, invalidate);
-      try {
-        const { maxPreparedStatements, maxStatementsInFlight } = this.#config;
-        if (await abortable(this.#pooler.ownsSession(connection), signal)) {
-          connection.enableSessionState(maxPreparedStatements, maxStatementsInFlight);
-        }
-        return connection;
-      } catch (error) {
-        connection.destroy(new Error("The mode of the pooler could not be detected", { cause: error }));
-        throw error;
-      }
+  /**
+   * Connects, when the throttle of the server allows.
+   *
+   * @throws {ConnectTimeoutError} when the server was not reached within `connectionTimeoutMs`, or had not accepted or
+   * refused after three times as long.
+   * @throws {PostgresError} when the server refuses, {@linkcode PoolerError} when a pooler does.
+   * @throws {ConnectionError} when the server cannot be reached.
+   */
+  async create({ signal, invalidate }: CreateContext): Promise<BackendConnection> {
+    try {
+      return await throttleOf(this.#config, this.#clock, this.#random)
+        .connect((login) => this.#connect(login, signal, invalidate), signal);
+    } catch (error) {
+      throw this.#withAdvice(error);
+    }
+  }
+
+  async #connect(login: Login, signal: AbortSignal, invalidate: (reason: unknown) => void): Promise<BackendConnection> {
+    const { host, port, password, connectionTimeoutMs: reachMs, acquireTimeoutMs } = this.#config;
+    const totalMs = Math.max(reachMs, Math.min(reachMs * LOGIN_FACTOR, Math.floor(acquireTimeoutMs * ATTEMPT_SHARE)));
+    using deadline = new ConnectDeadline({
+      clock: this.#clock,
+      signal,
+      reachMs,
+      totalMs,
+      createError: (timeoutMs, reached) => new ConnectTimeoutError(host, port, timeoutMs, reached),
     });
+    // A function: the driver would look an empty password up elsewhere, and never prints a function.
+    const askPassword = () => {
+      login.passwordAsked();
+      return password;
+    };
+    const options = { ...this.#options, password: askPassword };
+    let opened: BackendConnection | undefined;
+    const connection = opened = await BackendConnection.open(options, this.#clock, deadline.signal, {
+      onReached: () => deadline.reached(),
+      onDeath: (reason) => {
+        if (opened) this.#forget(opened);
+        invalidate(reason);
+      },
+    });
+    if (!connection.death) this.#open.add(connection);
+    try {
+      const { maxPreparedStatements, maxStatementsInFlight } = this.#config;
+      if (await abortable(this.#pooler.ownsSession(connection), deadline.signal)) {
+        connection.enableSessionState(maxPreparedStatements, maxStatementsInFlight);
+      }
+      return connection;
+    } catch (error) {
+      connection.destroy(new Error("The mode of the pooler could not be detected", { cause: error }));
+      throw error;
+    }
   }
 
   async validate(connection: BackendConnection): Promise<boolean> {
     if (connection.death) return false;
     // A statement is in flight, with a deadline of its own.
     if (connection.inFlight > 0) return true;
+    this.#validating.add(connection);
     await connection.run([{ text: "SELECT 1" }]);
+    this.#validating.delete(connection);
     return connection.status === "idle";
   }
 
@@ -106,26 +161,66 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
     if (connection.mayHoldState || connection.status !== "idle") return connection.reset();
   }
 
+  /** Closes a connection, within a multiple of `cancelTimeoutMs` whatever the server does. */
   async destroy(connection: BackendConnection): Promise<void> {
+    // The server does not respond: to wait for it would only hold the slot.
+    if (this.#validating.has(connection)) return connection.destroy(new Error("Its validation had no response"));
     const { backendKey } = connection;
-    if (connection.detachedStatements > 0) await this.#drain(connection);
+    if (connection.detachedStatements > 0) await this.#within(connection.drained());
     if (connection.inFlight > 0 && backendKey && connection.ownsSession) {
       // The server would run the statement on until it next looks at the socket.
-      await this.requestCancel(backendKey).passedOn;
+      const request = this.requestCancel(backendKey);
+      await this.#within(request.passedOn);
+      request.abort();
       // Then its caller receives the error of a canceled statement, and not only that of a lost connection.
-      await this.#drain(connection);
+      await this.#within(connection.drained());
     }
-    await connection.close();
+    await this.#within(connection.close());
+    connection.destroy(new Error("The connection was closed"));
   }
 
   /** Asks the server to cancel what a backend runs. */
   requestCancel(key: BackendKey): CancelRequest {
-    return requestCancel(this.#options, key);
+    const request = requestCancel(this.#options, key);
+    this.#cancelRequests.add(request);
+    void request.passedOn.finally(() => this.#cancelRequests.delete(request));
+    return request;
   }
 
-  /** Waits for statements in flight, for at most `cancelTimeoutMs`. Those of leases that ended early have been quick. */
-  async #drain(connection: BackendConnection): Promise<void> {
-    using timeout = timeoutSignal(this.#config.cancelTimeoutMs, this.#clock, () => "it runs on");
-    await abortable(connection.drained(), timeout.signal).catch(() => {});
+  /**
+   * Ends everything that is left: waits for the connections that are closing, for at most `graceMs`, and then destroys
+   * them, whatever the server does.
+   *
+   * @param reason The error of what is in flight then.
+   */
+  async shutdown(graceMs: number, reason: Error): Promise<void> {
+    if (this.#open.size > 0) {
+      const closed = new Promise<void>((resolve) => this.#allClosed = resolve);
+      using timeout = timeoutSignal(graceMs, this.#clock, () => reason, { keepAlive: true });
+      await abortable(closed, timeout.signal).catch(() => {});
+    }
+    for (const request of [...this.#cancelRequests]) request.abort();
+    for (const connection of [...this.#open]) connection.destroy(reason);
+  }
+
+  #forget(connection: BackendConnection): void {
+    this.#open.delete(connection);
+    this.#validating.delete(connection);
+    if (this.#open.size === 0) this.#allClosed?.();
+  }
+
+  /** Waits for a step of closing, for at most `cancelTimeoutMs`. */
+  async #within(step: Promise<unknown>): Promise<void> {
+    using timeout = timeoutSignal(this.#config.cancelTimeoutMs, this.#clock, () => "no response");
+    await abortable(step, timeout.signal).catch(() => {});
+  }
+
+  /** Adds advice to a failure that the address explains. */
+  #withAdvice(error: unknown): unknown {
+    if (!(error instanceof ConnectionError)) return error;
+    const advice = addressAdvice(this.#config.host, error.code);
+    return advice === "" || error.message.endsWith(advice)
+      ? error
+      : new ConnectionError(error.code, error.message + advice);
   }
 }

@@ -8,6 +8,7 @@
  */
 import { PoolError } from "../../pool/mod.ts";
 import {
+  classifyFailure,
   codeOf,
   describeStatus,
   type ErrorCodes,
@@ -28,7 +29,10 @@ import { tlsErrorOf } from "./tls_error.ts";
 
 /** The codes of the errors of direct Postgres, beside SQLSTATEs and system codes. */
 export type PostgresErrorCode = ErrorCodes<
-  typeof import("./errors.ts") & typeof import("./pooler_error.ts") & typeof import("./tls_error.ts")
+  & typeof import("./errors.ts")
+  & typeof import("./connect_error.ts")
+  & typeof import("./pooler_error.ts")
+  & typeof import("./tls_error.ts")
 >;
 
 /** The parts of an error of the server that are passed on. */
@@ -148,6 +152,18 @@ export class ConnectionError extends PoolError {
   constructor(code: string, message: string, options?: ErrorOptions) {
     super(message, options, code as Uppercase<string>);
   }
+
+  /** The response to it: a server that is down or unreachable may be back in a moment. */
+  override get http(): HttpDescription {
+    return classifyFailure(this) === "permanent" ? INTERNAL_ERROR : UNREACHABLE;
+  }
+}
+
+const UNREACHABLE = { ...SERVICE_UNAVAILABLE, detail: "The database could not be reached" };
+
+/** Returns the messages of the attempts to reach each address of a host: together they have none. */
+function reasonsOf(error: unknown): string {
+  return error instanceof AggregateError ? error.errors.map(messageOf).join("; ") : "";
 }
 
 /**
@@ -163,7 +179,7 @@ export function redacted(error: unknown): Error {
   if (error instanceof PoolError) return error;
   if (isServerError(error)) return poolerErrorOf(error) ?? new PostgresError(error);
   const code = error instanceof Error ? codeOf(error) : undefined;
-  const message = messageOf(error);
+  const message = messageOf(error) || reasonsOf(error);
   // The socket file of a server that is down does not exist.
   if (code === "ENOENT") return new ConnectionError("ECONNREFUSED", message);
   if (message.startsWith("Connection terminated")) {

@@ -55,27 +55,67 @@ export class PoolerLostServerError extends PoolerError {
   }
 }
 
+/**
+ * The pooler refuses connections for a while: nothing ran. Attempts are limited until it accepts again, because each may
+ * prolong the refusal.
+ *
+ * @cause Too many logins failed, so that Supavisor's circuit breaker is open, or the project is banned or paused.
+ * @fix Read the pooler's message. Correct the credentials of every client, and wait until the pooler accepts again.
+ * @sample new PoolerRefusedError("(ECIRCUITBREAKER) too many authentication failures, new connections are blocked")
+ */
+export class PoolerRefusedError extends PoolerError {
+  static override readonly code = "POOLER_REFUSED";
+  static override readonly retry = "permanent";
+  static override readonly http = {
+    ...SERVICE_UNAVAILABLE,
+    retryAfterSeconds: 60,
+    detail: "The database could not be reached",
+  };
+
+  /** @param reported The pooler's message. */
+  constructor(reported: string) {
+    super(
+      `The pooler refuses connections for now, and nothing ran (${reported}): correct what its message names, and ` +
+        "retry after a minute or more",
+    );
+  }
+}
+
 /** The SQLSTATEs under which poolers report their own errors. */
-const CODES: ReadonlySet<string> = new Set(["08P01", "XX000"]);
+const CODES: ReadonlySet<string> = new Set(["08P01", "08006", "XX000"]);
 
 /** A lasting rejection that a pooler passes on. */
-const CREDENTIALS = /authentication failed|no such user|not found/i;
+const CREDENTIALS = /authentication failed|no such user|tenant or user not found|\(ETENANTNOTFOUND\)/i;
 
 /**
  * Texts of poolers, by meaning. Sources: PgBouncer 1.12 to 1.25, `disconnect_client` and `disconnect_server` in
- * `client.c`, `janitor.c`, `objects.c` and `server.c`; Supavisor 1 and 2, `lib/supavisor/errors` and, before that,
- * `client_handler.ex`.
+ * `client.c`, `janitor.c`, `objects.c` and `server.c`; Supavisor 1 and 2, `lib/supavisor/errors`, `circuit_breaker.ex`
+ * and, before that, `client_handler.ex`. What is not listed is a fault of the configuration, such as
+ * `(ENOTFOUND) tenant/user … not found`, `(EADDRNOTALLOWED)` or `no such database`.
  */
 const TEXTS: readonly (readonly [text: RegExp, type: new (reported: string) => PoolerError])[] = [
+  [/^\((ECIRCUITBREAKER|EBANNED|EAUTHSECRETS|EJITREQUESTFAILED)\)/, PoolerRefusedError],
+  [
+    /^\(EAUTHQUERY\) (auth_query (connection failed|secret check timed out)|authentication query failed)/,
+    PoolerRefusedError,
+  ],
+  [/^(circuit breaker open|tenant is banned|too many (failed )?authentication)/i, PoolerRefusedError],
   [/^(pgbouncer )?cannot connect( to server)?\b/, PoolerUnavailableError],
+  [
+    /^(connect failed|connect timeout|server DNS lookup failed|server refused SSL|TLS startup failed)/,
+    PoolerUnavailableError,
+  ],
   [/^server login has been failing\b/, PoolerUnavailableError],
-  [/^(client_login_timeout|query_wait_timeout|pooler is shutting down)\b/, PoolerUnavailableError],
-  [/^(no more connections allowed|client connections exceeded)\b/, PoolerUnavailableError],
-  [/^\((EMAXCONN(SESSION)?|EMAXPOOLSREACHED|ECHECKOUT[A-Z]+|EPOOL[A-Z]+)\)/, PoolerUnavailableError],
-  [/^\((EWORKERNOTFOUND|ESUBSCRIBERETRIES|EPROXY[A-Z]+)\)/, PoolerUnavailableError],
+  [/^(client_login_timeout|query_wait_timeout|client_idle_timeout|pooler is shutting down)\b/, PoolerUnavailableError],
+  [/^(suspend_timeout|pause failed|database ".*" is disabled|bouncer resources exhaustion)/s, PoolerUnavailableError],
+  [/^no memory for (authentication )?pool/, PoolerUnavailableError],
+  [/^(no more connections allowed|client connections exceeded|too many connections)\b/i, PoolerUnavailableError],
+  [/^\((EMAX(CONN(SESSION)?|CLIENTS|POOLSREACHED)|ECHECKOUT[A-Z]+|EPOOL[A-Z]+)\)/, PoolerUnavailableError],
+  [/^\((EWORKERNOTFOUND|ESUBSCRIBERETRIES|EPROXY[A-Z]+|EAUTHTIMEOUT)\)/, PoolerUnavailableError],
   [/^(Max client connections reached|MaxClientsInSessionMode)/, PoolerUnavailableError],
   [/^[Uu]nable to check out (process|connection) from the pool/, PoolerUnavailableError],
-  [/^(server conn crashed\?|server shutting down|unexpected eof)/, PoolerLostServerError],
+  [/^(server conn crashed\?|server shutting down|unexpected eof|server connection closed)/, PoolerLostServerError],
+  [/^(query_timeout|query timeout|idle transaction timeout|admin forced disconnect)/, PoolerLostServerError],
   [/^(\(EDBHANDLEREXITED\)|connection to database closed|DbHandler exited)/, PoolerLostServerError],
 ];
 
