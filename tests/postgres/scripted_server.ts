@@ -105,7 +105,11 @@ export class ScriptedServer implements AsyncDisposable {
     };
     let pending = new Uint8Array(0);
     let started = false;
+    let status = "I";
     let texts: string[] = [];
+    let replies: Uint8Array[] = [];
+    const statements = new Map<string, string>();
+    const strings = (body: Uint8Array) => new TextDecoder().decode(body).split("\0");
     const chunk = new Uint8Array(65_536);
     try {
       for (let n = await connection.read(chunk); n !== null; n = await connection.read(chunk)) {
@@ -129,17 +133,29 @@ export class ScriptedServer implements AsyncDisposable {
             this.logins++;
             await act("startup", [], [ASK_PASSWORD]);
           } else if (type === "p") await act("password", [], welcome());
-          else if (type === "P") texts.push(new TextDecoder().decode(body).split("\0")[1] ?? "");
-          else if (type === "S") {
-            const usual = texts.flatMap((text) => [
-              message("1"),
-              message("2"),
-              message("n"),
-              message("C", text.split(" ")[0]?.toUpperCase() ?? ""),
-            ]);
-            const asked = texts;
-            texts = [];
-            await act("sync", asked, [...usual, message("Z", encoder.encode("I"))]);
+          else if (type === "P") {
+            const [name = "", text = ""] = strings(body);
+            statements.set(name, text);
+            replies.push(message("1"));
+          } else if (type === "B") {
+            texts.push(statements.get(strings(body)[1] ?? "") ?? "");
+            replies.push(message("2"));
+          } else if (type === "D") {
+            replies.push(...(body[0] === 83 ? [message("t", new Uint8Array(2))] : []), message("n"));
+          } else if (type === "E") replies.push(message("C", texts.at(-1)?.split(" ")[0]?.toUpperCase() ?? ""));
+          else if (type === "C") replies.push(message("3"));
+          else if (type === "S" || type === "Q") {
+            if (type === "Q") {
+              texts.push(strings(body)[0] ?? "");
+              replies.push(message("C", texts.at(-1)?.split(" ")[0]?.toUpperCase() ?? ""));
+            }
+            for (const text of texts) {
+              if (/^begin/i.test(text)) status = "T";
+              else if (/^(commit|rollback(?! to))/i.test(text)) status = "I";
+            }
+            const [asked, usual] = [texts, replies];
+            [texts, replies] = [[], []];
+            await act("sync", asked, [...usual, message("Z", encoder.encode(status))]);
           }
         }
       }

@@ -32,17 +32,6 @@ const NOT_ENCODED = "has a part that is not percent-encoded: % itself is %25";
 // deno-lint-ignore no-control-regex -- the characters that are searched for
 const CONTROL = /[\0-\x1f\x7f]/;
 
-/** Thrown inside {@linkcode splitUrl} for a part that is not percent-encoded. */
-class NotEncoded extends Error {}
-
-function decode(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    throw new NotEncoded();
-  }
-}
-
 /** Splits at the first occurrence of `separator`; the second part is `undefined` without one. */
 function cut(text: string, separator: string): [before: string, after: string | undefined] {
   const at = text.indexOf(separator);
@@ -64,14 +53,14 @@ function split(raw: string): UrlParts | string {
     if (parameter === "") continue;
     const [key, value] = cut(parameter, "=");
     if (value === undefined) return "has a parameter without =";
-    parameters.push([decode(key), decode(value)]);
+    parameters.push([decodeURIComponent(key), decodeURIComponent(value)]);
   }
   return {
-    user: decode(user),
-    password: decode(password),
-    host: address ?? decode(name),
+    user: decodeURIComponent(user),
+    password: decodeURIComponent(password),
+    host: address ?? decodeURIComponent(name),
     port,
-    database: decode(path),
+    database: decodeURIComponent(path),
     parameters,
   };
 }
@@ -85,7 +74,7 @@ export function splitUrl(raw: string): UrlParts | string {
   try {
     return split(trimmed);
   } catch (error) {
-    if (error instanceof NotEncoded) return NOT_ENCODED;
+    if (error instanceof URIError) return NOT_ENCODED;
     throw error;
   }
 }
