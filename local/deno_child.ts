@@ -6,6 +6,7 @@
  */
 import { createToken, parseMessage, runtimeEnvironment, TOKEN_VARIABLE } from "./control.ts";
 import { StackError } from "./stack_error.ts";
+import { Latch } from "./latch.ts";
 import { SupervisedChild } from "./supervised_child.ts";
 
 /** Options for {@linkcode DenoChild.start}. */
@@ -38,12 +39,14 @@ export class DenoChild {
   readonly token: string;
   /** Resolves with the last lines of its stderr when it has exited. */
   readonly ended: Promise<string>;
+  readonly #end = new Latch<string>();
 
   private constructor(child: SupervisedChild, port: number, token: string, ended: Promise<string>) {
     this.#child = child;
     this.port = port;
     this.token = token;
     this.ended = ended;
+    ended.then((lines) => this.#end.open(lines));
   }
 
   /**
@@ -84,6 +87,11 @@ export class DenoChild {
   /** `true` until the process has exited. */
   get running(): boolean {
     return this.#child.running;
+  }
+
+  /** Waits for {@linkcode ended} for at most `ms`. Returns `undefined` if it has not exited by then. */
+  async endedWithin(ms: number): Promise<string | undefined> {
+    return await this.#end.race(new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), ms)));
   }
 
   /** Stops it and waits until it has exited. */

@@ -11,6 +11,7 @@
  */
 import { App } from "@supabase/lite";
 import { createPostgresConnection } from "@supabase/lite/postgres";
+import { Latch } from "../latch.ts";
 
 /** The configuration of the Data API. */
 export interface DataApiConfig {
@@ -42,7 +43,7 @@ export class LiteApp {
   readonly #app: App;
   readonly #close: () => Promise<void>;
   readonly #countTables: () => Promise<number>;
-  readonly #lost = Promise.withResolvers<"lost">();
+  readonly #lost = new Latch<"lost">();
   #retired = false;
 
   /** @param onRetired Called once, when the first connection has broken. */
@@ -100,19 +101,19 @@ export class LiteApp {
    */
   async warm(): Promise<boolean> {
     // Lite treats a catalog that it cannot read as empty. This one never is: Auth has tables.
-    const count = await Promise.race([this.#countTables().catch(() => 0), this.#lost.promise]);
+    const count = await this.#lost.race(this.#countTables().catch(() => 0));
     return count !== "lost" && count > 0 && !this.#retired;
   }
 
   /** Handles a request. Returns `"lost"` if the app is abandoned first. */
   async fetch(request: Request): Promise<Response | "lost"> {
-    return await Promise.race([this.#app.fetch(request), this.#lost.promise]);
+    return await this.#lost.race(Promise.resolve(this.#app.fetch(request)));
   }
 
   /** Closes the connections and ends the requests that wait. */
   abandon(): void {
     this.#retired = true;
-    this.#lost.resolve("lost");
+    this.#lost.open("lost");
     this.#close().catch(() => {});
   }
 }

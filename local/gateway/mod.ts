@@ -166,10 +166,7 @@ export class Gateway {
       return await forward(request, running.child, path + search, { [ORIGIN_HEADER]: new URL(request.url).origin });
     } catch (error) {
       if (request.signal.aborted) throw error;
-      const ended = await Promise.race([
-        running.child.ended,
-        new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), CRASH_NOTICE_MS)),
-      ]);
+      const ended = await running.child.endedWithin(CRASH_NOTICE_MS);
       return problem({
         status: 503,
         code: ended === undefined ? "FUNCTION_BROKE_OFF" : "FUNCTION_CRASHED",
