@@ -13,7 +13,17 @@ import { certificateEnvironment, DENO_2_1, linkedImportMap } from "./deno.ts";
  * The test folders of code that runs on the hosted runtime. Not `postgres`: as
  * root its server needs another user, which `spawn` of this Deno ignores.
  */
-const FOLDERS = ["pool", "resilience", "environment", "supabase", "services", "http", "functions", "isolation"];
+const FOLDERS = [
+  "pool",
+  "resilience",
+  "environment",
+  "supabase",
+  "services",
+  "http",
+  "functions",
+  "isolation",
+  "observability",
+];
 
 const root = new URL("../../", import.meta.url);
 
