@@ -37,8 +37,8 @@ export interface DriverOptions extends types.ClientConfig {
 /** Creates a client that is not connected. */
 export function createClient(options: DriverOptions): DriverClient {
   const { maxResultBytes = MAX_RESULT_BYTES, ...own } = options;
-  const { ssl = false, keepAlive = false, keepAliveInitialDelayMillis = 0 } = own;
-  const connection = new WireConnection({ ssl, keepAlive, keepAliveInitialDelayMillis }, maxResultBytes);
+  const { ssl = false, keepAlive = false, keepAliveInitialDelayMillis = 0, stream } = own;
+  const connection = new WireConnection({ ssl, keepAlive, keepAliveInitialDelayMillis, stream }, maxResultBytes);
   const client = new pg.Client({ sslnegotiation: "postgres", ...own, connection });
   // For empty options the driver would use PGOPTIONS and PGREPLICATION.
   Object.assign(client.connectionParameters, { options: options.options, replication: undefined });

@@ -8,6 +8,8 @@ import type { ConnectionOptions } from "node:tls";
 declare namespace pg {
   /** Options of a connection. */
   interface ClientConfig {
+    /** The socket, not connected. Default: a new one. */
+    stream?: object | undefined;
     host?: string | undefined;
     port?: number | undefined;
     database?: string | undefined;
@@ -27,6 +29,7 @@ declare namespace pg {
 
   /** Options of a {@linkcode Connection}. */
   interface ConnectionConfig {
+    stream?: object | undefined;
     ssl?: boolean | ConnectionOptions | undefined;
     keepAlive?: boolean | undefined;
     keepAliveInitialDelayMillis?: number | undefined;
