@@ -94,7 +94,7 @@ export interface Peer {
   readonly closed: AbortSignal;
 }
 
-/** What a server does. Each is optional: by default it accepts everything and answers {@linkcode ONE_ROW}. */
+/** The behavior of a server. Each part is optional: by default it accepts everything and answers {@linkcode ONE_ROW}. */
 export interface Behavior {
   /** Sent for the request for TLS. Default: `N`. */
   readonly onTlsRequest?: (peer: Peer) => Promise<void>;

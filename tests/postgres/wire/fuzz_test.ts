@@ -43,7 +43,7 @@ const STATEMENTS = [
 
 const LONG = "long ".repeat(4_000);
 
-/** What a server answers to {@linkcode STATEMENTS}, message by message. */
+/** The responses to {@linkcode STATEMENTS}, message by message. */
 const RESPONSES: readonly Buffer[] = [
   reply.notice("hello"),
   reply.parseComplete,
@@ -69,7 +69,7 @@ const RESPONSES: readonly Buffer[] = [
 /** The whole of what the server sends. */
 const CONVERSATION = Buffer.concat([GREETING, ...RESPONSES]);
 
-/** What {@linkcode STATEMENTS} result in. */
+/** The results of {@linkcode STATEMENTS}: rows, or the code of an error. */
 const OUTCOME: readonly unknown[] = [
   [{ id: 7, name: "seven" }, { id: 8, name: LONG }, { id: null, name: "Gr\u00fc\u00dfe, \u4e16\u754c \ud83d\udc4b" }],
   "23505",
@@ -143,7 +143,7 @@ async function converse(chunks: readonly Uint8Array[]): Promise<unknown> {
       stream,
       maxResultBytes: 1e6,
     };
-    const connection = await BackendConnection.open(options, systemClock, signal, () => {});
+    const connection = await BackendConnection.open(options, systemClock, signal, { onDeath: () => {} });
     connection.enableSessionState(10, 10);
     const outcomes = STATEMENTS.map((statement) => outcomeOf(connection.start([statement]).results));
     sent = true;
