@@ -1,5 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { PostgresError, type PostgresQueries, StatementError, Transaction } from "../../shared/postgres/mod.ts";
+import {
+  NestedTransactionOpenError,
+  PostgresError,
+  type PostgresQueries,
+  StatementError,
+  Transaction,
+} from "../../shared/postgres/mod.ts";
 import { claimsOf, TestDatabase, thrownBy } from "./support.ts";
 
 const ALICE = "7a1d6f3e-0c4b-4e52-9f0a-1b6b1c2d3e04";
@@ -132,6 +138,18 @@ Deno.test("PostgresConnectionManager runs nothing outside its transaction", asyn
     const shown = await acting.transaction([{ query: "set local work_mem = '8MB'" }, { query: "show work_mem" }]);
     assertEquals(shown[1]?.rows, [{ work_mem: "8MB" }]);
     assertEquals((await pooled.query("show work_mem")).rows, [{ work_mem: "4MB" }]);
+  });
+
+  await t.step("transaction() undoes what a nested one did that was left open and not awaited", async () => {
+    for (let time = 0; time < 20; time++) {
+      await alice.transaction(async (tx) => {
+        const left = tx.transaction((outer) => {
+          void outer.transaction((inner) => void inner.query(INSERT).catch(() => {})).catch(() => {});
+        });
+        await thrownBy(() => left, NestedTransactionOpenError);
+      });
+    }
+    assertEquals(await seen(), []);
   });
 
   await t.step("transaction() prepares no COMMIT, which SQL could replace", async () => {

@@ -12,6 +12,7 @@ import {
 } from "../errors/errors.ts";
 import type { Timer } from "../../resilience/mod.ts";
 import type { QueryResult, Statement } from "../wire/query_result.ts";
+import type { PendingResult } from "../wire/wire_request.ts";
 import { outlivesTransactionError, type StatementTraits } from "../wire/statement_traits.ts";
 import type { StatementRunner } from "../query/statement_runner.ts";
 import { COMMIT } from "./transaction_options.ts";
@@ -85,8 +86,8 @@ export class TransactionScope implements Disposable {
   #reason: { readonly reason: unknown } | undefined = undefined;
   /** Closes the connection if COMMIT has no answer after an abort. */
   #commitDeadline: Timer | undefined = undefined;
-  /** The texts of statements sent {@linkcode before} another one that have taken effect. */
-  readonly #effective = new Set<string>();
+  /** The statements sent {@linkcode before} another one, by their text: the request that they are in, and where. */
+  readonly #sentBefore = new Map<string, { readonly pending: PendingResult; readonly index: number }>();
   #begun = false;
   /** True once COMMIT was sent: if the connection breaks before that, the server rolls back. */
   #committing = false;
@@ -155,25 +156,31 @@ export class TransactionScope implements Disposable {
     const before = this.before.splice(0);
     const pending = this.#runner.connection.start([...before, statement]);
     // If it could not be sent, the next statement has to begin the transaction.
-    if (pending.sent) this.#begun = true;
-    else this.before.unshift(...before);
+    if (pending.sent) {
+      this.#begun = true;
+      for (const [index, { text }] of before.entries()) this.#sentBefore.set(text, { pending, index });
+    } else this.before.unshift(...before);
     try {
       const results = await this.#runner.awaitResult(pending, { signal, timeoutMs });
-      for (const { text } of before) this.#effective.add(text);
       if (pending.statusAfter === "idle") this.#endedAtServer(new TransactionEndedError());
       const result = results.at(-1);
       if (result) return result;
       throw new TransactionRolledBackError(undefined);
     } catch (error) {
-      for (const { text } of before.slice(0, Math.max(pending.failedAt, 0))) this.#effective.add(text);
       if (pending.statusAfter === "idle") this.#endedAtServer(new TransactionRolledBackError(error));
       throw error;
     }
   }
 
-  /** Returns whether a statement sent {@linkcode before} another one has taken effect. */
+  /**
+   * Returns whether a statement sent {@linkcode before} another one has taken effect. It reads the request itself: the
+   * promise of its result may not have notified anyone yet.
+   */
   tookEffect({ text }: Statement): boolean {
-    return this.#effective.has(text);
+    const sent = this.#sentBefore.get(text);
+    if (!sent) return false;
+    const { settled, failedAt } = sent.pending;
+    return !settled || failedAt < 0 || sent.index < failedAt;
   }
 
   /** Notes that the transaction has ended at the server: later statements would run outside it, and not as the caller. */
