@@ -18,7 +18,7 @@ import {
   type ReleaseOptions,
   ResourcePool,
 } from "../pool/mod.ts";
-import type { CallSettings } from "./calls/call.ts";
+import type { CallSettings } from "./calls/call_host.ts";
 import { type ClientSlot, clientSlots, type ClientTemplate, createTemplate } from "./client_template.ts";
 import type { SupabasePoolConfig } from "./config.ts";
 import { MAX_PROBE_MS, type PoolHealth, toTestQuery } from "./health.ts";

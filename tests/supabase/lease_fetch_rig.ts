@@ -5,7 +5,7 @@
  */
 import { Deadlines } from "../../shared/resilience/mod.ts";
 import type { Credentials } from "../../shared/supabase/identity.ts";
-import type { CallSettings } from "../../shared/supabase/calls/call.ts";
+import type { CallSettings } from "../../shared/supabase/calls/call_host.ts";
 import { LeaseFetch } from "../../shared/supabase/calls/lease_fetch.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 

@@ -6,7 +6,8 @@
  */
 import { type AcquireLane, LeaseReleasedError } from "../../pool/mod.ts";
 import { type FailedResponse, textOf } from "../../resilience/mod.ts";
-import { Call, type CallHost, type CallLimit, type CallSettings } from "./call.ts";
+import { Call } from "./call.ts";
+import type { CallHost, CallLimit, CallSettings } from "./call_host.ts";
 import type { Credentials } from "../identity.ts";
 import { type HeaderRecord, projectRequest } from "./project_request.ts";
 

@@ -15,7 +15,7 @@ import {
   type ReleaseOptions,
 } from "../../pool/mod.ts";
 import type { Clock } from "../../resilience/mod.ts";
-import type { CallSettings } from "../calls/call.ts";
+import type { CallSettings } from "../calls/call_host.ts";
 import { LeaseFetch } from "../calls/lease_fetch.ts";
 import type { ClientSlot, ClientTemplate } from "../client_template.ts";
 import type { SupabasePoolConfig } from "../config.ts";

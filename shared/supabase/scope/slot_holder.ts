@@ -13,7 +13,8 @@ import {
 } from "../../pool/mod.ts";
 import type { Clock } from "../../resilience/mod.ts";
 import type { ClientSlot } from "../client_template.ts";
-import type { CallLimit, CallLimiter } from "../calls/call.ts";
+import type { CallLimiter } from "../calls/call.ts";
+import type { CallLimit } from "../calls/call_host.ts";
 
 /** The pool of slots, as a scope uses it. */
 export type SlotPool = Pick<ResourcePool<ClientSlot>, "config" | "lease" | "tryLease">;
