@@ -16,7 +16,7 @@ const CREDENTIAL_HEADERS = ["authorization", "apikey"];
 /**
  * Returns `db.schema`, `db.timeout`, `global.headers` and `global.fetch` as options
  * of the pool. `auth`, `accessToken` and `realtime` have no effect, since views
- * reject sessions and channels, and `db.retry` has none, since the pool retries.
+ * reject sessions and channels, and `db.retry` has none, since views retry reads by themselves.
  *
  * @throws {ConfigError} for `storage.useNewHostname`: a pooled client sends only to its project's own host.
  */

@@ -12,6 +12,7 @@ import { lazyProxy } from "./lazy_proxy.ts";
 import type { LeaseFetch } from "../calls/lease_fetch.ts";
 import type { AnyClient, ClientTemplate, PostgrestTemplate } from "../client_template.ts";
 import type { HeaderRecord } from "../calls/project_request.ts";
+import { isMistaken, sendable } from "./function_body.ts";
 import { asClient, queryPrototype, remembering } from "./queries.ts";
 import { memberOf, rememberResponse, responseOf } from "../../resilience/mod.ts";
 
@@ -188,7 +189,19 @@ function lazyFunctions(
     return new FunctionsClient(functionsUrl, { headers, customFetch: calls.fetch, region: FunctionRegion.Any });
   }, () => calls.markPending());
   const functions: Pick<AnyClient["functions"], "invoke" | "setAuth"> = {
-    invoke: (name, options) => client.invoke(name, options),
+    async invoke(name, options) {
+      if (options === undefined || !isMistaken(options.body)) return await client.invoke(name, options);
+      const markSent = calls.markPending();
+      let call;
+      try {
+        call = client.invoke(name, await sendable(options));
+      } catch (error) {
+        return { data: null, error };
+      } finally {
+        markSent();
+      }
+      return await call;
+    },
     setAuth(token) {
       headers.Authorization = `Bearer ${token}`;
     },

@@ -26,7 +26,7 @@ const BODIES: Record<string, readonly [body: string | Uint8Array, type: string]>
   "no UTF-8": [new Uint8Array([0xff, 0xfe, 0x00]), "application/octet-stream"],
 };
 
-/** Those that stand for the others. */
+/** The bodies that stand for the others. */
 const SOME_BODIES = ["a message", "HTML", "nothing", "null"];
 
 /** The status of our response by that of the gateway. */

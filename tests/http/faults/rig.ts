@@ -19,7 +19,7 @@ const token = await key.sign();
 // deno-lint-ignore no-explicit-any -- the project has no schema
 export type Client = SupabaseClient<any, any, any>;
 
-/** What a handler does; its result is the response. */
+/** The work of a handler; its result is the response. */
 export type Ask = (clients: { supabase: Client; supabaseAdmin: Client; pooled?: PooledContext<unknown> }) => unknown;
 
 /** The outcome of a request. */

@@ -7,7 +7,7 @@ import { Service } from "./service.ts";
 const HEAD = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
 const JSON_TYPE = { "content-type": "application/json" };
 
-/** What becomes of a call, and the status of our response to it: 200 where plain succeeds. */
+/** The fate of a call, and the status of our response to it: 200 where plain succeeds. */
 const FAULTS: Record<string, readonly [Fault | FaultProject["respond"], status: number]> = {
   "a connection that closes before the response": [{}, 502],
   "a connection that closes in the headers": [{ bytes: "HTTP/1.1 200 OK\r\nconte" }, 502],
