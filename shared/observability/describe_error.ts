@@ -61,6 +61,12 @@ const ENGINE_NAMES = new Set(["SyntaxError", "RangeError", "URIError", "DataClon
 const QUOTING_TYPE_ERROR =
   /^(?:Invalid URL|Failed to (?:parse|construct|execute)|Invalid header|Headers?\b|Cannot convert)/;
 
+/** An error of the engine whose name became a part of a text. */
+const FLATTENED = /^(?:SyntaxError|RangeError|URIError): /;
+
+/** The beginnings of JSON and HTML. */
+const BODY = /^\s*(?:[{["]|<[!?\w])/;
+
 /** The texts of the engine around a value that it does not quote. */
 const UNQUOTED = [["Cannot convert ", " to a BigInt"], ["Value ", " out of range"]] as const;
 
@@ -143,10 +149,16 @@ function shownMessage(thrown: unknown, clean: Clean, maxLength: number): string 
   // A longer text is cut before anything else looks at it.
   const text = cut(String(message));
   const code = codeOf(thrown) ?? "";
+  // Clients use a body that they cannot read as the message: the page of a proxy, or rows that break off.
+  if (code === "" && isOfDatabase(thrown) && BODY.test(text)) {
+    return `a body that is not an error, of ${String(message).length} characters`;
+  }
   if (DATABASE_CODE.test(code)) return clean(databaseMessage(text, code, thrown), maxLength);
   if (ENGINE_NAMES.has(name) || (name === "TypeError" && QUOTING_TYPE_ERROR.test(text))) {
     return clean(withoutEngineValue(text), maxLength);
   }
+  // Clients flatten an error to its text, and libraries put it into their own.
+  if (FLATTENED.test(text) || text.includes("is not valid JSON")) return clean(withoutQuotes(text), maxLength);
   return clean(text, maxLength);
 }
 

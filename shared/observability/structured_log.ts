@@ -112,8 +112,8 @@ function budgetOf(sink: LogSink, clock: Clock): LogBudget {
  * Writes lines in the form of {@linkcode LogFormat}.
  *
  * A line has at most {@linkcode MAX_LINE_LENGTH} characters and no character that affects a terminal. A sink gets at
- * most 100 lines in 10 s, as the hosted platform takes; a line `log_suppressed` says how many were not written. Neither
- * a value nor a sink can make a method throw.
+ * most 100 lines in 10 s, as the hosted platform takes; a line `log_suppressed` says how many were not written. No method
+ * throws, whatever is logged and whatever the sink does.
  *
  * @example
  * ```ts

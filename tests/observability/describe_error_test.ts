@@ -87,6 +87,18 @@ Deno.test("describeError() shows names of the schema and no values in errors of 
       assertEquals(describeError(new Error("outer", { cause: error })).causes?.[0]?.error, shown);
     });
   }
+  for (
+    const message of [
+      `<html>${VALUE}`,
+      `{"name": ${VALUE}`,
+      `[{"name":"${VALUE}`,
+      `SyntaxError: Unexpected token '${VALUE}'`,
+    ]
+  ) {
+    await t.step(message, () => {
+      assertFalse(JSON.stringify(describeError({ code: "", message, details: VALUE, hint: "" })).includes(VALUE));
+    });
+  }
   const raised: readonly [code: string, message: string][] = [
     ["P0001", `the budget of ${VALUE} is exceeded`],
     ["P0002", `no ${VALUE}`],
