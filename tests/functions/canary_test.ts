@@ -55,7 +55,7 @@ const FAILURES: Readonly<Record<string, (request: Request) => Response | Promise
   "a page of 520": () => new Response(`<!DOCTYPE html>${CANARY}`, { status: 520 }),
   "a redirect": ({ url }) => new Response(null, { status: 302, headers: { Location: `${url}&again=${EMAIL}` } }),
   "a redirect elsewhere": () =>
-    new Response(null, { status: 307, headers: { Location: `http://127.0.0.1:9/a?q=${EMAIL}` } }),
+    new Response(null, { status: 307, headers: { Location: `http://${CANARY}.invalid/a?q=${EMAIL}` } }),
   "a body that breaks off": () =>
     new Response(
       new ReadableStream({

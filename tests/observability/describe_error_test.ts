@@ -4,6 +4,9 @@ import { describeError } from "../../shared/observability/mod.ts";
 
 const VALUE = "janecanary";
 
+/** A port that nothing listens on. */
+const CLOSED = ((listener) => (listener.close(), listener.addr.port))(Deno.listen({ hostname: "127.0.0.1", port: 0 }));
+
 /** Returns what `fail` throws. */
 async function thrownBy(fail: () => unknown): Promise<unknown> {
   try {
@@ -36,9 +39,9 @@ Deno.test("describeError() shows no value that the engine quotes in its errors",
     "a date": () => new Date(VALUE).toISOString(),
     structuredClone: () => structuredClone(() => "janecanary"),
     WebSocket: () => new WebSocket(VALUE),
-    "fetch, refused": () => fetch(`http://127.0.0.1:9/rest/v1/t?email=eq.${VALUE}#${VALUE}`),
-    "fetch, credentials": () => fetch(`http://${VALUE}:${VALUE}@127.0.0.1:9/rest/v1/t`),
-    "fetch, a path": () => fetch(`http://127.0.0.1:9/storage/v1/object/avatars/${VALUE}.png`),
+    "fetch, refused": () => fetch(`http://127.0.0.1:${CLOSED}/rest/v1/t?email=eq.${VALUE}#${VALUE}`),
+    "fetch, credentials": () => fetch(`http://${VALUE}:${VALUE}@127.0.0.1:${CLOSED}/rest/v1/t`),
+    "fetch, a path": () => fetch(`http://127.0.0.1:${CLOSED}/storage/v1/object/avatars/${VALUE}.png`),
     "zod, an unknown key": () => z.strictObject({ a: z.string() }).parse({ [`${VALUE}@x`]: VALUE }),
     "zod, a value": () =>
       z.object({ a: z.enum(["x"]), b: z.uuid() }).parse({ a: VALUE, b: VALUE }, { reportInput: true }),
