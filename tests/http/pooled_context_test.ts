@@ -2,7 +2,7 @@ import { assertEquals, assertStrictEquals } from "@std/assert";
 import { type LazyMembers, RequestContext } from "../../shared/http/request/pooled_context.ts";
 
 const AUTH = { authMode: "publishable", token: null, userClaims: null, jwtClaims: null, keyName: "web" } as const;
-const LAZY = ["supabase", "supabaseAdmin", "pool", "adminPool", "correlationId"] as const;
+const LAZY = ["supabase", "supabaseAdmin", "pool", "adminPool"] as const;
 
 function contextOf() {
   const read: string[] = [];
@@ -11,7 +11,6 @@ function contextOf() {
     supabaseAdmin: {},
     pool: {},
     adminPool: {},
-    correlationId: {},
   };
   const members = {};
   for (const name of LAZY) {
@@ -44,7 +43,6 @@ Deno.test("RequestContext can be spread, and be the prototype of another object"
     authKeyName: "web",
     pool: values.pool,
     adminPool: values.adminPool,
-    correlationId: values.correlationId,
     waitUntil,
   };
   const spread: Record<PropertyKey, unknown> = { ...context };
@@ -61,4 +59,16 @@ Deno.test("RequestContext instances share their getters, so that they share one 
     assertEquals(typeof get, "function", name);
     assertStrictEquals(get, Object.getOwnPropertyDescriptor(other, name)?.get, name);
   }
+});
+
+Deno.test("RequestContext.correlationId is computed when it is read, and is not copied", () => {
+  let computed = 0;
+  const members = {
+    get correlationId() {
+      return `${++computed}`;
+    },
+  };
+  const context = new RequestContext(AUTH, members as unknown as LazyMembers<unknown>, () => {});
+  assertEquals(["correlationId" in { ...context }, computed], [false, 0]);
+  assertEquals(context.correlationId, "1");
 });
