@@ -161,6 +161,15 @@ export function reportComparisons(comparisons: readonly Comparison[]): string {
 
 const MEASURE = new URL("measure.ts", import.meta.url);
 
+/** Writes the import map of both versions to a file: the earlier one may need packages that the later one does not. */
+async function writeImportMap(before: string, after: string): Promise<string> {
+  const read = async (root: string) => JSON.parse(await Deno.readTextFile(`${root}/import_map.json`)).imports;
+  const imports = { ...await read(before), ...await read(after) };
+  const path = await Deno.makeTempFile({ suffix: ".json" });
+  await Deno.writeTextFile(path, JSON.stringify({ imports }));
+  return path;
+}
+
 /** Measures a case in several processes, one after the other, and joins their samples. */
 async function measureInProcesses(
   caseId: Exclude<CaseId, "cold_start">,
@@ -169,15 +178,21 @@ async function measureInProcesses(
 ): Promise<Series[]> {
   const processes = quick ? 1 : Math.min(PROCESSES, rounds);
   const joined = new Map<string, Series>();
-  for (let left = processes, open = rounds; left > 0; left--) {
-    const share = Math.ceil(open / left);
-    open -= share;
-    const args = [caseId, before, after, String(quick ? 2 : WARM_UPS), String(share), login];
-    await using child = startChild(MEASURE, ["-A", "--v8-flags=--expose-gc"], args);
-    for (const series of JSON.parse(await child.line()) as Series[]) {
-      const samples = [...joined.get(series.id)?.samples ?? [], ...series.samples];
-      joined.set(series.id, { ...series, samples });
+  const importMap = await writeImportMap(before, after);
+  const flags = ["-A", "--v8-flags=--expose-gc", "--no-lock", "--import-map", importMap];
+  try {
+    for (let left = processes, open = rounds; left > 0; left--) {
+      const share = Math.ceil(open / left);
+      open -= share;
+      const args = [caseId, before, after, String(quick ? 2 : WARM_UPS), String(share), login];
+      await using child = startChild(MEASURE, flags, args);
+      for (const series of JSON.parse(await child.line()) as Series[]) {
+        const samples = [...joined.get(series.id)?.samples ?? [], ...series.samples];
+        joined.set(series.id, { ...series, samples });
+      }
     }
+  } finally {
+    await Deno.remove(importMap);
   }
   return [...joined.values()];
 }
