@@ -29,7 +29,7 @@ interface Library {
   processResponse(this: object, response: Response): Promise<Result>;
 }
 const library = PostgrestFilterBuilder.prototype as unknown as Library;
-const queries = PostgrestQueryBuilder.prototype;
+const tables = PostgrestQueryBuilder.prototype;
 const clients = PostgrestClient.prototype;
 
 /** Remembers that `error` was created from `response`. */
@@ -76,8 +76,11 @@ function optOut(init: RequestInit | undefined): RequestInit {
 /** The functions that {@linkcode retry} has replaced, by those that replaced them. */
 const retrying = new WeakMap<typeof fetch, typeof fetch>();
 
-/** Methods without a `prototype`, which would be one more object that all views share. */
-const ofQuery = {
+/**
+ * The methods that a query has in place of those of postgrest-js. They become members of each query: a prototype of their
+ * own would cost ten times as much. Written as methods, since a function would have a `prototype` that all views share.
+ */
+const ofQuery = shared({
   processResponse,
 
   /** Turns the retries of a query off and on again; see `retry` of postgrest-js. Its own stay off: the view retries. */
@@ -91,42 +94,44 @@ const ofQuery = {
     }
     return this;
   },
-};
-
-const filterPrototype = derive(library, ofQuery);
+});
 
 /** Returns `query`, a new one, as one that remembers. */
-export function remembering(query: object): object {
-  return Object.setPrototypeOf(query, filterPrototype);
+export function remembering<Q extends object>(query: Q): Q {
+  const own = query as Partial<typeof ofQuery>;
+  own.processResponse = ofQuery.processResponse;
+  own.retry = ofQuery.retry;
+  return query;
 }
 
-/** The prototype of what `from` returns: its methods return queries that remember. */
-export const queryPrototype: object = derive(queries, {
-  select(...args: unknown[]): object {
-    return remembering(Reflect.apply(queries.select, this, args));
+/** The methods of what `from` returns: they return queries that remember. */
+export const ofTable = shared({
+  select(this: object, ...args: unknown[]): object {
+    return remembering(Reflect.apply(tables.select, this, args));
   },
-  insert(...args: unknown[]): object {
-    return remembering(Reflect.apply(queries.insert, this, args));
+  insert(this: object, ...args: unknown[]): object {
+    return remembering(Reflect.apply(tables.insert, this, args));
   },
-  upsert(...args: unknown[]): object {
-    return remembering(Reflect.apply(queries.upsert, this, args));
+  upsert(this: object, ...args: unknown[]): object {
+    return remembering(Reflect.apply(tables.upsert, this, args));
   },
-  update(...args: unknown[]): object {
-    return remembering(Reflect.apply(queries.update, this, args));
+  update(this: object, ...args: unknown[]): object {
+    return remembering(Reflect.apply(tables.update, this, args));
   },
-  delete(...args: unknown[]): object {
-    return remembering(Reflect.apply(queries.delete, this, args));
+  delete(this: object, ...args: unknown[]): object {
+    return remembering(Reflect.apply(tables.delete, this, args));
   },
 });
 
-const ofClient = describe({
-  from(...args: unknown[]): object {
-    return Object.setPrototypeOf(Reflect.apply(clients.from, this, args), queryPrototype);
+/** The methods of what creates queries. */
+const ofClient = shared({
+  from(this: object, ...args: unknown[]): object {
+    return Object.assign(Reflect.apply(clients.from, this, args), ofTable);
   },
-  rpc(...args: unknown[]): object {
+  rpc(this: object, ...args: unknown[]): object {
     return remembering(Reflect.apply(clients.rpc, this, args));
   },
-  schema(...args: unknown[]): object {
+  schema(this: object, ...args: unknown[]): object {
     return asClient(Reflect.apply(clients.schema, this, args));
   },
   async getOpenApiSpec(this: { readonly fetch: typeof fetch }): Promise<Result> {
@@ -141,19 +146,11 @@ const ofClient = describe({
 
 /** Returns `client`, which creates queries, as one whose queries remember. */
 export function asClient<Client extends object>(client: Client): Client {
-  return Object.defineProperties(client, ofClient);
+  return Object.assign(client, ofClient) as Client;
 }
 
-/** Returns the descriptors of methods that all views share: nothing that one holder leaves there reaches the next. */
-function describe(methods: object & ThisType<object>): PropertyDescriptorMap {
-  const entries = Object.entries(methods).map(([name, value]) => [name, {
-    value: Object.freeze(value),
-    writable: true,
-    configurable: true,
-  }]);
-  return Object.fromEntries(entries);
-}
-
-function derive(prototype: object, methods: object & ThisType<object>): object {
-  return Object.freeze(Object.create(prototype, describe(methods)));
+/** Freezes methods that all views share: nothing that one holder leaves there reaches the next. */
+function shared<Methods extends object>(methods: Methods): Methods {
+  for (const method of Object.values(methods)) Object.freeze(method);
+  return Object.freeze(methods);
 }

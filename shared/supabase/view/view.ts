@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { PostgrestClient } from "@supabase/postgrest-js";
 import { StorageClient } from "@supabase/storage-js";
 import { OWN_CLIENT, restrictedAuth } from "./auth_view.ts";
 import { ViewRestrictedError } from "../errors.ts";
@@ -13,7 +12,7 @@ import type { LeaseFetch } from "../calls/lease_fetch.ts";
 import type { AnyClient, ClientTemplate, PostgrestTemplate } from "../client_template.ts";
 import type { HeaderRecord } from "../calls/project_request.ts";
 import { isMistaken, sendable } from "./function_body.ts";
-import { asClient, queryPrototype, remembering } from "./queries.ts";
+import { asClient, ofTable, remembering } from "./queries.ts";
 import { memberOf, rememberResponse, responseOf } from "../../resilience/mod.ts";
 
 /**
@@ -53,7 +52,13 @@ class View {
   }
 
   from(...args: Parameters<AnyClient["from"]>): unknown {
-    return Object.setPrototypeOf(Reflect.apply(createQuery, this.#query(), args), queryPrototype);
+    const table = this.#query().from(...args) as Partial<typeof ofTable>;
+    table.select = ofTable.select;
+    table.insert = ofTable.insert;
+    table.upsert = ofTable.upsert;
+    table.update = ofTable.update;
+    table.delete = ofTable.delete;
+    return table;
   }
 
   rpc(...args: Parameters<AnyClient["rpc"]>): unknown {
@@ -135,9 +140,6 @@ class View {
 }
 
 const { failureOf } = View;
-
-/** The `from` of postgrest-js. */
-const createQuery = PostgrestClient.prototype.from;
 
 // What all views share is frozen: nothing that one holder leaves there reaches the next.
 for (const shared of [View, View.prototype]) {
