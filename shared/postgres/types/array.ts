@@ -4,9 +4,10 @@
  * @module
  */
 import type { Codec, ValueFormat } from "./codec.ts";
-import { readInt32 } from "./numbers.ts";
+import { int32At } from "../wire/bytes.ts";
 import { inputText, textOf } from "./text.ts";
-import { DecodeError, valueError } from "./value_error.ts";
+import { uint32At } from "./numbers.ts";
+import { DecodeError, valueError, wrongSize } from "./value_error.ts";
 
 /** The most dimensions of an array (PostgreSQL, `MAXDIM`). */
 const MAX_DIMENSIONS = 6;
@@ -101,6 +102,48 @@ function quote(item: string, delimiter: string): string {
   return plain ? item : `"${item.replace(/["\\]/g, "\\$&")}"`;
 }
 
+/** Reads the binary form: the number of dimensions, the type of the elements, the size of each dimension, the elements. */
+function readArray(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  oid: number,
+  decode: (bytes: Uint8Array, start: number, end: number) => unknown,
+): unknown[] {
+  const dimensions = int32At(bytes, start);
+  if (dimensions === 0) return [];
+  let at = start + 12 + 8 * dimensions;
+  if (dimensions < 0 || dimensions > MAX_DIMENSIONS || at > end || uint32At(bytes, start + 8) !== oid) {
+    throw wrongSize();
+  }
+  const lengths: number[] = [];
+  // Each element has a length of four bytes: a size that does not fit would be read for minutes.
+  let most = (end - at) / 4;
+  for (let index = 0; index < dimensions; index++) {
+    const length = int32At(bytes, start + 12 + 8 * index);
+    if (length < 0 || length > most) throw wrongSize();
+    most /= length;
+    lengths.push(length);
+  }
+  const readDimension = (depth: number): unknown[] => {
+    const length = lengths[depth] as number;
+    const items: unknown[] = new Array(length);
+    for (let index = 0; index < length; index++) {
+      if (depth + 1 < dimensions) items[index] = readDimension(depth + 1);
+      else {
+        const size = int32At(bytes, at);
+        at += 4;
+        const from = at;
+        if (size >= 0) at += size;
+        if (at > end) throw wrongSize();
+        items[index] = size < 0 ? null : decode(bytes, from, at);
+      }
+    }
+    return items;
+  };
+  return readDimension(0);
+}
+
 function isTypedArray(value: unknown): value is ArrayLike<number | bigint> {
   return ArrayBuffer.isView(value) && !(value instanceof DataView);
 }
@@ -134,30 +177,9 @@ export function arrayOf(element: Codec, delimiter = ","): ValueFormat {
     return text + "}";
   }
 
-  function readDimension(bytes: Uint8Array, lengths: readonly number[], depth: number, cursor: { at: number }) {
-    const length = lengths[depth] as number;
-    const items: unknown[] = new Array(length);
-    for (let index = 0; index < length; index++) {
-      if (depth + 1 < lengths.length) items[index] = readDimension(bytes, lengths, depth + 1, cursor);
-      else {
-        const size = readInt32(bytes, cursor.at);
-        const start = cursor.at + 4;
-        items[index] = size < 0 ? null : decodeBinary?.(bytes, start, start + size);
-        cursor.at = size < 0 ? start : start + size;
-      }
-    }
-    return items;
-  }
-
   return {
     decodeText: (text) => new ArrayParser(text, code, decodeText).parse(),
-    decodeBinary: decodeBinary && ((bytes, start) => {
-      const dimensions = readInt32(bytes, start);
-      if (dimensions === 0) return [];
-      const lengths: number[] = [];
-      for (let index = 0; index < dimensions; index++) lengths.push(readInt32(bytes, start + 12 + 8 * index));
-      return readDimension(bytes, lengths, 0, { at: start + 12 + 8 * dimensions });
-    }),
+    decodeBinary: decodeBinary && ((bytes, start, end) => readArray(bytes, start, end, element.oid, decodeBinary)),
     encode(value) {
       if (typeof value === "string") return inputText(value);
       if (!Array.isArray(value) && !isTypedArray(value)) throw valueError(value, "expected an array");

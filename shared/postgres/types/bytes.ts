@@ -8,6 +8,8 @@ import type { ValueFormat } from "./codec.ts";
 import { inputText } from "./text.ts";
 import { DecodeError, valueError } from "./value_error.ts";
 
+const { slice: copy } = Uint8Array.prototype;
+
 const BACKSLASH = 92;
 const LOWER_X = 120;
 
@@ -39,8 +41,8 @@ export const bytea: ValueFormat = {
     text.charCodeAt(0) === BACKSLASH && text.charCodeAt(1) === LOWER_X
       ? Buffer.from(text.slice(2), "hex")
       : decodeEscaped(text),
-  // A copy: the bytes of the message are used again.
-  decodeBinary: (bytes, start, end) => Buffer.from(bytes.subarray(start, end)),
+  // A copy, with a buffer of its own: the bytes of the message are used again, and a pool's hold other values.
+  decodeBinary: (bytes, start, end) => copy.call(bytes, start, end),
   encode(value) {
     if (value instanceof Uint8Array) return value.buffer instanceof ArrayBuffer ? value : value.slice();
     if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength).slice();

@@ -4,9 +4,9 @@
  * @module
  */
 import type { Codec, ValueFormat } from "./codec.ts";
-import { readInt32 } from "./numbers.ts";
+import { int32At } from "../wire/bytes.ts";
 import { inputText, textOf } from "./text.ts";
-import { DecodeError, valueError } from "./value_error.ts";
+import { DecodeError, valueError, wrongSize } from "./value_error.ts";
 
 /** An attribute of a composite. */
 export interface Attribute {
@@ -78,16 +78,17 @@ export function compositeOf(attributes: readonly Attribute[]): ValueFormat {
       }
       return value;
     },
-    decodeBinary: !isBinary ? undefined : (bytes, start) => {
-      if (readInt32(bytes, start) !== names.length) throw mismatch();
+    decodeBinary: !isBinary ? undefined : (bytes, start, end) => {
+      if (int32At(bytes, start) !== names.length) throw mismatch();
       const value = { ...empty };
       let at = start + 4;
       for (let index = 0; index < names.length; index++) {
         const codec = codecs[index] as Codec;
-        if (readInt32(bytes, at) >>> 0 !== codec.oid) throw mismatch();
-        const size = readInt32(bytes, at + 4);
+        if (int32At(bytes, at) >>> 0 !== codec.oid) throw mismatch();
+        const size = int32At(bytes, at + 4);
         at += 8;
         if (size < 0) continue;
+        if (at + size > end) throw wrongSize();
         value[names[index] as string] = codec.decodeBinary?.(bytes, at, at + size);
         at += size;
       }

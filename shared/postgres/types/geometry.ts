@@ -6,7 +6,7 @@
 import type { ValueFormat } from "./codec.ts";
 import { numberText, readFloat64 } from "./numbers.ts";
 import { inputText } from "./text.ts";
-import { valueError } from "./value_error.ts";
+import { checkSize, valueError } from "./value_error.ts";
 
 /** A point of the plane. */
 export interface Point {
@@ -29,7 +29,10 @@ export const point: ValueFormat = {
     const comma = text.indexOf(",");
     return { x: +text.slice(1, comma), y: +text.slice(comma + 1, -1) };
   },
-  decodeBinary: (bytes, start): Point => ({ x: readFloat64(bytes, start), y: readFloat64(bytes, start + 8) }),
+  decodeBinary(bytes, start, end): Point {
+    checkSize(start, end, 16);
+    return { x: readFloat64(bytes, start), y: readFloat64(bytes, start + 8) };
+  },
   encode(value) {
     if (typeof value === "string") return inputText(value);
     if (!isObject(value) || typeof value.x !== "number" || typeof value.y !== "number") {
@@ -47,11 +50,14 @@ export const circle: ValueFormat = {
     const comma = text.indexOf(",");
     return { x: +text.slice(2, comma), y: +text.slice(comma + 1, end), radius: +text.slice(end + 2, -1) };
   },
-  decodeBinary: (bytes, start): Circle => ({
-    x: readFloat64(bytes, start),
-    y: readFloat64(bytes, start + 8),
-    radius: readFloat64(bytes, start + 16),
-  }),
+  decodeBinary(bytes, start, end): Circle {
+    checkSize(start, end, 24);
+    return {
+      x: readFloat64(bytes, start),
+      y: readFloat64(bytes, start + 8),
+      radius: readFloat64(bytes, start + 16),
+    };
+  },
   encode(value) {
     if (typeof value === "string") return inputText(value);
     if (!isObject(value) || typeof value.radius !== "number") {

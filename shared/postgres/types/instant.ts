@@ -52,16 +52,20 @@ function distantText(micros: bigint, zone: string): string {
   return `${era ? day.slice(0, -3) : day} ${timeOfDayText(Number(ofDay))}${zone}${era}`;
 }
 
-function two(value: number): string {
-  return value < 10 ? `0${value}` : String(value);
-}
+/** Two digits of each number below 100. */
+const TWO: readonly string[] = Array.from({ length: 100 }, (_, value) => String(value).padStart(2, "0"));
 
 /** Returns the text of a time of day, as the server prints it, from microseconds. */
 export function timeOfDayText(micros: number): string {
   const seconds = Math.floor(micros / 1_000_000);
-  const fraction = micros - seconds * 1_000_000;
-  const text = `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
-  return fraction === 0 ? text : `${text}.${String(fraction).padStart(6, "0").replace(/(?<!0)0+$/, "")}`;
+  const minutes = Math.floor(seconds / 60);
+  const hours = Math.floor(minutes / 60);
+  const text = `${TWO[hours]}:${TWO[minutes - hours * 60]}:${TWO[seconds - minutes * 60]}`;
+  let fraction = micros - seconds * 1_000_000;
+  if (fraction === 0) return text;
+  let length = 6;
+  for (; fraction % 10 === 0; length--) fraction /= 10;
+  return `${text}.${String(fraction).padStart(length, "0")}`;
 }
 
 /** Reads a binary date: days since 2000. */

@@ -4,10 +4,11 @@
  * @module
  */
 import type { ValueFormat } from "./codec.ts";
-import { readBigInt64, readInt32 } from "./numbers.ts";
+import { int32At } from "../wire/bytes.ts";
+import { readBigInt64, uint32At } from "./numbers.ts";
 import { type Duration, temporalKind } from "./temporal.ts";
 import { inputText } from "./text.ts";
-import { DecodeError, valueError } from "./value_error.ts";
+import { checkSize, DecodeError, valueError } from "./value_error.ts";
 
 /** The parts of an interval. A part that is zero is absent, as `pg` has it. */
 export interface IntervalParts {
@@ -98,14 +99,15 @@ function fromLongTotals(months: number, days: number, micros: bigint): PostgresI
   return new PostgresInterval({ ...rest, hours: Number(hours) });
 }
 
-function decodeBinary(bytes: Uint8Array, start: number): unknown {
-  const months = readInt32(bytes, start + 12);
-  const days = readInt32(bytes, start + 8);
-  const high = readInt32(bytes, start);
+function decodeBinary(bytes: Uint8Array, start: number, end: number): unknown {
+  checkSize(start, end, 16);
+  const months = int32At(bytes, start + 12);
+  const days = int32At(bytes, start + 8);
+  const high = int32At(bytes, start);
   if (months === 2_147_483_647 && days === months && high === months) return Infinity;
   if (months === -2_147_483_648 && days === months && high === months) return -Infinity;
   return high >= -2_097_152 && high < 2_097_152
-    ? fromTotals(months, days, high * 4_294_967_296 + (readInt32(bytes, start + 4) >>> 0))
+    ? fromTotals(months, days, high * 4_294_967_296 + uint32At(bytes, start + 4))
     : fromLongTotals(months, days, readBigInt64(bytes, start));
 }
 

@@ -4,8 +4,9 @@
  * @module
  */
 import type { ValueFormat } from "./codec.ts";
-import { inputText, readText } from "./text.ts";
-import { ValueError, valueError } from "./value_error.ts";
+import { utf8At } from "../wire/bytes.ts";
+import { inputText } from "./text.ts";
+import { DecodeError, ValueError, valueError } from "./value_error.ts";
 
 /** Deeper values are left to `JSON.stringify`, which finds cycles. */
 const WALK_DEPTH = 200;
@@ -132,10 +133,19 @@ function encode(value: unknown): string {
   return typeof value === "string" ? inputText(value) : jsonText(value);
 }
 
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // The parser's message quotes the value.
+    throw new DecodeError("Cannot read JSON: its text is malformed");
+  }
+}
+
 /** `json`: its text is kept as it is. */
 export const json: ValueFormat = {
-  decodeText: (text) => JSON.parse(text),
-  decodeBinary: (bytes, start, end) => JSON.parse(readText(bytes, start, end)),
+  decodeText: parse,
+  decodeBinary: (bytes, start, end) => parse(utf8At(bytes, start, end)),
   encode,
   survivesRetyping: () => true,
   isList: true,
@@ -148,7 +158,7 @@ const NOT_IN_JSONB = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/;
 export const jsonb: ValueFormat = {
   decodeText: json.decodeText,
   // Behind the version of the format, which is 1.
-  decodeBinary: (bytes, start, end) => JSON.parse(readText(bytes, start + 1, end)),
+  decodeBinary: (bytes, start, end) => parse(utf8At(bytes, start + 1, end)),
   encode(value) {
     if (typeof value === "string") return inputText(value);
     const text = jsonText(value);

@@ -4,15 +4,19 @@
  * @module
  */
 import type { ValueFormat } from "./codec.ts";
+import { int32At } from "../wire/bytes.ts";
 import { inputText } from "./text.ts";
-import { valueError } from "./value_error.ts";
+import { checkSize, valueError } from "./value_error.ts";
 
 const LOWER_T = 116;
 
 /** `boolean`. */
 export const bool: ValueFormat = {
   decodeText: (text) => text.charCodeAt(0) === LOWER_T,
-  decodeBinary: (bytes, start) => bytes[start] === 1,
+  decodeBinary(bytes, start, end) {
+    checkSize(start, end, 1);
+    return bytes[start] === 1;
+  },
   encode(value) {
     if (typeof value === "boolean") return value ? "true" : "false";
     if (typeof value === "string") return inputText(value);
@@ -30,36 +34,43 @@ function survives(value: unknown): boolean {
   return typeof value !== "string" || CANONICAL_INTEGER.test(value);
 }
 
-function readInt16(bytes: Uint8Array, start: number): number {
+function readInt16(bytes: Uint8Array, start: number, end: number): number {
+  checkSize(start, end, 2);
   return ((bytes[start] as number) << 24 >> 16) | (bytes[start + 1] as number);
 }
 
-/** Reads a 32-bit integer. */
-export function readInt32(bytes: Uint8Array, start: number): number {
-  return (bytes[start] as number) << 24 | (bytes[start + 1] as number) << 16 | (bytes[start + 2] as number) << 8 |
-    (bytes[start + 3] as number);
+function readInt32(bytes: Uint8Array, start: number, end: number): number {
+  checkSize(start, end, 4);
+  return int32At(bytes, start);
 }
 
-function readUint32(bytes: Uint8Array, start: number): number {
-  return readInt32(bytes, start) >>> 0;
+function readUint32(bytes: Uint8Array, start: number, end: number): number {
+  return readInt32(bytes, start, end) >>> 0;
+}
+
+/** Reads an unsigned 32-bit integer. */
+export function uint32At(bytes: Uint8Array, at: number): number {
+  return int32At(bytes, at) >>> 0;
 }
 
 const TWO_TO_32 = 4_294_967_296;
 
 /** Reads a 64-bit integer as a bigint. */
 export function readBigInt64(bytes: Uint8Array, start: number): bigint {
-  return BigInt(readInt32(bytes, start)) * 4_294_967_296n + BigInt(readUint32(bytes, start + 4));
+  return BigInt(int32At(bytes, start)) * 4_294_967_296n + BigInt(uint32At(bytes, start + 4));
 }
 
-function readInt64Text(bytes: Uint8Array, start: number): string {
-  const high = readInt32(bytes, start);
+function readInt64Text(bytes: Uint8Array, start: number, end: number): string {
+  checkSize(start, end, 8);
+  const high = int32At(bytes, start);
   // Below 2^53 a number is exact.
   return high >= -2_097_152 && high < 2_097_152
-    ? String(high * TWO_TO_32 + readUint32(bytes, start + 4))
+    ? String(high * TWO_TO_32 + uint32At(bytes, start + 4))
     : readBigInt64(bytes, start).toString();
 }
 
-function readUint64Text(bytes: Uint8Array, start: number): string {
+function readUint64Text(bytes: Uint8Array, start: number, end: number): string {
+  checkSize(start, end, 8);
   return BigInt.asUintN(64, readBigInt64(bytes, start)).toString();
 }
 
@@ -122,14 +133,18 @@ export const int8: ValueFormat = wide(-(2n ** 63n), 2n ** 63n - 1n, readInt64Tex
 /** `xid8`, read as a string. */
 export const xid8: ValueFormat = wide(0n, 2n ** 64n - 1n, readUint64Text);
 /** `xid` and `cid`, read as strings, as `pg` does. */
-export const xid: ValueFormat = wide(0n, 2n ** 32n - 1n, (bytes, start) => String(readUint32(bytes, start)));
+export const xid: ValueFormat = wide(
+  0n,
+  2n ** 32n - 1n,
+  (bytes, start, end) => String(readUint32(bytes, start, end)),
+);
 
 const scratch = new DataView(new ArrayBuffer(8));
 
 /** Reads a double. */
 export function readFloat64(bytes: Uint8Array, start: number): number {
-  scratch.setInt32(0, readInt32(bytes, start));
-  scratch.setInt32(4, readInt32(bytes, start + 4));
+  scratch.setInt32(0, int32At(bytes, start));
+  scratch.setInt32(4, int32At(bytes, start + 4));
   return scratch.getFloat64(0);
 }
 
@@ -152,7 +167,10 @@ function survivesAsFloat(value: unknown, limit: number): boolean {
 export const float8: ValueFormat = {
   // Number() reads NaN, Infinity and exponents as the server writes them.
   decodeText: (text) => +text,
-  decodeBinary: readFloat64,
+  decodeBinary(bytes, start, end) {
+    checkSize(start, end, 8);
+    return readFloat64(bytes, start);
+  },
   encode(value) {
     if (typeof value === "number") return numberText(value);
     if (typeof value === "bigint") return value.toString();

@@ -5,32 +5,30 @@
  */
 import type { ValueFormat } from "./codec.ts";
 import { inputText } from "./text.ts";
-import { numberText, readInt32 } from "./numbers.ts";
-import { valueError } from "./value_error.ts";
+import { int32At, uint16At } from "../wire/bytes.ts";
+import { numberText } from "./numbers.ts";
+import { checkSize, valueError } from "./value_error.ts";
 
 const NEGATIVE = 0x4000;
 const NAN = 0xc000;
 const INFINITE = 0xd000;
 const MINUS_INFINITE = 0xf000;
 
-function uint16(bytes: Uint8Array, start: number): number {
-  return (bytes[start] as number) << 8 | (bytes[start + 1] as number);
-}
-
 /**
  * Reads the binary form: groups of four decimal digits, the power of 10,000 of the first, the sign, and the number of
  * decimals to show.
  */
-function decodeBinary(bytes: Uint8Array, start: number): string {
-  const groups = uint16(bytes, start);
-  const sign = uint16(bytes, start + 4);
+function decodeBinary(bytes: Uint8Array, start: number, end: number): string {
+  const groups = uint16At(bytes, start);
+  checkSize(start, end, 8 + 2 * groups);
+  const sign = uint16At(bytes, start + 4);
   if (sign === NAN) return "NaN";
   if (sign === INFINITE) return "Infinity";
   if (sign === MINUS_INFINITE) return "-Infinity";
   // Sign extension of the 16 bits.
-  const weight = readInt32(bytes, start) << 16 >> 16;
-  const scale = uint16(bytes, start + 6);
-  const group = (index: number) => index >= 0 && index < groups ? uint16(bytes, start + 8 + 2 * index) : 0;
+  const weight = int32At(bytes, start) << 16 >> 16;
+  const scale = uint16At(bytes, start + 6);
+  const group = (index: number) => index >= 0 && index < groups ? uint16At(bytes, start + 8 + 2 * index) : 0;
   let text = sign === NEGATIVE ? "-" : "";
   text += weight < 0 ? "0" : String(group(0));
   for (let index = 1; index <= weight; index++) text += String(group(index)).padStart(4, "0");

@@ -4,9 +4,9 @@
  * @module
  */
 import type { Codec, ValueFormat } from "./codec.ts";
-import { readInt32 } from "./numbers.ts";
+import { int32At } from "../wire/bytes.ts";
 import { inputText, textOf } from "./text.ts";
-import { DecodeError, valueError } from "./value_error.ts";
+import { DecodeError, valueError, wrongSize } from "./value_error.ts";
 
 /** A range. A bound that is null is unbounded. */
 export interface PostgresRange<T = unknown> {
@@ -89,13 +89,14 @@ export function rangeOf(bound: Codec): ValueFormat {
   const boundText = (value: unknown) => value === null || value === undefined ? "" : quote(textOf(bound.encode(value)));
   return {
     decodeText: (text) => text === "empty" ? emptyRange() : parseRange(text, 0, decodeText).range,
-    decodeBinary: decodeBinary && ((bytes, start) => {
+    decodeBinary: decodeBinary && ((bytes, start, end) => {
       const flags = bytes[start] as number;
       if (flags & EMPTY) return emptyRange();
       let at = start + 1;
       const read = () => {
         const from = at + 4;
-        at = from + readInt32(bytes, at);
+        at = from + int32At(bytes, at);
+        if (at < from || at > end) throw wrongSize();
         return decodeBinary(bytes, from, at);
       };
       return {
@@ -132,14 +133,15 @@ export function multirangeOf(range: Codec, bound: Codec): ValueFormat {
       }
       return ranges;
     },
-    decodeBinary: decodeBinary && ((bytes, start) => {
-      const count = readInt32(bytes, start);
+    decodeBinary: decodeBinary && ((bytes, start, end) => {
+      const count = int32At(bytes, start);
       const ranges: unknown[] = [];
       let at = start + 4;
       for (let index = 0; index < count; index++) {
-        const end = at + 4 + readInt32(bytes, at);
-        ranges.push(decodeBinary(bytes, at + 4, end));
-        at = end;
+        const from = at + 4;
+        at = from + int32At(bytes, at);
+        if (at <= from || at > end) throw wrongSize();
+        ranges.push(decodeBinary(bytes, from, at));
       }
       return ranges;
     }),

@@ -5,9 +5,10 @@
  */
 import type { ValueFormat } from "./codec.ts";
 import { temporalText } from "./temporal.ts";
-import { inputText, readText } from "./text.ts";
+import { utf8At } from "../wire/bytes.ts";
+import { inputText } from "./text.ts";
 import { instantText } from "./instant.ts";
-import { valueError } from "./value_error.ts";
+import { checkSize, valueError } from "./value_error.ts";
 
 function itself(text: string): string {
   return text;
@@ -37,7 +38,7 @@ function encodeText(value: unknown): string {
 /** `text`, `varchar` and the like: no type that text is cast to by itself reads it otherwise. */
 export const text: ValueFormat = {
   decodeText: itself,
-  decodeBinary: readText,
+  decodeBinary: utf8At,
   encode: encodeText,
   survivesRetyping: () => true,
 };
@@ -81,7 +82,7 @@ export const opaque: ValueFormat = {
 export const xml: ValueFormat = { ...opaque, survivesRetyping: () => true };
 
 /** Enums: a label is its text, also in binary. */
-export const enumeration: ValueFormat = { ...opaque, decodeBinary: readText, survivesRetyping: () => true };
+export const enumeration: ValueFormat = { ...opaque, decodeBinary: utf8At, survivesRetyping: () => true };
 
 /** The types `regclass`, `regtype` and so on: a name or an oid. */
 export const reg: ValueFormat = {
@@ -114,7 +115,8 @@ const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toS
 /** `uuid`. */
 export const uuid: ValueFormat = {
   decodeText: itself,
-  decodeBinary(bytes, start) {
+  decodeBinary(bytes, start, end) {
+    checkSize(start, end, 16);
     const hex = (from: number, to: number) => {
       let part = "";
       for (let at = start + from; at < start + to; at++) part += HEX[bytes[at] as number];

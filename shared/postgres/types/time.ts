@@ -13,10 +13,11 @@ import {
   parseTimestamp,
   timeOfDayText,
 } from "./instant.ts";
-import { readInt32 } from "./numbers.ts";
+import { int32At } from "../wire/bytes.ts";
+import { uint32At } from "./numbers.ts";
 import { temporalInput } from "./temporal.ts";
 import { inputText } from "./text.ts";
-import { valueError } from "./value_error.ts";
+import { checkSize, valueError } from "./value_error.ts";
 
 const OF_DATES = ["PlainDate", "PlainDateTime", "ZonedDateTime", "Instant"];
 const OF_TIMES = ["PlainTime", "PlainDateTime", "ZonedDateTime", "Instant"];
@@ -52,7 +53,10 @@ function isLike(canonical: RegExp): (value: unknown) => boolean {
 /** `date`. A Date has a time, which a cast to another type has lost by then. */
 export const date: ValueFormat = {
   decodeText: parseDay,
-  decodeBinary: (bytes, start) => dateFromDays(readInt32(bytes, start)),
+  decodeBinary(bytes, start, end) {
+    checkSize(start, end, 4);
+    return dateFromDays(int32At(bytes, start));
+  },
   encode: encodeInstant,
   survivesRetyping: isLike(DAY),
 };
@@ -60,7 +64,10 @@ export const date: ValueFormat = {
 /** `timestamp`: the session's time zone takes part in the cast to `timestamptz`. */
 export const timestamp: ValueFormat = {
   decodeText: parseTimestamp,
-  decodeBinary: (bytes, start) => instantFromMicros(readInt32(bytes, start), readInt32(bytes, start + 4) >>> 0, ""),
+  decodeBinary(bytes, start, end) {
+    checkSize(start, end, 8);
+    return instantFromMicros(int32At(bytes, start), uint32At(bytes, start + 4), "");
+  },
   encode: encodeInstant,
   survivesRetyping: isLike(TIMESTAMP),
 };
@@ -68,19 +75,25 @@ export const timestamp: ValueFormat = {
 /** `timestamptz`: the session's time zone takes part in each cast. */
 export const timestamptz: ValueFormat = {
   decodeText: parseInstant,
-  decodeBinary: (bytes, start) => instantFromMicros(readInt32(bytes, start), readInt32(bytes, start + 4) >>> 0, "+00"),
+  decodeBinary(bytes, start, end) {
+    checkSize(start, end, 8);
+    return instantFromMicros(int32At(bytes, start), uint32At(bytes, start + 4), "+00");
+  },
   encode: encodeInstant,
   survivesRetyping: () => false,
 };
 
 function timeText(bytes: Uint8Array, start: number): string {
-  return timeOfDayText(readInt32(bytes, start) * 4_294_967_296 + (readInt32(bytes, start + 4) >>> 0));
+  return timeOfDayText(int32At(bytes, start) * 4_294_967_296 + uint32At(bytes, start + 4));
 }
 
 /** `time`, read as a string. */
 export const time: ValueFormat = {
   decodeText: (text) => text,
-  decodeBinary: timeText,
+  decodeBinary(bytes, start, end) {
+    checkSize(start, end, 8);
+    return timeText(bytes, start);
+  },
   encode: encodeTime,
   survivesRetyping: isLike(TIME),
 };
@@ -95,7 +108,10 @@ function zoneText(secondsWest: number): string {
 /** `timetz`, read as a string. */
 export const timetz: ValueFormat = {
   decodeText: (text) => text,
-  decodeBinary: (bytes, start) => timeText(bytes, start) + zoneText(readInt32(bytes, start + 8)),
+  decodeBinary(bytes, start, end) {
+    checkSize(start, end, 12);
+    return timeText(bytes, start) + zoneText(int32At(bytes, start + 8));
+  },
   encode: encodeTime,
   survivesRetyping: () => false,
 };

@@ -27,6 +27,21 @@ export class DecodeError extends TypeError {
   override readonly name = "DecodeError";
 }
 
+/**
+ * Checks the size of a binary value: one of another type would be read as a wrong value.
+ *
+ * @param size The size of the type's values, in bytes.
+ * @throws {DecodeError} if it has another size.
+ */
+export function checkSize(start: number, end: number, size: number): void {
+  if (end - start !== size) throw wrongSize();
+}
+
+/** Creates the error of a binary value that does not have the size it should have. */
+export function wrongSize(): DecodeError {
+  return new DecodeError("Cannot read a binary value: its size is not that of its type");
+}
+
 /** Objects whose class says what they are: the value itself is never shown. */
 function kindOfObject(value: object): string {
   if (Array.isArray(value)) return "an array";

@@ -4,7 +4,17 @@
  *
  * @module
  */
-import type { Buffer } from "node:buffer";
+import { Buffer } from "node:buffer";
+
+/** The method of a Buffer, which works on any bytes. */
+const { utf8Slice } = Buffer.prototype as unknown as {
+  utf8Slice(this: Uint8Array, start: number, end: number): string;
+};
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** The first byte of a byte order mark, which a Buffer of Deno 2.1 drops although it belongs to the text. */
+const BYTE_ORDER_MARK = 0xef;
 
 /** Reads a big-endian int32. `at` must be at least four bytes before the end. */
 export function int32At(bytes: Uint8Array, at: number): number {
@@ -21,13 +31,15 @@ export function uint16At(bytes: Uint8Array, at: number): number {
 const SHORT = 16;
 
 /** Reads UTF-8 from `start` to `end`. */
-export function utf8At(bytes: Buffer, start: number, end: number): string {
+export function utf8At(bytes: Uint8Array, start: number, end: number): string {
   const length = end - start;
   if (length <= SHORT) {
     const text = length <= 8 ? ascii8(bytes, start, length) : ascii16(bytes, start, length);
     if (text !== undefined) return text;
   }
-  return bytes.toString("utf8", start, end);
+  return bytes[start] === BYTE_ORDER_MARK
+    ? decoder.decode(bytes.subarray(start, end))
+    : utf8Slice.call(bytes, start, end);
 }
 
 function ascii16(bytes: Uint8Array, at: number, length: number): string | undefined {
