@@ -34,6 +34,7 @@ import type { BackendConnection } from "./connection/backend_connection.ts";
 import type { PostgresConnection } from "./connection/connection.ts";
 import { ConnectionFactory } from "./connection/connection_factory.ts";
 import { HealthMonitor } from "./connection/health_monitor.ts";
+import { isAtConnectionLimit } from "./errors/pooler_error.ts";
 import { PoolerDetector } from "./connection/pooler.ts";
 import type { PostgresHealth, PostgresPool, PostgresStats, TransactionWork } from "./postgres_pool.ts";
 import { type ExecuteOptions, retryTransient } from "./query/attempts.ts";
@@ -118,6 +119,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
     listenerError: (error) => ({ error: toError(error), source: "listener" }),
   });
   readonly #health: HealthMonitor;
+  readonly #healthTimeoutMs: number;
   readonly #deadlines: Deadlines;
   readonly #pooler: PoolerDetector;
   readonly #clock: Clock;
@@ -169,12 +171,13 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
       },
     };
     this.#executor = new Executor(this.#parts);
+    this.#healthTimeoutMs = Math.min(HEALTH_TIMEOUT_MS, options.queryTimeoutMs, options.acquireTimeoutMs);
     this.#health = new HealthMonitor({
       query: (signal) => this.#probe(signal),
       getStats: () => this.#pool.getStats(),
       hub: this.#hub,
       clock: this.#clock,
-      timeoutMs: Math.min(HEALTH_TIMEOUT_MS, options.queryTimeoutMs, options.acquireTimeoutMs),
+      timeoutMs: this.#healthTimeoutMs,
       intervalMs: options.healthCheckIntervalMs,
     });
     this.#forwardErrors();
@@ -359,7 +362,10 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
     return this.#retry(() => this.transaction(queries, options), maxRetries, baseDelay, options);
   }
 
-  /** Runs a trivial query in the `admin` lane. The result is cached for a second. Never rejects. */
+  /**
+   * Runs a trivial query on a connection of its own, outside `maxConnections`, which is closed after it; where the server
+   * accepts no further one, on a connection of the pool. The result is cached for a second. Never rejects.
+   */
   healthCheck(): Promise<PostgresHealth> {
     return this.#health.check();
   }
@@ -440,16 +446,34 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
     return retryTransient(once, { retries, delayMs, signal, idempotent, onRetry, clock: this.#clock });
   }
 
-  /** Queries the database on the probe slot: a pool whose connections are all leased is healthy. */
-  async #probe(signal: AbortSignal): Promise<void> {
-    await using connection = await this.lease({ lane: "probe", signal });
-    await connection.query("SELECT 1", [], { timeoutMs: Infinity });
+  /**
+   * Queries the database on the probe slot: a pool whose connections are all leased is healthy. Where the server accepts
+   * no further connection, one of the pool's own shows that it serves.
+   */
+  async #probe(signal: AbortSignal): Promise<boolean> {
+    try {
+      return await this.#queryHealth({ lane: "probe", signal });
+    } catch (error) {
+      if (!isAtConnectionLimit(error) || this.#pool.getStats().totalConnections === 0) throw error;
+      // The limit is the reason to report if that fails, too. The check itself must not have timed out by then.
+      const acquireTimeoutMs = this.#healthTimeoutMs / 2;
+      return await this.#queryHealth({ lane: "admin", signal, acquireTimeoutMs }).catch(() => Promise.reject(error));
+    }
+  }
+
+  async #queryHealth(options: LeaseOptions): Promise<boolean> {
+    await using connection = await this.lease(options);
+    const text = "SELECT current_setting('transaction_read_only') = 'on' AS read_only";
+    const { rows } = await connection.query(text, [], { timeoutMs: Infinity });
+    return rows[0]?.["read_only"] === true;
   }
 
   #forwardErrors(): void {
     let latest: unknown;
     this.#pool.on("error", ({ error, source, resourceId: connectionId }) => {
-      if (source === "create" && classifyFailure(error) !== "permanent") this.#health.down();
+      if (source === "create" && classifyFailure(error) !== "permanent" && !isAtConnectionLimit(error)) {
+        this.#health.down();
+      }
       // One attempt to connect fails for all who wait for it; one that a shutdown ends is not an error.
       if (source === "create" && (error === latest || error instanceof PoolClosedError)) return;
       latest = error;

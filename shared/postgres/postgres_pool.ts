@@ -60,6 +60,11 @@ export interface PostgresHealth {
   readonly healthy: boolean;
   /** The reason why not. It holds no values and no secrets, and is still meant for operators only. */
   readonly error?: Error;
+  /**
+   * True if transactions can only read by default: on a standby, or where `default_transaction_read_only` is on, as on a
+   * hosted project whose disk is full. Such a database is healthy. `undefined` if it did not answer.
+   */
+  readonly readOnly?: boolean;
   /** The duration of the check, in ms. */
   readonly durationMs: number;
   /** The statistics of the pool. */

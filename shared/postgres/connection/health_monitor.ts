@@ -10,8 +10,8 @@ import type { PostgresHealth } from "../postgres_pool.ts";
 
 /** Options of a {@linkcode HealthMonitor}. */
 export interface HealthMonitorOptions {
-  /** Queries the database; rejects when it does not answer. */
-  readonly query: (signal: AbortSignal) => PromiseLike<unknown>;
+  /** Queries the database, and returns whether it only reads; rejects when it does not answer. */
+  readonly query: (signal: AbortSignal) => PromiseLike<boolean>;
   readonly getStats: () => PoolStats;
   readonly hub: EventHub<ManagerEvents>;
   readonly clock: Clock;
@@ -27,11 +27,13 @@ export class HealthMonitor {
   readonly #probe: CachedProbe<PostgresHealth>;
   #timer: Timer | undefined = undefined;
   #downSince: number | undefined = undefined;
+  #readOnly = false;
   #stopped = false;
 
   constructor(options: HealthMonitorOptions) {
-    const { query: run, clock, timeoutMs } = options;
+    const { query, clock, timeoutMs } = options;
     this.#options = options;
+    const run = async (signal: AbortSignal) => void (this.#readOnly = await query(signal));
     this.#probe = new CachedProbe({ run, report: (result) => this.#report(result), clock, timeoutMs });
     this.#arm();
   }
@@ -70,7 +72,8 @@ export class HealthMonitor {
   #report({ durationMs, error: thrown }: ProbeResult): PostgresHealth {
     const { hub, getStats } = this.#options;
     const error = thrown === undefined ? undefined : toError(thrown);
-    const health = Object.freeze({ healthy: !error, ...(error ? { error } : {}), durationMs, stats: getStats() });
+    const state = error ? { error } : { readOnly: this.#readOnly };
+    const health: PostgresHealth = Object.freeze({ healthy: !error, ...state, durationMs, stats: getStats() });
     if (this.#stopped) return health;
     hub.emit("healthCheck", health);
     if (error) {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { PoolError } from "../../pool/mod.ts";
+import { CreateFailedError, PoolError } from "../../pool/mod.ts";
 import { codeOf, SERVICE_UNAVAILABLE, textOf, UPSTREAM_FAILURE } from "../../resilience/mod.ts";
 
 /** A pooler could not serve. */
@@ -81,6 +81,9 @@ export class PoolerRefusedError extends PoolerError {
   }
 }
 
+/** SQLSTATE `too_many_connections`. */
+const TOO_MANY_CONNECTIONS = "53300";
+
 /** The SQLSTATEs under which poolers report their own errors. */
 const CODES: ReadonlySet<string> = new Set(["08P01", "08006", "XX000"]);
 
@@ -131,4 +134,14 @@ export function poolerErrorOf(source: object): PoolerError | undefined {
   if (textOf(source, "routine") !== undefined || CREDENTIALS.test(message)) return undefined;
   const type = TEXTS.find(([text]) => text.test(message))?.[1];
   return type && new type(message);
+}
+
+/** Texts of a limit of connections, of the messages that mean {@linkcode PoolerUnavailableError}. */
+const AT_LIMIT = /no more connections allowed|connections exceeded|too many connections|\(EMAX[A-Z]*\)|Max ?Client/i;
+
+/** Returns whether an error means that the server, or a pooler, accepts no further connection: it answers, and is full. */
+export function isAtConnectionLimit(error: unknown): boolean {
+  if (error instanceof CreateFailedError) return isAtConnectionLimit(error.cause);
+  if (codeOf(error) === TOO_MANY_CONNECTIONS) return true;
+  return error instanceof PoolerUnavailableError && AT_LIMIT.test(error.message);
 }

@@ -84,7 +84,7 @@ const { step } = fc.letrec<{ step: Step }>((tie) => ({
       arbitrary: fc.record({
         kind: fc.constant("nested" as const),
         steps: fc.array(tie("step"), { maxLength: 4 }),
-        wait: mostly(true),
+        wait: fc.integer({ min: 0, max: 9 }).map((n) => n > 2),
         throws: fc.boolean(),
         caught: mostly(true),
       }),
@@ -106,3 +106,35 @@ export const program: fc.Arbitrary<Program> = fc.record({
   timeoutMs: fc.integer({ min: 0, max: 9 }).map((n) => n === 0 ? 20 : undefined),
   abortAfterMs: fc.integer({ min: 0, max: 9 }).map((n) => n === 0 ? 4 : undefined),
 });
+
+/**
+ * Returns whether a program certainly commits: nothing aborts it, and each failure is inside a nested transaction whose
+ * error the function catches.
+ */
+export function mustCommit({ via, steps, throws, timeoutMs, abortAfterMs }: Program): boolean {
+  if (via === "list" || via === "query" || throws || timeoutMs !== undefined || abortAfterMs !== undefined) {
+    return false;
+  }
+  return steps.every((each) => isContained(each, true));
+}
+
+/** @param outer Whether the step is not in a nested transaction. */
+function isContained(each: Step, outer: boolean): boolean {
+  switch (each.kind) {
+    case "insert":
+      return each.wait;
+    case "pause":
+    case "control":
+      return true;
+    case "badValue":
+      return each.caught || !outer;
+    case "fail":
+      return each.wait && !outer;
+    case "rollback":
+      return !outer;
+    case "nested":
+      return each.wait && each.caught && each.steps.every((inner) => isContained(inner, false));
+    default:
+      return false;
+  }
+}

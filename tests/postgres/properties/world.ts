@@ -12,7 +12,7 @@ import {
   type Transaction,
 } from "../../../shared/postgres/mod.ts";
 import { claimsOf, type TestDatabase } from "../support.ts";
-import type { Program, Step } from "./program.ts";
+import { mustCommit, type Program, type Step } from "./program.ts";
 
 const ALICE = "7a1d6f3e-0c4b-4e52-9f0a-1b6b1c2d3e04";
 
@@ -227,6 +227,7 @@ export class World {
     else if (top.end === "rolledBack" || found.length > 0) assertEquals(found, top.end === "unknown" ? kept : [], what);
     if (top.end === "unknown") assert(run.killed || failure?.error instanceof ConnectionLostError, what);
     if (run.abortedOpen) assert(failure !== undefined && top.end !== "committed", `committed after an abort: ${what}`);
+    if (mustCommit(program)) assertEquals(top.end, "committed", `a failure inside a nested one reached it: ${what}`);
     assert(new Set(rows.map(({ xid }) => xid)).size <= 1, "ran in several transactions");
     const role = program.asCaller ? "authenticated" : "authenticator";
     assertEquals(rows.filter((row) => row.role !== role), [], "ran as another role");

@@ -4,17 +4,7 @@
  * @module
  */
 
-/** One change of one file. */
-export interface Mutation {
-  /** The file, in `shared/supabase/`. */
-  readonly file: string;
-  /** A text that occurs there exactly once. */
-  readonly find: string;
-  /** The text that replaces it. */
-  readonly replace: string;
-  /** The fault. */
-  readonly what: string;
-}
+import type { Mutation } from "../../../../support/mutations.ts";
 
 /** Each fault that the property catches. */
 export const MUTATIONS: readonly Mutation[] = [
@@ -157,16 +147,3 @@ export const MUTATIONS: readonly Mutation[] = [
     what: "a call that waits for the slot never settles when it is aborted",
   },
 ];
-
-/**
- * Applies a mutation to the text of its file.
- *
- * @throws {Error} when `find` does not occur exactly once.
- */
-export function mutate(source: string, { file, find, replace, what }: Mutation): string {
-  const [before, after, ...more] = source.split(find);
-  if (before === undefined || after === undefined || more.length > 0) {
-    throw new Error(`Cannot apply "${what}": its text does not occur exactly once in shared/supabase/${file}`);
-  }
-  return before + replace + after;
-}
