@@ -39,17 +39,19 @@ import { PoolerDetector } from "./connection/pooler.ts";
 import type { PostgresHealth, PostgresPool, PostgresStats, TransactionWork } from "./postgres_pool.ts";
 import { type ExecuteOptions, retryTransient } from "./query/attempts.ts";
 import { Executor, type ExecutorParts } from "./query/executor.ts";
-import type {
-  LeaseOptions,
-  ListedStatement,
-  QueryOptions,
-  TransactionOptions,
-  WorkOptions,
+import {
+  captureList,
+  type LeaseOptions,
+  type ListedStatement,
+  type QueryOptions,
+  type TransactionOptions,
+  type WorkOptions,
 } from "./query/query_options.ts";
 import { PipelineSharing } from "./query/shared_query.ts";
 import type { RunnerSettings } from "./query/statement_runner.ts";
 import type { BeginOptions } from "./transaction/transaction_options.ts";
 import { TransactionCounters } from "./transaction/transaction_scope.ts";
+import { captureValues } from "./wire/captured_values.ts";
 import type { QueryResult, Row } from "./wire/query_result.ts";
 
 /** The longest that a health check waits for its response, in ms. */
@@ -87,6 +89,14 @@ const OWN_EVENTS: ReadonlySet<string> = new Set<OwnEvent>(["healthCheck", "healt
 interface Instance {
   readonly manager: PostgresConnectionManager;
   readonly options: Readonly<PostgresConfig>;
+}
+
+/** Returns whether two values of an option are the same: what holds functions is compared by identity. */
+function isSame(one: unknown, other: unknown): boolean {
+  const functions = (value: unknown) =>
+    typeof value === "object" && value !== null &&
+    Object.values(value).some((inner) => typeof inner === "object" && inner !== null);
+  return functions(one) || functions(other) ? one === other : JSON.stringify(one) === JSON.stringify(other);
 }
 
 /**
@@ -219,7 +229,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
     }
     const message = "differs from the existing manager: shut that manager down first, or omit the config";
     const issues = (Object.keys(options) as (keyof PostgresConfig)[])
-      .filter((path) => JSON.stringify(options[path]) !== JSON.stringify(existing.options[path]))
+      .filter((path) => !isSame(options[path], existing.options[path]))
       .map((path) => ({ path, message }));
     if (issues.length > 0) throw new ConfigError(issues, "Postgres configuration");
     return existing.manager;
@@ -343,7 +353,8 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
     baseDelay: number = this.config.retryDelayMs,
     options: ExecuteOptions = {},
   ): Promise<QueryResult<R>> {
-    return this.#retry(() => this.query<R>(query, values, options), maxRetries, baseDelay, options);
+    const captured = captureValues(values);
+    return this.#retry(() => this.query<R>(query, captured, options), maxRetries, baseDelay, options);
   }
 
   /**
@@ -359,7 +370,8 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
     baseDelay: number = this.config.retryDelayMs,
     options: ExecuteOptions & BeginOptions = {},
   ): Promise<QueryResult[]> {
-    return this.#retry(() => this.transaction(queries, options), maxRetries, baseDelay, options);
+    const captured = captureList(queries);
+    return this.#retry(() => this.transaction(captured, options), maxRetries, baseDelay, options);
   }
 
   /**

@@ -32,10 +32,12 @@ export type {
   LeaseOptions,
   ListedStatement,
   QueryOptions,
+  StatementOptions,
   TransactionOptions,
   WorkOptions,
 } from "./query/query_options.ts";
-export type { Column, QueryResult, Row } from "./wire/query_result.ts";
+export type { Column, ParamType, QueryResult, Row } from "./wire/query_result.ts";
+export type { TypeOverride, TypeOverrides } from "./types/registry.ts";
 
 // Transactions.
 export { Transaction, type TransactionQueryOptions } from "./transaction/transaction.ts";

@@ -104,10 +104,13 @@ export class VerifiedCaller {
     const constants = CLEARED.map((name) => [name, ""] as const);
     this.#settings = settings;
     // The role comes last: the settings before it may need the rights of the login role.
-    return this.#statement = setting(
+    const statement = setting(
       settings.settings,
       request ? constants : [...constants, ...given],
       [["request.jwt.claims", this.#json], ...(request ? given : []), ["role", this.role]],
     );
+    const path = settings.settings.findLast(([name]) => name === "search_path")?.[1];
+    const namespace = path === undefined ? this.role : `${this.role} ${path}`;
+    return this.#statement = { ...statement, namespace };
   }
 }

@@ -16,6 +16,7 @@ import {
   whole,
 } from "../../pool/mod.ts";
 import { MAX_TIMER_MS } from "../../resilience/mod.ts";
+import { type TypeOverrides, TypeRegistry } from "../types/registry.ts";
 import { placeholderIn } from "./placeholders.ts";
 
 /** The default of `maxResultBytes`: half of the memory of a hosted function. */
@@ -98,6 +99,16 @@ export interface PostgresConfig extends Omit<PoolConfig, "createTimeoutMs" | "cr
   healthCheckIntervalMs: number;
   /** The pooler between the library and Postgres. Default: `auto`. */
   poolMode: PoolMode;
+  /**
+   * False to prepare no statements, as with `maxPreparedStatements` 0: the server plans each for its values alone.
+   * Default: true.
+   */
+  prepare: boolean;
+  /**
+   * Overrides of the ways in which types are sent and read, by name or oid, e.g. `{ int8: { decode: BigInt } }`.
+   * Default: none.
+   */
+  types: TypeOverrides | undefined;
   /** The number of prepared statements that a connection keeps; 0 for none. Default: 100. */
   maxPreparedStatements: number;
   /**
@@ -199,6 +210,8 @@ export const DEFAULT_POSTGRES_CONFIG: Readonly<PostgresConfig> = Object.freeze({
   cancelTimeoutMs: 1_000,
   healthCheckIntervalMs: 60_000,
   poolMode: "auto",
+  prepare: true,
+  types: undefined,
   maxPreparedStatements: 100,
   maxStatementsInFlight: 16,
   maxResultBytes: MAX_RESULT_BYTES,
@@ -255,6 +268,15 @@ const text = (error: string, min = 1, max = Infinity) =>
   });
 const yesOrNo = lazySchema(() => z.boolean({ error: "must be true or false" }));
 
+function areOverrides(types: unknown): boolean {
+  try {
+    new TypeRegistry(types as TypeOverrides);
+    return typeof types === "object" && types !== null;
+  } catch {
+    return false;
+  }
+}
+
 const ssl = lazySchema(() => {
   const pem = z.string().includes("-----BEGIN ").optional();
   const own = z.strictObject({ ca: pem, cert: pem, key: pem, rejectUnauthorized: yesOrNo().optional() });
@@ -294,6 +316,10 @@ export const postgresConfigShape = {
   healthCheckIntervalMs: ms(0),
   poolMode: lazySchema(() =>
     z.enum(["auto", "session", "transaction"], { error: "must be auto, session or transaction" })
+  ),
+  prepare: yesOrNo,
+  types: lazySchema(() =>
+    z.custom<TypeOverrides>(areOverrides, { error: "must be { <type>: { decode, encode } } with functions" })
   ),
   maxPreparedStatements: whole(0, 10_000),
   maxStatementsInFlight: whole(1, 1_000),

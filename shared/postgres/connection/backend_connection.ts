@@ -5,7 +5,7 @@
  */
 import type { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers";
-import { Batch } from "../wire/batch.ts";
+import { Batch, type BatchSession } from "../wire/batch.ts";
 import { dispatch } from "../wire/dispatch.ts";
 import { createClient, type DriverClient, type DriverOptions } from "../wire/driver.ts";
 import { MAX_RESULT_BYTES } from "../config/config.ts";
@@ -26,7 +26,10 @@ import type { BackendKey } from "./cancel.ts";
 import { type PendingResult, type SessionStatus, unsent, type WireRequest } from "../wire/wire_request.ts";
 import type { QueryResult, Statement } from "../wire/query_result.ts";
 import { Reset, type ResetWork } from "./reset.ts";
+import { NameResolution } from "../wire/name_resolution.ts";
+import { SchemaCache } from "../wire/schema_cache.ts";
 import { StatementCache } from "../wire/statement_cache.ts";
+import { catalogStatement, registerTypes } from "../wire/type_load.ts";
 
 const STATUS = { I: "idle", T: "transaction", E: "failed" } as const;
 
@@ -47,9 +50,12 @@ export interface ConnectionListeners {
  * What it runs is sent at once and answered in order: a second {@linkcode run} does not wait for the first one's
  * answer. Errors reach callers without values of rows.
  */
-export class BackendConnection implements WireReceiver {
+export class BackendConnection implements WireReceiver, BatchSession {
   /** Its prepared statements. */
   readonly statements = new StatementCache();
+  readonly names = new NameResolution();
+  readonly schema: SchemaCache;
+  definesSchema = false;
   /** True once its login role was found weak enough to run as a caller, or is trusted. */
   loginRoleChecked = false;
   /** True if something may be left on it that outlives a transaction. */
@@ -64,6 +70,8 @@ export class BackendConnection implements WireReceiver {
   readonly #onDeath: (reason: Error) => void;
   /** Sent and not answered yet; the server is running the first one. */
   readonly #inFlight: WireRequest[] = [];
+  /** The part of them that is not sent yet: a request that is partly sent, and what follows it. */
+  readonly #unsent: WireRequest[] = [];
   /** Encodes what is sent; keeps what is not written yet. */
   readonly #out = new MessageWriter();
   readonly #maxResultBytes: number;
@@ -83,9 +91,11 @@ export class BackendConnection implements WireReceiver {
   private constructor(
     client: DriverClient,
     maxResultBytes: number,
+    schema: SchemaCache,
     clock: Clock,
     onDeath: (reason: Error) => void,
   ) {
+    this.schema = schema;
     this.#client = client;
     this.#maxResultBytes = maxResultBytes;
     client.connection.receiver = this;
@@ -98,6 +108,7 @@ export class BackendConnection implements WireReceiver {
   /**
    * Connects and authenticates.
    *
+   * @param schema Knowledge of the database. Default: none.
    * @throws {PostgresError} when the server refuses.
    * @throws {ConnectionError} when the server cannot be reached.
    */
@@ -106,13 +117,14 @@ export class BackendConnection implements WireReceiver {
     clock: Clock,
     signal: AbortSignal,
     { onReached, onDeath }: ConnectionListeners,
+    schema: SchemaCache = new SchemaCache(),
   ): Promise<BackendConnection> {
     signal.throwIfAborted();
     const client = createClient(options);
     // With TLS, a server is reached when it has agreed to it.
     if (onReached) client.connection.on(options.ssl ? "sslconnect" : "connect", onReached);
     const { maxResultBytes = MAX_RESULT_BYTES } = options;
-    const connection = new BackendConnection(client, maxResultBytes, clock, onDeath);
+    const connection = new BackendConnection(client, maxResultBytes, schema, clock, onDeath);
     try {
       // Some failures to authenticate reach only the event, and leave connect() pending.
       const failed = new Promise<never>((_resolve, reject) => client.on("error", reject));
@@ -122,6 +134,7 @@ export class BackendConnection implements WireReceiver {
       client.connection.stream.destroy();
       throw signal.aborted ? signal.reason : redacted(error);
     }
+    connection.#notePath();
     return connection;
   }
 
@@ -193,23 +206,32 @@ export class BackendConnection implements WireReceiver {
     return this.#client.connection.settings;
   }
 
+  get hasIsoDates(): boolean {
+    return this.settings.get("DateStyle")?.startsWith("ISO") ?? false;
+  }
+
   /**
    * Sends statements under one Sync: the first that fails ends them all.
    *
    * @param deferWrite True if more may follow in this turn: they share one write, which costs more than all the rest.
+   * @param isTransaction True if a COMMIT follows in any case: where one of them cannot be sent, all are undone.
    */
-  start(statements: readonly Statement[], deferWrite = false): PendingResult {
+  start(statements: readonly Statement[], deferWrite = false, isTransaction = false): PendingResult {
     if (this.#death) return unsent(new ConnectionBrokenError(this.#death));
-    let batch: Batch;
-    const mark = this.#out.mark();
     try {
-      batch = new Batch(statements, this.statements, this.#out);
+      const batch = new Batch(statements, this, isTransaction);
+      this.#send(batch, deferWrite);
+      batch.verifyComposites();
+      return batch;
     } catch (error) {
-      this.#out.rewind(mark);
       return unsent(error);
     }
-    this.#send(batch, deferWrite);
-    return batch;
+  }
+
+  /** {@linkcode schema}: loads types from the catalog, in the open transaction if there is one. */
+  async loadTypes(oids: readonly number[]): Promise<void> {
+    const [result] = await this.start([catalogStatement(oids)]).results;
+    if (result) registerTypes(this.schema.types, result.rows);
   }
 
   /** {@linkcode start}s one statement as the login role, and notes whether it may leave state. */
@@ -262,7 +284,7 @@ export class BackendConnection implements WireReceiver {
 
   async #clear(work: ResetWork): Promise<void> {
     while (!this.#death) {
-      const reset = new Reset(work, this.#out);
+      const reset = new Reset(this.names, work);
       this.#send(reset, false);
       try {
         return await reset.promise;
@@ -290,14 +312,27 @@ export class BackendConnection implements WireReceiver {
     this.#client.connection.stream.destroy();
   }
 
-  /** Sends an encoded request behind those in flight. */
+  /** Sends a request behind those in flight, or, while one of them is partly sent, behind that one. */
   #send(request: WireRequest, deferWrite: boolean): void {
+    if (this.#unsent.length > 0) {
+      request.capture?.();
+      this.#unsent.push(request);
+    } else if (!request.send(this.#out, true)) this.#unsent.push(request);
     if (this.#inFlight.push(request) === 1) this.#headSince = this.#clock.now();
     if (!deferWrite) this.#flush();
     else if (!this.#flushing) {
       this.#flushing = true;
       setImmediate(() => this.#flush());
     }
+  }
+
+  /** Continues with a request that is partly sent, and those behind it. */
+  resume(): void {
+    while (this.#unsent.length > 0 && !this.#death) {
+      if (!this.#unsent[0]?.send(this.#out, false)) break;
+      this.#unsent.shift();
+    }
+    this.#flush();
   }
 
   #flush(): void {
@@ -313,7 +348,8 @@ export class BackendConnection implements WireReceiver {
       case Reply.notification:
         return;
       case Reply.parameterStatus:
-        return this.#client.connection.onParameterStatus(bytes, start, end);
+        this.#client.connection.onParameterStatus(bytes, start, end);
+        return this.#notePath();
       case Reply.error:
         return this.#onError(decodeError(bytes, start, end));
       case Reply.readyForQuery:
@@ -336,6 +372,11 @@ export class BackendConnection implements WireReceiver {
         this.#out.expected.accept(type);
         if (head) dispatch(head, type, bytes, start, end);
     }
+  }
+
+  #notePath(): void {
+    const path = this.settings.get("search_path");
+    if (path !== undefined) this.names.report(path);
   }
 
   /** Closes the connection after the server broke the protocol. */
@@ -403,6 +444,7 @@ export class BackendConnection implements WireReceiver {
     if (this.#death) return;
     this.#death = reason;
     const [head] = this.#inFlight;
+    this.#unsent.length = 0;
     for (const request of this.#inFlight.splice(0)) {
       // The server's last message says more than that it closed the connection.
       if (request.failure) request.onLost(redacted(request.failure));

@@ -6,7 +6,12 @@
 import type { Lease } from "../../pool/mod.ts";
 import type { TransactionWork } from "../postgres_pool.ts";
 import type { Executor } from "../query/executor.ts";
-import type { QueryOptions, TransactionOptions } from "../query/query_options.ts";
+import {
+  type QueryOptions,
+  statementOf,
+  type StatementOptions,
+  type TransactionOptions,
+} from "../query/query_options.ts";
 import type { QueryResult, Row } from "../wire/query_result.ts";
 import type { BackendConnection } from "./backend_connection.ts";
 
@@ -59,9 +64,10 @@ export class PostgresConnection implements Disposable, AsyncDisposable {
   async query<R extends object = Row>(
     text: string,
     values: readonly unknown[] = [],
-    options: Pick<QueryOptions, "signal" | "timeoutMs"> = {},
+    options: Pick<QueryOptions, "signal" | "timeoutMs"> & StatementOptions = {},
   ): Promise<QueryResult<R>> {
-    return await this.#executor.queryOn(this.#lease.resource, { text, values }, options) as QueryResult<R>;
+    const statement = statementOf(text, values, options);
+    return await this.#executor.queryOn(this.#lease.resource, statement, options) as QueryResult<R>;
   }
 
   /**

@@ -10,6 +10,7 @@ import type { PostgresConfig, TlsOptions } from "../config/config.ts";
 import { addressAdvice, ConnectTimeoutError } from "../errors/connect_error.ts";
 import { ConnectionError } from "../errors/errors.ts";
 import type { DriverOptions } from "../wire/driver.ts";
+import { SchemaCache } from "../wire/schema_cache.ts";
 import { BackendConnection } from "./backend_connection.ts";
 import { type BackendKey, type CancelRequest, requestCancel } from "./cancel.ts";
 import { ConnectDeadline } from "./connect_deadline.ts";
@@ -84,8 +85,10 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
   readonly #validating = new Set<BackendConnection>();
   readonly #cancelRequests = new Set<CancelRequest>();
   #allClosed: (() => void) | undefined = undefined;
+  readonly #schema: SchemaCache;
 
   constructor(config: Readonly<PostgresConfig>, pooler: PoolerDetector, clock: Clock, random?: () => number) {
+    this.#schema = new SchemaCache(config.types);
     this.#options = driverOptions(config);
     this.#config = config;
     this.#pooler = pooler;
@@ -127,18 +130,25 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
     };
     const options = { ...this.#options, password: askPassword };
     let opened: BackendConnection | undefined;
-    const connection = opened = await BackendConnection.open(options, this.#clock, deadline.signal, {
+    const listeners = {
       onReached: () => deadline.reached(),
-      onDeath: (reason) => {
+      onDeath: (reason: Error) => {
         if (opened) this.#forget(opened);
         invalidate(reason);
       },
-    });
+    };
+    const connection = opened = await BackendConnection.open(
+      options,
+      this.#clock,
+      deadline.signal,
+      listeners,
+      this.#schema,
+    );
     if (!connection.death) this.#open.add(connection);
     try {
-      const { maxPreparedStatements, maxStatementsInFlight } = this.#config;
+      const { prepare, maxPreparedStatements, maxStatementsInFlight } = this.#config;
       if (await abortable(this.#pooler.ownsSession(connection), deadline.signal)) {
-        connection.enableSessionState(maxPreparedStatements, maxStatementsInFlight);
+        connection.enableSessionState(prepare ? maxPreparedStatements : 0, maxStatementsInFlight);
       }
       return connection;
     } catch (error) {

@@ -28,6 +28,14 @@ export async function leaseShared(
   return lease;
 }
 
+/**
+ * Throws the error of a wait for a connection, for work whose caller knows nothing of connections: if it was aborted, the
+ * reason.
+ */
+export function throwReason(error: unknown): never {
+  throw error instanceof AcquireAbortedError ? error.cause : error;
+}
+
 /** A shutdown may have revoked a lease since it was granted. */
 function throwIfRevoked(lease: Lease<BackendConnection>): void {
   if (!lease.active) throw new PoolClosedError();

@@ -9,6 +9,7 @@ import { CANCELED } from "../wire/batch.ts";
 import type { MessageWriter } from "../wire/message_writer.ts";
 import { decodeTexts } from "../wire/messages.ts";
 import type { SessionStatus, WireRequest } from "../wire/wire_request.ts";
+import type { NameResolution } from "../wire/name_resolution.ts";
 import type { StatementCache } from "../wire/statement_cache.ts";
 
 /**
@@ -50,18 +51,28 @@ export class Reset implements WireRequest {
 
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
+  readonly #names: NameResolution;
+  readonly #rollback: boolean;
   readonly #statements: StatementCache | undefined;
   #last: readonly (string | null)[] = [];
 
-  /** Appends what to send to `out`. */
-  constructor({ rollback, clear }: ResetWork, out: MessageWriter) {
-    const commands = clear ? CLEAR : "";
-    out.query(rollback ? `ROLLBACK;${commands}` : commands);
+  /** @param names The names of the connection, which the reset changes. */
+  constructor(names: NameResolution, { rollback, clear }: ResetWork) {
+    this.#names = names;
+    this.#rollback = rollback;
     this.#statements = clear;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.promise = promise;
     this.#resolve = resolve;
     this.#reject = reject;
+  }
+
+  send(out: MessageWriter): boolean {
+    const commands = this.#statements ? CLEAR : "";
+    out.query(this.#rollback ? `ROLLBACK;${commands}` : commands);
+    if (this.#rollback) this.#names.rollBack();
+    if (this.#statements) this.#names.reset();
+    return true;
   }
 
   handleRowDescription(): void {}

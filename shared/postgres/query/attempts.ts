@@ -17,6 +17,7 @@ import {
   type RetryEvent,
 } from "../../resilience/mod.ts";
 import { TransactionRolledBackError } from "../errors/errors.ts";
+import { isStale } from "../wire/stale_statement.ts";
 import type { QueryOptions } from "./query_options.ts";
 
 /** SQLSTATEs of a transaction that was rolled back in favor of another one: serialization failure and deadlock. */
@@ -75,15 +76,19 @@ export function noteRolledBack(error: unknown): void {
  * certainly rolled back when their connection broke: these are transient, not ambiguous.
  */
 export function classifyPostgresFailure(error: unknown): FailureKind {
+  if (isStale(error)) return "transient";
   const kind = classifyFailure(error);
   const certain = typeof error === "object" && error !== null && rolledBack.has(error);
   return kind === "ambiguous" && certain ? "transient" : kind;
 }
 
-/** Returns whether a transaction failed because of a concurrent one, even if its function caught that error. */
+/**
+ * Returns whether a transaction failed because of a concurrent one, or of a change of the schema, even if its function
+ * caught that error.
+ */
 function isConflict(error: unknown): boolean {
   if (error instanceof TransactionRolledBackError) return isConflict(error.cause);
-  return CONFLICTS.has(codeOf(error));
+  return CONFLICTS.has(codeOf(error)) || isStale(error);
 }
 
 /** Runs a transaction, and retries it after conflicts. */

@@ -10,13 +10,14 @@ import { checkLoginRole } from "../caller/login_role.ts";
 import type { RoleSettingsCache } from "../caller/role_settings.ts";
 import type { BackendConnection } from "../connection/backend_connection.ts";
 import { createConnection, type PostgresConnection } from "../connection/connection.ts";
-import { leaseConnection, toRevocationError } from "../connection/lease_connection.ts";
+import { leaseConnection, throwReason, toRevocationError } from "../connection/lease_connection.ts";
 import { TransactionOpenError } from "../errors/errors.ts";
 import type { PostgresHealth, PostgresPool, PostgresStats, TransactionWork } from "../postgres_pool.ts";
 import { type PipelinedOutcome, runPipelinedTransaction } from "../transaction/pipelined.ts";
 import { runTransaction } from "../transaction/transaction.ts";
 import { type BeginOptions, beginStatements } from "../transaction/transaction_options.ts";
 import { type TransactionOutcome, TransactionScope } from "../transaction/transaction_scope.ts";
+import { captureValues } from "../wire/captured_values.ts";
 import type { QueryResult, Row, Statement } from "../wire/query_result.ts";
 import { outlivesTransactionError, traitsOf, transactionControlError } from "../wire/statement_traits.ts";
 import { noteRolledBack, retryTransaction } from "./attempts.ts";
@@ -25,6 +26,7 @@ import {
   type ListedStatement,
   parseStatementList,
   type QueryOptions,
+  statementOf,
   timeoutOf,
   type TransactionOptions,
   type WorkOptions,
@@ -84,12 +86,14 @@ export class Executor implements PostgresPool {
     values: readonly unknown[] = [],
     options: QueryOptions = {},
   ): Promise<QueryResult<R>> {
+    // It may wait for a connection, and be sent again: its caller may change them meanwhile.
+    const statement = statementOf(text, captureValues(values), options);
     if (this.#caller) {
       const combined = this.#withWork(options);
-      const [result] = await this.#pipelined([{ text, values }], {}, this.#boundsOf(combined), combined);
+      const [result] = await this.#pipelined([statement], {}, this.#boundsOf(combined), combined);
       return result as QueryResult<R>;
     }
-    return await this.#parts.sharing.query({ text, values }, this.#boundsOf(options), options) as QueryResult<R>;
+    return await this.#parts.sharing.query(statement, this.#boundsOf(options), options) as QueryResult<R>;
   }
 
   transaction(statements: readonly ListedStatement[], options?: TransactionOptions): Promise<QueryResult[]>;
@@ -103,12 +107,14 @@ export class Executor implements PostgresPool {
     const { clock } = this.#parts.runner;
     const timeoutMs = timeoutOf(combined.timeoutMs, Infinity);
     const until = retries === 0 ? Infinity : clock.now() + timeoutMs;
+    // Retries send the same values again.
+    const list = typeof work === "function" ? undefined : parseStatementList(work);
     let outcome: TransactionOutcome = "rolledBack";
     const onEnd = (ended: TransactionOutcome) => outcome = ended;
     const once = () => {
       const leftMs = until === Infinity ? combined.timeoutMs : Math.max(until - clock.now(), 1);
       const attempt = { ...combined, timeoutMs: leftMs, allowedMs: combined.timeoutMs, onEnd };
-      return typeof work === "function" ? this.#transaction(work, attempt) : this.#list(work, attempt);
+      return typeof work === "function" ? this.#transaction(work, attempt) : this.#list(list ?? [], attempt);
     };
     const undone = () => outcome === "rolledBack";
     return await retryTransaction<T | QueryResult[]>(once, { retries, signal, clock, until, undone });
@@ -135,7 +141,9 @@ export class Executor implements PostgresPool {
    *
    * @throws {TransactionOpenError} while a transaction of the library is open on the connection.
    */
-  async queryOn(connection: BackendConnection, statement: Statement, options: QueryOptions): Promise<QueryResult> {
+  async queryOn(connection: BackendConnection, given: Statement, options: QueryOptions): Promise<QueryResult> {
+    // It may be sent again, or after others.
+    const statement = { ...given, values: captureValues(given.values ?? []) };
     const { runner: settings } = this.#parts;
     const bounds = this.#boundsOf(this.#withWork(options));
     const traits = traitsOf(statement.text);
@@ -204,7 +212,7 @@ export class Executor implements PostgresPool {
   }
 
   async #transaction<T>(work: TransactionWork<T>, options: AttemptOptions): Promise<T> {
-    using lease = await this.#lease(options);
+    using lease = await this.#lease(options).catch(throwReason);
     try {
       return await this.#transactionOn(lease.resource, work, options);
     } catch (error) {
@@ -212,8 +220,7 @@ export class Executor implements PostgresPool {
     }
   }
 
-  async #list(list: readonly ListedStatement[], options: AttemptOptions): Promise<QueryResult[]> {
-    const statements = parseStatementList(list);
+  async #list(statements: readonly Statement[], options: AttemptOptions): Promise<QueryResult[]> {
     const { signal, allowedMs } = options;
     const bounds = { signal, timeoutMs: timeoutOf(options.timeoutMs, this.config.queryTimeoutMs), allowedMs };
     return await this.#pipelined(statements, options, bounds, options);
@@ -228,7 +235,7 @@ export class Executor implements PostgresPool {
   ): Promise<QueryResult[]> {
     const { runner: settings } = this.#parts;
     if (statements.some(({ text }) => traitsOf(text).controlsTransaction)) throw transactionControlError();
-    const lease = await this.#lease(options);
+    const lease = await this.#lease(options).catch(throwReason);
     const connection = lease.resource;
     const runner = new StatementRunner(connection, settings);
     let reset: Promise<void> | undefined;

@@ -7,7 +7,9 @@ import { type AcquireLane, ConfigError, type Lane } from "../../pool/mod.ts";
 import type { CallerRequest } from "../caller/request_settings.ts";
 import { StatementError } from "../errors/errors.ts";
 import type { BeginOptions } from "../transaction/transaction_options.ts";
-import type { Statement } from "../wire/query_result.ts";
+import type { TypeOverrides } from "../types/registry.ts";
+import { captureValues } from "../wire/captured_values.ts";
+import type { ParamType, Statement } from "../wire/query_result.ts";
 
 /** Options of a lease. */
 export interface LeaseOptions {
@@ -19,8 +21,24 @@ export interface LeaseOptions {
   readonly acquireTimeoutMs?: number | undefined;
 }
 
+/** Options of one statement. */
+export interface StatementOptions {
+  /**
+   * False to send the statement without preparing it: the server plans it for these values alone. Default: the
+   * manager's, true.
+   */
+  readonly prepare?: boolean | undefined;
+  /**
+   * The types of `$1`, `$2` and so on: oids, or names of built-in types such as `int4[]`; `undefined` for one that the
+   * server infers. They save the round trip that asks for the types at the first run of a text. Default: none.
+   */
+  readonly paramTypes?: readonly ParamType[] | undefined;
+  /** Overrides of the ways in which types are sent and read; keep one object for many queries. Default: the manager's. */
+  readonly types?: TypeOverrides | undefined;
+}
+
 /** Options of a query. Its `signal` aborts the wait for a connection, and cancels a running statement at the server. */
-export interface QueryOptions extends LeaseOptions {
+export interface QueryOptions extends LeaseOptions, StatementOptions {
   /** The time limit of the statement, in ms; `Infinity` for none. Default: the manager's `queryTimeoutMs`. */
   readonly timeoutMs?: number | undefined;
   /** The lane of the acquire. Default: `normal`. */
@@ -46,7 +64,7 @@ export interface WorkOptions {
 }
 
 /** Options of a transaction. */
-export interface TransactionOptions extends BeginOptions, QueryOptions {
+export interface TransactionOptions extends BeginOptions, Omit<QueryOptions, keyof StatementOptions> {
   /** The time limit of the whole transaction, in ms, after which it is rolled back. Default: `Infinity`. */
   readonly timeoutMs?: number | undefined;
   /**
@@ -57,7 +75,7 @@ export interface TransactionOptions extends BeginOptions, QueryOptions {
 }
 
 /** One statement of a list. */
-export interface ListedStatement {
+export interface ListedStatement extends StatementOptions {
   /** Its text. */
   readonly query: string;
   /** The values of `$1`, `$2` and so on. Default: none. */
@@ -76,7 +94,26 @@ export function timeoutOf(value: number | undefined, otherwise: number): number 
 }
 
 /**
- * Reads a list of statements.
+ * Returns a statement with its options.
+ *
+ * @throws {StatementError} when an option is invalid.
+ */
+export function statementOf(
+  text: string,
+  values: readonly unknown[],
+  { prepare, paramTypes, types }: StatementOptions,
+): Statement {
+  if (prepare === undefined && paramTypes === undefined && types === undefined) return { text, values };
+  if (prepare !== undefined && typeof prepare !== "boolean") throw new StatementError("prepare must be true or false");
+  if (paramTypes !== undefined && !Array.isArray(paramTypes)) throw new StatementError("paramTypes must be an array");
+  if (types !== undefined && (typeof types !== "object" || types === null)) {
+    throw new StatementError("types must be an object: { int8: { decode: BigInt } }");
+  }
+  return { text, values, unprepared: prepare === false, paramTypes, types };
+}
+
+/**
+ * Reads a list of statements, and captures their values.
  *
  * @throws {StatementError} when `list` is not an array of `{ query, values? }`.
  */
@@ -85,7 +122,15 @@ export function parseStatementList(list: readonly ListedStatement[]): Statement[
     throw new StatementError("A transaction takes a function, or a list of statements: [{ query, values }, \u2026]");
   }
   return Array.from(list, (entry: ListedStatement | null | undefined, index) => {
-    if (typeof entry?.query === "string") return { text: entry.query, values: entry.values ?? [] };
+    if (typeof entry?.query === "string") return statementOf(entry.query, captureValues(entry.values ?? []), entry);
     throw new StatementError(`Statement ${index} of the list must be { query, values? } with a string as query`);
   });
+}
+
+/** Returns a list whose values its giver cannot change. What is not a list is rejected when it is sent. */
+export function captureList(list: readonly ListedStatement[]): readonly ListedStatement[] {
+  if (!Array.isArray(list)) return list;
+  return list.map((entry: ListedStatement | null | undefined) =>
+    Array.isArray(entry?.values) ? { ...entry, values: captureValues(entry.values) } : entry
+  ) as readonly ListedStatement[];
 }

@@ -5,11 +5,12 @@
  */
 import type { Lane, Lease, ResourcePool } from "../../pool/mod.ts";
 import type { BackendConnection } from "../connection/backend_connection.ts";
-import { leaseShared, toRevocationError, waitUntilIdle } from "../connection/lease_connection.ts";
+import { leaseShared, throwReason, toRevocationError, waitUntilIdle } from "../connection/lease_connection.ts";
 import type { QueryResult, Statement } from "../wire/query_result.ts";
 import { outlivesTransactionError, traitsOf, transactionControlError } from "../wire/statement_traits.ts";
 import type { QueryOptions } from "./query_options.ts";
 import { type Bounds, type RunnerSettings, StatementRunner } from "./statement_runner.ts";
+import { Volatility } from "./volatility.ts";
 
 /**
  * Pipelines a read behind others on a busy connection, where it would otherwise wait for a free one: the round trip and
@@ -22,6 +23,7 @@ import { type Bounds, type RunnerSettings, StatementRunner } from "./statement_r
 export class PipelineSharing {
   readonly #pool: ResourcePool<BackendConnection>;
   readonly #settings: RunnerSettings;
+  readonly #volatility: Volatility;
   /** Leases that can end early, in the order in which they were offered. */
   readonly #offers = new Map<BackendConnection, Lease<BackendConnection>>();
 
@@ -31,6 +33,7 @@ export class PipelineSharing {
   constructor(pool: ResourcePool<BackendConnection>, settings: RunnerSettings) {
     this.#pool = pool;
     this.#settings = settings;
+    this.#volatility = new Volatility(settings.clock);
   }
 
   /**
@@ -46,27 +49,30 @@ export class PipelineSharing {
       bounds.signal?.throwIfAborted();
       const free = this.#tryLease(options.lane);
       let since = free ? undefined : settings.clock.now();
-      const lease = free ?? await leaseShared(this.#pool, options);
+      const lease = free ?? await leaseShared(this.#pool, options).catch(throwReason);
       const connection = lease.resource;
       if (traits.outlivesTransaction && !connection.ownsSession) {
         lease[Symbol.dispose]();
         throw outlivesTransactionError();
       }
-      const maxInFlight = connection.statements.maxInFlight(statement.text);
-      const shareable = maxInFlight > 1;
-      if (!shareable && !connection.isWireIdle) {
+      const maxInFlight = connection.statements.maxInFlight(connection.names.current.key, statement.text);
+      const quick = maxInFlight > 1;
+      // What may write is never sent behind others: it would run after its caller has left.
+      const mayFollow = quick && this.#volatility.onlyReads(connection.schema, statement.text);
+      if (!mayFollow && !connection.isWireIdle) {
         since ??= settings.clock.now();
-        await waitUntilIdle(lease, this.#pool, options, settings.clock, since);
+        await waitUntilIdle(lease, this.#pool, options, settings.clock, since).catch(throwReason);
       }
       const pending = connection.startAsLoginRole(
         statement,
         maxInFlight === 1 && traits.mayLeaveState,
         maxInFlight > 1,
       );
-      if (shareable) this.#offer(lease, maxInFlight, free === undefined);
+      if (quick) this.#volatility.check(connection, statement.text);
+      if (quick) this.#offer(lease, maxInFlight, free === undefined);
       const runner = new StatementRunner(connection, settings);
       try {
-        const [result] = await runner.awaitResult(pending, bounds, shareable);
+        const [result] = await runner.awaitResult(pending, bounds, mayFollow);
         return result as QueryResult;
       } catch (error) {
         // The connection may be leased to another caller by now: the statement is sent again on any other one.

@@ -37,7 +37,7 @@ export async function runPipelinedTransaction(
 ): Promise<PipelinedOutcome> {
   const { connection, settings: { clock, cancelTimeoutMs } } = runner;
   const started = bounds.timeoutMs === Infinity ? 0 : clock.now();
-  const pending = connection.start([...begin, ...statements], true);
+  const pending = connection.start([...begin, ...statements], true, true);
   const commit = pending.sent ? connection.start([COMMIT]) : undefined;
   commit?.results.catch(() => {}); // it is awaited later
   onSent();

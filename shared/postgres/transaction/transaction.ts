@@ -10,13 +10,13 @@ import {
   TransactionRolledBackError,
 } from "../errors/errors.ts";
 import type { TransactionWork } from "../postgres_pool.ts";
-import { timeoutOf } from "../query/query_options.ts";
+import { statementOf, type StatementOptions, timeoutOf } from "../query/query_options.ts";
 import type { QueryResult, Row, Statement } from "../wire/query_result.ts";
 import { traitsOf, transactionControlError } from "../wire/statement_traits.ts";
 import type { TransactionScope } from "./transaction_scope.ts";
 
 /** Options of one statement in a transaction. */
-export interface TransactionQueryOptions {
+export interface TransactionQueryOptions extends StatementOptions {
   /** The time limit of the statement, in ms. Default: the manager's `queryTimeoutMs`. */
   readonly timeoutMs?: number | undefined;
 }
@@ -86,7 +86,8 @@ export class Transaction {
     this.#scope.checkState(traits);
     const timeoutMs = options.timeoutMs === undefined ? undefined : timeoutOf(options.timeoutMs, Infinity);
     try {
-      return await this.#scope.run({ text, values }, timeoutMs, this.#statements?.signal) as QueryResult<R>;
+      const statement = statementOf(text, values, options);
+      return await this.#scope.run(statement, timeoutMs, this.#statements?.signal) as QueryResult<R>;
     } catch (error) {
       this.#failure ??= error;
       throw error;

@@ -88,6 +88,8 @@ export class TransactionScope implements Disposable {
   #commitDeadline: Timer | undefined = undefined;
   /** The statements sent {@linkcode before} another one, by their text: the request that they are in, and where. */
   readonly #sentBefore = new Map<string, { readonly pending: PendingResult; readonly index: number }>();
+  /** Statements that failed, or whose result has not reached the function. */
+  readonly #unsettled = new Set<PendingResult>();
   #begun = false;
   /** True once COMMIT was sent: if the connection breaks before that, the server rolls back. */
   #committing = false;
@@ -155,6 +157,7 @@ export class TransactionScope implements Disposable {
     if (this.#reason) throw this.#reason.reason;
     const before = this.before.splice(0);
     const pending = this.#runner.connection.start([...before, statement]);
+    this.#unsettled.add(pending);
     // If it could not be sent, the next statement has to begin the transaction.
     if (pending.sent) {
       this.#begun = true;
@@ -163,6 +166,7 @@ export class TransactionScope implements Disposable {
     try {
       const results = await this.#runner.awaitResult(pending, { signal, timeoutMs });
       if (pending.statusAfter === "idle") this.#endedAtServer(new TransactionEndedError());
+      this.#unsettled.delete(pending);
       const result = results.at(-1);
       if (result) return result;
       throw new TransactionRolledBackError(undefined);
@@ -216,7 +220,13 @@ export class TransactionScope implements Disposable {
     }
     if (results.at(-1)?.command === "COMMIT") return this.#ended("committed");
     this.#ended("rolledBack");
-    throw new TransactionRolledBackError(failure());
+    throw new TransactionRolledBackError(failure() ?? this.#firstError());
+  }
+
+  /** Returns the first error of a statement that the function did not await. */
+  #firstError(): Error | undefined {
+    for (const { error } of this.#unsettled) if (error) return error;
+    return undefined;
   }
 
   /** Rolls back. Never throws: where it fails, the connection is closed, and the server rolls back. */

@@ -3,88 +3,33 @@
  *
  * @module
  */
-import { codeOf, messageOf, toError } from "../../resilience/mod.ts";
 import type { Buffer } from "node:buffer";
-import { prepareValue } from "./driver.ts";
-import { ConnectionError, PostgresError, redacted, StatementError } from "../errors/errors.ts";
-import { type EncodedValue, type MessageWriter, unsendable } from "./message_writer.ts";
+import { codeOf, toError } from "../../resilience/mod.ts";
+import { ConnectionError, PostgresError, redacted } from "../errors/errors.ts";
+import type { MessageWriter, WriterMark } from "./message_writer.ts";
 import type { ColumnMessage } from "./messages.ts";
-import { RowReader } from "./row_reader.ts";
+import { wrongCount } from "./parameters.ts";
+import type { QueryResult, Statement } from "./query_result.ts";
+import { noteStale, staleKind } from "./stale_statement.ts";
+import type { Prepared } from "./statement_cache.ts";
+import { type StatementSession, Step } from "./step.ts";
+import { TypeLoad } from "./type_load.ts";
 import type { PendingResult, SessionStatus, WireRequest } from "./wire_request.ts";
-import type { QueryResult, Row, Statement } from "./query_result.ts";
-import type { Prepared, StatementCache } from "./statement_cache.ts";
-import { traitsOf } from "./statement_traits.ts";
 
 /** SQLSTATE `query_canceled`. */
 export const CANCELED = "57014";
-/** SQLSTATE of a prepared statement that the server does not have. */
-const UNKNOWN_STATEMENT = "26000";
-/** SQLSTATE of a statement whose columns changed since it was prepared ("cached plan must not change result type"). */
-const CHANGED_RESULT = "0A000";
-/** The class of SQLSTATEs of statements that do not fit the existing tables and types (PostgreSQL, appendix A). */
-const DOES_NOT_FIT = "42";
-/** The SQLSTATE of that class that does not concern the schema: the role lacks a privilege. */
-const INSUFFICIENT_PRIVILEGE = "42501";
 
-/** A statement whose values are ready to be sent. */
-interface Encoded {
-  readonly text: string;
-  readonly values: readonly EncodedValue[];
-  readonly unprepared: boolean;
-}
+/** SQLSTATE `protocol_violation`, which the server uses for a wrong number of values, and poolers for much else. */
+const PROTOCOL_VIOLATION = "08P01";
 
-/** The most values of one statement: the protocol counts them in 16 bits. */
-const MAX_VALUES = 65_535;
-
-/**
- * Checks a statement and encodes its values.
- *
- * @throws {StatementError} when the protocol cannot carry the statement as what it is.
- */
-function encodeStatement({ text, values = [], unprepared = false }: Statement): Encoded {
-  const { copies } = traitsOf(text);
-  if (!Array.isArray(values) || values.length > MAX_VALUES) {
-    throw new StatementError(`The values of a statement must be an array of at most ${MAX_VALUES} elements`);
-  }
-  // The server would take what follows in the same write for the data of the COPY.
-  if (copies) {
-    throw new StatementError(
-      "COPY FROM STDIN and COPY TO STDOUT are not supported: insert from arrays (unnest), or select in pages",
-    );
-  }
-  const fault = unsendable(text);
-  if (fault !== undefined) throw new StatementError(`Cannot send the statement: ${fault}`);
-  return { text, values: values.map(encodeValue), unprepared };
-}
-
-function encodeValue(value: unknown, index: number): EncodedValue {
-  let encoded: EncodedValue;
-  try {
-    encoded = prepareValue(value);
-  } catch (error) {
-    throw new StatementError(`Cannot encode the value of $${index + 1}: ${messageOf(error)}`);
-  }
-  const fault = typeof encoded === "string" ? unsendable(encoded) : undefined;
-  if (fault !== undefined) throw new StatementError(`Cannot send the value of $${index + 1}: ${fault}`);
-  return encoded;
-}
-
-/** The reader of a statement that returns no rows. */
-const NO_ROWS = new RowReader([]);
-
-/** One statement of a batch. */
-interface Step {
-  readonly prepared: Prepared | undefined;
-  reader: RowReader | undefined;
-  readonly rows: Row[];
-  tag: string | undefined;
-}
-
-/** Reads a command tag (PostgreSQL, "Message Formats", CommandComplete): `INSERT 0 1`, `SELECT 5`, `CREATE TABLE`. */
-function resultOf({ reader = NO_ROWS, rows, tag = "" }: Step): QueryResult {
-  const last = tag.slice(tag.lastIndexOf(" ") + 1);
-  const rowCount = /^\d+$/.test(last) ? Number(last) : null;
-  return { rows, rowCount, command: tag.split(" ", 1)[0] ?? "", fields: reader.columns };
+/** The connection, as a batch uses it. */
+export interface BatchSession extends StatementSession {
+  /** Continues to send a batch that waited for a description. */
+  resume(): void;
+  /** True if a statement has changed the schema in the open transaction: others see it when that is committed. */
+  definesSchema: boolean;
+  /** Loads types from the catalog. */
+  loadTypes(oids: readonly number[]): Promise<void>;
 }
 
 /** Statements under one Sync. */
@@ -98,79 +43,185 @@ export class Batch implements WireRequest, PendingResult {
   settled = false;
   statusAfter: SessionStatus | undefined = undefined;
 
-  readonly #cache: StatementCache;
+  readonly #session: BatchSession;
+  readonly #isTransaction: boolean;
   readonly #steps: Step[] = [];
+  /** The prepared statements that it uses. */
+  readonly #inUse = new Set<Prepared>();
   /** Statements for the server to keep, in the order in which they were sent. */
   readonly #parsing: Prepared[] = [];
-  /** The number of statements that it asks the server to close. */
-  #closing = 0;
+  /** The statements that it asks the server to close. */
+  #closing: readonly string[] = [];
   /** One entry per statement that the server has yet to parse; `undefined` for one it does not keep. */
-  #unparsed: (Prepared | undefined)[] | undefined = undefined;
+  readonly #unparsed: (Prepared | undefined)[] = [];
+  /** The steps that the server has yet to describe. */
+  readonly #undescribed: Step[] = [];
   readonly #resolve: (results: QueryResult[]) => void;
   readonly #reject: (error: unknown) => void;
+  /** The step to send next. */
+  #next = 0;
+  /** True once only a part of it was sent. */
+  #partial = false;
+  /** The types that are loaded before it continues. */
+  #load: TypeLoad | undefined = undefined;
+  /** True once nothing but its Sync is to be sent. */
+  #ended = false;
+  /** The key of the names in effect behind it. */
+  #namesAfter = "";
+  /** The verification of composites, which is sent right behind it. */
+  #verified: Promise<void> | undefined = undefined;
+  /** The step whose response comes next. */
   #at = 0;
   #safeToResend = false;
+  /** The error of a value that could not be sent. */
+  #sendError: Error | undefined = undefined;
   /** The error of a value that could not be read. */
   #readError: { readonly error: unknown } | undefined = undefined;
 
   /**
-   * Appends what to send to `out`.
-   *
-   * @throws {StatementError} when a statement cannot be sent: then none is.
+   * @param isTransaction Whether a COMMIT follows in any case: where one of them cannot be sent, all are undone.
+   * @throws {StatementError} when a statement cannot be sent.
    */
-  constructor(statements: readonly Statement[], cache: StatementCache, out: MessageWriter) {
-    const all: Encoded[] = [];
-    for (const statement of statements) all.push(encodeStatement(statement));
-    this.#cache = cache;
+  constructor(statements: readonly Statement[], session: BatchSession, isTransaction = false) {
+    this.#session = session;
+    this.#isTransaction = isTransaction;
+    for (const statement of statements) this.#steps.push(new Step(statement));
     const { promise, resolve, reject } = Promise.withResolvers<QueryResult[]>();
     this.results = promise;
     this.#resolve = resolve;
     this.#reject = reject;
-    if (cache.hasToClose) {
-      const toClose = cache.drainToClose();
-      this.#closing = toClose.length;
-      for (const name of toClose) out.closeStatement(name);
+  }
+
+  /** Copies the values of what is sent later. */
+  capture(): void {
+    for (let index = this.#next; index < this.#steps.length; index++) this.#steps[index]?.capture();
+  }
+
+  /**
+   * Encodes what can be sent now.
+   *
+   * @param withdrawable Whether it is removed if a value cannot be sent. Otherwise what precedes that value is sent.
+   * @returns whether that is all of it. Otherwise the session is resumed, and nothing else may be sent before.
+   * @throws {StatementError} when a value cannot be sent, and it was removed.
+   */
+  send(out: MessageWriter, withdrawable: boolean): boolean {
+    const start = out.mark();
+    if (!this.#partial) this.#begin(out);
+    while (!this.#ended && this.#next < this.#steps.length) {
+      const mark = out.mark();
+      try {
+        if (!this.#sendStep(this.#steps[this.#next] as Step, out)) {
+          this.#partial = true;
+          this.capture();
+          out.flush();
+          return false;
+        }
+        this.#next++;
+      } catch (error) {
+        if (withdrawable && !this.#partial) {
+          this.#withdraw(out, start);
+          throw error;
+        }
+        out.rewind(mark);
+        this.#sendError = toError(error);
+        this.failedAt = this.#next;
+        this.#ended = true;
+        if (this.#next > 0) this.#undo(out);
+      }
     }
-    for (const statement of all) this.#encode(out, statement);
+    this.#ended = true;
     out.sync();
+    const { names } = this.#session;
+    this.#namesAfter = names.current.key;
+    names.endRequest();
+    return true;
   }
 
-  #encode(out: MessageWriter, { text, values, unprepared }: Encoded): void {
-    const prepared = unprepared ? undefined : this.#prepare(out, text);
-    const statement = prepared?.name ?? "";
-    if (!prepared) {
-      (this.#unparsed ??= []).push(undefined);
-      out.parse("", text);
-    }
-    out.bind(statement, values);
-    const step: Step = { prepared, reader: prepared?.reader, rows: [], tag: undefined };
-    if (!step.reader) out.describePortal();
+  /** Undoes what precedes a value that cannot be sent, unless its transaction goes on. */
+  #undo(out: MessageWriter): void {
+    const { names } = this.#session;
+    if (names.inTransaction) return this.#isTransaction ? names.fail() : undefined;
+    this.#onParse(undefined);
+    out.parse("", "ROLLBACK");
+    out.bind("", []);
     out.execute();
-    this.#steps.push(step);
   }
 
-  #prepare(out: MessageWriter, text: string): Prepared | undefined {
-    if (!this.#cache.enabled) return undefined;
-    const known = this.#cache.find(text);
-    // Another batch has just sent it, and its parsing may still fail.
-    if (known) return known.parsed || this.#parsing.includes(known) ? known : undefined;
-    const prepared = this.#cache.add(text);
-    this.#parsing.push(prepared);
-    (this.#unparsed ??= []).push(prepared);
-    out.parse(prepared.name, text);
-    return prepared;
+  #begin(out: MessageWriter): void {
+    const { statements, schema } = this.#session;
+    statements.clearUnless(schema.version);
+    if (!statements.hasToClose) return;
+    this.#closing = statements.drainToClose();
+    for (const name of this.#closing) out.closeStatement(name);
+  }
+
+  /** Removes all traces of a batch that is not sent. */
+  #withdraw(out: MessageWriter, start: WriterMark): void {
+    const { statements } = this.#session;
+    out.rewind(start);
+    statements.closeLater(this.#closing);
+    for (const prepared of this.#parsing) statements.forget(prepared);
+  }
+
+  /** Returns whether all of the step was encoded, and not only what describes it or loads its types. */
+  #sendStep(step: Step, out: MessageWriter): boolean {
+    const session = this.#session;
+    if (step.isDescribed) {
+      const oids = step.typesToLoad();
+      if (oids.length > 0 && !step.hasLoaded) {
+        this.#load = new TypeLoad(oids, session.schema.types, out);
+        step.onLoad();
+        return false;
+      }
+      step.sendDescribed(out, this.#onParse);
+      return true;
+    }
+    step.plan(session, this.#inUse);
+    if (step.isNew && step.prepared) this.#parsing.push(step.prepared);
+    const all = step.send(out, session, this.#onParse);
+    if (step.isDescribing) this.#undescribed.push(step);
+    return all;
+  }
+
+  readonly #onParse = (prepared: Prepared | undefined): void => void this.#unparsed.push(prepared);
+
+  /** Sends what verifies composites in its rows, right behind it. */
+  verifyComposites(): void {
+    const oids = new Set<number>();
+    for (const { reader } of this.#steps) for (const oid of reader?.composites ?? []) oids.add(oid);
+    if (oids.size > 0) this.#verified = this.#session.loadTypes([...oids]);
+    // The results await it.
+    this.#verified?.catch(() => {});
+  }
+
+  handleParseComplete(): void {
+    if (this.#load) return;
+    const prepared = this.#unparsed.shift();
+    if (prepared) this.#session.statements.markPrepared(prepared);
+  }
+
+  handleParameterDescription(oids: readonly number[]): void {
+    this.#undescribed[0]?.onParameters(oids, this.#session);
   }
 
   handleRowDescription(columns: readonly ColumnMessage[]): void {
-    const step = this.#steps[this.#at];
-    if (step) step.reader = new RowReader(columns);
+    if (this.#load) return this.#load.onColumns(columns);
+    const step = this.#undescribed.shift();
+    if (!step) return;
+    step.onColumns(columns, this.#session);
+    if (step.isDescribed) this.#session.resume();
+  }
+
+  handleNoData(): void {
+    this.handleRowDescription([]);
   }
 
   handleDataRow(bytes: Buffer, start: number, end: number): void {
+    if (this.#load) return this.#load.onRow(bytes, start, end);
     const step = this.#steps[this.#at];
     if (!step || this.#readError) return;
     try {
-      step.rows.push((step.reader ?? NO_ROWS).read(bytes, start, end));
+      step.onRow(bytes, start, end);
     } catch (error) {
       if (error instanceof ConnectionError) throw error;
       this.#readError = { error };
@@ -178,48 +229,81 @@ export class Batch implements WireRequest, PendingResult {
   }
 
   handleCommandComplete(tag: string): void {
-    const step = this.#steps[this.#at++];
-    if (!step) return;
-    step.tag = tag;
-    step.reader ??= NO_ROWS;
-    if (step.prepared) {
-      step.prepared.parsed = true;
-      step.prepared.reader ??= step.reader;
+    if (this.#load) {
+      // Its statement is not one of the batch.
+      this.boundStatements--;
+      this.#load.finish();
+      this.#load = undefined;
+      return this.#session.resume();
     }
+    // The rollback of what precedes a value that cannot be sent.
+    if (this.#sendError && this.#at >= this.failedAt) return;
+    this.#steps[this.#at++]?.onEnd(tag, this.#session);
   }
 
   handleError(error: Error): void {
     if (this.failure !== undefined) return;
     this.failedAt = this.#at;
     this.failure = error;
-  }
-
-  handleParseComplete(): void {
-    const prepared = this.#unparsed?.shift();
-    if (prepared) this.#cache.markPrepared(prepared);
+    if (this.#ended) return;
+    // The server skips everything up to a Sync.
+    this.#ended = true;
+    this.#load = undefined;
+    this.#session.resume();
   }
 
   onComplete(status: SessionStatus, canceling: boolean, durationMs: number): void {
     this.settled = true;
     this.statusAfter = status;
-    if (this.#closing > 0) this.#cache.markClosed(this.#closing);
+    const { statements, names } = this.#session;
+    if (this.#closing.length > 0) statements.markClosed(this.#closing.length);
     const alone = this.#steps.length === 1 ? this.#steps[0]?.prepared : undefined;
-    if (alone) this.#cache.recordDuration(alone, durationMs);
-    if (this.#parsing.length > 0) {
-      for (const prepared of this.#parsing) if (!prepared.parsed) this.#cache.forget(prepared);
-    }
+    if (alone) statements.recordDuration(alone, durationMs);
+    for (const prepared of this.#parsing) if (!prepared.parsed) statements.forget(prepared);
+    names.check(this.#namesAfter);
+    this.#noteSchema(status);
     if (this.failure) {
-      const code = codeOf(this.failure);
-      const stale = this.#staleAt(code);
-      this.#safeToResend = stale !== undefined || (canceling && code === CANCELED);
-      if (stale && code === UNKNOWN_STATEMENT) this.#cache.clear();
-      else if (stale) this.#cache.forget(stale);
-      this.#fail(redacted(this.failure));
-    } else if (this.#readError) this.#reject(toError(this.#readError.error));
-    else {
-      const results: QueryResult[] = [];
-      for (const step of this.#steps) results.push(resultOf(step));
-      this.#resolve(results);
+      this.#safeToResend = this.#forgetStale(this.failure) || (canceling && codeOf(this.failure) === CANCELED);
+      this.#fail(this.#errorOf(this.failure));
+    } else if (this.#sendError) this.#fail(this.#sendError);
+    else if (this.#readError) this.#reject(toError(this.#readError.error));
+    else if (this.#steps.some(({ raw }) => raw)) void this.#readLater();
+    else this.#resolveResults();
+  }
+
+  /** Notes what statements have defined: uncommitted, it changes what is prepared on this connection already. */
+  #noteSchema(status: SessionStatus): void {
+    const session = this.#session;
+    let changed = session.definesSchema && status === "idle";
+    if (changed) session.definesSchema = false;
+    for (let index = 0; index < this.#at; index++) {
+      if (!this.#steps[index]?.traits.definesSchema) continue;
+      changed = true;
+      session.definesSchema = status !== "idle";
+    }
+    if (changed) session.schema.changed();
+  }
+
+  #resolveResults(): void {
+    const results: QueryResult[] = [];
+    for (const step of this.#steps) results.push(step.result());
+    this.#resolve(results);
+  }
+
+  /** Reads rows whose types have to be loaded first. */
+  async #readLater(): Promise<void> {
+    const waiting = this.#steps.filter(({ raw }) => raw);
+    try {
+      await this.#verified;
+      for (const step of waiting) if (this.#verified) step.renewReader();
+      const oids = new Set(
+        waiting.flatMap(({ reader }) => [...reader?.missing ?? [], ...this.#verified ? [] : reader?.composites ?? []]),
+      );
+      if (oids.size > 0) await this.#session.loadTypes([...oids]);
+      for (const step of waiting) step.readRows();
+      this.#resolveResults();
+    } catch (error) {
+      this.#reject(toError(error));
     }
   }
 
@@ -247,18 +331,34 @@ export class Batch implements WireRequest, PendingResult {
     this.#reject(error);
   }
 
+  /** Returns the error for the caller. */
+  #errorOf(failure: Error): Error {
+    const step = this.#steps[this.failedAt];
+    const expected = step?.paramTypes?.length;
+    const wrong = step && expected !== undefined && expected !== step.valueCount;
+    if (wrong && codeOf(failure) === PROTOCOL_VIOLATION) return wrongCount(expected, step.valueCount);
+    const error = redacted(failure);
+    if (this.#safeToResend) noteStale(error);
+    return error;
+  }
+
   /**
-   * Returns the statement that failed, if the reason may be that it was prepared earlier: the server has closed it, or
-   * tables have changed. It has not run then. The error of an EXECUTE inside it comes later, and does not count.
+   * Forgets what a failure shows to be wrong, and returns whether that may be its reason: the server has closed a
+   * prepared statement, or the schema has changed. Then the statement has not run. The error of an EXECUTE inside it
+   * comes later, and does not count.
    */
-  #staleAt(code: unknown): Prepared | undefined {
-    const prepared = this.#steps[this.failedAt]?.prepared;
-    if (prepared === undefined || this.boundStatements !== this.failedAt || this.#parsing.includes(prepared)) {
-      return undefined;
-    }
-    if (typeof code !== "string" || code === INSUFFICIENT_PRIVILEGE) return undefined;
-    return code === UNKNOWN_STATEMENT || code === CHANGED_RESULT || code.startsWith(DOES_NOT_FIT)
-      ? prepared
-      : undefined;
+  #forgetStale(failure: Error): boolean {
+    const step = this.#steps[this.failedAt];
+    if (!step || this.boundStatements !== this.failedAt) return false;
+    const { statements } = this.#session;
+    const kind = staleKind(failure);
+    const { prepared } = step;
+    if (kind === undefined) return false;
+    // The types of its parameters are not those of an earlier description any more.
+    if (!prepared || this.#parsing.includes(prepared)) return step.assumedWrongly;
+    if (kind === "unknown") statements.clear();
+    else if (kind === "value") prepared.doubted = true;
+    else statements.forget(prepared);
+    return true;
   }
 }

@@ -42,6 +42,9 @@ export function createClient(options: DriverOptions): DriverClient {
   const client = new pg.Client({ sslnegotiation: "postgres", ...own, connection });
   // For empty options the driver would use PGOPTIONS and PGREPLICATION.
   Object.assign(client.connectionParameters, { options: options.options, replication: undefined });
+  const startup = client.getStartupConf.bind(client);
+  // Whatever the role, the database and `options` set: dates in other styles are ambiguous.
+  Object.assign(client, { getStartupConf: () => ({ ...startup(), DateStyle: "ISO" }) });
   return client as unknown as DriverClient;
 }
 

@@ -55,6 +55,7 @@ declare namespace pg {
   class Client {
     constructor(config?: string | ClientConfig);
     readonly connectionParameters: object;
+    getStartupConf(): Record<string, string>;
     connect(): Promise<void>;
     query(text: string, values?: readonly unknown[]): Promise<QueryResult>;
     end(): Promise<void>;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { TypeOverrides } from "../types/registry.ts";
 
 /** A row: values by column name. */
 export type Row = Record<string, unknown>;
@@ -32,5 +33,14 @@ export interface Statement {
   readonly text: string;
   readonly values?: readonly unknown[];
   /** True for a statement that must not depend on a prepared one, which SQL may have dropped. Default: false. */
-  readonly unprepared?: boolean;
+  readonly unprepared?: boolean | undefined;
+  /** The types of its parameters, as oids or names. Default: those that the server infers. */
+  readonly paramTypes?: readonly ParamType[] | undefined;
+  /** Overrides of the ways in which types are sent and read. Default: the manager's. */
+  readonly types?: TypeOverrides | undefined;
+  /** The name of the settings that it makes until the transaction ends, where names may stand for other things then. */
+  readonly namespace?: string | undefined;
 }
+
+/** The type of a parameter: its oid, its name, or `undefined` for what the server infers. */
+export type ParamType = number | string | undefined;

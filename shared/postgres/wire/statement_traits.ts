@@ -23,7 +23,28 @@ export interface StatementTraits {
   readonly outlivesTransaction: boolean;
   /** Only reads, and waits for no other transaction. */
   readonly onlyReads: boolean;
+  /**
+   * The columns of a prepared statement with that text. `guarded`: when they change, the server refuses to run it.
+   * `vary`: it does not, for FETCH, EXECUTE, EXPLAIN, SHOW, CALL and the like, whose columns depend on what else was run.
+   */
+  readonly columns: "guarded" | "vary" | "none";
+  /**
+   * Its effect on what names in later statements stand for: they may stand for other tables, types and functions until
+   * the transaction ends, or until the connection is reset. `undefined` for none.
+   */
+  readonly renames: Renaming | undefined;
+  /** Begins or ends a transaction, or returns to a savepoint. */
+  readonly boundary: "begin" | "end" | "savepoint" | undefined;
+  /** Defines, changes or drops tables, types or functions that other sessions use, too. */
+  readonly definesSchema: boolean;
 }
+
+/** See {@linkcode StatementTraits.renames}. */
+export type Renaming =
+  /** A setting that ends with its transaction, and whose effect text and values tell. */
+  | "transaction"
+  /** Anything else. */
+  | "session";
 
 /** Characters that may precede a statement; a semicolon alone is an empty statement. */
 const BLANK = /(?:[\s;]|--[^\r\n]*)+/y;
@@ -98,6 +119,8 @@ const TRANSACTION_SETTINGS: ReadonlySet<string> = new Set(["LOCAL", "TRANSACTION
 const OF_SESSION: ReadonlySet<string> = new Set(["LISTEN", "PREPARE", "DEALLOCATE", "DISCARD", "LOAD"]);
 
 const TRANSACTION_CONTROL: ReadonlySet<string> = new Set(["BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT"]);
+/** Statements without columns that are sent often. */
+const NO_COLUMNS: ReadonlySet<string> = new Set([...TRANSACTION_CONTROL, "SAVEPOINT", "RELEASE", "SET"]);
 const NOISE: ReadonlySet<string> = new Set(["WORK", "TRANSACTION"]);
 
 /** No function and no procedure can control a transaction inside one (PostgreSQL, "Transaction Management"). */
@@ -109,15 +132,53 @@ function controlsTransaction([first = "", second = "", third]: readonly string[]
   return TRANSACTION_CONTROL.has(first);
 }
 
+function boundaryOf(words: readonly string[]): StatementTraits["boundary"] {
+  const [first = ""] = words;
+  if (!controlsTransaction(words)) return first === "ROLLBACK" && words.includes("TO") ? "savepoint" : undefined;
+  return first === "BEGIN" || first === "START" ? "begin" : "end";
+}
+
 function outlivesTransaction(text: string, words: readonly string[]): boolean {
   const [first = "", second = ""] = words;
   if (first === "SET") return !TRANSACTION_SETTINGS.has(second);
   if (first === "DECLARE") return /\bwith\s+hold\b/i.test(text);
-  if (first === "CREATE" && words.some((word) => /^TEMP(ORARY)?$/.test(word))) {
+  if (first === "CREATE" && isTemporary(words)) {
     return !/\bon\s+commit\s+drop\b/i.test(text);
   }
   if (!CALLS.has(first)) return OF_SESSION.has(first);
   return SESSION_SETTING.test(text) || SESSION_CALL.test(text) || INTO_TEMPORARY.test(text);
+}
+
+/** `SET LOCAL search_path` to names and strings. */
+const LOCAL_PATH = /^\s*set\s+local\s+search_path\s*(?:=|\bto\b)[\w\s"',$.-]*;?\s*$/i;
+
+/** `set_config('search_path', ..., true)` of a string or a parameter, alone. */
+const CONFIG_PATH =
+  /^\s*select\s+(?:pg_catalog\s*\.\s*)?set_config\s*\(\s*'search_path'\s*,\s*(?:'[^']*'|\$1)\s*,\s*true\s*\)\s*(?:as\s+\w+\s*)?;?\s*$/i;
+
+/** A `set_config` of a setting that names may depend on, or that is computed. */
+const CONFIG_OF_NAMES = /set_config\s*\(\s*(?!'(?!search_path'|role'|session_authorization')[\w.]+'\s*,)/i;
+
+/** Statements that run others, which their text need not show. */
+const RUNS_OTHERS: ReadonlySet<string> = new Set(["DO", "CALL", "EXECUTE"]);
+
+const DEFINES: ReadonlySet<string> = new Set(["CREATE", "ALTER", "DROP", "IMPORT", "REASSIGN", "SECURITY"]);
+const SETTINGS_OF_NAMES = /search_path|\bschema\b|\brole\b|\bauthorization\b/i;
+
+/** Judges {@linkcode StatementTraits.renames}, from the text alone: what a function does inside cannot be seen. */
+function renamesBehind(text: string, words: readonly string[]): Renaming | undefined {
+  const [first = ""] = words;
+  if (LOCAL_PATH.test(text) || CONFIG_PATH.test(text)) return "transaction";
+  if (first === "SHOW") return undefined;
+  if (first === "SET") return SETTINGS_OF_NAMES.test(text) ? "session" : undefined;
+  if (first === "RESET" || first === "DISCARD" || RUNS_OTHERS.has(first)) return "session";
+  if (first === "CREATE" && isTemporary(words)) return "session";
+  if (CONFIG_OF_NAMES.test(text) || INTO_TEMPORARY.test(text)) return "session";
+  return /search_path|\bpg_temp\b/i.test(text) ? "session" : undefined;
+}
+
+function isTemporary(words: readonly string[]): boolean {
+  return words.some((word) => /^TEMP(ORARY)?$/.test(word));
 }
 
 function readTraits(text: string): StatementTraits {
@@ -131,6 +192,10 @@ function readTraits(text: string): StatementTraits {
     mayLeaveState: !onRows,
     outlivesTransaction: outlivesTransaction(text, words),
     onlyReads: onRows && READS.has(first) && !WRITES.test(text),
+    columns: ON_ROWS.has(first) ? "guarded" : NO_COLUMNS.has(first) ? "none" : "vary",
+    renames: renamesBehind(text, words),
+    boundary: boundaryOf(words),
+    definesSchema: DEFINES.has(first) && !isTemporary(words),
   });
 }
 

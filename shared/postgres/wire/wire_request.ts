@@ -4,6 +4,8 @@
  * @module
  */
 import type { Buffer } from "node:buffer";
+import { toError } from "../../resilience/mod.ts";
+import type { MessageWriter } from "./message_writer.ts";
 import type { ColumnMessage } from "./messages.ts";
 import type { QueryResult } from "./query_result.ts";
 
@@ -15,6 +17,8 @@ export interface PendingResult {
    * `StatementError` when a statement could not be sent, so that none was.
    */
   readonly results: Promise<QueryResult[]>;
+  /** The error that they failed with, if any: before `results` rejects with it. */
+  readonly error: Error | undefined;
   /** The index of the statement that failed; -1 before one has, and when the connection broke. */
   readonly failedAt: number;
   /** True if they were sent. */
@@ -40,6 +44,7 @@ export function unsent(error: unknown): PendingResult {
   const results = Promise.reject(error);
   return {
     results,
+    error: toError(error),
     failedAt: 0,
     statusAfter: undefined,
     sent: false,
@@ -54,10 +59,19 @@ export function unsent(error: unknown): PendingResult {
 export type SessionStatus = "idle" | "transaction" | "failed";
 
 /**
- * A request on one connection, under one Sync. Its constructor appends what to send to the writer of the connection,
- * which checks that the responses come in the order in which they were asked for.
+ * A request on one connection, under one Sync. It appends what to send to the writer of the connection, which checks
+ * that the responses come in the order in which they were asked for.
  */
 export interface WireRequest {
+  /**
+   * Encodes what can be sent now.
+   *
+   * @param withdrawable Whether it may throw, after removing all of it. Otherwise it reports the error as its result.
+   * @returns whether that is all of it. Otherwise the rest follows a response, and nothing else may be sent before.
+   */
+  send(out: MessageWriter, withdrawable: boolean): boolean;
+  /** Called when it is sent later: copies what its caller may change. */
+  capture?(): void;
   /** The error that the server reported, if any. */
   readonly failure: Error | undefined;
   /** The number of statements that the server has bound to their values: before that, nothing of a statement has run. */

@@ -183,7 +183,12 @@ Deno.test("PostgresConnectionManager under one fault at a time", async (t) => {
     };
     const [plain] = await trips(() => manager.query("select 1"));
     const [user, userMs] = await trips(() => asUser.query("select 1"));
-    const list = Array.from({ length: 3 }, (_, n) => ({ query: "insert into done values ($1)", values: [100 + n] }));
+    const insert = "insert into done values ($1)";
+    const list = Array.from({ length: 3 }, (_, n) => ({ query: insert, values: [100 + n] }));
+    const described = await trips(() => manager.transaction([{ query: insert, values: [90] }]));
+    const declared = await trips(() =>
+      manager.transaction([{ query: `${insert} returning n`, values: [91], paramTypes: ["int4"] }])
+    );
     const [together] = await trips(() => manager.transaction(list));
     const [steps] = await trips(() =>
       manager.transaction(async (tx) => {
@@ -193,6 +198,8 @@ Deno.test("PostgresConnectionManager under one fault at a time", async (t) => {
     proxy.latencyMs = 0;
     proxy.tap = undefined;
     assertEquals([plain, user, together, steps], [1, 1, 1, 4]);
+    // The first run of a text with values that are not strings asks for their types, unless they are declared.
+    assertEquals([described[0], declared[0]], [2, 1]);
     assert(userMs >= 10, `${userMs} ms with 10 ms of latency: the proxy was passed by`);
   });
 

@@ -77,8 +77,9 @@ export const COLUMNS: readonly (readonly [string, number])[] = [["id", 23], ["na
 /** The response to a statement that is described, with one row. */
 export const ONE_ROW: Buffer = Buffer.concat([
   reply.parseComplete,
-  reply.bindComplete,
+  reply.parameters(),
   reply.columns(...COLUMNS),
+  reply.bindComplete,
   reply.row("7", "seven"),
   reply.tag("SELECT 1"),
   reply.ready(),
@@ -105,7 +106,7 @@ export interface Behavior {
   /**
    * Called for each request.
    *
-   * @param types The types of its messages: `PBDES` for a statement that is parsed and described, `Q` for a simple query.
+   * @param types The types of its messages: `PDBES` for a statement that is parsed and described, `Q` for a simple query.
    */
   readonly onRequest?: (peer: Peer, types: string, index: number) => Promise<void>;
   /** Called for a cancel request. Default: closes the connection. */

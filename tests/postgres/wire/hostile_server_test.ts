@@ -136,14 +136,14 @@ for (const [title, onTlsRequest, outcome] of TLS_ANSWERS) {
 }
 
 const LOST = "CONNECTION_LOST PROTOCOL_ERROR";
-const DESCRIBED = [reply.parseComplete, reply.bindComplete, reply.columns(...COLUMNS)];
+const DESCRIBED = [reply.parseComplete, reply.parameters(), reply.columns(...COLUMNS), reply.bindComplete];
 const ROW = [...DESCRIBED, reply.row("7", "seven"), reply.tag("SELECT 1"), reply.ready()];
 const SEVEN = '[{"id":7,"name":"seven"}]';
 
 const REQUESTS: readonly (readonly [title: string, behave: (peer: Peer) => Promise<void>, outcome: string])[] = [
   ["an unknown message", sends(message("?")), LOST],
   ["a row before anything", sends(reply.row("1")), LOST],
-  ["a row before its description", sends(reply.parseComplete, reply.bindComplete, reply.row("7", "x")), LOST],
+  ["a row before its description", sends(reply.parseComplete, reply.parameters(), reply.row("7", "x")), LOST],
   ["another description", sends(...DESCRIBED, reply.columns(...COLUMNS)), LOST],
   ["more values than columns", sends(...DESCRIBED, reply.row("7", "x", "y")), LOST],
   ["fewer values than columns", sends(...DESCRIBED, reply.row("7")), LOST],
@@ -153,10 +153,10 @@ const REQUESTS: readonly (readonly [title: string, behave: (peer: Peer) => Promi
   ["a row without a count", sends(...DESCRIBED, message("D")), LOST],
   [
     "a description that is truncated",
-    sends(reply.parseComplete, reply.bindComplete, message("T", int16(3), "a\0")),
+    sends(reply.parseComplete, reply.parameters(), message("T", int16(3), "a\0")),
     LOST,
   ],
-  ["-1 columns", sends(reply.parseComplete, reply.bindComplete, message("T", int16(-1))), LOST],
+  ["-1 columns", sends(reply.parseComplete, reply.parameters(), message("T", int16(-1))), LOST],
   ["two results", sends(...DESCRIBED, reply.tag("SELECT 0"), reply.tag("SELECT 0"), reply.ready()), LOST],
   ["no result", sends(...DESCRIBED, reply.ready()), LOST],
   ["a suspended portal", sends(...DESCRIBED, reply.portalSuspended, reply.ready()), LOST],
@@ -189,7 +189,11 @@ const REQUESTS: readonly (readonly [title: string, behave: (peer: Peer) => Promi
   ["a row of 2 GiB", sends(...DESCRIBED, Buffer.from("D"), int32(0x7fff_ffff)), "RESULT_TOO_LARGE"],
   ["a row beyond maxResultBytes", sends(...DESCRIBED, reply.row("7", "x".repeat(1_000_000))), "RESULT_TOO_LARGE"],
   ["an error of 2 GiB", sends(Buffer.from("E"), int32(0x7fff_ffff)), "RESULT_TOO_LARGE"],
-  ["a description of 2 GiB", sends(reply.parseComplete, Buffer.from("T"), int32(0x7fff_ffff)), LOST],
+  [
+    "a description of 2 GiB",
+    sends(reply.parseComplete, reply.parameters(), Buffer.from("T"), int32(0x7fff_ffff)),
+    LOST,
+  ],
   [
     "endless rows",
     (peer) => peer.send(...DESCRIBED).then(() => forever(reply.row("7", "x".repeat(999)))(peer)),
@@ -198,7 +202,7 @@ const REQUESTS: readonly (readonly [title: string, behave: (peer: Peer) => Promi
   [
     "endless rows without columns",
     async (peer) => {
-      await peer.send(reply.parseComplete, reply.bindComplete, reply.columns());
+      await peer.send(reply.parseComplete, reply.parameters(), reply.columns(), reply.bindComplete);
       await forever(Buffer.concat(Array.from({ length: 1_000 }, () => reply.row())))(peer);
     },
     "RESULT_TOO_LARGE",

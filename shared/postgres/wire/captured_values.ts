@@ -1,0 +1,91 @@
+/**
+ * Captures the values of a statement when it is passed to `query`: what their holder changes while the statement waits
+ * must not change what is sent.
+ *
+ * @module
+ */
+import { StatementError } from "../errors/errors.ts";
+
+/** The deepest nesting of arrays and objects: the stack of the runtime ends not far behind it. */
+const MAX_DEPTH = 2_000;
+
+/** Objects whose content cannot change, or that no type accepts: they are kept as they are. */
+function isImmutable(value: object): boolean {
+  const tag = (value as { readonly [Symbol.toStringTag]?: unknown })[Symbol.toStringTag];
+  if (typeof tag === "string" && tag.startsWith("Temporal.")) return true;
+  return value instanceof Map || value instanceof Set || value instanceof WeakMap || value instanceof WeakSet ||
+    value instanceof RegExp || value instanceof Error || value instanceof Promise || value instanceof Blob ||
+    value instanceof FormData || value instanceof Headers || value instanceof URL;
+}
+
+/** Copies the bytes of a view, and keeps its class: which bytes it shows does not depend on its buffer any more. */
+function copyView(view: ArrayBufferView): ArrayBufferView {
+  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice();
+  const { constructor } = view as unknown as { constructor: unknown };
+  if (view instanceof DataView) return new DataView(bytes.buffer);
+  if (constructor === Uint8Array || !(view instanceof Uint8Array)) {
+    const create = constructor as new (buffer: ArrayBuffer) => ArrayBufferView;
+    return new create(bytes.buffer);
+  }
+  // A Buffer, or another class of bytes: a type that accepts it accepts its bytes.
+  return bytes;
+}
+
+function copyOf(value: unknown, seen: object[]): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (value instanceof Date) return new Date(value.getTime());
+  if (value instanceof ArrayBuffer) return value.slice(0);
+  if (typeof SharedArrayBuffer === "function" && value instanceof SharedArrayBuffer) {
+    return new Uint8Array(new Uint8Array(value)).buffer;
+  }
+  if (ArrayBuffer.isView(value)) return copyView(value);
+  if (isImmutable(value)) return value;
+  // The codec rejects a cycle by name.
+  if (seen.includes(value)) return value;
+  if (seen.length >= MAX_DEPTH) throw new StatementError(`A value is nested deeper than ${MAX_DEPTH} levels`);
+  seen.push(value);
+  try {
+    return Array.isArray(value) ? copyArray(value, seen) : copyObject(value, seen);
+  } finally {
+    seen.pop();
+  }
+}
+
+function copyArray(array: readonly unknown[], seen: object[]): unknown[] {
+  const copy = new Array(array.length);
+  for (let index = 0; index < array.length; index++) copy[index] = copyOf(array[index], seen);
+  return copy;
+}
+
+function copyObject(object: object, seen: object[]): object {
+  const copy = Object.create(Object.getPrototypeOf(object));
+  for (const key of Object.keys(object)) {
+    const value = copyOf((object as Record<string, unknown>)[key], seen);
+    Object.defineProperty(copy, key, { value, enumerable: true, configurable: true, writable: true });
+  }
+  const { toJSON } = object as { readonly toJSON?: unknown };
+  if (typeof toJSON === "function") {
+    // Private fields are not copied, so it is called now.
+    const json = copyOf(toJSON.call(object), seen);
+    Object.defineProperty(copy, "toJSON", { value: () => json });
+  }
+  return copy;
+}
+
+/** Returns whether nothing of the values can change. */
+function arePrimitive(values: readonly unknown[]): boolean {
+  for (const value of values) if (typeof value === "object" && value !== null) return false;
+  return true;
+}
+
+/**
+ * Returns a copy of the values that its giver cannot change: of the array, of arrays and objects in it at any depth, of
+ * dates and of bytes.
+ *
+ * @throws {StatementError} when a value is nested too deeply.
+ */
+export function captureValues(values: readonly unknown[]): readonly unknown[] {
+  // It is rejected when it is sent.
+  if (!Array.isArray(values)) return values;
+  return arePrimitive(values) ? values.slice() : copyArray(values, []);
+}

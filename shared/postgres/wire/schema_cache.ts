@@ -1,0 +1,65 @@
+/**
+ * Knowledge of a database, shared by all connections of a manager.
+ *
+ * @module
+ */
+import { type TypeOverrides, TypeRegistry } from "../types/registry.ts";
+import type { Names } from "./name_resolution.ts";
+
+/** The number of descriptions. */
+const MAX_DESCRIPTIONS = 1_000;
+
+/** The most characters of the texts of all descriptions. */
+const MAX_TOTAL_LENGTH = 4_000_000;
+
+/** Types, and the types of the parameters of statements. */
+export class SchemaCache {
+  /** The codecs of the types of the database. */
+  readonly types: TypeRegistry;
+  /** Incremented when a statement of the manager has changed the schema: what was prepared before may be wrong. */
+  version = 0;
+  /** The types of parameters by key and text, the least recently used first. */
+  readonly #described = new Map<string, readonly number[]>();
+  #totalLength = 0;
+
+  /** @param overrides Overrides of the ways in which types are sent and read. Default: none. */
+  constructor(overrides?: TypeOverrides) {
+    this.types = new TypeRegistry(overrides);
+  }
+
+  /** Returns the types of the parameters of a text, as they were when it was last described. */
+  find(names: Names, text: string): readonly number[] | undefined {
+    if (names.described) return names.described.get(text);
+    const id = `${names.key}\n${text}`;
+    const found = this.#described.get(id);
+    if (found) {
+      this.#described.delete(id);
+      this.#described.set(id, found);
+    }
+    return found;
+  }
+
+  /** Keeps the types of the parameters of a text. */
+  describe(names: Names, text: string, oids: readonly number[]): void {
+    if (names.described) {
+      if (names.described.size < MAX_DESCRIPTIONS) names.described.set(text, oids);
+      return;
+    }
+    const id = `${names.key}\n${text}`;
+    if (!this.#described.delete(id)) this.#totalLength += id.length;
+    this.#described.set(id, oids);
+    while (this.#described.size > MAX_DESCRIPTIONS || this.#totalLength > MAX_TOTAL_LENGTH) {
+      const [oldest] = this.#described.keys();
+      if (oldest === undefined) return;
+      this.#described.delete(oldest);
+      this.#totalLength -= oldest.length;
+    }
+  }
+
+  /** Notes that a statement has changed the schema. */
+  changed(): void {
+    this.version++;
+    this.#described.clear();
+    this.#totalLength = 0;
+  }
+}

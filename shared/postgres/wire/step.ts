@@ -1,0 +1,331 @@
+/**
+ * One statement of a batch: how it is sent, and how its rows are read.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { StatementError } from "../errors/errors.ts";
+import { TypeRegistry } from "../types/registry.ts";
+import { captureValues } from "./captured_values.ts";
+import { type MessageWriter, unsendable } from "./message_writer.ts";
+import { type ColumnMessage, protocolError } from "./messages.ts";
+import type { NameResolution, Names } from "./name_resolution.ts";
+import { areEncodable, encodeValues, INFERRED, needsType, oidsOf, surviveRetyping } from "./parameters.ts";
+import type { QueryResult, Row, Statement } from "./query_result.ts";
+import { RowReader } from "./row_reader.ts";
+import type { SchemaCache } from "./schema_cache.ts";
+import type { Prepared, StatementCache } from "./statement_cache.ts";
+import { type StatementTraits, traitsOf } from "./statement_traits.ts";
+
+/** The most values of one statement: the protocol counts them in 16 bits. */
+const MAX_VALUES = 65_535;
+
+/** The session that a batch runs in. */
+export interface StatementSession {
+  readonly statements: StatementCache;
+  readonly names: NameResolution;
+  readonly schema: SchemaCache;
+  /** True if the server writes dates in ISO form: text of another form is ambiguous. */
+  readonly hasIsoDates: boolean;
+}
+
+/** Called with the prepared statement of a Parse that was encoded; `undefined` for the unnamed one. */
+export type OnParse = (prepared: Prepared | undefined) => void;
+
+const NO_TYPES: readonly number[] = Object.freeze([]);
+const NO_ROWS: readonly ColumnMessage[] = Object.freeze([]);
+
+const ROLLBACK = "ROLLBACK";
+
+/** The reader of a statement without columns. */
+const WITHOUT_COLUMNS = new RowReader(NO_ROWS, new TypeRegistry());
+
+/** One statement of a batch. */
+export class Step {
+  readonly statement: Statement;
+  readonly traits: StatementTraits;
+  /** The prepared statement that it uses; `undefined` for the unnamed one. */
+  prepared: Prepared | undefined = undefined;
+  /** True if its batch prepares it. */
+  isNew = false;
+  /** A prepared statement that it replaces, because of an error that a change of the schema may have caused. */
+  doubts: Prepared | undefined = undefined;
+  /** The types of its parameters, as far as they are known. */
+  paramTypes: readonly number[] | undefined = undefined;
+  /** True once the server is to describe it, and has not yet. */
+  isDescribing = false;
+  /** True once the server has described it, and nothing was bound yet. */
+  isDescribed = false;
+  /** True once its types were loaded. */
+  hasLoaded = false;
+  reader: RowReader | undefined = undefined;
+  readonly rows: Row[] = [];
+  /** Rows that cannot be read before types were loaded. */
+  raw: Buffer[] | undefined = undefined;
+  tag = "";
+
+  #values: readonly unknown[];
+  #codecs: TypeRegistry | undefined = undefined;
+  #names: Names | undefined = undefined;
+  #declared: readonly number[] = NO_TYPES;
+  #columns: readonly Pick<ColumnMessage, "name" | "dataTypeID">[] = NO_ROWS;
+  /** The text to send in its place. */
+  #replacement: string | undefined = undefined;
+  #binary = false;
+  /** The format codes that were requested. */
+  #formats: readonly number[] = NO_TYPES;
+  /** True if only its description was sent. */
+  #isPartial = false;
+  #parsed = false;
+  /** The types that its values were encoded as before the server described it. */
+  #assumed: readonly number[] | undefined = undefined;
+  #captured = false;
+
+  /** @throws {StatementError} when the protocol cannot carry the statement as what it is. */
+  constructor(statement: Statement) {
+    const { text, values = [] } = statement;
+    this.statement = statement;
+    this.traits = traitsOf(text);
+    this.#values = values;
+    if (!Array.isArray(values) || values.length > MAX_VALUES) {
+      throw new StatementError(`The values of a statement must be an array of at most ${MAX_VALUES} elements`);
+    }
+    // The server would take what follows in the same write for the data of the COPY.
+    if (this.traits.copies) {
+      throw new StatementError(
+        "COPY FROM STDIN and COPY TO STDOUT are not supported: insert from arrays (unnest), or select in pages",
+      );
+    }
+  }
+
+  /** The number of values. */
+  get valueCount(): number {
+    return this.#values.length;
+  }
+
+  /** Copies the values, for a statement that is sent later. */
+  capture(): void {
+    if (this.#captured) return;
+    this.#values = captureValues(this.#values);
+    this.#captured = true;
+  }
+
+  /**
+   * Decides how it is sent.
+   *
+   * @param inUse The prepared statements that its batch uses.
+   */
+  plan({ statements, names, schema }: StatementSession, inUse: Set<Prepared>): void {
+    const { text, types, paramTypes, unprepared } = this.statement;
+    const current = this.#names = names.current;
+    this.#codecs = schema.types.with(types);
+    if (paramTypes && paramTypes.length > 0) this.#declared = oidsOf(paramTypes);
+    const { columns, boundary } = this.traits;
+    if (columns === "none") this.reader = WITHOUT_COLUMNS;
+    if (names.hasFailed && boundary === "end") this.#replacement = ROLLBACK;
+    else if (!unprepared && current.lasting && columns !== "vary" && statements.accepts(text)) {
+      this.#prepare(statements, current, inUse);
+    }
+    if (this.prepared) inUse.add(this.prepared);
+    if (this.prepared?.reader) this.#useReader(this.prepared.reader);
+    this.paramTypes ??= this.prepared?.paramTypes ?? this.#declaredTypes() ?? schema.find(current, text);
+    names.note(this.statement);
+  }
+
+  #prepare(statements: StatementCache, { key }: Names, inUse: ReadonlySet<Prepared>): void {
+    const { text } = this.statement;
+    const id = this.#declared.length > 0 ? `${key}|${this.#declared}` : key;
+    const known = statements.find(id, text);
+    if (!known) {
+      this.prepared = statements.add(id, text, inUse);
+      this.isNew = this.prepared !== undefined;
+    } else if (known.doubted) this.doubts = known;
+    else if (inUse.has(known) && !known.parsed) this.prepared = known;
+    // Where another batch has just sent it, its parsing may still fail.
+    else if (known.parsed) {
+      const { paramTypes } = known;
+      if (paramTypes === undefined || surviveRetyping(this.#values, paramTypes, this.#types)) this.prepared = known;
+      else this.paramTypes = paramTypes;
+    }
+  }
+
+  /** The declared types, if all are. */
+  #declaredTypes(): readonly number[] | undefined {
+    const declared = this.#declared;
+    return declared.length > 0 && !declared.includes(INFERRED) ? declared : undefined;
+  }
+
+  get #types(): TypeRegistry {
+    if (!this.#codecs) throw new Error("The statement was not planned");
+    return this.#codecs;
+  }
+
+  #useReader(reader: RowReader): void {
+    // Types may be sent and read in another way here than elsewhere.
+    this.reader = this.statement.types ? new RowReader(reader.columns, this.#types) : reader;
+    this.#columns = reader.columns;
+    this.#binary = true;
+  }
+
+  /**
+   * Encodes it, or only what describes it.
+   *
+   * @param onParse Called when a Parse was encoded.
+   * @returns whether it was all encoded.
+   * @throws {StatementError} when a value cannot be sent.
+   */
+  send(out: MessageWriter, session: StatementSession, onParse: OnParse): boolean {
+    if (areEncodable(this.#values, this.paramTypes, this.#types) && (this.reader || session.hasIsoDates)) {
+      this.#assumed = this.paramTypes;
+      this.#bind(out, onParse);
+      return true;
+    }
+    this.#parse(out, onParse);
+    out.describeStatement(this.#name);
+    this.isDescribing = this.#isPartial = true;
+    return false;
+  }
+
+  /**
+   * Encodes the rest of a statement that was described, and whose types are loaded.
+   *
+   * @throws {StatementError} when a value cannot be sent.
+   */
+  sendDescribed(out: MessageWriter, onParse: OnParse): void {
+    this.#bind(out, onParse);
+  }
+
+  get #name(): string {
+    return this.prepared?.name ?? "";
+  }
+
+  #bind(out: MessageWriter, onParse: OnParse): void {
+    const values = encodeValues(this.#values, this.paramTypes, this.#types);
+    this.#parse(out, onParse);
+    if (!this.reader) {
+      out.describeStatement(this.#name);
+      this.isDescribing = true;
+    }
+    this.#formats = this.#binary && this.reader ? this.reader.formats : NO_TYPES;
+    out.bind(this.#name, values, this.#formats);
+    out.execute();
+  }
+
+  #parse(out: MessageWriter, onParse: OnParse): void {
+    if (this.#parsed || (this.prepared && !this.isNew)) return;
+    const text = this.#replacement ?? this.statement.text;
+    const fault = unsendable(text);
+    if (fault !== undefined) throw new StatementError(`Cannot send the statement: ${fault}`);
+    onParse(this.prepared);
+    out.parse(this.#name, text, this.#declared);
+    this.#parsed = true;
+  }
+
+  /** Notes that its types are loaded before it continues, by a statement that takes the place of the unnamed one. */
+  onLoad(): void {
+    this.hasLoaded = true;
+    if (!this.prepared) this.#parsed = false;
+  }
+
+  /** True if its values were encoded as other types than those that the server has described since. */
+  get assumedWrongly(): boolean {
+    return this.#assumed !== undefined && this.paramTypes !== undefined && !sameTypes(this.#assumed, this.paramTypes);
+  }
+
+  /** Notes the types of its parameters, as the server has just described them. */
+  onParameters(oids: readonly number[], { schema, statements }: StatementSession): void {
+    this.paramTypes = oids;
+    if (this.prepared) this.prepared.paramTypes = oids;
+    if (this.#names && this.#declared.length === 0) schema.describe(this.#names, this.statement.text, oids);
+    const { doubts } = this;
+    if (doubts && !sameTypes(doubts.paramTypes, oids)) statements.forget(doubts);
+  }
+
+  /** Notes its columns, as the server has just described them. */
+  onColumns(columns: readonly ColumnMessage[], { statements }: StatementSession): void {
+    this.isDescribing = false;
+    this.isDescribed = this.#isPartial;
+    this.#columns = columns;
+    // What was bound already is returned as text.
+    this.#binary = this.#isPartial;
+    const reader = this.reader = new RowReader(columns, this.#types);
+    const { doubts } = this;
+    if (!doubts) return;
+    if (sameColumns(doubts.reader, reader)) doubts.doubted = false;
+    else statements.forget(doubts);
+  }
+
+  /** Returns the types that must be loaded before its values can be encoded and its rows read. */
+  typesToLoad(): readonly number[] {
+    const types = this.#types;
+    const oids = new Set(this.reader ? [...this.reader.missing, ...this.reader.composites] : []);
+    this.paramTypes?.forEach((oid, index) => {
+      if (!needsType(this.#values[index])) return;
+      const codec = types.codecOf(oid);
+      if (!codec) oids.add(oid);
+      else for (const composite of codec.composites) oids.add(composite);
+    });
+    return [...oids];
+  }
+
+  /** Uses codecs that were loaded since. */
+  renewReader(): void {
+    if (!this.reader || this.reader.immediate) return;
+    this.reader = new RowReader(this.#columns, this.#types);
+    if (this.prepared?.reader && !this.statement.types) this.prepared.reader = this.reader;
+  }
+
+  /**
+   * Reads a row, or keeps it until its types are loaded.
+   *
+   * @throws {ConnectionError} when it is malformed.
+   * @throws {DecodeError} when a value cannot be read.
+   */
+  onRow(bytes: Buffer, start: number, end: number): void {
+    const { reader } = this;
+    if (!reader) throw protocolError("it sent a row of a statement without columns");
+    if (reader.immediate) this.rows.push(reader.read(bytes, start, end, this.#binary));
+    else (this.raw ??= []).push(Buffer.from(bytes.subarray(start, end)));
+  }
+
+  /** Reads the rows that waited. */
+  readRows(): void {
+    this.renewReader();
+    const { raw = [], reader } = this;
+    this.raw = undefined;
+    if (!reader) return;
+    if (this.#binary && String(reader.formats) !== String(this.#formats)) {
+      throw new StatementError("A type in the result was changed while the statement ran: run the statement again");
+    }
+    for (const bytes of raw) this.rows.push(reader.read(bytes, 0, bytes.length, this.#binary));
+  }
+
+  /** Notes that it has run. */
+  onEnd(tag: string, { schema }: StatementSession): void {
+    this.tag = tag;
+    const { prepared, reader } = this;
+    if (!prepared) return;
+    prepared.parsed = true;
+    if (!reader || prepared.reader) return;
+    prepared.reader = this.statement.types ? new RowReader(this.#columns, schema.types) : reader;
+  }
+
+  /** Returns the result, from the command tag (PostgreSQL, CommandComplete): `INSERT 0 1`, `SELECT 5`, `CREATE TABLE`. */
+  result(): QueryResult {
+    const { tag, rows } = this;
+    const last = tag.slice(tag.lastIndexOf(" ") + 1);
+    const rowCount = /^\d+$/.test(last) ? Number(last) : null;
+    return { rows, rowCount, command: tag.split(" ", 1)[0] ?? "", fields: this.reader?.columns ?? [] };
+  }
+}
+
+function sameTypes(one: readonly number[] | undefined, other: readonly number[]): boolean {
+  return one?.length === other.length && other.every((oid, index) => oid === one[index]);
+}
+
+function sameColumns(one: RowReader | undefined, { columns }: RowReader): boolean {
+  return one?.columns.length === columns.length &&
+    one.columns.every(({ name, dataTypeID }, index) =>
+      name === columns[index]?.name && dataTypeID === columns[index]?.dataTypeID
+    );
+}
