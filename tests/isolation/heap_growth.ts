@@ -26,7 +26,7 @@ const resources = new ResourcePool(
 );
 /** A signal that lives as long as the isolate, as an application may pass to every call. */
 const forever = new AbortController().signal;
-/** What a request holds. */
+/** Memory that a request holds. */
 const bulk = () => ({ rows: new Array(100).fill(Math.random()) });
 
 const key = await createProjectKey();
