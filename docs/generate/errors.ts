@@ -74,7 +74,8 @@ export function parseErrors(path: string, source: string, exports: Readonly<Reco
   return declarations.flatMap(([, docstring = "", exported, abstract, name = ""]) => {
     const fault = (what: string) => new Error(`Cannot document ${name} of ${path}: ${what}`);
     const type = exports[name];
-    if (abstract) return [];
+    // An internal error never reaches a caller.
+    if (abstract || /@internal\b/.test(docstring)) return [];
     if (!exported) throw fault("it is not exported");
     if (!isErrorClass(type)) {
       if (declarations.some(([, , , , , base]) => base === name)) return [];

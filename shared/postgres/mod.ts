@@ -79,3 +79,9 @@ export {
   PoolerUnavailableError,
 } from "./errors/pooler_error.ts";
 export { TlsError, TlsNotOfferedError, TlsUnverifiedError } from "./errors/tls_error.ts";
+export { DecodeError } from "./types/value_error.ts";
+
+// Values.
+export type { Circle, Point } from "./types/geometry.ts";
+export { type IntervalParts, PostgresInterval } from "./types/interval.ts";
+export type { PostgresRange } from "./types/range.ts";

@@ -15,6 +15,7 @@ Deno.test("readErrors() finds each error class that a module of shared/ exports"
     if (!/^export (?!type|interface)/m.test(text)) continue;
     for (const [name, value] of Object.entries(await import(new URL(path, ROOT).href))) {
       if (typeof value !== "function" || !(value.prototype instanceof Error) || known.includes(value)) continue;
+      if (text.includes(` * @internal\n */\nexport class ${name} `)) continue;
       if (!names.has(name)) missing.push(`${path}: ${name}`);
     }
   }
@@ -66,6 +67,11 @@ Deno.test("parseErrors() returns the description of a class", () => {
     "A cause.",
     "A fix.",
   ]);
+});
+
+Deno.test("parseErrors() leaves out an internal class", () => {
+  const source = "/**\n * Reaches no caller.\n *\n * @internal\n */\nexport class OneError extends TypeError {}\n";
+  assertEquals(parseErrors("shared/pool/one.ts", source, {}), []);
 });
 
 Deno.test("parseErrors() throws for a class that is not completely described", () => {

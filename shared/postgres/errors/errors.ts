@@ -33,6 +33,7 @@ export type PostgresErrorCode = ErrorCodes<
   & typeof import("./connect_error.ts")
   & typeof import("./pooler_error.ts")
   & typeof import("./tls_error.ts")
+  & typeof import("../types/value_error.ts")
 >;
 
 /** The parts of an error of the server that are passed on. */

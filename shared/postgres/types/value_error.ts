@@ -3,10 +3,14 @@
  *
  * @module
  */
+import { PoolError } from "../../pool/mod.ts";
+import { INTERNAL_ERROR } from "../../resilience/mod.ts";
 
 /**
  * A value that the type of its parameter cannot hold. The statement's error wraps it, and adds the number and the type
  * of the parameter. Neither part holds the value of a string.
+ *
+ * @internal
  */
 export class ValueError extends TypeError {
   override readonly name = "ValueError";
@@ -22,9 +26,17 @@ export class ValueError extends TypeError {
   }
 }
 
-/** A result that cannot be read as its type. Its message holds no part of the value. */
-export class DecodeError extends TypeError {
-  override readonly name = "DecodeError";
+/**
+ * A result cannot be read as its type. The statement has run. The message holds no part of the value.
+ *
+ * @cause `DateStyle` is not ISO and the value was sent as text; or the server sent what its type does not allow.
+ * @fix Leave `DateStyle` at ISO, which each connection begins with: `SET`, `set_config` and functions can change it.
+ * @sample new DecodeError("Cannot read a date: its text is not in the ISO format")
+ */
+export class DecodeError extends PoolError {
+  static override readonly code = "RESULT_UNREADABLE";
+  static override readonly retry = "permanent";
+  static override readonly http = INTERNAL_ERROR;
 }
 
 /**
