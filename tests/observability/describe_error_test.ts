@@ -42,6 +42,8 @@ Deno.test("describeError() shows no value that the engine quotes in its errors",
     "fetch, refused": () => fetch(`http://127.0.0.1:${CLOSED}/rest/v1/t?email=eq.${VALUE}#${VALUE}`),
     "fetch, credentials": () => fetch(`http://${VALUE}:${VALUE}@127.0.0.1:${CLOSED}/rest/v1/t`),
     "fetch, a path": () => fetch(`http://127.0.0.1:${CLOSED}/storage/v1/object/avatars/${VALUE}.png`),
+    "a library, around JSON.parse": () =>
+      Promise.reject(new Error(`cannot read: Unexpected token '${VALUE}' is not valid JSON`)),
     "zod, an unknown key": () => z.strictObject({ a: z.string() }).parse({ [`${VALUE}@x`]: VALUE }),
     "zod, a value": () =>
       z.object({ a: z.enum(["x"]), b: z.uuid() }).parse({ a: VALUE, b: VALUE }, { reportInput: true }),

@@ -112,6 +112,16 @@ Deno.test("StructuredLog hides members named like secrets, and reads nothing tha
   assertEquals(lines.length, 5);
 });
 
+Deno.test("StructuredLog writes nothing that affects a terminal, wherever it comes from", () => {
+  const { log, lines } = setUp();
+  const hostile = "\x1b[31m\x9b31m\x7f\u2028\u2029\u202e\u200b\r\n\ud800";
+  const error = Object.assign(new Error(hostile, { cause: hostile }), { name: hostile, code: hostile, hint: hostile });
+  log.info(hostile, { correlationId: hostile, data: { [hostile]: hostile }, error });
+  // deno-lint-ignore no-control-regex -- what must not be there
+  assertFalse(/[\x00-\x1f\x7f-\x9f\u2028-\u202e\u200b\ud800-\udfff]/.test(lines[0] ?? ""), lines[0]);
+  assertEquals(JSON.parse(lines[0] ?? "").correlationId, hostile);
+});
+
 Deno.test("StructuredLog does not throw when its sink throws or rejects", async () => {
   const failing = () => {
     throw new Error("no log");

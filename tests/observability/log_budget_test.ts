@@ -1,0 +1,36 @@
+import { assertEquals } from "@std/assert";
+import { LogBudget, LogThrottle } from "../../shared/observability/log_budget.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+
+Deno.test("LogThrottle.take() returns the number of occurrences that a line stands for", async () => {
+  const clock = new FakeClock();
+  const throttle = new LogThrottle(clock);
+  assertEquals([1, 2, 3, 4].map(() => throttle.take("a", 2)), [1, 1, 0, 0]);
+  assertEquals(throttle.take("b", 2), 1);
+  await clock.advance(1_000);
+  assertEquals([throttle.take("a", 2), throttle.take("a", 2), throttle.take("a", 2)], [3, 1, 0]);
+});
+
+Deno.test("LogThrottle tracks at most 100 keys, and forgets all when there are more", () => {
+  const throttle = new LogThrottle(new FakeClock());
+  throttle.take("a", 1);
+  for (let index = 0; index < 99; index++) throttle.take(`${index}`, 1);
+  assertEquals(throttle.take("a", 1), 0);
+  throttle.take("one more", 1);
+  assertEquals(throttle.take("a", 1), 1);
+});
+
+Deno.test("LogBudget.take() allows 50 lines at once and 100 in any 10 s, and counts the others", async () => {
+  const clock = new FakeClock();
+  const budget = new LogBudget(clock);
+  const taken = (times: number) =>
+    Array.from({ length: times }, () => budget.take()).filter((count) => count !== undefined);
+  assertEquals(taken(60).length, 50);
+  await clock.advance(200);
+  // One line came back: not enough for it and the line that counts the others.
+  assertEquals(taken(1), []);
+  await clock.advance(200);
+  assertEquals(taken(2), [11]);
+  await clock.advance(1_000_000);
+  assertEquals(taken(60).length, 49);
+});
