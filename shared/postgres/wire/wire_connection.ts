@@ -36,6 +36,9 @@ const MAX_STARTUP_BYTES = 1_048_576;
 /** The longest value of a setting that is kept, in characters. */
 const MAX_SETTING = 8_192;
 
+/** The names of UTF-8 as a `client_encoding` (PostgreSQL, "Character Set Support"). */
+const UTF8 = /^(utf-?8|unicode)$/i;
+
 /** The settings that servers and poolers report (PostgreSQL, "Asynchronous Operations"). Others are not kept. */
 const REPORTED: ReadonlySet<string> = new Set([
   "application_name",
@@ -114,7 +117,7 @@ export class WireConnection extends pg.Connection {
   onParameterStatus(bytes: Buffer, start: number, end: number): void {
     const [name, value] = decodeParameterStatus(bytes, start, end);
     if (!REPORTED.has(name) || value.length > MAX_SETTING) return;
-    if (name === "client_encoding" && value !== "UTF8") {
+    if (name === "client_encoding" && !UTF8.test(value)) {
       throw new ConnectionError(
         "CLIENT_ENCODING_UNSUPPORTED",
         `client_encoding of the session is ${value}, but only UTF8 is decoded: do not set it`,
