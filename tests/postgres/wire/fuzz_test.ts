@@ -293,3 +293,92 @@ property("settles the login whatever bytes arrive", 1_000, async (random) => {
     random.below(2) === 0 ? [bytes, GREETING] : [GREETING.subarray(0, random.below(GREETING.length)), bytes],
   );
 });
+
+/** The responses to each message of a client, by its type, as a server that has one table would give them. */
+const ANSWERS: Readonly<Record<string, readonly Buffer[]>> = {
+  P: [reply.parseComplete],
+  B: [reply.bindComplete],
+  C: [reply.closeComplete],
+  E: [reply.row("7", "seven"), reply.tag("SELECT 1")],
+  S: [reply.ready()],
+  Q: [reply.tag("ROLLBACK"), reply.ready()],
+};
+
+/** Columns whose values are the same bytes as text and in binary. */
+const TEXTS = [["id", 25], ["name", 25]] as const;
+
+/** Returns what a server answers to the messages that a client wrote. */
+function answersTo(written: Uint8Array): Buffer[] {
+  const bytes = Buffer.from(written);
+  const answers: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += 1 + bytes.readInt32BE(at + 1)) {
+    const type = String.fromCharCode(bytes[at] ?? 0);
+    if (type === "D" && bytes[at + 5] === 0x53) answers.push(reply.parameters(23), reply.columns(...TEXTS));
+    else if (type === "D") answers.push(reply.columns(...TEXTS));
+    else answers.push(...ANSWERS[type] ?? []);
+  }
+  return answers;
+}
+
+/** Runs statements that are described before their values are sent, against a server that now and then lies. */
+async function converseByTurns(random: Random, lies: number): Promise<unknown> {
+  const stream = new FakeStream();
+  let started = false;
+  stream.onWrite = (written) => {
+    const answers = started ? answersTo(written) : [GREETING];
+    if (started && lies > 0 && random.below(3) === 0) {
+      lies--;
+      const at = random.below(answers.length + 1);
+      const flipped = Buffer.from(random.pick(answers.length > 0 ? answers : STRAY));
+      const bit = random.below(8 * flipped.length);
+      flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+      answers.splice(
+        at,
+        random.below(2),
+        ...(random.below(3) === 0 ? [] : [random.pick([flipped, random.pick(STRAY)])]),
+      );
+    }
+    started = true;
+    const bytes = Buffer.concat(answers);
+    const middle = random.below(bytes.length + 1);
+    queueMicrotask(() => {
+      stream.deliver(bytes.subarray(0, middle));
+      stream.deliver(bytes.subarray(middle));
+    });
+  };
+  const { signal } = new AbortController();
+  const options = {
+    host: "127.0.0.1",
+    user: "test",
+    password: () => "secret",
+    ssl: false,
+    stream,
+    maxResultBytes: 1e6,
+  };
+  const connection = await BackendConnection.open(options, systemClock, signal, { onDeath: () => {} });
+  connection.enableSessionState(10, 10);
+  const settled: unknown[] = [];
+  const statements = [[7], ["x"], [8], [], [9, 10]].map(async (values) => {
+    const outcome = await outcomeOf(
+      connection.start([{ text: `select id, name from item -- ${values.length}`, values }]).results,
+    );
+    settled.push(outcome);
+    return outcome;
+  });
+  for (let turns = 0; turns < 10; turns++) await turn();
+  const quiet = settled.length;
+  stream.destroy();
+  for (let turns = 0; turns < TURNS && settled.length < statements.length; turns++) await turn();
+  assertEquals(settled.length, statements.length, "a promise is pending after the connection has closed");
+  assertEquals(connection.inFlight, 0);
+  return { outcomes: await Promise.all(statements), quiet };
+}
+
+property("settles statements that are described first, whatever the server lies about", 2_000, async (random) => {
+  await converseByTurns(random, 1 + random.below(3));
+});
+
+property("runs statements that are described first, if the server is honest", 50, async (random) => {
+  const row = [{ id: "7", name: "seven" }];
+  assertEquals(await converseByTurns(random, 0), { outcomes: [row, row, row, row, "STATEMENT_INVALID"], quiet: 5 });
+});
