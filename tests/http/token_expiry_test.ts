@@ -64,3 +64,30 @@ Deno.test("withPooledPostgres() responds 403 to a role that Postgres callers can
   assertEquals([response.status, body.code], [403, "CALLER_INVALID"]);
   assertStringIncludes(body.detail, "role");
 });
+
+Deno.test("withPooledSupabase() responds 401 to tokens whose exp, nbf or iat is absurd, and logs nothing", async () => {
+  const log: string[] = [];
+  const options = {
+    auth: "user" as const,
+    variables: { ...VARIABLES, SUPABASE_URL: "https://claims.supabase.co", JWT_SECRET },
+    log: (line: string) => log.push(line),
+  };
+  const handler = withPooledSupabase(options, () => new Response("ok"));
+  const nowS = Date.now() / 1_000;
+  const absurd: Record<string, unknown[]> = {
+    exp: [1e308, 1e12, Number.MAX_SAFE_INTEGER, -1, 0, -1e308, 0.5, String(nowS + 600), null, true, [nowS + 600], {}],
+    nbf: [1e308, nowS + 600, "0", null, [0], {}],
+    iat: ["0", null, [0], {}, true],
+  };
+  for (const [claim, values] of Object.entries(absurd)) {
+    for (const value of values) {
+      const response = await send(handler, await sharedSecretToken({ [claim]: value }));
+      assertEquals([claim, value, response.status], [claim, value, 401]);
+      await response.body?.cancel();
+    }
+  }
+  for (const harmless of [{ exp: nowS + 600.5 }, { nbf: -1e308 }, { nbf: 0.5 }, { iat: 0.5 }, { iat: -1 }]) {
+    assertEquals((await send(handler, await sharedSecretToken(harmless))).status, 200);
+  }
+  assertEquals(log, []);
+});

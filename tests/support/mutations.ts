@@ -63,7 +63,8 @@ async function failure(folder: string, tests: string): Promise<string | undefine
   if (success) return undefined;
   const decoder = new TextDecoder();
   const said = decoder.decode(stdout) + decoder.decode(stderr);
-  const cause = said.slice(said.lastIndexOf("Caused by: ")).split("\n").filter((line) => line.trim() !== "");
+  const at = Math.max(said.lastIndexOf("Caused by: "), said.indexOf("error: "), 0);
+  const cause = said.slice(at).split("\n").filter((line) => line.trim() !== "");
   return cause.slice(0, 3).join(" ").slice(0, 160);
 }
 

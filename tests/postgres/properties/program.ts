@@ -97,14 +97,53 @@ function mostly(usual: boolean): fc.Arbitrary<boolean> {
   return fc.integer({ min: 0, max: 9 }).map((n) => n > 0 ? usual : !usual);
 }
 
-/** Programs. */
-export const program: fc.Arbitrary<Program> = fc.record({
+/** Steps inside a nested transaction of a program that commits. */
+const { inner } = fc.letrec<{ inner: Step }>((tie) => ({
+  inner: fc.oneof(
+    { maxDepth: 2 },
+    { weight: 3, arbitrary: fc.constant({ kind: "insert", wait: true }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant("fail"), wait: fc.constant(true), caught: fc.boolean() }) },
+    { weight: 1, arbitrary: fc.constant({ kind: "rollback" }) },
+    { weight: 2, arbitrary: nestedOf(tie("inner")) },
+  ) as fc.Arbitrary<Step>,
+}));
+
+function nestedOf(each: fc.Arbitrary<Step>): fc.Arbitrary<Step> {
+  return fc.record({
+    kind: fc.constant("nested" as const),
+    steps: fc.array(each, { maxLength: 3 }),
+    wait: fc.constant(true),
+    throws: fc.boolean(),
+    caught: fc.constant(true),
+  });
+}
+
+/** Programs whose failures are all contained in nested transactions: each must commit. */
+const committing: fc.Arbitrary<Program> = fc.record({
+  asCaller: fc.boolean(),
+  via: fc.constantFrom("pool", "lease"),
+  steps: fc.array(fc.oneof(fc.constant<Step>({ kind: "insert", wait: true }), nestedOf(inner)), {
+    minLength: 1,
+    maxLength: 5,
+  }),
+  throws: fc.constant(false),
+  timeoutMs: fc.constant(undefined),
+  abortAfterMs: fc.constant(undefined),
+});
+
+const any: fc.Arbitrary<Program> = fc.record({
   asCaller: fc.boolean(),
   via: fc.constantFrom(...VIAS, "pool", "lease"),
   steps: fc.array(step, { maxLength: 6 }),
   throws: mostly(false),
   timeoutMs: fc.integer({ min: 0, max: 9 }).map((n) => n === 0 ? 20 : undefined),
   abortAfterMs: fc.integer({ min: 0, max: 9 }).map((n) => n === 0 ? 4 : undefined),
+});
+
+/** Programs. */
+export const program: fc.Arbitrary<Program> = fc.oneof({ weight: 3, arbitrary: any }, {
+  weight: 1,
+  arbitrary: committing,
 });
 
 /**

@@ -14,7 +14,7 @@ import { program } from "./program.ts";
 import { World } from "./world.ts";
 
 const { PROPERTY_SCALE = "1", PROPERTY_SEED = "25", PROPERTY_PATH } = Deno.env.toObject();
-const RUNS = Math.ceil(100 * Number(PROPERTY_SCALE));
+const RUNS = Math.ceil(150 * Number(PROPERTY_SCALE));
 const SEED = Number(PROPERTY_SEED);
 
 Deno.test(`Transaction: its outcome is that of its rows, in ${RUNS} runs of up to 3 programs, seed ${SEED}`, async () => {
@@ -28,6 +28,6 @@ Deno.test(`Transaction: its outcome is that of its rows, in ${RUNS} runs of up t
   if (PROPERTY_PATH !== undefined) return;
   const kinds = ["insert", "fail", "badValue", "control", "deferred", "slow", "abort", "kill", "commit", "rollback"];
   for (const kind of [...kinds, "nested", "pool", "lease", "list", "query", "committed", "rolledBack"]) {
-    assertGreater(world.tally[kind] ?? 0, RUNS / 20, kind);
+    assertGreater(world.tally[kind] ?? 0, RUNS / 100, kind);
   }
 });
