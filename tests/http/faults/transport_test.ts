@@ -62,6 +62,7 @@ const WRITES: Record<string, Ask> = {
   "throwOnError()": async ({ supabase }) => (await supabase.from("a").insert({}).throwOnError()).data,
   "a function": async ({ supabase }) => {
     const { data, error } = await supabase.functions.invoke("a", { body: {} });
+    if (error?.context instanceof Response) await error.context.body?.cancel(); // plain leaves it unread
     if (error) throw error;
     return data;
   },
