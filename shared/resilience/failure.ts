@@ -119,9 +119,11 @@ export function classifyFailure(failure: unknown): FailureKind {
  */
 export function parseRetryAfter(value: string, nowEpochMs: number): number | undefined {
   const text = value.trim();
-  if (/^\d+$/.test(text)) return Number(text) * 1_000;
-  // Each of the three forms of an HTTP-date names its day; Date.parse alone takes nearly anything.
-  const date = /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(text) ? Date.parse(text) : NaN;
+  if (/^\d+$/.test(text)) return Math.min(Number(text) * 1_000, Number.MAX_SAFE_INTEGER);
+  // Each of the three forms of an HTTP-date names its day; Date.parse alone takes nearly anything. The form of asctime()
+  // does not name its zone, which is GMT as well.
+  const isDate = /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(text);
+  const date = isDate ? Date.parse(text.endsWith("GMT") ? text : `${text} GMT`) : NaN;
   return Number.isNaN(date) ? undefined : Math.max(date - nowEpochMs, 0);
 }
 

@@ -209,12 +209,17 @@ function causeOf(source: unknown, { code, message, hint }: ApiError): unknown {
     : { name: "PostgrestError", code, message: shortened(message), hint };
 }
 
+/** Returns the failure that a `ServiceError` was created from; another error itself. */
+export function sourceOfError(error: unknown): unknown {
+  return error instanceof ServiceError ? sources.get(error) ?? error : error;
+}
+
 /**
  * Returns the error, or the one behind it: supabase-js flattens what `fetch` threw to a text, and the client's lease
  * still has the error itself.
  */
 export function withTransportFailure(error: unknown, client: unknown): unknown {
   if (!(error instanceof ServiceError)) return error;
-  const thrown = transportFailure(client, sources.get(error));
+  const thrown = transportFailure(client, sourceOfError(error));
   return thrown === undefined ? error : toServiceError(thrown);
 }

@@ -1,5 +1,12 @@
 import { assertEquals } from "@std/assert";
-import { classifyFailure, type FailureKind, retryAfterMs } from "../../shared/resilience/mod.ts";
+import {
+  classifyFailure,
+  failedResponse,
+  type FailureKind,
+  rememberResponse,
+  responseOf,
+  retryAfterMs,
+} from "../../shared/resilience/mod.ts";
 import { NAMES, POSTGREST, STATUS, TEXT, TRANSPORT } from "../../shared/resilience/failure_table.ts";
 import { SQLSTATES } from "../../shared/resilience/sqlstate.ts";
 
@@ -153,10 +160,31 @@ Deno.test("retryAfterMs() reads both forms of Retry-After, and retryAfterMs of a
   assertEquals(retryAfterMs(response("3"), at), 3_000);
   assertEquals(retryAfterMs(response(new Date(at + 5_000).toUTCString()), at), 5_000);
   assertEquals(retryAfterMs(response(new Date(at - 5_000).toUTCString()), at), 0);
-  for (const bad of ["soon", "-1", "1.5", "", "2026-01-01"]) {
+  assertEquals(retryAfterMs(response("9".repeat(400)), at), Number.MAX_SAFE_INTEGER);
+  // The other two forms of a date (RFC 9110, section 5.6.7), whatever the time zone of the process.
+  assertEquals(retryAfterMs(response("Thursday, 01-Jan-26 00:00:09 GMT"), at), 9_000);
+  assertEquals(retryAfterMs(response("Thu Jan  1 00:00:09 2026"), at), 9_000);
+  for (const bad of ["soon", "-1", "1.5", "", "2026-01-01", "2, 3", "Thu", "Thursday"]) {
     assertEquals(retryAfterMs(response(bad), at), undefined, bad);
   }
   assertEquals(retryAfterMs(Object.assign(new Error(), { retryAfterMs: 250 })), 250);
   assertEquals(retryAfterMs(Object.assign(new Error(), { retryAfterMs: NaN })), undefined);
   assertEquals(retryAfterMs("503"), undefined);
+});
+
+Deno.test("retryAfterMs() and classifyFailure() know the response that was remembered for an error", () => {
+  const body = { message: "busy" };
+  const known = { status: 503, retryAfterMs: 7_000, asUser: false };
+  rememberResponse(body, known);
+  for (const failure of [body, { data: null, error: body }, new Error("x", { cause: body })]) {
+    assertEquals([retryAfterMs(failure), classifyFailure(failure)], [7_000, "transient"]);
+    assertEquals(failedResponse(failure), known);
+  }
+  assertEquals([retryAfterMs({ ...body }), classifyFailure({ ...body }), responseOf({ ...body })], [
+    undefined,
+    "permanent",
+    undefined,
+  ]);
+  rememberResponse("a text", known);
+  assertEquals(responseOf("a text"), undefined);
 });

@@ -9,7 +9,7 @@ import type { SupabaseClient } from "@supabase/supabase-js";
 import { correlationIdOf } from "../../observability/mod.ts";
 import { LeaseReleasedError, PoolError } from "../../pool/mod.ts";
 import { type Deadlines, type DeadlineTimer, isPromiseLike, memberOf } from "../../resilience/mod.ts";
-import { toServiceError } from "../../services/mod.ts";
+import { sourceOfError, toServiceError } from "../../services/mod.ts";
 import { type Identity, IdentityError, type ScopeOptions } from "../../supabase/mod.ts";
 import type { HandlerScope, RequestPool, Runtime } from "../handler/runtime.ts";
 import { CallerLeftError, DeadlineExceededError } from "./deadline.ts";
@@ -172,7 +172,8 @@ export class RequestScope<Database> implements LazyMembers<Database> {
 
   /** The error behind the one that supabase-js has flattened to `error`, or `error` itself. */
   explain(error: unknown): unknown {
-    const failure = this.#user?.failureOf(error) ?? this.#admin?.failureOf(error);
+    const source = sourceOfError(error);
+    const failure = this.#user?.failureOf(source) ?? this.#admin?.failureOf(source);
     if (failure !== undefined) return toServiceError(failure);
     // storage-js and functions-js keep what they wrap.
     for (const member of ["context", "originalError"]) {

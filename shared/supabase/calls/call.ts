@@ -134,7 +134,8 @@ export class Call implements BodyWatcher {
   /** Returns whether a retry after `delayMs` begins before its scope has to end, or else within the time of a call. */
   #hasTimeFor(delayMs: number): boolean {
     const { settings, slot } = this.#host;
-    return delayMs < (slot.timeLeftMs?.() ?? settings.requestTimeoutMs);
+    const leftMs = slot.timeLeftMs?.() ?? Infinity;
+    return delayMs < (leftMs < Infinity ? leftMs : settings.requestTimeoutMs);
   }
 
   /** Waits before a retry, without permit and, if no other call needs it, without slot. */
