@@ -282,8 +282,19 @@ export class ResultTooLargeError extends PoolError {
   }
 }
 
+/** The ends of a statement that took too long. */
+const TIMEOUT_ENDS = {
+  canceled: "was canceled: make it faster, or raise timeoutMs",
+  closed: "the server did not respond to its cancellation. The connection was closed, so its effect is unknown. " +
+    CHECK_EFFECT,
+  left:
+    "waited behind other statements on its connection. It only reads: the server may still run it, and its result " +
+    "is dropped. Raise timeoutMs, or maxConnections",
+};
+
 /**
- * A statement took longer than `timeoutMs`. The server canceled it, or its effect is unknown: the message says which.
+ * A statement took longer than `timeoutMs`. The server canceled it, or had not begun it, or its effect is unknown: the message says
+ * which.
  *
  * @cause The statement is slow, waits for a lock, or the server does not respond.
  * @fix Make the statement faster, or raise `timeoutMs` (`queryTimeoutMs`, `DB_QUERY_TIMEOUT`).
@@ -296,18 +307,15 @@ export class QueryTimeoutError extends PoolError {
 
   readonly #timeoutMs: number;
 
-  /** @param closed Whether the server did not respond to the cancel request either, so that the connection was closed. */
-  constructor(timeoutMs: number, closed = false) {
-    const end = closed
-      ? `the server did not respond to its cancellation. The connection was closed, so its effect is unknown. ${CHECK_EFFECT}`
-      : "was canceled: make it faster, or raise timeoutMs";
-    super(`The statement took longer than ${timeoutMs} ms (timeoutMs) and ${end}`);
+  /** @param end The end of the statement. Default: it was canceled. */
+  constructor(timeoutMs: number, end: keyof typeof TIMEOUT_ENDS = "canceled") {
+    super(`The statement took longer than ${timeoutMs} ms (timeoutMs) and ${TIMEOUT_ENDS[end]}`);
     this.#timeoutMs = timeoutMs;
   }
 
-  /** Returns the same error for a statement whose connection had to be closed. */
-  withClosedConnection(): QueryTimeoutError {
-    return new QueryTimeoutError(this.#timeoutMs, true);
+  /** Returns the same error for a statement with another end. */
+  withEnd(end: keyof typeof TIMEOUT_ENDS): QueryTimeoutError {
+    return new QueryTimeoutError(this.#timeoutMs, end);
   }
 }
 

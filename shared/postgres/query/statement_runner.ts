@@ -86,9 +86,11 @@ export class StatementRunner {
     const cancel = (reason: unknown) => {
       if (aborted) return;
       aborted = { reason };
+      // Its types are loaded, or it has resolved.
+      if (pending.settled) return pending.detach(reason);
       detached = detachable && pending.sent && !pending.settled && !this.connection.isRunning(pending);
       ending = this.#trackEnd(this.#cancel(pending, reason, detached));
-      if (detached) pending.detach(reason);
+      if (detached) pending.detach(reason instanceof QueryTimeoutError ? reason.withEnd("left") : reason);
     };
     const deadline = this.settings.deadlines.start(timeoutMs, () => cancel(new QueryTimeoutError(allowedMs)));
     const onAbort = () => cancel(signal?.reason);
@@ -123,7 +125,7 @@ export class StatementRunner {
     if (error instanceof PostgresError && error.code === CANCELED) return reason;
     if (this.connection.death === undefined) return error;
     return reason instanceof QueryTimeoutError && error instanceof ConnectionLostError
-      ? reason.withClosedConnection()
+      ? reason.withEnd("closed")
       : reason;
   }
 

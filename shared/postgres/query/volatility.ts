@@ -26,7 +26,7 @@ const CALLS = ":(?:funcid|opfuncid|aggfnoid|winfnoid) ([0-9]+)";
 /*
  * `$1` holds the names in a statement, and `$2` its text. A name may be a function, also behind a dot or before a
  * parenthesis, or a table or view: then the views below it and the policies on it count too. An aggregate counts as
- * volatile where one of its functions is. Views of the system only read.
+ * volatile where one of its functions is. A cast shows in the text by its type, unless it is implicit. Views of the system only read.
  */
 const CHECK = `
 WITH RECURSIVE relation (oid) AS (
@@ -66,7 +66,9 @@ WITH RECURSIVE relation (oid) AS (
   WHERE o.oid OPERATOR(pg_catalog.>=) 16384 AND pg_catalog.strpos($2::pg_catalog.text, o.oprname::pg_catalog.text)
     OPERATOR(pg_catalog.>) 0
   UNION
-  SELECT t.castfunc FROM pg_catalog.pg_cast t WHERE t.oid OPERATOR(pg_catalog.>=) 16384
+  SELECT c.castfunc FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) c.casttarget
+  WHERE c.oid OPERATOR(pg_catalog.>=) 16384 AND (c.castcontext OPERATOR(pg_catalog.=) 'i'
+    OR t.typname OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[]::pg_catalog.name[]))
 ), part (oid) AS (
   SELECT called.oid FROM called
   UNION ALL

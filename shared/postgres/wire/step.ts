@@ -48,7 +48,7 @@ export class Step {
   prepared: Prepared | undefined = undefined;
   /** True if its batch prepares it. */
   isNew = false;
-  /** A prepared statement that it replaces, because of an error that a change of the schema may have caused. */
+  /** A prepared statement that it replaces, because a change of the schema may have made it wrong. */
   doubts: Prepared | undefined = undefined;
   /** The types of its parameters, as far as they are known. */
   paramTypes: readonly number[] | undefined = undefined;
@@ -145,7 +145,10 @@ export class Step {
     else if (known.parsed) {
       const { paramTypes } = known;
       if (paramTypes === undefined || surviveRetyping(this.#values, paramTypes, this.#types)) this.prepared = known;
-      else this.paramTypes = paramTypes;
+      else {
+        this.doubts = known;
+        this.paramTypes = paramTypes;
+      }
     }
   }
 
@@ -175,15 +178,29 @@ export class Step {
    * @throws {StatementError} when a value cannot be sent.
    */
   send(out: MessageWriter, session: StatementSession, onParse: OnParse): boolean {
-    if (areEncodable(this.#values, this.paramTypes, this.#types) && (this.reader || session.hasIsoDates)) {
+    const isReadable = this.reader !== undefined || session.hasIsoDates;
+    if (isReadable && areEncodable(this.#values, this.paramTypes, this.#types)) {
       this.#assumed = this.paramTypes;
-      this.#bind(out, onParse);
-      return true;
+      try {
+        this.#bind(out, onParse);
+        return true;
+      } catch (error) {
+        // The types that are remembered may have changed, so that the value is rejected for an old one.
+        if (!(error instanceof StatementError) || this.paramTypes === this.#declared) throw error;
+        this.#leavePrepared();
+      }
     }
     this.#parse(out, onParse);
     out.describeStatement(this.#name);
     this.isDescribing = this.#isPartial = true;
     return false;
+  }
+
+  /** Uses the unnamed statement instead of one that was prepared earlier. */
+  #leavePrepared(): void {
+    if (!this.prepared || this.isNew) return;
+    this.doubts = this.prepared;
+    this.prepared = this.reader = undefined;
   }
 
   /**
@@ -192,6 +209,7 @@ export class Step {
    * @throws {StatementError} when a value cannot be sent.
    */
   sendDescribed(out: MessageWriter, onParse: OnParse): void {
+    this.renewReader();
     this.#bind(out, onParse);
   }
 
@@ -284,8 +302,10 @@ export class Step {
   onRow(bytes: Buffer, start: number, end: number): void {
     const { reader } = this;
     if (!reader) throw protocolError("it sent a row of a statement without columns");
-    if (reader.immediate) this.rows.push(reader.read(bytes, start, end, this.#binary));
-    else (this.raw ??= []).push(Buffer.from(bytes.subarray(start, end)));
+    // What was loaded in this request, right before it ran, is up to date.
+    if (reader.immediate || (this.hasLoaded && reader.missing.length === 0)) {
+      this.rows.push(reader.read(bytes, start, end, this.#binary));
+    } else (this.raw ??= []).push(Buffer.from(bytes.subarray(start, end)));
   }
 
   /** Reads the rows that waited. */

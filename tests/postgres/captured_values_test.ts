@@ -1,0 +1,133 @@
+import { Buffer } from "node:buffer";
+import { assertEquals, assertNotStrictEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { type PostgresPool, StatementError } from "../../shared/postgres/mod.ts";
+import { captureValues } from "../../shared/postgres/wire/captured_values.ts";
+import { claimsOf, TestDatabase } from "./support.ts";
+
+Deno.test("captureValues() copies arrays, objects, dates and bytes at any depth, and keeps their classes", () => {
+  class Money {
+    constructor(public cents: number) {}
+    toJSON(): unknown {
+      return { cents: this.cents };
+    }
+  }
+  const bytes = new Uint8Array([1, 2, 3, 4]);
+  const list = [1, [2, { a: [3] }]];
+  const date = new Date(5);
+  const money = new Money(7);
+  const words = new Uint16Array([1, 2]);
+  const view = new DataView(bytes.buffer, 1, 2);
+  const buffer = Buffer.from("abc");
+  const captured = captureValues([
+    list,
+    date,
+    bytes.subarray(1, 3),
+    money,
+    words,
+    view,
+    buffer,
+    bytes.buffer,
+    "x",
+    null,
+  ]);
+  (list[1] as unknown[])[0] = "changed";
+  (list[1] as [unknown, { a: number[] }])[1].a.push(9);
+  date.setTime(0);
+  bytes.fill(9);
+  buffer.fill(0);
+  words[0] = 9;
+  money.cents = 0;
+  assertEquals(captured[0], [1, [2, { a: [3] }]]);
+  assertEquals(captured[1], new Date(5));
+  assertEquals([...captured[2] as Uint8Array], [2, 3]);
+  assertEquals(JSON.stringify(captured[3]), '{"cents":7}');
+  assertEquals(captured[3] instanceof Money, true);
+  assertEquals([...captured[4] as Uint16Array], [1, 2]);
+  const copied = captured[5] as DataView;
+  assertEquals([copied.byteLength, copied.getUint8(0), copied.getUint8(1)], [2, 2, 3]);
+  assertEquals(new TextDecoder().decode(captured[6] as Uint8Array), "abc");
+  assertEquals([...new Uint8Array(captured[7] as ArrayBuffer)], [1, 2, 3, 4]);
+  assertEquals(captured.slice(8), ["x", null]);
+});
+
+Deno.test("captureValues() copies the array of values itself, and keeps what no type accepts for the codec to reject", () => {
+  const values = [1];
+  assertNotStrictEquals(captureValues(values), values);
+  const cycle: Record<string, unknown> = {};
+  cycle["self"] = cycle;
+  const others = [new Map(), new Set(), /x/, () => 1, Symbol("x"), Promise.resolve(), new Error("x")];
+  const captured = captureValues([...others, cycle]);
+  others.forEach((other, index) => assertStrictEquals(captured[index], other));
+  let deep: unknown = [];
+  for (let level = 0; level < 5_000; level++) deep = [deep];
+  assertThrows(() => captureValues([deep]), StatementError, "deeper");
+});
+
+Deno.test("manager.query(), transaction() and tx.query() send values as they were when they were called", async (t) => {
+  await using database = await TestDatabase.start();
+  const manager = database.manager({ maxConnections: 1 });
+  await manager.query("create table kept (n int, list int[], j jsonb, b bytea, at timestamptz)");
+  await manager.query("grant all on kept to authenticated");
+  const insert = "insert into kept values ($1, $2, $3, $4, $5)";
+  const row = [0, [0, 0], { deep: [{ n: 0 }] }, new Uint8Array([0]), new Date(0)] as [
+    number,
+    number[],
+    { deep: { n: number }[] },
+    Uint8Array,
+    Date,
+  ];
+  const fill = (n: number) => {
+    row[0] = n;
+    row[1][1] = n;
+    (row[2].deep[0] as { n: number }).n = n;
+    row[3][0] = n;
+    row[4].setTime(n * 1_000);
+  };
+  const expected = [1, 2, 3].map((n) => ({
+    n,
+    list: [0, n],
+    j: { deep: [{ n }] },
+    b: Buffer.from([n]),
+    at: new Date(n * 1_000),
+  }));
+  const check = async (name: string, run: () => Promise<unknown>[]) => {
+    await t.step(name, async () => {
+      await manager.query("truncate kept");
+      const running: Promise<unknown>[] = [];
+      for (const each of run()) running.push(each);
+      fill(9);
+      await Promise.all(running);
+      assertEquals((await manager.query("select * from kept order by n")).rows, expected);
+    });
+  };
+  const each = (work: () => Promise<unknown>) => () =>
+    [1, 2, 3].map((n) => {
+      fill(n);
+      return work();
+    });
+  const caller: PostgresPool = database.manager({ maxConnections: 1 }, "authenticator").as(claimsOf("a"));
+  for (const when of ["at the first run", "later"]) {
+    await check(`query() ${when}`, each(() => manager.query(insert, row)));
+    await check(`query() of a caller ${when}`, each(() => caller.query(insert, row)));
+    await check(`transaction() of a list ${when}`, each(() => manager.transaction([{ query: insert, values: row }])));
+    await check(`executeQueryWithRetry() ${when}`, each(() => manager.executeQueryWithRetry(insert, row)));
+    await check(
+      `executeTransactionWithRetry() ${when}`,
+      each(() => manager.executeTransactionWithRetry([{ query: insert, values: row }])),
+    );
+    await check(`query() of a lease ${when}`, () => {
+      const work = async () => {
+        await using connection = await manager.lease();
+        await Promise.all(each(() => connection.query(insert, row))());
+      };
+      return [work()];
+    });
+    await check(`tx.query() ${when}`, () => [
+      manager.transaction(async (tx) => {
+        const running = each(() => tx.query(insert, row))();
+        fill(9);
+        await Promise.all(running);
+      }),
+    ]);
+  }
+});
