@@ -7,8 +7,8 @@ import {
   MissingCredentialsError,
   MissingDefaultSecretKeyError,
 } from "@supabase/server";
-import { ERROR_CODE_HEADER, isServerError } from "../../shared/http/auth/rejection.ts";
-import { invalidToken } from "../../shared/http/auth/token_failure.ts";
+import { ERROR_CODE_HEADER, isServerError, rejectionResponse } from "../../shared/http/auth/rejection.ts";
+import { invalidToken, jwksFetchFailed } from "../../shared/http/auth/token_failure.ts";
 import { sharedSecretToken } from "./tokens.ts";
 
 Deno.test("isServerError() knows the errors of @supabase/server, and ERROR_CODE_HEADER its header", () => {
@@ -33,4 +33,13 @@ Deno.test("invalidToken() creates the INVALID_JWT error of @supabase/server, wit
   });
   assertEquals([error.code, error.status, error.hint], [InvalidJwtError, 401, "get another"]);
   assertFalse(JSON.stringify(error).includes(token));
+});
+
+Deno.test("rejectionResponse() shows no query and no credentials of the URL that keys could not be fetched from", async () => {
+  const request = new Request("https://x.test/");
+  const cause = new TypeError("error sending request for url (https://u:canary@h/jwks.json?key=canary): refused");
+  const error = await jwksFetchFailed(["user"], request, cause);
+  const text = await rejectionResponse(error, request).text();
+  assertFalse(text.includes("canary"), text);
+  assert(text.includes("https://[credentials]@h/jwks.json"), text);
 });

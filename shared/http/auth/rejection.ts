@@ -4,6 +4,7 @@
  * @module
  */
 import type { AuthError, ErrorResponseConfig, SupabaseServerError } from "@supabase/server";
+import { redact } from "../../observability/mod.ts";
 import { memberOf } from "../../resilience/mod.ts";
 
 /** The header that carries the code of a rejection. */
@@ -38,6 +39,8 @@ const rejections = new WeakMap<Response, AuthError>();
 /** Creates the response to `request`, whose credentials are rejected. */
 export function rejectionResponse(error: AuthError, request: Request, errors: ErrorResponseConfig = {}): Response {
   removeCredentials(error, request);
+  // A failed fetch of keys names its URL.
+  if (error.status >= 500) error.message = redact(error.message);
   const { code, message } = error;
   const response = Response.json(errors.detailed === false ? { code, message } : error.toJSON(), {
     status: error.status,
