@@ -296,7 +296,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   }
 
   async #runProbe(signal: AbortSignal): Promise<void> {
-    await using lease = await this.lease({ lane: "probe", signal, retryReads: false });
+    await using lease = await this.lease({ lane: "probe", signal });
     // A query that ignores the signal must not keep the probe slot.
     const { error } = await abortable(Promise.resolve(this.config.healthQuery(lease.client)), signal);
     if (error) throw error;

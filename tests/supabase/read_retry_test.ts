@@ -235,6 +235,25 @@ Deno.test("ClientLease.client retries reads, but not with retryReads: false, nor
   assertEquals(rig.pool.getStats().activeConnections, 0);
 });
 
+Deno.test("ClientLease.client does not retry reads of a probe, which tells how the project is now", async () => {
+  await using rig = createRig();
+  rig.project.answer = () => new Response("busy", { status: 503, headers: { "Retry-After": "0" } });
+  {
+    await using lease = await rig.pool.lease({ lane: "probe" });
+    await lease.client.from("budgets").select();
+  }
+  {
+    await using scope = rig.pool.scope();
+    await scope.client({ lane: "probe" }).from("budgets").select();
+  }
+  {
+    await using scope = rig.pool.scope({ lane: "probe" });
+    await using lease = await scope.lease();
+    await lease.client.from("budgets").select();
+  }
+  assertEquals(rig.project.requests.length, 3);
+});
+
 Deno.test("ClientLease.client rejects a retry after its release", async () => {
   await using rig = createRig();
   rig.project.answer = () => new Response("busy", { status: 503 });

@@ -81,7 +81,7 @@ export class LeaseFetch implements CallHost {
     view?: ViewOptions | undefined,
     retriesReads: boolean = true,
   ) {
-    this.retriesReads = retriesReads;
+    this.retriesReads = retriesReads && view?.lane !== "probe";
     this.credentials = credentials;
     this.settings = settings;
     this.slot = slot;

@@ -6,6 +6,7 @@
 import type { SupabaseClient } from "@supabase/supabase-js";
 import {
   AcquireAbortedError,
+  type AcquireLane,
   type AcquireOptions,
   DoubleReleaseError,
   LateReleaseError,
@@ -197,7 +198,14 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
     if (this.#state.kind !== "open") throw this.#refusal();
     const { lane = this.#options.lane, timeoutMs = this.#options.timeoutMs, signal, retryReads } = options;
     const { settings, template } = this.#pool;
-    const fetch = new LeaseFetch(settings, this.#credentials, this.#slot, signal, undefined, retryReads);
+    const fetch = new LeaseFetch(
+      settings,
+      this.#credentials,
+      this.#slot,
+      signal,
+      undefined,
+      retriesReads(lane, retryReads),
+    );
     this.#remember(fetch);
     const taken = this.#slot.take(fetch, lane, timeoutMs, signal);
     if (taken) {
@@ -213,9 +221,16 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
    *
    * @internal
    */
-  adopt(slot: Lease<ClientSlot>, { signal, retryReads }: ClientLeaseOptions): ClientLease<Database> {
+  adopt(slot: Lease<ClientSlot>, { signal, lane, retryReads }: ClientLeaseOptions): ClientLease<Database> {
     const { settings, template } = this.#pool;
-    const fetch = new LeaseFetch(settings, this.#credentials, this.#slot, signal, undefined, retryReads);
+    const fetch = new LeaseFetch(
+      settings,
+      this.#credentials,
+      this.#slot,
+      signal,
+      undefined,
+      retriesReads(lane, retryReads),
+    );
     this.#slot.adopt(slot, fetch);
     return new ScopedLease<Database>(template, fetch, this.#slot);
   }
@@ -355,4 +370,9 @@ class ScopedLease<Database> implements ClientLease<Database> {
 function sameIdentity(one: Identity, other: Identity | undefined): boolean {
   if (typeof one === "string" || typeof other !== "object") return one === other;
   return one.token === other.token;
+}
+
+/** A probe tells how the project is now: its reads are not retried. */
+function retriesReads(lane: AcquireLane | undefined, retryReads: boolean | undefined): boolean {
+  return retryReads ?? lane !== "probe";
 }
