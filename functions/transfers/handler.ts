@@ -58,7 +58,10 @@ routes.post("/", async (c) => {
   const transfers = new TransferService(c.var.supabaseContext.postgres);
   const { transfer, replayed } = await transfers.transfer(order);
   const response = createdResponse(c.req.raw, transfer);
-  if (replayed) response.headers.set("Idempotent-Replayed", "true");
+  if (replayed) {
+    response.headers.set("Idempotent-Replayed", "true");
+    response.headers.append("Access-Control-Expose-Headers", "Idempotent-Replayed");
+  }
   return response;
 });
 

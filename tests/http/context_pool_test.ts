@@ -126,7 +126,9 @@ Deno.test("ctx.pool rejects leases after its request", async () => {
   await rig.send();
   await assertRejects(async () => await kept?.pool.lease(), LeaseReleasedError, "the scope is closed");
   assertStringIncludes((await kept?.pool.client().from("x").select())?.error?.message ?? "", RELEASED);
-  assertEquals([rig.active(), rig.logged()], [0, []]);
+  // Logged once, with the remedy.
+  assertEquals([rig.active(), rig.logged()], [0, [["call_refused", "REQUEST_ENDED", 1]]]);
+  assertStringIncludes(rig.log[0] ?? "", "ctx.waitUntil");
 });
 
 Deno.test("withPooledSupabase() logs the error of a lease's call although supabase-js flattens it, released or not", async () => {

@@ -169,16 +169,29 @@ Deno.test("withPooledSupabase() holds no slot while the caller reads the respons
   await server.shutdown();
 });
 
-Deno.test("withPooledSupabase() holds the slot until the response is read and the background work has settled", async () => {
+Deno.test("ctx.waitUntil() work holds the slot during its calls only", async () => {
   const go = Promise.withResolvers<void>();
+  const work = Promise.withResolvers<void>();
   await using rig = setUp(async (_request, { supabase, waitUntil }) => {
     await supabase.from("a").select();
-    waitUntil(go.promise);
+    waitUntil((async () => {
+      await go.promise;
+      await supabase.from("b").select();
+      await work.promise;
+    })());
     return new Response("at once");
   }, ONE);
+  const active = () => rig.service.getPoolStats().activeConnections;
+  const during: number[] = [];
+  rig.project.answer = () => {
+    during.push(active());
+    return Response.json([]);
+  };
   assertEquals(await (await rig.fetch("/f")).text(), "at once");
-  await delay(5);
-  assertEquals(rig.service.getPoolStats().activeConnections, 1);
+  assertEquals(active(), 0);
   go.resolve();
-  while (rig.service.getPoolStats().activeConnections > 0) await delay(1);
+  while (during.length < 2) await delay(1);
+  while (active() > 0) await delay(1);
+  assertEquals(during, [1, 1]);
+  work.resolve();
 });

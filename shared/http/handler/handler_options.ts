@@ -44,14 +44,15 @@ export interface PooledSupabaseOptions<Database> extends RuntimeOptions<Database
    */
   readonly rememberTokensMs?: number;
   /**
-   * The longest time until a request is answered, in ms: queueing, retries and response bodies count, work given to
-   * `waitUntil` does not. After that the response is 504, and what the request does on the pools is aborted.
+   * The longest time until a request is answered, in ms: queueing, retries and the bodies of calls count, work given to
+   * `waitUntil` does not. After that the response is 504, and what the request does on the pools is aborted. A stream that
+   * the handler produces goes on, without the pools.
    * Default: the variable `POOL_DEADLINE_MS`, or 150,000, when the hosted gateway times out.
    */
   readonly deadlineMs?: number;
   /** The terms on which `ctx.supabase`, `ctx.supabaseAdmin` and leases take a slot. Default: lane `normal`, `acquireTimeoutMs`. */
   readonly lease?: LeaseDefaults;
-  /** Default: the headers of supabase-js. */
+  /** The headers of CORS. What the handler sets itself wins. Default: those of supabase-js, and any request header. */
   readonly cors?: CorsOption;
   /** The detail of responses that reject credentials. Default: everything but secrets. */
   readonly errors?: ErrorResponseConfig;
@@ -59,6 +60,11 @@ export interface PooledSupabaseOptions<Database> extends RuntimeOptions<Database
   readonly poolHeaders?: boolean;
   /** True to serve `/<name>/health/pool`, before any credentials are checked. Default: true. */
   readonly health?: boolean;
+  /**
+   * True to log a rejection that the code of a request leaves unhandled, and to let the isolate live on with the other
+   * requests in it; false to leave it to the runtime, which ends the isolate. Default: true.
+   */
+  readonly containRejections?: boolean;
   /** Writes the lines of the log, JSON each. Default: `console.error`. */
   readonly log?: LogSink;
 }

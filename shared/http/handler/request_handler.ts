@@ -9,7 +9,7 @@ import { PoolError } from "../../pool/mod.ts";
 import { type Clock, INTERNAL_ERROR, memberOf, systemClock } from "../../resilience/mod.ts";
 import type { AuthOutcome } from "../auth/authenticate.ts";
 import { checkOptions } from "./check_options.ts";
-import { corsHeadersOf } from "../responses/cors.ts";
+import { type Cors, parseCors, preflightResponse } from "../responses/cors.ts";
 import { CallerLeftError, type RequestWait } from "../request/deadline.ts";
 import { errorResponse } from "../responses/error_response.ts";
 import { ThrottledLog } from "../logging/throttled_log.ts";
@@ -19,7 +19,10 @@ import { loadMissingSecretKey } from "../request/missing_admin.ts";
 import { exposeHeaders, type HeaderStats, NO_POOL, stampHeaders } from "../responses/response_headers.ts";
 import { problem } from "../responses/problem.ts";
 import { isServerError, rejectionResponse } from "../auth/rejection.ts";
+import { joinEdgeRuntime } from "../request/edge_runtime.ts";
 import { type RequestEvents, RequestScope } from "../request/request_scope.ts";
+import { containRejections } from "../request/unhandled_rejections.ts";
+import { streamOf } from "../responses/response_body.ts";
 import { lazyRuntime, type Runtime } from "./runtime.ts";
 
 /** The time a request waited for slots, in ms. */
@@ -45,6 +48,50 @@ export class LeaseForgottenError extends PoolError {
         "`await using`, and pass work that goes on after the response to ctx.waitUntil",
     );
   }
+}
+
+/**
+ * A client or pool of a request was used after the request had ended. Only the log shows it: the call itself fails with
+ * `LEASE_RELEASED`, or with the reason that ended the request.
+ *
+ * @cause A timer, an event listener or work that was not awaited outlived the response and its body.
+ * @fix Give that work to `ctx.waitUntil` (or `EdgeRuntime.waitUntil`) before the handler returns.
+ * @sample new RequestEndedError(undefined)
+ */
+export class RequestEndedError extends PoolError {
+  static override readonly code = "REQUEST_ENDED";
+  static override readonly retry = "permanent";
+  static override readonly http = INTERNAL_ERROR;
+
+  /** @param cause The error of the call. */
+  constructor(cause: unknown) {
+    super(
+      "A call through ctx was refused: its request has ended. Give work that goes on after the response to " +
+        "ctx.waitUntil, or to EdgeRuntime.waitUntil, before the handler returns",
+      { cause },
+    );
+  }
+}
+
+/**
+ * Returns the response that a handler threw, as handlers of Hono and Remix do, the one of an `HTTPException` included;
+ * `undefined` for any other value.
+ */
+function thrownResponse(thrown: unknown): Response | undefined {
+  if (thrown instanceof Response) return thrown;
+  const getResponse = memberOf(thrown, "getResponse");
+  const response: unknown = typeof getResponse === "function" ? getResponse.call(thrown) : undefined;
+  return response instanceof Response ? response : undefined;
+}
+
+/** @throws {TypeError} for what a server cannot send. */
+function checkResponse(returned: unknown): Response {
+  if (!(returned instanceof Response)) {
+    const shown = returned === null ? "null" : typeof returned;
+    throw new TypeError(`The handler must return a Response: it returned ${shown}`);
+  }
+  if (returned.type !== "error") return returned;
+  throw new TypeError("Cannot send the handler's Response: it is a network error (Response.error())");
 }
 
 /** Returns whether a pool refused a token that has expired. `CallerError` is loaded with Postgres only. */
@@ -91,37 +138,59 @@ export function createRequestHandler<Database>(
 class RequestHandler<Database> {
   readonly #options: PooledSupabaseOptions<Database>;
   readonly #clock: Clock;
-  readonly #cors: [string, string][] | undefined;
+  readonly #cors: ReturnType<typeof parseCors>;
   readonly #runtime: () => Runtime<Database>;
   readonly #failures: ThrottledLog;
-  readonly #events: RequestEvents = {
-    rejected: (reason, request) =>
-      this.#failures.log("background_work_failed", reason, { secrets: this.#secrets, request }),
-    forgotten: (count, request) =>
-      this.#failures.logThrottled("lease_forgotten", new LeaseForgottenError(count), { request }),
-  };
+  readonly #events: RequestEvents;
   /** Set at the first request: a bad environment is reported to each. */
   #prepared: Prepared<Database> | undefined = undefined;
 
   constructor(options: PooledSupabaseOptions<Database>, clock: Clock) {
     this.#options = options;
     this.#clock = clock;
-    const cors = corsHeadersOf(options.cors);
-    this.#cors = cors && Object.entries(cors);
+    this.#cors = parseCors(options.cors);
     this.#runtime = lazyRuntime(options);
     this.#failures = new ThrottledLog(options.log ?? console.error, clock);
+    this.#events = this.#createEvents(options.containRejections ?? true);
   }
 
   async handle(request: Request, handler: PooledHandler<Database>): Promise<Response> {
     const timing: Timing = { waitedMs: 0 };
+    let cors: Cors | undefined;
     try {
-      const response = this.#cors && request.method === "OPTIONS"
-        ? new Response(null, { status: 204 })
+      cors = typeof this.#cors === "function" ? this.#cors(request) : this.#cors;
+      const response = cors && request.method === "OPTIONS"
+        ? preflightResponse(request, cors)
         : await this.#respond(request, handler, timing);
-      return this.#stamp(response, timing);
+      return this.#stamp(response, timing, cors);
     } catch (error) {
-      return this.#stamp(this.#fail(error, request), timing);
+      return this.#stamp(this.#fail(error, request), timing, cors);
     }
+  }
+
+  #createEvents(containsRejections: boolean): RequestEvents {
+    const failures = this.#failures;
+    return {
+      rejected: (reason, request) =>
+        failures.log("background_work_failed", reason, { secrets: this.#secrets, request }),
+      forgotten: (count, request) =>
+        failures.logThrottled("lease_forgotten", new LeaseForgottenError(count), { request }),
+      refused: (reason, request) =>
+        failures.logThrottled("call_refused", new RequestEndedError(reason), { level: "warn", request }),
+      bodyFailed: (error, request) =>
+        failures.logThrottled("response_body_failed", error, { secrets: this.#secrets, request }),
+      unhandled: containsRejections
+        ? (reason) => failures.log("unhandled_rejection", reason, { secrets: this.#secrets })
+        : undefined,
+    };
+  }
+
+  /** Prepares for requests: at the first one, when the environment is complete. */
+  #prepare(): Prepared<Database> {
+    const prepared = prepare(this.#options, this.#runtime(), this.#clock);
+    joinEdgeRuntime();
+    if (this.#events.unhandled) containRejections(this.#events.unhandled);
+    return prepared;
   }
 
   get #secrets(): readonly string[] {
@@ -129,11 +198,7 @@ class RequestHandler<Database> {
   }
 
   async #respond(request: Request, handler: PooledHandler<Database>, timing: Timing): Promise<Response> {
-    const { runtime, authenticate, deadlines, deadlineMs } = this.#prepared ??= prepare(
-      this.#options,
-      this.#runtime(),
-      this.#clock,
-    );
+    const { runtime, authenticate, deadlines, deadlineMs } = this.#prepared ??= this.#prepare();
     const { health = true, lease = {} } = this.#options;
     if (health && request.url.includes("/health/pool") && isHealthPath(new URL(request.url).pathname)) {
       return await createHealthResponse(request, runtime as Runtime<never>);
@@ -157,11 +222,18 @@ class RequestHandler<Database> {
     }
     let failed = true;
     try {
-      const response = await scope.run(auth, handler);
-      if (!(response instanceof Response)) throw new TypeError("The handler must return a Response");
-      if (response.bodyUsed) throw new TypeError("Cannot send the handler's Response: its body was already read");
+      let returned: unknown;
+      try {
+        returned = await scope.run(auth, handler);
+      } catch (thrown) {
+        returned = thrownResponse(thrown);
+        if (returned === undefined) throw thrown;
+      }
+      const response = checkResponse(returned);
+      const stream = streamOf(response);
       failed = false;
-      return response;
+      // Nothing reads the body of a response to HEAD.
+      return stream && request.method !== "HEAD" ? scope.follow(response, stream) : response;
     } catch (error) {
       if (scope.callerLeft) return errorResponse(new CallerLeftError());
       const failure = scope.explain(error);
@@ -192,9 +264,9 @@ class RequestHandler<Database> {
   }
 
   /** Adds the headers of CORS and of the pool. */
-  #stamp(response: Response, { waitedMs }: Timing): Response {
+  #stamp(response: Response, { waitedMs }: Timing, cors: Cors | undefined): Response {
     const shown = this.#options.poolHeaders ?? this.#prepared?.runtime.environment.poolHeaders ?? true;
-    return stampHeaders(response, this.#cors, shown ? this.#stats() : undefined, waitedMs);
+    return stampHeaders(response, cors, shown ? this.#stats() : undefined, waitedMs);
   }
 
   #stats(): HeaderStats {

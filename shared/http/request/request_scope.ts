@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { AsyncLocalStorage } from "node:async_hooks";
 import type { AuthMode, AuthResult } from "@supabase/server";
 import type { SupabaseClient } from "@supabase/supabase-js";
 import { correlationIdOf } from "../../observability/mod.ts";
@@ -12,7 +11,10 @@ import { type Deadlines, type DeadlineTimer, isPromiseLike, memberOf } from "../
 import { sourceOfError, toServiceError } from "../../services/mod.ts";
 import { type Identity, IdentityError, type ScopeOptions } from "../../supabase/mod.ts";
 import type { HandlerScope, RequestPool, Runtime } from "../handler/runtime.ts";
+import { watchStream } from "../responses/response_body.ts";
+import { type CurrentRequest, currentRequest, type RequestToken } from "./current_request.ts";
 import { CallerLeftError, DeadlineExceededError } from "./deadline.ts";
+import { keepIsolateUntil } from "./edge_runtime.ts";
 import { createMissingAdminProxy } from "./missing_admin.ts";
 import {
   type LazyMembers,
@@ -21,13 +23,7 @@ import {
   type RequestClientPool,
   RequestContext,
 } from "./pooled_context.ts";
-
-/**
- * Identifies the request that the running code belongs to. The token is an empty
- * object: the runtime keeps it until the next full collection for each response
- * of `fetch`, and with it all that it would refer to.
- */
-const requests = new AsyncLocalStorage<object>();
+import { underWay } from "./unhandled_rejections.ts";
 
 /** Events of a request. */
 export interface RequestEvents {
@@ -35,6 +31,12 @@ export interface RequestEvents {
   readonly rejected: (reason: unknown, request: Request) => void;
   /** The handler of `request` left `count` leases unreleased; they have been ended. */
   readonly forgotten: (count: number, request: Request) => void;
+  /** A call or lease of `request` was refused with `reason`: the request has ended. */
+  readonly refused: (reason: unknown, request: Request) => void;
+  /** The streamed body of the response to `request` failed with `error`. */
+  readonly bodyFailed: (error: unknown, request: Request) => void;
+  /** Code of a request left a rejection unhandled. `undefined`: the runtime decides. */
+  readonly unhandled: RequestToken["onUnhandled"];
 }
 
 /** The dependencies of a request. */
@@ -61,8 +63,8 @@ type RequestState =
 const OPEN: RequestState = Object.freeze({ kind: "open" });
 
 /** One request. It ends when it is answered, every body is read, and its background work has settled. */
-export class RequestScope<Database> implements LazyMembers<Database> {
-  readonly #token = {};
+export class RequestScope<Database> implements LazyMembers<Database>, CurrentRequest {
+  readonly #token: RequestToken;
   readonly #options: RequestScopeOptions<Database>;
   readonly #leave: (() => void) | undefined;
   readonly #timeout: DeadlineTimer;
@@ -81,6 +83,9 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   #state: RequestState = OPEN;
   /** True once the handler has answered. Bodies and background work may still need the pools. */
   #answered = false;
+  #failed = false;
+  /** True while the response's body is a stream that the handler's code may still produce. */
+  #isStreaming = false;
 
   /**
    * Starts the request's time.
@@ -89,7 +94,8 @@ export class RequestScope<Database> implements LazyMembers<Database> {
    */
   constructor(options: RequestScopeOptions<Database>) {
     this.#options = options;
-    const { runtime, deadlines, deadlineMs } = options;
+    const { runtime, deadlines, deadlineMs, events } = options;
+    this.#token = { request: this, onUnhandled: events.unhandled };
     this.#leave = runtime.life?.beginRequest();
     this.#timeout = deadlines.start(deadlineMs, () => this.#onDeadline(new DeadlineExceededError(deadlineMs)));
   }
@@ -162,8 +168,9 @@ export class RequestScope<Database> implements LazyMembers<Database> {
    */
   run(auth: AuthResult, handler: (request: Request, context: PooledContext<Database>) => unknown): unknown {
     this.#auth = auth;
-    const context = new RequestContext(auth, this, (promise) => this.#waitUntil(promise));
-    const response = requests.run(this.#token, handler, this.#options.request, context);
+    underWay.add(this.#token);
+    const context = new RequestContext(auth, this, (promise) => keepIsolateUntil(this.#keepUntil(promise)));
+    const response = currentRequest.run(this.#token, handler, this.#options.request, context);
     if (isPromiseLike(response)) return this.#untilRejected(response);
     // Its body may still be made of what it does on the pools.
     if (this.#exceeded) this.#abort(this.#exceeded);
@@ -183,9 +190,32 @@ export class RequestScope<Database> implements LazyMembers<Database> {
     return error;
   }
 
+  /** Keeps the scopes until `promise` settles, as `ctx.waitUntil` does. */
+  join(promise: PromiseLike<unknown>): void {
+    this.#keepUntil(promise);
+  }
+
   /**
-   * Closes the scopes, at once or when the last of the background work has
-   * settled. Calls that were begun and not awaited are carried through. The
+   * Keeps the scopes open until `stream`, the body of `response`, has ended or is canceled, or the deadline passes.
+   * Followed by {@linkcode answered}.
+   *
+   * @returns The response to send in its place.
+   */
+  follow(response: Response, stream: ReadableStream<Uint8Array<ArrayBuffer>>): Response {
+    const { request, events } = this.#options;
+    this.#isStreaming = true;
+    const body = watchStream(stream, (failure) => {
+      if (failure) events.bodyFailed(this.explain(failure.error), request);
+      if (!this.#isStreaming) return;
+      this.#isStreaming = false;
+      this.#closeIfIdle();
+    });
+    return new Response(body, response);
+  }
+
+  /**
+   * Closes the scopes, at once or when the streamed body has ended and the last of the background work has
+   * settled; until then the slots are held during calls only. Calls that were begun and not awaited are carried through. The
    * deadline goes on for bodies that are passed on to the caller, but not for
    * background work.
    *
@@ -195,10 +225,22 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   answered({ failed }: { failed: boolean }): void {
     // Some runtimes abort a request's signal once its response is sent, which says nothing about its caller.
     this.#caller?.removeEventListener("abort", this.#onCallerLeft);
-    if (failed && (this.#user || this.#admin || this.#background?.size)) this.#abort(new LeaseReleasedError());
+    if (failed && (this.#user || this.#admin || this.#hasBackground)) this.#abort(new LeaseReleasedError());
     this.#answered = true;
-    if (this.#background?.size) this.#timeout.cancel();
-    else this.#close();
+    this.#failed = failed;
+    if (!this.#isBusy) return this.#close();
+    if (!this.#isStreaming) this.#timeout.cancel();
+    this.#user?.releaseBetweenCalls();
+    this.#admin?.releaseBetweenCalls();
+  }
+
+  /** True while the request may go on after its response: its body is a stream, or background work has not settled. */
+  get #isBusy(): boolean {
+    return this.#isStreaming || this.#hasBackground;
+  }
+
+  get #hasBackground(): boolean {
+    return this.#background !== undefined && this.#background.size > 0;
   }
 
   #userScope(): HandlerScope<Database> {
@@ -233,20 +275,27 @@ export class RequestScope<Database> implements LazyMembers<Database> {
     const { lane, timeoutMs } = this.#options.lease;
     const { deadlines } = this.#options;
     // Background work outlives the deadline.
-    const timeLeftMs = () => this.#answered && this.#background?.size ? Infinity : deadlines.leftMs(this.#timeout);
+    const timeLeftMs = () => this.#answered && this.#hasBackground ? Infinity : deadlines.leftMs(this.#timeout);
+    const [guard, onRefused] = [this.#guard, this.#onRefused];
     // The token was verified when the request began. The scope may be opened after it has expired.
-    const scope = pool.scope({ identity, admitted: true, apiKey, lane, timeoutMs, guard: this.#guard, timeLeftMs });
+    const scope = pool.scope({ identity, admitted: true, apiKey, lane, timeoutMs, guard, onRefused, timeLeftMs });
     if (this.#state.kind === "aborted") scope.abort(this.#state.reason);
+    else if (this.#answered && this.#isBusy) scope.releaseBetweenCalls();
     // First used after the request has ended.
-    else if (this.#answered && !this.#background?.size) scope.close();
+    else if (this.#answered) scope.close();
     return scope;
   }
 
   /** Rejects use by another request; code that belongs to none may use it. */
   readonly #guard = (): void => {
-    const current = requests.getStore();
+    const current = currentRequest.getStore();
     if (current === undefined || current === this.#token) return;
     throw new IdentityError("This ctx.pool belongs to another request: do not store it");
+  };
+
+  /** Logs a call that comes after the end. After a failure, it is of work that the failure has ended. */
+  readonly #onRefused = (reason: unknown): void => {
+    if (this.#answered && !this.#failed) this.#options.events.refused(reason, this.#options.request);
   };
 
   /** Listens for the caller. Most runtimes create a request's signal only when it is asked for. */
@@ -263,6 +312,10 @@ export class RequestScope<Database> implements LazyMembers<Database> {
     this.#exceeded = error;
     if (this.#auth) this.#abort(error);
     this.#reject?.(error);
+    if (!this.#answered || !this.#isStreaming) return;
+    // The stream goes on without the pools.
+    this.#isStreaming = false;
+    this.#closeIfIdle();
   }
 
   #untilRejected<T>(work: PromiseLike<T>): Promise<T> {
@@ -273,22 +326,26 @@ export class RequestScope<Database> implements LazyMembers<Database> {
     });
   }
 
-  #waitUntil(promise: PromiseLike<unknown>): void {
+  /** Returns a promise that resolves when `promise` has settled. */
+  #keepUntil(promise: PromiseLike<unknown>): Promise<void> {
     const background = this.#background ??= new Set();
     background.add(promise);
-    const settled = Promise.resolve(promise).then(() => {}, (reason) => this.#onRejected(reason)).finally(() => {
+    return Promise.resolve(promise).then(() => {}, (reason) => this.#onRejected(reason)).finally(() => {
       background.delete(promise);
       if (background.size > 0) return;
       if (this.#state.kind === "draining") this.#abort(this.#state.reason);
-      if (this.#answered) this.#close();
+      this.#closeIfIdle();
     });
-    edgeRuntime()?.waitUntil(settled);
+  }
+
+  #closeIfIdle(): void {
+    if (this.#answered && !this.#isBusy) this.#close();
   }
 
   /** Aborts the work on the pools, after the background work. */
   #abort(reason: unknown): void {
     if (this.#state.kind === "aborted") return;
-    if (this.#background?.size) {
+    if (this.#hasBackground) {
       if (this.#state.kind !== "draining") this.#state = { kind: "draining", reason };
       return;
     }
@@ -313,18 +370,8 @@ export class RequestScope<Database> implements LazyMembers<Database> {
   /** Ends the request: nothing is left that its deadline could abort. {@linkcode answered} calls it in time. */
   end(): void {
     this.#timeout.cancel();
+    this.#token.request = undefined;
+    underWay.delete(this.#token);
     this.#leave?.();
   }
-}
-
-/** The runtime that Supabase's functions are hosted on. */
-interface EdgeRuntime {
-  /** Keeps the isolate until `promise` has settled. */
-  waitUntil(promise: Promise<unknown>): void;
-}
-
-/** The global `EdgeRuntime`; `undefined` in plain Deno. */
-function edgeRuntime(): EdgeRuntime | undefined {
-  const runtime = memberOf(globalThis, "EdgeRuntime");
-  return typeof memberOf(runtime, "waitUntil") === "function" ? runtime as EdgeRuntime : undefined;
 }

@@ -5,6 +5,7 @@
  */
 import type { PoolStats } from "../../pool/mod.ts";
 import { ERROR_CODE_HEADER } from "../auth/rejection.ts";
+import type { Cors } from "./cors.ts";
 
 /** The counters in the headers. */
 export type HeaderStats = Pick<
@@ -20,7 +21,13 @@ export const NO_POOL: Readonly<HeaderStats> = Object.freeze({
   waitingForConnection: 0,
 });
 
-const EXPOSE = "Access-Control-Expose-Headers";
+/** The header that lists what browsers may read. */
+export const EXPOSE = "access-control-expose-headers";
+/** The header that lists the request headers that a response depends on. */
+export const VARY = "vary";
+
+/** Headers of failures that tell a browser what to do, and that it hides unless they are listed. */
+const OF_FAILURES = ["Allow", "Retry-After", ERROR_CODE_HEADER];
 
 /** The header of each counter. */
 const HEADERS = [
@@ -36,13 +43,23 @@ const ALL_EXPOSED = EXPOSED.join(", ");
 /** The metric of a request that did not wait, as most do not. */
 const NO_WAIT = "pool;dur=0.0";
 
+/** Returns the items of a header that is a list. */
+export function listed(value: string): string[] {
+  return value.split(",").map((item) => item.trim()).filter((item) => item !== "");
+}
+
+/** Adds those of `names` to the list of a header that it does not have. */
+function addToList(headers: Headers, header: string, names: readonly string[]): void {
+  const before = headers.get(header);
+  if (!before) return headers.set(header, names.join(", "));
+  const known = new Set(listed(before).map((name) => name.toLowerCase()));
+  const missing = names.filter((name) => !known.has(name.toLowerCase()));
+  if (missing.length > 0) headers.set(header, [before, ...missing].join(", "));
+}
+
 /** Adds `names` to `Access-Control-Expose-Headers`: browsers hide headers that are not listed. */
 export function exposeHeaders(headers: Headers, names: readonly string[]): void {
-  const listed = headers.get(EXPOSE);
-  if (!listed) return headers.set(EXPOSE, names.join(", "));
-  const known = new Set(listed.split(",").map((name) => name.trim().toLowerCase()));
-  const missing = names.filter((name) => !known.has(name.toLowerCase()));
-  if (missing.length > 0) headers.set(EXPOSE, [listed, ...missing].join(", "));
+  addToList(headers, EXPOSE, names);
 }
 
 /** Returns the metrics of `listed` with `ours` in place of the metric `pool`. */
@@ -61,10 +78,10 @@ function setTiming(headers: Headers, durationMs: number): void {
 
 /**
  * Changes the headers of `response`, and returns it, or a copy if its headers are immutable. The body stays the same
- * stream. A response that cannot be copied (`Response.error()`, a WebSocket upgrade) is returned unchanged.
+ * stream. A WebSocket upgrade, which cannot be copied, is returned unchanged.
  */
 export function changeHeaders(response: Response, change: (headers: Headers) => void): Response {
-  if (response.type === "error" || response.status < 200) return response;
+  if (response.status < 200) return response;
   try {
     change(response.headers);
     return response;
@@ -78,22 +95,28 @@ export function changeHeaders(response: Response, change: (headers: Headers) => 
 }
 
 /**
- * Sets the headers of CORS, and the pool's counters with `Server-Timing: pool;dur=...`; lists what browsers may read in
- * `Access-Control-Expose-Headers`. A second call replaces the counters.
+ * Sets the headers of CORS that the response does not have, and the pool's counters with `Server-Timing: pool;dur=...`;
+ * lists what browsers may read in `Access-Control-Expose-Headers`. A second call replaces the counters.
  *
- * @param cors The headers of CORS, by name. `undefined` for none.
+ * @param cors `undefined` for none.
  * @param stats The counters. `undefined` for no pool headers.
  * @param waitedMs The time the request waited for the pool, in ms.
  */
 export function stampHeaders(
   response: Response,
-  cors: readonly [string, string][] | undefined,
+  cors: Cors | undefined,
   stats: HeaderStats | undefined,
   waitedMs: number,
 ): Response {
   return changeHeaders(response, (headers) => {
-    for (const [name, value] of cors ?? []) headers.set(name, value);
-    if (cors && headers.has(ERROR_CODE_HEADER)) exposeHeaders(headers, [ERROR_CODE_HEADER]);
+    if (cors) {
+      for (const [name, value] of cors.headers) if (!headers.has(name)) headers.set(name, value);
+      for (const [name, names] of cors.lists) addToList(headers, name, names);
+      if (response.status >= 400) {
+        const present = OF_FAILURES.filter((name) => headers.has(name));
+        if (present.length > 0) exposeHeaders(headers, present);
+      }
+    }
     if (!stats) return;
     for (const [name, counter] of HEADERS) headers.set(name, String(stats[counter]));
     setTiming(headers, waitedMs);
