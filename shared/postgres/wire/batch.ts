@@ -354,8 +354,7 @@ export class Batch implements WireRequest, PendingResult {
     const kind = staleKind(failure);
     const { prepared } = step;
     if (kind === undefined) return false;
-    // The types of its parameters are not those of an earlier description any more.
-    if (!prepared || this.#parsing.includes(prepared)) return step.assumedWrongly;
+    if (!prepared || this.#parsing.includes(prepared)) return step.forgetTypes(this.#session);
     if (kind === "unknown") statements.clear();
     else if (kind === "value") prepared.doubted = true;
     else statements.forget(prepared);

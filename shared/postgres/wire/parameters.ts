@@ -79,6 +79,25 @@ function survives(codec: Codec, value: unknown): boolean {
 }
 
 /**
+ * Returns the remembered types of parameters to declare; `undefined` for none. If a type has changed, the server then
+ * rejects the statement, where it might read the text of the value in another way. What does not survive retyping is
+ * left to be inferred: it is sent in a text that other types read right, and that the server must not cast.
+ */
+export function typesToDeclare(
+  values: readonly unknown[],
+  oids: readonly number[] | undefined,
+  codecs: Codecs,
+): readonly number[] | undefined {
+  if (!oids) return undefined;
+  const declared = oids.map((oid, index) => {
+    const value = values[index];
+    const codec = needsType(value) ? codecs.codecOf(oid) : undefined;
+    return codec && survives(codec, value) ? oid : INFERRED;
+  });
+  return declared.some((oid) => oid !== INFERRED) ? declared : undefined;
+}
+
+/**
  * Returns the error of a wrong number of values.
  *
  * @param expected The number of parameters.

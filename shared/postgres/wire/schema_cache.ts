@@ -56,6 +56,13 @@ export class SchemaCache {
     }
   }
 
+  /** Forgets the types of the parameters of a text. */
+  forget(names: Names, text: string): void {
+    const id = `${names.key}\n${text}`;
+    if (names.described) names.described.delete(text);
+    else if (this.#described.delete(id)) this.#totalLength -= id.length;
+  }
+
   /** Notes that a statement has changed the schema. */
   changed(): void {
     this.version++;

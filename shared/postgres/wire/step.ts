@@ -10,7 +10,15 @@ import { captureValues } from "./captured_values.ts";
 import { type MessageWriter, unsendable } from "./message_writer.ts";
 import { type ColumnMessage, protocolError } from "./messages.ts";
 import type { NameResolution, Names } from "./name_resolution.ts";
-import { areEncodable, encodeValues, INFERRED, needsType, oidsOf, surviveRetyping } from "./parameters.ts";
+import {
+  areEncodable,
+  encodeValues,
+  INFERRED,
+  needsType,
+  oidsOf,
+  surviveRetyping,
+  typesToDeclare,
+} from "./parameters.ts";
 import type { QueryResult, Row, Statement } from "./query_result.ts";
 import { RowReader } from "./row_reader.ts";
 import type { SchemaCache } from "./schema_cache.ts";
@@ -77,6 +85,8 @@ export class Step {
   /** True if only its description was sent. */
   #isPartial = false;
   #parsed = false;
+  /** The remembered types that are declared. */
+  #guess: readonly number[] | undefined = undefined;
   /** The types that its values were encoded as before the server described it. */
   #assumed: readonly number[] | undefined = undefined;
   #captured = false;
@@ -180,7 +190,12 @@ export class Step {
   send(out: MessageWriter, session: StatementSession, onParse: OnParse): boolean {
     const isReadable = this.reader !== undefined || session.hasIsoDates;
     if (isReadable && areEncodable(this.#values, this.paramTypes, this.#types)) {
-      this.#assumed = this.paramTypes;
+      if (this.paramTypes !== this.#declared) {
+        this.#assumed = this.paramTypes;
+        if (!this.prepared || this.isNew) {
+          this.#guess = typesToDeclare(this.#values, this.paramTypes, this.#types);
+        }
+      }
       try {
         this.#bind(out, onParse);
         return true;
@@ -198,6 +213,7 @@ export class Step {
 
   /** Uses the unnamed statement instead of one that was prepared earlier. */
   #leavePrepared(): void {
+    this.#guess = undefined;
     if (!this.prepared || this.isNew) return;
     this.doubts = this.prepared;
     this.prepared = this.reader = undefined;
@@ -235,7 +251,7 @@ export class Step {
     const fault = unsendable(text);
     if (fault !== undefined) throw new StatementError(`Cannot send the statement: ${fault}`);
     onParse(this.prepared);
-    out.parse(this.#name, text, this.#declared);
+    out.parse(this.#name, text, this.#guess ?? this.#declared);
     this.#parsed = true;
   }
 
@@ -245,9 +261,14 @@ export class Step {
     if (!this.prepared) this.#parsed = false;
   }
 
-  /** True if its values were encoded as other types than those that the server has described since. */
-  get assumedWrongly(): boolean {
-    return this.#assumed !== undefined && this.paramTypes !== undefined && !sameTypes(this.#assumed, this.paramTypes);
+  /** Forgets the remembered types of its parameters, and returns whether they may have caused an error. */
+  forgetTypes({ schema, statements }: StatementSession): boolean {
+    const assumed = this.#assumed;
+    const differ = assumed && this.paramTypes && !sameTypes(assumed, this.paramTypes);
+    if (!differ && !this.#guess) return false;
+    if (this.#names) schema.forget(this.#names, this.statement.text);
+    if (this.doubts) statements.forget(this.doubts);
+    return true;
   }
 
   /** Notes the types of its parameters, as the server has just described them. */
