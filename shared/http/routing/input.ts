@@ -149,7 +149,9 @@ export function readQuery<Schema extends z.ZodType>(request: Request, schema: Sc
   const { searchParams } = new URL(request.url);
   for (const [name, value] of searchParams) {
     const before = values[name];
-    values[name] = before === undefined ? value : [before, value].flat();
+    // Appended in place: a URL holds tens of thousands of parameters.
+    if (Array.isArray(before)) before.push(value);
+    else values[name] = before === undefined ? value : [before, value];
   }
   return check(schema, { ...values }, "query");
 }
