@@ -77,8 +77,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     file: "query/executor.ts",
-    find: "    using lease = await this.#lease(options);\n    try {\n      return await this.#transactionOn(",
-    replace: "    const lease = await this.#lease(options);\n    try {\n      return await this.#transactionOn(",
+    find: "    using lease = await this.#lease(options).catch(throwReason);\n",
+    replace: "    const lease = await this.#lease(options).catch(throwReason);\n",
     what: "the connection of a transaction is not released",
   },
 ];
