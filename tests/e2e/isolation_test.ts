@@ -65,12 +65,9 @@ function createHandler(owners: readonly Owner[], seed: number, refused: { count:
         return Response.json(await rows(budgets().insert({ name: `${owner.label} ${n}` }).select()));
       case "late": {
         // A client of an earlier request, mostly finished: what it writes belongs to its own user.
-        try {
-          if (late) await budgets(late.client).insert({ name: `${late.label} late ${n}` });
-        } catch {
-          // Rejected: its request has finished, or its caller has disconnected.
-          refused.count++;
-        }
+        const result = late && await budgets(late.client).insert({ name: `${late.label} late ${n}` });
+        // Rejected: its request has finished, or its caller has disconnected.
+        if (result?.error) refused.count++;
         return Response.json(await rows(budgets().select()));
       }
       case "steal": {
