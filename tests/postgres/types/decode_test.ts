@@ -6,6 +6,9 @@ import { show, TypeServer } from "./type_server.ts";
 const day = (text: string) => new Date(`${text}T00:00:00Z`);
 const pair = (a: number | null, b: string | null) => ({ a, "B b": b });
 
+/** The first version with infinite intervals. */
+const INFINITE_INTERVALS = 17;
+
 /** Expressions, and the value that each gives, in text as in binary. */
 const RESULTS: readonly (readonly [expression: string, value: unknown])[] = [
   ["true", true],
@@ -63,6 +66,8 @@ const RESULTS: readonly (readonly [expression: string, value: unknown])[] = [
   ["'2026-08-24 12:34:56.7'::timestamptz", new Date("2026-08-24T12:34:56.7Z")],
   ["'1883-11-18 11:59:59.000001+00'::timestamptz", new Date("1883-11-18T11:59:59Z")],
   ["'1969-12-31 23:59:59.9999'::timestamp", new Date(-1)],
+  ["'1200-01-01 00:00:00.0009'::timestamptz", new Date("1200-01-01T00:00:00Z")],
+  ["'12026-01-01 00:00:00.0019'::timestamptz", new Date("+012026-01-01T00:00:00.001Z")],
   ["'0044-03-15 01:02:03.5 BC'::timestamptz", new Date("-000043-03-15T01:02:03.5Z")],
   ["'0099-01-01 00:00:00'::timestamp", day("0099-01-01")],
   ["'12026-01-01 00:00:01'::timestamp", new Date("+012026-01-01T00:00:01Z")],
@@ -212,7 +217,9 @@ const RESULTS: readonly (readonly [expression: string, value: unknown])[] = [
 
 Deno.test("codecs read each type right, in text as in binary, and what they read they encode to the same value", async (t) => {
   await using server = await TypeServer.start();
+  const version = await server.version();
   for (const [expression, value] of RESULTS) {
+    if (/infinity'::interval/.test(expression) && version < INFINITE_INTERVALS) continue;
     await t.step(expression, async () => {
       const found = await server.evaluate(expression);
       assertEquals(show(found.value), show(value), "text");

@@ -94,6 +94,7 @@ const SENT: readonly (readonly [type: string, value: unknown, sent: string | Uin
   ],
   ["interval", { hours: 1, seconds: 90.5 }, "1 hours 90.5 seconds"],
   ["interval", {}, "0 seconds"],
+  ["interval", { days: -1, hours: 1 }, "-1 days +1 hours"],
   [
     "interval",
     {
@@ -136,6 +137,13 @@ for (const [type, value, sent] of SENT) {
     assertEquals(show(codec(type).encode(value)), show(sent));
   });
 }
+
+Deno.test("encode() copies shared bytes, which another thread could change before they are sent", () => {
+  for (const value of [shared, new Uint8Array(shared), new DataView(shared)]) {
+    const sent = codec("bytea").encode(value) as Uint8Array;
+    assertEquals([sent.buffer instanceof ArrayBuffer, [...sent]], [true, [7, 8]]);
+  }
+});
 
 const REJECTED: readonly (readonly [type: string, value: unknown, given: string])[] = [
   ["bool", 2, "the number 2"],

@@ -102,8 +102,74 @@ Deno.test("codecs read dates in binary under every DateStyle, and reject their t
         ]);
         assertEquals(rows, [{ same: "true" }]);
       }
-      await server.query("SET DateStyle = 'ISO, DMY'");
-      assertEquals((await server.evaluate("'2026-08-04'::date")).value, new Date(expected[0] ?? NaN));
+    });
+  }
+  for (const style of ["ISO, DMY", "ISO, YMD", "SQL, YMD"]) {
+    await t.step(`${style}: what is sent`, async () => {
+      await server.query(`SET DateStyle = '${style}'`);
+      const instants = [
+        "2026-08-04T01:02:03.004Z",
+        "0050-01-02T00:00:00Z",
+        "-000043-03-15T00:00:00Z",
+        "+012026-08-04T00:00:00Z",
+      ];
+      for (const type of ["date", "timestamp without time zone", "timestamp with time zone"]) {
+        const codec = await server.codec(type);
+        for (const instant of instants) {
+          const { rows } = await server.query(`SELECT extract(epoch FROM $1::${type})::float8 AS seconds`, [
+            codec.encode(new Date(instant)),
+          ]);
+          const day = type === "date" ? 86_400 : 0.001;
+          assertEquals(
+            Number(rows[0]?.seconds),
+            Math.floor(Date.parse(instant) / 1000 / day) * day || 0,
+            `${instant} as ${type}`,
+          );
+        }
+      }
+    });
+  }
+});
+
+Deno.test("codecs read instants alike under every TimeZone of the session, at the turn of years, in old times, BC", async (t) => {
+  await using server = await TypeServer.start();
+  const instants = [
+    "2024-12-31T20:00:00Z",
+    "2025-01-01T00:30:00.000Z",
+    "2024-02-29T23:59:59.999Z",
+    "9999-12-31T20:00:00Z",
+    "+010000-01-01T03:04:05.123Z",
+    "0000-12-31T23:00:00Z",
+    "0001-01-01T00:30:00Z",
+    "0000-02-29T12:00:00Z",
+    "-000001-12-31T22:00:00Z",
+    "0099-12-31T23:00:00Z",
+    "1800-06-01T12:00:00Z",
+    "1892-07-04T00:00:00Z",
+    "2011-12-30T12:00:00Z",
+  ];
+  for (
+    const zone of [
+      "Asia/Tokyo",
+      "Asia/Shanghai",
+      "America/New_York",
+      "Asia/Kathmandu",
+      "Pacific/Apia",
+      "Africa/Monrovia",
+    ]
+  ) {
+    await t.step(zone, async () => {
+      await server.query(`SET timezone = '${zone}'`);
+      const codec = await server.codec("timestamptz");
+      const array = await server.codec("timestamptz[]");
+      const dates = instants.map((instant) => new Date(instant));
+      for (const { value, binaryValue, text } of await server.roundTrip(array, [dates])) {
+        assertEquals(show(value), show(dates), `${text}`);
+        assertEquals(show(binaryValue), show(dates));
+      }
+      const found = await server.roundTrip(codec, [...dates, Infinity, "294276-12-31 23:59:59.999999+00"]);
+      assertEquals(found.map(({ value }) => show(value)), found.map(({ binaryValue }) => show(binaryValue)));
+      assertEquals(found.at(-1)?.value, "294276-12-31 23:59:59.999999+00");
     });
   }
 });

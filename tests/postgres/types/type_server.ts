@@ -72,6 +72,12 @@ export class TypeServer implements AsyncDisposable {
     return started;
   }
 
+  /** Returns the major version of the server. */
+  async version(): Promise<number> {
+    const { rows } = await this.query("SHOW server_version_num");
+    return Math.floor(Number(rows[0]?.server_version_num) / 10_000);
+  }
+
   /** Opens a session on a server that runs. */
   static async connect(url: string): Promise<TypeServer> {
     const connected = new TypeServer(undefined, url);
