@@ -64,6 +64,11 @@ export interface SupabasePoolConfig extends Omit<PoolConfig, WithoutEffect> {
    * stream, the longest time without progress. A retry has it again. Default: 30,000.
    */
   requestTimeoutMs: number;
+  /**
+   * True if clients retry reads as plain supabase-js does: after 503, 520 and network errors, within the request's
+   * deadline. Default: true.
+   */
+  retryReads: boolean;
   /** The maximum number of calls of one lease or scope that run at once; further calls wait. Default: 6. */
   callsPerLease: number;
   /** The database schema of `from` and `rpc`. Default: `public`. */
@@ -100,6 +105,7 @@ export const DEFAULT_SUPABASE_POOL_CONFIG: Readonly<SupabasePoolConfig> = Object
   maxRetries: 3,
   retryDelayMs: 100,
   requestTimeoutMs: 30_000,
+  retryReads: true,
   callsPerLease: 6,
   schema: "public",
   headers: Object.freeze({}),
@@ -142,6 +148,7 @@ export const supabasePoolConfigShape = {
   maxRetries: whole(0, 100),
   retryDelayMs: whole(1, MAX_TIMER_MS),
   requestTimeoutMs: whole(1, MAX_TIMER_MS),
+  retryReads: lazySchema(() => z.boolean({ error: "must be true or false" })),
   callsPerLease: whole(1, 10_000),
   schema: lazySchema(() => {
     const error = "must be the name of a schema";

@@ -17,7 +17,7 @@ type Options = readonly (keyof SupabasePoolConfig)[];
 const OF_CALLS: Options = ["schema", "headers"];
 
 /** The options of clients. Pools that differ in one of these are different pools. */
-const OF_CLIENTS: Options = [...OF_CALLS, "requestTimeoutMs", "fetch"];
+const OF_CLIENTS: Options = [...OF_CALLS, "requestTimeoutMs", "retryReads", "fetch"];
 
 /** Pools by URL, key and client options. */
 export class Registry<P extends Registered> {

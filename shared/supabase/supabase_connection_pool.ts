@@ -101,7 +101,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
 
   /**
    * Returns the pool for a project, key and client options (`schema`, `headers`,
-   * `requestTimeoutMs`, `fetch`). There is one for each; it is created when it is
+   * `requestTimeoutMs`, `retryReads`, `fetch`). There is one for each; it is created when it is
    * first asked for, and again after a {@linkcode shutdown}.
    *
    * @param url The project's URL, e.g. `https://abc.supabase.co`.
@@ -308,7 +308,7 @@ const NO_OPTIONS: ScopeOptions = Object.freeze({});
 /** Returns the options of the core; the others concern calls. */
 function coreOptions(config: Readonly<SupabasePoolConfig>): Partial<SupabasePoolConfig> {
   const { maxRetries: _1, requestTimeoutMs: _2, callsPerLease: _3, schema: _4, headers: _5, ...rest } = config;
-  const { userRoles: _6, healthQuery: _7, fetch: _8, retryDelayMs: _9, ...core } = rest;
+  const { userRoles: _6, healthQuery: _7, fetch: _8, retryDelayMs: _9, retryReads: _10, ...core } = rest;
   return core;
 }
 

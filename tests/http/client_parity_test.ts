@@ -163,6 +163,19 @@ Deno.test("withPooledSupabase() ignores supabaseOptions without effect on a pool
   await assertRejects(() => status({ storage: { useNewHostname: true } }), ConfigError, "useNewHostname");
 });
 
+Deno.test("withPooledSupabase() retries reads unless db.retry is false", async () => {
+  for (const [retry, attempts] of [[undefined, 4], [true, 4], [false, 1]] as const) {
+    let sent = 0;
+    const answer: typeof fetch = () => {
+      sent++;
+      return Promise.resolve(new Response("busy", { status: 503, headers: { "Retry-After": "0" } }));
+    };
+    const db = retry === undefined ? {} : { db: { retry } };
+    assertEquals((await status({ global: { fetch: answer }, ...db }))[0], 503);
+    assertEquals(sent, attempts);
+  }
+});
+
 Deno.test("withPooledSupabase() applies the supabaseOptions of each handler of an isolate to its own clients", async () => {
   const sent: string[] = [];
   const through = (name: string): typeof fetch => () => {

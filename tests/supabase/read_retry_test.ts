@@ -235,6 +235,22 @@ Deno.test("ClientLease.client retries reads, but not with retryReads: false, nor
   assertEquals(rig.pool.getStats().activeConnections, 0);
 });
 
+Deno.test("retryReads: false of a pool turns the retries of its clients off, except for a lease that asks for them", async () => {
+  await using rig = createRig({ retryReads: false });
+  rig.project.answer = () => new Response("busy", { status: 503, headers: { "Retry-After": "0" } });
+  const sent = async (retryReads?: boolean) => {
+    rig.project.requests.length = 0;
+    await using lease = await rig.pool.lease({ retryReads });
+    await lease.client.from("budgets").select();
+    return rig.project.requests.length;
+  };
+  assertEquals([await sent(), await sent(true)], [1, 4]);
+  rig.project.requests.length = 0;
+  await using scope = rig.pool.scope();
+  await scope.client().from("budgets").select();
+  assertEquals(rig.project.requests.length, 1);
+});
+
 Deno.test("ClientLease.client does not retry reads of a probe, which tells how the project is now", async () => {
   await using rig = createRig();
   rig.project.answer = () => new Response("busy", { status: 503, headers: { "Retry-After": "0" } });

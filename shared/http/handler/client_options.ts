@@ -14,9 +14,9 @@ export type ClientOptions = NonNullable<WithSupabaseConfig["supabaseOptions"]>;
 const CREDENTIAL_HEADERS = ["authorization", "apikey"];
 
 /**
- * Returns `db.schema`, `db.timeout`, `global.headers` and `global.fetch` as options
- * of the pool. `auth`, `accessToken` and `realtime` have no effect, since views
- * reject sessions and channels, and `db.retry` has none, since views retry reads by themselves.
+ * Returns `db.schema`, `db.timeout`, `db.retry`, `global.headers` and `global.fetch` as
+ * options of the pool. `auth`, `accessToken` and `realtime` have no effect, since
+ * views reject sessions and channels.
  *
  * @throws {ConfigError} for `storage.useNewHostname`: a pooled client sends only to its project's own host.
  */
@@ -31,6 +31,7 @@ export function asPoolConfig({ db, global, storage }: ClientOptions): Partial<Su
     .filter(([name]) => !CREDENTIAL_HEADERS.includes(name.toLowerCase()));
   return {
     ...(db?.schema === undefined ? {} : { schema: db.schema }),
+    ...(db?.retry === undefined ? {} : { retryReads: db.retry }),
     ...(db?.timeout === undefined ? {} : { requestTimeoutMs: db.timeout }),
     ...(global?.headers === undefined ? {} : { headers: Object.fromEntries(headers) }),
     ...(global?.fetch === undefined ? {} : { fetch: global.fetch }),

@@ -81,7 +81,7 @@ export class LeaseFetch implements CallHost {
     view?: ViewOptions | undefined,
     retriesReads: boolean = true,
   ) {
-    this.retriesReads = retriesReads && view?.lane !== "probe";
+    this.retriesReads = retriesReads;
     this.credentials = credentials;
     this.settings = settings;
     this.slot = slot;

@@ -166,7 +166,14 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
     const { lane = this.#options.lane, timeoutMs = this.#options.timeoutMs, signal } = options;
     const { settings, template } = this.#pool;
     const { onRefused } = this.#options;
-    const fetch = new LeaseFetch(settings, this.#credentials, this.#slot, signal, { lane, timeoutMs, onRefused });
+    const fetch = new LeaseFetch(
+      settings,
+      this.#credentials,
+      this.#slot,
+      signal,
+      { lane, timeoutMs, onRefused },
+      this.#retriesReads(lane),
+    );
     if (this.#betweenCalls === "release") this.#leaveWhenIdle(fetch);
     if (this.#state.kind === "open") this.#views.push(fetch);
     else fetch.end(this.#state.kind === "aborted" ? this.#state.reason : undefined);
@@ -204,7 +211,7 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
       this.#slot,
       signal,
       undefined,
-      retriesReads(lane, retryReads),
+      this.#retriesReads(lane, retryReads),
     );
     this.#remember(fetch);
     const taken = this.#slot.take(fetch, lane, timeoutMs, signal);
@@ -229,7 +236,7 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
       this.#slot,
       signal,
       undefined,
-      retriesReads(lane, retryReads),
+      this.#retriesReads(lane, retryReads),
     );
     this.#slot.adopt(slot, fetch);
     return new ScopedLease<Database>(template, fetch, this.#slot);
@@ -301,6 +308,11 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
     return this.#state.kind === "aborted";
   }
 
+  /** Returns whether reads are retried. A probe tells how the project is now. */
+  #retriesReads(lane: AcquireLane | undefined, asked: boolean = this.#pool.config.retryReads): boolean {
+    return asked && lane !== "probe";
+  }
+
   #remember(fetch: LeaseFetch): void {
     if (this.#latest.push(fetch) > KEPT_LEASES) this.#latest.shift();
   }
@@ -370,9 +382,4 @@ class ScopedLease<Database> implements ClientLease<Database> {
 function sameIdentity(one: Identity, other: Identity | undefined): boolean {
   if (typeof one === "string" || typeof other !== "object") return one === other;
   return one.token === other.token;
-}
-
-/** A probe tells how the project is now: its reads are not retried. */
-function retriesReads(lane: AcquireLane | undefined, retryReads: boolean | undefined): boolean {
-  return retryReads ?? lane !== "probe";
 }

@@ -16,8 +16,8 @@ export interface ClientLeaseOptions extends AcquireOptions {
   /** Ends the wait when it aborts, and aborts every call of the lease: the caller has disconnected, for example. */
   signal?: AbortSignal | undefined;
   /**
-   * False if the holder retries by itself, as `withRetry` does. Default: true: the client retries reads as plain
-   * supabase-js does, after 503, 520 and network errors.
+   * False if the holder retries by itself, as `withRetry` does. Default: the pool's `retryReads` (true): the client
+   * retries reads as plain supabase-js does, after 503, 520 and network errors.
    */
   retryReads?: boolean | undefined;
 }
