@@ -26,6 +26,9 @@ export type LogEvent =
   | "request_failed"
   | "request_refused"
   | "background_work_failed"
+  | "response_body_failed"
+  | "unhandled_rejection"
+  | "call_refused"
   | "lease_forgotten"
   | "log_suppressed"
   | (string & Record<never, never>);
