@@ -15,6 +15,7 @@ export type StackErrorCode =
   | "PORT_FORBIDDEN"
   | "PORT_TAKEN"
   | "POSTGRES_FAILED"
+  | "POSTGRES_VERSION_UNKNOWN"
   | "SERVICE_FAILED"
   | "STOPPED"
   | "TOOL_MISSING"

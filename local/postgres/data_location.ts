@@ -9,7 +9,7 @@
  * @module
  */
 import { StackError } from "../stack_error.ts";
-import { completeLinks, copyBinaries, locateBinaries } from "./binaries.ts";
+import { completeLinks, copyBinaries, DEFAULT_VERSION, locateBinaries, requestedVersion } from "./binaries.ts";
 import { canReach, choosePostgresUser, type UnixUser } from "./unix_user.ts";
 
 /** The location of one Postgres. */
@@ -18,6 +18,8 @@ export interface DataLocation {
   readonly data: string;
   /** The folder that contains `bin`, `lib` and `share`. */
   readonly binaries: string;
+  /** Its major version. */
+  readonly major: string;
   /** The user that it runs as. `undefined`: the current user. */
   readonly user: UnixUser | undefined;
   /** A folder to delete when Postgres ends. `undefined`: everything is kept. */
@@ -56,8 +58,8 @@ async function recordedFolder(record: string): Promise<string | undefined> {
 }
 
 /** Returns the folder of binaries that `user` can use: that of the npm package, or a copy in `folder`. */
-async function reachableBinaries(folder: string, user: UnixUser | undefined): Promise<string> {
-  const packaged = await locateBinaries();
+async function reachableBinaries(folder: string, user: UnixUser | undefined, major?: string): Promise<string> {
+  const packaged = await locateBinaries(major);
   const complete = await completeLinks(packaged).then(() => true, () => false);
   if (
     complete && (!user || (await canReach(user, `${packaged}/bin`) && await canReach(user, `${packaged}/share`)))
@@ -75,14 +77,15 @@ async function reachableBinaries(folder: string, user: UnixUser | undefined): Pr
   return copy;
 }
 
-/** Creates the location of a Postgres that is deleted with it. */
+/** Creates the location of a Postgres that is deleted with it, of the version that `POSTGRES_VERSION` names. */
 export async function temporaryLocation(): Promise<DataLocation> {
   const user = await choosePostgresUser();
   const parents = [Deno.env.get("TMPDIR") ?? "/tmp", "/tmp", "/var/tmp"];
   const folder = await createReachable(parents, user);
   try {
-    const binaries = await reachableBinaries(folder, user);
-    return { data: `${folder}/data`, binaries, user, temporaryFolder: folder };
+    const major = requestedVersion();
+    const binaries = await reachableBinaries(folder, user, major);
+    return { data: `${folder}/data`, binaries, major, user, temporaryFolder: folder };
   } catch (error) {
     await Deno.remove(folder, { recursive: true });
     throw error;
@@ -104,6 +107,7 @@ export async function projectLocation(state: string): Promise<DataLocation> {
       return {
         data: `${folder}/data`,
         binaries: await reachableBinaries(folder, user),
+        major: DEFAULT_VERSION,
         user,
         temporaryFolder: undefined,
       };
@@ -116,6 +120,7 @@ export async function projectLocation(state: string): Promise<DataLocation> {
   return {
     data: `${elsewhere}/data`,
     binaries: await reachableBinaries(elsewhere, user),
+    major: DEFAULT_VERSION,
     user,
     temporaryFolder: undefined,
   };

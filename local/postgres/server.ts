@@ -221,8 +221,8 @@ export class PostgresServer {
         "--auth=scram-sha-256",
         "--encoding=UTF8",
         "--locale=C",
-        "--locale-provider=builtin",
-        "--builtin-locale=C.UTF-8",
+        // The provider came with version 17. Without it, only ASCII letters have cases.
+        ...(Number(location.major) >= 17 ? ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] : []),
         "--no-instructions",
         "--no-sync",
       ], (line) => lines.push(line));

@@ -10,16 +10,25 @@ interface Commands {
   readonly check?: string;
   readonly docs?: string;
   readonly test?: string;
+  readonly "test:postgres"?: string;
   readonly "test:2.1"?: string;
 }
 
 const OK = 'echo "ok | 5 passed (2 steps) | 0 failed | 1 ignored (3s)"';
+const OK_POSTGRES = 'echo "ok | 2 passed | 0 failed (1s)"';
 const OK_2_1 = 'echo "ok | 3 passed | 0 failed (1s)"';
 
 /** Runs the script with a `npx` that runs `commands` instead. Returns the exit status and the last line. */
 async function run(commands: Commands): Promise<[code: number, lastLine: string | undefined]> {
-  const { fmt = "true", lint = "true", check = "true", docs = "true", test = OK, "test:2.1": hosted = OK_2_1 } =
-    commands;
+  const {
+    fmt = "true",
+    lint = "true",
+    check = "true",
+    docs = "true",
+    test = OK,
+    "test:postgres": old = OK_POSTGRES,
+    "test:2.1": hosted = OK_2_1,
+  } = commands;
   const folder = await Deno.makeTempDir();
   const program = async (name: string, text: string) => {
     await Deno.writeTextFile(`${folder}/${name}`, `#!/bin/sh\n${text}\n`);
@@ -35,6 +44,7 @@ async function run(commands: Commands): Promise<[code: number, lastLine: string 
       "-y deno check .") ${check};;
       "-y deno task docs:lint") ${docs};;
       "-y deno task test") ${test};;
+      "-y deno task test:postgres 14") ${old};;
       "-y deno task test:2.1") ${hosted};;
       "-y supabase@"*" --version" | "-y deno@"*" --version") true;;
       *) echo "unexpected: $*"; exit 99;;
@@ -54,30 +64,35 @@ async function run(commands: Commands): Promise<[code: number, lastLine: string 
 }
 
 const CASES: Record<string, readonly [Commands, code: number, lastLine: string]> = {
-  "adds the counts of both runs": [{}, 0, "8 passed, 0 failed"],
+  "adds the counts of all runs": [{}, 0, "10 passed, 0 failed"],
   "reads a summary with colors": [
     { test: "printf '\\033[0m\\033[32mok\\033[0m | 5 passed | 0 failed (1s)\\n'" },
     0,
-    "8 passed, 0 failed",
+    "10 passed, 0 failed",
   ],
   "counts the last summary, not one that a test printed": [
     { test: `echo "ok | 99 passed | 0 failed (1s)"; ${OK}` },
     0,
-    "8 passed, 0 failed",
+    "10 passed, 0 failed",
   ],
   "fails when tests fail, after the second run": [
     { test: 'echo "FAILED | 4 passed | 2 failed (1s)"; exit 1' },
     1,
-    "7 passed, 2 failed",
+    "9 passed, 2 failed",
+  ],
+  "fails when tests fail on the oldest Postgres": [
+    { "test:postgres": 'echo "FAILED | 1 passed | 1 failed (1s)"; exit 1' },
+    1,
+    "9 passed, 1 failed",
   ],
   "fails when tests fail on the older Deno": [
     { "test:2.1": 'echo "FAILED | 2 passed | 1 failed (1s)"; exit 1' },
     1,
-    "7 passed, 1 failed",
+    "9 passed, 1 failed",
   ],
-  "fails when a run ends without a summary": [{ test: "exit 3" }, 3, "3 passed, 1 failed"],
-  "fails when a run fails after a good summary": [{ test: `${OK}; exit 1` }, 1, "8 passed, 1 failed"],
-  "fails when a run succeeds without a summary": [{ test: "true" }, 1, "3 passed, 1 failed"],
+  "fails when a run ends without a summary": [{ test: "exit 3" }, 3, "5 passed, 1 failed"],
+  "fails when a run fails after a good summary": [{ test: `${OK}; exit 1` }, 1, "10 passed, 1 failed"],
+  "fails when a run succeeds without a summary": [{ test: "true" }, 1, "5 passed, 1 failed"],
   "fails on bad format": [{ fmt: "exit 1" }, 1, "0 passed, 1 failed"],
   "fails on lint": [{ lint: "exit 1" }, 1, "0 passed, 1 failed"],
   "fails on type errors": [{ check: "exit 1" }, 1, "0 passed, 1 failed"],

@@ -33,7 +33,7 @@ export function errorResponse(code: string, text: string, routine?: string): Uin
 /** `AuthenticationCleartextPassword`. */
 export const ASK_PASSWORD = message("R", 3);
 
-/** What follows a login: `AuthenticationOk`, settings, the key of the backend, and `ReadyForQuery`. */
+/** The messages after a login: `AuthenticationOk`, settings, the key of the backend, and `ReadyForQuery`. */
 export function welcome(): Uint8Array[] {
   return [
     message("R", 0),
@@ -55,7 +55,7 @@ export interface ScriptedConnection {
   close(): void;
 }
 
-/** What the server does at a step, in place of the usual; `false` for the usual. */
+/** Acts at a step in place of the server; returns `false` for the usual response. */
 export type Script = (step: Step, connection: ScriptedConnection, texts: readonly string[]) => unknown;
 
 /** The server; see the module. */

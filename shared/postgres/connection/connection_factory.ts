@@ -7,7 +7,7 @@ import { abortable } from "@std/async/abortable";
 import { ConfigError, type CreateContext, type ResourceFactory } from "../../pool/mod.ts";
 import { type Clock, timeoutSignal } from "../../resilience/mod.ts";
 import type { PostgresConfig, TlsOptions } from "../config/config.ts";
-import { addressAdvice, ConnectTimeoutError } from "../errors/connect_error.ts";
+import { addressAdvice, ConnectTimeoutError, isIpv6Only } from "../errors/connect_error.ts";
 import { ConnectionError } from "../errors/errors.ts";
 import type { DriverOptions } from "../wire/driver.ts";
 import { SchemaCache } from "../wire/schema_cache.ts";
@@ -69,6 +69,12 @@ export function driverOptions(config: Readonly<PostgresConfig>): DriverOptions {
 /** The fraction of `acquireTimeoutMs` within which an attempt ends, so that its error reaches its waiter. */
 const ATTEMPT_SHARE = 0.9;
 
+/**
+ * An IPv6 address has this many times `connectionTimeoutMs` to be reached: without a route, Linux reports EHOSTUNREACH,
+ * which explains more than a timeout, after three seconds (`mcast_solicit` and `retrans_time_ms` of its neighbors).
+ */
+const IPV6_FACTOR = 1.75;
+
 /** A server that was reached has this many times `connectionTimeoutMs` to accept or refuse; see {@linkcode ConnectDeadline}. */
 const LOGIN_FACTOR = 3;
 
@@ -81,7 +87,7 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
   readonly #random: (() => number) | undefined;
   /** The connections that are open or closing. */
   readonly #open = new Set<BackendConnection>();
-  /** Those of them that are being validated. */
+  /** The open connections that are being validated. */
   readonly #validating = new Set<BackendConnection>();
   readonly #cancelRequests = new Set<CancelRequest>();
   #allClosed: (() => void) | undefined = undefined;
@@ -114,8 +120,12 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
   }
 
   async #connect(login: Login, signal: AbortSignal, invalidate: (reason: unknown) => void): Promise<BackendConnection> {
-    const { host, port, password, connectionTimeoutMs: reachMs, acquireTimeoutMs } = this.#config;
-    const totalMs = Math.max(reachMs, Math.min(reachMs * LOGIN_FACTOR, Math.floor(acquireTimeoutMs * ATTEMPT_SHARE)));
+    const { host, port, password, connectionTimeoutMs, acquireTimeoutMs } = this.#config;
+    const reachMs = isIpv6Only(host) ? Math.ceil(connectionTimeoutMs * IPV6_FACTOR) : connectionTimeoutMs;
+    const totalMs = Math.max(
+      reachMs,
+      Math.min(connectionTimeoutMs * LOGIN_FACTOR, Math.floor(acquireTimeoutMs * ATTEMPT_SHARE)),
+    );
     using deadline = new ConnectDeadline({
       clock: this.#clock,
       signal,

@@ -9,6 +9,11 @@ import { SERVICE_UNAVAILABLE } from "../../resilience/mod.ts";
 /** The direct address of a Supabase project (Supabase, "Connect to your database"). */
 const DIRECT_ADDRESS = /^db\.[a-z\d-]+\.supabase\.(?:co|com|red|in|net)$/i;
 
+/** Returns whether a host has only IPv6 addresses, as far as its name tells. */
+export function isIpv6Only(host: string): boolean {
+  return host.includes(":") || DIRECT_ADDRESS.test(host);
+}
+
 /** Failures that a network without IPv6 causes. */
 const UNREACHABLE: ReadonlySet<string> = new Set([
   "CONNECT_TIMEOUT",

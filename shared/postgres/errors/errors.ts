@@ -134,6 +134,8 @@ function isServerError(error: unknown): error is Error {
   return error instanceof Error && SERVER_CODE.test(codeOf(error) ?? "") && textOf(error, "severity") !== undefined;
 }
 
+const UNREACHABLE = { ...SERVICE_UNAVAILABLE, detail: "The database could not be reached" };
+
 /**
  * An error of the socket or of TLS. `code` is the system's, such as `ECONNREFUSED`, or one of this class:
  * `CONNECTION_FAILED`, `CONNECTION_CLOSED`, `PROTOCOL_ERROR`, `AUTHENTICATION_UNSUPPORTED`,
@@ -147,7 +149,7 @@ export class ConnectionError extends PoolError {
   /** The code of a failure that has none of its own. */
   static override readonly code = "CONNECTION_FAILED";
   static override readonly retry = undefined;
-  static override readonly http = INTERNAL_ERROR;
+  static override readonly http = UNREACHABLE;
 
   /** @param code The code of the error. */
   constructor(code: string, message: string, options?: ErrorOptions) {
@@ -159,8 +161,6 @@ export class ConnectionError extends PoolError {
     return classifyFailure(this) === "permanent" ? INTERNAL_ERROR : UNREACHABLE;
   }
 }
-
-const UNREACHABLE = { ...SERVICE_UNAVAILABLE, detail: "The database could not be reached" };
 
 /** Returns the messages of the attempts to reach each address of a host: together they have none. */
 function reasonsOf(error: unknown): string {

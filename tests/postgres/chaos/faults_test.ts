@@ -235,7 +235,7 @@ Deno.test("PostgresConnectionManager under one fault at a time", async (t) => {
       const manager = rig.manager({ maxConnections: 8, acquireTimeoutMs: 4_000 }, "postgres");
       const { rows: [limits] } = await direct.query<{ free: number }>(
         "select (current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int - " +
-          "current_setting('reserved_connections')::int - count(*)::int) as free " +
+          "coalesce(current_setting('reserved_connections', true)::int, 0) - count(*)::int) as free " +
           "from pg_stat_activity where backend_type = 'client backend'",
       );
       const free = limits?.free ?? 0;

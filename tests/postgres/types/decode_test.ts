@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { PostgresInterval } from "../../../shared/postgres/types/interval.ts";
+import { SERVER_MAJOR } from "../server_version.ts";
 import { show, TypeServer } from "./type_server.ts";
 
 const day = (text: string) => new Date(`${text}T00:00:00Z`);
@@ -220,6 +221,8 @@ Deno.test("codecs read each type right, in text as in binary, and what they read
   const version = await server.version();
   for (const [expression, value] of RESULTS) {
     if (/infinity'::interval/.test(expression) && version < INFINITE_INTERVALS) continue;
+    // Its hours were read as a smaller type until version 15.
+    if (expression.startsWith("'2562047788:") && SERVER_MAJOR < 15) continue;
     await t.step(expression, async () => {
       const found = await server.evaluate(expression);
       assertEquals(show(found.value), show(value), "text");
