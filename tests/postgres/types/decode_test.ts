@@ -168,6 +168,9 @@ const RESULTS: readonly (readonly [expression: string, value: unknown])[] = [
   ["'{}'::datemultirange", []],
   ["ARRAY['{[1,3)}'::int8multirange]", [[{ lower: "1", upper: "3", bounds: "[)" }]]],
   ["'{[\"2026-01-01 00:00\",)}'::tsmultirange", [{ lower: day("2026-01-01"), upper: null, bounds: "[)" }]],
+  ["text_range('a\"b\\c, (d', 'a\"z] ', '()')", { lower: 'a"b\\c, (d', upper: 'a"z] ', bounds: "()" }],
+  ["text_range('', NULL)", { lower: "", upper: null, bounds: "[)" }],
+  ["ARRAY[text_range('\"', 'a\\')]", [{ lower: '"', upper: "a\\", bounds: "[)" }]],
   ["float_range(1.5, 2.5)", { lower: 1.5, upper: 2.5, bounds: "[)" }],
   ["float_multirange(float_range(1.5, 2.5))", [{ lower: 1.5, upper: 2.5, bounds: "[)" }]],
   // Enums, domains, composites.

@@ -28,6 +28,7 @@ export const SCHEMA = `
   CREATE TABLE item (id integer, gone text, "__proto__" text, price numeric, moods mood[]);
   ALTER TABLE item DROP COLUMN gone;
   CREATE TYPE float_range AS RANGE (subtype = double precision, multirange_type_name = float_multirange);
+  CREATE TYPE text_range AS RANGE (subtype = text, collation = "C");
   CREATE SCHEMA "Other";
   CREATE TYPE "Other"."Mood" AS ENUM ('x');
 `;
