@@ -233,9 +233,14 @@ Deno.test("withPooledSupabase() serves others while five sockets of a pool of 5 
     return new Response(data);
   }, { POOL_MAX_CONNECTIONS: "5" });
   const chunk = new Uint8Array(65_536);
+  let canceled = 0;
+  const pull = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
+    await delay(0);
+    controller.enqueue(chunk);
+  };
   rig.project.answer = (request) =>
     request.url.includes("/storage/")
-      ? new Response(new ReadableStream({ pull: (controller) => controller.enqueue(chunk) }))
+      ? new Response(new ReadableStream({ pull, cancel: () => void canceled++ }))
       : Response.json([]);
   const server = serve(rig);
   const { port } = server.addr;
@@ -251,6 +256,7 @@ Deno.test("withPooledSupabase() serves others while five sockets of a pool of 5 
   assert(performance.now() - startedMs < 4_000);
   await until(() => active(rig) === 0);
   for (const socket of sockets) socket.close();
+  await until(() => canceled === 5);
   await server.shutdown();
 });
 

@@ -1,0 +1,33 @@
+/** A function whose requests leave rejections unhandled. Its first line of output is its port; the others are its log. */
+import { withPooledSupabase } from "../../../shared/http/mod.ts";
+
+const VARIABLES = {
+  SUPABASE_URL: "https://project.test",
+  SUPABASE_PUBLISHABLE_KEY: "sb_publishable_test",
+  SUPABASE_JWKS: "[]",
+};
+
+const handle = withPooledSupabase({
+  auth: "none",
+  variables: VARIABLES,
+  containRejections: Deno.env.get("CONTAIN") !== "false",
+  log: (line) => console.log(JSON.parse(line).event),
+}, async (request, { pool }) => {
+  switch (new URL(request.url).pathname) {
+    case "/reject":
+      Promise.reject(new Error("nothing handles this"));
+      break;
+    case "/later":
+      setTimeout(async () => await pool.lease(), 50);
+      break;
+    case "/slow":
+      await new Promise((resolve) => setTimeout(resolve, 300));
+  }
+  return new Response("answered");
+});
+
+Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: ({ port }) => console.log(port) }, (request) => {
+  if (!request.url.endsWith("/outside")) return handle(request);
+  Promise.reject(new Error("of no request"));
+  return new Response("outside");
+});
