@@ -10,6 +10,7 @@ import type { OpenCase } from "./work.ts";
 const CONNECTIONS = 10;
 const CALLERS = 20;
 const ONE = "select id, name, ok from item where id = $1";
+const TWENTY = "select id, name, price, made, ok from item where id >= $1 order by id limit 20";
 
 /** Opens the managers. `login` is a pair of {@linkcode Login}s as JSON: the owner's and the authenticator's. */
 export function open({ postgres }: Checkout, login: string): OpenCase {
@@ -25,8 +26,8 @@ export function open({ postgres }: Checkout, login: string): OpenCase {
   const [manager, caller] = [create(owner), create(authenticator)];
   const exp = Math.floor(Date.now() / 1_000) + 86_400;
   const user = caller.as({ claims: { sub: "00000000-0000-4000-8000-000000000001", role: "authenticated", exp } });
-  const check = ({ rows }: { readonly rows: readonly unknown[] }) => {
-    if (rows.length !== 1) throw new Error(`Got ${rows.length} rows instead of 1`);
+  const check = ({ rows }: { readonly rows: readonly unknown[] }, expected = 1) => {
+    if (rows.length !== expected) throw new Error(`Got ${rows.length} rows instead of ${expected}`);
   };
   const load = (callers: number, work: (id: number) => Promise<unknown>) => async (ops: number) => {
     let left = ops;
@@ -47,6 +48,12 @@ export function open({ postgres }: Checkout, login: string): OpenCase {
         title: `query() of one row, ${CALLERS} callers`,
         unit: "ns",
         run: load(CALLERS, async (id) => check(await manager.query(ONE, [id]))),
+      },
+      {
+        id: "twenty",
+        title: "query() of 20 rows of 5 columns, one caller",
+        unit: "ns",
+        run: load(1, async (id) => check(await manager.query(TWENTY, [id]), 20)),
       },
       {
         id: "as_caller",

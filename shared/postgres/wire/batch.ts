@@ -357,7 +357,8 @@ export class Batch implements WireRequest, PendingResult {
     if (!prepared || this.#parsing.includes(prepared)) return step.forgetTypes(this.#session);
     if (kind === "unknown") statements.clear();
     else if (kind === "value") prepared.doubted = true;
-    else statements.forget(prepared);
+    // On other connections it is as wrong.
+    else this.#session.schema.changed();
     return true;
   }
 }

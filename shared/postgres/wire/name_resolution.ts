@@ -15,6 +15,8 @@ export interface Names {
   readonly lasting: boolean;
   /** The types of parameters under a key that does not last, by text. */
   readonly described: Map<string, readonly number[]> | undefined;
+  /** The version of the schema that these were described for. */
+  version?: number;
 }
 
 /** Names as a connection begins. */

@@ -92,7 +92,9 @@ export function typesToDeclare(
   const declared = oids.map((oid, index) => {
     const value = values[index];
     const codec = needsType(value) ? codecs.codecOf(oid) : undefined;
-    return codec && survives(codec, value) ? oid : INFERRED;
+    // Of an array or object, the text means nothing to most other types, and something else to the rest.
+    const isStructure = typeof value === "object" && !(value instanceof Date);
+    return codec && (isStructure || survives(codec, value)) ? oid : INFERRED;
   });
   return declared.some((oid) => oid !== INFERRED) ? declared : undefined;
 }

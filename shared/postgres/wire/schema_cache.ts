@@ -16,7 +16,7 @@ const MAX_TOTAL_LENGTH = 4_000_000;
 export class SchemaCache {
   /** The codecs of the types of the database. */
   readonly types: TypeRegistry;
-  /** Incremented when a statement of the manager has changed the schema: what was prepared before may be wrong. */
+  /** Incremented when the schema has changed: what was prepared before may be wrong. */
   version = 0;
   /** The types of parameters by key and text, the least recently used first. */
   readonly #described = new Map<string, readonly number[]>();
@@ -29,7 +29,7 @@ export class SchemaCache {
 
   /** Returns the types of the parameters of a text, as they were when it was last described. */
   find(names: Names, text: string): readonly number[] | undefined {
-    if (names.described) return names.described.get(text);
+    if (names.described) return names.version === this.version ? names.described.get(text) : undefined;
     const id = `${names.key}\n${text}`;
     const found = this.#described.get(id);
     if (found) {
@@ -42,6 +42,8 @@ export class SchemaCache {
   /** Keeps the types of the parameters of a text. */
   describe(names: Names, text: string, oids: readonly number[]): void {
     if (names.described) {
+      if (names.version !== this.version) names.described.clear();
+      names.version = this.version;
       if (names.described.size < MAX_DESCRIPTIONS) names.described.set(text, oids);
       return;
     }
@@ -56,14 +58,7 @@ export class SchemaCache {
     }
   }
 
-  /** Forgets the types of the parameters of a text. */
-  forget(names: Names, text: string): void {
-    const id = `${names.key}\n${text}`;
-    if (names.described) names.described.delete(text);
-    else if (this.#described.delete(id)) this.#totalLength -= id.length;
-  }
-
-  /** Notes that a statement has changed the schema. */
+  /** Notes that the schema has changed: what was learned about statements may be wrong on every connection. */
   changed(): void {
     this.version++;
     this.#described.clear();

@@ -262,26 +262,25 @@ export class Step {
   }
 
   /** Forgets the remembered types of its parameters, and returns whether they may have caused an error. */
-  forgetTypes({ schema, statements }: StatementSession): boolean {
+  forgetTypes({ schema }: StatementSession): boolean {
     const assumed = this.#assumed;
     const differ = assumed && this.paramTypes && !sameTypes(assumed, this.paramTypes);
     if (!differ && !this.#guess) return false;
-    if (this.#names) schema.forget(this.#names, this.statement.text);
-    if (this.doubts) statements.forget(this.doubts);
+    // What was prepared with them is as wrong, on any connection.
+    schema.changed();
     return true;
   }
 
   /** Notes the types of its parameters, as the server has just described them. */
-  onParameters(oids: readonly number[], { schema, statements }: StatementSession): void {
+  onParameters(oids: readonly number[], { schema }: StatementSession): void {
     this.paramTypes = oids;
     if (this.prepared) this.prepared.paramTypes = oids;
+    if (this.doubts && !sameTypes(this.doubts.paramTypes, oids)) schema.changed();
     if (this.#names && this.#declared.length === 0) schema.describe(this.#names, this.statement.text, oids);
-    const { doubts } = this;
-    if (doubts && !sameTypes(doubts.paramTypes, oids)) statements.forget(doubts);
   }
 
   /** Notes its columns, as the server has just described them. */
-  onColumns(columns: readonly ColumnMessage[], { statements }: StatementSession): void {
+  onColumns(columns: readonly ColumnMessage[], { schema }: StatementSession): void {
     this.isDescribing = false;
     this.isDescribed = this.#isPartial;
     this.#columns = columns;
@@ -291,7 +290,7 @@ export class Step {
     const { doubts } = this;
     if (!doubts) return;
     if (sameColumns(doubts.reader, reader)) doubts.doubted = false;
-    else statements.forget(doubts);
+    else schema.changed();
   }
 
   /** Returns the types that must be loaded before its values can be encoded and its rows read. */
