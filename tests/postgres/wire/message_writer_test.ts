@@ -75,6 +75,11 @@ Deno.test("MessageWriter.take() returns bytes that later messages do not change"
   assertEquals(first, message("Q", "first\0"));
   assertEquals(writer.take(), message("Q", "other\0"));
   assertEquals([writer.isEmpty, writer.take().length], [true, 0]);
+  const long = "x".repeat(100_000);
+  writer.query(long);
+  const taken = writer.take();
+  writer.query("y".repeat(100_000));
+  assertEquals(taken.equals(message("Q", `${long}\0`)), true);
 });
 
 Deno.test("MessageWriter.rewind() removes messages and the responses they ask for", () => {
