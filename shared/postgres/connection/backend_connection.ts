@@ -4,24 +4,15 @@
  * @module
  */
 import type { Buffer } from "node:buffer";
-import { setImmediate } from "node:timers";
 import { Batch, type BatchSession } from "../wire/batch.ts";
-import { dispatch } from "../wire/dispatch.ts";
 import { createClient, type DriverClient, type DriverOptions } from "../wire/driver.ts";
 import { MAX_RESULT_BYTES } from "../config/config.ts";
-import { MessageWriter } from "../wire/message_writer.ts";
-import { decodeError, decodeStatus, Reply } from "../wire/messages.ts";
+import { Reply } from "../wire/messages.ts";
+import { type QueueOwner, RequestQueue } from "../wire/request_queue.ts";
 import type { WireReceiver } from "../wire/wire_connection.ts";
 import { abortable } from "@std/async/abortable";
 import type { Clock } from "../../resilience/mod.ts";
-import {
-  ConnectionBrokenError,
-  ConnectionError,
-  ConnectionLostError,
-  redacted,
-  ResultTooLargeError,
-  TransactionOpenError,
-} from "../errors/errors.ts";
+import { ConnectionBrokenError, redacted, TransactionOpenError } from "../errors/errors.ts";
 import type { BackendKey } from "./cancel.ts";
 import { type PendingResult, type SessionStatus, unsent, type WireRequest } from "../wire/wire_request.ts";
 import type { QueryResult, Statement } from "../wire/query_result.ts";
@@ -30,11 +21,6 @@ import { NameResolution } from "../wire/name_resolution.ts";
 import { SchemaCache } from "../wire/schema_cache.ts";
 import { StatementCache } from "../wire/statement_cache.ts";
 import { catalogStatement, registerTypes } from "../wire/type_load.ts";
-
-const STATUS = { I: "idle", T: "transaction", E: "failed" } as const;
-
-/** The memory that a row needs besides its bytes: a server could send billions of rows without columns. */
-const ROW_OVERHEAD = 64;
 
 /** The listeners of a connection. */
 export interface ConnectionListeners {
@@ -50,7 +36,7 @@ export interface ConnectionListeners {
  * What it runs is sent at once and answered in order: a second {@linkcode run} does not wait for the first one's
  * answer. Errors reach callers without values of rows.
  */
-export class BackendConnection implements WireReceiver, BatchSession {
+export class BackendConnection implements BatchSession, WireReceiver, QueueOwner {
   /** Its prepared statements. */
   readonly statements = new StatementCache();
   readonly names = new NameResolution();
@@ -66,20 +52,8 @@ export class BackendConnection implements WireReceiver, BatchSession {
   detachedStatements = 0;
 
   readonly #client: DriverClient;
-  readonly #clock: Clock;
   readonly #onDeath: (reason: Error) => void;
-  /** Sent and not answered yet; the server is running the first one. */
-  readonly #inFlight: WireRequest[] = [];
-  /** The part of them that is not sent yet: a request that is partly sent, and what follows it. */
-  readonly #unsent: WireRequest[] = [];
-  /** Encodes what is sent; keeps what is not written yet. */
-  readonly #out = new MessageWriter();
-  readonly #maxResultBytes: number;
-  /** The size of the rows of the first request in flight, in bytes. */
-  #resultBytes = 0;
-  #flushing = false;
-  /** The time at which the server began the first request in flight, in ms of the clock. */
-  #headSince = 0;
+  readonly #requests: RequestQueue;
   #response: PromiseWithResolvers<void> | undefined = undefined;
   #status: SessionStatus = "idle";
   #death: Error | undefined = undefined;
@@ -97,9 +71,8 @@ export class BackendConnection implements WireReceiver, BatchSession {
   ) {
     this.schema = schema;
     this.#client = client;
-    this.#maxResultBytes = maxResultBytes;
     client.connection.receiver = this;
-    this.#clock = clock;
+    this.#requests = new RequestQueue(this, maxResultBytes, clock);
     this.#onDeath = onDeath;
     client.on("error", (error) => this.#die(redacted(error)));
     client.on("end", () => this.#die(redacted(new Error("Connection terminated unexpectedly"))));
@@ -185,12 +158,12 @@ export class BackendConnection implements WireReceiver, BatchSession {
 
   /** Returns whether everything before `pending` has been answered: then the server runs it. */
   isRunning(pending: PendingResult): boolean {
-    return (this.#inFlight[0] as unknown) === pending;
+    return (this.#requests.first as unknown) === pending;
   }
 
   /** The number of requests that are not answered. */
   get inFlight(): number {
-    return this.#inFlight.length;
+    return this.#requests.length;
   }
 
   /** The key that a cancel request for its backend needs. */
@@ -220,7 +193,7 @@ export class BackendConnection implements WireReceiver, BatchSession {
     if (this.#death) return unsent(new ConnectionBrokenError(this.#death));
     try {
       const batch = new Batch(statements, this, isTransaction);
-      this.#send(batch, deferWrite);
+      this.#requests.send(batch, deferWrite);
       batch.verifyComposites();
       return batch;
     } catch (error) {
@@ -260,7 +233,7 @@ export class BackendConnection implements WireReceiver, BatchSession {
 
   /** True if nothing is in flight and no transaction is open. */
   get isIdle(): boolean {
-    return this.#inFlight.length === 0 && this.#status === "idle";
+    return this.#requests.length === 0 && this.#status === "idle";
   }
 
   /**
@@ -285,7 +258,7 @@ export class BackendConnection implements WireReceiver, BatchSession {
   async #clear(work: ResetWork): Promise<void> {
     while (!this.#death) {
       const reset = new Reset(this.names, work);
-      this.#send(reset, false);
+      this.#requests.send(reset, false);
       try {
         return await reset.promise;
       } catch (error) {
@@ -301,7 +274,7 @@ export class BackendConnection implements WireReceiver, BatchSession {
     if (this.#closed || this.#death) return this.destroy(new Error("The connection was closed"));
     this.#closed = true;
     // Terminate would wait behind what runs.
-    if (this.#inFlight.length > 0) this.#client.connection.stream.destroy();
+    if (this.#requests.length > 0) this.#client.connection.stream.destroy();
     await this.#client.end();
   }
 
@@ -312,66 +285,19 @@ export class BackendConnection implements WireReceiver, BatchSession {
     this.#client.connection.stream.destroy();
   }
 
-  /** Sends a request behind those in flight, or, while one of them is partly sent, behind that one. */
-  #send(request: WireRequest, deferWrite: boolean): void {
-    if (this.#unsent.length > 0) {
-      request.capture?.();
-      this.#unsent.push(request);
-    } else if (!request.send(this.#out, true)) this.#unsent.push(request);
-    if (this.#inFlight.push(request) === 1) this.#headSince = this.#clock.now();
-    if (!deferWrite) this.#flush();
-    else if (!this.#flushing) {
-      this.#flushing = true;
-      setImmediate(() => this.#flush());
-    }
-  }
-
   /** Continues with a request that is partly sent, and those behind it. */
   resume(): void {
-    while (this.#unsent.length > 0 && !this.#death) {
-      if (!this.#unsent[0]?.send(this.#out, false)) break;
-      this.#unsent.shift();
-    }
-    this.#flush();
+    this.#requests.resume();
   }
 
-  #flush(): void {
-    this.#flushing = false;
-    if (!this.#out.isEmpty && !this.#death) this.#client.connection.stream.write(this.#out.take());
+  write(bytes: Uint8Array): void {
+    this.#client.connection.stream.write(bytes);
   }
 
-  /** Passes a message of the server on to the request that it answers: the first one in flight. */
   onMessage(type: number, bytes: Buffer, start: number, end: number): void {
-    const [head] = this.#inFlight;
-    switch (type) {
-      case Reply.notice:
-      case Reply.notification:
-        return;
-      case Reply.parameterStatus:
-        this.#client.connection.onParameterStatus(bytes, start, end);
-        return this.#notePath();
-      case Reply.error:
-        return this.#onError(decodeError(bytes, start, end));
-      case Reply.readyForQuery:
-        this.#out.expected.accept(type);
-        return this.#onReadyForQuery(STATUS[decodeStatus(bytes, start, end)]);
-      case Reply.dataRow:
-        this.#out.expected.acceptRow();
-        this.#resultBytes += end - start + ROW_OVERHEAD;
-        if (this.#resultBytes > this.#maxResultBytes) throw new ResultTooLargeError(this.#maxResultBytes);
-        return head?.handleDataRow(bytes, start, end);
-      case Reply.copyIn:
-      case Reply.copyOut:
-      case Reply.copyBoth:
-        // It has taken later requests for the data of the COPY, so that answers no longer match requests.
-        throw new ConnectionError(
-          "COPY_UNSUPPORTED",
-          "A statement began a COPY over the connection: insert from arrays (unnest), or select in pages",
-        );
-      default:
-        this.#out.expected.accept(type);
-        if (head) dispatch(head, type, bytes, start, end);
-    }
+    if (type !== Reply.parameterStatus) return this.#requests.receive(type, bytes, start, end);
+    this.#client.connection.onParameterStatus(bytes, start, end);
+    this.#notePath();
   }
 
   #notePath(): void {
@@ -379,28 +305,18 @@ export class BackendConnection implements WireReceiver, BatchSession {
     if (path !== undefined) this.names.report(path);
   }
 
-  /** Closes the connection after the server broke the protocol. */
   onFailure(error: Error): void {
     this.#closed = true;
     this.#die(redacted(error));
   }
 
-  #onError(error: Error): void {
-    const [head] = this.#inFlight;
-    // The server is about to close the connection, and says why.
-    if (!head) return this.#die(redacted(error));
-    this.#out.expected.acceptError();
-    head.handleError(error);
+  onUnasked(error: Error): void {
+    this.#die(redacted(error));
   }
 
-  #onReadyForQuery(status: SessionStatus): void {
+  onReady(status: SessionStatus, answered: WireRequest, durationMs: number): void {
     this.#status = status;
-    this.#resultBytes = 0;
-    const answered = this.#inFlight.shift();
-    const now = this.#clock.now();
-    const durationMs = now - this.#headSince;
-    this.#headSince = now;
-    answered?.onComplete(status, this.isCanceling, durationMs);
+    answered.onComplete(status, this.isCanceling, durationMs);
     if (this.#response) this.#notifyResponse();
   }
 
@@ -426,7 +342,7 @@ export class BackendConnection implements WireReceiver, BatchSession {
 
   /** True if nothing of other callers, a cancel request included, can meet what is sent now. */
   get isWireIdle(): boolean {
-    return this.#inFlight.length === 0 && this.#cancelRequests === 0;
+    return this.#requests.length === 0 && this.#cancelRequests === 0;
   }
 
   /** Resolves when the wire {@linkcode isWireIdle}, or the connection is dead. */
@@ -443,15 +359,7 @@ export class BackendConnection implements WireReceiver, BatchSession {
   #die(reason: Error): void {
     if (this.#death) return;
     this.#death = reason;
-    const [head] = this.#inFlight;
-    this.#unsent.length = 0;
-    for (const request of this.#inFlight.splice(0)) {
-      // The server's last message says more than that it closed the connection.
-      if (request.failure) request.onLost(redacted(request.failure));
-      else {request.onLost(
-          request === head && reason instanceof ResultTooLargeError ? reason : new ConnectionLostError(reason),
-        );}
-    }
+    this.#requests.close(reason);
     this.#notifyResponse();
     this.#onDeath(reason);
   }

@@ -8,10 +8,9 @@ import type { Buffer } from "node:buffer";
 import pg from "pg";
 import { toError } from "../../resilience/mod.ts";
 import { ConnectionError } from "../errors/errors.ts";
+import { type AuthenticationRequest, decodeAuthentication } from "./authentication.ts";
 import { MessageReader } from "./message_reader.ts";
 import {
-  type AuthenticationRequest,
-  decodeAuthentication,
   decodeBackendKey,
   decodeError,
   decodeParameterStatus,
