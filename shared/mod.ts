@@ -79,6 +79,7 @@ export {
   type ErrorCodes,
   type FailureKind,
   type HttpDescription,
+  type RefusalReason,
   type RetryEvent,
   type RetryOptions,
   RetryTimeoutError,

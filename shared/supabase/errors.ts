@@ -26,7 +26,7 @@ export type SupabaseErrorCode = ErrorCodes<typeof import("./errors.ts")>;
  *
  * @cause The token is not a user token or has expired, or the pool holds another kind of key.
  * @fix Pass a current access token of Supabase Auth, and use the pool that fits the identity.
- * @sample new IdentityError("The token has expired: refresh the session", "expired")
+ * @sample new IdentityError("Cannot act for a user: this is an admin pool. Acquire from the user pool")
  */
 export class IdentityError extends PoolError {
   static override readonly code = "IDENTITY_REFUSED";
@@ -42,6 +42,7 @@ export class IdentityError extends PoolError {
     this.reason = reason;
   }
 
+  /** The HTTP response by the reason. */
   override get http(): HttpDescription {
     return refusalResponse(this.reason);
   }

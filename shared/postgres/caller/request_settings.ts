@@ -7,7 +7,9 @@
 
 /** The request on whose behalf a caller uses the database. A `Request` is one. */
 export interface CallerRequest {
+  /** The method, in upper case. */
   readonly method: string;
+  /** The URL, of which the path is used. */
   readonly url: string;
   /** The headers, by name in lower case. A name that occurs twice is sent once, with the last value. */
   readonly headers: Iterable<readonly [name: string, value: string]>;

@@ -15,7 +15,7 @@ import { CALLER_ROLES } from "./claims.ts";
 
 /** The settings of a role. */
 export interface RoleSettings {
-  /** How the role's transactions begin, unless their own options say otherwise. */
+  /** Options of the role's transactions, unless their own say otherwise. */
   readonly begin: BeginOptions;
   /** The name and value of each setting of its transactions. */
   readonly settings: readonly (readonly [name: string, value: string])[];
@@ -26,7 +26,7 @@ const NONE: RoleSettings = Object.freeze({ begin: Object.freeze({}), settings: O
 /** The time for which loaded settings are used, in ms. A change of a setting takes effect within it. */
 export const ROLE_SETTINGS_LIFETIME_MS = 60_000;
 
-/** What is set for the role in this database wins over what is set for it in all. */
+/** Lists the settings of all databases first, so that those of this one win. */
 const LOAD = `
 select r.rolname::text as role, e.name, e.value, p.context
 from pg_catalog.pg_db_role_setting d
@@ -116,7 +116,7 @@ export class RoleSettingsCache {
   #staleAt = -Infinity;
   /** True while one caller loads: the others go on with what was loaded before. */
   #loading = false;
-  /** Whether the login role may set what is not certain, by name and value. */
+  /** The results of attempts to set what is not certain, by name and value. */
   readonly #attempts = new Map<string, boolean>();
 
   /** @param onRefused Called when a setting cannot be applied. */

@@ -461,7 +461,7 @@ export class RollbackFailedError extends PoolError {
  *
  * @cause The claims are not those of a verified token of role `anon` or `authenticated`, or the token has expired.
  * @fix Pass `{ claims }` of a verified, current token, or `"anonymous"`.
- * @sample new CallerError("The caller's token has expired", "expired")
+ * @sample new CallerError("The sub claim must be the user's id")
  */
 export class CallerError extends PoolError {
   static override readonly code = "CALLER_INVALID";
@@ -477,6 +477,7 @@ export class CallerError extends PoolError {
     this.reason = reason;
   }
 
+  /** The HTTP response by the reason. */
   override get http(): HttpDescription {
     return refusalResponse(this.reason);
   }

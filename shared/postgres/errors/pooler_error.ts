@@ -94,7 +94,7 @@ const CREDENTIALS = /authentication failed|no such user|tenant or user not found
  * Texts of poolers, by meaning. Sources: PgBouncer 1.12 to 1.25, `disconnect_client` and `disconnect_server` in
  * `client.c`, `janitor.c`, `objects.c` and `server.c`; Supavisor 1 and 2, `lib/supavisor/errors`, `circuit_breaker.ex`
  * and, before that, `client_handler.ex`. What is not listed is a fault of the configuration, such as
- * `(ENOTFOUND) tenant/user … not found`, `(EADDRNOTALLOWED)` or `no such database`.
+ * `(ENOTFOUND) tenant/user ... not found`, `(EADDRNOTALLOWED)` or `no such database`.
  */
 const TEXTS: readonly (readonly [text: RegExp, type: new (reported: string) => PoolerError])[] = [
   [/^\((ECIRCUITBREAKER|EBANNED|EAUTHSECRETS|EJITREQUESTFAILED)\)/, PoolerRefusedError],

@@ -35,7 +35,7 @@ export type Step =
     readonly caught: boolean;
   };
 
-/** How a program reaches its connection. */
+/** The ways of a program to its connection. */
 export const VIAS = ["pool", "lease", "list", "query"] as const;
 
 /** One transaction. */
