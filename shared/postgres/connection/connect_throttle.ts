@@ -17,10 +17,15 @@ const REFUSED_BACKOFF = { baseMs: 1_000, capMs: 60_000 };
 /** The time for which an attempt holds up the next one, in ms: after that, it may hang. */
 const PROBE_GRACE_MS = 300;
 
+/** The same for an attempt whose password the server is checking, in ms: another login would be slow, too. */
+const LOGIN_GRACE_MS = 2_000;
+
 /** The attempt that other callers wait for. */
 interface Probe {
   /** The time at which it started, in ms of the clock. */
   readonly since: number;
+  /** The time for which it holds up the next one, in ms. */
+  graceMs: number;
   /** True once it has failed. */
   failed: boolean;
   readonly ended: Promise<void>;
@@ -92,7 +97,7 @@ export class ConnectThrottle {
       const now = this.#clock.now();
       if (this.#outage && now < this.#outage.notBefore) throw this.#outage.error;
       const probe = this.#probe;
-      if (!probe || now - probe.since >= PROBE_GRACE_MS) {
+      if (!probe || now - probe.since >= probe.graceMs) {
         if (this.#budget.isExhausted) throw this.#outage?.error ?? new LoginsRefusedError();
         if (this.#budget.hasRoom) return await this.#asProbe(connect, signal);
         await this.#budget.nextEnd(signal);
@@ -109,15 +114,22 @@ export class ConnectThrottle {
   }
 
   /** Waits for an attempt, until its grace period ends. */
-  async #waitFor({ since, ended }: Probe, signal: AbortSignal): Promise<void> {
-    using grace = timeoutSignal(since + PROBE_GRACE_MS - this.#clock.now(), this.#clock, () => "it may hang");
+  async #waitFor({ since, graceMs, ended }: Probe, signal: AbortSignal): Promise<void> {
+    using grace = timeoutSignal(since + graceMs - this.#clock.now(), this.#clock, () => "it may hang");
     await abortable(abortable(ended, grace.signal), signal).catch(() => {});
   }
 
   async #asProbe<T>(connect: (login: Login) => Promise<T>, signal: AbortSignal): Promise<T> {
-    const attempt = this.#attempt(connect, signal);
+    const attempt = this.#attempt((login) =>
+      connect({
+        passwordAsked: () => {
+          login.passwordAsked();
+          probe.graceMs = LOGIN_GRACE_MS;
+        },
+      }), signal);
     const probe: Probe = {
       since: this.#clock.now(),
+      graceMs: PROBE_GRACE_MS,
       failed: false,
       // One that its own pool aborted says nothing about the server.
       ended: attempt.then(() => {}, () => void (probe.failed = !signal.aborted)).finally(() => {
