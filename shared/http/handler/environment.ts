@@ -6,6 +6,8 @@
 import type { SupabaseEnv } from "@supabase/server";
 import { VariableReader, type Variables } from "../../environment/mod.ts";
 import { ConfigError } from "../../pool/mod.ts";
+import type { LegacyKeys } from "../auth/legacy_keys.ts";
+import { decodeClaims } from "../../supabase/keys.ts";
 import { readProjectVariables, type SupabaseEnvironment } from "../../supabase/mod.ts";
 import { type HandlerSettings, readHandlerSettings } from "./handler_settings.ts";
 
@@ -18,6 +20,8 @@ export interface Environment extends SupabaseEnvironment {
   readonly jwks: SupabaseEnv["jwks"];
   /** The secret of HS256 tokens, from `JWT_SECRET`: for older projects and the local stack. */
   readonly jwtSecret: string | undefined;
+  /** The legacy keys, which a project has beside its newer ones. */
+  readonly legacyKeys: LegacyKeys;
   /** True if responses carry the `X-Pool-*` headers, from `POOL_HEADERS`. Default: true. */
   readonly poolHeaders: boolean;
   /** The settings of handlers. Settings without a variable have their default. */
@@ -90,6 +94,18 @@ function readJwtSecret(reader: VariableReader): string | undefined {
   return secret;
 }
 
+/** Reads the legacy keys. One whose role is not that of its variable counts as none. */
+function readLegacyKeys(reader: VariableReader): LegacyKeys {
+  const read = (name: string, role: string) => {
+    const key = reader.text(name, { secret: true });
+    return key !== undefined && decodeClaims(key)?.role === role ? key : undefined;
+  };
+  return {
+    anon: read("SUPABASE_ANON_KEY", "anon"),
+    serviceRole: read("SUPABASE_SERVICE_ROLE_KEY", "service_role"),
+  };
+}
+
 /**
  * Reads and checks the environment of a function:
  *
@@ -108,6 +124,7 @@ export function readEnvironment(variables?: Variables): Environment {
     ...project,
     jwks: readJwks(reader, project.url),
     jwtSecret: readJwtSecret(reader),
+    legacyKeys: readLegacyKeys(reader),
     poolHeaders: reader.switch("POOL_HEADERS") ?? true,
     handler: readHandlerSettings(reader),
   });

@@ -10,6 +10,7 @@ import { parseHandlerSettings } from "./handler_settings.ts";
 import type { Authenticate } from "../auth/authenticate.ts";
 import type { CorsOption } from "../responses/cors.ts";
 import { createLazyAuthenticate } from "../auth/lazy_authenticate.ts";
+import { withLegacyKeys } from "../auth/legacy_keys.ts";
 import type { LeaseDefaults, PooledContext } from "../request/pooled_context.ts";
 import type { Runtime, RuntimeOptions } from "./runtime.ts";
 
@@ -31,6 +32,11 @@ export interface PooledSupabaseOptions<Database> extends RuntimeOptions<Database
    * a bad token is rejected and never treated as a missing one. Default: `user`.
    */
   readonly auth?: AuthOption;
+  /**
+   * True if exactly the project's `SUPABASE_ANON_KEY` and `SUPABASE_SERVICE_ROLE_KEY` count as its publishable and secret
+   * key, as `apikey` and as a bearer token, wherever `auth` allows these. They never count as a user. Default: true.
+   */
+  readonly legacyKeys?: boolean;
   /** Accepted `aud` values of a user's token. Default: any. */
   readonly audience?: string | string[];
   /** Accepted `iss` values of a user's token. Default: any. */
@@ -100,13 +106,18 @@ export function prepare<Database>(
   // The pool rejects tokens of other roles as well, when it leases.
   const roles = service.getConnectionPool().config.userRoles;
   const rules = { auth, audience, issuer, roles, jwtSecret, env: environment, rememberTokensMs };
-  const authenticate = createLazyAuthenticate(rules);
+  const { legacyKeys } = environment;
+  const withoutLegacy = createLazyAuthenticate(rules);
+  const authenticate = options.legacyKeys === false
+    ? withoutLegacy
+    : withLegacyKeys(withoutLegacy, auth, legacyKeys, environment);
   runtime.life?.onMemoryLow(() => authenticate.clearCache());
   return {
     runtime,
     deadlines: new Deadlines(clock),
     deadlineMs,
     authenticate,
-    secrets: [...Object.values(environment.secretKeys), ...(jwtSecret === undefined ? [] : [jwtSecret])],
+    secrets: [...Object.values(environment.secretKeys), jwtSecret, legacyKeys.serviceRole]
+      .filter((secret) => secret !== undefined),
   };
 }
