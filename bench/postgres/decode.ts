@@ -48,6 +48,17 @@ function dataRow(values: readonly Buffer[]): Buffer {
   return Buffer.concat([Buffer.from("D"), int32(body.length + 4), body]);
 }
 
+/** Encodes a `numeric` below 10,000 with one decimal as the server does: digits to the base 10,000. */
+function numeric(text: string): Buffer {
+  const [whole = "", tenths = ""] = text.split(".");
+  const digits = [Number(whole), Number(tenths) * 1_000];
+  while (digits.at(-1) === 0) digits.pop();
+  const words = [digits.length, 0, 0, 1, ...digits];
+  const bytes = Buffer.alloc(2 * words.length);
+  words.forEach((word, index) => bytes.writeInt16BE(word, 2 * index));
+  return bytes;
+}
+
 /** Returns the rows as the server sends them. */
 function rowsOf(binary: boolean): Buffer {
   return Buffer.concat(Array.from({ length: ROWS }, (_, row) => {
@@ -56,7 +67,7 @@ function rowsOf(binary: boolean): Buffer {
     const micros = Buffer.alloc(8);
     micros.writeBigInt64BE(BigInt(made.getTime() - EPOCH_MS) * 1_000n);
     const asText = [String(row), `name ${row}`, price, made.toISOString().replace("T", " ").replace("Z", "+00"), "t"];
-    const asBinary = [int32(row), Buffer.from(`name ${row}`), Buffer.from(price), micros, Buffer.from([1])];
+    const asBinary = [int32(row), Buffer.from(`name ${row}`), numeric(price), micros, Buffer.from([1])];
     return dataRow(COLUMNS.map(({ dataTypeID }, index) => {
       const inBinary = binary && types.codecOf(dataTypeID)?.binary;
       return inBinary ? asBinary[index] as Buffer : Buffer.from(asText[index] ?? "");
