@@ -10,6 +10,7 @@ const PACKAGES = {
   setpriv: "util-linux",
   curl: "curl",
   pgbouncer: "pgbouncer",
+  chromium: "chromium",
 } as const;
 
 /** The search path for programs, including folders that Debian omits for ordinary users. */

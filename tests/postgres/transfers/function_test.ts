@@ -1,5 +1,5 @@
 /** The function on a real Postgres, behind its handler. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { createTransfersHandler } from "../../../functions/transfers/handler.ts";
 import { type Fixture, startFunction } from "../../functions/fixture.ts";
 import { sharedSecretToken } from "../../http/tokens.ts";
@@ -97,6 +97,8 @@ Deno.test("POST /transfers", async (t) => {
     assertEquals(answers.map(({ status }) => status), Array(10).fill(201));
     assertEquals(new Set(bodies.map(({ id }) => id)).size, 1);
     assertEquals(answers.filter(({ headers }) => headers.get("Idempotent-Replayed") === null).length, 1);
+    const replay = answers.find(({ headers }) => headers.has("Idempotent-Replayed"));
+    assertStringIncludes(replay?.headers.get("Access-Control-Expose-Headers") ?? "", "Idempotent-Replayed");
     const other = await send(owner, 61, key);
     assertEquals([other.status, (await other.json()).code], [422, "IDEMPOTENCY_KEY_REUSED"]);
     assertEquals(await money.balances(owner.categoryIds), [40, 60]);
