@@ -202,6 +202,14 @@ Deno.test("manager.query() on prepared statements", async (t) => {
       return (await tx.query("select * from shape")).rows;
     }, { retries: 2 });
     assertEquals([rows, attempts], [[{ a: 1, b: 2 }], 2]);
+    const error = await thrownBy(() =>
+      manager.transaction(async (tx) => {
+        await tx.query("select 1");
+        await admin.query("alter table shape drop column b");
+        await tx.query("select * from shape");
+      }), PostgresError);
+    assertEquals(error.code, "0A000");
+    assertStringIncludes(error.hint ?? "", "run the transaction again");
   });
 
   await t.step("query() sees tables and functions that the same manager defines", async () => {

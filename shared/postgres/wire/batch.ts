@@ -4,7 +4,7 @@
  * @module
  */
 import type { Buffer } from "node:buffer";
-import { codeOf, toError } from "../../resilience/mod.ts";
+import { codeOf, textOf, toError } from "../../resilience/mod.ts";
 import { ConnectionError, PostgresError, redacted } from "../errors/errors.ts";
 import type { MessageWriter, WriterMark } from "./message_writer.ts";
 import type { ColumnMessage } from "./messages.ts";
@@ -15,6 +15,9 @@ import type { Prepared } from "./statement_cache.ts";
 import { type StatementSession, Step } from "./step.ts";
 import { TypeLoad } from "./type_load.ts";
 import type { PendingResult, SessionStatus, WireRequest } from "./wire_request.ts";
+
+/** The advice for a transaction that a change of the schema has ended. */
+const STALE_HINT = "The schema may have changed since the statement was prepared: run the transaction again (retries)";
 
 /** SQLSTATE `query_canceled`. */
 export const CANCELED = "57014";
@@ -337,8 +340,11 @@ export class Batch implements WireRequest, PendingResult {
     const expected = step?.paramTypes?.length;
     const wrong = step && expected !== undefined && expected !== step.valueCount;
     if (wrong && codeOf(failure) === PROTOCOL_VIOLATION) return wrongCount(expected, step.valueCount);
-    const error = redacted(failure);
-    if (this.#safeToResend) noteStale(error);
+    const kind = this.#safeToResend ? staleKind(failure) : undefined;
+    // A value is mostly wrong by itself.
+    const hint = kind === undefined || kind === "value" ? undefined : STALE_HINT;
+    const error = redacted(hint ? Object.assign(failure, { hint: textOf(failure, "hint") ?? hint }) : failure);
+    if (kind !== undefined) noteStale(error);
     return error;
   }
 
