@@ -8,7 +8,7 @@
 export { SupabaseConnectionPool, type SupabasePoolRuntime } from "./supabase_connection_pool.ts";
 export { type PoolHealth, toTestQuery } from "./health.ts";
 export type { Identity } from "./identity.ts";
-export { kindOfKey, type PoolKind } from "./keys.ts";
+export { decodeClaims, kindOfKey, type PoolKind } from "./keys.ts";
 
 // Configuration.
 export {

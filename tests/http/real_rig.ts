@@ -15,6 +15,8 @@ export interface Rig extends AsyncDisposable {
   readonly project: FakeProject;
   readonly service: SupabaseService;
   readonly log: string[];
+  /** Handles a request that a server received. */
+  handle(request: Request): Promise<Response>;
   fetch(path: string, init?: RequestInit & { as?: string }): Promise<Response>;
 }
 
@@ -48,6 +50,7 @@ export function setUp(
     project,
     service,
     log,
+    handle,
     fetch: (path, { as, ...init } = {}) => {
       const headers = new Headers(init.headers);
       if (as !== undefined) headers.set("Authorization", `Bearer ${as}`);

@@ -7,8 +7,7 @@ import type { SupabaseEnv } from "@supabase/server";
 import { VariableReader, type Variables } from "../../environment/mod.ts";
 import { ConfigError } from "../../pool/mod.ts";
 import type { LegacyKeys } from "../auth/legacy_keys.ts";
-import { decodeClaims } from "../../supabase/keys.ts";
-import { readProjectVariables, type SupabaseEnvironment } from "../../supabase/mod.ts";
+import { decodeClaims, readProjectVariables, type SupabaseEnvironment } from "../../supabase/mod.ts";
 import { type HandlerSettings, readHandlerSettings } from "./handler_settings.ts";
 
 /** The minimum length of the shared secret for HS256 (RFC 7518, section 3.2: a key as long as the hash), in bytes. */
