@@ -22,7 +22,6 @@ import { isServerError, rejectionResponse } from "../auth/rejection.ts";
 import { joinEdgeRuntime } from "../request/edge_runtime.ts";
 import { type RequestEvents, RequestScope } from "../request/request_scope.ts";
 import { containRejections } from "../request/unhandled_rejections.ts";
-import { streamOf } from "../responses/response_body.ts";
 import { lazyRuntime, type Runtime } from "./runtime.ts";
 
 /** The time a request waited for slots, in ms. */
@@ -92,6 +91,39 @@ function checkResponse(returned: unknown): Response {
   }
   if (returned.type !== "error") return returned;
   throw new TypeError("Cannot send the handler's Response: it is a network error (Response.error())");
+}
+
+/**
+ * Deno's own access to the body of a response. The public `body` turns text and bytes into a stream, which then are sent
+ * in chunks, without a length and at a multiple of the cost.
+ */
+const BODY: symbol | undefined = Object.getOwnPropertySymbols(Response.prototype).find(({ description }) =>
+  description === "body"
+);
+
+/** The value of that. */
+interface InnerBody {
+  /** The text or bytes that it was created from; `null` for a stream. */
+  readonly source: unknown;
+  readonly streamOrStatic: unknown;
+}
+
+/**
+ * Returns the body of `response` if it is a stream that code of the program may produce, and `undefined` for any other
+ * body.
+ *
+ * @throws {TypeError} when no server can send it: it was read before, or is locked to a reader.
+ */
+function streamOf(response: Response): ReadableStream<Uint8Array<ArrayBuffer>> | undefined {
+  if (response.bodyUsed) throw new TypeError("Cannot send the handler's Response: its body was already read");
+  const body: InnerBody | null | undefined = BODY && Reflect.get(response, BODY);
+  if (body === null) return undefined;
+  const stream = body === undefined ? response.body : body.streamOrStatic;
+  if (!(stream instanceof ReadableStream)) return undefined;
+  if (stream.locked) throw new TypeError("Cannot send the handler's Response: its body is locked to a reader");
+  // The runtime itself produces the bodies of `fetch`, and of a Blob and the like.
+  const isOfRuntime = (response.url !== "" && response.constructor === Response) || (body?.source ?? null) !== null;
+  return isOfRuntime ? undefined : response.body ?? undefined;
 }
 
 /** Returns whether a pool refused a token that has expired. `CallerError` is loaded with Postgres only. */

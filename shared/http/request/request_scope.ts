@@ -11,7 +11,7 @@ import { type Deadlines, type DeadlineTimer, isPromiseLike, memberOf } from "../
 import { sourceOfError, toServiceError } from "../../services/mod.ts";
 import { type Identity, IdentityError, type ScopeOptions } from "../../supabase/mod.ts";
 import type { HandlerScope, RequestPool, Runtime } from "../handler/runtime.ts";
-import { watchStream } from "../responses/response_body.ts";
+import { watchStream } from "../responses/watch_stream.ts";
 import { type CurrentRequest, currentRequest, type RequestToken } from "./current_request.ts";
 import { CallerLeftError, DeadlineExceededError } from "./deadline.ts";
 import { keepIsolateUntil } from "./edge_runtime.ts";
