@@ -101,7 +101,12 @@ const BODY: symbol | undefined = Object.getOwnPropertySymbols(Response.prototype
   description === "body"
 );
 
-/** The value of that. */
+/** The text of a response, in newer versions of Deno, for as long as nothing has asked for its body. */
+const TEXT: symbol | undefined = Object.getOwnPropertySymbols(new Response("")).find(({ description }) =>
+  description === "lazy static body"
+);
+
+/** The value of {@linkcode BODY}. */
 interface InnerBody {
   /** The text or bytes that it was created from; `null` for a stream. */
   readonly source: unknown;
@@ -116,6 +121,7 @@ interface InnerBody {
  */
 function streamOf(response: Response): ReadableStream<Uint8Array<ArrayBuffer>> | undefined {
   if (response.bodyUsed) throw new TypeError("Cannot send the handler's Response: its body was already read");
+  if (TEXT && typeof Reflect.get(response, TEXT) === "string") return undefined;
   const body: InnerBody | null | undefined = BODY && Reflect.get(response, BODY);
   if (body === null) return undefined;
   const stream = body === undefined ? response.body : body.streamOrStatic;
