@@ -104,6 +104,17 @@ function createProbe(random: () => number): Probe {
       inTransaction: false,
       run: async (pool) => rowsOf(await pool.query(`select * from ${table} order by id`)),
     }),
+    () => ({
+      text: `write into ${table}`,
+      inTransaction: true,
+      run: (pool) =>
+        pool.transaction(async (tx) => {
+          await tx.query(`insert into ${table} (v) values ($1)`, [value]);
+          const result = await tx.query(`select * from ${table} where id is null`);
+          await tx.rollback();
+          return rowsOf(result);
+        }),
+    }),
     () => ({ text: write, inTransaction: true, run: (pool) => undone(pool, [], write, [value]) }),
     () => ({
       text: `where v = $1 of ${table}`,
