@@ -316,6 +316,7 @@ export class BackendConnection implements BatchSession, WireReceiver, QueueOwner
 
   onReady(status: SessionStatus, answered: WireRequest, durationMs: number): void {
     this.#status = status;
+    if (this.#requests.length === 0) this.names.settle(status !== "idle");
     answered.onComplete(status, this.isCanceling, durationMs);
     if (this.#response) this.#notifyResponse();
   }

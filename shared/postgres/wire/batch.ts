@@ -109,6 +109,8 @@ export class Batch implements WireRequest, PendingResult {
    */
   send(out: MessageWriter, withdrawable: boolean): boolean {
     const start = out.mark();
+    const { names } = this.#session;
+    const namesBefore = names.mark();
     if (!this.#partial) this.#begin(out);
     while (!this.#ended && this.#next < this.#steps.length) {
       const mark = out.mark();
@@ -123,6 +125,7 @@ export class Batch implements WireRequest, PendingResult {
       } catch (error) {
         if (withdrawable && !this.#partial) {
           this.#withdraw(out, start);
+          names.rewind(namesBefore);
           throw error;
         }
         out.rewind(mark);
@@ -134,7 +137,6 @@ export class Batch implements WireRequest, PendingResult {
     }
     this.#ended = true;
     out.sync();
-    const { names } = this.#session;
     this.#namesAfter = names.current.key;
     names.endRequest();
     return true;

@@ -19,6 +19,14 @@ export interface Names {
   version?: number;
 }
 
+/** The state of a {@linkcode NameResolution}. */
+export interface NamesMark {
+  readonly session: Names;
+  readonly transaction: Names | undefined;
+  readonly open: boolean;
+  readonly failed: boolean;
+}
+
 /** Names as a connection begins. */
 const AT_LOGIN: Names = Object.freeze({ key: "", lasting: true, described: undefined });
 
@@ -65,6 +73,32 @@ export class NameResolution {
   /** Notes that the open transaction must be rolled back, for a reason that the server does not know. */
   fail(): void {
     this.#failed = true;
+  }
+
+  /** Returns the state, for {@linkcode rewind}. */
+  mark(): NamesMark {
+    return { session: this.#session, transaction: this.#transaction, open: this.#open, failed: this.#failed };
+  }
+
+  /** Forgets what was noted since `mark`, because it is not sent. */
+  rewind({ session, transaction, open, failed }: NamesMark): void {
+    this.#session = session;
+    this.#transaction = transaction;
+    this.#open = open;
+    this.#failed = failed;
+  }
+
+  /**
+   * Compares with the server when nothing is in flight: BEGIN may have failed, or COMMIT AND CHAIN begun the next
+   * transaction.
+   *
+   * @param open Whether a transaction is open at the server.
+   */
+  settle(open: boolean): void {
+    if (open === this.#open) return;
+    this.#open = open;
+    this.#failed = false;
+    this.#transaction = open ? unique() : undefined;
   }
 
   /** Notes the effect of a statement that is about to be sent. */
