@@ -327,9 +327,11 @@ export class Executor implements PostgresPool {
     if (connection.ranAsLoginRole) await runner.awaitOrDestroy(connection.reset(), cancelTimeoutMs);
     let settings = roleSettings.current(caller.role);
     if (!connection.loginRoleChecked || !settings) {
-      // Both are sent at once.
-      const loaded = settings ?? roleSettings.load(caller.role, runner, bounds);
-      [settings] = await Promise.all([loaded, checkLoginRole(runner, host.config.trustedLogin, bounds)]);
+      // Both are sent at once. Neither is left behind: the loading sends more, which would meet the next lease.
+      const loading = Promise.resolve(settings ?? roleSettings.load(caller.role, runner, bounds));
+      const checking = checkLoginRole(runner, host.config.trustedLogin, bounds);
+      await Promise.allSettled([loading, checking]);
+      [settings] = await Promise.all([loading, checking]);
     }
     bounds.signal?.throwIfAborted();
     return beginStatements(options, caller.impersonate(settings), settings.begin);
