@@ -12,6 +12,7 @@
 export {
   type AuthOption,
   type ClientOptions,
+  type CorsFunction,
   type CorsOption,
   type HandlerScope,
   type LeaseDefaults,
@@ -88,7 +89,7 @@ export {
 } from "./resilience/mod.ts";
 
 // The environment of a function.
-export { type Environment, type HandlerSettings, readEnvironment } from "./http/mod.ts";
+export { type Environment, type HandlerSettings, type LegacyKeys, readEnvironment } from "./http/mod.ts";
 export { readSupabaseEnvironment, type SupabaseEnvironment } from "./supabase/mod.ts";
 export type { Variables } from "./environment/mod.ts";
 

@@ -18,6 +18,7 @@ export type { LeaseDefaults, PooledContext, RequestClientPool } from "./request/
 export { DeadlineExceededError } from "./request/deadline.ts";
 
 // The environment of a function.
+export type { LegacyKeys } from "./auth/legacy_keys.ts";
 export { type Environment, readEnvironment } from "./handler/environment.ts";
 export type { HandlerSettings } from "./handler/handler_settings.ts";
 
@@ -26,7 +27,7 @@ export { readJson, type ReadJsonOptions, readParam, readQuery } from "./routing/
 
 // Responses.
 export { createdResponse, jsonNoStore } from "./responses/json.ts";
-export type { CorsOption } from "./responses/cors.ts";
+export type { CorsFunction, CorsOption } from "./responses/cors.ts";
 export {
   BodyTooLargeError,
   DocumentedRequestError,

@@ -153,6 +153,7 @@ export class ApiKeyRejectedError extends ServiceError {
     super({ code: ApiKeyRejectedError.code, status, message: "The project rejected the server's API key", cause });
   }
 
+  /** The response to it: a fault of the server, never of the caller. */
   override get http(): HttpDescription {
     return ApiKeyRejectedError.http;
   }

@@ -112,7 +112,7 @@ Deno.test("withPooledSupabase() loads only the layers and packages that a functi
   const start = CANDIDATES.find(({ id }) => id === "ours");
   assert(start);
   const { folders, packages } = await loadedBy(start);
-  const layers = ["environment", "http", "pool", "resilience", "services", "supabase"];
+  const layers = ["environment", "http", "observability", "pool", "resilience", "services", "supabase"];
   const allowed = ["bench/cold_start/entries", "local/std/async", "shared"]
     .concat(layers.map((folder) => `shared/${folder}`));
   const loaded = Object.keys(folders).map((folder) => folder.replace(/^(shared\/[^/]+)\/.*$/, "$1"));

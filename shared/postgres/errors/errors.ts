@@ -308,13 +308,13 @@ export class QueryTimeoutError extends PoolError {
   readonly #timeoutMs: number;
 
   /** @param end The end of the statement. Default: it was canceled. */
-  constructor(timeoutMs: number, end: keyof typeof TIMEOUT_ENDS = "canceled") {
+  constructor(timeoutMs: number, end: "canceled" | "closed" | "left" = "canceled") {
     super(`The statement took longer than ${timeoutMs} ms (timeoutMs) and ${TIMEOUT_ENDS[end]}`);
     this.#timeoutMs = timeoutMs;
   }
 
   /** Returns the same error for a statement with another end. */
-  withEnd(end: keyof typeof TIMEOUT_ENDS): QueryTimeoutError {
+  withEnd(end: "canceled" | "closed" | "left"): QueryTimeoutError {
     return new QueryTimeoutError(this.#timeoutMs, end);
   }
 }

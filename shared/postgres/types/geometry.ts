@@ -10,12 +10,15 @@ import { checkSize, valueError } from "./value_error.ts";
 
 /** A point of the plane. */
 export interface Point {
+  /** Its x coordinate. */
   x: number;
+  /** Its y coordinate. */
   y: number;
 }
 
 /** A circle. */
 export interface Circle extends Point {
+  /** Its radius. */
   radius: number;
 }
 

@@ -12,13 +12,19 @@ import { checkSize, DecodeError, valueError } from "./value_error.ts";
 
 /** The parts of an interval. A part that is zero is absent, as `pg` has it. */
 export interface IntervalParts {
+  /** The number of years. */
   years?: number;
+  /** The number of months. */
   months?: number;
+  /** The number of days. */
   days?: number;
+  /** The number of hours. */
   hours?: number;
+  /** The number of minutes. */
   minutes?: number;
+  /** The number of seconds. */
   seconds?: number;
-  /** With microseconds as a fraction. */
+  /** The number of milliseconds, with microseconds as a fraction. */
   milliseconds?: number;
 }
 
@@ -26,14 +32,22 @@ const PARTS = ["years", "months", "days", "hours", "minutes", "seconds", "millis
 
 /** An interval, with the members that `pg` gives it. */
 export class PostgresInterval implements IntervalParts {
+  /** The number of years. */
   declare years?: number;
+  /** The number of months. */
   declare months?: number;
+  /** The number of days. */
   declare days?: number;
+  /** The number of hours. */
   declare hours?: number;
+  /** The number of minutes. */
   declare minutes?: number;
+  /** The number of seconds. */
   declare seconds?: number;
+  /** The number of milliseconds, with microseconds as a fraction. */
   declare milliseconds?: number;
 
+  /** @param parts The parts. Default: none, an interval of zero. */
   constructor(parts: IntervalParts = {}) {
     for (const part of PARTS) if (parts[part]) this[part] = parts[part];
   }

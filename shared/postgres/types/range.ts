@@ -10,7 +10,9 @@ import { DecodeError, valueError, wrongSize } from "./value_error.ts";
 
 /** A range. A bound that is null is unbounded. */
 export interface PostgresRange<T = unknown> {
+  /** The lower bound. */
   lower: T | null;
+  /** The upper bound. */
   upper: T | null;
   /** A bracket includes the bound, a parenthesis does not. */
   bounds: "[]" | "[)" | "(]" | "()" | "empty";
