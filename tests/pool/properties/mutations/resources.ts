@@ -149,7 +149,7 @@ export const RESOURCES: readonly Mutation[] = [
   },
   {
     file: "resource_hooks.ts",
-    find: '      if (!outcome.ok) this.#events.emit("error", { error: outcome.error, source: "destroy" });',
+    find: '      this.#report(outcome, "destroy");',
     replace: "      if (!outcome.ok) void this.#factory.destroy(resource);",
     what: "destroy is called again when it fails",
     caughtBy: [15],
