@@ -78,6 +78,8 @@ export class Batch implements WireRequest, PendingResult {
   #safeToResend = false;
   /** The error of a value that could not be sent. */
   #sendError: Error | undefined = undefined;
+  /** True once its caller has left. */
+  #detached = false;
   /** The error of a value that could not be read. */
   #readError: { readonly error: unknown } | undefined = undefined;
 
@@ -272,6 +274,8 @@ export class Batch implements WireRequest, PendingResult {
       this.#fail(this.#errorOf(this.failure));
     } else if (this.#sendError) this.#fail(this.#sendError);
     else if (this.#readError) this.#reject(toError(this.#readError.error));
+    // A detached result has no reader, and its connection may serve another caller by now: no types are loaded on it.
+    else if (this.#detached) return;
     else if (this.#steps.some(({ raw }) => raw)) void this.#readLater();
     else this.#resolveResults();
   }
@@ -317,6 +321,7 @@ export class Batch implements WireRequest, PendingResult {
   }
 
   detach(reason: unknown): void {
+    this.#detached = true;
     this.#reject(reason);
   }
 
