@@ -147,9 +147,11 @@ Deno.test("pooledSupabase() keeps the headers of earlier middlewares on all resp
   app.use("*", pooledSupabase<unknown>({ ...options, auth: ["user", "secret"] }));
   app.get("/busy", () => Promise.reject(new AcquireTimeoutError("Connection acquire timeout")));
   app.get("/fine", (c) => c.text("fine"));
+  app.get("/stream", () => new Response(new ReadableStream({ start: (stream) => stream.close() })));
   const headers = { apikey: "sb_secret_default", Origin: "https://app.test" };
   const rows: readonly (readonly [path: string, status: number, headers: Record<string, string>])[] = [
     ["/fine", 200, headers],
+    ["/stream", 200, headers],
     ["/nowhere", 404, headers],
     ["/busy", 503, headers],
     ["/fine", 401, { Origin: "https://app.test" }],

@@ -33,11 +33,14 @@ function replaceResponse(c: Context, response: Response): void {
   const before = c.res.headers;
   c.res = undefined;
   c.res = changeHeaders(response, (headers) => {
+    // A response with a streamed body is a copy of the one before, cookies included.
+    const cookies = new Set(headers.getSetCookie());
     for (const [name, value] of before) {
       if (name.startsWith("content-")) continue;
       if (name === "access-control-expose-headers") exposeHeaders(headers, value.split(",").map((each) => each.trim()));
-      else if (name === "set-cookie") headers.append(name, value);
-      else if (!headers.has(name)) headers.set(name, value);
+      else if (name === "set-cookie") {
+        if (!cookies.has(value)) headers.append(name, value);
+      } else if (!headers.has(name)) headers.set(name, value);
     }
   });
 }
