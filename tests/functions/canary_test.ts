@@ -9,7 +9,7 @@ import { createHealthHandler } from "../../functions/health/handler.ts";
 import { createTemplatesHandler } from "../../functions/templates/handler.ts";
 import { createTransfersHandler } from "../../functions/transfers/handler.ts";
 import { sharedSecretToken } from "../http/tokens.ts";
-import { type AskInit, type Fixture, ID, OTHER_ID, type Problem, startFunction } from "./fixture.ts";
+import { type AskInit, endIsolate, type Fixture, ID, OTHER_ID, type Problem, startFunction } from "./fixture.ts";
 
 /** Different in each run, and in no other text. */
 const CANARY = `canary${crypto.randomUUID().replaceAll("-", "")}`;
@@ -172,7 +172,7 @@ for (const [name, { create, body }] of Object.entries(FUNCTIONS)) {
       assertEquals(output.lines.filter((line) => line.includes(CANARY)), []);
       clearInterval(alive);
     });
-    dispatchEvent(new CustomEvent("beforeunload", { detail: { reason: "early_drop" } }));
+    await endIsolate();
     if (name !== "health") assert(logged > 0, "the failures are logged");
   });
 }
@@ -198,7 +198,7 @@ Deno.test("functions respond 4xx to bodies that are nested 100,000 deep, and log
         }
       }
     }
-    dispatchEvent(new CustomEvent("beforeunload", { detail: { reason: "early_drop" } }));
+    await endIsolate();
   }
   assertEquals(output.lines, []);
 });

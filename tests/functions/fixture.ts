@@ -85,3 +85,9 @@ export interface Problem {
   readonly code: string;
   readonly errors?: readonly { readonly path: string; readonly message: string }[];
 }
+
+/** Ends the isolate, and waits until its pools have closed: the last of it takes a turn of the event loop. */
+export async function endIsolate(): Promise<void> {
+  dispatchEvent(new CustomEvent("beforeunload", { detail: { reason: "early_drop" } }));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+}

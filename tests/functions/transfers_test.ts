@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { createTransfersHandler } from "../../functions/transfers/handler.ts";
-import { type Fixture, ID, OTHER_ID, type Problem, startFunction } from "./fixture.ts";
+import { endIsolate, type Fixture, ID, OTHER_ID, type Problem, startFunction } from "./fixture.ts";
 
 const ORDER = { from_category_id: ID, to_category_id: OTHER_ID, amount: 250 };
 const KEYED = { "Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324" };
@@ -16,7 +16,7 @@ async function start(): Promise<Fixture> {
   return {
     ...fixture,
     async [Symbol.asyncDispose]() {
-      dispatchEvent(new CustomEvent("beforeunload", { detail: { reason: "early_drop" } }));
+      await endIsolate();
       await fixture[Symbol.asyncDispose]();
     },
   };
