@@ -120,8 +120,9 @@ interface InnerBody {
  * @throws {TypeError} when no server can send it: it was read before, or is locked to a reader.
  */
 function streamOf(response: Response): ReadableStream<Uint8Array<ArrayBuffer>> | undefined {
-  if (response.bodyUsed) throw new TypeError("Cannot send the handler's Response: its body was already read");
+  // First: a text that nothing has asked for was not read, and asking costs more than the rest.
   if (TEXT && typeof Reflect.get(response, TEXT) === "string") return undefined;
+  if (response.bodyUsed) throw new TypeError("Cannot send the handler's Response: its body was already read");
   const body: InnerBody | null | undefined = BODY && Reflect.get(response, BODY);
   if (body === null) return undefined;
   const stream = body === undefined ? response.body : body.streamOrStatic;
