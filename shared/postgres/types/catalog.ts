@@ -79,18 +79,3 @@ LEFT JOIN LATERAL (
   FROM pg_catalog.pg_attribute a
   WHERE a.attrelid OPERATOR(pg_catalog.=) t.typrelid AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
 ) a ON t.typtype OPERATOR(pg_catalog.=) 'c'`;
-
-/**
- * Looks types up by name, as SQL would. `$1` is a `text[]`; there is one row for each, in order, whose `oid` is null
- * for a type that does not exist.
- */
-export const TYPE_NAMES_QUERY: string = `
-SELECT pg_catalog.to_regtype(n.name)::pg_catalog.oid AS oid
-FROM pg_catalog.unnest($1::pg_catalog.text[]) WITH ORDINALITY n (name, at)
-ORDER BY n.at`;
-
-/** Returns the types that a type is directly built from. */
-export function innerTypes(row: TypeRow): readonly number[] {
-  const inner = row.attribute_types ?? [];
-  return row.inner === 0 ? inner : [row.inner, ...inner];
-}

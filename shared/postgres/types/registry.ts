@@ -5,7 +5,7 @@
  */
 import { arrayOf } from "./array.ts";
 import { BOX, BUILTIN_RANGES, BUILTIN_TYPES } from "./builtin.ts";
-import { innerTypes, type TypeRow } from "./catalog.ts";
+import type { TypeRow } from "./catalog.ts";
 import { type Codec, NONE, TypeCodec, type ValueFormat } from "./codec.ts";
 import { compositeOf } from "./composite.ts";
 import { builtinOid } from "./names.ts";
@@ -73,13 +73,6 @@ class UserTypes {
     }
     if (changed) this.version++;
     return changed;
-  }
-
-  /** Removes a type, and all types that contain it. */
-  remove(oid: number): void {
-    if (!this.rows.delete(oid)) return;
-    this.version++;
-    for (const row of [...this.rows.values()]) if (innerTypes(row).includes(oid)) this.remove(row.oid);
   }
 }
 
@@ -167,13 +160,6 @@ export class TypeRegistry {
     return this.codecOf(oid) ?? new TypeCodec(oid, `type ${oid}`, other);
   }
 
-  /** Returns those of the types that are not known: the parameter of `CATALOG_QUERY`. */
-  missing(oids: Iterable<number>): number[] {
-    const missing = new Set<number>();
-    for (const oid of oids) if (oid !== 0 && !this.codecOf(oid)) missing.add(oid);
-    return [...missing];
-  }
-
   /**
    * Adds the rows of `CATALOG_QUERY`.
    *
@@ -181,11 +167,6 @@ export class TypeRegistry {
    */
   register(rows: Iterable<TypeRow>): boolean {
     return this.#types.add(rows);
-  }
-
-  /** Removes a type, and all types that contain it, as after it was dropped. */
-  forget(oid: number): void {
-    this.#types.remove(oid);
   }
 
   #overrideOf(oid: number): TypeOverride | undefined {

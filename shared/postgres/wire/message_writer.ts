@@ -5,15 +5,9 @@
  */
 import { Buffer } from "node:buffer";
 import { StatementError } from "../errors/errors.ts";
+import type { EncodedValue } from "../types/codec.ts";
 import { ExpectedResponses } from "./expected_responses.ts";
 import { Reply } from "./messages.ts";
-
-/** A value to send: text, binary, or null. */
-export type EncodedValue = string | Uint8Array | null;
-
-/** The format codes of values. */
-export const TEXT_FORMAT = 0;
-export const BINARY_FORMAT = 1;
 
 /** The memory that a writer keeps, in bytes. */
 const KEPT_BYTES = 16_384;

@@ -64,11 +64,6 @@ export class StatementCache {
     this.#maxInFlight = maxInFlight;
   }
 
-  /** True if statements are prepared at all. */
-  get enabled(): boolean {
-    return this.#maxStatements > 0;
-  }
-
   /** Returns whether a text may be prepared. */
   accepts(text: string): boolean {
     return this.#maxStatements > 0 && text.length <= MAX_TEXT_LENGTH;

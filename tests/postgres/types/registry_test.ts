@@ -1,6 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { builtinOid } from "../../../shared/postgres/types/names.ts";
-import { TYPE_NAMES_QUERY } from "../../../shared/postgres/types/catalog.ts";
 import { TypeRegistry } from "../../../shared/postgres/types/registry.ts";
 import { DecodeError, ValueError } from "../../../shared/postgres/types/value_error.ts";
 import { TypeServer } from "./type_server.ts";
@@ -63,7 +62,7 @@ Deno.test("CATALOG_QUERY loads all that a type contains at once, as any role, un
   const { registry } = server;
   const { rows } = await server.query("SELECT 'everything[]'::regtype::oid AS oid, 'int4[]'::regtype::oid AS known");
   const oid = Number(rows[0]?.oid);
-  assertEquals(registry.missing([oid, 1007, 0, oid]), [oid]);
+  assertEquals(registry.codecOf(oid), undefined);
   await server.query(`
     CREATE ROLE reader;
     CREATE SCHEMA evil;
@@ -75,7 +74,6 @@ Deno.test("CATALOG_QUERY loads all that a type contains at once, as any role, un
     SET ROLE reader
   `);
   registry.register(await server.rowsOf([oid]));
-  assertEquals(registry.missing([oid]), []);
   const codec = registry.codecOf(oid);
   assertEquals(codec?.name, "public.everything[]");
   assertEquals(codec?.composites.length, 2);
@@ -92,18 +90,6 @@ Deno.test("CATALOG_QUERY returns no row for a type that does not exist, and the 
     "(1)",
     "a",
   ]);
-});
-
-Deno.test("TYPE_NAMES_QUERY resolves names as SQL does, and a missing type to null", async () => {
-  await using server = await TypeServer.start();
-  const names = '{mood,public.mood,"\\"Other\\".\\"Mood\\"","mood[]",nosuchtype,integer}';
-  const { rows } = await server.query(TYPE_NAMES_QUERY, [names]);
-  const { rows: [mood] } = await server.query("SELECT 'mood'::regtype::oid AS one, 'mood[]'::regtype::oid AS many");
-  assertEquals(
-    rows.map(({ oid }) => oid).filter((_, index) => index !== 2),
-    [mood?.one, mood?.one, mood?.many, null, "23"]
-      .map((oid) => oid ?? null),
-  );
 });
 
 Deno.test("register() reports a composite whose attributes have changed, and codecs follow it", async () => {
@@ -125,15 +111,6 @@ Deno.test("register() reports a composite whose attributes have changed, and cod
   const { value, binaryValue } = await server.evaluate("ROW(1, 'x', 'y')::pair");
   assertEquals(value, { first: 1, "B b": "x", third: "y" });
   assertEquals(binaryValue, value);
-});
-
-Deno.test("forget() removes a type and all types that contain it", async () => {
-  await using server = await TypeServer.start();
-  const mood = await server.codec("mood");
-  const everything = await server.codec("everything");
-  const pair = await server.codec("pair");
-  server.registry.forget(mood.oid);
-  assertEquals(server.registry.missing([mood.oid, everything.oid, pair.oid]), [mood.oid, everything.oid]);
 });
 
 Deno.test("overrides of TypeRegistry apply by name and oid, inside arrays, ranges, domains and composites", async () => {

@@ -95,8 +95,7 @@ export class TypeServer implements AsyncDisposable {
 
   /** Returns the codec of a type, and loads it if needed. */
   async load(oid: number): Promise<Codec> {
-    const missing = this.registry.missing([oid]);
-    if (missing.length > 0) this.registry.register(await this.rowsOf(missing));
+    if (!this.registry.codecOf(oid)) this.registry.register(await this.rowsOf([oid]));
     const codec = this.registry.codecOf(oid);
     if (!codec) throw new Error(`the server has no type ${oid}`);
     return codec;
