@@ -5,6 +5,7 @@
  * @module
  */
 import postgres from "postgres";
+import { readConfig } from "./config/mod.ts";
 import { DataApi } from "./data_api/mod.ts";
 import { StackError } from "./stack_error.ts";
 import { readFunctions } from "./functions/config.ts";
@@ -122,6 +123,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     parts.use(await lockProject(project.state));
   }
   const keys = ephemeral ? generateKeys() : await loadKeys(`${project.state}/keys.json`);
+  const config = await readConfig(project);
   const configs = await readFunctions(project);
   const warnings: string[] = [];
   const warn = (line: string) => {
@@ -134,6 +136,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     read.warnings.forEach(warn);
     return read.secrets;
   };
+  config.warnings.forEach(warn);
   (await unregisteredWarnings(project)).forEach(warn);
   // A file that cannot be read fails the start at once.
   await secrets();
@@ -181,7 +184,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         jwtSecret: keys.jwtSecret,
         publishableKey: keys.publishableKey,
         secretKey: keys.secretKey,
-        siteUrl: gateway.url,
+        api: config.api,
+        auth: config.auth,
       },
       log: (line) => log("data api", line),
     });

@@ -11,6 +11,7 @@
  */
 import { App } from "@supabase/lite";
 import { createPostgresConnection } from "@supabase/lite/postgres";
+import type { ProjectConfig } from "../config/mod.ts";
 import { Latch } from "../latch.ts";
 
 /** The configuration of the Data API. */
@@ -23,8 +24,10 @@ export interface DataApiConfig {
   readonly publishableKey: string;
   /** The key of `service_role`. */
   readonly secretKey: string;
-  /** The URL of the stack for applications. */
-  readonly siteUrl: string;
+  /** `[api]` of the project's configuration. */
+  readonly api: Pick<ProjectConfig["api"], "schemas" | "extraSearchPath" | "maxRows">;
+  /** `[auth]` of the project's configuration. */
+  readonly auth: ProjectConfig["auth"];
 }
 
 const CONNECTIONS = 20;
@@ -36,6 +39,38 @@ export function isoTimestamp(text: string): string {
     /([+-]\d\d)$/,
     (zone, _match, at) => at > 10 ? `${zone}:00` : zone,
   );
+}
+
+/** Returns the search path of every request: the first schema of the API and the extra ones, as in PostgREST. */
+function searchPath({ schemas, extraSearchPath }: DataApiConfig["api"]): string {
+  const names = new Set([schemas[0] ?? "public", ...extraSearchPath]);
+  return [...names].map((name) => `"${name.replaceAll('"', '""')}"`).join(", ");
+}
+
+/** Returns the settings of `[auth]` by the names of lite, which are those of `config.toml`. */
+function authSettings({ email, sessions, ...auth }: ProjectConfig["auth"]) {
+  return {
+    enabled: auth.enabled,
+    site_url: auth.siteUrl,
+    additional_redirect_urls: [...auth.additionalRedirectUrls],
+    jwt_expiry: auth.jwtExpiryS,
+    enable_signup: auth.enableSignup,
+    enable_refresh_token_rotation: auth.enableRefreshTokenRotation,
+    refresh_token_reuse_interval: auth.refreshTokenReuseIntervalS,
+    minimum_password_length: auth.minimumPasswordLength,
+    ...(auth.passwordRequirements === "" ? {} : { password_requirements: auth.passwordRequirements }),
+    sessions: {
+      ...(sessions.timebox === "" ? {} : { timebox: sessions.timebox }),
+      ...(sessions.inactivityTimeout === "" ? {} : { inactivity_timeout: sessions.inactivityTimeout }),
+    },
+    email: {
+      enable_signup: email.enableSignup,
+      double_confirm_changes: email.doubleConfirmChanges,
+      enable_confirmations: email.enableConfirmations,
+      otp_length: email.otpLength,
+      otp_expiry: email.otpExpiryS,
+    },
+  };
 }
 
 /** The app on one set of connections. */
@@ -55,6 +90,7 @@ export class LiteApp {
         max: CONNECTIONS,
         connect_timeout: CONNECT_TIMEOUT_S,
         backoff: false,
+        connection: { search_path: searchPath(config.api) },
         // No connection ends by itself, so one that ends has broken.
         max_lifetime: null,
         onnotice: () => {},
@@ -77,14 +113,12 @@ export class LiteApp {
     this.#countTables = async () => (await connection.introspect({ useCache: true })).tables.length;
     this.#app = new App({
       connection,
-      api: { schemas: ["public"], max_rows: 1000 },
+      api: { schemas: [...config.api.schemas], max_rows: config.api.maxRows },
       auth: {
-        enabled: true,
-        site_url: config.siteUrl,
+        ...authSettings(config.auth),
         jwt_secret: config.jwtSecret,
         publishable_key: config.publishableKey,
         secret_key: config.secretKey,
-        email: { enable_signup: true, enable_confirmations: false },
       },
       options: { server: { admin: false, disableStudio: true } },
     });
