@@ -28,7 +28,8 @@ export const clientSlots: ResourceFactory<ClientSlot> = {
 
 /** The parts of a `PostgrestClient` that a view is derived from. */
 export interface PostgrestTemplate {
-  headers: Headers;
+  /** The headers that each query copies; `undefined` for none, which costs less than to copy empty ones. */
+  headers: Headers | undefined;
   fetch: typeof fetch;
   baseFetch: typeof fetch;
   wrapFetch: (inner: typeof fetch) => typeof fetch;
@@ -78,7 +79,7 @@ export function createTemplate(
   const rest = client as PostgrestTemplate;
   return Object.freeze({
     rest,
-    queryHeaders: Object.freeze(Object.fromEntries(rest.headers)),
+    queryHeaders: Object.freeze(Object.fromEntries(rest.headers ?? [])),
     headers,
     authUrl: `${url}/auth/v1`,
     functionsUrl: `${url}/functions/v1`,

@@ -61,7 +61,7 @@ Deno.test("createTemplate() creates views from the parts of a SupabaseClient of 
   for (const part of ["authUrl", "functionsUrl", "storageUrl", "supabaseUrl"] as const) {
     assertEquals(parts[part], String(whole[part]));
   }
-  assertEquals([...parts.rest.headers], [...whole.rest.headers]);
+  assertEquals([...(parts.rest.headers ?? [])], [...(whole.rest.headers ?? [])]);
   for (const field of ["url", "schemaName", "urlLengthLimit", "timeout", "retry"]) {
     assertEquals(Reflect.get(parts.rest, field), whole.rest[field], field);
   }

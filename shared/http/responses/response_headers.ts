@@ -110,7 +110,7 @@ export function stampHeaders(
 ): Response {
   return changeHeaders(response, (headers) => {
     if (cors) {
-      for (const [name, value] of cors.headers) if (!headers.has(name)) headers.set(name, value);
+      for (const [name, value] of cors.headers) if (!headers.has(name)) headers.append(name, value);
       for (const [name, names] of cors.lists) addToList(headers, name, names);
       if (response.status >= 400) {
         const present = OF_FAILURES.filter((name) => headers.has(name));
@@ -121,6 +121,6 @@ export function stampHeaders(
     for (const [name, counter] of HEADERS) headers.set(name, String(stats[counter]));
     setTiming(headers, waitedMs);
     if (headers.has(EXPOSE)) exposeHeaders(headers, EXPOSED);
-    else headers.set(EXPOSE, ALL_EXPOSED);
+    else headers.append(EXPOSE, ALL_EXPOSED);
   });
 }

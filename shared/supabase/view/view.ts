@@ -133,7 +133,7 @@ class View {
    */
   #query(): PostgrestTemplate {
     return this.#queries ??= deriveRest(this.#parts, this.#calls, {
-      headers: NO_HEADERS,
+      headers: undefined,
       common: this.#parts.queryHeaders,
     });
   }
@@ -152,14 +152,13 @@ for (const shared of [View, View.prototype]) {
 
 /** The headers of queries. */
 interface QueryHeaders {
-  /** The query's own headers. */
-  readonly headers: Headers;
+  /** The query's own headers; `undefined` for none. */
+  readonly headers: Headers | undefined;
   /** The headers that are added when the query is sent, unless it has one of that name. */
   readonly common: HeaderRecord;
 }
 
 const NONE: HeaderRecord = Object.freeze({});
-const NO_HEADERS = new Headers();
 
 function deriveRest(
   { rest: shared }: ClientTemplate,
