@@ -139,7 +139,7 @@ export class RequestContext<Database> implements PooledContext<Database> {
   declare readonly waitUntil: PooledContext<Database>["waitUntil"];
 
   constructor(auth: AuthResult, members: LazyMembers<Database>, waitUntil: PooledContext<Database>["waitUntil"]) {
-    // Assigned: to define it as hidden costs each request 200 ns.
+    // Assigned: to define it as hidden costs each request 200 ns. A copy has it, too, and its key is of this module only.
     this[MEMBERS] = members;
     Object.defineProperty(this, "supabase", SUPABASE);
     Object.defineProperty(this, "supabaseAdmin", SUPABASE_ADMIN);
