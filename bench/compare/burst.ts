@@ -23,14 +23,15 @@ export interface BurstOptions {
 }
 
 /**
- * Sends a burst through `queryRows` and measures it.
+ * Sends a burst through `queryRows` and measures it. A request that rejects counts as failed.
  *
- * @throws {Error} when a caller gets no rows.
+ * @throws {Error} when a caller gets no rows, or every request fails.
  */
 export async function burst(queryRows: QueryRows, { url, tokens }: Endpoint, options: BurstOptions): Promise<Burst> {
   const { requests, callers = CONCURRENT } = options;
   const port = Number(new URL(url).port);
   const latencies: number[] = [];
+  const failures: unknown[] = [];
   const heap: HeapSample[] = [];
   let sockets = countSockets(port);
   const start = performance.now();
@@ -44,7 +45,13 @@ export async function burst(queryRows: QueryRows, { url, tokens }: Endpoint, opt
     await Promise.all(Array.from({ length: callers }, async (_, caller) => {
       for (let request = 0; request < requests; request++) {
         const askedAt = performance.now();
-        const rows = await queryRows(tokens[caller % tokens.length] ?? "");
+        let rows: number;
+        try {
+          rows = await queryRows(tokens[caller % tokens.length] ?? "");
+        } catch (error) {
+          failures.push(error);
+          continue;
+        }
         latencies.push(performance.now() - askedAt);
         if (rows === 0) throw new Error("A user got no rows");
       }
@@ -54,6 +61,7 @@ export async function burst(queryRows: QueryRows, { url, tokens }: Endpoint, opt
   }
   const tookMs = performance.now() - start;
   sample();
+  if (latencies.length === 0) throw new Error("Every request of the burst failed", { cause: failures[0] });
   return {
     measured: {
       meanMs: latencies.reduce((sum, ms) => sum + ms, 0) / latencies.length,
@@ -61,6 +69,7 @@ export async function burst(queryRows: QueryRows, { url, tokens }: Endpoint, opt
       p95Ms: quantile(latencies, 0.95),
       p99Ms: quantile(latencies, 0.99),
       requestsPerSecond: latencies.length / tookMs * 1_000,
+      failedPercent: failures.length / (failures.length + latencies.length) * 100,
       sockets,
       heapMb: Math.max(...heap.map(([, mb]) => mb)),
     },

@@ -61,6 +61,7 @@ function burstCase(
       "p95Ms",
       "p99Ms",
       "requestsPerSecond",
+      "failedPercent",
       "sockets",
       "backends",
       "busyBackends",
@@ -88,9 +89,10 @@ const bench: Bench<CompareResults> = {
   rounds: { full: 21, quick: 5 },
   collects: false,
   async measure({ quick, rounds }, onRounds) {
-    const here = environment(["@supabase/supabase-js", "@supabase/lite"]);
+    const load = environment(["@supabase/supabase-js", "@supabase/lite"]);
     await using resources = new AsyncDisposableStack();
     const stage = resources.use(await openStage());
+    const here = { ...load, postgres: stage.postgres };
     const workers = CANDIDATES.map((candidate) => {
       const child = resources.use(startChild(new URL("worker.ts", import.meta.url), ["-A"], [candidate.id]));
       return { candidate, child, heap: new HeapLine() };

@@ -16,6 +16,8 @@ export type Metric =
   | "p99Ms"
   /** Completed requests per second. */
   | "requestsPerSecond"
+  /** Requests that failed, in percent. */
+  | "failedPercent"
   /** Maximum of concurrent sockets to the stack. */
   | "sockets"
   /** Maximum of concurrent connections of the Data API to Postgres. */

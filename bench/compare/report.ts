@@ -22,6 +22,7 @@ const TIMES = [
   column("p95Ms", "p95 ms"),
   column("p99Ms", "p99 ms"),
   column("requestsPerSecond", "requests/s"),
+  column("failedPercent", "failed %"),
 ];
 
 const MEANS = [

@@ -23,6 +23,8 @@ export interface Backends {
 /** A running stack. */
 export interface Stage extends AsyncDisposable {
   readonly endpoint: Endpoint;
+  /** The version of its Postgres server: `18.4`. */
+  readonly postgres: string;
   /** Counts the connections of the database, without its own, while `work` runs. */
   watch<T>(work: () => Promise<T>): Promise<{ readonly result: T; readonly peak: Backends }>;
 }
@@ -64,9 +66,11 @@ export async function openStage(): Promise<Stage> {
     return { backends: row?.all ?? NaN, busyBackends: row?.busy ?? NaN };
   }
 
+  const [server] = await sql<{ server_version: string }[]>`show server_version`;
   const running = resources.move();
   return {
     endpoint: { url: stack.url, publishableKey: stack.publishableKey, tokens },
+    postgres: server?.server_version ?? "unknown",
     async watch(work) {
       let peak = await countBackends();
       let isFinished = false;

@@ -17,7 +17,9 @@ export type Metric =
   /** 99th percentile of that time, in ms. */
   | "p99Ms"
   /** The maximum of concurrent connections of the server. */
-  | "peakBackends";
+  | "peakBackends"
+  /** Statements that failed, in percent. */
+  | "failedPercent";
 
 /** The approximate time of each measurement. */
 const BUDGET_MS = 300;

@@ -62,6 +62,11 @@ export class BenchDatabase implements AsyncDisposable {
     return { ...this.owner, user: "authenticator", password: AUTHENTICATOR_PASSWORD };
   }
 
+  /** Returns the version of the server: `18.4`. */
+  async version(): Promise<string> {
+    return (await this.#watcher.query("show server_version")).rows[0].server_version;
+  }
+
   /** Counts the connections whose `application_name` is `name`, until {@linkcode peak} is called. */
   watch(name: string): void {
     const watched = { prefix: name, peak: 0, stopped: false, done: Promise.resolve() };

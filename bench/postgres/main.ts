@@ -6,6 +6,8 @@
  * - 100 callers use 10 connections; with a connection per request, ten at a time.
  * - The server shares the machine, so every value includes its work.
  * - A TCP proxy that forwards each chunk 5 ms later simulates distance.
+ * - With more callers than the server accepts connections, a connection per
+ *   request is not limited: the rejected ones count as failed.
  *
  * @module
  */
@@ -18,11 +20,12 @@ import { runRounds, Samples } from "../support/rounds.ts";
 import { ROUND_TRIP_MS, TARGETS } from "./targets.ts";
 import { latencyCase, type Metric, type Setup, throughputCases, WORK } from "./cases.ts";
 import { CANDIDATES } from "./candidates.ts";
+import { connectionCases, OVERLOAD_CALLERS } from "./connections.ts";
 import { BenchDatabase } from "./database.ts";
 import { LatencyProxy } from "./latency_proxy.ts";
 import { plot, report } from "./report.ts";
 
-const CASE_IDS: readonly string[] = [...WORK.map(({ id }) => id), "latency"];
+const CASE_IDS: readonly string[] = [...WORK.map(({ id }) => id), "latency", "setup", "overload"];
 const WARM_UPS = 8;
 
 const HELP = `Usage: deno task bench:postgres [options]
@@ -46,8 +49,9 @@ const bench: Bench<Results<Metric>> = {
   help: HELP,
   collects: false,
   async measure({ quick, rounds, only }, onRounds) {
-    const here = environment(["pg", "postgres"]);
+    const load = environment(["pg", "postgres"]);
     await using database = await BenchDatabase.start();
+    const here = { ...load, postgres: await database.version() };
     const { owner } = database;
     await using proxy = new LatencyProxy(owner.host, owner.port, ROUND_TRIP_MS / 2);
     const setups = CANDIDATES.map((candidate): Setup => {
@@ -55,8 +59,9 @@ const bench: Bench<Results<Metric>> = {
       return { candidate, name, opened: candidate.open(owner, name) };
     });
     const latency = latencyCase(database, proxy.port);
+    const connections = connectionCases(database, OVERLOAD_CALLERS);
     try {
-      const cases = [...throughputCases(setups, database), latency.case]
+      const cases = [...throughputCases(setups, database), latency.case, ...connections.cases]
         .filter(({ id }) => only.length === 0 || only.includes(id));
       const samples = new Samples();
       await runRounds(cases, samples, { rounds, warmUps: WARM_UPS, onRound: onRounds(WARM_UPS + rounds) });
@@ -64,6 +69,7 @@ const bench: Bench<Results<Metric>> = {
       return gather(measured, checkTargets(measured, TARGETS), { environment: here, rounds, quick });
     } finally {
       await latency.close();
+      await connections.close();
       for (const { opened } of setups) await opened.close();
     }
   },

@@ -23,6 +23,20 @@ const PANELS: readonly Panel<Metric>[] = [
     { caseId: id, metric: "p99Ms", title: `The same: p99 in ms` },
   ]),
   { caseId: "latency", metric: "p50Ms", title: "One caller, 10 ms away: p50 in ms" },
+  { caseId: "setup", metric: "p50Ms", title: "One caller gets a connection: p50 in ms" },
+  { caseId: "overload", metric: "peakBackends", title: "200 callers at once: connections" },
+];
+
+const SETUP: readonly Column<Metric>[] = [
+  { caseId: "setup", metric: "p50Ms", title: "p50 ms" },
+  { caseId: "setup", metric: "p99Ms", title: "p99 ms" },
+];
+
+const OVERLOAD: readonly Column<Metric>[] = [
+  { caseId: "overload", metric: "perSecond", title: "per second" },
+  { caseId: "overload", metric: "p50Ms", title: "p50 ms" },
+  { caseId: "overload", metric: "failedPercent", title: "failed %" },
+  { caseId: "overload", metric: "peakBackends", title: "connections" },
 ];
 
 /** Formats the results for a terminal. */
@@ -31,6 +45,8 @@ export function report(results: Results<Metric>): string {
     WORK.map(({ id, title }) => section(title, results, columns(id), medianOf)).join("") +
     section("per second, times ours", results, SPEED, timesOursOf) +
     section("10 ms away", results, [{ caseId: "latency", metric: "p50Ms", title: "p50 ms" }], medianOf) +
+    section("a connection, until it is usable", results, SETUP, medianOf) +
+    section("200 callers at once", results, OVERLOAD, medianOf) +
     targetTable(results.targets);
 }
 

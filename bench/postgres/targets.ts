@@ -66,6 +66,27 @@ export const TARGETS: readonly Target<Metric>[] = [
   },
   ...WORK.flatMap(speedTargets),
   {
+    what: "a lease: time, to a new connection",
+    relation: "at most",
+    limit: 0.05,
+    unit: "×",
+    value: perRound((at) => at("setup", "ours", "p50Ms") / at("setup", "per_request", "p50Ms")),
+  },
+  {
+    what: "200 callers at once: connections, to a connection per request",
+    relation: "at most",
+    limit: 0.4,
+    unit: "×",
+    value: perRound((at) => at("overload", "ours", "peakBackends") / at("overload", "per_request", "peakBackends")),
+  },
+  {
+    what: "200 callers at once: failed statements in any round",
+    relation: "at most",
+    limit: 0,
+    unit: "%",
+    value: largest((at) => at("overload", "ours", "failedPercent")),
+  },
+  {
     what: "10 ms away: a user's statement, to a plain one",
     relation: "at most",
     limit: 1.2,

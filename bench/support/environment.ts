@@ -13,6 +13,8 @@ export interface Environment {
   readonly os: string;
   readonly deno: string;
   readonly v8: string;
+  /** The version of the Postgres server, where one was measured. */
+  readonly postgres?: string;
   /** Versions of the packages compared with. */
   readonly peers: Readonly<Record<string, string>>;
   /** The load average of the minute before. */

@@ -11,7 +11,7 @@ export interface Target<M extends string> {
   readonly what: string;
   readonly relation: "at most" | "at least";
   readonly limit: number;
-  readonly unit: "×" | "bytes" | "bytes each" | "µs" | "ms" | "round trips" | "connections";
+  readonly unit: "×" | "bytes" | "bytes each" | "µs" | "ms" | "round trips" | "connections" | "%";
   /** Computes the value to compare with the limit; `NaN` if its case was not measured. */
   readonly value: (measured: MeasuredMetrics<M>) => number;
 }

@@ -71,9 +71,11 @@ export function section<M extends string>(
 }
 
 /** Formats the machine and the versions as two lines. */
-export function where({ cpu, cores, os, deno, v8, peers, load }: Environment): string {
+export function where({ cpu, cores, os, deno, v8, postgres, peers, load }: Environment): string {
   const versions = Object.entries(peers).map(([name, version]) => `${name} ${version}`).join(", ");
-  return `${cpu}, ${cores} cores, ${os}, load ${shown(load)}\nDeno ${deno}, V8 ${v8}${versions && `; ${versions}`}\n`;
+  return `${cpu}, ${cores} cores, ${os}, load ${shown(load)}\nDeno ${deno}, V8 ${v8}${
+    postgres === undefined ? "" : `, PostgreSQL ${postgres}`
+  }${versions && `; ${versions}`}\n`;
 }
 
 /** Formats the circumstances of a run. */

@@ -53,6 +53,16 @@ Deno.test("burst() rejects when a user gets no rows", async () => {
   await assertRejects(none, Error, "no rows");
 });
 
+Deno.test("burst() counts requests that fail, and rejects when all do", async () => {
+  const target = { url: "http://127.0.0.1:1", publishableKey: "", tokens: ["good", "bad"] };
+  const queryRows: QueryRows = (token) => token === "good" ? Promise.resolve(1) : Promise.reject(new Error("refused"));
+  const { measured } = await burst(queryRows, target, { requests: 3, callers: 4 });
+  assertEquals(measured.failedPercent, 50);
+  const none = () => burst(queryRows, { ...target, tokens: ["bad"] }, { requests: 1, callers: 2 });
+  const { cause } = await assertRejects(none, Error, "Every request of the burst failed");
+  assertEquals((cause as Error).message, "refused");
+});
+
 Deno.test("inodesOf() finds the established connections to a port", () => {
   const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:9C40 0100007F:0050 01 00000000:00000000 00:00000000 00000000     0        0 111 1 0 20 4 30 10 -1
@@ -100,7 +110,7 @@ function results(): CompareResults {
 }
 
 Deno.test("report() and plot() show times, sockets and the heap over time", () => {
-  assertMatch(report(results()), /^pooled +250 +– +– +400 +–$/m);
+  assertMatch(report(results()), /^pooled +250 +– +– +400 +– +–$/m);
   assertMatch(report(results()), /^pooled +100 +– +– +64\.0$/m);
   const svg = plot(results());
   assertMatch(svg, /<polyline points="60\.0,[\d.]+ 660\.0,[\d.]+"/);

@@ -2,6 +2,8 @@ import { assert, assertEquals } from "@std/assert";
 import { TARGETS } from "../../bench/postgres/targets.ts";
 import { latencyCase, type Metric, type Setup, throughputCases, WORK } from "../../bench/postgres/cases.ts";
 import { CANDIDATES, CONNECTIONS } from "../../bench/postgres/candidates.ts";
+import { connectionCases } from "../../bench/postgres/connections.ts";
+import type { Measurement } from "../../bench/support/case.ts";
 import { BenchDatabase } from "../../bench/postgres/database.ts";
 import { LatencyProxy } from "../../bench/postgres/latency_proxy.ts";
 import { checkTargets } from "../../bench/support/targets.ts";
@@ -51,6 +53,32 @@ Deno.test("bench:postgres", async (t) => {
     }
   });
 
+  await t.step(
+    "connectionCases() measures the time until a connection is usable, and counts rejected ones",
+    async () => {
+      const connections = connectionCases(database, 120);
+      const measured = new Map<string, Measurement<Metric>>();
+      try {
+        for (const { id, candidates } of connections.cases) {
+          for (const candidate of candidates) {
+            // The first time, a pool connects.
+            await candidate.measure();
+            measured.set(`${id} ${candidate.id}`, await candidate.measure());
+          }
+        }
+      } finally {
+        await connections.close();
+      }
+      const of = (key: string, metric: Metric) => measured.get(key)?.[metric] ?? NaN;
+      assert(of("setup ours", "p50Ms") < of("setup per_request", "p50Ms"));
+      // The server accepts 100 connections.
+      assert(of("overload per_request", "failedPercent") > 0, "every connection was accepted");
+      assertEquals(of("overload ours", "failedPercent"), 0);
+      assert(of("overload ours", "peakBackends") <= CONNECTIONS);
+      assert(of("overload per_request", "peakBackends") > CONNECTIONS);
+    },
+  );
+
   await t.step("TARGETS read cases and candidates that exist", async () => {
     const setups = CANDIDATES.map((candidate): Setup => {
       const idle = {
@@ -61,14 +89,16 @@ Deno.test("bench:postgres", async (t) => {
       return { candidate, name: candidate.id, opened: { ...idle, close: () => Promise.resolve() } };
     });
     const latency = latencyCase(database, owner.port);
-    const cases = [...throughputCases(setups, database), latency.case];
+    const connections = connectionCases(database);
+    const cases = [...throughputCases(setups, database), latency.case, ...connections.cases];
     const samples = new Samples();
     for (const { id, metrics, candidates } of cases) {
       for (const candidate of candidates) for (const metric of metrics) samples.add(id, candidate.id, metric, 7);
     }
     await latency.close();
+    await connections.close();
     const targetTable = checkTargets(new MeasuredMetrics<Metric>(cases, samples, "perSecond"), TARGETS);
     assertEquals(targetTable.filter(({ met }) => met === undefined), []);
-    assertEquals(targetTable.length, 1 + 4 * WORK.length + 2);
+    assertEquals(targetTable.length, 1 + 4 * WORK.length + 5);
   });
 });
