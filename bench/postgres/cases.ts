@@ -18,6 +18,8 @@ export type Metric =
   | "p99Ms"
   /** The maximum of concurrent connections of the server. */
   | "peakBackends"
+  /** Median time until a connection is usable, in µs. */
+  | "setupUs"
   /** Statements that failed, in percent. */
   | "failedPercent";
 

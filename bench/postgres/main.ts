@@ -59,7 +59,9 @@ const bench: Bench<Results<Metric>> = {
       return { candidate, name, opened: candidate.open(owner, name) };
     });
     const latency = latencyCase(database, proxy.port);
-    const connections = connectionCases(database, OVERLOAD_CALLERS);
+    // A server of their own: they use up its connections.
+    await using crowded = await BenchDatabase.start();
+    const connections = connectionCases(crowded, OVERLOAD_CALLERS);
     try {
       const cases = [...throughputCases(setups, database), latency.case, ...connections.cases]
         .filter(({ id }) => only.length === 0 || only.includes(id));

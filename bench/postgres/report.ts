@@ -23,13 +23,12 @@ const PANELS: readonly Panel<Metric>[] = [
     { caseId: id, metric: "p99Ms", title: `The same: p99 in ms` },
   ]),
   { caseId: "latency", metric: "p50Ms", title: "One caller, 10 ms away: p50 in ms" },
-  { caseId: "setup", metric: "p50Ms", title: "One caller gets a connection: p50 in ms" },
+  { caseId: "setup", metric: "setupUs", title: "One caller gets a connection: p50 in µs" },
   { caseId: "overload", metric: "peakBackends", title: "200 callers at once: connections" },
 ];
 
 const SETUP: readonly Column<Metric>[] = [
-  { caseId: "setup", metric: "p50Ms", title: "p50 ms" },
-  { caseId: "setup", metric: "p99Ms", title: "p99 ms" },
+  { caseId: "setup", metric: "setupUs", title: "µs" },
 ];
 
 const OVERLOAD: readonly Column<Metric>[] = [

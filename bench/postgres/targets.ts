@@ -70,7 +70,7 @@ export const TARGETS: readonly Target<Metric>[] = [
     relation: "at most",
     limit: 0.05,
     unit: "×",
-    value: perRound((at) => at("setup", "ours", "p50Ms") / at("setup", "per_request", "p50Ms")),
+    value: perRound((at) => at("setup", "ours", "setupUs") / at("setup", "per_request", "setupUs")),
   },
   {
     what: "200 callers at once: connections, to a connection per request",

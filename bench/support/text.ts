@@ -21,6 +21,11 @@ export function shown(value: number | null | undefined): string {
   return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
+/** Formats a count without decimals, and another number like {@linkcode shown}. */
+export function shownFigure(value: number | null | undefined): string {
+  return Number.isInteger(value) ? shown(value).replace(/\.0+$/, "") : shown(value);
+}
+
 /** Formats the rows of a table. The first column is text, the others are numbers. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];

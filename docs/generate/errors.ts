@@ -10,7 +10,7 @@ import { errorResponse } from "../../shared/http/responses/error_response.ts";
 import { QueueFullError } from "../../shared/pool/mod.ts";
 import type { ErrorClass } from "../../shared/resilience/mod.ts";
 import { SQLSTATES } from "../../shared/resilience/sqlstate.ts";
-import { markdownTable } from "./figures.ts";
+import { markdownTable } from "../../bench/support/markdown.ts";
 import { modulesIn } from "./imports.ts";
 
 const ROOT = new URL("../../", import.meta.url);

@@ -4,8 +4,9 @@
  *
  * @module
  */
+import { markdownTable } from "../../bench/support/markdown.ts";
 import type { Results } from "../../bench/support/results.ts";
-import { shown } from "../../bench/support/text.ts";
+import { shown, shownFigure } from "../../bench/support/text.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -252,21 +253,9 @@ const TABLES: Readonly<Record<string, Table>> = {
 function cellOf(results: Results<string>, { caseId, metric, ratio }: Column, id: string): string {
   const candidate = results.cases.find((one) => one.id === caseId)?.candidates.find((one) => one.id === id);
   const figure = candidate?.measured[metric];
-  if (ratio === undefined) {
-    // Counts are whole, and shown so.
-    const median = figure?.median;
-    return Number.isInteger(median) ? shown(median).replace(/\.0+$/, "") : shown(median);
-  }
+  if (ratio === undefined) return shownFigure(figure?.median);
   const timesOurs = figure?.timesOurs ?? NaN;
   return shown(ratio === "to ours" ? timesOurs : 1 / timesOurs);
-}
-
-/** Returns a Markdown table, aligned as `deno fmt` aligns it. */
-export function markdownTable(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(3, ...rows.map((row) => row[column]?.length ?? 0)));
-  const line = (row: readonly string[]) => `| ${row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join(" | ")} |`;
-  const [head = [], ...body] = rows;
-  return [line(head), `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`, ...body.map(line)].join("\n");
 }
 
 async function tableOf(name: string): Promise<string> {

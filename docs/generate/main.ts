@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { renderStoredReport } from "../../bench/report/mod.ts";
 import { renderArchitecture } from "./architecture.ts";
 import { renderErrors } from "./errors.ts";
 import { renderFigures } from "./figures.ts";
@@ -25,6 +26,7 @@ export const DOCUMENTS: readonly GeneratedDocument[] = [
     path,
     render: () => renderFigures(path),
   })),
+  { path: "bench/report.md", render: renderStoredReport },
 ];
 
 const ROOT = new URL("../../", import.meta.url);

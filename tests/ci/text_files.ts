@@ -5,7 +5,7 @@
  */
 
 /** Folders without text of ours. */
-const SKIPPED = new Set([".git", ".local", "node_modules", "coverage", "bench/results"]);
+const SKIPPED = new Set([".git", ".local", "node_modules", "coverage", "bench/quick", "bench/results"]);
 
 const TEXT_FILE = /(\.(ts|md|sql|toml|txt|sh|svg)|(^|\/)run)$/;
 

@@ -1,0 +1,240 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import { FaultyProxy } from "../../bench/soak/faulty_proxy.ts";
+import { judgeGrowth, trendOf } from "../../bench/soak/growth.ts";
+import { csvOfSoak, growthReasons, plotSoak, reportSoak } from "../../bench/soak/plot.ts";
+import { descendants, usageOf } from "../../bench/soak/process_usage.ts";
+import type { SoakResults } from "../../bench/soak/results.ts";
+
+/** Returns values around `base` that rise by `step` each; the noise repeats itself. */
+const series = (step: number, { base = 100, noise = 3, length = 60 } = {}) =>
+  Array.from({ length }, (_, index) => base + step * index + noise * ((index * 7) % 5 - 2));
+
+const ALLOWANCE = { part: 0.1, amount: 5 };
+
+Deno.test("judgeGrowth() finds a series flat that only has noise, a warm-up, or one busy moment", () => {
+  assertEquals(judgeGrowth(series(0), ALLOWANCE).grows, false);
+  const warmUp = series(0).map((value, index) => index < 12 ? value - 80 + index * 6 : value);
+  assertEquals(judgeGrowth(warmUp, ALLOWANCE).grows, false);
+  const busy = series(0).map((value, index) => index > 55 ? value * 3 : value);
+  assertEquals(judgeGrowth(busy, ALLOWANCE).grows, false);
+  assertEquals(judgeGrowth(Array(20).fill(7), ALLOWANCE), { first: 7, last: 7, allowed: 5, trend: 0, grows: false });
+});
+
+Deno.test("judgeGrowth() finds growth beyond the allowance only", () => {
+  assertEquals(judgeGrowth(series(1), ALLOWANCE).grows, true);
+  const slow = judgeGrowth(series(0.1, { noise: 0 }), ALLOWANCE);
+  assert(slow.trend > 2.33, "it rises");
+  assertEquals(slow.grows, false, "by less than is allowed");
+  assertEquals(judgeGrowth(series(-1), ALLOWANCE).grows, false);
+});
+
+Deno.test("judgeGrowth() finds no growth in values that jump without a trend", () => {
+  const jumps = Array.from({ length: 60 }, (_, index) => index % 2 === 0 ? 100 : 200);
+  assertEquals(judgeGrowth(jumps, ALLOWANCE).grows, false);
+});
+
+Deno.test("judgeGrowth() rejects fewer than ten samples", () => {
+  assertThrows(() => judgeGrowth([1, 2, 3], ALLOWANCE), RangeError, "Cannot judge 3 samples");
+});
+
+Deno.test("trendOf() is the score of the Mann-Kendall test, corrected for equal values", () => {
+  // S = 10 and the variance 16.67 for five values in order: (10 - 1) / 4.08.
+  assertEquals(trendOf([1, 2, 3, 4, 5]).toFixed(2), "2.20");
+  assertEquals(trendOf([5, 4, 3, 2, 1]).toFixed(2), "-2.20");
+  // Two equal values take away 2 * 1 * 9 / 18 = 1 of the variance: (9 - 1) / sqrt(15.67).
+  assertEquals(trendOf([1, 2, 2, 3, 4]).toFixed(2), "2.02");
+  assertEquals(trendOf([1, 1, 1]), 0);
+});
+
+Deno.test("FaultyProxy forwards requests, delays, stalls and breaks them", async () => {
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
+    const host = request.headers.get("host");
+    return Response.json({ host, url: new URL(request.url).search, body: await request.text() }, { status: 201 });
+  });
+  const target = `127.0.0.1:${server.addr.port}`;
+  const proxy = new FaultyProxy(`http://${target}`);
+  const send = async () => {
+    const response = await fetch(`${proxy.url}/rows?a=1`, { method: "POST", body: "sent" });
+    return [response.status, await response.json()];
+  };
+  try {
+    assertEquals(await send(), [201, { host: target, url: "?a=1", body: "sent" }]);
+    proxy.delayMs = 30;
+    const start = performance.now();
+    await send();
+    assert(performance.now() - start >= 55, "both directions are delayed");
+    proxy.delayMs = 0;
+    proxy.stall();
+    let isSettled = false;
+    const stalled = send().finally(() => isSettled = true);
+    await new Promise((resolve) => setTimeout(resolve, 40));
+    assertEquals(isSettled, false);
+    proxy.resume();
+    await stalled;
+  } finally {
+    await proxy[Symbol.asyncDispose]();
+    await server.shutdown();
+  }
+});
+
+Deno.test("FaultyProxy.breakResponses() breaks the body of an open response", async () => {
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, () =>
+    new Response(
+      new ReadableStream({ start: (controller) => controller.enqueue(new TextEncoder().encode("first")) }),
+    ));
+  const proxy = new FaultyProxy(`http://127.0.0.1:${server.addr.port}`);
+  try {
+    const { body } = await fetch(proxy.url);
+    const reader = body?.getReader();
+    assertEquals(new TextDecoder().decode((await reader?.read())?.value), "first");
+    proxy.breakResponses();
+    let broken = false;
+    await reader?.read().catch(() => broken = true);
+    assert(broken, "the body ended without an error");
+  } finally {
+    await proxy[Symbol.asyncDispose]();
+    await server.shutdown();
+  }
+});
+
+const isLinux = Deno.build.os === "linux";
+
+Deno.test({
+  name: "usageOf() and descendants() read what processes use",
+  ignore: !isLinux,
+  fn: async () => {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const before = usageOf();
+    const second = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { sockets, descriptors, residentMb } = usageOf();
+    assertEquals([sockets - before.sockets, descriptors - before.descriptors], [1, 1]);
+    assert(residentMb > 10 && residentMb < 10_000);
+    for (const one of [listener, second]) one.close();
+
+    const child = new Deno.Command("sleep", { args: ["30"] }).spawn();
+    const found = descendants().find(({ pid }) => pid === child.pid);
+    child.kill();
+    await child.status;
+    assertMatch(found?.command ?? "", /sleep 30$/);
+    assertEquals(descendants().some(({ pid }) => pid === child.pid), false);
+    assertEquals(usageOf(child.pid), { descriptors: 0, sockets: 0, residentMb: 0 });
+  },
+});
+
+const RESULTS: SoakResults = {
+  environment: {
+    cpu: "A",
+    cores: 2,
+    os: "linux",
+    deno: "2",
+    v8: "1",
+    postgres: "18.4",
+    peers: {},
+    load: 0,
+    at: "2026-01-01T00:00:00Z",
+  },
+  minutes: 30,
+  series: [
+    {
+      id: "heap",
+      title: "Live heap",
+      unit: "MB",
+      samples: [[0, 10], [60_000, 30]],
+      growth: { first: 10, last: 30, allowed: 3, trend: 4, grows: true },
+    },
+    {
+      id: "sockets",
+      title: "Sockets",
+      unit: "sockets",
+      samples: [[0, 5]],
+      growth: { first: 5, last: 5, allowed: 5, trend: 0, grows: false },
+    },
+  ],
+  load: [{ title: "selects", sent: 100, failed: 2 }],
+  faults: { "killed database": 3 },
+};
+
+Deno.test("growthReasons() names each series that grows, with its figures", () => {
+  assertEquals(growthReasons(RESULTS), [
+    "Live heap grows: from 10.0 to 30.0 MB, which is more than 3.00 above, and its values rise (Mann-Kendall 4.00)",
+  ]);
+});
+
+Deno.test("reportSoak(), plotSoak() and csvOfSoak() show each series", () => {
+  assertMatch(reportSoak(RESULTS), /^Live heap, MB +10\.0 +30\.0 +3\.00 +4\.00 +GROWS$/m);
+  assertMatch(reportSoak(RESULTS), /^Sockets, sockets .* flat$/m);
+  assertMatch(reportSoak(RESULTS), /^killed database +3$/m);
+  assertEquals(plotSoak(RESULTS).match(/<polyline /g)?.length, 2);
+  assertStringIncludes(plotSoak(RESULTS), "Live heap, MB: GROWS");
+  assertEquals(csvOfSoak(RESULTS), "series,at_ms,value\nheap,0,10\nheap,60000,30\nsockets,0,5\n");
+});
+
+/** Runs `deno task soak`. */
+async function runSoak(args: readonly string[], signal?: AbortSignal) {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--quiet", "--no-check", "--v8-flags=--expose-gc", "bench/soak/main.ts", ...args],
+    cwd: new URL("../../", import.meta.url),
+    env: { NO_COLOR: "1" },
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  signal?.addEventListener("abort", () => child.kill("SIGINT"));
+  const { code, stdout, stderr } = await child.output();
+  const decoder = new TextDecoder();
+  return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
+}
+
+Deno.test({
+  name: "soak: load with faults for seconds leaves every series flat, and its results in a folder",
+  ignore: !isLinux,
+  fn: async () => {
+    const folder = await Deno.makeTempDir({ prefix: "soak-test-" });
+    try {
+      const { code, out, err } = await runSoak(["--minutes", "0.2", "--callers", "2", "--out", folder]);
+      assertEquals(code, 0, `${out}\n${err}`);
+      const results: SoakResults = JSON.parse(await Deno.readTextFile(`${folder}/soak.json`));
+      assertEquals(results.series.map(({ growth }) => growth.grows), results.series.map(() => false));
+      assert(results.series.every(({ samples }) => samples.length >= 10 && samples.every(([, value]) => value > 0)));
+      for (const { title, sent, failed } of results.load) {
+        assert(sent > 10 && failed < sent / 2, `${title}: ${failed} of ${sent} failed`);
+      }
+      assert(Object.values(results.faults).filter((count) => count > 0).length >= 4, JSON.stringify(results.faults));
+      assertEquals((await Deno.stat(`${folder}/soak.svg`)).isFile, true);
+      assertEquals((await Deno.stat(`${folder}/soak.csv`)).isFile, true);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+});
+
+Deno.test("soak: an invalid option is rejected by name, and --help describes the test for growth", async () => {
+  assertEquals(await runSoak(["--minutes", "0"]), {
+    code: 2,
+    out: "",
+    err: '--minutes must be a number above 0, not "0"\n',
+  });
+  const { code, out } = await runSoak(["--help"]);
+  assertEquals(code, 0);
+  assertMatch(out, /Mann-Kendall/);
+});
+
+Deno.test({
+  name: "soak: Ctrl-C ends it and leaves no process behind",
+  ignore: !isLinux,
+  fn: async () => {
+    const controller = new AbortController();
+    const running = runSoak(["--minutes", "5"], controller.signal);
+    // The stack is up when the worker runs.
+    for (let waited = 0; !descendants().some(({ command }) => command.includes("soak/worker.ts")); waited += 100) {
+      assert(waited < 60_000, "the worker did not start");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    const started = descendants();
+    controller.abort();
+    const { code, err } = await running;
+    assertEquals(code, 130);
+    assertStringIncludes(err, "Interrupted: no result was written");
+    const alive = descendants().filter(({ pid }) => started.some((one) => one.pid === pid));
+    assertEquals(alive, []);
+  },
+});
