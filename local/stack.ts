@@ -4,7 +4,6 @@
  *
  * @module
  */
-import postgres from "postgres";
 import { readConfig } from "./config/mod.ts";
 import { DataApi } from "./data_api/mod.ts";
 import { StackError } from "./stack_error.ts";
@@ -14,14 +13,14 @@ import { Functions } from "./functions/mod.ts";
 import { unregisteredWarnings } from "./functions/unregistered_functions.ts";
 import { watchSources } from "./functions/watcher.ts";
 import { Gateway } from "./gateway/mod.ts";
-import { generateKeys, type Keys, loadKeys } from "./keys.ts";
+import { generateKeys, loadKeys } from "./keys.ts";
 import { lockProject } from "./lock.ts";
-import { migrate, readMigrations, readSeed } from "./postgres/migrations.ts";
+import { migrate, readSqlFiles, storeSecrets } from "./postgres/migrations/mod.ts";
 import { projectLocation, temporaryLocation } from "./postgres/data_location.ts";
-import { prepareDatabase } from "./postgres/roles.ts";
+import { prepareDatabase } from "./postgres/platform/mod.ts";
 import { PostgresServer, SUPERUSER } from "./postgres/server.ts";
 import { supervise } from "./postgres/supervisor.ts";
-import { prepareState, type Project, projectAt } from "./project.ts";
+import { prepareState, projectAt } from "./project.ts";
 
 /** Options for {@linkcode startStack}. */
 export interface StackOptions {
@@ -89,22 +88,8 @@ export interface Stack extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-/** Applies migrations and seed as the role `postgres`, as the hosted platform does. */
-async function applyMigrations(server: PostgresServer, project: Project, keys: Keys) {
-  const [migrations, seed] = await Promise.all([readMigrations(project.supabase), readSeed(project.supabase)]);
-  const sql = postgres(server.url("postgres", keys.databasePassword), { max: 1, onnotice: () => {} });
-  try {
-    return await migrate(sql, migrations, seed);
-  } finally {
-    await sql.end({ timeout: 5 });
-  }
-}
-
-async function authSchema(): Promise<string> {
-  // A large package, needed once per database.
-  const { getAuthSchemaSql } = await import("@supabase/lite");
-  return getAuthSchemaSql();
-}
+/** The settings of a hosted database that SQL depends on. */
+const HOSTED_SETTINGS = { wal_level: "logical", shared_preload_libraries: "pg_stat_statements" };
 
 /**
  * Starts a stack. If that fails, the parts that have started are stopped.
@@ -143,8 +128,17 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const gateway = new Gateway(options.port ?? 0);
   parts.defer(() => gateway.stop());
 
+  const version = String(config.db.majorVersion);
+  const location = ephemeral ? await temporaryLocation(version) : await projectLocation(project.state, version);
+  if (!ephemeral && location.major !== version) {
+    warn(
+      `The local data was created by PostgreSQL ${location.major}, but supabase/config.toml names ${version} in ` +
+        "db.major_version: run with --reset to create the database again.",
+    );
+  }
   const server = await PostgresServer.open({
-    location: ephemeral ? await temporaryLocation() : await projectLocation(project.state),
+    location,
+    settings: { ...HOSTED_SETTINGS, ...config.db.settings },
     port: options.databasePort ?? 0,
     fsync: options.fsync ?? !ephemeral,
     superuserPassword: keys.superuserPassword,
@@ -169,8 +163,15 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   });
 
   const prepare = async () => {
-    const fresh = await server.asSuperuser((sql) => prepareDatabase(sql, keys, authSchema));
-    const report = await applyMigrations(server, project, keys);
+    const files = readSqlFiles(project.supabase, config.db);
+    const fresh = await server.asSuperuser((sql) =>
+      prepareDatabase(sql, keys, { autoExposeNewTables: config.api.autoExposeNewTables })
+    );
+    // A connection of its own has the settings that the database has by now.
+    const report = await server.asSuperuser(async (sql) => {
+      await storeSecrets(sql, config.db.vault);
+      return await migrate(sql, await files);
+    });
     reportStep(
       fresh || report.applied.length > 0 ? `Database: applied ${report.applied.join(", ") || "nothing"}` : "Database",
     );

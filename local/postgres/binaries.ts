@@ -29,19 +29,48 @@ function packageOf(platform: string, version: string): string {
   throw new StackError("POSTGRES_VERSION_UNKNOWN", `POSTGRES_VERSION is not a version that is tested: use ${known}.`);
 }
 
-/** Returns the major version that `POSTGRES_VERSION` names, for tests. */
-export function requestedVersion(): string {
-  return Deno.env.get("POSTGRES_VERSION") || DEFAULT_VERSION;
+/**
+ * Returns the major version that `POSTGRES_VERSION` names, for tests.
+ *
+ * @param fallback The version if it names none. Default: 18.
+ */
+export function requestedVersion(fallback: string = DEFAULT_VERSION): string {
+  return Deno.env.get("POSTGRES_VERSION") || fallback;
+}
+
+/**
+ * Returns the path of `initdb` in a package that the lock file does not have. A process of its own loads it, without a
+ * lock file: a package in the lock file would be downloaded by every task.
+ *
+ * @param cache The folder that keeps the answer.
+ */
+async function unlockedInitdb(specifier: string, cache: string): Promise<string> {
+  const resolved = import.meta.resolve(specifier);
+  const record = `${cache}/${specifier.replaceAll("/", "-")}.path`;
+  const [known, path = ""] = (await Deno.readTextFile(record).catch(() => "")).split("\n");
+  if (known === resolved && await Deno.stat(path).then(() => true, () => false)) return path;
+  const code = `console.log((await import(${JSON.stringify(resolved)})).initdb)`;
+  const { success, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--no-lock", "--no-config", "--node-modules-dir=none", code],
+    cwd: cache,
+    stdin: "null",
+    stderr: "null",
+  }).output();
+  const initdb = new TextDecoder().decode(stdout).trim();
+  if (!success || initdb === "") throw new Error(`Cannot load ${resolved}`);
+  await Deno.writeTextFile(record, `${resolved}\n${initdb}\n`);
+  return initdb;
 }
 
 /**
  * Returns the folder that contains `bin`, `lib` and `share`.
  *
  * @param version The major version. Default: 18.
+ * @param cache A folder for what need not be found again. Default: none.
  * @throws {StackError} `PLATFORM_UNSUPPORTED` if there are no binaries for this platform, `POSTGRES_VERSION_UNKNOWN` if
  * there are none of this version.
  */
-export async function locateBinaries(version: string = DEFAULT_VERSION): Promise<string> {
+export async function locateBinaries(version: string = DEFAULT_VERSION, cache?: string): Promise<string> {
   const platform = `${Deno.build.os}-${ARCHITECTURES[Deno.build.arch]}`;
   if (Deno.build.os !== "linux" && Deno.build.os !== "darwin") {
     throw new StackError(
@@ -52,7 +81,9 @@ export async function locateBinaries(version: string = DEFAULT_VERSION): Promise
   // Not a literal, so that only the package of this platform and version is downloaded.
   const specifier = packageOf(platform, version);
   try {
-    const { initdb }: { initdb: string } = await import(specifier);
+    const { initdb }: { initdb: string } = version === DEFAULT_VERSION || cache === undefined
+      ? await import(specifier)
+      : { initdb: await unlockedInitdb(specifier, cache) };
     return (await Deno.realPath(initdb)).replace(/\/bin\/initdb$/, "");
   } catch (error) {
     throw new StackError(

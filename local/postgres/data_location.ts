@@ -9,7 +9,8 @@
  * @module
  */
 import { StackError } from "../stack_error.ts";
-import { completeLinks, copyBinaries, DEFAULT_VERSION, locateBinaries, requestedVersion } from "./binaries.ts";
+import { completeLinks, copyBinaries, locateBinaries, requestedVersion } from "./binaries.ts";
+import { createInstallation } from "./installation.ts";
 import { canReach, choosePostgresUser, type UnixUser } from "./unix_user.ts";
 
 /** The location of one Postgres. */
@@ -57,9 +58,14 @@ async function recordedFolder(record: string): Promise<string | undefined> {
   return info?.isDirectory && info.uid !== 0 && ((info.mode ?? 0) & 0o077) === 0 ? folder : undefined;
 }
 
+/** Returns an installation that `user` can use, of the npm package or of a copy in `folder`. */
+async function reachableInstallation(folder: string, user: UnixUser | undefined, major: string): Promise<string> {
+  return await createInstallation(await reachableBinaries(folder, user, major), folder, user);
+}
+
 /** Returns the folder of binaries that `user` can use: that of the npm package, or a copy in `folder`. */
-async function reachableBinaries(folder: string, user: UnixUser | undefined, major?: string): Promise<string> {
-  const packaged = await locateBinaries(major);
+async function reachableBinaries(folder: string, user: UnixUser | undefined, major: string): Promise<string> {
+  const packaged = await locateBinaries(major, folder);
   const complete = await completeLinks(packaged).then(() => true, () => false);
   if (
     complete && (!user || (await canReach(user, `${packaged}/bin`) && await canReach(user, `${packaged}/share`)))
@@ -77,14 +83,18 @@ async function reachableBinaries(folder: string, user: UnixUser | undefined, maj
   return copy;
 }
 
-/** Creates the location of a Postgres that is deleted with it, of the version that `POSTGRES_VERSION` names. */
-export async function temporaryLocation(): Promise<DataLocation> {
+/**
+ * Creates the location of a Postgres that is deleted with it.
+ *
+ * @param fallback The major version unless `POSTGRES_VERSION` names one. Default: that of the tests.
+ */
+export async function temporaryLocation(fallback?: string): Promise<DataLocation> {
   const user = await choosePostgresUser();
   const parents = [Deno.env.get("TMPDIR") ?? "/tmp", "/tmp", "/var/tmp"];
   const folder = await createReachable(parents, user);
   try {
-    const major = requestedVersion();
-    const binaries = await reachableBinaries(folder, user, major);
+    const major = requestedVersion(fallback);
+    const binaries = await reachableInstallation(folder, user, major);
     return { data: `${folder}/data`, binaries, major, user, temporaryFolder: folder };
   } catch (error) {
     await Deno.remove(folder, { recursive: true });
@@ -96,34 +106,28 @@ export async function temporaryLocation(): Promise<DataLocation> {
  * Returns the location of a project's Postgres, the same in each run.
  *
  * @param state The state folder of the project.
+ * @param version The major version of new data. Data that exists keeps its own.
  */
-export async function projectLocation(state: string): Promise<DataLocation> {
+export async function projectLocation(state: string, version: string): Promise<DataLocation> {
   const [folder, record] = [`${state}/postgres`, `${state}/postgres.path`];
   const recorded = await recordedFolder(record);
   const user = await choosePostgresUser(recorded ?? folder);
   if (!recorded) {
     await createFolder(folder, user);
-    if (!user || await canReach(user, folder)) {
-      return {
-        data: `${folder}/data`,
-        binaries: await reachableBinaries(folder, user),
-        major: DEFAULT_VERSION,
-        user,
-        temporaryFolder: undefined,
-      };
-    }
+    if (!user || await canReach(user, folder)) return await locationIn(folder, user, version);
     // It is empty: that user could not write to it.
     await Deno.remove(folder);
   }
   const elsewhere = recorded ?? await createReachable(["/var/tmp"], user);
   if (!recorded) await Deno.writeTextFile(record, `${elsewhere}\n`, { mode: 0o600 });
-  return {
-    data: `${elsewhere}/data`,
-    binaries: await reachableBinaries(elsewhere, user),
-    major: DEFAULT_VERSION,
-    user,
-    temporaryFolder: undefined,
-  };
+  return await locationIn(elsewhere, user, version);
+}
+
+async function locationIn(folder: string, user: UnixUser | undefined, version: string): Promise<DataLocation> {
+  const data = `${folder}/data`;
+  const found = (await Deno.readTextFile(`${data}/PG_VERSION`).catch(() => "")).trim();
+  const major = found || version;
+  return { data, binaries: await reachableInstallation(folder, user, major), major, user, temporaryFolder: undefined };
 }
 
 /** Returns the folders with the data of a project, for a reset. */

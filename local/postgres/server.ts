@@ -20,6 +20,8 @@ export interface ServerOptions {
   readonly fsync: boolean;
   /** The password of the superuser `supabase_admin`, set when the data is created. */
   readonly superuserPassword: string;
+  /** More settings of the server. Default: none. */
+  readonly settings?: Readonly<Record<string, string>>;
   /** Called with each warning and panic of the server. */
   readonly log: (line: string) => void;
   /** Called with every line of the server's log. Default: none. */
@@ -140,6 +142,7 @@ export class PostgresServer {
       timezone: "UTC",
       // Commits still reach the operating system: they survive a crash of the server, but not of the machine.
       ...(fsync ? {} : { fsync: "off", full_page_writes: "off" }),
+      ...this.#options.settings,
     };
     const flags = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
     const lines: string[] = [];

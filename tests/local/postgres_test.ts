@@ -3,8 +3,9 @@ import postgres from "postgres";
 import { StackError } from "../../local/stack_error.ts";
 import { generateKeys } from "../../local/keys.ts";
 import { startPostgres } from "../../local/mod.ts";
-import { migrate } from "../../local/postgres/migrations.ts";
-import { prepareDatabase } from "../../local/postgres/roles.ts";
+import type { Migration, SqlFile } from "../../local/postgres/migrations/files.ts";
+import { migrate } from "../../local/postgres/migrations/mod.ts";
+import { prepareDatabase } from "../../local/postgres/platform/mod.ts";
 
 const quiet = { max: 1, onnotice: () => {} };
 
@@ -16,33 +17,60 @@ Deno.test("startPostgres() and migrate() on a real server", async (t) => {
     postgres(Object.assign(new URL(server.url), { username: user, password }).href, quiet);
 
   await t.step("prepareDatabase() prepares a database once", async () => {
-    const authSchema = () => Promise.resolve("create schema auth; create table auth.users (id uuid primary key);");
-    assertEquals(await prepareDatabase(admin, keys, authSchema), true);
-    assertEquals(await prepareDatabase(admin, keys, authSchema), false);
+    assertEquals(await prepareDatabase(admin, keys), true);
+    assertEquals(await prepareDatabase(admin, keys), false);
   });
 
   const owner = as("postgres", keys.databasePassword);
+  // A connection of its own has the search path of the database.
+  const applier = postgres(server.url, quiet);
+  const migrations = (texts: Record<string, string>): Migration[] =>
+    Object.entries(texts).map(([file, text]) => ({
+      version: file.split("_")[0] ?? "",
+      name: file.replace(/^\d+_|\.sql$/g, ""),
+      path: `supabase/migrations/${file}`,
+      text,
+    }));
+  const seed = (text: string) => ({ path: "supabase/seed.sql", text });
+  const apply = (texts: Record<string, string>, ...seeds: SqlFile[]) =>
+    migrate(applier, { migrations: migrations(texts), seeds, warnings: [] });
+  const failure = async (texts: Record<string, string>) => {
+    const error = await assertRejects(() => apply(texts), StackError);
+    assertEquals(error.code, "MIGRATION_FAILED");
+    return error.message;
+  };
+  const exists = async (name: string) =>
+    (await owner`select to_regclass(${name}) is not null as found`)[0]?.found as boolean;
 
   await t.step("migrate() applies each file once, in order, and records it as the CLI does", async () => {
-    const files = [
-      { name: "1_one.sql", text: "create table one (id int);" },
-      {
-        name: "2_two.sql",
-        text: "set search_path = ''; create table public.two (id int); insert into public.one values (1);",
-      },
-    ];
-    assertEquals(await migrate(owner, files, "insert into two values (1);"), {
+    const files = {
+      "1_one.sql": "create table one (id int);",
+      "2_two.sql":
+        "set search_path = '';\n-- a comment\ncreate table public.two (id int); insert into public.one values (1);",
+    };
+    assertEquals(await apply(files, seed("insert into two values (1);")), {
       applied: ["1_one.sql", "2_two.sql", "seed.sql"],
       warnings: [],
     });
-    assertEquals(await migrate(owner, files, "insert into two values (1);"), { applied: [], warnings: [] });
+    assertEquals(await apply(files, seed("insert into two values (1);")), { applied: [], warnings: [] });
     assertEquals([...await owner`select * from one`, ...await owner`select * from two`].length, 2);
     assertEquals(
       [...await owner`select version, name, statements from supabase_migrations.schema_migrations order by version`],
-      files.map(({ name, text }) => ({ version: name[0], name: name.slice(2, 5), statements: [text] })),
+      [
+        { version: "1", name: "one", statements: ["create table one (id int)"] },
+        {
+          version: "2",
+          name: "two",
+          statements: [
+            "set search_path = ''",
+            "-- a comment\ncreate table public.two (id int)",
+            "insert into public.one values (1)",
+          ],
+        },
+      ],
     );
 
-    const changed = await migrate(owner, [{ name: "1_one.sql", text: "-- edited" }], "-- another seed");
+    const changed = await apply({ "1_one.sql": "-- edited" }, seed("-- another seed"));
     assertEquals(changed.applied, []);
     assertEquals(changed.warnings.length, 3);
     for (
@@ -53,11 +81,14 @@ Deno.test("startPostgres() and migrate() on a real server", async (t) => {
     }
   });
 
-  await t.step("migrate() names a file that fails with its line, and rolls it back", async () => {
-    const files = [{ name: "3_three.sql", text: "create table three (id int);\n\nselect * from nowhere;\n" }];
-    const error = await assertRejects(() => migrate(owner, files, undefined), StackError, "3_three.sql, line 3");
-    assertEquals(error.code, "MIGRATION_FAILED");
-    assertEquals([...await owner`select to_regclass('public.three') as three`], [{ three: null }]);
+  await t.step("migrate() names file, line, statement and reason of a failure, and rolls the file back", async () => {
+    const message = await failure({ "3_three.sql": "create table three (id int);\n\nselect *\n  from nowhere;\n" });
+    assertStringIncludes(
+      message,
+      'supabase/migrations/3_three.sql, line 4: relation "nowhere" does not exist (SQLSTATE 42P01), in: select * from nowhere.',
+    );
+    assertStringIncludes(message, "The file was not applied: fix it, then start again.");
+    assertEquals(await exists("three"), false);
     assertEquals([...await owner`select from supabase_migrations.schema_migrations where version = '3'`].length, 0);
   });
 
@@ -83,6 +114,7 @@ Deno.test("startPostgres() and migrate() on a real server", async (t) => {
   });
 
   await owner.end();
+  await applier.end();
   await admin.end();
 
   await t.step("kill() and stop() lose no committed row and keep the port", async () => {

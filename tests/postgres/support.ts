@@ -6,7 +6,7 @@
 import postgres from "postgres";
 import { generateKeys } from "../../local/keys.ts";
 import { type LocalPostgres, startPostgres } from "../../local/postgres/mod.ts";
-import { prepareDatabase } from "../../local/postgres/roles.ts";
+import { prepareDatabase } from "../../local/postgres/platform/mod.ts";
 import { ResourcePool } from "../../shared/pool/mod.ts";
 import type { BackendKey } from "../../shared/postgres/connection/cancel.ts";
 import { parsePostgresConfig, poolOptions } from "../../shared/postgres/config/config.ts";
@@ -43,8 +43,7 @@ export class TestDatabase implements AsyncDisposable {
     const server = await startPostgres({ onLine });
     const keys = generateKeys();
     const sql = postgres(server.url, { max: 1, onnotice: () => {} });
-    const tables = "create schema auth; create table auth.users (id uuid primary key);";
-    await prepareDatabase(sql, keys, () => Promise.resolve(tables));
+    await prepareDatabase(sql, keys);
     await sql.end();
     return new TestDatabase(server, { authenticator: keys.authenticatorPassword, postgres: keys.databasePassword });
   }

@@ -1,0 +1,65 @@
+/**
+ * The kinds of statements that a migration must treat apart.
+ *
+ * @module
+ */
+import { skipComments } from "./split.ts";
+
+/**
+ * `begin`, `commit`, `rollback` and `savepoint` control transactions; `outside` cannot run in one; `copy` needs a client
+ * that sends rows; `plain` is everything else.
+ */
+export type StatementKind = "begin" | "commit" | "rollback" | "savepoint" | "outside" | "copy" | "plain";
+
+const KINDS: readonly [StatementKind, RegExp][] = [
+  ["begin", /^(begin|start\s+transaction)\b/],
+  ["commit", /^(commit|end)\b(?!\s+prepared)/],
+  ["savepoint", /^(savepoint|release|rollback\s+(work\s+|transaction\s+)?to)\b/],
+  ["rollback", /^(rollback|abort)\b(?!\s+prepared)/],
+  ["copy", /^copy\b.*\bfrom\s+stdin\b/s],
+  ["outside", /^create\s+(unique\s+)?index\s+concurrently\b/],
+  ["outside", /^drop\s+index\s+concurrently\b/],
+  ["outside", /^reindex\b.*\bconcurrently\b/s],
+  ["outside", /^reindex\s+(\([^)]*\)\s*)?(database|system|schema)\b/],
+  ["outside", /^alter\s+table\b.*\bdetach\s+partition\b.*\bconcurrently\b/s],
+  ["outside", /^(vacuum|cluster)\b/],
+  ["outside", /^alter\s+system\b/],
+  ["outside", /^(create|drop)\s+(database|tablespace|subscription)\b/],
+  ["outside", /^alter\s+database\s+\S+\s+set\s+tablespace\b/],
+  ["outside", /^alter\s+subscription\b.*\brefresh\s+publication\b/s],
+  // A block that ends transactions itself.
+  ["outside", /^do\b.*\b(commit|rollback)\s*;/s],
+];
+
+/** Returns the kind of a statement. */
+export function kindOf(text: string): StatementKind {
+  const statement = text.slice(skipComments(text)).toLowerCase();
+  return KINDS.find(([, pattern]) => pattern.test(statement))?.[0] ?? "plain";
+}
+
+const ROLE = String.raw`"?(anon|authenticated|authenticator|service_role)"?`;
+const SERVICE_TABLE = String.raw`on\s+(only\s+)?"?(auth|storage|realtime)"?\s*\.`;
+
+/*
+ * The hosted platform lets `postgres`, which is not a superuser, execute these. So do names of tables of services in
+ * policies: `postgres` does not own the tables.
+ */
+const PRIVILEGED: readonly RegExp[] = [
+  /\b(create|alter|drop)\s+event\s+trigger\b/,
+  /\b(create|alter)\s+publication\b[^;]*\b(all\s+tables|tables\s+in\s+schema)\b/,
+  new RegExp(String.raw`\b(create|alter|drop)\s+policy\b[^;]*?\b${SERVICE_TABLE}`),
+  new RegExp(String.raw`\bdrop\s+trigger\b[^;]*?\b${SERVICE_TABLE}`),
+  new RegExp(String.raw`\balter\s+(role|user)\s+${ROLE}\s+(in\s+database\s+\S+\s+)?(set|reset)\b`),
+  /\bcreate\s+foreign\s+data\s+wrapper\b/,
+  /\bcomment\s+on\s+extension\b/,
+  /\b(alter|drop)\s+extension\b/,
+];
+
+/** Returns whether the hosted platform raises the rights of `postgres` for a statement, or for a part of a block. */
+export function isPrivileged(text: string): boolean {
+  const statement = text.slice(skipComments(text)).toLowerCase();
+  const block = /^(do|create\s+(or\s+replace\s+)?(function|procedure))\b/.exec(statement);
+  // A function runs later, with the rights that its caller has then.
+  if (block && block[1] !== "do") return false;
+  return PRIVILEGED.some((pattern) => pattern.test(statement));
+}
