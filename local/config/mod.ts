@@ -17,7 +17,7 @@ export { Settings } from "./values.ts";
 export interface BucketConfig {
   /** The name. */
   readonly name: string;
-  /** Whether its objects can be downloaded without credentials. Default: `false`. */
+  /** `true`: its objects can be downloaded without credentials. Default: `false`. */
   readonly public: boolean;
   /** The size of its largest object, in bytes. `undefined`: the limit of the project. */
   readonly fileSizeLimit: number | undefined;
@@ -39,7 +39,7 @@ export interface ProjectConfig {
     readonly schemas: readonly string[];
     readonly extraSearchPath: readonly string[];
     readonly maxRows: number;
-    /** Whether `anon`, `authenticated` and `service_role` may use what `postgres` creates in `public`. */
+    /** `true`: `anon`, `authenticated` and `service_role` may use what `postgres` creates in `public`. */
     readonly autoExposeNewTables: boolean;
   };
   /** `[db]`. */

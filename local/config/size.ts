@@ -23,7 +23,7 @@ const UNITS: Readonly<Record<string, number>> = {
 
 /** Returns the number of bytes of a size such as `50MiB`, `5MB` or `1024`; `undefined` if it is not one. */
 export function parseSize(text: string): number | undefined {
-  const [, digits, unit = ""] = /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/i.exec(text) ?? [];
+  const [, digits, unit = ""] = /^(\d+(?:\.\d+)?) ?([a-z]*)$/i.exec(text.trim()) ?? [];
   const factor = UNITS[unit.toLowerCase()];
   return digits === undefined || factor === undefined ? undefined : Math.floor(Number(digits) * factor);
 }

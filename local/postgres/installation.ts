@@ -96,7 +96,7 @@ export async function createInstallation(
   for await (const { name } of Deno.readDir(`${shared}/extension`)) {
     if (files.has(name)) continue;
     const [from, to] = [`${shared}/extension/${name}`, `${own}/extension/${name}`];
-    const extension = name.replace(/(\.control|--.*)$/, "");
+    const extension = (name.split("--")[0] ?? "").replace(/\.control$/, "");
     if (name.endsWith(".control") && PRIVILEGED_EXTENSIONS.includes(extension)) {
       await write(to, `${await Deno.readTextFile(from)}\nsuperuser = true\ntrusted = true\n`);
     } else if (EXTRA_RIGHTS[extension] !== undefined && /--[\d.]+\.sql$/.test(name)) {

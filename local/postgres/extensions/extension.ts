@@ -16,7 +16,7 @@ export interface SqlExtension {
   readonly schema?: string;
   /** The script of the extension. `@extschema@` stands for its schema. */
   readonly sql: string;
-  /** What differs from the real one, for the warning; `undefined` if nothing that an application notices. */
+  /** The difference from the real one, for the warning; `undefined` if there is none that an application notices. */
   readonly note?: string;
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { matchesGlob } from "node:path";
 import type { ProjectConfig } from "../../config/mod.ts";
 
 /** An SQL file of a project. */
@@ -99,16 +100,6 @@ export async function readMigrations(folder: string): Promise<{ migrations: Migr
   return { migrations, warnings };
 }
 
-/** Returns the pattern of a glob: `*` and `?` within one name, `**` across folders, `[…]`, `{a,b}`. */
-function globPattern(glob: string): RegExp {
-  const source = glob.replaceAll(/\*\*\/?|[*?{},]|\[!?[^\]]*\]|[.+^$()|\\]/g, (token) => {
-    if (token.startsWith("**")) return token.endsWith("/") ? "(?:.*/)?" : ".*";
-    if (token.startsWith("[")) return token.replace(/^\[!/, "[^");
-    return { "*": "[^/]*", "?": "[^/]", "{": "(?:", "}": ")", ",": "|" }[token] ?? `\\${token}`;
-  });
-  return new RegExp(`^${source}$`);
-}
-
 async function filesBelow(folder: string, below = ""): Promise<string[]> {
   const found: string[] = [];
   for (const { name, isDirectory } of await namesIn(`${folder}/${below}`)) {
@@ -143,9 +134,7 @@ export async function readPatterns(
     const path = parts.join("/");
     const fixed = path.slice(0, path.search(/[*?[{]|$/));
     const base = fixed.slice(0, fixed.lastIndexOf("/") + 1);
-    const names = fixed === path
-      ? [path]
-      : (await filesBelow(root, base)).filter((name) => globPattern(path).test(name));
+    const names = fixed === path ? [path] : (await filesBelow(root, base)).filter((name) => matchesGlob(name, path));
     let matched = 0;
     for (const name of names) {
       const text = await readIfPresent(`${root}/${name}`);

@@ -14,12 +14,11 @@ const USES: readonly [extension: string, use: RegExp][] = [
 ];
 
 const COMMENT = /--[^\n]*/g;
+const CREATED = /\bcreate\s+extension\s+(?:if\s+not\s+exists\s+)?"?([\w-]+)/g;
 
 /** Returns the extensions that `files` use but do not create. */
 export function impliedExtensions(files: readonly SqlFile[]): string[] {
   const text = files.map((file) => file.text.replaceAll(COMMENT, "")).join("\n").toLowerCase();
-  return USES.flatMap(([extension, use]) => {
-    const created = new RegExp(String.raw`\bcreate\s+extension\s+(if\s+not\s+exists\s+)?"?${extension}"?\b`);
-    return use.test(text) && !created.test(text) ? [extension] : [];
-  });
+  const created = new Set([...text.matchAll(CREATED)].map(([, name]) => name));
+  return USES.flatMap(([extension, use]) => use.test(text) && !created.has(extension) ? [extension] : []);
 }

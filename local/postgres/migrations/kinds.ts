@@ -11,48 +11,48 @@ import { skipComments } from "./split.ts";
  */
 export type StatementKind = "begin" | "commit" | "rollback" | "savepoint" | "outside" | "copy" | "plain";
 
-const KINDS: readonly [StatementKind, RegExp][] = [
+/** A statement has a kind if it matches all of the patterns. */
+const KINDS: readonly [StatementKind, ...RegExp[]][] = [
   ["begin", /^(begin|start\s+transaction)\b/],
   ["commit", /^(commit|end)\b(?!\s+prepared)/],
   ["savepoint", /^(savepoint|release|rollback\s+(work\s+|transaction\s+)?to)\b/],
   ["rollback", /^(rollback|abort)\b(?!\s+prepared)/],
-  ["copy", /^copy\b.*\bfrom\s+stdin\b/s],
+  ["copy", /^copy\b/, /\bfrom\s+stdin\b/],
   ["outside", /^create\s+(unique\s+)?index\s+concurrently\b/],
   ["outside", /^drop\s+index\s+concurrently\b/],
-  ["outside", /^reindex\b.*\bconcurrently\b/s],
-  ["outside", /^reindex\s+(\([^)]*\)\s*)?(database|system|schema)\b/],
-  ["outside", /^alter\s+table\b.*\bdetach\s+partition\b.*\bconcurrently\b/s],
+  ["outside", /^reindex\b/, /\b(concurrently|database|system|schema)\b/],
+  ["outside", /^alter\s+table\b/, /\bdetach\s+partition\b/, /\bconcurrently\b/],
   ["outside", /^(vacuum|cluster)\b/],
   ["outside", /^alter\s+system\b/],
   ["outside", /^(create|drop)\s+(database|tablespace|subscription)\b/],
-  ["outside", /^alter\s+database\s+\S+\s+set\s+tablespace\b/],
-  ["outside", /^alter\s+subscription\b.*\brefresh\s+publication\b/s],
+  ["outside", /^alter\s+database\b/, /\bset\s+tablespace\b/],
+  ["outside", /^alter\s+subscription\b/, /\brefresh\s+publication\b/],
   // A block that ends transactions itself.
-  ["outside", /^do\b.*\b(commit|rollback)\s*;/s],
+  ["outside", /^do\b/, /\b(commit|rollback)\s*;/],
 ];
 
 /** Returns the kind of a statement. */
 export function kindOf(text: string): StatementKind {
   const statement = text.slice(skipComments(text)).toLowerCase();
-  return KINDS.find(([, pattern]) => pattern.test(statement))?.[0] ?? "plain";
+  return KINDS.find(([, ...patterns]) => patterns.every((pattern) => pattern.test(statement)))?.[0] ?? "plain";
 }
 
-const ROLE = String.raw`"?(anon|authenticated|authenticator|service_role)"?`;
-const SERVICE_TABLE = String.raw`on\s+(only\s+)?"?(auth|storage|realtime)"?\s*\.`;
+const SERVICE_TABLE = /\bon\s+(only\s+)?"?(auth|storage|realtime)"?\s*\./;
 
 /*
- * The hosted platform lets `postgres`, which is not a superuser, execute these. So do names of tables of services in
- * policies: `postgres` does not own the tables.
+ * The hosted platform lets `postgres`, which is not a superuser, execute these. A statement is one of them if it matches
+ * all of the patterns of a line.
  */
-const PRIVILEGED: readonly RegExp[] = [
-  /\b(create|alter|drop)\s+event\s+trigger\b/,
-  /\b(create|alter)\s+publication\b[^;]*\b(all\s+tables|tables\s+in\s+schema)\b/,
-  new RegExp(String.raw`\b(create|alter|drop)\s+policy\b[^;]*?\b${SERVICE_TABLE}`),
-  new RegExp(String.raw`\bdrop\s+trigger\b[^;]*?\b${SERVICE_TABLE}`),
-  new RegExp(String.raw`\balter\s+(role|user)\s+${ROLE}\s+(in\s+database\s+\S+\s+)?(set|reset)\b`),
-  /\bcreate\s+foreign\s+data\s+wrapper\b/,
-  /\bcomment\s+on\s+extension\b/,
-  /\b(alter|drop)\s+extension\b/,
+const PRIVILEGED: readonly (readonly RegExp[])[] = [
+  [/\b(create|alter|drop)\s+event\s+trigger\b/],
+  [/\b(create|alter)\s+publication\b/, /\b(all\s+tables|tables\s+in\s+schema)\b/],
+  // `postgres` does not own the tables of services.
+  [/\b(create|alter|drop)\s+policy\b/, SERVICE_TABLE],
+  [/\bdrop\s+trigger\b/, SERVICE_TABLE],
+  [/\balter\s+(role|user)\s+"?(anon|authenticated|authenticator|service_role)"?\s/, /\b(set|reset)\b/],
+  [/\bcreate\s+foreign\s+data\s+wrapper\b/],
+  [/\bcomment\s+on\s+extension\b/],
+  [/\b(alter|drop)\s+extension\b/],
 ];
 
 /** Returns whether the hosted platform raises the rights of `postgres` for a statement, or for a part of a block. */
@@ -61,5 +61,5 @@ export function isPrivileged(text: string): boolean {
   const block = /^(do|create\s+(or\s+replace\s+)?(function|procedure))\b/.exec(statement);
   // A function runs later, with the rights that its caller has then.
   if (block && block[1] !== "do") return false;
-  return PRIVILEGED.some((pattern) => pattern.test(statement));
+  return PRIVILEGED.some((patterns) => patterns.every((pattern) => pattern.test(statement)));
 }

@@ -118,7 +118,7 @@ class Migrator {
       }
       const statements = recorded.get(version);
       recorded.delete(version);
-      // The CLI records no statements for a version that it is told about; one text is that of an earlier version.
+      // The CLI records no statements for a version of `migration repair`; one text is that of an earlier version.
       const same = !statements || statements.join("") === text ||
         sameTexts(statements, splitStatements(text).map((statement) => statement.text));
       if (!same) {

@@ -5,13 +5,9 @@
  */
 import { SQL_EXTENSIONS } from "../extensions/catalog.ts";
 
-const names = SQL_EXTENSIONS.map(({ name }) => name).join("|");
-const VERSION = new RegExp(
-  String
-    .raw`(\bcreate\s+extension\s+(?:if\s+not\s+exists\s+)?"?(?:${names})"?(?:\s+(?:with|cascade|schema\s+"?\w+"?))*?)` +
-    String.raw`(\s+version\s+(?:'[^']*'|"[^"]*"|[\w.]+))`,
-  "gi",
-);
+const names = new Set(SQL_EXTENSIONS.map(({ name }) => name));
+const CREATE = /(\bcreate\s+extension\s+(?:if\s+not\s+exists\s+)?"?([\w-]+)"?)([^;]*)/gi;
+const VERSION = /\bversion\s+('[^']*'|"[^"]*"|[\w.]+)/i;
 const STORAGE = /(\busing\s+(?:hnsw|ivfflat)\s*\((?:[^()]|\([^()]*\))*\)\s*)(with\s*\([^)]*\))/gi;
 
 /** Returns as many line breaks as `text` has, so that the lines after it keep their numbers. */
@@ -23,6 +19,10 @@ const linesOf = (text: string) => text.replaceAll(/[^\n]/g, "");
  */
 export function rewriteStatement(text: string): string {
   return text
-    .replaceAll(VERSION, (_all, before: string, version: string) => before + linesOf(version))
+    .replaceAll(
+      CREATE,
+      (all: string, start: string, name: string, rest: string) =>
+        names.has(name.toLowerCase()) ? start + rest.replace(VERSION, linesOf) : all,
+    )
     .replaceAll(STORAGE, (_all, before: string, parameters: string) => before + linesOf(parameters));
 }

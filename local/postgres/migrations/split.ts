@@ -90,7 +90,9 @@ export function splitStatements(sql: string): Statement[] {
   let previous = "";
   const add = (end: number) => {
     const piece = sql.slice(start, end);
-    const text = piece.trim().replace(/[;\s]+$/, "");
+    let length = piece.trimEnd().length;
+    while (piece[length - 1] === ";") length = piece.slice(0, length - 1).trimEnd().length;
+    const text = piece.slice(0, length).trimStart();
     if (text !== "") statements.push({ text, offset: start + (piece.length - piece.trimStart().length) });
   };
   for (let at = 0; at < sql.length;) {

@@ -25,7 +25,7 @@ set local session authorization default;
 
 /** Options for {@linkcode prepareDatabase}. */
 export interface PlatformOptions {
-  /** Whether the API roles may use what `postgres` creates in `public`. Default: `true`. */
+  /** `true`: the API roles may use what `postgres` creates in `public`. Default: `true`. */
   readonly autoExposeNewTables?: boolean;
 }
 

@@ -79,7 +79,7 @@ create publication supabase_realtime;
 alter publication supabase_realtime owner to postgres;
 `;
 
-/** What `[api] auto_expose_new_tables = false` takes back. */
+/** The statements that take back what `[api] auto_expose_new_tables = false` excludes. */
 export const REVOKE_API_DEFAULTS = `
 alter default privileges for role postgres in schema public
   revoke select, insert, update, delete on tables from anon, authenticated, service_role;

@@ -4,7 +4,8 @@
  * @module
  */
 import postgres from "postgres";
-import { migrate, readMigrations } from "../../../local/postgres/migrations.ts";
+import { readMigrations } from "../../../local/postgres/migrations/files.ts";
+import { migrate } from "../../../local/postgres/migrations/mod.ts";
 import { projectAt } from "../../../local/project.ts";
 import type { PostgresConnectionManager } from "../../../shared/postgres/mod.ts";
 import { claimsOf, TestDatabase } from "../support.ts";
@@ -35,7 +36,7 @@ export class Money implements AsyncDisposable {
       const { host, port, user, password } = database.options("postgres");
       const options = { host, port, ...(user ? { user } : {}), password, database: "postgres" };
       const sql = postgres({ ...options, max: 1, onnotice: () => {} });
-      await migrate(sql, await readMigrations(projectAt().supabase), undefined);
+      await migrate(sql, { ...await readMigrations(projectAt().supabase), seeds: [] });
       await sql.end();
       return new Money(database);
     } catch (error) {
