@@ -80,6 +80,7 @@ export class LiteApp {
   readonly #countTables: () => Promise<number>;
   readonly #lost = new Latch<"lost">();
   #retired = false;
+  #broken = 0;
 
   /** @param onRetired Called once, when the first connection has broken. */
   constructor(config: DataApiConfig, onRetired: () => void) {
@@ -95,6 +96,7 @@ export class LiteApp {
         max_lifetime: null,
         onnotice: () => {},
         onclose: () => {
+          this.#broken++;
           if (this.#retired) return;
           this.#retired = true;
           onRetired();
@@ -127,6 +129,11 @@ export class LiteApp {
   /** `true` once one of its connections has broken. */
   get retired(): boolean {
     return this.#retired;
+  }
+
+  /** The number of its connections that have broken. */
+  get brokenConnections(): number {
+    return this.#broken;
   }
 
   /**

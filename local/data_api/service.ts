@@ -10,6 +10,8 @@ const DRAIN_MS = 5_000;
 const WARM_MS = 5_000;
 // A server that shuts down reports it in its response and closes the connection a moment later.
 const CLOSING_MS = 50;
+// Longer than the connections of a crashed server take to break one after another.
+const CRASH_MS = 200;
 
 function isAuth(request: Request): boolean {
   return new URL(request.url).pathname.startsWith("/auth/");
@@ -91,10 +93,21 @@ export class DataApiService {
     return undefined;
   }
 
-  /** Routes new requests to a new app. Requests of the old one may finish while the database is reachable. */
+  /**
+   * Routes new requests to a new app. Requests of the old one may finish if it lost one connection and the database is
+   * reachable. When one backend crashes, the server ends the others as well: then none of them finishes.
+   */
   #retire(app: LiteApp): void {
+    // It has no requests, and its first one would wait for what will not come.
+    if (this.#newApp === app) return app.abandon();
     if (this.#app === app) this.#app = undefined;
-    this.#reachable().then((reachable) => setTimeout(() => app.abandon(), reachable ? DRAIN_MS : 0));
+    this.#reachable().then((reachable) => {
+      if (!reachable) return app.abandon();
+      setTimeout(() => {
+        if (app.brokenConnections > 1) app.abandon();
+      }, CRASH_MS);
+      setTimeout(() => app.abandon(), DRAIN_MS);
+    });
   }
 
   async #reachable(): Promise<boolean> {
