@@ -1,0 +1,43 @@
+/**
+ * The folders of `shared/` and the tests that must catch a fault in each.
+ *
+ * @module
+ */
+
+/** The tests of a folder. */
+export interface FolderTests {
+  /** The tests, as paths from the root. */
+  readonly tests: readonly string[];
+  /** Tests that take long or need other programs, and are left out. */
+  readonly slow?: readonly string[];
+  /** What the tests read beside `shared/` and their own folder. */
+  readonly copied?: readonly string[];
+}
+
+const DATABASE = ["local", "supabase", "functions", "bench"];
+
+/** The folders, by their name in `shared/`. */
+export const FOLDERS: Readonly<Record<string, FolderTests>> = {
+  environment: { tests: ["tests/environment/", "tests/supabase/", "tests/pool/config_test.ts"] },
+  observability: { tests: ["tests/observability/"] },
+  resilience: { tests: ["tests/resilience/"] },
+  pool: { tests: ["tests/pool/"], slow: ["tests/pool/properties/documentation_test.ts"] },
+  services: { tests: ["tests/services/", "tests/supabase/"] },
+  supabase: { tests: ["tests/supabase/"] },
+  http: { tests: ["tests/http/"], copied: DATABASE },
+  postgres: {
+    tests: ["tests/postgres/"],
+    copied: DATABASE,
+    slow: [
+      "chaos/",
+      "pgbouncer/",
+      "transfers/",
+      "health_test.ts",
+      "silent_server_test.ts",
+      "transaction_limits_test.ts",
+      "dead_idle_test.ts",
+      "shutdown_test.ts",
+      "types/time_zone_test.ts",
+    ].map((path) => `tests/postgres/${path}`),
+  },
+};
