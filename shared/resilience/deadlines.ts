@@ -197,13 +197,10 @@ export class DeadlineQueue<N extends DeadlineNode<N>> {
   #expire(now: number): void {
     let readClockAt = WORK_PER_CLOCK_READ;
     for (let work = 0; work < CHUNK;) {
+      // An empty bucket is never on top.
       const bucket = this.#heap[0];
-      if (!bucket || bucket.at > now) return;
+      if (!bucket?.head || bucket.at > now) return;
       const node = bucket.head;
-      if (!node) {
-        this.#dropEmpty();
-        continue;
-      }
       this.remove(node);
       work += this.#onDue(node, now);
       if (work < readClockAt) continue;

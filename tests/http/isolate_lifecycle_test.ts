@@ -103,3 +103,19 @@ Deno.test("IsolateLifecycle shuts all pools down although one of the shutdowns r
   await Promise.resolve();
   assertEquals(shut, [undefined, undefined]);
 });
+
+Deno.test("IsolateLifecycle drains once: a second event changes neither the deadline nor the pools", async () => {
+  const { life, unload, drain, shut, clock } = setUp(100);
+  const endRequest = life.beginRequest();
+  unload("wall_clock");
+  await clock.advance(60);
+  drain();
+  unload("cpu");
+  assertEquals([shut, clock.timers], [[], 1]);
+  await clock.advance(40);
+  assertEquals([shut, clock.timers], [[0], 0]);
+  endRequest();
+  drain();
+  unload("early_drop");
+  assertEquals(shut, [0]);
+});

@@ -1,6 +1,7 @@
 /** Tests the legacy keys of a project that has newer ones, too. */
 import { assert, assertEquals } from "@std/assert";
 import { createClient } from "@supabase/supabase-js";
+import { withLegacyKeys } from "../../shared/http/auth/legacy_keys.ts";
 import type { AuthOption } from "../support/http.ts";
 import { VARIABLES } from "./fake_pools.ts";
 import { setUp } from "./fake_handler.ts";
@@ -111,4 +112,13 @@ Deno.test("a signed-out supabase-js client with the legacy anon key calls a func
   const { data, error } = await client.functions.invoke("f");
   assert(error === null, String(error));
   assertEquals(data, "hello");
+});
+
+Deno.test("withLegacyKeys() drops the remembered tokens of what it extends when memory is low", () => {
+  let cleared = 0;
+  const inner = Object.assign(() => Promise.reject(new Error("not called")), { clearCache: () => void cleared++ });
+  const keys = { publishableKey: "sb_publishable_a", secretKey: "sb_secret_a" };
+  const extended = withLegacyKeys(inner, "secret", { anon: ANON, serviceRole: SERVICE }, keys);
+  extended.clearCache();
+  assertEquals(cleared, 1);
 });

@@ -6,6 +6,7 @@ import { URL_OF_PROJECT } from "./fake_pools.ts";
 Deno.test("createMissingAdminProxy() creates a client that throws the error of withSupabase() when it is used", async () => {
   const keys = { publishableKeys: { default: "sb_publishable_a" }, secretKeys: {}, jwks: null };
   const admin = createMissingAdminProxy<{ from?: unknown }>({ url: URL_OF_PROJECT, ...keys });
+  assertThrows(() => admin.from, TypeError, "await loadMissingSecretKey() first");
   await loadMissingSecretKey();
   const theirs = Errors[MissingDefaultSecretKeyError]([]);
   for (const use of [() => admin.from, () => admin.from = 1, () => "from" in admin]) {

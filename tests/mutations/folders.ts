@@ -10,11 +10,7 @@ export interface FolderTests {
   readonly tests: readonly string[];
   /** Tests that take long or need other programs, and are left out. */
   readonly slow?: readonly string[];
-  /** What the tests read beside `shared/` and their own folder. */
-  readonly copied?: readonly string[];
 }
-
-const DATABASE = ["local", "supabase", "functions", "bench"];
 
 /** The folders, by their name in `shared/`. */
 export const FOLDERS: Readonly<Record<string, FolderTests>> = {
@@ -22,12 +18,11 @@ export const FOLDERS: Readonly<Record<string, FolderTests>> = {
   observability: { tests: ["tests/observability/"] },
   resilience: { tests: ["tests/resilience/"] },
   pool: { tests: ["tests/pool/"], slow: ["tests/pool/properties/documentation_test.ts"] },
-  services: { tests: ["tests/services/", "tests/supabase/"] },
+  services: { tests: ["tests/services/", "tests/http/"] },
   supabase: { tests: ["tests/supabase/"] },
-  http: { tests: ["tests/http/"], copied: DATABASE },
+  http: { tests: ["tests/http/"] },
   postgres: {
     tests: ["tests/postgres/"],
-    copied: DATABASE,
     slow: [
       "chaos/",
       "pgbouncer/",

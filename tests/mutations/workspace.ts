@@ -6,7 +6,11 @@
 import type { FolderTests } from "./folders.ts";
 
 const ROOT = new URL("../../", import.meta.url);
-const ALWAYS = ["deno.json", "deno.lock", "import_map.json", "shared", "local/std", "tests/support"];
+/** What tests read beside their own folders. */
+const ALWAYS = [
+  ...["deno.json", "deno.lock", "import_map.json", "shared", "functions", "supabase", "local"],
+  ...["bench/support", "bench/compare", "tests/support"],
+];
 
 /** The result of a run of tests. */
 export type Outcome =
@@ -48,13 +52,13 @@ export class Workspace implements AsyncDisposable {
   }
 
   /** Creates a copy. */
-  static async create({ tests, slow = [], copied = [] }: FolderTests): Promise<Workspace> {
+  static async create({ tests, slow = [] }: FolderTests): Promise<Workspace> {
     const root = await Deno.realPath(ROOT);
     const path = await Deno.makeTempDir({ prefix: "mutations-" });
     // Servers of tests may run as another user.
     await Deno.chmod(path, 0o755);
     const folders = tests.map((test) => test.split("/").slice(0, 2).join("/"));
-    for (const one of new Set([...ALWAYS, ...copied, ...folders])) {
+    for (const one of new Set([...ALWAYS, ...folders])) {
       await Deno.mkdir(`${path}/${one}`.replace(/\/[^/]*$/, ""), { recursive: true });
       await copy(`${root}/${one}`, `${path}/${one}`);
     }

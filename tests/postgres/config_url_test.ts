@@ -81,6 +81,9 @@ Deno.test("readUrl() reads every part of a URL, percent-encoding included", () =
       { host: "h", keepAlive: false, keepAliveDelayMs: 30_000, applicationName: "f" },
     ],
     ["postgres://h?ssl=true", { host: "h", ssl: true }],
+    ["postgres://h?ssl=false", { host: "h", ssl: false }],
+    // The name of a Kerberos service: there is none without GSSAPI.
+    ["postgres://h?krbsrvname=postgres&keepalives=1", { host: "h", keepAlive: true }],
   ];
   for (const [url, config] of cases) {
     const issues: ConfigIssue[] = [];
@@ -137,6 +140,10 @@ Deno.test("PostgresConnectionManager throws ConfigError for a bad URL, without i
     ["postgres://user:hunter2@host/db?connect_timeout=soon", "number of seconds"],
     ["postgres://user:hunter2@host/db?port=soon", "port, which must be a number"],
     ["postgres://user:hunter2@host/db?pgbouncer=1", "must be true or false"],
+    ["postgres://user:hunter2@host/db?ssl=yes", "ssl, which must be true or false"],
+    ["postgres://user:hunter2@host/db?keepalives=on", "keepalives, which must be 0 or 1"],
+    ["postgres://user:hunter2@host/db?keepalives_idle=soon", "keepalives_idle, which must be a number of seconds"],
+    ["postgres://user:hunter2@host/db?requirepeer=postgres", "requirepeer, which is not supported"],
     ["postgres://user:hunter2@host:0/db", "1 to 65535"],
     ["postgres://user:hunter2@/db?host=a,b", "must be one host name"],
   ] as const;

@@ -1,5 +1,11 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { type Attempt, retry, type RetryEvent, RetryTimeoutError } from "../../shared/resilience/mod.ts";
+import {
+  type Attempt,
+  classifyFailure,
+  retry,
+  type RetryEvent,
+  RetryTimeoutError,
+} from "../../shared/resilience/mod.ts";
 import { denoArgs } from "../support/deno_process.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 
@@ -155,6 +161,8 @@ Deno.test("retry() rejects with RetryTimeoutError and aborts an attempt that sti
   await clock.advance(1);
   const error = await done;
   assertEquals(error.code, "RETRY_TIMEOUT");
+  // For a retry around this one.
+  assertEquals(classifyFailure(error), RetryTimeoutError.retry);
   assertStrictEquals(error.cause, TRANSIENT);
   assert(attempts.every(({ signal }) => signal.aborted));
   assertEquals(clock.timers, 0);

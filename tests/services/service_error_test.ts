@@ -108,3 +108,13 @@ Deno.test("toServiceError() returns 504 RETRY_TIMEOUT for a RetryTimeoutError", 
   assertEquals([error.status, error.code], [504, "RETRY_TIMEOUT"]);
   assertStrictEquals(error.cause, timeout);
 });
+
+Deno.test("toServiceError() returns the pool's error that supabase-js has wrapped in a result", () => {
+  const timeout = new AcquireTimeoutError("Connection acquire timeout");
+  for (
+    const [what, failure] of [
+      ["functions-js", { data: null, error: Object.assign(new Error("failed to send"), { context: timeout }) }],
+      ["storage-js", { data: null, error: Object.assign(new Error("failed"), { originalError: timeout }) }],
+    ] as const
+  ) assertStrictEquals(toServiceError(failure), timeout, what);
+});

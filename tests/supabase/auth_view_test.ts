@@ -70,3 +70,11 @@ Deno.test("auth.getClaims() returns the claims of the lease's own token, and rej
   assertEquals((await anonymous.client.auth.getClaims()).data, null);
   assertEquals(rig.project.requests.length, 0);
 });
+
+Deno.test("auth of a view can be awaited and inspected, as a plain object", async () => {
+  await using rig = createRig();
+  await using lease = await rig.pool.lease({ identity: { token: alice } });
+  const { auth } = lease.client;
+  assert(await auth === auth);
+  assertEquals(String(Object.prototype.toString.call(auth)), "[object Object]");
+});

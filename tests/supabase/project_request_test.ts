@@ -231,3 +231,17 @@ Deno.test("fetchWithinProject() sends the lease's credentials after a redirect, 
     ["/rest/v1/b", "sb_publishable_test", `Bearer ${alice}`],
   ]);
 });
+
+Deno.test("fetchWithinProject() follows a redirect of a Request with a body that is sent once", async () => {
+  await using rig = createRig();
+  rig.project.answer = async (request) => {
+    const text = await request.text();
+    return request.url.endsWith("/a") ? redirect(303, "/b") : new Response(`${request.method} ${text}`);
+  };
+  await using lease = await rig.pool.lease();
+  const response = await fetchOf(lease.client)(new Request(`${rig.project.url}/a`, { method: "POST", body: "x" }));
+  assertEquals(await response.text(), "GET ");
+  rig.project.answer = async (request) => (await request.text(), redirect(307, "/b"));
+  const again = fetchOf(lease.client)(new Request(`${rig.project.url}/a`, { method: "POST", body: "x" }));
+  assertStringIncludes((await assertRejects(() => again, RedirectError)).message, "stream");
+});

@@ -273,3 +273,27 @@ Deno.test("SupabaseConnectionPool.lease() expires tokens by the wall clock of it
   await assertRejects(() => pool.lease({ identity }), IdentityError, "expired");
   await pool.shutdown(0);
 });
+
+Deno.test("SupabaseConnectionPool.as() returns a pool of one caller with the statistics and the health of the whole", async () => {
+  await using rig = createRig();
+  const caller = rig.pool.as({ token: userToken("alice") });
+  await using _lease = await caller.lease();
+  assertEquals(caller.getStats(), rig.pool.getStats());
+  assertEquals(caller.getStats().activeConnections, 1);
+  const { healthy, details } = await caller.healthCheck();
+  assertEquals([healthy, details.testQuery.success, details.stats.activeConnections], [true, true, 1]);
+});
+
+Deno.test("SupabaseConnectionPool.resize() changes the limits of a running pool, and rejects bad ones by name", async () => {
+  await using rig = createRig({ maxConnections: 1, minConnections: 0 });
+  const { pool } = rig;
+  const first = await pool.lease();
+  const waiting = pool.lease();
+  assertEquals([pool.limits.maxConnections, pool.getStats().waitingForConnection], [1, 1]);
+  pool.resize({ maxConnections: 2 });
+  const second = await waiting;
+  assertEquals([pool.limits.maxConnections, pool.getStats().activeConnections], [2, 2]);
+  assertThrows(() => pool.resize({ maxConnections: 0 }), ConfigError, "maxConnections");
+  assertEquals(pool.limits.maxConnections, 2);
+  for (const lease of [first, second]) lease.release();
+});

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import { createClient, SupabaseClient } from "@supabase/supabase-js";
+import { createClient, type RealtimeChannel, SupabaseClient } from "@supabase/supabase-js";
 import { LeaseReleasedError } from "../../shared/pool/mod.ts";
 import { RequestTimeoutError, transportFailure, ViewRestrictedError } from "../../shared/supabase/mod.ts";
 import { userToken } from "../support/fake_project.ts";
@@ -239,6 +239,8 @@ Deno.test("ClientLease.client rejects unsafe members and names the alternative",
     assertEquals(error.code, "VIEW_RESTRICTED");
     assert(/createClient|secret key/.test(error.message), error.message);
   }
+  // The view hands out no channel that could be removed.
+  assertThrows(() => client.removeChannel({} as RealtimeChannel), ViewRestrictedError, "it has no channels");
   assertEquals(client.getChannels(), []);
   await client.removeAllChannels();
   assertEquals(rig.project.requests.length, 0);

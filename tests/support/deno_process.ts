@@ -17,7 +17,7 @@ export function denoArgs(version: string = Deno.version.deno): string[] {
   return ["--no-config", "--no-lock", "--node-modules-dir=none", "--import-map", IMPORT_MAP];
 }
 
-/** A script that runs. Disposing of it kills the process. */
+/** A script that runs. Disposing of it ends the process. */
 export interface DenoProcess extends AsyncDisposable {
   readonly pid: number;
   /** Resolves with the exit code. */
@@ -55,12 +55,18 @@ export function startDeno(script: URL, env: Record<string, string> = {}): DenoPr
       }
     },
     async [Symbol.asyncDispose]() {
-      try {
-        child.kill("SIGKILL");
-      } catch {
-        // It has exited.
-      }
+      const kill = (signal: Deno.Signal) => {
+        try {
+          child.kill(signal);
+        } catch {
+          // It has exited.
+        }
+      };
+      // A script may listen for this one: a process that is killed writes no coverage.
+      kill("SIGTERM");
+      const timer = setTimeout(() => kill("SIGKILL"), 2_000);
       await code;
+      clearTimeout(timer);
       await reader.cancel();
     },
   };

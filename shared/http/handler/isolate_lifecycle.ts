@@ -103,7 +103,6 @@ export class IsolateLifecycle {
   };
 
   #close(deadlineMs?: number): void {
-    if (this.#state === "closed") return;
     this.#state = "closed";
     this.#timer?.cancel();
     this.#target.removeEventListener("beforeunload", this.#unload);

@@ -14,25 +14,26 @@ interface InvokeOptions {
 const FORM = "application/x-www-form-urlencoded;charset=UTF-8";
 const BYTES = "application/octet-stream";
 
+/** A body that functions-js takes for JSON. */
+type MistakenBody = URLSearchParams | ArrayBufferView | ReadableStream;
+
 /** Returns whether functions-js takes a body for JSON that is not. */
-export function isMistaken(body: unknown): body is URLSearchParams | ArrayBufferView | ReadableStream {
+export function isMistaken(body: unknown): body is MistakenBody {
   return body instanceof URLSearchParams || ArrayBuffer.isView(body) || body instanceof ReadableStream;
 }
 
 /**
- * Returns `options` with a body that functions-js sends as it is. A stream is read into memory first.
+ * Returns `options` with `body`, which is theirs, as functions-js sends it unchanged. A stream is read into memory first.
  *
  * @throws {unknown} What reading a stream throws.
  */
-export async function sendable<Options extends InvokeOptions>(options: Options): Promise<Options> {
-  const { body } = options;
+export async function sendable<Options extends InvokeOptions>(options: Options, body: MistakenBody): Promise<Options> {
   if (body instanceof URLSearchParams) return typed(options, body.toString(), FORM);
   if (ArrayBuffer.isView(body)) {
     const { buffer, byteOffset, byteLength } = body;
     return typed(options, new Uint8Array(buffer, byteOffset, byteLength).slice().buffer, BYTES);
   }
-  if (body instanceof ReadableStream) return typed(options, await new Response(body).arrayBuffer(), BYTES);
-  return options;
+  return typed(options, await new Response(body).arrayBuffer(), BYTES);
 }
 
 /** Returns `options` with `body`, and with its media type unless they name one. */

@@ -191,11 +191,12 @@ function lazyFunctions(
   }, () => calls.markPending());
   const functions: Pick<AnyClient["functions"], "invoke" | "setAuth"> = {
     async invoke(name, options) {
-      if (options === undefined || !isMistaken(options.body)) return await client.invoke(name, options);
+      const body: unknown = options?.body;
+      if (options === undefined || !isMistaken(body)) return await client.invoke(name, options);
       const markSent = calls.markPending();
       let call;
       try {
-        call = client.invoke(name, await sendable(options));
+        call = client.invoke(name, await sendable(options, body));
       } catch (error) {
         return { data: null, error };
       } finally {

@@ -26,6 +26,9 @@ const handle = withPooledSupabase({
   return new Response("answered");
 });
 
+// Ends by itself, so that its coverage is written.
+Deno.addSignalListener("SIGTERM", () => Deno.exit(0));
+
 Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: ({ port }) => console.log(port) }, (request) => {
   if (!request.url.endsWith("/outside")) return handle(request);
   Promise.reject(new Error("of no request"));

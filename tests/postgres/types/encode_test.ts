@@ -105,6 +105,12 @@ const SENT: readonly (readonly [type: string, value: unknown, sent: string | Uin
   ],
   ["point", { x: -0, y: Infinity }, "(-0,Infinity)"],
   ["circle", { x: 1, y: 2, radius: 3 }, "<(1,2),3>"],
+  ["point", "(1,2)", "(1,2)"],
+  ["circle", "<(1,2),3>", "<(1,2),3>"],
+  ["money", 5, "5"],
+  ["money", 10n ** 17n, "100000000000000000"],
+  ["money", "$1.50", "$1.50"],
+  ["interval", { days: undefined, hours: null, minutes: 5 }, "5 minutes"],
   ["regclass", 1259, "1259"],
   ["bit", 1, "1"],
   ["int2vector", [1, 2], "1 2"],
@@ -129,6 +135,7 @@ const SENT: readonly (readonly [type: string, value: unknown, sent: string | Uin
   ["int4range", { bounds: "empty" }, "empty"],
   ["tstzrange", { lower: new Date(0) }, "[1970-01-01T00:00:00.000+00:00,)"],
   ["int4multirange", [{ lower: 1, upper: 2 }, "[5,6)"], "{[1,2),[5,6)}"],
+  ["int4multirange", "{[1,2)}", "{[1,2)}"],
   ["int4range[]", [{ lower: 1, upper: 5 }, null], '{"[1,5)",NULL}'],
 ];
 
@@ -224,6 +231,15 @@ const REJECTED: readonly (readonly [type: string, value: unknown, given: string]
   ["interval", new Map(), "a Map"],
   ["interval", [], "an array"],
   ["point", { x: 1 }, "an object"],
+  ["circle", { x: 1, y: 2 }, "an object"],
+  ["circle", [1, 2, 3], "an array"],
+  ["money", true, "the boolean true"],
+  ["regclass", -1, "the number -1"],
+  ["regclass", {}, "an object"],
+  ["int2vector", [1, 2.5], "the number 2.5"],
+  ["int2vector", ["1"], "a string"],
+  ["time", 5, "the number 5"],
+  ["time", {}, "an object"],
   ["point", [1, 2], "an array"],
   ["int4[]", { 0: 1 }, "an object"],
   ["int4[]", new Set([1]), "a Set"],
@@ -250,3 +266,14 @@ for (const [type, value, given] of REJECTED) {
     assertEquals(/secret/.test(error.message), false);
   });
 }
+
+Deno.test("kindOf() names the class of an object, and reads nothing else of it", () => {
+  const unreadable = new Proxy({}, {
+    get() {
+      throw new Error("secret");
+    },
+  });
+  assertEquals(kindOf(unreadable), "an object");
+  assertEquals(kindOf({ constructor: { name: "two words" } }), "an object");
+  assertEquals([new Money(), new Map(), new ArrayBuffer(1)].map(kindOf), ["a Money", "a Map", "an ArrayBuffer"]);
+});

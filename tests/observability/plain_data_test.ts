@@ -1,0 +1,79 @@
+import { assertEquals } from "@std/assert";
+import { plainData } from "../../shared/observability/plain_data.ts";
+
+Deno.test("plainData() copies texts, numbers, switches and null, and leaves out undefined in JSON", () => {
+  const copy = plainData({ a: "x", b: 1.5, c: true, d: null, e: undefined });
+  assertEquals(JSON.stringify(copy), '{"a":"x","b":1.5,"c":true,"d":null}');
+});
+
+Deno.test("plainData() shows dates, errors, bytes and big integers as texts, and other values by their kind", () => {
+  const copy = plainData({
+    date: new Date(0),
+    never: new Date(NaN),
+    error: new RangeError("too far"),
+    bytes: new Uint8Array(16),
+    words: new Uint16Array(3),
+    big: 12345678901234567890n,
+    call: () => 1,
+    symbol: Symbol("s"),
+  });
+  assertEquals(copy, {
+    date: "1970-01-01T00:00:00.000Z",
+    never: "Invalid Date",
+    error: "RangeError: too far",
+    bytes: "[16 bytes]",
+    words: "[6 bytes]",
+    big: "12345678901234567890",
+    call: "[function]",
+    symbol: "[symbol]",
+  });
+});
+
+Deno.test("plainData() hides members that hold credentials, and secrets and addresses within texts", () => {
+  const copy = plainData({
+    password: "hunter2",
+    nested: { API_KEY: "k", note: "from alice@example.com" },
+    error: new Error("apikey sb_secret_abcdefghijklmnopqrst is invalid"),
+  });
+  const text = JSON.stringify(copy);
+  assertEquals(copy.password, "[hidden]");
+  for (const secret of ["hunter2", "alice@example.com", "abcdefghijklmnopqrst"]) {
+    assertEquals(text.includes(secret), false, text);
+  }
+});
+
+Deno.test("plainData() copies own members only, and never calls toJSON", () => {
+  class Base {
+    own = 1;
+  }
+  const value = Object.assign(Object.create({ inherited: 2, toJSON: () => "called" }), new Base());
+  assertEquals(plainData({ value }), { value: { own: 1 } });
+  assertEquals(plainData(Object.create({ inherited: 1 })), {});
+});
+
+Deno.test("plainData() bounds depth, members and the number of values", () => {
+  assertEquals(plainData({ a: { b: { c: { d: { e: 1 } } } } }), { a: { b: { c: { d: "[deeper]" } } } });
+  const wide = plainData({ list: Array.from({ length: 100 }, (_, n) => n) });
+  assertEquals((wide.list as number[]).length, 32);
+  assertEquals(
+    Object.keys(plainData(Object.fromEntries(Array.from({ length: 100 }, (_, n) => [`m${n}`, n])))).length,
+    32,
+  );
+  // 20 lists of 20 values are more than 200 values.
+  const many = plainData({ lists: Array.from({ length: 20 }, () => Array.from({ length: 20 }, () => 1)) });
+  const values = (many.lists as unknown[]).flat();
+  assertEquals(values.filter((value) => value === 1).length, 200 - 10 - 1);
+  assertEquals(values.at(-1), "[more]");
+});
+
+Deno.test("plainData() replaces what cannot be read", () => {
+  const value = {
+    get broken(): string {
+      throw new Error("no");
+    },
+  };
+  assertEquals(plainData({ value, after: 1 }), { value: "[unreadable]", after: 1 });
+  const circle: Record<string, unknown> = {};
+  circle["self"] = circle;
+  assertEquals(JSON.stringify(plainData(circle)), '{"self":{"self":{"self":{"self":"[deeper]"}}}}');
+});
