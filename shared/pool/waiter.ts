@@ -18,8 +18,6 @@ export interface WaiterExtras<T extends object> {
   deadlineEntry?: DeadlineEntry<T>;
 }
 
-function ignore(): void {}
-
 /** A queued acquire. Only the queue that holds it touches its links. */
 export class Waiter<T extends object> implements QueueNode<Waiter<T>> {
   readonly queue: LaneQueue<T>;
@@ -29,10 +27,10 @@ export class Waiter<T extends object> implements QueueNode<Waiter<T>> {
   readonly deadline: number;
   /** True when it waits for the pool's `acquireTimeoutMs`. */
   readonly usesDefaultTimeout: boolean;
-  /** Settles the acquire with a lease, after the wait has ended. */
-  resolve: (lease: Lease<T>) => void = ignore;
-  /** Settles the acquire with an error, after the wait has ended. */
-  reject: (error: unknown) => void = ignore;
+  /** Settles the acquire with a lease, after the wait has ended. Set by {@linkcode promise}. */
+  resolve!: (lease: Lease<T>) => void;
+  /** Settles the acquire with an error, after the wait has ended. Set by {@linkcode promise}. */
+  reject!: (error: unknown) => void;
   extras: WaiterExtras<T> | undefined = undefined;
   /** True until it is served or rejected. */
   waiting = true;

@@ -1,5 +1,5 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
-import { ConfigError } from "../../shared/pool/mod.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { ConfigError, PoolClosedError } from "../../shared/pool/mod.ts";
 import { OPERATION_TYPES, POSTGRES_PRESETS, type PostgresConfig, PostgresPools } from "../../shared/postgres/mod.ts";
 
 /** Returns the options of the manager of each operation type. */
@@ -58,4 +58,16 @@ Deno.test("PostgresPools lists the errors of all pools in one ConfigError", () =
     "lowPriority.port",
     "admin.maxWaiterz",
   ]);
+});
+
+Deno.test("PostgresPools.getStats() has the managers that were used, and none is opened after the shutdown", async () => {
+  await using pools = PostgresPools.fromEnv({ DB_HOST: "127.0.0.1", DB_PORT: "1", DB_PRESET: "edge" });
+  assertEquals(pools.getStats(), {});
+  pools.getPool("lowPriority");
+  assertEquals(Object.keys(pools.getStats()), ["lowPriority"]);
+  assertEquals(pools.getStats().lowPriority?.maxConnections, 2);
+  await pools.shutdown(0);
+  // It is there, for its configuration, and leases nothing.
+  const late = pools.getPool("admin");
+  await assertRejects(() => late.query("select 1"), PoolClosedError);
 });

@@ -164,6 +164,24 @@ Deno.test("as() applies the settings of the caller's role", async (t) => {
     await alterAll("alter role authenticated reset all");
   });
 
+  await t.step("a database that hides its catalog: no setting is applied, and that is reported", async () => {
+    await alterAll(
+      "alter role authenticated set statement_timeout = '7s'",
+      "revoke select on pg_catalog.pg_db_role_setting from public",
+    );
+    errors.length = 0;
+    const pool = manager();
+    const alice = pool.as(claimsOf(ALICE));
+    assertEquals((await alice.query("select 1 as n")).rows, [{ n: 1 }]);
+    assert(await show(alice, "statement_timeout") !== "7s");
+    assertEquals(errors.length, 1, errors.join("\n"));
+    await alterAll(
+      "grant select on pg_catalog.pg_db_role_setting to public",
+      "alter role authenticated reset statement_timeout",
+    );
+    errors.length = 0;
+  });
+
   await t.step("more settings than a function has arguments", async () => {
     for (let n = 0; n < 120; n++) await admin.query(`alter role authenticated set app.n${n} = '${n}'`);
     const alice = manager().as(claimsOf(ALICE));
