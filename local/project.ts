@@ -27,12 +27,19 @@ function exists(path: string): boolean {
   }
 }
 
+/** Returns the project of this file; from the package, which contains no project, the current folder. */
+function defaultRoot(): string {
+  const own = fromFileUrl(new URL("..", import.meta.url));
+  return exists(`${own}/supabase`) ? own : Deno.cwd();
+}
+
 /**
- * Returns the project at `root`. Default: the project of this file.
+ * Returns the project at `root`. Default: the project of this file, or the current folder where this file belongs to
+ * the package.
  *
  * @throws {StackError} `CONFIG_INVALID` if the folder does not exist.
  */
-export function projectAt(root: string = fromFileUrl(new URL("..", import.meta.url))): Project {
+export function projectAt(root: string = defaultRoot()): Project {
   let folder: string;
   try {
     folder = Deno.realPathSync(root);

@@ -4,4 +4,4 @@
  * @module
  */
 export { nearestName } from "./nearest_name.ts";
-export { type ValueSchema, VariableReader, type Variables } from "./variable_reader.ts";
+export { processVariables, type ValueSchema, VariableReader, type Variables } from "./variable_reader.ts";

@@ -66,6 +66,19 @@ function* interpretations(raw: string): Generator<unknown> {
   yield raw.toLowerCase();
 }
 
+/** The part of Node's `process` that is read here. */
+interface NodeGlobals {
+  readonly process?: { readonly env: Readonly<Record<string, string | undefined>> };
+}
+
+/** Returns the environment variables of this process, on Deno and on Node. */
+export function processVariables(): Record<string, string> {
+  if (typeof Deno !== "undefined") return Deno.env.toObject();
+  const { process }: NodeGlobals = globalThis;
+  const entries = Object.entries(process?.env ?? {});
+  return Object.fromEntries(entries.flatMap(([name, value]) => value === undefined ? [] : [[name, value]]));
+}
+
 /**
  * Reads variables and collects what is wrong with them, so that one error can list every bad variable.
  *
@@ -77,7 +90,7 @@ export class VariableReader {
   readonly #variables: Variables;
 
   /** @param variables Default: the variables of this process. */
-  constructor(variables: Variables = Deno.env.toObject()) {
+  constructor(variables: Variables = processVariables()) {
     this.#variables = variables;
   }
 

@@ -6,7 +6,7 @@
  * @module
  */
 import type { SupabaseEnv } from "@supabase/server";
-import type { Variables } from "../../environment/mod.ts";
+import { processVariables, type Variables } from "../../environment/mod.ts";
 import { SupabaseService } from "../../services/mod.ts";
 import { type Environment, readEnvironment } from "./environment.ts";
 import { asPoolConfig, type ClientOptions } from "./client_options.ts";
@@ -86,7 +86,7 @@ function asVariables({ url, publishableKeys, secretKeys, jwks }: Partial<Supabas
 /** Reads the variables, replaced by those of `env`. A URL of keys that the program passes is not checked. */
 function environmentOf({ env, variables }: Pick<RuntimeOptions<never>, "env" | "variables">): Environment {
   if (!env) return readEnvironment(variables);
-  const read = readEnvironment({ ...(variables ?? Deno.env.toObject()), ...asVariables(env) });
+  const read = readEnvironment({ ...(variables ?? processVariables()), ...asVariables(env) });
   return env.jwks instanceof URL ? Object.freeze({ ...read, jwks: env.jwks }) : read;
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { readFileSync } from "node:fs";
 import { ConfigError, type ConfigIssue } from "../../pool/mod.ts";
 import type { PostgresConfig, TlsOptions } from "./config.ts";
 import { splitUrl, type UrlParts } from "./url_parts.ts";
@@ -18,6 +19,11 @@ const SSL_MODES: Readonly<Record<string, boolean | TlsOptions>> = {
 
 /** Reads a certificate or key that a URL names by path. */
 type ReadFile = (path: string) => string;
+
+/** Reads a file as text, on Deno and on Node. */
+export function readTextFile(path: string): string {
+  return readFileSync(path, "utf8");
+}
 
 /** Reads one parameter of a URL into `config`, or returns what is wrong with it, without its value. */
 type Reader = (value: string, config: Partial<PostgresConfig>, readFile: ReadFile) => string | undefined;
@@ -175,7 +181,7 @@ export function readUrl(
   raw: string,
   path: string,
   issues: ConfigIssue[],
-  readFile: ReadFile = Deno.readTextFileSync,
+  readFile: ReadFile = readTextFile,
 ): Partial<PostgresConfig> {
   const config: Partial<PostgresConfig> = {};
   const parts = splitUrl(raw);

@@ -6,7 +6,7 @@
  */
 import { type ValueSchema, VariableReader, type Variables } from "../../environment/mod.ts";
 import { ConfigError, type ConfigIssue } from "../../pool/mod.ts";
-import { readUrl } from "./config_url.ts";
+import { readTextFile, readUrl } from "./config_url.ts";
 import {
   parsePostgresConfig,
   POSTGRES_PRESETS,
@@ -179,12 +179,12 @@ class EnvironmentReader {
  * URL, the URL over the preset. Certificates and keys may be PEM or paths.
  *
  * @param variables Environment variables by name. Default: those of this process.
- * @param readFile Reads a certificate or key. Default: `Deno.readTextFileSync`.
+ * @param readFile Reads a certificate or key. Default: from the file system.
  * @throws {ConfigError} listing every bad variable, its value (hidden where it may be secret) and the valid values.
  */
 export function readPostgresEnvironment(
   variables?: Variables,
-  readFile: (path: string) => string = Deno.readTextFileSync,
+  readFile: (path: string) => string = readTextFile,
 ): PostgresEnvironment {
   const reader = new EnvironmentReader(variables, readFile);
   const ssl = reader.tls();

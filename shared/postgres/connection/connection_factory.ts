@@ -20,13 +20,22 @@ import type { PoolerDetector } from "./pooler.ts";
 /** The first version of Deno that sends client certificates: before, `node:tls` accepts them and leaves them out. */
 const CLIENT_CERTIFICATES_SINCE = { major: 2, minor: 5 };
 
+/** Returns the version of Deno; `undefined` on Node, whose every version sends client certificates. */
+function denoVersion(): string | undefined {
+  return typeof Deno === "undefined" ? undefined : Deno.version.deno;
+}
+
 /**
  * Rejects a client certificate that the runtime would not send: the server would reject us or accept us unauthenticated.
  *
  * @param runtime The version of Deno; the hosted runtime reports the version it is compatible with.
  * @throws {ConfigError} when `ssl.cert` or `ssl.key` is set and the runtime would leave it out.
  */
-export function checkClientCertificate({ ssl }: Pick<PostgresConfig, "ssl">, runtime = Deno.version.deno): void {
+export function checkClientCertificate(
+  { ssl }: Pick<PostgresConfig, "ssl">,
+  runtime: string | undefined = denoVersion(),
+): void {
+  if (runtime === undefined) return;
   if (typeof ssl === "boolean" || (ssl.cert === undefined && ssl.key === undefined)) return;
   const [, major, minor] = /(?:^|Deno v?)(\d+)\.(\d+)/i.exec(runtime) ?? [];
   const since = CLIENT_CERTIFICATES_SINCE;

@@ -1,0 +1,63 @@
+/**
+ * The library as files of a project, for projects that do not install packages.
+ *
+ * @module
+ */
+import { parseNpm, readImports } from "./import_map.ts";
+
+/** The packages that the bundle imports. */
+export const LIBRARY_PACKAGES: readonly string[] = [
+  "@supabase/auth-js",
+  "@supabase/functions-js",
+  "@supabase/postgrest-js",
+  "@supabase/server",
+  "@supabase/server/core",
+  "@supabase/storage-js",
+  "@supabase/supabase-js",
+  "@supabase/supabase-js/cors",
+  "hono",
+  "hono/http-exception",
+  "jose",
+  "pg",
+  "zod",
+];
+
+/** The package that a launcher runs from. `undefined`: this is a checkout. */
+function packageFolder(): string | undefined {
+  return Deno.env.get("SUPABASE_POOL_PACKAGE") || undefined;
+}
+
+async function copyFolder(from: string, to: string): Promise<void> {
+  await Deno.mkdir(to, { recursive: true });
+  for await (const { name, isDirectory } of Deno.readDir(from)) {
+    if (isDirectory) await copyFolder(`${from}/${name}`, `${to}/${name}`);
+    else await Deno.copyFile(`${from}/${name}`, `${to}/${name}`);
+  }
+}
+
+/**
+ * Writes the library's bundle and its types into `folder`: a module for each entry point (`mod.js`, `hono.js`,
+ * `fields.js`, `postgres.js`, `http/postgres.js`) and `chunks/`. From the package it is copied; in a checkout it is
+ * built.
+ */
+export async function writeLibrary(folder: string): Promise<void> {
+  const own = packageFolder();
+  if (own !== undefined) return await copyFolder(`${own}/dist`, folder);
+  const { writeBundle } = await import("./bundle.ts");
+  await writeBundle(new URL("../../", import.meta.url), folder);
+}
+
+/**
+ * Returns what a function's import map must have for the bundle: specifier to target, for `deno.json`.
+ *
+ * @param packages The packages that the bundle imports. Default: all.
+ */
+export async function libraryImports(packages: readonly string[] = LIBRARY_PACKAGES): Promise<Record<string, string>> {
+  const imports = await readImports(new URL("../../", import.meta.url));
+  const chosen: Record<string, string> = {};
+  for (const specifier of packages) {
+    const found = parseNpm(imports[specifier] ?? "");
+    if (found) chosen[specifier] = `npm:${found.name}@^${found.version}${found.subpath}`;
+  }
+  return chosen;
+}
