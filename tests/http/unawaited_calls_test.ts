@@ -1,6 +1,8 @@
 /** Tests the calls that a handler starts and does not await. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async";
+import { memberOf } from "../../shared/resilience/mod.ts";
+import type { PooledContext } from "../support/http.ts";
 import { setUp } from "./real_rig.ts";
 
 const ONE = { POOL_MAX_CONNECTIONS: "1" };
@@ -80,4 +82,40 @@ Deno.test("withPooledSupabase() completes calls in flight after the response, th
   await until(() => rig.service.getPoolStats().activeConnections === 0);
   assertEquals(rig.project.requests.length, 1);
   assertEquals(rig.log.map((line) => JSON.parse(line).event), ["call_refused"]);
+});
+
+Deno.test("ctx.supabase rejects calls after the response while a call that came before has still to be sent", async (t) => {
+  type Unsent = (context: PooledContext<unknown>, go: Promise<void>) => unknown;
+  const unsent: Record<string, Unsent> = {
+    "its client is being loaded": ({ supabase }) => supabase.functions.invoke("early"),
+    "its body is being read": ({ supabase }, go) => {
+      const body = new ReadableStream({
+        async pull(controller) {
+          await go;
+          controller.close();
+        },
+      });
+      return supabase.functions.invoke("early", { body });
+    },
+  };
+  for (const [name, begin] of Object.entries(unsent)) {
+    await t.step(name, async () => {
+      const go = Promise.withResolvers<void>();
+      let kept: PooledContext<unknown>["supabase"] | undefined;
+      let begun: unknown;
+      await using rig = setUp((_request, context) => {
+        begun = begin(context, go.promise);
+        kept = context.supabase;
+        return new Response();
+      }, ONE);
+      await rig.fetch("/f");
+      const late = await Promise.all([kept?.from("late").select(), kept?.functions.invoke("late", { body: "x" })]);
+      const errors = late.map((each) => Deno.inspect(each?.error).includes("LeaseReleasedError"));
+      go.resolve();
+      assertEquals(memberOf(await begun, "error"), null);
+      assertEquals(rig.project.requests.map(({ path }) => path), ["/functions/v1/early"]);
+      assertEquals(errors, [true, true]);
+      await until(() => rig.service.getPoolStats().activeConnections === 0);
+    });
+  }
 });

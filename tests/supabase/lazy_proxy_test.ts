@@ -1,7 +1,8 @@
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { lazyProxy } from "../../shared/supabase/view/lazy_proxy.ts";
 
-const ignoreCalls = () => () => {};
+const call = (settle: () => void) => ({ send: <T>(send: () => T) => send(), settle });
+const ignoreCalls = () => call(() => {});
 
 class Mail {
   readonly #sender = "me";
@@ -63,7 +64,10 @@ Deno.test("lazyProxy() creates nothing when it or a part of it is awaited", asyn
 Deno.test("lazyProxy() notifies of each call, and when it was forwarded or failed", async () => {
   const events: string[] = [];
   const { promise, resolve } = Promise.withResolvers<Api>();
-  const api = lazyProxy(() => promise, () => (events.push("called"), () => events.push("forwarded")));
+  const api = lazyProxy(() => promise, () => {
+    events.push("called");
+    return call(() => events.push("forwarded"));
+  });
   // deno-lint-ignore no-explicit-any -- reaching where the types do not lead
   const calls = [api.name("!"), (api as any).nothing()];
   assertEquals(events, ["called", "called"]);

@@ -46,12 +46,12 @@ Deno.test("LeaseFetch.end() aborts the calls that finish() waits for", async () 
 
 Deno.test("LeaseFetch.finish() waits for a client that is being loaded until LeaseFetch.end()", async () => {
   const { calls } = calling();
-  const markLoaded = calls.markPending();
+  const pending = calls.markPending();
   const finished = calls.finish();
   assertEquals(await settled(finished), false);
   calls.end();
   assertEquals(await settled(finished), true);
-  markLoaded();
+  pending.settle();
 });
 
 Deno.test("LeaseFetch.end() keeps the reason of its first call", async () => {

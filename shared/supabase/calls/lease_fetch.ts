@@ -32,10 +32,21 @@ export interface ViewOptions {
   readonly onRefused?: ((reason: unknown) => void) | undefined;
 }
 
+/** A call that is sent once its client has been loaded, or its body read. */
+export interface PendingCall {
+  /** Returns what `send` returns. What that sends before it returns is sent even if the lease has finished meanwhile. */
+  send<T>(send: () => T): T;
+  /** Notes that the call has been sent, or cannot be. */
+  settle(): void;
+}
+
 /** The maximum number of failures, and of responses, that are kept for {@linkcode LeaseFetch.failure}. */
 const KEPT_FAILURES = 8;
 
 const NO_LINKS: readonly AbortSignal[] = [];
+
+/** A call that is announced too late: nothing waits for it. */
+const REFUSED: PendingCall = Object.freeze({ send: <T>(send: () => T) => send(), settle: () => {} });
 
 /**
  * A `fetch` bound to one lease or view. It sends that lease's credentials,
@@ -55,15 +66,18 @@ export class LeaseFetch implements CallHost {
   onIdle: (() => void) | undefined = undefined;
   readonly #signal: AbortSignal | undefined;
   readonly #view: ViewOptions | undefined;
-  #state: "open" | "finishing" | "ended" = "open";
+  /** `loading`: only those calls may still be sent that were announced before it finished. */
+  #state: "open" | "loading" | "finishing" | "ended" = "open";
   #reason: unknown = undefined;
   #fetch: typeof fetch | undefined = undefined;
   // Created when they are needed: many a lease makes no call.
   #pending: Set<Call> | undefined = undefined;
   #failures: unknown[] | undefined = undefined;
   #rejections: FailedResponse[] | undefined = undefined;
-  /** The number of calls that wait for their client to be loaded. */
+  /** The number of announced calls that have not been sent. */
   #loading = 0;
+  /** True while an announced call is being sent. */
+  #isSendingAnnounced = false;
   /** Ends the wait for them. */
   #onLoaded: (() => void) | undefined = undefined;
 
@@ -106,14 +120,24 @@ export class LeaseFetch implements CallHost {
 
   /**
    * Announces a call whose client has to be loaded before it can send: {@linkcode finish} waits for it as for one under
-   * way.
-   *
-   * @returns To be called once the call has been sent, or cannot be.
+   * way. One that is announced later is refused when it is sent.
    */
-  markPending(): () => void {
+  markPending(): PendingCall {
+    if (!this.#admits) return REFUSED;
     this.#loading++;
-    return () => {
-      if (--this.#loading === 0) this.#onLoaded?.();
+    return {
+      send: (send) => {
+        const before = this.#isSendingAnnounced;
+        this.#isSendingAnnounced = true;
+        try {
+          return send();
+        } finally {
+          this.#isSendingAnnounced = before;
+        }
+      },
+      settle: () => {
+        if (--this.#loading === 0) this.#onLoaded?.();
+      },
     };
   }
 
@@ -138,7 +162,7 @@ export class LeaseFetch implements CallHost {
     send: typeof fetch,
     query?: HeaderRecord,
   ): Promise<Response> {
-    if (this.#state !== "open") return this.#refuse();
+    if (!this.#admits) return this.#refuse();
     try {
       const request = projectRequest(input, init, this.settings.baseUrl, query);
       const call = new Call(this, this.#pending ??= new Set(), this.#links(request.signal));
@@ -193,9 +217,10 @@ export class LeaseFetch implements CallHost {
    */
   finish(): Promise<void> | undefined {
     if (this.#state === "open" && this.#loading > 0) {
+      this.#state = "loading";
       return new Promise<void>((resolve) => this.#onLoaded = resolve).then(() => this.finish());
     }
-    if (this.#state === "open") this.#state = "finishing";
+    if (this.#state !== "ended") this.#state = "finishing";
     if (!this.#pending || this.#pending.size === 0) return undefined;
     const calls = [...this.#pending];
     for (const call of calls) call.expireUnread();
@@ -216,6 +241,11 @@ export class LeaseFetch implements CallHost {
   /** A view whose calls all wait to be sent again leaves the slot; the next call that is sent takes it. */
   onPaused(): void {
     if (this.isView && !this.#usesSlot()) this.slot.leave(this);
+  }
+
+  /** True if a call may be sent now. */
+  get #admits(): boolean {
+    return this.#state === "open" || (this.#state === "loading" && this.#isSendingAnnounced);
   }
 
   #usesSlot(): boolean {

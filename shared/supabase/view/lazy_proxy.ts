@@ -4,19 +4,20 @@
  * @module
  */
 
+import type { PendingCall } from "../calls/lease_fetch.ts";
+
 /**
  * Returns a proxy for the object that `create` returns, all of whose functions are
  * asynchronous, those of the objects in it included. The object is created at the
  * first call, and again at the next call if that failed.
  *
- * @param markPending Called at each call; the function it returns is called once the call has reached the object, or has
- * failed to. A call rejects with what it throws.
+ * @param markPending Called at each call, which is sent through what it returns. A call rejects with what it throws.
  */
-export function lazyProxy<T extends object>(create: () => Promise<T>, markPending: () => () => void): T {
+export function lazyProxy<T extends object>(create: () => Promise<T>, markPending: () => PendingCall): T {
   let created: Promise<T> | undefined;
 
   async function call(path: readonly string[], args: readonly unknown[]): Promise<unknown> {
-    const done = markPending();
+    const pending = markPending();
     let outcome: unknown;
     try {
       created ??= create().catch((error) => {
@@ -30,9 +31,10 @@ export function lazyProxy<T extends object>(create: () => Promise<T>, markPendin
         member = Reflect.get(Object(owner), name);
       }
       if (typeof member !== "function") throw new TypeError(`${path.join(".")} is not a function`);
-      outcome = Reflect.apply(member, owner, args);
+      const reached = member;
+      outcome = pending.send(() => Reflect.apply(reached, owner, args));
     } finally {
-      done();
+      pending.settle();
     }
     return await outcome;
   }

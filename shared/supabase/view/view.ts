@@ -193,14 +193,15 @@ function lazyFunctions(
     async invoke(name, options) {
       const body: unknown = options?.body;
       if (options === undefined || !isMistaken(body)) return await client.invoke(name, options);
-      const markSent = calls.markPending();
+      const pending = calls.markPending();
       let call;
       try {
-        call = client.invoke(name, await sendable(options, body));
+        const sent = await sendable(options, body);
+        call = pending.send(() => client.invoke(name, sent));
       } catch (error) {
         return { data: null, error };
       } finally {
-        markSent();
+        pending.settle();
       }
       return await call;
     },

@@ -75,8 +75,11 @@ const WRITES: Record<string, Ask> = {
 
 for (const [way, ask] of Object.entries(WRITES)) {
   Deno.test(`withPooledSupabase() responds to each fault of the network as documented, and never worse than plain: ${way}`, async () => {
-    await using pair = startPair({ POOL_REQUEST_TIMEOUT_MS: "250" });
+    await using patient = startPair();
+    await using impatient = startPair({ POOL_REQUEST_TIMEOUT_MS: "250" });
     for (const [what, [fault, expected]] of Object.entries(FAULTS)) {
+      // On a busy machine 21 redirects take longer than what is a pause here.
+      const pair = ENDLESS.includes(what) ? impatient : patient;
       const ours = await pair.ours(ask, fault);
       assertFalse(/jane|attacker|127\.0\.0\.1/.test(ours.text), ours.text);
       if (way === "throw error" || way === "throwOnError()") assertEquals([what, ours.status], [what, expected]);
