@@ -37,8 +37,11 @@ export const currencyField: z.ZodType<string> = z.string({ error: currencyError 
   error: currencyError,
 });
 
+/** A whole number in a query, which may be missing. */
+export type WholeField = z.ZodDefault<z.ZodType<number, string>>;
+
 /** Creates the schema of a whole number in a query. */
-function wholeField(least: number, most: number, otherwise: number) {
+function wholeField(least: number, most: number, otherwise: number): WholeField {
   const error = `must be a whole number from ${least} to ${most}`;
   return z.string({ error }).regex(/^\d{1,9}$/, { error }).transform(Number)
     .refine((number) => number >= least && number <= most, { error })
@@ -46,7 +49,7 @@ function wholeField(least: number, most: number, otherwise: number) {
 }
 
 /** The page of a list: `limit` (1 to 100, default 50) and `offset` (default 0). */
-export const pageFields = {
+export const pageFields: { readonly limit: WholeField; readonly offset: WholeField } = {
   limit: wholeField(1, MAX_PAGE_LIMIT, DEFAULT_PAGE_LIMIT),
   offset: wholeField(0, MAX_PAGE_OFFSET, 0),
 };

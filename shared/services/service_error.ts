@@ -102,7 +102,7 @@ function isOwnCode(error: ServiceError, code: string): boolean {
 export class NotFoundError extends ServiceError {
   static override readonly code = "NOT_FOUND";
   static override readonly retry = "permanent";
-  static override readonly http = describeStatus(404);
+  static override readonly http: HttpDescription = describeStatus(404);
 
   /** @param what The kind of row, such as `category`. */
   constructor(what: string) {
