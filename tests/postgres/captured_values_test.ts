@@ -50,6 +50,52 @@ Deno.test("captureValues() copies arrays, objects, dates and bytes at any depth,
   assertEquals(captured.slice(8), ["x", null]);
 });
 
+Deno.test("captureValues() calls each toJSON once, at once, with its key, and keeps its result", () => {
+  class Tags extends Array<string> {
+    toJSON(): unknown {
+      return { tags: [...this] };
+    }
+  }
+  class Day extends Date {
+    override toJSON(): string {
+      return super.toISOString().slice(0, 10);
+    }
+  }
+  class Self {
+    n = 1;
+    toJSON(): this {
+      return this;
+    }
+  }
+  const tags = Tags.from(["a"]) as Tags;
+  const day = new Day("2026-08-24T12:00:00Z");
+  const url = new URL("https://example.com/");
+  const self = new Self();
+  let calls = 0;
+  const keyed = {
+    toJSON(key: string): string {
+      calls++;
+      return `at ${key}`;
+    },
+  };
+  const getter = Object.defineProperty({}, "n", { enumerable: true, get: () => ++calls });
+  const value = { tags, day, url, self, keyed, list: [keyed], getter };
+  const expected = JSON.stringify(value);
+  calls = 0;
+  const [captured] = captureValues([value]);
+  tags.push("b");
+  day.setTime(0);
+  url.pathname = "/changed";
+  self.n = 2;
+  assertEquals([JSON.stringify(captured), calls], [expected, 3]);
+  assertEquals(JSON.stringify(captured), expected);
+});
+
+Deno.test("captureValues() does not copy again what it has copied", () => {
+  const captured = captureValues([{ a: 1 }]);
+  assertStrictEquals(captureValues(captured), captured);
+});
+
 Deno.test("captureValues() copies the array of values itself, and keeps what no type accepts for the codec to reject", () => {
   const values = [1];
   assertNotStrictEquals(captureValues(values), values);
@@ -58,6 +104,8 @@ Deno.test("captureValues() copies the array of values itself, and keeps what no 
   const others = [new Map(), new Set(), /x/, () => 1, Symbol("x"), Promise.resolve(), new Error("x")];
   const captured = captureValues([...others, cycle]);
   others.forEach((other, index) => assertStrictEquals(captured[index], other));
+  const boxed = [Object("x"), Object(1), Object(false), Object(1n)];
+  captureValues(boxed).forEach((value, index) => assertStrictEquals(value, boxed[index]));
   let deep: unknown = [];
   for (let level = 0; level < 5_000; level++) deep = [deep];
   assertThrows(() => captureValues([deep]), StatementError, "deeper");

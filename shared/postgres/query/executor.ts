@@ -17,7 +17,6 @@ import { type PipelinedOutcome, runPipelinedTransaction } from "../transaction/p
 import { runTransaction } from "../transaction/transaction.ts";
 import { type BeginOptions, beginStatements } from "../transaction/transaction_options.ts";
 import { type TransactionOutcome, TransactionScope } from "../transaction/transaction_scope.ts";
-import { captureValues } from "../wire/captured_values.ts";
 import type { QueryResult, Row, Statement } from "../wire/query_result.ts";
 import { outlivesTransactionError, traitsOf, transactionControlError } from "../wire/statement_traits.ts";
 import { noteRolledBack, retryTransaction } from "./attempts.ts";
@@ -86,8 +85,7 @@ export class Executor implements PostgresPool {
     values: readonly unknown[] = [],
     options: QueryOptions = {},
   ): Promise<QueryResult<R>> {
-    // It may wait for a connection, and be sent again: its caller may change them meanwhile.
-    const statement = statementOf(text, captureValues(values), options);
+    const statement = statementOf(text, values, options);
     if (this.#caller) {
       const combined = this.#withWork(options);
       const [result] = await this.#pipelined([statement], {}, this.#boundsOf(combined), combined);
@@ -141,9 +139,7 @@ export class Executor implements PostgresPool {
    *
    * @throws {TransactionOpenError} while a transaction of the library is open on the connection.
    */
-  async queryOn(connection: BackendConnection, given: Statement, options: QueryOptions): Promise<QueryResult> {
-    // It may be sent again, or after others.
-    const statement = { ...given, values: captureValues(given.values ?? []) };
+  async queryOn(connection: BackendConnection, statement: Statement, options: QueryOptions): Promise<QueryResult> {
     const { runner: settings } = this.#parts;
     const bounds = this.#boundsOf(this.#withWork(options));
     const traits = traitsOf(statement.text);

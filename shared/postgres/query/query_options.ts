@@ -94,22 +94,23 @@ export function timeoutOf(value: number | undefined, otherwise: number): number 
 }
 
 /**
- * Returns a statement with its options.
+ * Returns a statement with its options. It may wait, and be sent again: its values are those of this moment.
  *
  * @throws {StatementError} when an option is invalid.
  */
 export function statementOf(
   text: string,
-  values: readonly unknown[],
+  given: readonly unknown[],
   { prepare, paramTypes, types }: StatementOptions,
 ): Statement {
+  const values = captureValues(given);
   if (prepare === undefined && paramTypes === undefined && types === undefined) return { text, values };
   if (prepare !== undefined && typeof prepare !== "boolean") throw new StatementError("prepare must be true or false");
   if (paramTypes !== undefined && !Array.isArray(paramTypes)) throw new StatementError("paramTypes must be an array");
   if (types !== undefined && (typeof types !== "object" || types === null)) {
     throw new StatementError("types must be an object: { int8: { decode: BigInt } }");
   }
-  return { text, values, unprepared: prepare === false, paramTypes, types };
+  return { text, values, unprepared: prepare === false, paramTypes: paramTypes?.slice(), types };
 }
 
 /**
@@ -122,7 +123,7 @@ export function parseStatementList(list: readonly ListedStatement[]): Statement[
     throw new StatementError("A transaction takes a function, or a list of statements: [{ query, values }, \u2026]");
   }
   return Array.from(list, (entry: ListedStatement | null | undefined, index) => {
-    if (typeof entry?.query === "string") return statementOf(entry.query, captureValues(entry.values ?? []), entry);
+    if (typeof entry?.query === "string") return statementOf(entry.query, entry.values ?? [], entry);
     throw new StatementError(`Statement ${index} of the list must be { query, values? } with a string as query`);
   });
 }

@@ -162,7 +162,7 @@ export function arrayOf(element: Codec, delimiter = ","): ValueFormat {
     for (let index = 0; index < items.length; index++) {
       if (index > 0) text += delimiter;
       const item = items[index];
-      const isNested = !element.isList && (Array.isArray(item) || isTypedArray(item) && element.name !== "bytea");
+      const isNested = !element.isList && (Array.isArray(item) || isTypedArray(item) && !element.isBytes);
       // A type of its own marks the depth at which elements begin.
       const isLeaf = shape[depth + 1] === -1;
       if (isNested ? isLeaf : !isLeaf && shape[depth + 1] !== undefined) {

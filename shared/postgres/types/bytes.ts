@@ -56,4 +56,5 @@ export const bytea: ValueFormat = {
   },
   // A cast to text has the server's form, and casts to integers read the bytes: neither is what a string's own text is.
   survivesRetyping: (value) => typeof value !== "string",
+  isBytes: true,
 };

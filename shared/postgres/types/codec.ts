@@ -26,6 +26,8 @@ export interface ValueFormat {
   readonly survivesRetyping: (value: unknown) => boolean;
   /** Its JavaScript values are arrays themselves, so that nested arrays are not dimensions. Default: false. */
   readonly isList?: boolean;
+  /** Its JavaScript values are bytes, so that a typed array is an element and not a dimension. Default: false. */
+  readonly isBytes?: boolean;
 }
 
 /** The values of one type: how they are sent and read. */
@@ -53,6 +55,7 @@ export class TypeCodec implements Codec {
   readonly encode: (value: unknown) => string | Uint8Array;
   readonly survivesRetyping: (value: unknown) => boolean;
   readonly isList: boolean;
+  readonly isBytes: boolean;
   readonly composites: readonly number[];
 
   constructor(oid: number, name: string, format: ValueFormat, composites: readonly number[] = NONE) {
@@ -64,6 +67,7 @@ export class TypeCodec implements Codec {
     this.encode = format.encode;
     this.survivesRetyping = format.survivesRetyping;
     this.isList = format.isList ?? false;
+    this.isBytes = format.isBytes ?? false;
     this.composites = composites;
   }
 }

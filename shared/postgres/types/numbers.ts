@@ -79,9 +79,10 @@ function encodeInteger(value: unknown, least: bigint, most: bigint): string {
   if (typeof value === "number") {
     if (!Number.isInteger(value)) throw valueError(value, "expected an integer");
     if (value < Number(least) || value > Number(most)) throw valueError(value, `expected ${least} to ${most}`);
-    const text = String(value);
-    // From 1e21 on the text has an exponent, and near the limit the number is rounded past it.
-    if (Number.isSafeInteger(value) || BigInt(text) <= most) return text;
+    if (Number.isSafeInteger(value)) return String(value);
+    // The text of a larger number has zeros in place of its last digits. `Number(most)` may be rounded up.
+    const exact = BigInt(value);
+    if (exact <= most) return exact.toString();
     throw valueError(value, `expected ${least} to ${most}`);
   }
   if (typeof value === "bigint") {

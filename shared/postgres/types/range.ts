@@ -83,6 +83,9 @@ function quote(bound: string): string {
   return bound !== "" && !SPECIAL.test(bound) ? bound : `"${bound.replace(/["\\]/g, "$&$&")}"`;
 }
 
+/** The members of a range. Those of other libraries' classes say how its bounds are, and must not be ignored. */
+const MEMBERS: ReadonlySet<string> = new Set(["lower", "upper", "bounds"]);
+
 const BOUNDS: ReadonlySet<unknown> = new Set(["[]", "[)", "(]", "()", "empty"]);
 
 /** Returns the format of ranges of a type. */
@@ -112,6 +115,8 @@ export function rangeOf(bound: Codec): ValueFormat {
       if (typeof value !== "object" || value === null || !("lower" in value || "upper" in value || "bounds" in value)) {
         throw valueError(value, "expected { lower, upper, bounds } or a string");
       }
+      const stray = Object.keys(value).find((key) => !MEMBERS.has(key));
+      if (stray !== undefined) throw valueError(value, `a range is { lower, upper, bounds }, without "${stray}"`);
       const { lower, upper, bounds = "[)" } = value as Partial<PostgresRange>;
       if (!BOUNDS.has(bounds)) throw valueError(value, "its bounds must be [], [), (], () or empty");
       return bounds === "empty" ? bounds : `${bounds[0]}${boundText(lower)},${boundText(upper)}${bounds[1]}`;

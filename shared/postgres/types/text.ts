@@ -7,17 +7,27 @@ import { Buffer } from "node:buffer";
 import { ValueError } from "./value_error.ts";
 
 /**
- * Returns a string as it is sent.
- *
- * @throws {ValueError} if Postgres cannot store it: the runtime would replace a lone surrogate by U+FFFD.
+ * Returns why a text cannot be sent as UTF-8 without changing it, or `undefined` if it can: U+0000 ends a string of the
+ * protocol, and the runtime would replace a lone surrogate by U+FFFD.
  */
-export function inputText(text: string): string {
+export function unsendable(text: string): ValueError | undefined {
   if (!text.isWellFormed()) {
-    throw new ValueError("a string with a lone surrogate", "it is not Unicode text; toWellFormed() replaces them");
+    return new ValueError("a string with a lone surrogate", "it is not Unicode text; toWellFormed() replaces them");
   }
   if (text.includes("\0")) {
-    throw new ValueError("a string with U+0000", "Postgres cannot store this character; remove it");
+    return new ValueError("a string with U+0000", "Postgres cannot store this character; remove it");
   }
+  return undefined;
+}
+
+/**
+ * Returns a string as it is sent.
+ *
+ * @throws {ValueError} if it is {@linkcode unsendable}.
+ */
+export function inputText(text: string): string {
+  const fault = unsendable(text);
+  if (fault) throw fault;
   return text;
 }
 

@@ -101,8 +101,8 @@ export const vector: ValueFormat = {
   ...opaque,
   encode(value) {
     if (!Array.isArray(value)) return encodeString(value);
-    const other = value.find((item) => !Number.isInteger(item));
-    if (other !== undefined) throw valueError(other, "expected integers");
+    const other = value.findIndex((item) => !Number.isInteger(item));
+    if (other >= 0) throw valueError(value[other], "expected integers");
     return value.join(" ");
   },
   isList: true,

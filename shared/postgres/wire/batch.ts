@@ -97,11 +97,6 @@ export class Batch implements WireRequest, PendingResult {
     this.#reject = reject;
   }
 
-  /** Copies the values of what is sent later. */
-  capture(): void {
-    for (let index = this.#next; index < this.#steps.length; index++) this.#steps[index]?.capture();
-  }
-
   /**
    * Encodes what can be sent now.
    *
@@ -119,7 +114,6 @@ export class Batch implements WireRequest, PendingResult {
       try {
         if (!this.#sendStep(this.#steps[this.#next] as Step, out)) {
           this.#partial = true;
-          this.capture();
           out.flush();
           return false;
         }

@@ -15,8 +15,12 @@ function isImmutable(value: object): boolean {
   if (typeof tag === "string" && tag.startsWith("Temporal.")) return true;
   return value instanceof Map || value instanceof Set || value instanceof WeakMap || value instanceof WeakSet ||
     value instanceof RegExp || value instanceof Error || value instanceof Promise || value instanceof Blob ||
-    value instanceof FormData || value instanceof Headers || value instanceof URL;
+    value instanceof FormData || value instanceof Headers || value instanceof String || value instanceof Number ||
+    value instanceof Boolean || value instanceof BigInt;
 }
+
+/** The arrays that {@linkcode captureValues} returned: what was captured once is not copied again. */
+const captured = new WeakSet<readonly unknown[]>();
 
 /** Copies the bytes of a view, and keeps its class: which bytes it shows does not depend on its buffer any more. */
 function copyView(view: ArrayBufferView): ArrayBufferView {
@@ -31,9 +35,28 @@ function copyView(view: ArrayBufferView): ArrayBufferView {
   return bytes;
 }
 
-function copyOf(value: unknown, seen: object[]): unknown {
+/**
+ * Adds the `toJSON` of an object to its copy. It is called now, since private fields are not copied.
+ *
+ * @param key The key that the object has in the one around it, which `JSON.stringify` passes.
+ */
+function copyJson<T extends object>(object: object, copy: T, key: string, seen: object[]): T {
+  const { toJSON } = object as { readonly toJSON?: unknown };
+  if (typeof toJSON !== "function") return copy;
+  const json: unknown = toJSON.call(object, key);
+  const value = json === object ? copy : copyOf(json, key, seen);
+  Object.defineProperty(copy, "toJSON", { value: () => value });
+  return copy;
+}
+
+function copyDate(date: Date, key: string, seen: object[]): Date {
+  const copy = new Date(date.getTime());
+  return date.toJSON === Date.prototype.toJSON ? copy : copyJson(date, copy, key, seen);
+}
+
+function copyOf(value: unknown, key: string, seen: object[]): unknown {
   if (typeof value !== "object" || value === null) return value;
-  if (value instanceof Date) return new Date(value.getTime());
+  if (value instanceof Date) return copyDate(value, key, seen);
   if (value instanceof ArrayBuffer) return value.slice(0);
   if (typeof SharedArrayBuffer === "function" && value instanceof SharedArrayBuffer) {
     return new Uint8Array(new Uint8Array(value)).buffer;
@@ -45,31 +68,28 @@ function copyOf(value: unknown, seen: object[]): unknown {
   if (seen.length >= MAX_DEPTH) throw new StatementError(`A value is nested deeper than ${MAX_DEPTH} levels`);
   seen.push(value);
   try {
-    return Array.isArray(value) ? copyArray(value, seen) : copyObject(value, seen);
+    return Array.isArray(value) ? copyJson(value, copyArray(value, seen), key, seen) : copyObject(value, key, seen);
   } finally {
     seen.pop();
   }
 }
 
 function copyArray(array: readonly unknown[], seen: object[]): unknown[] {
-  const copy = new Array(array.length);
-  for (let index = 0; index < array.length; index++) copy[index] = copyOf(array[index], seen);
+  const copy: unknown[] = new Array(array.length);
+  for (let index = 0; index < array.length; index++) {
+    const item: unknown = array[index];
+    copy[index] = typeof item === "object" && item !== null ? copyOf(item, String(index), seen) : item;
+  }
   return copy;
 }
 
-function copyObject(object: object, seen: object[]): object {
+function copyObject(object: object, key: string, seen: object[]): object {
   const copy = Object.create(Object.getPrototypeOf(object));
-  for (const key of Object.keys(object)) {
-    const value = copyOf((object as Record<string, unknown>)[key], seen);
-    Object.defineProperty(copy, key, { value, enumerable: true, configurable: true, writable: true });
+  for (const name of Object.keys(object)) {
+    const value = copyOf((object as Record<string, unknown>)[name], name, seen);
+    Object.defineProperty(copy, name, { value, enumerable: true, configurable: true, writable: true });
   }
-  const { toJSON } = object as { readonly toJSON?: unknown };
-  if (typeof toJSON === "function") {
-    // Private fields are not copied, so it is called now.
-    const json = copyOf(toJSON.call(object), seen);
-    Object.defineProperty(copy, "toJSON", { value: () => json });
-  }
-  return copy;
+  return copyJson(object, copy, key, seen);
 }
 
 /** Returns whether nothing of the values can change. */
@@ -80,12 +100,16 @@ function arePrimitive(values: readonly unknown[]): boolean {
 
 /**
  * Returns a copy of the values that its giver cannot change: of the array, of arrays and objects in it at any depth, of
- * dates and of bytes.
+ * dates and of bytes. Every way to run a statement calls it before it waits for anything.
  *
  * @throws {StatementError} when a value is nested too deeply.
  */
 export function captureValues(values: readonly unknown[]): readonly unknown[] {
   // It is rejected when it is sent.
   if (!Array.isArray(values)) return values;
-  return arePrimitive(values) ? values.slice() : copyArray(values, []);
+  if (arePrimitive(values)) return values.slice();
+  if (captured.has(values)) return values;
+  const copy = copyArray(values, []);
+  captured.add(copy);
+  return copy;
 }

@@ -27,16 +27,6 @@ export interface WriterMark {
   readonly responses: number;
 }
 
-/**
- * Returns why a text cannot be sent as UTF-8 without changing it, or `undefined` if it can: U+0000 ends a string of the
- * protocol, and the encoder would replace half of a surrogate pair.
- */
-export function unsendable(text: string): string | undefined {
-  if (text.includes("\0")) return "it contains U+0000, which Postgres cannot store in text";
-  if (!text.isWellFormed()) return "it contains half of a surrogate pair (a cut emoji?), which UTF-8 cannot carry";
-  return undefined;
-}
-
 /** Encodes messages into one buffer, and notes the responses that they ask for. */
 export class MessageWriter {
   /** The responses that the server has yet to send. */

@@ -8,8 +8,8 @@ import { StatementError } from "../errors/errors.ts";
 import type { Codec, EncodedValue } from "../types/codec.ts";
 import { builtinOid } from "../types/names.ts";
 import type { TypeRegistry } from "../types/registry.ts";
+import { unsendable } from "../types/text.ts";
 import { ValueError } from "../types/value_error.ts";
-import { unsendable } from "./message_writer.ts";
 import type { ParamType } from "./query_result.ts";
 
 /** Finds the codec of a type. */
@@ -139,14 +139,17 @@ function encodeValue(value: unknown, index: number, oid: number | undefined, cod
     try {
       return codec.encode(value);
     } catch (error) {
-      const reason = error instanceof ValueError ? `${error.given} was given: ${error.reason}` : messageOf(error);
-      throw new StatementError(`Cannot send $${index + 1} as ${codec.name}: ${reason}`);
+      throw new StatementError(`Cannot send $${index + 1} as ${codec.name}: ${reasonOf(error)}`);
     }
   }
   if (typeof value !== "string") {
     throw new StatementError(`Cannot send $${index + 1}: its type is unknown (oid ${oid ?? "not given"})`);
   }
   const fault = unsendable(value);
-  if (fault !== undefined) throw new StatementError(`Cannot send $${index + 1}: ${fault}`);
+  if (fault) throw new StatementError(`Cannot send $${index + 1}: ${reasonOf(fault)}`);
   return value;
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof ValueError ? `${error.given} was given: ${error.reason}` : messageOf(error);
 }

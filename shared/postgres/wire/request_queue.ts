@@ -73,10 +73,7 @@ export class RequestQueue {
    * @param deferWrite True if more may follow in this turn: they share one write, which costs more than all the rest.
    */
   send(request: WireRequest, deferWrite: boolean): void {
-    if (this.#unsent.length > 0) {
-      request.capture?.();
-      this.#unsent.push(request);
-    } else if (!request.send(this.#out, true)) this.#unsent.push(request);
+    if (this.#unsent.length > 0 || !request.send(this.#out, true)) this.#unsent.push(request);
     if (this.#inFlight.push(request) === 1) this.#headSince = this.#clock.now();
     if (!deferWrite) this.#flush();
     else if (!this.#flushing) {

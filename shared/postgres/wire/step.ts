@@ -6,8 +6,8 @@
 import { Buffer } from "node:buffer";
 import { StatementError } from "../errors/errors.ts";
 import { TypeRegistry } from "../types/registry.ts";
-import { captureValues } from "./captured_values.ts";
-import { type MessageWriter, unsendable } from "./message_writer.ts";
+import { unsendable } from "../types/text.ts";
+import type { MessageWriter } from "./message_writer.ts";
 import { type ColumnMessage, protocolError } from "./messages.ts";
 import type { NameResolution, Names } from "./name_resolution.ts";
 import {
@@ -72,7 +72,7 @@ export class Step {
   raw: Buffer[] | undefined = undefined;
   tag = "";
 
-  #values: readonly unknown[];
+  readonly #values: readonly unknown[];
   #codecs: TypeRegistry | undefined = undefined;
   #names: Names | undefined = undefined;
   #declared: readonly number[] = NO_TYPES;
@@ -89,7 +89,6 @@ export class Step {
   #guess: readonly number[] | undefined = undefined;
   /** The types that its values were encoded as before the server described it. */
   #assumed: readonly number[] | undefined = undefined;
-  #captured = false;
 
   /** @throws {StatementError} when the protocol cannot carry the statement as what it is. */
   constructor(statement: Statement) {
@@ -111,13 +110,6 @@ export class Step {
   /** The number of values. */
   get valueCount(): number {
     return this.#values.length;
-  }
-
-  /** Copies the values, for a statement that is sent later. */
-  capture(): void {
-    if (this.#captured) return;
-    this.#values = captureValues(this.#values);
-    this.#captured = true;
   }
 
   /**
@@ -249,7 +241,7 @@ export class Step {
     if (this.#parsed || (this.prepared && !this.isNew)) return;
     const text = this.#replacement ?? this.statement.text;
     const fault = unsendable(text);
-    if (fault !== undefined) throw new StatementError(`Cannot send the statement: ${fault}`);
+    if (fault) throw new StatementError(`Cannot send the statement, ${fault.given}: ${fault.reason}`);
     onParse(this.prepared);
     out.parse(this.#name, text, this.#guess ?? this.#declared);
     this.#parsed = true;

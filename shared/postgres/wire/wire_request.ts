@@ -70,8 +70,6 @@ export interface WireRequest {
    * @returns whether that is all of it. Otherwise the rest follows a response, and nothing else may be sent before.
    */
   send(out: MessageWriter, withdrawable: boolean): boolean;
-  /** Called when it is sent later: copies what its caller may change. */
-  capture?(): void;
   /** The error that the server reported, if any. */
   readonly failure: Error | undefined;
   /** The number of statements that the server has bound to their values: before that, nothing of a statement has run. */

@@ -42,6 +42,9 @@ const SENT: readonly (readonly [type: string, value: unknown, sent: string | Uin
   ["int4", 5n, "5"],
   ["int4", " 5", " 5"],
   ["int8", 2 ** 53, "9007199254740992"],
+  ["int8", 2 ** 62, "4611686018427387904"],
+  ["int8", -(2 ** 63), "-9223372036854775808"],
+  ["xid8", 2 ** 63 + 2 ** 11, "9223372036854777856"],
   ["int8", "9223372036854775807", "9223372036854775807"],
   ["numeric", -0, "-0"],
   ["numeric", 1e21, "1e+21"],
@@ -144,6 +147,20 @@ for (const [type, value, sent] of SENT) {
     assertEquals(show(codec(type).encode(value)), show(sent));
   });
 }
+
+Deno.test("encode() sends typed arrays as elements of arrays of bytea, and of domains over it", () => {
+  const image = { oid: 90_001, name: "image", schema: "public", typname: "image", kind: "d", inner: 17 };
+  const images = { oid: 90_002, name: "image[]", schema: "public", typname: "_image", kind: "b", inner: 90_001 };
+  const other = { delimiter: ",", has_modifier: false, attribute_names: null, attribute_types: null };
+  const types = new TypeRegistry();
+  types.register([{ ...image, ...other, is_array: false }, { ...images, ...other, is_array: true }]);
+  const bytes = new Uint8Array([1, 255]);
+  for (const oid of [90_002, 1_001]) {
+    const sent = (value: unknown) => types.codecOf(oid)?.encode(value);
+    assertEquals(sent([bytes, bytes.buffer, null]), '{"\\\\x01ff","\\\\x01ff",NULL}');
+    assertEquals(sent([[bytes], [new DataView(bytes.buffer, 1)]]), '{{"\\\\x01ff"},{"\\\\xff"}}');
+  }
+});
 
 Deno.test("encode() copies shared bytes, which another thread could change before they are sent", () => {
   for (const value of [shared, new Uint8Array(shared), new DataView(shared)]) {
@@ -255,6 +272,10 @@ const REJECTED: readonly (readonly [type: string, value: unknown, given: string]
   ["bytea[]", new Uint8Array(2), "the number 0"],
   ["int4range", [1, 2], "an array"],
   ["int4range", { lower: 1, upper: 2, bounds: "[" }, "an object"],
+  ["int4range", { lower: 1, upper: 2, mask: 6 }, "an object"],
+  ["int4range", { lower: 1, uper: 2 }, "an object"],
+  ["int2vector", [1, undefined, 2], "undefined"],
+  ["oidvector", [null], "null"],
   ["int4range", { lower: 1.5 }, "the number 1.5"],
   ["int4multirange", { lower: 1, upper: 2 }, "an object"],
 ];
