@@ -53,7 +53,7 @@ export function projectAt(root: string = defaultRoot()): Project {
 }
 
 /**
- * Creates the state folder if it does not exist, and checks that it is writable.
+ * Creates the state folder if it does not exist, keeps it out of git, and checks that it is writable.
  *
  * @throws {StackError} `NOT_WRITABLE`.
  */
@@ -64,6 +64,8 @@ export async function prepareState(state: string): Promise<void> {
     await Deno.chmod(state, 0o711);
     const probe = await Deno.makeTempFile({ dir: state });
     await Deno.remove(probe);
+    // The folder holds secrets, and the project may not ignore it.
+    await Deno.writeTextFile(`${state}/.gitignore`, "*\n");
   } catch (error) {
     throw new StackError(
       "NOT_WRITABLE",

@@ -58,7 +58,7 @@ export interface Stack extends AsyncDisposable {
   readonly publishableKey: string;
   /** The key that bypasses row-level security. */
   readonly secretKey: string;
-  /** The secret that Auth signs its HS256 tokens with. */
+  /** The secret of HS256 tokens, such as the legacy API keys. Auth signs its own with ES256. */
   readonly jwtSecret: string;
   /** The URL of the database for the role `postgres`, which owns it but is not a superuser. */
   readonly dbUrl: string;
@@ -181,7 +181,9 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     const dataApi = await DataApi.start({
       project,
       config: {
+        url: gateway.url,
         databaseUrl: server.url(SUPERUSER, keys.superuserPassword),
+        signingKey: keys.signingKey,
         jwtSecret: keys.jwtSecret,
         publishableKey: keys.publishableKey,
         secretKey: keys.secretKey,

@@ -1,5 +1,5 @@
 /**
- * The Data API and Auth of `@supabase/lite` on one set of database connections.
+ * The Data API of `@supabase/lite` on one set of database connections.
  *
  * The driver under `@supabase/lite` does not always survive the loss of its
  * server: a connection that broke during a write hangs forever. So a broken
@@ -16,9 +16,9 @@ import { Latch } from "../latch.ts";
 
 /** The configuration of the Data API. */
 export interface DataApiConfig {
-  /** The URL of the database for a superuser: Auth owns tables, and the Data API reads the catalog. */
+  /** The URL of the database for a superuser: the Data API reads the catalog. */
   readonly databaseUrl: string;
-  /** The secret that Auth signs with. */
+  /** The secret of the tokens that it accepts. */
   readonly jwtSecret: string;
   /** The key for browsers. */
   readonly publishableKey: string;
@@ -26,8 +26,6 @@ export interface DataApiConfig {
   readonly secretKey: string;
   /** `[api]` of the project's configuration. */
   readonly api: Pick<ProjectConfig["api"], "schemas" | "extraSearchPath" | "maxRows">;
-  /** `[auth]` of the project's configuration. */
-  readonly auth: ProjectConfig["auth"];
 }
 
 const CONNECTIONS = 20;
@@ -45,32 +43,6 @@ export function isoTimestamp(text: string): string {
 function searchPath({ schemas, extraSearchPath }: DataApiConfig["api"]): string {
   const names = new Set([schemas[0] ?? "public", ...extraSearchPath]);
   return [...names].map((name) => `"${name.replaceAll('"', '""')}"`).join(", ");
-}
-
-/** Returns the settings of `[auth]` by the names of lite, which are those of `config.toml`. */
-function authSettings({ email, sessions, ...auth }: ProjectConfig["auth"]) {
-  return {
-    enabled: auth.enabled,
-    site_url: auth.siteUrl,
-    additional_redirect_urls: [...auth.additionalRedirectUrls],
-    jwt_expiry: auth.jwtExpiryS,
-    enable_signup: auth.enableSignup,
-    enable_refresh_token_rotation: auth.enableRefreshTokenRotation,
-    refresh_token_reuse_interval: auth.refreshTokenReuseIntervalS,
-    minimum_password_length: auth.minimumPasswordLength,
-    ...(auth.passwordRequirements === "" ? {} : { password_requirements: auth.passwordRequirements }),
-    sessions: {
-      ...(sessions.timebox === "" ? {} : { timebox: sessions.timebox }),
-      ...(sessions.inactivityTimeout === "" ? {} : { inactivity_timeout: sessions.inactivityTimeout }),
-    },
-    email: {
-      enable_signup: email.enableSignup,
-      double_confirm_changes: email.doubleConfirmChanges,
-      enable_confirmations: email.enableConfirmations,
-      otp_length: email.otpLength,
-      otp_expiry: email.otpExpiryS,
-    },
-  };
 }
 
 /** The app on one set of connections. */
@@ -116,8 +88,9 @@ export class LiteApp {
     this.#app = new App({
       connection,
       api: { schemas: [...config.api.schemas], max_rows: config.api.maxRows },
+      // Its verifier of tokens is a part of its Auth.
       auth: {
-        ...authSettings(config.auth),
+        enabled: true,
         jwt_secret: config.jwtSecret,
         publishable_key: config.publishableKey,
         secret_key: config.secretKey,
@@ -141,7 +114,7 @@ export class LiteApp {
    * table is unknown, and the response to every request is 404.
    */
   async warm(): Promise<boolean> {
-    // Lite treats a catalog that it cannot read as empty. This one never is: Auth has tables.
+    // Lite treats a catalog that it cannot read as empty. This one never is: the schema `auth` has tables.
     const count = await this.#lost.race(this.#countTables().catch(() => 0));
     return count !== "lost" && count > 0 && !this.#retired;
   }

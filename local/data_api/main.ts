@@ -1,14 +1,13 @@
 /**
- * The program that runs the Data API and Auth in a process. The stack starts it.
+ * The program that runs the Data API, Auth and Storage in a process. The stack starts it.
  *
  * @module
  */
 import { LOOPBACK } from "../ports.ts";
 import { sendMessage, takeToken, TOKEN_HEADER } from "../control.ts";
-import type { DataApiConfig } from "./lite_app.ts";
-import { DataApiService } from "./service.ts";
+import { Services, type ServicesConfig } from "./services.ts";
 
-/** The environment variable with the {@linkcode DataApiConfig}, as JSON. */
+/** The environment variable with the {@linkcode ServicesConfig}, as JSON. */
 const CONFIG_VARIABLE = "DATA_API_CONFIG";
 
 // The response reports errors of the caller, and the details of database errors hold values of rows.
@@ -21,15 +20,15 @@ console.error = (...parts: unknown[]) => {
 };
 
 const token = takeToken();
-const config: DataApiConfig = JSON.parse(Deno.env.get(CONFIG_VARIABLE) ?? "");
+const config: ServicesConfig = JSON.parse(Deno.env.get(CONFIG_VARIABLE) ?? "");
 Deno.env.delete(CONFIG_VARIABLE);
-const service = new DataApiService(config);
+const services = new Services(config);
 
 /** Handles an uncaught error: the driver throws one when a connection breaks during a write; others are logged. */
 function recover(event: Event, error: unknown): void {
   event.preventDefault();
   if (!String(error).includes("reading 'write'")) console.error(error);
-  service.recover();
+  services.recover();
 }
 globalThis.addEventListener("error", (event) => recover(event, event.error ?? event.message));
 globalThis.addEventListener("unhandledrejection", (event) => recover(event, event.reason));
@@ -40,6 +39,6 @@ Deno.serve({
   onListen: ({ port }) => sendMessage(token, { type: "ready", port }),
   handler: (request) => {
     if (request.headers.get(TOKEN_HEADER) !== token) return new Response(null, { status: 403 });
-    return service.fetch(request);
+    return services.fetch(request);
   },
 });

@@ -1,5 +1,5 @@
 /**
- * The Data API and Auth: a process that is restarted whenever it exits.
+ * The Data API, Auth and Storage: a process that is restarted whenever it exits.
  *
  * @module
  */
@@ -7,14 +7,14 @@ import { messageOf } from "../../shared/resilience/mod.ts";
 import { DenoChild } from "../deno_child.ts";
 import { fromFileUrl } from "../paths.ts";
 import type { Project } from "../project.ts";
-import type { DataApiConfig } from "./lite_app.ts";
+import type { ServicesConfig } from "./services.ts";
 
 /** Options for {@linkcode DataApi.start}. */
 export interface DataApiOptions {
   /** The project. */
   readonly project: Project;
-  /** The configuration of the Data API. */
-  readonly config: DataApiConfig;
+  /** The configuration of its parts. */
+  readonly config: ServicesConfig;
   /** Called with each line of its output, and when it crashes. */
   readonly log: (line: string) => void;
 }

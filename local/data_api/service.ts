@@ -1,9 +1,11 @@
 /**
- * The Data API and Auth while the database is available, and the responses of
- * Supabase while it is not.
+ * The Data API while the database is available, and the responses of Supabase
+ * while it is not.
  *
  * @module
  */
+import { bearerOf, type Credentials } from "../auth/credentials.ts";
+import type { Tokens } from "../auth/tokens.ts";
 import { type DataApiConfig, LiteApp } from "./lite_app.ts";
 
 const DRAIN_MS = 5_000;
@@ -13,40 +15,81 @@ const CLOSING_MS = 50;
 // Longer than the connections of a crashed server take to break one after another.
 const CRASH_MS = 200;
 
-function isAuth(request: Request): boolean {
-  return new URL(request.url).pathname.startsWith("/auth/");
-}
-
-/** Creates the response of PostgREST or GoTrue. `PGRST000`: nothing was executed; `PGRST001`: the outcome is unknown. */
-function unavailable(request: Request, code: "PGRST000" | "PGRST001"): Response {
+/** Creates the response of PostgREST. `PGRST000`: nothing was executed; `PGRST001`: the outcome is unknown. */
+function unavailable(code: "PGRST000" | "PGRST001"): Response {
   const message = code === "PGRST000"
     ? "Database connection error. Retrying the connection."
     : "Database client error. Retrying the connection.";
-  const body = isAuth(request)
-    ? { code: 503, error_code: "unexpected_failure", msg: message }
-    : { code, message, details: "The database does not accept connections.", hint: null };
+  const body = { code, message, details: "The database does not accept connections.", hint: null };
   return Response.json(body, { status: 503, headers: { "retry-after": "1", "access-control-allow-origin": "*" } });
 }
 
-/** Handles requests to `/rest/v1` and `/auth/v1`. */
+/** Creates the response of PostgREST to a token that no key of the project verifies. */
+function unknownKey(): Response {
+  const message = "No suitable key or wrong key type";
+  return Response.json({
+    code: "PGRST301",
+    message,
+    details: "None of the keys was able to decode the JWT",
+    hint: null,
+  }, {
+    status: 401,
+    headers: { "www-authenticate": `Bearer error="invalid_token", error_description="${message}"` },
+  });
+}
+
+/** Handles requests to `/rest/v1`. */
 export class DataApiService {
   readonly #config: DataApiConfig;
+  readonly #tokens: Tokens;
+  readonly #credentials: Credentials;
   readonly #database: { hostname: string; port: number };
   #app: LiteApp | undefined;
   #newApp: LiteApp | undefined;
   #connecting: Promise<LiteApp | undefined> | undefined;
 
   /** Creates the service; the first request connects to the database. */
-  constructor(config: DataApiConfig) {
+  constructor(config: DataApiConfig, tokens: Tokens, credentials: Credentials) {
     this.#config = config;
+    this.#tokens = tokens;
+    this.#credentials = credentials;
     const url = new URL(config.databaseUrl);
     this.#database = { hostname: url.hostname, port: Number(url.port) };
   }
 
   /** Handles a request; never rejects. */
   async fetch(request: Request): Promise<Response> {
+    const translated = await this.#translate(request);
+    if (translated instanceof Response) {
+      await request.body?.cancel();
+      return translated;
+    }
+    return await this.#fetch(translated);
+  }
+
+  /**
+   * Returns a request with the credentials that `@supabase/lite` accepts: new API keys, and tokens that are signed with
+   * the shared secret.
+   */
+  async #translate(request: Request): Promise<Request | Response> {
+    const headers = new Headers(request.headers);
+    const key = headers.get("apikey");
+    const kind = this.#credentials.kindOf(key);
+    if (kind !== undefined) headers.set("apikey", this.#credentials.keyOf(kind));
+    const bearer = bearerOf(headers);
+    if (bearer !== undefined && bearer === key && kind !== undefined) {
+      headers.set("authorization", `Bearer ${this.#credentials.keyOf(kind)}`);
+    } else if (bearer !== undefined && /^[^.]+\.[^.]+\.[^.]*$/.test(bearer)) {
+      const shared = await this.#tokens.toShared(bearer);
+      if (shared === undefined) return unknownKey();
+      headers.set("authorization", `Bearer ${shared}`);
+    }
+    return new Request(request, { headers });
+  }
+
+  async #fetch(request: Request): Promise<Response> {
     const app = this.#app ?? await this.#connect();
-    if (!app) return unavailable(request, "PGRST000");
+    if (!app) return unavailable("PGRST000");
     let response: Response | "lost";
     try {
       response = await app.fetch(request);
@@ -56,12 +99,12 @@ export class DataApiService {
         status: 500,
       });
     }
-    if (response === "lost") return unavailable(request, "PGRST001");
+    if (response === "lost") return unavailable("PGRST001");
     // Lite responds 500 for a broken connection.
     if (response.status < 500 || !(await this.#broken(app))) return response;
     await response.body?.cancel();
     this.#retire(app);
-    return unavailable(request, "PGRST001");
+    return unavailable("PGRST001");
   }
 
   /** Handles an uncaught error: it comes from a broken connection, whose requests would wait forever. */

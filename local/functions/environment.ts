@@ -5,6 +5,7 @@
  * @module
  */
 import { parseEnv } from "node:util";
+import { jwksOf } from "../auth/tokens.ts";
 import type { Project } from "../project.ts";
 
 /** The parts of the stack that functions use. */
@@ -19,7 +20,9 @@ export interface FunctionsBackend {
   readonly publishableKey: string;
   /** The secret key. */
   readonly secretKey: string;
-  /** The secret that Auth signs with. */
+  /** The private key that Auth signs with, as JSON. */
+  readonly signingKey: string;
+  /** The secret of legacy tokens. */
   readonly jwtSecret: string;
 }
 
@@ -38,8 +41,8 @@ export function hostedEnvironment(backend: FunctionsBackend): Record<string, str
     // The URL logs in as `postgres`, which has too many rights to act for callers; see `checkLoginRole`.
     DB_USER: "authenticator",
     DB_PASSWORD: backend.authenticatorPassword,
-    // Hosted projects verify with published keys. Auth of this stack signs with a shared secret, and names that begin
-    // with SUPABASE_ are reserved.
+    SUPABASE_JWKS: JSON.stringify(jwksOf(backend.signingKey)),
+    // For tokens of the shared secret: a hosted project sets it under a name of its own.
     JWT_SECRET: backend.jwtSecret,
     SB_REGION: "local",
   };

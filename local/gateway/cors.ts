@@ -1,5 +1,5 @@
 /**
- * Cross-origin access to the Data API and Auth, as on the hosted gateway.
+ * Cross-origin access to the Data API, Auth and Storage, as on the hosted gateway.
  * Functions handle their own.
  *
  * @module
@@ -29,7 +29,8 @@ export function allowOrigin(response: Response): Response {
   if (!response.headers.has("access-control-expose-headers")) {
     response.headers.set(
       "access-control-expose-headers",
-      "Content-Location, Content-Range, Location, Preference-Applied, X-Sb-Error-Code",
+      "Content-Location, Content-Range, ETag, Link, Location, Preference-Applied, X-Sb-Error-Code, " +
+        "X-Supabase-Api-Version, X-Total-Count",
     );
   }
   return response;

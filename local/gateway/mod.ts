@@ -18,14 +18,27 @@ import { isOwnHost, type Route, routeOf } from "./route.ts";
 export interface Backends {
   /** The functions. */
   readonly functions: Functions;
-  /** The Data API and Auth. */
+  /** The Data API, Auth and Storage. */
   readonly dataApi: DataApi;
 }
 
 const CRASH_NOTICE_MS = 250;
 const SHUTDOWN_MS = 5_000;
 
-/** Routes requests to functions, the Data API and Auth. */
+/** Creates the response of a service that the local stack does not have. */
+function absent(service: string): Response {
+  const detail = `${service} is not part of the local stack. Use a hosted project for it.`;
+  return problem({
+    status: 501,
+    code: "NOT_LOCAL",
+    title: "Not implemented",
+    detail,
+    // Clients of these services read one of these members.
+    members: { message: detail, error: detail },
+  });
+}
+
+/** Routes requests to functions, the Data API, Auth and Storage. */
 export class Gateway {
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   #backends: Backends | undefined;
@@ -88,6 +101,7 @@ export class Gateway {
     }
     const route = routeOf(url.pathname);
     if (route.to === "nowhere") return this.#notFound(`Path not found: ${url.pathname}.`);
+    if (route.to === "absent") return preflight(request) ?? absent(route.service);
     if (!this.#backends) {
       return problem({
         status: 503,
@@ -131,7 +145,9 @@ export class Gateway {
       });
     if (!target) return unavailable();
     try {
-      return allowOrigin(await forward(request, target, path, {}));
+      const forwarded = await forward(request, target, path, {});
+      // A link in a mail signs a user in: no page of another origin may read it.
+      return path.startsWith("/mail") ? forwarded : allowOrigin(forwarded);
     } catch (error) {
       if (request.signal.aborted) throw error;
       return unavailable();
@@ -190,6 +206,8 @@ export class Gateway {
           ...(functions.includes("health") ? ["/health/pool"] : []),
           "/rest/v1/",
           "/auth/v1/",
+          "/storage/v1/",
+          "/mail",
         ],
       },
     });

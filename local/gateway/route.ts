@@ -8,18 +8,31 @@
 export type Route =
   /** To a function; `path` begins with its name, as the function sees it. */
   | { readonly to: "function"; readonly name: string; readonly path: string }
-  /** To the Data API or Auth, under the same path. */
+  /** To the Data API, Auth or Storage, or to the mails of Auth, under the same path. */
   | { readonly to: "data"; readonly path: string }
+  /** To a service of the hosted platform that the local stack does not have. */
+  | { readonly to: "absent"; readonly service: string }
   /** To no part of the stack. */
   | { readonly to: "nowhere" };
 
 const FUNCTIONS = "/functions/v1/";
 
+const ABSENT: Readonly<Record<string, string>> = {
+  "/realtime/v1": "Realtime",
+  "/graphql/v1": "GraphQL",
+  "/analytics/v1": "Analytics",
+  "/pg": "The API of Studio",
+  "/pooler/v2": "The pooler",
+};
+
 /** Returns the route of a path. */
 export function routeOf(pathname: string): Route {
   // A shorthand for the function health; its name is part of the path.
   if (/^\/health\/[^/]/.test(pathname)) return { to: "function", name: "health", path: pathname };
-  if (/^\/(?:rest|auth)\/v1(?:\/|$)/.test(pathname)) return { to: "data", path: pathname };
+  if (/^\/(?:rest|auth|storage)\/v1(?:\/|$)|^\/mail(?:\.json)?$/.test(pathname)) return { to: "data", path: pathname };
+  for (const [path, service] of Object.entries(ABSENT)) {
+    if (pathname === path || pathname.startsWith(`${path}/`)) return { to: "absent", service };
+  }
   if (!pathname.startsWith(FUNCTIONS)) return { to: "nowhere" };
   const path = pathname.slice(FUNCTIONS.length - 1);
   const name = path.slice(1).split("/", 1)[0] ?? "";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { createClient } from "@supabase/supabase-js";
-import { jwtVerify } from "jose";
+import { createRemoteJWKSet, jwtVerify } from "jose";
 import { type Stack, startStack } from "../../local/mod.ts";
 import { processInfo } from "../../local/processes.ts";
 import { createProject, eventually, type Fixture, PROBE } from "./fixture.ts";
@@ -61,8 +61,9 @@ Deno.test("startStack() serves the Data API and Auth to supabase-js", async (t) 
     const [ann, ben] = [await signUp(stack, "ann"), await signUp(stack, "ben")];
 
     await t.step("a token has a subject, a role, an audience and an expiry", async () => {
-      const { payload, protectedHeader } = await jwtVerify(ann.token, new TextEncoder().encode(stack.jwtSecret));
-      assertEquals(protectedHeader.alg, "HS256");
+      const jwks = createRemoteJWKSet(new URL(`${stack.authUrl}/.well-known/jwks.json`));
+      const { payload, protectedHeader } = await jwtVerify(ann.token, jwks, { issuer: stack.authUrl });
+      assertEquals(protectedHeader.alg, "ES256");
       assertEquals([payload.sub, payload.role, payload.aud], [ann.id, "authenticated", "authenticated"]);
       assert((payload.exp ?? 0) > Date.now() / 1000 + 600);
     });

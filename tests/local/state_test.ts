@@ -5,6 +5,7 @@ import { StackError } from "../../local/stack_error.ts";
 import { loadKeys } from "../../local/keys.ts";
 import { lockProject } from "../../local/lock.ts";
 import { portError, requirePort } from "../../local/ports.ts";
+import { prepareState } from "../../local/project.ts";
 import { findCandidates } from "../../local/postgres/unix_user.ts";
 
 async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
@@ -23,11 +24,37 @@ Deno.test("loadKeys() creates keys once, in a file that only its owner can read"
     assertEquals(await loadKeys(path), keys);
     assertEquals(((await Deno.stat(path)).mode ?? 0) & 0o777, 0o600);
     assert(keys.publishableKey.startsWith("sb_publishable_") && keys.secretKey.startsWith("sb_secret_"));
-    assertEquals(new Set(Object.values(keys)).size, 6);
+    assertEquals(new Set(Object.values(keys)).size, 7);
     assertNotEquals((await loadKeys(`${folder}/others.json`)).jwtSecret, keys.jwtSecret);
     await Deno.chmod(path, 0o644);
     await loadKeys(path);
     assertEquals(((await Deno.stat(path)).mode ?? 0) & 0o777, 0o600);
+  }));
+
+Deno.test("loadKeys() adds a signing key to a file of an earlier version, and keeps it", () =>
+  inFolder(async (folder) => {
+    const path = `${folder}/keys.json`;
+    const { signingKey: _, ...earlier } = await loadKeys(path);
+    await Deno.writeTextFile(path, JSON.stringify(earlier));
+    const { signingKey, ...keys } = await loadKeys(path);
+    assertEquals(keys, earlier);
+    assertEquals((await loadKeys(path)).signingKey, signingKey);
+    assertEquals(((await Deno.stat(path)).mode ?? 0) & 0o777, 0o600);
+    await Deno.writeTextFile(path, JSON.stringify({ ...keys, signingKey: '{"kty":"oct","k":"topsecret"}' }));
+    assertEquals((await assertRejects(() => loadKeys(path), StackError)).code, "DATA_DAMAGED");
+  }));
+
+Deno.test("prepareState() keeps the state folder out of git", () =>
+  inFolder(async (folder) => {
+    const git = async (...args: string[]) => {
+      const { stdout, success } = await new Deno.Command("git", { args: ["-C", folder, ...args] }).output();
+      assert(success);
+      return new TextDecoder().decode(stdout);
+    };
+    await git("init", "-q");
+    await prepareState(`${folder}/.local`);
+    await loadKeys(`${folder}/.local/keys.json`);
+    assertEquals(await git("status", "--porcelain", "--untracked-files=all"), "");
   }));
 
 Deno.test("loadKeys() reports a damaged file in one line without its content", () =>
