@@ -11,12 +11,15 @@ import { watchLaunchers } from "./cli/ancestors.ts";
 import { type Arguments, HELP, parseArguments } from "./cli/arguments.ts";
 import { banner } from "./cli/banner.ts";
 import { resetProject } from "./cli/reset.ts";
+import { readConfig } from "./config/mod.ts";
 import { StackError } from "./stack_error.ts";
 import { requirePort } from "./ports.ts";
 import { prepareState, projectAt } from "./project.ts";
 import { type Stack, startStack } from "./stack.ts";
 
 const FORCE_AFTER_MS = 15_000;
+const DEFAULT_PORT = 54321;
+const DEFAULT_DATABASE_PORT = 54322;
 
 /** Prints a line. A closed terminal is not an error. */
 function print(line: string): void {
@@ -32,8 +35,18 @@ function fail(error: unknown): never {
   Deno.exit(error instanceof StackError && error.code === "USAGE" ? 2 : 1);
 }
 
-async function start({ reset, port, databasePort, project, watch, quiet }: Arguments): Promise<Stack> {
-  const { root, state } = projectAt(project);
+async function start({ reset, project, watch, quiet, ...ports }: Arguments): Promise<Stack> {
+  const found = projectAt(project);
+  const { root, state } = found;
+  const { api, db } = await readConfig(found);
+  const port = ports.port ?? api.port ?? DEFAULT_PORT;
+  const databasePort = ports.databasePort ?? db.port ?? DEFAULT_DATABASE_PORT;
+  if (port !== 0 && port === databasePort) {
+    throw new StackError(
+      "USAGE",
+      `The gateway and Postgres both have port ${port}: choose another with --port <port>.`,
+    );
+  }
   requirePort(port, "--port");
   requirePort(databasePort, "--db-port");
   if (reset) {

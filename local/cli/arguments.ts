@@ -12,10 +12,10 @@ export interface Arguments {
   readonly help: boolean;
   /** Delete data and keys first. */
   readonly reset: boolean;
-  /** The port of the gateway; 0 for a free one. */
-  readonly port: number;
-  /** The port of Postgres; 0 for a free one. */
-  readonly databasePort: number;
+  /** The port of the gateway; 0 for a free one. `undefined`: that of the project's configuration. */
+  readonly port: number | undefined;
+  /** The port of Postgres; 0 for a free one. `undefined`: that of the project's configuration. */
+  readonly databasePort: number | undefined;
   /** Reload functions when their sources change. */
   readonly watch: boolean;
   /** The folder of the project. `undefined`: the project of this file. */
@@ -29,8 +29,8 @@ export const HELP = `Usage: deno task dev [options]
 
 Runs Postgres, the Data API, Auth and the project's functions on this machine.
 
-  --port <port>      Port of the gateway; 0 for a free one (default 54321)
-  --db-port <port>   Port of Postgres; 0 for a free one (default 54322)
+  --port <port>      Port of the gateway; 0 for a free one (default: that of config.toml, 54321)
+  --db-port <port>   Port of Postgres; 0 for a free one (default: that of config.toml, 54322)
   --reset            Delete the local data and keys of the project first
   --project <folder> Folder of the project (default: this one)
   --no-watch         Do not reload functions when their sources change
@@ -74,8 +74,8 @@ export function parseArguments(args: readonly string[]): Arguments {
   const result = {
     help: false,
     reset: false,
-    port: 54321,
-    databasePort: 54322,
+    port: undefined as number | undefined,
+    databasePort: undefined as number | undefined,
     watch: true,
     quiet: false,
     project: undefined as string | undefined,
@@ -96,7 +96,7 @@ export function parseArguments(args: readonly string[]): Arguments {
     else if (flag === "--quiet") result.quiet = true;
     else throw unknown(flag);
   }
-  if (result.port !== 0 && result.port === result.databasePort) {
+  if (result.port && result.port === result.databasePort) {
     throw new StackError("USAGE", `--port and --db-port are both ${result.port}: they must differ.`);
   }
   return result;

@@ -25,7 +25,7 @@ export interface DataApiConfig {
   /** The key of `service_role`. */
   readonly secretKey: string;
   /** `[api]` of the project's configuration. */
-  readonly api: Pick<ProjectConfig["api"], "schemas" | "extraSearchPath" | "maxRows">;
+  readonly api: Pick<ProjectConfig["api"], "enabled" | "schemas" | "extraSearchPath" | "maxRows">;
 }
 
 const CONNECTIONS = 20;
@@ -45,17 +45,29 @@ function searchPath({ schemas, extraSearchPath }: DataApiConfig["api"]): string 
   return [...names].map((name) => `"${name.replaceAll('"', '""')}"`).join(", ");
 }
 
+/** Names the first schema of the API where a request names none: lite takes `public` then, PostgREST the first. */
+function withProfile(request: Request, schema: string): Request {
+  const name = request.method === "GET" || request.method === "HEAD" ? "accept-profile" : "content-profile";
+  if (schema === "public" || request.headers.has(name)) return request;
+  if (!new URL(request.url).pathname.startsWith("/rest/")) return request;
+  const headers = new Headers(request.headers);
+  headers.set(name, schema);
+  return new Request(request, { headers });
+}
+
 /** The app on one set of connections. */
 export class LiteApp {
   readonly #app: App;
   readonly #close: () => Promise<void>;
   readonly #countTables: () => Promise<number>;
   readonly #lost = new Latch<"lost">();
+  readonly #schema: string;
   #retired = false;
   #broken = 0;
 
   /** @param onRetired Called once, when the first connection has broken. */
   constructor(config: DataApiConfig, onRetired: () => void) {
+    this.#schema = config.api.schemas[0] ?? "public";
     const timestamp = { serialize: (value: string) => value, parse: isoTimestamp };
     const connection = createPostgresConnection({
       url: config.databaseUrl,
@@ -87,7 +99,7 @@ export class LiteApp {
     this.#countTables = async () => (await connection.introspect({ useCache: true })).tables.length;
     this.#app = new App({
       connection,
-      api: { schemas: [...config.api.schemas], max_rows: config.api.maxRows },
+      api: { enabled: config.api.enabled, schemas: [...config.api.schemas], max_rows: config.api.maxRows },
       // Its verifier of tokens is a part of its Auth.
       auth: {
         enabled: true,
@@ -121,7 +133,7 @@ export class LiteApp {
 
   /** Handles a request. Returns `"lost"` if the app is abandoned first. */
   async fetch(request: Request): Promise<Response | "lost"> {
-    return await this.#lost.race(Promise.resolve(this.#app.fetch(request)));
+    return await this.#lost.race(Promise.resolve(this.#app.fetch(withProfile(request, this.#schema))));
   }
 
   /** Closes the connections and ends the requests that wait. */

@@ -1,0 +1,172 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { parseConfig } from "../../local/config/mod.ts";
+import { parseMigrationName, readSqlFiles } from "../../local/postgres/migrations/files.ts";
+import { impliedExtensions } from "../../local/postgres/migrations/implied.ts";
+import { isPrivileged, kindOf } from "../../local/postgres/migrations/kinds.ts";
+import { rewriteStatement } from "../../local/postgres/migrations/rewrite.ts";
+import { splitStatements } from "../../local/postgres/migrations/split.ts";
+
+const texts = (sql: string) => splitStatements(sql).map(({ text }) => text);
+
+Deno.test("splitStatements() splits at the semicolons that end statements only", () => {
+  const cases: [string, string[]][] = [
+    ["select 1; select 2", ["select 1", "select 2"]],
+    ["select ';', 'it''s;', \";\"; select 2;", ["select ';', 'it''s;', \";\"", "select 2"]],
+    ["select E'it\\'s;'; select 2;", ["select E'it\\'s;'", "select 2"]],
+    ["-- a; b\nselect 1; /* ; /* ; */ ; */ select 2;", ["-- a; b\nselect 1", "/* ; /* ; */ ; */ select 2"]],
+    ["do $$ begin perform 1; end $$; select 2", ["do $$ begin perform 1; end $$", "select 2"]],
+    ["do $a$ select $$;$$; $a$; select 2", ["do $a$ select $$;$$; $a$", "select 2"]],
+    ["select $1; select a$b$; select c$b$", ["select $1", "select a$b$", "select c$b$"]],
+    ["create rule r as on insert to t do also (select 1; select 2); x", [
+      "create rule r as on insert to t do also (select 1; select 2)",
+      "x",
+    ]],
+    [
+      "create function f() returns int begin atomic select case when true then 1 end; select 2; end; select 3;",
+      ["create function f() returns int begin atomic select case when true then 1 end; select 2; end", "select 3"],
+    ],
+    ["begin; select 1; end; select 2;", ["begin", "select 1", "end", "select 2"]],
+    [";;\n ; ", []],
+    ["select 'open; select 2;", ["select 'open; select 2"]],
+    ["-- only a comment\n", ["-- only a comment"]],
+  ];
+  for (const [sql, expected] of cases) assertEquals(texts(sql), expected, sql);
+  assertEquals(splitStatements("a;\n\n  b;").map(({ offset }) => offset), [0, 6]);
+});
+
+Deno.test("kindOf() finds statements that control transactions or cannot run in one", () => {
+  const cases: Record<string, string[]> = {
+    begin: ["BEGIN", "begin transaction isolation level serializable", "start transaction", "-- x\nbegin"],
+    commit: ["commit", "END", "commit and chain"],
+    rollback: ["rollback", "abort"],
+    savepoint: ["savepoint a", "release a", "rollback to a", "rollback to savepoint a"],
+    copy: ["copy t (a) from stdin", "COPY t FROM stdin WITH csv"],
+    outside: [
+      "create index concurrently i on t (a)",
+      "create unique index concurrently if not exists i on t (a)",
+      "drop index concurrently i",
+      "reindex index concurrently i",
+      "reindex (verbose) table concurrently t",
+      "vacuum analyze t",
+      "alter system set work_mem = '1MB'",
+      "cluster t using i",
+      "create database d",
+      "alter table t detach partition p concurrently",
+      "do $$ begin perform 1; commit; end $$",
+    ],
+    plain: [
+      "create index i on t (a)",
+      "select 'begin'",
+      "create table concurrently (id int)",
+      "do $$ begin perform 1; end $$",
+      "commit prepared 'a'",
+      "endpoint",
+    ],
+  };
+  for (const [kind, statements] of Object.entries(cases)) {
+    for (const statement of statements) assertEquals(kindOf(statement), kind, statement);
+  }
+});
+
+Deno.test("isPrivileged() finds what the hosted platform lets postgres do", () => {
+  const privileged = [
+    "create event trigger e on ddl_command_end execute function f()",
+    'create policy "p" on storage.objects for select using (true)',
+    'CREATE POLICY p ON "storage"."objects" USING (true)',
+    "drop policy if exists p on storage.objects",
+    "drop trigger t on auth.users",
+    "alter role authenticator set pgrst.db_schemas = 'public, app'",
+    "comment on extension pgcrypto is 'x'",
+    "create publication p for all tables",
+    "do $$ begin create policy p on storage.objects for select using (true); end $$",
+  ];
+  const ordinary = [
+    "create policy p on public.notes for select using (true)",
+    "alter table storage.objects enable row level security",
+    "create trigger t after insert on auth.users for each row execute function f()",
+    "alter role supabase_admin set search_path = x",
+    "create function f() returns void language plpgsql as $$ begin drop trigger t on auth.users; end $$",
+  ];
+  assertEquals(privileged.filter((text) => !isPrivileged(text)), []);
+  assertEquals(ordinary.filter(isPrivileged), []);
+});
+
+Deno.test("rewriteStatement() drops what the stand-ins cannot take, and keeps lines", () => {
+  assertEquals(
+    rewriteStatement("create extension if not exists \"vector\" with schema extensions version '0.5.1'"),
+    'create extension if not exists "vector" with schema extensions ',
+  );
+  assertEquals(rewriteStatement("create extension hstore version '1.8'"), "create extension hstore version '1.8'");
+  assertEquals(
+    rewriteStatement("create index on t using hnsw (lower(e) vector_l2_ops) with (\n m = 16,\n ef_construction = 64)"),
+    "create index on t using hnsw (lower(e) vector_l2_ops) \n\n",
+  );
+  assertEquals(
+    rewriteStatement("create index on t using gin (a) with (x = 1)"),
+    "create index on t using gin (a) with (x = 1)",
+  );
+});
+
+Deno.test("impliedExtensions() finds extensions that are used and that no file creates", () => {
+  const file = (text: string) => ({ path: "x.sql", text });
+  assertEquals(impliedExtensions([file("select cron.schedule('a', '* * * * *', 'select 1');")]), ["pg_cron"]);
+  assertEquals(
+    impliedExtensions([
+      file("select cron.schedule('a', '* * * * *', 'select 1');"),
+      file('create extension "pg_cron";'),
+    ]),
+    [],
+  );
+  assertEquals(impliedExtensions([file("-- net.http_post()\ncreate table t (e vector(3));")]), ["vector"]);
+});
+
+Deno.test("parseMigrationName() accepts the names that the Supabase CLI accepts", () => {
+  const names = ["1_a.sql", "20250101000000_a-b.up.sql", "20250101000000_.sql"];
+  assertEquals(names.map((name) => parseMigrationName(name)?.version), ["1", "20250101000000", "20250101000000"]);
+  const others = ["20250730153237-a_b.sql", "20250730153238.sql", "1_a.SQL", "1_a.sql.bak", "a_1.sql", "1 _a.sql"];
+  assertEquals(others.map(parseMigrationName), others.map(() => undefined));
+});
+
+Deno.test("readSqlFiles() reads roles, migrations and seeds, and names what it leaves out", async () => {
+  const root = await Deno.makeTempDir();
+  const write = async (path: string, text = "select 1;") => {
+    await Deno.mkdir(`${root}/${path.slice(0, path.lastIndexOf("/"))}`, { recursive: true });
+    await Deno.writeTextFile(`${root}/${path}`, text);
+  };
+  try {
+    await write("supabase/migrations/20200101000000_init.sql");
+    await write("supabase/migrations/20250101000000_a.sql", "\uFEFFselect 1;");
+    await write("supabase/migrations/20250730153237-98fd.sql");
+    await write("supabase/migrations/README.md");
+    await write("supabase/migrations/20250101000001_folder/x.sql");
+    await write("supabase/seeds/b/two.sql");
+    await write("supabase/seeds/b/one.sql");
+    await write("supabase/seeds/a.sql");
+    await write("data/extra.sql");
+    await write("supabase/roles.sql", "create role r;");
+    const toml = `[db.seed]\nsql_paths = ["./seeds/a.sql", "seeds/**/*.sql", "../data/*.sql", "./none.sql"]`;
+    const read = await readSqlFiles(`${root}/supabase`, parseConfig(toml, "config.toml").db);
+    assertEquals(read.roles?.text, "create role r;");
+    assertEquals(read.migrations, [{
+      version: "20250101000000",
+      name: "a",
+      path: "supabase/migrations/20250101000000_a.sql",
+      text: "select 1;",
+    }]);
+    assertEquals(read.seeds.map(({ path }) => path), [
+      "supabase/seeds/a.sql",
+      "supabase/seeds/b/one.sql",
+      "supabase/seeds/b/two.sql",
+      "data/extra.sql",
+    ]);
+    assertEquals(read.warnings.length, 3);
+    assertStringIncludes(read.warnings[0] ?? "", "20200101000000_init.sql is not applied, as by the Supabase CLI");
+    assertStringIncludes(read.warnings[1] ?? "", "20250730153237-98fd.sql is not applied, as by the Supabase CLI");
+    assertStringIncludes(read.warnings[2] ?? "", "names ./none.sql, which matches no file");
+    const off = `[db.migrations]\nenabled = false\n[db.seed]\nenabled = false`;
+    const none = await readSqlFiles(`${root}/supabase`, parseConfig(off, "config.toml").db);
+    assertEquals([none.migrations.length, none.seeds.length], [0, 0]);
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+});
