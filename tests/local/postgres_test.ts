@@ -92,6 +92,119 @@ Deno.test("startPostgres() and migrate() on a real server", async (t) => {
     assertEquals([...await owner`select from supabase_migrations.schema_migrations where version = '3'`].length, 0);
   });
 
+  await t.step("migrate() runs statements outside of a transaction where they need it", async () => {
+    const outside = "create table four (id int);\ncreate index concurrently four_id on four (id);\nvacuum four;\n" +
+      "reindex index concurrently four_id;\ncluster four using four_id;\ninsert into four values (1);";
+    assertEquals((await apply({ "4_four.sql": outside })).applied, ["4_four.sql"]);
+    assertEquals([...await owner`select * from four`].length, 1);
+    assertEquals([...await owner`select * from supabase_migrations.applied_in_part`], []);
+    const denied = await failure({ "4_four.sql": outside, "5_five.sql": "alter system set work_mem = '8MB';" });
+    assertStringIncludes(denied, 'permission denied to set parameter "work_mem"');
+  });
+
+  await t.step("migrate() continues a file that was applied in part, and never applies a statement twice", async () => {
+    const files = {
+      "6_six.sql": "begin;\ncreate table six (id int);\ncommit;\ncreate table sixth (id int);\nselect 1/0;",
+    };
+    const message = await failure(files);
+    assertStringIncludes(message, "6_six.sql, line 5: division by zero");
+    assertStringIncludes(message, "its first 3 statements are committed");
+    assertStringIncludes(message, "--reset");
+    assertEquals([await exists("six"), await exists("sixth")], [true, false]);
+    assertStringIncludes(await failure(files), "division by zero", "the second start stops at the same statement");
+    const edited = { "6_six.sql": files["6_six.sql"].replace("six (", "other (") };
+    assertStringIncludes(await failure(edited), "was applied in part, and its first 3 statements were edited since");
+    assertEquals((await apply({ "6_six.sql": files["6_six.sql"].replace("1/0", "1/1") })).applied, ["6_six.sql"]);
+    assertEquals(await exists("sixth"), true);
+    const rolledBack = { "7_seven.sql": "create table seven (id int); rollback; create table seventh (id int);" };
+    assertEquals((await apply(rolledBack)).applied, ["7_seven.sql"]);
+    assertEquals([await exists("seven"), await exists("seventh")], [false, true]);
+  });
+
+  await t.step("migrate() explains what the Supabase CLI refuses as well", async () => {
+    const cases: [string, ...string[]][] = [
+      ["savepoint a;", "SAVEPOINT can only be used in transaction blocks"],
+      ["copy one from stdin;\n1\n\\.\n", "COPY … FROM STDIN needs psql"],
+      ["\\restrict abc\nselect 1;", "syntax error", "commands of psql"],
+      ["create table t (c ltree);", 'type "ltree" does not exist', "extensions.ltree"],
+      ["alter table storage.objects enable row level security;", "must be owner of table objects", "hosted project"],
+      ["select * from net.http_request_queue;", "create extension if not exists pg_net"],
+      ["insert into one values (1), (1); create unique index on one (id);", "Detail: Key (id)=(1) is duplicated."],
+      ["create extension postgis;", 'the extension "postgis" is not part of the local stack', "Geometry types"],
+    ];
+    for (const [text, ...expected] of cases) {
+      const message = await failure({ "8_eight.sql": text });
+      for (const words of expected) assertStringIncludes(message, words);
+    }
+    assertStringIncludes(await failure({ "8_a.sql": "select 1;", "8_b.sql": "select 2;" }), "have the same version, 8");
+  });
+
+  await t.step("migrate() grants for one statement what the hosted platform grants", async () => {
+    const report = await apply({
+      "9_nine.sql": `
+        create policy "Avatars" on storage.objects for select using (bucket_id = 'avatars');
+        drop policy "Avatars" on storage.objects;
+        do $$ begin create policy "Own" on storage.objects for select using (owner_id = auth.uid()::text); end $$;
+        create function public.on_ddl() returns event_trigger language plpgsql as $$ begin end $$;
+        create event trigger on_ddl on ddl_command_end execute function public.on_ddl();
+        alter role authenticator set pgrst.db_aggregates_enabled = 'true';
+        comment on extension pgcrypto is 'x';
+        create function public.on_user() returns trigger language plpgsql security definer as $$ begin return new; end $$;
+        create trigger on_user after insert on auth.users for each row execute function public.on_user();
+        drop trigger on_user on auth.users;
+        set session_replication_role = replica;
+      `,
+    });
+    assertEquals(report.applied, ["9_nine.sql"]);
+    assertEquals([...await owner`select rolsuper from pg_roles where rolname = 'postgres'`], [{ rolsuper: false }]);
+    assertEquals([...await owner`select policyname from pg_policies where schemaname = 'storage'`], [{
+      policyname: "Own",
+    }]);
+    const other = await failure({
+      "10_ten.sql": "create policy p on storage.objects using (true); create role r superuser;",
+    });
+    assertStringIncludes(other, "permission denied to create role");
+    assertEquals([...await owner`select rolsuper from pg_roles where rolname = 'postgres'`], [{ rolsuper: false }]);
+  });
+
+  await t.step("stand-ins of extensions keep, compute and warn once by name", async () => {
+    const report = await apply({
+      "11_extensions.sql": `
+        create extension if not exists vector with schema extensions version '0.5.0';
+        create extension pg_net; create extension pgmq; create extension pgjwt schema extensions;
+        create table items (id int, embedding vector(3));
+        create index on items using hnsw (embedding vector_cosine_ops) with (m = 16, ef_construction = 64);
+        create index on items using ivfflat (embedding vector_l2_ops) with (lists = 10);
+        insert into items values (1, '[1,2,3]'), (2, '[3,1,2]');
+        select cron.schedule('nightly', '0 3 * * *', 'select 1');
+        select pgmq.create('jobs'), vault.create_secret('secret', 'name');
+        select pgmq.send('jobs', '{"n": 1}');
+        select net.http_post('http://127.0.0.1/hook', '{"a": 1}');
+      `,
+    });
+    for (
+      const words of ["pg_cron is used, but no migration creates it", "pg_cron is a stand-in", "pg_net is a stand-in"]
+    ) {
+      assertEquals(report.warnings.filter((line) => line.includes(words)).length, 1, words);
+    }
+    const near = await owner`select id, embedding <-> '[3,1,2]' as d from items order by embedding <-> '[3,1,2]'`;
+    assertEquals(near.map(({ id }) => id), [2, 1]);
+    assertEquals([near[0]?.d, Number(near[1]?.d.toFixed(6))], [0, 2.44949]);
+    await assertRejects(() => owner`insert into items values (3, '[1,2]')`, Error, "expected 3 dimensions, not 2");
+    assertEquals([...await owner`select jobname, schedule from cron.job`], [{
+      jobname: "nightly",
+      schedule: "0 3 * * *",
+    }]);
+    assertEquals([...await owner`select message from pgmq.read('jobs', 30, 1)`], [{ message: { n: 1 } }]);
+    assertEquals([...await owner`select message from pgmq.read('jobs', 30, 1)`], []);
+    assertEquals([...await owner`select decrypted_secret as s from vault.decrypted_secrets`], [{ s: "secret" }]);
+    assertEquals([...await owner`select url from net.http_request_queue`], [{ url: "http://127.0.0.1/hook" }]);
+    // The example of jwt.io.
+    const [jwt] = await owner`select extensions.sign(
+      '{"sub":"1234567890","name":"John Doe","iat":1516239022}', 'your-256-bit-secret') as token`;
+    assertStringIncludes(jwt?.token, ".SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c");
+  });
+
   await t.step("prepareDatabase() creates the roles of the hosted platform", async () => {
     const [role] = await owner`select rolsuper from pg_roles where rolname = current_user`;
     assertEquals(role, { rolsuper: false });

@@ -24,7 +24,7 @@ function adviceOf(code: string, message: string, text: string): string | undefin
   if (code === "42704" && type !== undefined) {
     return `The type may be in a schema that is not in the search path: write extensions.${type}, or create its extension.`;
   }
-  const schema = /^schema "(cron|net|pgmq|pgsodium|graphql)" does not exist$/.exec(message)?.[1];
+  const schema = /^(?:schema|relation|type) "(cron|net|pgmq|pgsodium|graphql)[".]/.exec(message)?.[1];
   if (schema !== undefined) {
     const extension = { cron: "pg_cron", net: "pg_net", graphql: "pg_graphql" }[schema] ?? schema;
     return `The schema belongs to an extension: add create extension if not exists ${extension}.`;
