@@ -14,9 +14,11 @@ export const TOKEN_VARIABLE = "STACK_TOKEN";
 /** A message of a child about itself. */
 export type ControlMessage =
   /** It serves on this loopback port. */
-  | { readonly type: "ready"; readonly port: number }
+  | { readonly type: "ready"; readonly port: number; readonly pid?: number }
   /** It could not load its code. */
-  | { readonly type: "failed"; readonly error: string };
+  | { readonly type: "failed"; readonly error: string }
+  /** Its code ends it with `Deno.exit`. */
+  | { readonly type: "exit"; readonly code: number };
 
 /** Creates a token. */
 export function createToken(): string {
@@ -33,9 +35,10 @@ export function parseMessage(token: string, line: string): ControlMessage | unde
   if (!line.startsWith(`${token} `)) return undefined;
   const message: unknown = JSON.parse(line.slice(token.length + 1));
   if (typeof message !== "object" || message === null) return undefined;
-  if ("port" in message && typeof message.port === "number") return { type: "ready", port: message.port };
-  if ("error" in message && typeof message.error === "string") return { type: "failed", error: message.error };
-  return undefined;
+  const { port, pid, error, code }: { port?: unknown; pid?: unknown; error?: unknown; code?: unknown } = message;
+  if (typeof port === "number") return { type: "ready", port, ...(typeof pid === "number" ? { pid } : {}) };
+  if (typeof error === "string") return { type: "failed", error };
+  return typeof code === "number" ? { type: "exit", code } : undefined;
 }
 
 /** Removes this process's token from the environment and returns it. */

@@ -35,7 +35,8 @@ function fail(error: unknown): never {
   Deno.exit(error instanceof StackError && error.code === "USAGE" ? 2 : 1);
 }
 
-async function start({ reset, project, watch, quiet, ...ports }: Arguments): Promise<Stack> {
+async function start(args: Arguments): Promise<Stack> {
+  const { reset, project, watch, quiet, allowedHosts, limits, envFile, ...ports } = args;
   const found = projectAt(project);
   const { root, state } = found;
   const { api, db } = await readConfig(found);
@@ -59,6 +60,9 @@ async function start({ reset, project, watch, quiet, ...ports }: Arguments): Pro
     port,
     databasePort,
     watch,
+    allowedHosts,
+    limits,
+    envFile,
     warn: (line) => print(`Warning: ${line}`),
     ...(quiet ? {} : {
       log: (source, line) => print(`[${source}] ${line}`),

@@ -4,15 +4,17 @@
  *
  * @module
  */
+import { jwksOf } from "./auth/tokens.ts";
 import { readConfig } from "./config/mod.ts";
 import { DataApi } from "./data_api/mod.ts";
 import { StackError } from "./stack_error.ts";
-import { readFunctions } from "./functions/config.ts";
+import { type FunctionConfig, functionWarnings, readFunctions } from "./functions/config.ts";
 import { hostedEnvironment, readSecrets } from "./functions/environment.ts";
 import { Functions } from "./functions/mod.ts";
-import { unregisteredWarnings } from "./functions/unregistered_functions.ts";
+import type { Limits } from "./functions/limits.ts";
 import { watchSources } from "./functions/watcher.ts";
 import { Gateway } from "./gateway/mod.ts";
+import { createJwtCheck } from "./gateway/verify_jwt.ts";
 import { generateKeys, loadKeys } from "./keys.ts";
 import { lockProject } from "./lock.ts";
 import { migrate, readSqlFiles, storeSecrets } from "./postgres/migrations/mod.ts";
@@ -20,6 +22,7 @@ import { projectLocation, temporaryLocation } from "./postgres/data_location.ts"
 import { prepareDatabase } from "./postgres/platform/mod.ts";
 import { PostgresServer, SUPERUSER } from "./postgres/server.ts";
 import { supervise } from "./postgres/supervisor.ts";
+import { printable } from "./printable.ts";
 import { prepareState, projectAt } from "./project.ts";
 
 /** Options for {@linkcode startStack}. */
@@ -36,6 +39,12 @@ export interface StackOptions {
   readonly fsync?: boolean;
   /** Reloads functions when their sources change. Default: `false`. */
   readonly watch?: boolean;
+  /** Names that requests may use for the gateway, beside those of this machine. Default: none. */
+  readonly allowedHosts?: readonly string[];
+  /** The limits of each function, as `HOSTED_LIMITS` has them. Default: none. */
+  readonly limits?: Limits | undefined;
+  /** The path of a file with secrets of the functions, beside those that are read anyway. Default: none. */
+  readonly envFile?: string | undefined;
   /** Environment variables of the functions, which override the hosted ones. */
   readonly env?: Readonly<Record<string, string>>;
   /** Called with each line that a part prints, and the name of the part. Default: output is ignored. */
@@ -48,6 +57,8 @@ export interface StackOptions {
 
 /** A running stack. */
 export interface Stack extends AsyncDisposable {
+  /** The folder of the project. */
+  readonly root: string;
   /** The URL of the gateway, without a trailing slash. Pass it to `createClient`. */
   readonly url: string;
   /** The URL of the Data API, without a trailing slash. */
@@ -79,6 +90,10 @@ export interface Stack extends AsyncDisposable {
   readonly functions: {
     /** The names of the functions. */
     readonly names: readonly string[];
+    /** Their configuration. */
+    readonly configs: readonly FunctionConfig[];
+    /** The reason why each of those that could not be loaded at the start failed, by name. */
+    readonly failures: ReadonlyMap<string, string>;
     /** Reloads one function, or all of them. Rejects if its sources cannot be loaded. */
     reload(name?: string): Promise<void>;
   };
@@ -97,7 +112,8 @@ const HOSTED_SETTINGS = { wal_level: "logical", shared_preload_libraries: "pg_st
  * @throws {StackError} A message of one line that says what to do.
  */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
-  const { ephemeral = false, log = () => {}, progress = () => {} } = options;
+  const { ephemeral = false, progress = () => {} } = options;
+  const log = (source: string, line: string) => options.log?.(source, printable(line));
   const startedAt = performance.now();
   const reportStep = (step: string) => progress(step, performance.now() - startedAt);
   const project = projectAt(options.root);
@@ -109,23 +125,27 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   }
   const keys = ephemeral ? generateKeys() : await loadKeys(`${project.state}/keys.json`);
   const config = await readConfig(project);
-  const configs = await readFunctions(project);
+  const found = await readFunctions(project, config);
+  const { edgeRuntime } = config;
+  const configs = edgeRuntime.enabled ? found.functions : [];
   const warnings: string[] = [];
-  const warn = (line: string) => {
+  const warn = (text: string) => {
+    const line = printable(text);
     if (warnings.includes(line)) return;
     warnings.push(line);
     options.warn?.(line);
   };
   const secrets = async () => {
-    const read = await readSecrets(project);
+    const read = await readSecrets(project, { configured: edgeRuntime.secrets, envFile: options.envFile });
     read.warnings.forEach(warn);
     return read.secrets;
   };
   config.warnings.forEach(warn);
-  (await unregisteredWarnings(project)).forEach(warn);
+  found.warnings.forEach(warn);
+  functionWarnings(project, configs).forEach(warn);
   // A file that cannot be read fails the start at once.
   await secrets();
-  const gateway = new Gateway(options.port ?? 0);
+  const gateway = new Gateway(options.port ?? 0, options.allowedHosts);
   parts.defer(() => gateway.stop());
 
   const version = String(config.db.majorVersion);
@@ -160,6 +180,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       ...options.env,
     }),
     log,
+    limits: options.limits,
   });
 
   const prepare = async () => {
@@ -205,12 +226,17 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         failures.size > 0 ? `; failed: ${[...failures.keys()].join(", ")}` : ""
       }`,
     );
+    return failures;
   };
   // All of them settle before any part is stopped, so that nothing starts afterwards.
   const outcomes = await Promise.allSettled([prepare(), serveData(), loadFunctions()]);
   for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
-  if (outcomes[1].status !== "fulfilled") throw new StackError("SERVICE_FAILED", "The Data API did not start.");
-  gateway.connect({ functions, dataApi: outcomes[1].value });
+  const [, dataApi, failures] = outcomes;
+  if (dataApi.status !== "fulfilled" || failures.status !== "fulfilled") {
+    throw new StackError("SERVICE_FAILED", "The Data API did not start.");
+  }
+  const checkJwt = createJwtCheck({ ...keys, jwks: jwksOf(keys.signingKey) });
+  gateway.connect({ functions, checkJwt, dataApi: dataApi.value });
 
   if (options.watch) {
     const reload = (names: string[]) => {
@@ -232,6 +258,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   let stopping: Promise<void> | undefined;
   const stop = () => stopping ??= running.disposeAsync();
   return {
+    root: project.root,
     url: gateway.url,
     restUrl: `${gateway.url}/rest/v1`,
     authUrl: `${gateway.url}/auth/v1`,
@@ -242,7 +269,12 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     authenticatorUrl,
     warnings,
     database: { stop: () => server.stop(), kill: () => server.kill(), start: () => server.start() },
-    functions: { names: functions.names, reload: (name) => functions.reload(name) },
+    functions: {
+      names: functions.names,
+      configs,
+      failures: failures.value,
+      reload: (name) => functions.reload(name),
+    },
     broken,
     stop,
     [Symbol.asyncDispose]: stop,

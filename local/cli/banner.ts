@@ -31,12 +31,27 @@ export function curlLines(
   return lines.flatMap(([what, command, possible]) => possible ? [[what, command]] : []);
 }
 
+/** Returns a line for each function: its name, the file that configures it, and what callers need to know. */
+export function functionLines({ functions: { configs, failures } }: Pick<Stack, "functions">, root: string): string[] {
+  const width = Math.max(...configs.map(({ name }) => name.length), 0);
+  return configs.map(({ name, importMap, verifyJwt }) => {
+    const config = importMap === undefined
+      ? "no import map"
+      : importMap.startsWith(`${root}/`)
+      ? importMap.slice(root.length + 1)
+      : importMap;
+    const failure = failures.get(name)?.split("\n")[0];
+    const notes = [config, verifyJwt ? "requires a JWT" : "open to all", ...(failure ? [`FAILED: ${failure}`] : [])];
+    return `${name.padEnd(width)}  ${notes.join(", ")}`;
+  });
+}
+
 /** Returns the addresses, the keys and example commands. The database password is only in its file. */
 export function banner(stack: Stack): string {
   const database = new URL(stack.dbUrl);
   const rows: [string, string][] = [
     ["Gateway", stack.url],
-    ["Functions", stack.functions.names.map((name) => `${stack.url}/functions/v1/${name}`).join("\n") || "none"],
+    ["Functions", [`${stack.url}/functions/v1/<name>`, ...functionLines(stack, stack.root)].join("\n")],
     ["Data API", stack.restUrl],
     ["Auth", stack.authUrl],
     ["Postgres", `${database.host}${database.pathname}, user postgres, password in .local/keys.json`],

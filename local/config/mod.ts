@@ -85,8 +85,12 @@ export interface ProjectConfig {
   };
   /** `[functions.*]`: the tables, not checked. */
   readonly functions: TomlTable;
-  /** `[edge_runtime]`: the table, not checked. */
-  readonly edgeRuntime: TomlTable;
+  /** `[edge_runtime]`. */
+  readonly edgeRuntime: {
+    readonly enabled: boolean;
+    /** `[edge_runtime.secrets]`: variables of the functions, by name. */
+    readonly secrets: Readonly<Record<string, string>>;
+  };
   /** Settings that have no effect, are unknown, or need a variable that is not set: one line each. */
   readonly warnings: readonly string[];
 }
@@ -128,7 +132,7 @@ export function parseConfig(
   const warnings = settings.check();
   for (const [name, variable] of resolved.unset) {
     // The template of the CLI refers to variables that few set.
-    if (!/^(db\.vault|edge_runtime\.secrets|auth\.(site_url|jwt_expiry))\b/.test(name)) continue;
+    if (!/^(db\.vault|edge_runtime\.secrets|functions\.[^.]+\.env|auth\.(site_url|jwt_expiry))\b/.test(name)) continue;
     warnings.push(`supabase/config.toml: ${name} names ${variable}, which is not set: set it, or write it to .env.`);
   }
   const majorVersion = settings.integer("db.major_version");
@@ -206,7 +210,10 @@ export function parseConfig(
       }),
     },
     functions: settings.table("functions"),
-    edgeRuntime: settings.table("edge_runtime"),
+    edgeRuntime: {
+      enabled: settings.boolean("edge_runtime.enabled"),
+      secrets: secretsOf("edge_runtime.secrets"),
+    },
     warnings,
   };
 }

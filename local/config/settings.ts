@@ -169,7 +169,7 @@ export const SETTINGS: Settings = {
   "edge_runtime.enabled": yesNo(true),
   "edge_runtime.policy": text("per_worker"),
   "edge_runtime.inspector_port": count(8083),
-  "edge_runtime.deno_version": count(2),
+  "edge_runtime.deno_version": count(2, "functions run on the Deno that runs the stack"),
   "edge_runtime.secrets.*": text(),
 
   "remotes.*.**": { kind: "any" },

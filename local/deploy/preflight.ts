@@ -6,8 +6,7 @@
  */
 import { nearestName } from "../../shared/environment/mod.ts";
 import { StackError } from "../stack_error.ts";
-import { type FunctionConfig, functionTables, readFunctions } from "../functions/config.ts";
-import { unregisteredFunctions } from "../functions/unregistered_functions.ts";
+import { type FunctionConfig, readFunctions } from "../functions/config.ts";
 import type { Project } from "../project.ts";
 import { readModuleGraph } from "./module_graph.ts";
 
@@ -21,13 +20,13 @@ export interface Findings {
   readonly warnings: readonly string[];
 }
 
-function unknownFunction(name: string, tables: readonly string[]): StackError {
-  if (tables.includes(name)) {
+function unknownFunction(name: string, names: readonly string[], disabled: readonly string[]): StackError {
+  if (disabled.includes(name)) {
     return new StackError("USAGE", `${name} is disabled in supabase/config.toml: remove enabled = false.`);
   }
-  const nearest = nearestName(name, tables, 3);
+  const nearest = nearestName(name, names, 3);
   const hint = nearest === undefined
-    ? `supabase/config.toml has ${tables.join(", ") || "none"}; add a table [functions.${name}] for a new one.`
+    ? `the project has ${names.join(", ") || "none"}; create supabase/functions/${name}/index.ts for a new one.`
     : `did you mean ${nearest}?`;
   return new StackError("USAGE", `Function ${JSON.stringify(name)} not found: ${hint}`);
 }
@@ -40,30 +39,29 @@ async function isFile(path: string): Promise<boolean> {
   }
 }
 
-/** Returns the import map that the CLI uses for a function whose table names none. */
-async function defaultImportMap({ supabase }: Project, name: string): Promise<string | undefined> {
-  for (const file of [`${name}/deno.json`, `${name}/deno.jsonc`, `${name}/import_map.json`, "import_map.json"]) {
-    if (await isFile(`${supabase}/functions/${file}`)) return `${supabase}/functions/${file}`;
-  }
-  return undefined;
-}
-
 /** Checks one function. */
-async function checkFunction(project: Project, { name, entrypoint, importMap }: FunctionConfig) {
-  for (const [key, path] of [["entrypoint", entrypoint], ["import_map", importMap]] as const) {
+async function checkFunction(project: Project, { name, entrypoint, importMap, importMapSource }: FunctionConfig) {
+  // The other sources are local: the CLI uploads neither.
+  const map = importMapSource === "workspace" || importMapSource === "package.json" ? undefined : importMap;
+  for (const [key, path] of [["entrypoint", entrypoint], ["import_map", map]] as const) {
     if (path !== undefined && !await isFile(path)) {
       return {
-        errors: [`File not found: ${path}, the ${key} of ${name} in supabase/config.toml`],
+        errors: [`File not found: ${path}, the ${key} of ${name}`],
         warnings: [],
       };
     }
   }
-  const map = importMap ?? await defaultImportMap(project, name);
   const graph = await readModuleGraph({ entrypoint, importMap: map, root: project.root });
   const messages = (remote: boolean) =>
     graph.errors.filter((error) => error.remote === remote).map(({ message }) => message);
-  return { errors: messages(false), warnings: messages(true) };
+  const unused = map === importMap ? [] : [
+    `${importMap?.slice(project.root.length + 1)} is not uploaded with ${name}: move its imports to ` +
+    `supabase/functions/${name}/deno.json.`,
+  ];
+  return { errors: messages(false), warnings: [...messages(true).map(fromHere), ...unused] };
 }
+
+const fromHere = (line: string) => `${line} (checked from this machine)`;
 
 /** Functions share modules: each line is reported once. */
 const unique = (lines: readonly string[]) => [...new Set(lines)];
@@ -72,33 +70,43 @@ const unique = (lines: readonly string[]) => [...new Set(lines)];
  * Checks the names, files and imports of the functions to deploy.
  *
  * @param requested Names of functions; empty for all of them.
- * @param importMap The import map of all functions. Default: those of `supabase/config.toml`.
+ * @param importMap The import map of all functions. Default: those that the CLI finds.
  * @throws {StackError} `USAGE` for an unknown name, `CONFIG_INVALID` if the config cannot be read.
  */
 export async function preflight(project: Project, requested: readonly string[], importMap?: string): Promise<Findings> {
-  const configs = await readFunctions(project);
-  const toml = await Deno.readTextFile(`${project.supabase}/config.toml`).catch(() => "");
-  const tables = Object.keys(functionTables(toml, project.supabase));
-  const chosen = requested.length === 0 ? configs : requested.map((name) => {
-    const config = configs.find((config) => config.name === name);
-    if (!config) throw unknownFunction(name, tables);
+  const { functions, disabled, warnings } = await readFunctions(project);
+  const chosen = requested.length === 0 ? functions.filter(isDeployed) : requested.map((name) => {
+    const config = functions.find((config) => config.name === name);
+    if (!config) throw unknownFunction(name, functions.map(({ name }) => name), disabled);
     return config;
   });
   if (chosen.length === 0) {
-    throw new StackError("CONFIG_INVALID", `${project.supabase}/config.toml has no functions: nothing to deploy.`);
+    throw new StackError("CONFIG_INVALID", `${project.root} has no functions: nothing to deploy.`);
   }
   const findings = await Promise.all(
-    chosen.map((config) => checkFunction(project, importMap === undefined ? config : { ...config, importMap })),
+    chosen.map((config) =>
+      checkFunction(
+        project,
+        importMap === undefined ? config : { ...config, importMap, importMapSource: "config.toml" },
+      )
+    ),
   );
-  const unregistered = requested.length === 0 ? await unregisteredFunctions(project) : [];
+  const unregistered = chosen.filter(({ registered }) => !registered).map(({ name }) => name);
   return {
     names: chosen.map(({ name }) => name),
     errors: unique(findings.flatMap(({ errors }) => errors)),
     warnings: unique([
-      ...findings.flatMap(({ warnings }) => warnings.map((line) => `${line} (checked from this machine)`)),
-      ...unregistered.map(({ folder, name }) =>
-        `${folder} is not deployed, because it is not in supabase/config.toml: add [functions.${name}].`
-      ),
+      ...findings.flatMap(({ warnings }) => warnings),
+      ...(requested.length === 0 ? warnings.map((line) => line.replace(" is served, but", " is not deployed:")) : []),
+      ...(unregistered.length === 0 ? [] : [
+        `supabase/config.toml has no table for ${unregistered.join(", ")}: deployed with the defaults of the CLI, ` +
+        "which require a JWT (verify_jwt = true).",
+      ]),
     ]),
   };
+}
+
+/** Returns whether the CLI deploys a function that it is not asked for by name. */
+function isDeployed({ registered, entrypoint }: FunctionConfig): boolean {
+  return registered || entrypoint.endsWith("/index.ts");
 }

@@ -5,99 +5,128 @@
  * @module
  */
 import { hideRuntimeEnvironment, sendMessage, takeToken, TOKEN_HEADER } from "../control.ts";
-import { COMMAND_HEADER, ENTRYPOINT_VARIABLE, ORIGIN_HEADER, RETIRE, VISIBLE_VARIABLE } from "./protocol.ts";
+import {
+  COMMAND_HEADER,
+  ENTRYPOINT_VARIABLE,
+  REFUSAL,
+  RETIRE,
+  SOCKET_VARIABLE,
+  UNLOAD,
+  UPGRADE_HEADER,
+  VISIBLE_VARIABLE,
+} from "./protocol.ts";
+import { describeLoadError } from "./runtime/errors.ts";
+import { Background, dispatchBeforeUnload, installGlobals, type UnloadReason } from "./runtime/globals.ts";
+import { installNodeServers } from "./runtime/node_servers.ts";
+import { installUpgrade, privateResponse, publicRequest, Refusals } from "./runtime/requests.ts";
+import { ADDRESS, type Handler, Servers } from "./runtime/servers.ts";
 
 const RETIRE_MS = 2_000;
-
-/** The default export of a function's module. */
-interface FunctionModule {
-  readonly fetch: (request: Request) => Response | Promise<Response>;
-}
-
-function isFunctionModule(value: unknown): value is FunctionModule {
-  return typeof value === "object" && value !== null && "fetch" in value && typeof value.fetch === "function";
-}
+/** Time for the rest of a module after it has opened a server. `await serve(…)` of std never returns. */
+const REST_MS = 100;
+/** Time until a module that has been loaded opens a server. */
+const OPEN_MS = 10_000;
 
 const token = takeToken();
 const entrypoint = Deno.env.get(ENTRYPOINT_VARIABLE) ?? "";
 hideRuntimeEnvironment(new Set((Deno.env.get(VISIBLE_VARIABLE) ?? "").split(",")));
-Deno.env.delete(ENTRYPOINT_VARIABLE);
-Deno.env.delete(VISIBLE_VARIABLE);
+const socket = Deno.env.get(SOCKET_VARIABLE) ?? "";
+for (const name of [ENTRYPOINT_VARIABLE, VISIBLE_VARIABLE, SOCKET_VARIABLE]) Deno.env.delete(name);
 
-const background = new Set<Promise<unknown>>();
-Object.assign(globalThis, {
-  EdgeRuntime: {
-    /** Lets `promise` settle after the response has been sent. */
-    waitUntil<T>(promise: Promise<T>): Promise<T> {
-      const settled: Promise<unknown> = Promise.resolve(promise).catch(() => {}).finally(() =>
-        background.delete(settled)
-      );
-      background.add(settled);
-      return promise;
-    },
-  },
-});
+const { serve: listen, exit } = Deno;
+const background = new Background();
+const servers = new Servers();
+const refusals = new Refusals();
+installGlobals(background, (code) => sendMessage(token, { type: "exit", code }));
+servers.install();
+installUpgrade();
 
-/** Dispatches `beforeunload` and waits for background work. */
-async function retire(): Promise<void> {
-  globalThis.dispatchEvent(new CustomEvent("beforeunload", { detail: { reason: "termination" } }));
-  const deadline = Date.now() + RETIRE_MS;
-  // Background work may start more background work.
-  while (background.size > 0 && Date.now() < deadline) {
-    await Promise.race([Promise.all(background), new Promise((resolve) => setTimeout(resolve, deadline - Date.now()))]);
+/** Responds as the hosted runtime does: an error is logged, and its response has no details. */
+async function respond(visible: Request): Promise<Response> {
+  const server = servers.current;
+  if (!server) throw new Error("The function has closed its server");
+  let response: unknown;
+  try {
+    response = await server.handler(visible, { remoteAddr: ADDRESS, completed: Promise.resolve() });
+  } catch (error) {
+    try {
+      if (!server.onError) throw error;
+      response = await server.onError(error);
+    } catch (error) {
+      console.error(error);
+      return new Response("Internal Server Error", { status: 500 });
+    }
   }
+  if (response instanceof Response) return response;
+  console.error(`TypeError: The handler must return a Response, but returned ${typeof response}`);
+  return new Response("Bad Gateway", { status: 502 });
 }
 
-/** Returns the request as the function sees it: with its public URL, without the headers of the stack. */
-function publicRequest(request: Request): Request {
-  const headers = new Headers(request.headers);
-  const origin = headers.get(ORIGIN_HEADER) ?? "";
-  for (const name of [TOKEN_HEADER, COMMAND_HEADER, ORIGIN_HEADER]) headers.delete(name);
-  const { pathname, search } = new URL(request.url);
-  return new Request(`${origin}${pathname}${search}`, {
-    method: request.method,
-    headers,
-    body: request.body,
-    signal: request.signal,
-    redirect: "manual",
-  });
+async function handle(request: Request): Promise<Response> {
+  const upgrade = request.headers.get(UPGRADE_HEADER);
+  const reason = new URL(request.url).pathname.slice(1) as UnloadReason;
+  switch (request.headers.get(COMMAND_HEADER)) {
+    case RETIRE:
+      dispatchBeforeUnload(reason);
+      await background.settle(RETIRE_MS);
+      return new Response(null, { status: 204 });
+    case UNLOAD:
+      dispatchBeforeUnload(reason);
+      return new Response(null, { status: 204 });
+    case REFUSAL:
+      return refusals.take(upgrade ?? "") ?? new Response(null, { status: 404 });
+  }
+  const response = await respond(publicRequest(request));
+  if (upgrade === null) return privateResponse(response);
+  return response.status === 101 ? response : refusals.add(upgrade, privateResponse(response));
 }
 
-function serve(module: FunctionModule): void {
-  Deno.serve({
+function start(): void {
+  listen({
     hostname: "127.0.0.1",
     port: 0,
-    onListen: ({ port }) => sendMessage(token, { type: "ready", port }),
+    // A body passes as the function has created it.
+    automaticCompression: false,
+    onListen: ({ port }) => sendMessage(token, { type: "ready", port, pid: Deno.pid }),
     onError: (error) => {
-      // The hosted runtime logs the error and responds 500 without it.
       console.error(error);
-      return Response.json({ code: "InternalServerError", message: "The function failed: see its log." }, {
-        status: 500,
-      });
+      return new Response("Internal Server Error", { status: 500 });
     },
-    handler: async (request) => {
-      if (request.headers.get(TOKEN_HEADER) !== token) return new Response(null, { status: 403 });
-      if (request.headers.get(COMMAND_HEADER) === RETIRE) {
-        await retire();
-        return new Response(null, { status: 204 });
-      }
-      return await module.fetch(publicRequest(request));
-    },
+    handler: (request) =>
+      request.headers.get(TOKEN_HEADER) === token ? handle(request) : new Response(null, { status: 403 }),
   });
+}
+
+function fail(error: string): never {
+  sendMessage(token, { type: "failed", error });
+  return exit(1);
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Returns the handler of `export default { fetch }`; `undefined` for another default export. */
+function declaredHandler(module: unknown): Handler | undefined {
+  if (typeof module !== "object" || module === null || !("fetch" in module)) return undefined;
+  const { fetch } = module;
+  if (typeof fetch !== "function") throw new TypeError("The fetch of the default export must be a function");
+  return (request) => fetch.call(module, request);
 }
 
 try {
-  const { default: module }: { default?: unknown } = await import(entrypoint);
-  if (isFunctionModule(module)) serve(module);
-  else {
-    sendMessage(token, { type: "failed", error: "The module must export default { fetch }" });
-    Deno.exit(1);
-  }
+  await installNodeServers(servers, entrypoint, socket);
+  const loaded = import(entrypoint).then(({ default: module }: { default?: unknown }) => {
+    const handler = declaredHandler(module);
+    if (handler) servers.open({ handler });
+  });
+  await Promise.race([loaded, servers.opened.then(() => delay(REST_MS))]);
+  // Later errors of the module end the process, as any uncaught error.
+  loaded.catch((error) => queueMicrotask(() => Promise.reject(error)));
+  await Promise.race([servers.opened, delay(OPEN_MS)]);
 } catch (error) {
   console.error(error);
-  sendMessage(token, {
-    type: "failed",
-    error: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
-  });
-  Deno.exit(1);
+  fail(describeLoadError(error));
 }
+if (servers.current) start();
+else fail("The module neither calls Deno.serve nor exports default { fetch }");

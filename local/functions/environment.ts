@@ -4,9 +4,10 @@
  *
  * @module
  */
-import { parseEnv } from "node:util";
 import { jwksOf } from "../auth/tokens.ts";
+import { parseEnvFile } from "../env_file.ts";
 import type { Project } from "../project.ts";
+import { StackError } from "../stack_error.ts";
 
 /** The parts of the stack that functions use. */
 export interface FunctionsBackend {
@@ -48,59 +49,65 @@ export function hostedEnvironment(backend: FunctionsBackend): Record<string, str
   };
 }
 
-/** The files with the secrets of functions: that of the Supabase CLI, and that of this project. */
-const FILES = ["supabase/functions/.env", "functions/.env"];
+/**
+ * The files with the secrets of functions; later ones win. The first two serve the whole project, so that they may hold
+ * names that functions cannot have.
+ */
+const FILES = [
+  ".env.local",
+  "supabase/.env.local",
+  "supabase/functions/.env",
+  "functions/.env",
+  "supabase/functions/.env.local",
+  "functions/.env.local",
+];
+const SHARED_FILES = FILES.slice(0, 2);
 
-const NAME = /^[\w.-]+$/;
-
-/** Returns the numbers of the lines of `text` that are neither blank, a comment nor part of `NAME=value`. */
-export function strayLines(text: string): number[] {
-  const lines = text.replaceAll("\r\n", "\n").split("\n");
-  const stray: number[] = [];
-  for (let at = 0; at < lines.length; at++) {
-    const line = (lines[at] ?? "").trim();
-    if (line === "" || line.startsWith("#")) continue;
-    const [, name = "", value = ""] = /^(?:export\s)?([^=]*)=(.*)$/.exec(line) ?? [];
-    if (!NAME.test(name.trim())) {
-      stray.push(at + 1);
-      continue;
-    }
-    const quote = /^["'`]/.exec(value.trimStart())?.[0];
-    if (quote === undefined || value.trimStart().indexOf(quote, 1) > 0) continue;
-    // A quoted value may span several lines; one without a closing quote ends with its line.
-    const last = lines.findIndex((later, index) => index > at && later.includes(quote));
-    if (last > 0) at = last;
-  }
-  return stray;
+/** Options for {@linkcode readSecrets}. */
+export interface SecretsOptions {
+  /** The table `[edge_runtime.secrets]` of `supabase/config.toml`; the files win over it. Default: none. */
+  readonly configured?: Readonly<Record<string, string>>;
+  /** The path of one more file, which wins over the others. Default: none. */
+  readonly envFile?: string | undefined;
 }
 
 /**
- * Reads the project's own secrets from `supabase/functions/.env` and `functions/.env`.
+ * Reads the project's own secrets.
  *
  * @returns The variables, and a warning for each name that the hosted platform reserves and for each invalid line.
+ * @throws {StackError} `CONFIG_INVALID` if `envFile` does not exist.
  */
-export async function readSecrets(project: Project): Promise<{ secrets: Record<string, string>; warnings: string[] }> {
+export async function readSecrets(
+  project: Project,
+  { configured = {}, envFile }: SecretsOptions = {},
+): Promise<{ secrets: Record<string, string>; warnings: string[] }> {
   const secrets: Record<string, string> = {};
   const warnings: string[] = [];
-  for (const file of FILES) {
-    let text: string;
-    try {
-      text = await Deno.readTextFile(`${project.root}/${file}`);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) continue;
-      throw error;
-    }
-    for (const line of strayLines(text)) {
-      warnings.push(`${file}, line ${line} is ignored, because it is not NAME=value: fix it, or begin it with #.`);
-    }
-    for (const [name, value] of Object.entries(parseEnv(text))) {
-      if (value === undefined || !NAME.test(name)) continue;
-      if (name.startsWith("SUPABASE_")) {
+  const add = (file: string, variables: Readonly<Record<string, string>>) => {
+    for (const [name, value] of Object.entries(variables)) {
+      if (!name.startsWith("SUPABASE_")) secrets[name] = value;
+      else if (!SHARED_FILES.includes(file)) {
         warnings.push(
           `${file}: ${name} is ignored, because names that begin with SUPABASE_ are reserved: rename it.`,
         );
-      } else secrets[name] = value;
+      }
     }
+  };
+  add("supabase/config.toml", configured);
+  for (const file of envFile === undefined ? FILES : [...FILES, envFile]) {
+    let text: string;
+    try {
+      text = await Deno.readTextFile(file.startsWith("/") ? file : `${project.root}/${file}`);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      if (file !== envFile) continue;
+      throw new StackError("CONFIG_INVALID", `File not found: ${file}, the file of --env-file.`, { cause: error });
+    }
+    const { variables, strayLines } = parseEnvFile(text);
+    for (const line of strayLines) {
+      warnings.push(`${file}, line ${line} is ignored, because it is not NAME=value: fix it, or begin it with #.`);
+    }
+    add(file, variables);
   }
   return { secrets, warnings };
 }

@@ -15,7 +15,10 @@ import { fromFileUrl, toFileUrl } from "../paths.ts";
 import { LOOPBACK } from "../ports.ts";
 import type { Project } from "../project.ts";
 import type { FunctionConfig } from "./config.ts";
-import { COMMAND_HEADER, ENTRYPOINT_VARIABLE, RETIRE, VISIBLE_VARIABLE } from "./protocol.ts";
+import { resolutionFlags } from "./import_map.ts";
+import { type Limits, watchLimits } from "./limits.ts";
+import { COMMAND_HEADER, ENTRYPOINT_VARIABLE, RETIRE, SOCKET_VARIABLE, UNLOAD, VISIBLE_VARIABLE } from "./protocol.ts";
+import type { UnloadReason } from "./runtime/globals.ts";
 
 /** Options for {@linkcode FunctionIsolate}. */
 export interface IsolateOptions {
@@ -27,6 +30,8 @@ export interface IsolateOptions {
   readonly env: () => Promise<Readonly<Record<string, string>>>;
   /** Called with each line of its output, and when it crashes. */
   readonly log: (line: string) => void;
+  /** The limits of its process. Default: none. */
+  readonly limits?: Limits | undefined;
 }
 
 /** A function that cannot serve requests. */
@@ -45,6 +50,10 @@ export interface RunningFunction {
   readonly child: DenoChild;
   /** The number of requests in flight. */
   inFlight: number;
+  /** The time of its last request, as `performance.now()` gives it. */
+  usedAt: number;
+  /** The limit that it was stopped at, in words. */
+  limit: string | undefined;
 }
 
 const DRAIN_MS = 5_000;
@@ -63,6 +72,7 @@ export class FunctionIsolate {
   #reloads: Promise<void> = Promise.resolve();
   readonly #retiring = new Set<Promise<void>>();
   #closed = false;
+  #version = 0;
 
   /** Creates the function; {@linkcode acquire} starts it. */
   constructor(options: IsolateOptions) {
@@ -74,13 +84,40 @@ export class FunctionIsolate {
     return this.#options.config.name;
   }
 
+  /** Its configuration. */
+  get config(): FunctionConfig {
+    return this.#options.config;
+  }
+
+  /** The limits of its process; `undefined`: none. */
+  get limits(): Limits | undefined {
+    return this.#options.limits;
+  }
+
+  /** The time of the last request, if the process runs and no request is in flight. */
+  get idleSince(): number | undefined {
+    const current = this.#current;
+    return current?.child.running && current.inFlight === 0 ? current.usedAt : undefined;
+  }
+
+  /** Ends the process after its requests in flight. The next request starts another one. */
+  rest(reason: UnloadReason = "early_drop", drainMs: number = DRAIN_MS): void {
+    const current = this.#current;
+    if (!current) return;
+    this.#current = undefined;
+    this.#retire(current, reason, drainMs);
+  }
+
   /**
    * Returns the process to send a request to, and starts it if it is not running.
    *
    * @throws {FunctionUnavailableError}
    */
   async acquire(): Promise<RunningFunction> {
-    if (this.#current?.child.running) return this.#current;
+    if (this.#current?.child.running) {
+      this.#current.usedAt = performance.now();
+      return this.#current;
+    }
     if (this.#closed) throw new FunctionUnavailableError("STACK_STOPPING", "The stack is stopping.");
     if (this.#unavailable) throw this.#unavailable;
     return await (this.#starting ??= this.#start());
@@ -104,7 +141,7 @@ export class FunctionIsolate {
       } finally {
         if (old) {
           if (this.#current === old) this.#current = undefined;
-          this.#retire(old);
+          this.#retire(old, "termination");
         }
       }
     });
@@ -116,7 +153,7 @@ export class FunctionIsolate {
   async stop(): Promise<void> {
     this.#closed = true;
     await this.#starting?.catch(() => {});
-    if (this.#current) this.#retire(this.#current);
+    if (this.#current) this.#retire(this.#current, "termination");
     this.#current = undefined;
     await Promise.all(this.#retiring);
   }
@@ -124,7 +161,16 @@ export class FunctionIsolate {
   async #start(): Promise<RunningFunction> {
     const { config, project, log } = this.#options;
     try {
-      const env = await this.#options.env();
+      if (!await Deno.stat(config.entrypoint).then((info) => info.isFile, () => false)) {
+        throw new Error(`File not found: ${config.entrypoint}`);
+      }
+      const env: Readonly<Record<string, string>> = {
+        ...await this.#options.env(),
+        ...config.env,
+        SB_EXECUTION_ID: crypto.randomUUID(),
+        DENO_DEPLOYMENT_ID: `local_${config.name}_${++this.#version}`,
+      };
+      const socket = `/tmp/stack-${crypto.randomUUID()}.sock`;
       const child = await DenoChild.start({
         name: config.name,
         entrypoint: fromFileUrl(new URL("./bootstrap.ts", import.meta.url)),
@@ -139,28 +185,59 @@ export class FunctionIsolate {
           "--no-check",
           // The signal of a request aborts only when the client disconnects.
           "--unstable-no-legacy-abort",
-          ...(project.denoConfig ? [`--config=${project.denoConfig}`] : []),
-          ...(config.importMap ? [`--import-map=${config.importMap}`] : []),
+          ...await resolutionFlags(config, project.denoConfig),
         ],
         env: {
           ...env,
-          SB_EXECUTION_ID: crypto.randomUUID(),
           [ENTRYPOINT_VARIABLE]: toFileUrl(config.entrypoint),
           [VISIBLE_VARIABLE]: Object.keys(env).join(","),
+          [SOCKET_VARIABLE]: socket,
         },
         cwd: project.root,
         onLine: log,
       });
-      const running: RunningFunction = { child, inFlight: 0 };
+      const running: RunningFunction = { child, inFlight: 0, usedAt: performance.now(), limit: undefined };
       this.#current = running;
-      child.ended.then((reason) => this.#onEnd(running, reason));
+      const watch = this.#watch(running);
+      child.ended.then((reason) => {
+        watch?.[Symbol.dispose]();
+        Deno.remove(socket).catch(() => {});
+        this.#onEnd(running, reason);
+      });
       return running;
     } catch (error) {
-      this.#unavailable = new FunctionUnavailableError("FUNCTION_LOAD_FAILED", messageOf(error));
+      this.#unavailable = new FunctionUnavailableError("FUNCTION_LOAD_FAILED", this.#shown(messageOf(error)));
       throw this.#unavailable;
     } finally {
       this.#starting = undefined;
     }
+  }
+
+  /** Shortens the paths of the project in a message. */
+  #shown(message: string): string {
+    const { root } = this.#options.project;
+    return message.replace(`${this.name} did not start: `, "").replaceAll(`${toFileUrl(root)}/`, "")
+      .replaceAll(`${root}/`, "");
+  }
+
+  #watch(running: RunningFunction): Disposable | undefined {
+    const { limits, log } = this.#options;
+    const { child } = running;
+    if (!limits || child.pid === undefined) return undefined;
+    return watchLimits(child.pid, limits, {
+      onSoft: (reason) => {
+        if (this.#current !== running) return;
+        log(`${reason === "cpu" ? "CPU time" : "wall clock"} is half used: the next request starts another process`);
+        this.rest("early_drop", limits.wallClockMs);
+      },
+      onNear: (reason) => void this.#command(child, UNLOAD, reason),
+      onHard: (_, detail) => {
+        running.limit = detail;
+        if (this.#current === running) this.#current = undefined;
+        log(`${detail}: stopped`);
+        child.kill();
+      },
+    });
   }
 
   #onEnd(running: RunningFunction, reason: string): void {
@@ -169,34 +246,36 @@ export class FunctionIsolate {
     this.#current = undefined;
     const now = Date.now();
     this.#crashes = [...this.#crashes.filter((at) => now - at < CRASHES_WITHIN_MS), now];
-    const detail = reason === "" ? "It exited without output." : reason;
+    const detail = this.#shown(reason);
     if (this.#crashes.length >= CRASHES) {
       this.#unavailable = new FunctionUnavailableError("FUNCTION_CRASHED", detail);
       this.#options.log(
         `crashed ${CRASHES} times within ${CRASHES_WITHIN_MS / 1000} s: change its sources to reload it`,
       );
     } else {
-      this.#options.log("crashed: the next request restarts it");
+      this.#options.log(`crashed: the next request restarts it. ${detail.split("\n")[0]}`);
     }
   }
 
-  #retire(running: RunningFunction): void {
-    const retiring = this.#drain(running).finally(() => this.#retiring.delete(retiring));
+  #retire(running: RunningFunction, reason: UnloadReason, drainMs = DRAIN_MS): void {
+    const retiring = this.#drain(running, reason, drainMs).finally(() => this.#retiring.delete(retiring));
     this.#retiring.add(retiring);
   }
 
-  async #drain(running: RunningFunction): Promise<void> {
+  async #drain(running: RunningFunction, reason: UnloadReason, drainMs: number): Promise<void> {
     const { child } = running;
-    const deadline = Date.now() + DRAIN_MS;
-    while (running.inFlight > 0 && child.running && Date.now() < deadline) {
+    const deadline = Date.now() + drainMs;
+    while (running.inFlight > 0 && child.running && Date.now() < deadline && !(this.#closed && drainMs > DRAIN_MS)) {
       await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
     }
-    if (child.running) {
-      await fetch(`http://${LOOPBACK}:${child.port}/`, {
-        headers: { [TOKEN_HEADER]: child.token, [COMMAND_HEADER]: RETIRE },
-        signal: AbortSignal.timeout(RETIRE_MS),
-      }).then((response) => response.body?.cancel(), () => {});
-    }
+    if (child.running) await this.#command(child, RETIRE, reason);
     await child.stop();
+  }
+
+  async #command(child: DenoChild, command: string, reason: UnloadReason): Promise<void> {
+    await fetch(`http://${LOOPBACK}:${child.port}/${reason}`, {
+      headers: { [TOKEN_HEADER]: child.token, [COMMAND_HEADER]: command },
+      signal: AbortSignal.timeout(RETIRE_MS),
+    }).then((response) => response.body?.cancel(), () => {});
   }
 }

@@ -6,7 +6,8 @@
 import { messageOf } from "../../shared/resilience/mod.ts";
 import type { Project } from "../project.ts";
 import type { FunctionConfig } from "./config.ts";
-import { FunctionIsolate } from "./isolate.ts";
+import { FunctionIsolate, FunctionUnavailableError, type RunningFunction } from "./isolate.ts";
+import type { Limits } from "./limits.ts";
 
 /** Options for {@linkcode Functions}. */
 export interface FunctionsOptions {
@@ -18,18 +19,26 @@ export interface FunctionsOptions {
   readonly env: () => Promise<Readonly<Record<string, string>>>;
   /** Called with the name of a function and a line of its output. */
   readonly log: (source: string, line: string) => void;
+  /** The limits of each process. Default: none. */
+  readonly limits?: Limits | undefined;
 }
+
+/** Number of functions that are loaded at the same time at the start. */
+const LOADED_AT_ONCE = Math.max(2, navigator.hardwareConcurrency);
+/** Number of processes that are kept: of more, those that have been idle for longest end. */
+const KEPT = 12;
 
 /** The functions of a stack. */
 export class Functions {
   readonly #isolates: ReadonlyMap<string, FunctionIsolate>;
+  #closed = false;
 
   /** Creates the functions; {@linkcode start} starts them. */
-  constructor({ project, configs, env, log }: FunctionsOptions) {
+  constructor({ project, configs, env, log, limits }: FunctionsOptions) {
     this.#isolates = new Map(
       configs.map((config) => [
         config.name,
-        new FunctionIsolate({ project, config, env, log: (line) => log(config.name, line) }),
+        new FunctionIsolate({ project, config, env, limits, log: (line) => log(config.name, line) }),
       ]),
     );
   }
@@ -45,18 +54,36 @@ export class Functions {
   }
 
   /**
-   * Loads all functions.
+   * Loads all functions, some of them at a time. Of many, those that were loaded first end again: a request starts them.
    *
    * @returns The error of each function that could not be loaded, by name. It does not affect the others.
    */
   async start(): Promise<Map<string, string>> {
     const failures = new Map<string, string>();
-    await Promise.all(
-      [...this.#isolates.values()].map((isolate) =>
-        isolate.acquire().catch((error) => failures.set(isolate.name, messageOf(error)))
-      ),
-    );
-    return failures;
+    const waiting = [...this.#isolates.values()];
+    const load = async () => {
+      for (let isolate = waiting.shift(); isolate && !this.#closed; isolate = waiting.shift()) {
+        const { name } = isolate;
+        await this.acquire(isolate).catch((error) => failures.set(name, messageOf(error)));
+      }
+    };
+    await Promise.all(Array.from({ length: LOADED_AT_ONCE }, load));
+    return new Map([...failures].sort(([a], [b]) => a < b ? -1 : 1));
+  }
+
+  /**
+   * Returns the process of a function to send a request to, and starts it if it is not running.
+   *
+   * @throws {FunctionUnavailableError}
+   */
+  async acquire(isolate: FunctionIsolate): Promise<RunningFunction> {
+    if (this.#closed) throw new FunctionUnavailableError("STACK_STOPPING", "The stack is stopping.");
+    const running = await isolate.acquire();
+    const idle = [...this.#isolates.values()].filter((other) => other !== isolate)
+      .flatMap((other) => other.idleSince === undefined ? [] : [{ other, since: other.idleSince }])
+      .sort((a, b) => a.since - b.since);
+    for (const { other } of idle.slice(0, Math.max(0, idle.length + 1 - KEPT))) other.rest();
+    return running;
   }
 
   /**
@@ -77,6 +104,7 @@ export class Functions {
 
   /** Stops all functions. */
   async stop(): Promise<void> {
+    this.#closed = true;
     await Promise.all([...this.#isolates.values()].map((isolate) => isolate.stop()));
   }
 }

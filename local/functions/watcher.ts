@@ -6,11 +6,10 @@
  */
 import { messageOf } from "../../shared/resilience/mod.ts";
 import type { Project } from "../project.ts";
-import type { FunctionConfig } from "./config.ts";
-import { unregisteredWarnings } from "./unregistered_functions.ts";
+import { type FunctionConfig, readFunctions } from "./config.ts";
 
 const DEBOUNCE_MS = 150;
-const SOURCE = /\.(?:[cm]?[jt]sx?|json|wasm|env)$|\/\.env$/;
+const SOURCE = /\.(?:[cm]?[jt]sx?|jsonc?|wasm|env)$|\/\.env(?:\.local)?$/;
 
 function folderOf(path: string): string {
   return path.slice(0, path.lastIndexOf("/"));
@@ -23,9 +22,14 @@ function folderOf(path: string): string {
  * @param supabase The Supabase folder of the project; functions import nothing from it except their own files.
  */
 export function affectedFunctions(path: string, configs: readonly FunctionConfig[], supabase: string): string[] {
+  const isStatic = configs.filter(({ staticFiles }) => staticFiles.includes(path)).map(({ name }) => name);
+  if (isStatic.length > 0) return isStatic;
   if (!SOURCE.test(path)) return [];
   const own = configs.filter(({ entrypoint }) => path.startsWith(`${folderOf(entrypoint)}/`));
-  if (own.length === 0 && path.startsWith(`${supabase}/`) && !path.startsWith(`${supabase}/functions/`)) return [];
+  const isEnvFile = path === `${supabase}/.env.local`;
+  if (own.length === 0 && path.startsWith(`${supabase}/`) && !path.startsWith(`${supabase}/functions/`) && !isEnvFile) {
+    return [];
+  }
   return (own.length > 0 ? own : configs).map(({ name }) => name);
 }
 
@@ -37,7 +41,10 @@ export function readAtStart(path: string, { root, supabase }: Pick<Project, "roo
 
 /** Returns the paths to watch: the folders of the functions, shared code and the Supabase folder. */
 async function watchedPaths(project: Project, configs: readonly FunctionConfig[]): Promise<string[]> {
-  const paths = new Set([`${project.root}/shared`, `${project.root}/functions`, project.supabase]);
+  const paths = new Set([
+    ...["shared", "functions", ".env.local"].map((name) => `${project.root}/${name}`),
+    project.supabase,
+  ]);
   for (const { entrypoint, importMap } of configs) {
     const folder = folderOf(entrypoint);
     const inside = [`${project.root}/functions/`, `${project.supabase}/`].some((parent) => folder.startsWith(parent));
@@ -72,13 +79,16 @@ export async function watchSources(
   }
   const pending = new Set<string>();
   const stale = new Set<string>();
-  const reported = new Set(await unregisteredWarnings(project));
-  const reportUnregistered = async () => {
+  const before = await readFunctions(project);
+  const reported = new Set(before.warnings);
+  const known = new Set(before.functions.map(({ name }) => name));
+  const reportNew = async () => {
     // An invalid config file is reported elsewhere.
-    for (const line of await unregisteredWarnings(project).catch(() => [])) {
-      if (!reported.has(line)) log(line);
-      reported.add(line);
-    }
+    const { functions, warnings } = await readFunctions(project).catch(() => before);
+    for (const line of warnings) if (!reported.has(line)) log(line);
+    for (const line of warnings) reported.add(line);
+    for (const { name } of functions) if (!known.has(name)) log(`${name} is a new function: restart to serve it`);
+    for (const { name } of functions) known.add(name);
   };
   let timer: ReturnType<typeof setTimeout> | undefined;
   (async () => {
@@ -96,7 +106,7 @@ export async function watchSources(
         pending.clear();
         for (const file of stale) log(`${file} changed: restart to use it`);
         stale.clear();
-        reportUnregistered();
+        reportNew();
         if (names.length > 0) reload(names);
       }, DEBOUNCE_MS);
     }

@@ -5,24 +5,20 @@
  */
 import { messageOf } from "../../shared/resilience/mod.ts";
 import type { DataApi } from "../data_api/mod.ts";
-import { FunctionUnavailableError, type RunningFunction } from "../functions/isolate.ts";
-import type { Functions } from "../functions/mod.ts";
-import { ORIGIN_HEADER } from "../functions/protocol.ts";
 import { LOOPBACK, portError } from "../ports.ts";
 import { problem } from "../problem.ts";
 import { allowOrigin, preflight } from "./cors.ts";
-import { exemptLoopback, forward } from "./proxy.ts";
-import { isOwnHost, type Route, routeOf } from "./route.ts";
+import { exemptLoopback, forward, MalformedBodyError } from "./proxy.ts";
+import { isOwnHost, routeOf } from "./route.ts";
+import { type FunctionBackends, toFunction } from "./to_function.ts";
+import { isWebSocketRequest } from "./websocket.ts";
 
 /** The parts behind the gateway. */
-export interface Backends {
-  /** The functions. */
-  readonly functions: Functions;
+export interface Backends extends FunctionBackends {
   /** The Data API, Auth and Storage. */
   readonly dataApi: DataApi;
 }
 
-const CRASH_NOTICE_MS = 250;
 const SHUTDOWN_MS = 5_000;
 
 /** Creates the response of a service that the local stack does not have. */
@@ -38,26 +34,41 @@ function absent(service: string): Response {
   });
 }
 
+/** Methods that `fetch` cannot send: a server should not reflect requests, and the gateway is no proxy. */
+const UNSUPPORTED = ["CONNECT", "TRACE", "TRACK"];
+const METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+function badRequest(detail: string): Response {
+  return problem({ status: 400, code: "BAD_REQUEST", title: "Bad request", detail });
+}
+
 /** Routes requests to functions, the Data API, Auth and Storage. */
 export class Gateway {
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  readonly #allowedHosts: readonly string[];
   #backends: Backends | undefined;
 
   /**
    * Starts to listen. The gateway responds 503 until {@linkcode connect}.
    *
    * @param port The port; 0 for a free one.
+   * @param allowedHosts Names that requests may use beside those of this machine, with or without a port. Default: none.
    * @throws {StackError} `PORT_TAKEN` or `PORT_FORBIDDEN`.
    */
-  constructor(port: number) {
+  constructor(port: number, allowedHosts: readonly string[] = []) {
+    this.#allowedHosts = allowedHosts;
     exemptLoopback();
     try {
       this.#server = Deno.serve({
         hostname: LOOPBACK,
         port,
+        // Bodies pass as they are, and events at once.
+        automaticCompression: false,
         onListen: () => {},
         onError: (error) =>
-          problem({ status: 502, code: "BAD_GATEWAY", title: "Bad gateway", detail: messageOf(error) }),
+          error instanceof MalformedBodyError
+            ? badRequest(messageOf(error))
+            : problem({ status: 502, code: "BAD_GATEWAY", title: "Bad gateway", detail: messageOf(error) }),
         handler: (request, info) => this.#handle(request, info),
       });
     } catch (error) {
@@ -89,16 +100,25 @@ export class Gateway {
   }
 
   async #handle(request: Request, info: Deno.ServeHandlerInfo<Deno.NetAddr>): Promise<Response> {
-    const url = new URL(request.url);
-    const host = request.headers.get("host") ?? url.host;
-    if (!isOwnHost(host, this.port)) {
+    if (UNSUPPORTED.includes(request.method)) {
       return problem({
-        status: 421,
-        code: "HOST_REFUSED",
-        title: "Misdirected request",
-        detail: `Use localhost:${this.port} or ${LOOPBACK}:${this.port}: the local stack accepts no other host.`,
+        status: 405,
+        code: "METHOD_NOT_ALLOWED",
+        title: "Method not allowed",
+        detail: `The gateway does not forward ${request.method}.`,
+        headers: { allow: METHODS },
       });
     }
+    const refused = this.#checkHost(request.headers.get("host"));
+    if (refused) return refused;
+    let url: URL;
+    try {
+      url = new URL(request.url);
+    } catch {
+      return badRequest("The target of the request is not a valid URL.");
+    }
+    const misdirected = this.#checkHost(url.host);
+    if (misdirected) return misdirected;
     const route = routeOf(url.pathname);
     if (route.to === "nowhere") return this.#notFound(`Path not found: ${url.pathname}.`);
     if (route.to === "absent") return preflight(request) ?? absent(route.service);
@@ -111,24 +131,40 @@ export class Gateway {
         retryAfterS: 1,
       });
     }
-    if (request.headers.get("upgrade")?.toLowerCase() === "websocket") {
-      await request.body?.cancel();
-      return problem({
-        status: 501,
-        code: "WEBSOCKET_UNSUPPORTED",
-        title: "Not implemented",
-        detail: "The local gateway does not support WebSockets.",
-      });
-    }
     try {
-      return route.to === "data"
-        ? await this.#toData(request, route.path + url.search, this.#backends.dataApi)
-        : await this.#toFunction(request, info, route, url.search, this.#backends.functions);
+      if (route.to === "function") {
+        const { name } = route;
+        const path = route.path + url.search;
+        return await toFunction({ request, completed: info.completed, name, path }, this.#backends) ??
+          preflight(request) ?? this.#notFound(`Function "${name}" not found.`);
+      }
+      if (isWebSocketRequest(request)) {
+        await request.body?.cancel();
+        return problem({
+          status: 501,
+          code: "WEBSOCKET_UNSUPPORTED",
+          title: "Not implemented",
+          detail: "This part of the local stack has no WebSockets: only functions do.",
+        });
+      }
+      return await this.#toData(request, route.path + url.search, this.#backends.dataApi);
     } catch (error) {
       // The client has disconnected.
       if (request.signal.aborted) return new Response(null, { status: 499 });
       throw error;
     }
+  }
+
+  #checkHost(host: string | null): Response | undefined {
+    if (host === null || isOwnHost(host, this.port, this.#allowedHosts)) return undefined;
+    return problem({
+      status: 421,
+      code: "HOST_REFUSED",
+      title: "Misdirected request",
+      detail:
+        `Use localhost:${this.port} or ${LOOPBACK}:${this.port}: the local stack accepts no other host. To accept ` +
+        "one, such as 10.0.2.2 for an emulator, start it with --allow-host <host>.",
+    });
   }
 
   async #toData(request: Request, path: string, dataApi: DataApi): Promise<Response> {
@@ -149,47 +185,8 @@ export class Gateway {
       // A link in a mail signs a user in: no page of another origin may read it.
       return path.startsWith("/mail") ? forwarded : allowOrigin(forwarded);
     } catch (error) {
-      if (request.signal.aborted) throw error;
+      if (request.signal.aborted || error instanceof MalformedBodyError) throw error;
       return unavailable();
-    }
-  }
-
-  async #toFunction(
-    request: Request,
-    info: Deno.ServeHandlerInfo<Deno.NetAddr>,
-    { name, path }: Extract<Route, { to: "function" }>,
-    search: string,
-    functions: Functions,
-  ): Promise<Response> {
-    const isolate = functions.get(name);
-    if (!isolate) return this.#notFound(`Function "${name}" not found.`);
-    let running: RunningFunction;
-    try {
-      running = await isolate.acquire();
-    } catch (error) {
-      if (!(error instanceof FunctionUnavailableError)) throw error;
-      return problem({
-        status: 503,
-        code: error.code,
-        title: `The function "${name}" is unavailable`,
-        detail: error.message,
-        retryAfterS: 1,
-      });
-    }
-    running.inFlight++;
-    info.completed.catch(() => {}).finally(() => running.inFlight--);
-    try {
-      return await forward(request, running.child, path + search, { [ORIGIN_HEADER]: new URL(request.url).origin });
-    } catch (error) {
-      if (request.signal.aborted) throw error;
-      const ended = await running.child.endedWithin(CRASH_NOTICE_MS);
-      return problem({
-        status: 503,
-        code: ended === undefined ? "FUNCTION_BROKE_OFF" : "FUNCTION_CRASHED",
-        title: `The function "${name}" ${ended === undefined ? "closed the connection" : "crashed"}`,
-        detail: ended || messageOf(error),
-        retryAfterS: 1,
-      });
     }
   }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { TOKEN_HEADER } from "../control.ts";
+import { ENCODING_HEADER } from "../functions/protocol.ts";
 import { LOOPBACK } from "../ports.ts";
 
 /** The child process that a request is forwarded to. */
@@ -12,6 +13,11 @@ export interface Target {
   readonly port: number;
   /** The token that proves that a request comes from the gateway. */
   readonly token: string;
+}
+
+/** A request whose body violates HTTP. */
+export class MalformedBodyError extends Error {
+  override name = "MalformedBodyError";
 }
 
 // RFC 9110, section 7.6.1: these concern one connection only.
@@ -36,43 +42,82 @@ function withoutHopByHop(from: Headers): Headers {
   return headers;
 }
 
-/**
- * Forwards `request` to `target` and returns its response. When the client
- * disconnects, the request to the target is aborted.
- *
- * @param path The path and query at the target.
- * @param extra Headers to add.
- * @throws {TypeError} If the target cannot be reached or closes the connection before its response.
- */
-export async function forward(
+/** Returns the headers to send to `target`, with those in `extra`. */
+export function forwardedHeaders(
   request: Request,
   target: Target,
-  path: string,
   extra: Readonly<Record<string, string>>,
-): Promise<Response> {
+): Headers {
   const url = new URL(request.url);
   const headers = withoutHopByHop(request.headers);
   headers.delete("host");
-  // The server of the gateway compresses for the client; a compressed response would be decoded here first.
-  headers.set("accept-encoding", "identity");
+  for (const name of [...headers.keys()]) if (name.startsWith("x-stack-")) headers.delete(name);
   headers.set("x-forwarded-host", url.host);
   headers.set("x-forwarded-proto", "http");
   headers.set("x-forwarded-port", url.port || "80");
   headers.set("x-forwarded-for", LOOPBACK);
   headers.set(TOKEN_HEADER, target.token);
   for (const [name, value] of Object.entries(extra)) headers.set(name, value);
-  const response = await fetch(`http://${LOOPBACK}:${target.port}${path}`, {
-    method: request.method,
-    headers,
-    body: request.body,
-    signal: request.signal,
-    redirect: "manual",
+  return headers;
+}
+
+/** Returns a body that calls `onError` if the one of the client cannot be read. */
+function watchBody(body: ReadableStream<Uint8Array>, onError: (error: unknown) => void): ReadableStream<Uint8Array> {
+  const reader = body.getReader();
+  return new ReadableStream({
+    async pull(controller) {
+      try {
+        const { done, value } = await reader.read();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      } catch (error) {
+        onError(error);
+        controller.error(error);
+      }
+    },
+    cancel: (reason) => reader.cancel(reason),
   });
+}
+
+/**
+ * Forwards `request` to `target` and returns its response. When the client
+ * disconnects, the request to the target is aborted.
+ *
+ * @param path The path and query at the target.
+ * @param extra Headers to add.
+ * @param signal Aborts the request to the target. Default: the signal of `request`.
+ * @throws {TypeError} If the target cannot be reached or closes the connection before its response.
+ * @throws {MalformedBodyError} If the body of the request violates HTTP.
+ */
+export async function forward(
+  request: Request,
+  target: Target,
+  path: string,
+  extra: Readonly<Record<string, string>>,
+  signal: AbortSignal = request.signal,
+): Promise<Response> {
+  const headers = forwardedHeaders(request, target, extra);
+  // The server of the gateway compresses for the client.
+  headers.set("accept-encoding", "identity");
+  let bodyError: unknown;
+  let response: Response;
+  try {
+    response = await fetch(`http://${LOOPBACK}:${target.port}${path}`, {
+      method: request.method,
+      headers,
+      body: request.body && watchBody(request.body, (error) => bodyError = error),
+      signal,
+      redirect: "manual",
+    });
+  } catch (error) {
+    if (bodyError === undefined || signal.aborted) throw error;
+    throw new MalformedBodyError("The body of the request cannot be read.", { cause: bodyError });
+  }
   const responseHeaders = withoutHopByHop(response.headers);
-  if (responseHeaders.has("content-encoding")) {
-    // fetch has decoded the body.
-    responseHeaders.delete("content-encoding");
-    responseHeaders.delete("content-length");
+  const encoding = responseHeaders.get(ENCODING_HEADER);
+  if (encoding !== null) {
+    responseHeaders.delete(ENCODING_HEADER);
+    responseHeaders.set("content-encoding", encoding);
   }
   const { status, statusText } = response;
   return new Response(response.body, { status, statusText, headers: responseHeaders });

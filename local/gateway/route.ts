@@ -40,10 +40,15 @@ export function routeOf(pathname: string): Route {
 }
 
 /**
- * Returns whether a `Host` header names this machine and `port`. A page whose own
- * name resolves to 127.0.0.1 sends that name.
+ * Returns whether a `Host` header names this machine and `port`, or one of `allowed`. A page whose own name resolves to
+ * 127.0.0.1 sends that name.
+ *
+ * @param allowed More names; one without a port allows any port. Default: none.
  */
-export function isOwnHost(host: string, port: number): boolean {
+export function isOwnHost(host: string, port: number, allowed: readonly string[] = []): boolean {
   const match = /^(localhost|127\.0\.0\.1|\[::1\])(?::(\d+))?$/i.exec(host);
-  return match !== null && Number(match[2] ?? 80) === port;
+  if (match !== null) return Number(match[2] ?? 80) === port;
+  const name = /^([^\s,:@/]+|\[[\da-f:.]+\])(?::\d+)?$/i.exec(host)?.[1];
+  return name !== undefined &&
+    allowed.some((entry) => [host, name].some((part) => part.toLowerCase() === entry.toLowerCase()));
 }

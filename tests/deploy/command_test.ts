@@ -151,7 +151,7 @@ Deno.test({
       change: (write) => write("functions/notes/index.ts", "export default {};"),
     });
     assertEquals(code, 0, output);
-    assertStringIncludes(output, "Warning: functions/notes is not deployed, because it is not in supabase/config.toml");
+    assertStringIncludes(output, "Warning: functions/notes is not a function of the project");
     assertMatch(output, /Deployed Functions on project abcdefghijklmnopqrst: .*budgets/);
   },
 });

@@ -111,7 +111,7 @@ export class HostedIsolate implements AsyncDisposable {
       onLine: (line) => {
         const message = parseMessage(token, line);
         if (message && "port" in message) ready.resolve(message.port);
-        else if (message) fail(message.error);
+        else if (message) fail("error" in message ? message.error : `exited with status ${message.code}`);
         else if (line !== "") printed.push(line);
       },
     });

@@ -21,7 +21,7 @@ Deno.test({
     assertEquals(run.code, 0, run.output);
     assert(!run.output.includes("WARN"), run.output);
 
-    const names = (await readFunctions(projectAt(project.root))).map(({ name }) => name);
+    const names = (await readFunctions(projectAt(project.root))).functions.map(({ name }) => name);
     assertEquals([...api.deployed.keys()].sort(), names);
     const sizes: string[] = [];
     for (const upload of api.deployed.values()) {

@@ -135,7 +135,7 @@ Deno.test("GET /transfers/health/pool reports the Postgres connections", async (
 Deno.test("only transfers loads the Postgres driver", async () => {
   const project = projectAt();
   const loading: string[] = [];
-  for (const { name, entrypoint, importMap } of await readFunctions(project)) {
+  for (const { name, entrypoint, importMap } of (await readFunctions(project)).functions) {
     const { packages, files } = await readModuleGraph({ entrypoint, importMap, root: project.root });
     assertEquals(packages.some((specifier) => /^npm:pg@/.test(specifier)), name === "transfers", name);
     if (files.some((path) => path.includes("/shared/postgres/"))) loading.push(name);

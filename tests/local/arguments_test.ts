@@ -1,5 +1,6 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { HELP, parseArguments } from "../../local/cli/arguments.ts";
+import { HOSTED_LIMITS } from "../../local/functions/limits.ts";
 import { StackError } from "../../local/stack_error.ts";
 
 const DEFAULTS = parseArguments([]);
@@ -13,6 +14,9 @@ Deno.test("parseArguments() without arguments returns the documented defaults", 
     watch: true,
     quiet: false,
     project: undefined,
+    allowedHosts: [],
+    limits: undefined,
+    envFile: undefined,
   });
   for (const value of ["54321", "54322"]) assertStringIncludes(HELP, value);
 });
@@ -31,6 +35,11 @@ Deno.test("parseArguments() reads each option, with = or without", () => {
     },
   );
   assertEquals(parseArguments(["--help"]).help, true);
+  const more = parseArguments(["--allow-host", "10.0.2.2", "--allow-host=host.docker.internal:80", "--limits"]);
+  assertEquals([more.allowedHosts, more.limits], [["10.0.2.2", "host.docker.internal:80"], HOSTED_LIMITS.free]);
+  assertEquals(parseArguments(["--limits=paid"]).limits, HOSTED_LIMITS.paid);
+  assertEquals(parseArguments(["--env-file", "/a/.env"]).envFile, "/a/.env");
+  assertEquals(parseArguments(["--env-file=b"]).envFile, `${Deno.cwd()}/b`);
 });
 
 Deno.test("parseArguments() names an invalid argument and suggests a valid one", () => {
@@ -39,6 +48,10 @@ Deno.test("parseArguments() names an invalid argument and suggests a valid one",
     [["--resets"], "did you mean --reset?"],
     [["--frobnicate-everything"], "--help lists the options."],
     [["start"], "Unknown option start"],
+    [["--limits=none"], "--limits must be free or paid"],
+    [["--allow-host", "a,b"], 'got "a,b"'],
+    [["--allow-host"], "the value is missing"],
+    [["--env-file"], "the value is missing"],
     [["--port", "65536"], 'got "65536"'],
     [["--port", "-1"], 'got "-1"'],
     [["--port", "1e3"], 'got "1e3"'],

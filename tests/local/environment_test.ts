@@ -1,8 +1,11 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { curlLines } from "../../local/cli/banner.ts";
-import { readSecrets, strayLines } from "../../local/functions/environment.ts";
+import { parseEnvFile } from "../../local/env_file.ts";
+import { readSecrets } from "../../local/functions/environment.ts";
 import { projectAt } from "../../local/project.ts";
+import { StackError } from "../../local/stack_error.ts";
 import { createProject } from "./fixture.ts";
+import { writeProject } from "./serve.ts";
 
 Deno.test("readSecrets() names an invalid line of .env by its number, not by its text", async () => {
   await using fixture = await createProject();
@@ -21,7 +24,7 @@ Deno.test("readSecrets() names an invalid line of .env by its number, not by its
   assert(!/sesame|hush/.test(warnings.join("\n")));
 });
 
-Deno.test("strayLines() accepts every line that is part of NAME=value", () => {
+Deno.test("parseEnvFile() accepts every line that is part of NAME=value, and returns the numbers of the others", () => {
   const cases: [string, number[]][] = [
     ["", []],
     ["A=1\r\n\r\nexport B = 'x'\r\n  # note\r\nC=\r\n", []],
@@ -29,7 +32,40 @@ Deno.test("strayLines() accepts every line that is part of NAME=value", () => {
     ["E=it's\nstray\nF='open\nstray", [2, 4]],
     ["G: 1\n=2\n{}", [1, 2, 3]],
   ];
-  for (const [text, expected] of cases) assertEquals(strayLines(text), expected, text);
+  for (const [text, expected] of cases) assertEquals(parseEnvFile(text).strayLines, expected, text);
+});
+
+Deno.test("parseEnvFile() reads and expands values as the Supabase CLI does", () => {
+  const cases: [string, Record<string, string>][] = [
+    ["BASE=foo\nA=${BASE}/bar\nB=$BASE-x", { BASE: "foo", A: "foo/bar", B: "foo-x" }],
+    ["BASE=foo\nA=\"${BASE} x\"\nB='${BASE}'", { BASE: "foo", A: "foo x", B: "${BASE}" }],
+    ["A=x${UNSET}y", { A: "xy" }],
+    ["A=\\$B\nC=pa$$lower$", { A: "$B", C: "pa$$lower$" }],
+    ['A=1 # note\nB=a#b\nC= # only\nD="x # y" # z', { A: "1", B: "a#b", C: "", D: "x # y" }],
+    ['A="x\\ny\\"z"\nB=\'x\\ny\'', { A: 'x\ny"z', B: "x\\ny" }],
+    ['A="-----BEGIN\nabc\n-----END"\r\nexport B = 2', { A: "-----BEGIN\nabc\n-----END", B: "2" }],
+    ["A=1\nA=2", { A: "2" }],
+    ["\uFEFFA=a=b", { A: "a=b" }],
+  ];
+  for (const [text, expected] of cases) assertEquals(parseEnvFile(text).variables, expected, text);
+});
+
+Deno.test("readSecrets() reads config.toml, .env.local and .env; later ones win", async () => {
+  await using project = await writeProject({
+    ".env.local": "A=root\nB=root\nSUPABASE_URL=x\n",
+    "supabase/.env.local": "B=supabase\nC=supabase\n",
+    "supabase/functions/.env": "C=functions\nD=functions\n",
+    "supabase/functions/.env.local": "D=local\n",
+    "more.env": "E=more\n",
+  });
+  const at = projectAt(project.root);
+  const { secrets, warnings } = await readSecrets(at, {
+    configured: { A: "config", F: "config" },
+    envFile: `${project.root}/more.env`,
+  });
+  assertEquals(secrets, { A: "root", B: "supabase", C: "functions", D: "local", E: "more", F: "config" });
+  assertEquals(warnings, []);
+  await assertRejects(() => readSecrets(at, { envFile: "/nowhere/.env" }), StackError, "--env-file");
 });
 
 Deno.test("curlLines() offers only commands that the functions of the project can serve", () => {

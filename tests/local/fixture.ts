@@ -107,7 +107,9 @@ export async function createProject(): Promise<Fixture> {
   await write("supabase/seed.sql", "insert into public.greetings (body) values ('hello');");
   await write(
     "supabase/config.toml",
-    `[functions.probe]\nentrypoint = "../functions/probe/index.ts"\n[functions.health]\nentrypoint = "../functions/health/index.ts"\n`,
+    ["probe", "health"].map((name) =>
+      `[functions.${name}]\nverify_jwt = false\nentrypoint = "../functions/${name}/index.ts"\n`
+    ).join(""),
   );
   await write("functions/probe/index.ts", PROBE);
   await write(

@@ -288,7 +288,7 @@ Deno.test("Stack serves functions that", async (t) => {
         `${await Deno.readTextFile(`${fixture.root}/supabase/config.toml`)}\n`,
       );
       const expected = [
-        "functions/notes is not served",
+        'functions/notes is not a function of the project: the Supabase CLI looks in supabase/functions. Move it there, or add [functions.notes] with entrypoint = "../functions/notes/index.ts" to supabase/config.toml.',
         "supabase/config.toml changed: restart to use it",
         "supabase/migrations/20260202000000_more.sql changed: restart to use it",
       ];
