@@ -12,6 +12,7 @@ Deno.test("manager.query() sends nothing that may write behind others", async (t
   await using database = await TestDatabase.start();
   const admin = database.manager();
   const setup = [
+    "create sequence s",
     "create table task (n int)",
     "create table gate (n int)",
     "insert into gate values (0)",
@@ -33,6 +34,15 @@ Deno.test("manager.query() sends nothing that may write behind others", async (t
     "create type wrapped as (n int)",
     "create function unwrap(int) returns wrapped language plpgsql as $$ begin perform pop(); return row(1); end $$",
     "create cast (int as wrapped) with function unwrap(int)",
+    `create function "\u00c9crire"() returns int language sql as $$ select pop() $$`,
+    `create function "\u{1f680}pop"() returns int language sql as $$ select pop() $$`,
+    `create function "${"long".repeat(20)}"() returns int language sql as $$ select pop() $$`,
+    "create function defaults(n bigint default nextval('s')) returns bigint immutable language sql as $$ select n $$",
+    "create function over_defaults() returns bigint stable language sql as $$ select defaults() $$",
+    "create function atomic() returns bigint stable language sql begin atomic select defaults(); end",
+    "create function body() returns int stable language plpgsql as $$ begin return Pop(); end $$",
+    "create view over_body as select body() as n",
+    "create domain checked as int check (compares(value, 1))",
     "create function stays(int) returns int language sql stable as $$ select $1 $$",
   ];
   for (const text of setup) await admin.query(text);
@@ -53,9 +63,20 @@ Deno.test("manager.query() sends nothing that may write behind others", async (t
     "an aggregate": "select popped(n) from gate",
     "a policy": "select * from guarded",
     "a cast": "select (n::wrapped).n from gate",
+    "a function between strings of one quotation mark": `select '"' || pop()::text || '"' as n`,
+    "a function in a comment's quotation marks": `select 1 as n, /* " */ pop() as x /* " */`,
+    "a quoted function behind one quotation mark": `select '"' as q, "Pop it"() as n`,
+    "a function whose capital is not ASCII": "select \u00c9CRIRE() as n",
+    "a function whose name begins with a symbol": "select \u{1f680}Pop() as n",
+    "a function with a name that is cut": `select ${"long".repeat(20)}() as n`,
+    "a default of a parameter": "select defaults() as n",
+    "a default of a parameter in a stable function": "select over_defaults() as n",
+    "the parsed body of a stable function": "select atomic() as n",
+    "the body of a stable function": "select body() as n",
+    "the body of a stable function in a view": "select n from over_body",
+    "the check of a domain": "select 5::checked as n",
     "nextval by another name": `select U&"\\006e\\0065xtval"('s') as n`,
   };
-  await admin.query("create sequence s");
   for (const [what, text] of Object.entries(reads)) {
     await t.step(`query() of ${what} is not sent once its caller has left`, async () => {
       const manager = database.manager({ maxConnections: 1 });

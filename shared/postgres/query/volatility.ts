@@ -20,13 +20,18 @@ const EXPIRES_AFTER_MS = 30_000;
 /** The number of statements in one generation; there are two. */
 const GENERATION = 500;
 
+/** Names in the body of a function (PostgreSQL, "Identifiers"): every character beyond ASCII belongs to one. */
+const WORDS = "(?:[a-zA-Z_]|[^\\u0001-\\u007f])(?:[\\w$]|[^\\u0001-\\u007f])*";
+
 /** Functions in the trees of views and policies (PostgreSQL, `pg_node_tree`): those called, of operators, aggregates and windows. */
 const CALLS = ":(?:funcid|opfuncid|aggfnoid|winfnoid) ([0-9]+)";
 
 /*
  * `$1` holds the names in a statement, and `$2` its text. A name may be a function, also behind a dot or before a
  * parenthesis, or a table or view: then the views below it and the policies on it count too. An aggregate counts as
- * volatile where one of its functions is. A cast shows in the text by its type, unless it is implicit. Views of the system only read.
+ * volatile where one of its functions is. A cast shows in the text by its type, unless it is implicit, and so does the
+ * check of a domain. A function that is declared stable may call a volatile one, by a default of its parameters or in
+ * its body. Views of the system only read.
  */
 const CHECK = `
 WITH RECURSIVE relation (oid) AS (
@@ -69,10 +74,28 @@ WITH RECURSIVE relation (oid) AS (
   SELECT c.castfunc FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) c.casttarget
   WHERE c.oid OPERATOR(pg_catalog.>=) 16384 AND (c.castcontext OPERATOR(pg_catalog.=) 'i'
     OR t.typname OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[]::pg_catalog.name[]))
-), part (oid) AS (
+  UNION
+  SELECT m.match[1]::pg_catalog.oid FROM pg_catalog.pg_constraint c
+  JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) c.contypid
+  CROSS JOIN LATERAL pg_catalog.regexp_matches(c.conbin::pg_catalog.text, '${CALLS}', 'g') m (match)
+  WHERE t.typname OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[]::pg_catalog.name[])
+), reached (oid) AS (
   SELECT called.oid FROM called
+  UNION
+  SELECT inside.oid FROM reached JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) reached.oid
+  CROSS JOIN LATERAL (
+    SELECT m.match[1]::pg_catalog.oid FROM pg_catalog.regexp_matches(
+      pg_catalog.concat(p.proargdefaults, p.prosqlbody), '${CALLS}', 'g') m (match)
+    UNION ALL
+    SELECT q.oid FROM pg_catalog.regexp_matches(p.prosrc, '${WORDS}', 'g') m (match)
+    JOIN pg_catalog.pg_proc q ON q.proname OPERATOR(pg_catalog.=) ANY
+      (ARRAY[m.match[1], pg_catalog.lower(m.match[1])]::pg_catalog.name[])
+    WHERE p.oid OPERATOR(pg_catalog.>=) 16384
+  ) inside (oid)
+), part (oid) AS (
+  SELECT reached.oid FROM reached
   UNION ALL
-  SELECT f.oid FROM called JOIN pg_catalog.pg_aggregate a ON a.aggfnoid OPERATOR(pg_catalog.=) called.oid
+  SELECT f.oid FROM reached JOIN pg_catalog.pg_aggregate a ON a.aggfnoid OPERATOR(pg_catalog.=) reached.oid
   CROSS JOIN LATERAL pg_catalog.unnest(ARRAY[a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggmtransfn, a.aggminvtransfn,
     a.aggmfinalfn]::pg_catalog.oid[]) f (oid)
 )
@@ -81,15 +104,25 @@ SELECT NOT EXISTS (
   WHERE p.provolatile OPERATOR(pg_catalog.=) 'v'
 ) AS reads`;
 
-/** A quoted name, with its quotation marks doubled inside, or a bare one. Text in strings and comments does no harm. */
-const NAME = /"((?:[^"]|"")*)"|[\p{L}_][\p{L}\p{N}_$]*/gu;
+/** A bare name: every character beyond ASCII belongs to one. */
+const NAME = /[a-z_\u0080-\uffff][\w$\u0080-\uffff]*/gi;
 
-/** Returns the names in a text; `undefined` if it may hold others. */
+/** The server folds the case of ASCII letters alone. */
+const CAPITALS = /[A-Z]+/g;
+
+/** More characters than a name has; the server cuts longer ones. */
+const MAX_NAME = 64;
+
+/**
+ * Returns what may be a name in a text; `undefined` if it may hold others. A quotation mark may be part of a string or a
+ * comment, so that what it quotes is not certain: what lies between any two counts, and each word.
+ */
 function namesIn(text: string): string[] | undefined {
-  // A name may be written in escapes.
-  if (/u&"/i.test(text)) return undefined;
+  // A name may be written in escapes, or contain a quotation mark.
+  if (/u&"/i.test(text) || text.includes('""')) return undefined;
   const names = new Set<string>();
-  for (const [bare, quoted] of text.matchAll(NAME)) names.add(quoted?.replaceAll('""', '"') ?? bare.toLowerCase());
+  for (const [name] of text.matchAll(NAME)) names.add(name.replace(CAPITALS, (letters) => letters.toLowerCase()));
+  if (text.includes('"')) { for (const name of text.split('"')) names.add(name.slice(0, MAX_NAME)); }
   return [...names];
 }
 
