@@ -199,6 +199,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     report.warnings.forEach(warn);
   };
   const serveData = async () => {
+    const storageFolder = ephemeral ? await Deno.makeTempDir({ prefix: "local-storage-" }) : `${project.state}/storage`;
+    if (ephemeral) parts.defer(() => Deno.remove(storageFolder, { recursive: true }));
     const dataApi = await DataApi.start({
       project,
       config: {
@@ -208,8 +210,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         jwtSecret: keys.jwtSecret,
         publishableKey: keys.publishableKey,
         secretKey: keys.secretKey,
+        authenticatorUrl,
+        storageFolder,
         api: config.api,
         auth: config.auth,
+        storage: config.storage,
       },
       log: (line) => log("data api", line),
     });

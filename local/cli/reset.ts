@@ -8,7 +8,7 @@ import { projectFolders } from "../postgres/data_location.ts";
 import { removeStaleServer } from "../postgres/stale_server.ts";
 
 /**
- * Deletes the local data and keys of a project.
+ * Deletes the local data, files and keys of a project.
  *
  * @param state The state folder of the project.
  * @returns The paths that were deleted.
@@ -19,7 +19,7 @@ export async function resetProject(state: string): Promise<string[]> {
   const folders = await projectFolders(state);
   await Promise.all(folders.map((folder) => removeStaleServer(`${folder}/data`)));
   const deleted: string[] = [];
-  for (const path of [...folders, `${state}/postgres.path`, `${state}/keys.json`]) {
+  for (const path of [...folders, `${state}/postgres.path`, `${state}/storage`, `${state}/keys.json`]) {
     try {
       await Deno.remove(path, { recursive: true });
       deleted.push(path);

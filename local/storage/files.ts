@@ -1,0 +1,148 @@
+/**
+ * The files of objects. A file is named by a random id, never by the object: a name cannot reach another file.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { tooLarge } from "./errors.ts";
+
+/** A file that was written. */
+export interface WrittenFile {
+  /** Its id. */
+  readonly version: string;
+  /** Its size, in bytes. */
+  readonly size: number;
+  /** A hash of its content, in quotation marks. */
+  readonly etag: string;
+}
+
+const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** The files in one folder. */
+export class Files {
+  readonly #root: string;
+  #ready: Promise<void> | undefined;
+
+  /** @param root The folder; it is created when it is needed. */
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  /**
+   * Writes a file. A file that is not complete has another name, and is removed.
+   *
+   * @param maxBytes The largest size.
+   * @throws {StorageError} `EntityTooLarge`.
+   */
+  async write(content: AsyncIterable<Uint8Array>, maxBytes: number): Promise<WrittenFile> {
+    await (this.#ready ??= this.#prepare());
+    const version = crypto.randomUUID();
+    const draft = `${this.#root}/drafts/${version}`;
+    const hash = createHash("md5");
+    let size = 0;
+    try {
+      {
+        using file = await Deno.open(draft, { write: true, createNew: true, mode: 0o600 });
+        for await (const chunk of content) {
+          size += chunk.length;
+          if (size > maxBytes) throw tooLarge();
+          hash.update(chunk);
+          for (let written = 0; written < chunk.length;) written += await file.write(chunk.subarray(written));
+        }
+      }
+      await Deno.rename(draft, this.#path(version));
+    } catch (error) {
+      await Deno.remove(draft).catch(() => {});
+      throw error;
+    }
+    return { version, size, etag: `"${hash.digest("hex")}"` };
+  }
+
+  /**
+   * Opens a file; `undefined` if it does not exist.
+   *
+   * @param start The first byte.
+   * @param end The byte behind the last one.
+   */
+  async read(
+    version: string,
+    start: number,
+    end: number,
+  ): Promise<ReadableStream<Uint8Array<ArrayBuffer>> | undefined> {
+    const file = await this.#open(version);
+    if (!file) return undefined;
+    await file.seek(start, Deno.SeekMode.Start);
+    let left = end - start;
+    let closed = false;
+    const close = () => {
+      if (!closed) file.close();
+      closed = true;
+    };
+    return new ReadableStream({
+      type: "bytes",
+      autoAllocateChunkSize: 65_536,
+      async pull(controller) {
+        const view = controller.byobRequest?.view;
+        if (!view) return;
+        const buffer = new Uint8Array(view.buffer, view.byteOffset, Math.min(view.byteLength, left));
+        const count = left === 0 ? null : await file.read(buffer);
+        left -= count ?? 0;
+        if (count !== null) controller.byobRequest?.respond(count);
+        if (count === null || left === 0) {
+          close();
+          controller.close();
+          if (count === null) controller.byobRequest?.respond(0);
+        }
+      },
+      cancel: close,
+    });
+  }
+
+  /** Copies a file; `undefined` if it does not exist. */
+  async copy(version: string): Promise<string | undefined> {
+    (await this.#open(version))?.close();
+    const copy = crypto.randomUUID();
+    const draft = `${this.#root}/drafts/${copy}`;
+    try {
+      await (this.#ready ??= this.#prepare());
+      await Deno.copyFile(this.#path(version), draft);
+      await Deno.rename(draft, this.#path(copy));
+      return copy;
+    } catch (error) {
+      await Deno.remove(draft).catch(() => {});
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+  }
+
+  /** Removes files; those that do not exist are skipped. */
+  async remove(versions: readonly (string | null)[]): Promise<void> {
+    for (const version of versions) {
+      if (version !== null && ID.test(version)) await Deno.remove(this.#path(version)).catch(() => {});
+    }
+  }
+
+  #path(version: string): string {
+    return `${this.#root}/objects/${version.slice(0, 2)}/${version}`;
+  }
+
+  async #open(version: string): Promise<Deno.FsFile | undefined> {
+    if (!ID.test(version)) return undefined;
+    try {
+      // A link could lead out of the folder.
+      if (!(await Deno.lstat(this.#path(version))).isFile) return undefined;
+      return await Deno.open(this.#path(version));
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+  }
+
+  /** Creates the folders, and removes the drafts of a process that was killed. */
+  async #prepare(): Promise<void> {
+    await Deno.remove(`${this.#root}/drafts`, { recursive: true }).catch(() => {});
+    await Deno.mkdir(`${this.#root}/drafts`, { recursive: true, mode: 0o700 });
+    const folders = Array.from({ length: 256 }, (_, n) => `${this.#root}/objects/${n.toString(16).padStart(2, "0")}`);
+    for (const folder of folders) await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+  }
+}
