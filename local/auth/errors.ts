@@ -33,7 +33,7 @@ export function invalid(message: string, status = 400): AuthError {
 
 /** Creates the error of a feature that the local stack does not have. */
 export function notLocal(feature: string, code = "validation_failed"): AuthError {
-  return new AuthError(400, code, `${feature} not part of the local stack. Use a hosted project for it.`);
+  return new AuthError(400, code, `${feature} not part of the local stack. Use a hosted project instead.`);
 }
 
 /** Creates the response to an error, in the version that the request asks for. */

@@ -23,7 +23,7 @@ const SHUTDOWN_MS = 5_000;
 
 /** Creates the response of a service that the local stack does not have. */
 function absent(service: string): Response {
-  const detail = `${service} is not part of the local stack. Use a hosted project for it.`;
+  const detail = `${service} is not part of the local stack. Use a hosted project instead.`;
   return problem({
     status: 501,
     code: "NOT_LOCAL",

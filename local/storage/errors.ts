@@ -78,7 +78,7 @@ export function tooLarge(): StorageError {
 
 /** The local stack does not have the feature. */
 export function notLocal(feature: string): StorageError {
-  const message = `${feature} not part of the local stack. Use a hosted project for it.`;
+  const message = `${feature} not part of the local stack. Use a hosted project instead.`;
   return new StorageError(501, "NotSupported", message, { error: "not_supported" });
 }
 

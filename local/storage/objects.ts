@@ -199,7 +199,7 @@ function checkTransform(body: Readonly<Record<string, unknown>>): void {
     throw new StorageError(
       501,
       "NotSupported",
-      "Image transformations are not part of the local stack. Use a hosted project for them.",
+      "Image transformations are not part of the local stack. Use a hosted project instead.",
       {
         error: "not_supported",
       },

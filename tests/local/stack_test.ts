@@ -324,7 +324,7 @@ Deno.test("Stack serves functions that", async (t) => {
 Deno.test("Gateway", async (t) => {
   await withStack(async (stack) => {
     await t.step("lists the routes in the response to an unknown path", async () => {
-      for (const path of ["/", "/functions/v1/", "/functions/v1/nope/x", "/storage/v1/", "/rest/v2/notes"]) {
+      for (const path of ["/", "/functions/v1/", "/functions/v1/nope/x", "/storage/v2/", "/rest/v2/notes"]) {
         const response = await fetch(stack.url + path);
         const body = await response.json();
         assertEquals([response.status, body.code], [404, "NOT_FOUND"], path);
