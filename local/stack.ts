@@ -17,7 +17,8 @@ import { Gateway } from "./gateway/mod.ts";
 import { createJwtCheck } from "./gateway/verify_jwt.ts";
 import { generateKeys, loadKeys } from "./keys.ts";
 import { lockProject } from "./lock.ts";
-import { migrate, readSqlFiles, storeSecrets } from "./postgres/migrations/mod.ts";
+import { createBuckets, storeSecrets } from "./postgres/configured.ts";
+import { migrate, readSqlFiles } from "./postgres/migrations/mod.ts";
 import { projectLocation, temporaryLocation } from "./postgres/data_location.ts";
 import { prepareDatabase } from "./postgres/platform/mod.ts";
 import { PostgresServer, SUPERUSER } from "./postgres/server.ts";
@@ -191,7 +192,10 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     // A connection of its own has the settings that the database has by now.
     const report = await server.asSuperuser(async (sql) => {
       await storeSecrets(sql, config.db.vault);
-      return await migrate(sql, await files);
+      const report = await migrate(sql, await files);
+      // A migration may create one of them as well.
+      await createBuckets(sql, config.storage.buckets);
+      return report;
     });
     reportStep(
       fresh || report.applied.length > 0 ? `Database: applied ${report.applied.join(", ") || "nothing"}` : "Database",

@@ -27,6 +27,10 @@ major_version = 15
 work_mem = "7MB"
 [db.seed]
 sql_paths = ["./seeds/*.sql", "./seeds/b.sql"]
+[storage.buckets.images]
+public = true
+file_size_limit = "1KiB"
+allowed_mime_types = ["image/png"]
 [db.vault]
 token = "env(VAULT_TOKEN)"
 [auth]
@@ -76,12 +80,15 @@ Deno.test("startStack() follows [api], [auth] and [db] of config.toml", async (t
     assertEquals(claims.exp - claims.iat, 120);
   });
 
-  await t.step("[db] major_version, settings, seed and vault", async () => {
+  await t.step("[db] major_version, settings, seed and vault, and [storage.buckets]", async () => {
     const [row] = await sql`select version(), current_setting('work_mem') as memory,
       (select array_agg(id order by id) from app.things where id > 100) as seeded,
       (select decrypted_secret from vault.decrypted_secrets where name = 'token') as token`;
     assertMatch(row?.version, /^PostgreSQL 15/);
     assertEquals([row?.memory, row?.seeded, row?.token], ["7MB", [101, 102], "from-the-file"]);
+    assertEquals([...await sql`select id, public, file_size_limit, allowed_mime_types from storage.buckets`], [
+      { id: "images", public: true, file_size_limit: "1024", allowed_mime_types: ["image/png"] },
+    ]);
     assertEquals(
       [...await sql`select path from supabase_migrations.seed_files order by path`].map(({ path }) => path),
       ["supabase/seeds/a.sql", "supabase/seeds/b.sql"],

@@ -190,16 +190,3 @@ export async function migrate(sql: Sql, files: SqlFiles): Promise<MigrationRepor
   await migrator.standIns();
   return { applied: migrator.applied, warnings: [...files.warnings, ...migrator.warnings] };
 }
-
-/**
- * Stores secrets in the vault by name, as `[db.vault]` of the configuration has them.
- *
- * @param sql A connection of the superuser.
- */
-export async function storeSecrets(sql: Sql, secrets: Readonly<Record<string, string>>): Promise<void> {
-  for (const [name, secret] of Object.entries(secrets)) {
-    await sql`insert into vault.secrets (name, secret) values (${name}, ${secret})
-      on conflict (name) where name is not null do update set secret = excluded.secret, updated_at = now()
-      where secrets.secret <> excluded.secret`;
-  }
-}
