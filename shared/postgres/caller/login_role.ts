@@ -7,11 +7,14 @@
 import { LoginRoleError } from "../errors/errors.ts";
 import type { Bounds, StatementRunner } from "../query/statement_runner.ts";
 
-/*
+/**
+ * Returns the `name` of the session's login role, and its `strength`: the first reason why it may not act for callers,
+ * or `null`.
+ *
  * 'USAGE' tests inherited rights, so that a NOINHERIT member passes; 'MEMBER' tests the roles that `SET ROLE` reaches.
  * The hosted authenticator is a member of service_role. pg_shdepend lists every object that a role owns or has rights on.
  */
-const STRENGTHS = `
+export const LOGIN_ROLE_STRENGTH = `
 select r.rolname as name,
   case
     when r.rolsuper then 'is a superuser'
@@ -49,7 +52,7 @@ export async function checkLoginRole(
 ): Promise<void> {
   const { connection } = runner;
   if (connection.loginRoleChecked) return;
-  const [result] = await runner.awaitResult(connection.start([{ text: STRENGTHS }]), bounds);
+  const [result] = await runner.awaitResult(connection.start([{ text: LOGIN_ROLE_STRENGTH }]), bounds);
   const { name, strength } = result?.rows[0] ?? {};
   if (typeof name !== "string") throw new LoginRoleError("unknown", "could not be checked");
   if (typeof strength === "string" && name !== trusted) throw new LoginRoleError(name, strength);
