@@ -8,7 +8,7 @@ import { ConfigError } from "../../shared/pool/mod.ts";
 import { PostgresConnectionManager, readPostgresEnvironment } from "../../shared/postgres/mod.ts";
 import { LOGIN_ROLE_STRENGTH } from "../../shared/postgres/caller/login_role.ts";
 import { isIpv6Only } from "../../shared/postgres/errors/connect_error.ts";
-import { Findings } from "./finding.ts";
+import { Findings, listed } from "./finding.ts";
 import { projectRefOf } from "./keys.ts";
 import type { ProjectFiles } from "./project_files.ts";
 import type { ProjectVariables } from "./variables.ts";
@@ -48,14 +48,6 @@ interface ExposedTable {
 /** A call that names a table: `.from("notes")`. Those of Storage and of arrays are told apart by what comes before. */
 const FROM = /(?<!storage\s{0,20}|Array|Buffer|Object)\.from\(\s{0,20}["'`]([a-z_]\w{0,62})["'`]/g;
 
-/** The most names in one line. */
-const MAX_NAMES = 5;
-
-function listed(names: readonly string[]): string {
-  const more = names.length - MAX_NAMES;
-  return names.slice(0, MAX_NAMES).join(", ") + (more > 0 ? ` and ${more} more` : "");
-}
-
 function checkAddress(
   findings: Findings,
   { host, port, user }: { readonly host: string; readonly port: number; readonly user: string },
@@ -67,12 +59,24 @@ function checkAddress(
   } else if (POOLER.test(host)) {
     const [, owner] = /\.([a-z]{20})$/.exec(user) ?? [];
     if (owner === undefined) {
-      findings.fail("user", `the user ${user} names no project, as the pooler requires`, "use <role>.<ref>, such as authenticator.<ref>.");
+      findings.fail(
+        "user",
+        `the user ${user} names no project, as the pooler requires`,
+        "use <role>.<ref>, such as authenticator.<ref>.",
+      );
     } else if (ref !== undefined && owner !== ref) {
-      findings.fail("user", `the user ${user} belongs to another project than SUPABASE_URL (${ref})`, `use ${user.split(".")[0]}.${ref}.`);
+      findings.fail(
+        "user",
+        `the user ${user} belongs to another project than SUPABASE_URL (${ref})`,
+        `use ${user.split(".")[0]}.${ref}.`,
+      );
     } else findings.ok("user", `the user ${user} belongs to the project`);
     if (port === 5432) {
-      findings.warn("port", "port 5432 of the pooler is session mode: each connection of each isolate holds a connection of the server", "use port 6543, transaction mode.");
+      findings.warn(
+        "port",
+        "port 5432 of the pooler is session mode: each connection of each isolate holds a connection of the server",
+        "use port 6543, transaction mode.",
+      );
     } else findings.ok("port", `port ${port} of the pooler is transaction mode`);
   } else findings.ok("address", `${host}:${port}`);
 }
@@ -98,7 +102,7 @@ function checkTables(findings: Findings, tables: readonly ExposedTable[], files:
   if (open.length + closed.length === 0) findings.ok("rls", `${tables.length} tables of the Data API have policies`);
   const wanted = new Set<string>();
   for (const [path, text] of files.sources) {
-    if (/\.[cm]?[jt]sx?$/.test(path)) for (const [, name = ""] of text.matchAll(FROM)) wanted.add(name);
+    if (/\.[cm]?[jt]sx?$/.test(path)) { for (const [, name = ""] of text.matchAll(FROM)) wanted.add(name); }
   }
   const missing = [...wanted].filter((name) => !tables.some((table) => table.name === name));
   if (missing.length > 0) {
@@ -122,7 +126,11 @@ export async function checkDatabase(
 ): Promise<Findings> {
   const findings = new Findings("database");
   if (!Object.keys(values).some((name) => VARIABLE.test(name))) {
-    findings.skip("config", "direct Postgres is not configured", "to check tables, policies and the login role, set SUPABASE_DB_URL or DB_*.");
+    findings.skip(
+      "config",
+      "direct Postgres is not configured",
+      "to check tables, policies and the login role, set SUPABASE_DB_URL or DB_*.",
+    );
     return findings;
   }
   let config;
@@ -161,13 +169,15 @@ export async function checkDatabase(
       );
     } else findings.ok("login_role", `the login role ${role?.name} may act for callers`);
     const schemas = files.config?.api.schemas ?? ["public"];
-    const { rows: tables } = await manager.query<ExposedTable>(TABLES, [schemas.filter((name) => name !== "graphql_public")]);
+    const { rows: tables } = await manager.query<ExposedTable>(TABLES, [
+      schemas.filter((name) => name !== "graphql_public"),
+    ]);
     checkTables(findings, tables, files);
   } catch (error) {
-    // Messages of the library never contain passwords, and its errors say what to do.
-    const [message = "", ...advice] = messageOf(error).split(": ");
-    const fix = advice.length > 0 ? `${advice.join(": ")}.` : `see docs/errors.md${codeOf(error) ? `#${codeOf(error)}` : ""}.`;
-    findings.fail("connect", message, fix);
+    // Messages of the library never contain passwords.
+    const code = codeOf(error);
+    const reason = error instanceof Error && error.cause ? messageOf(error.cause) : messageOf(error);
+    findings.fail("connect", reason, `check DB_* or SUPABASE_DB_URL${code ? `; docs/errors.md#${code}` : ""}.`);
   } finally {
     await manager.shutdown(1_000);
   }

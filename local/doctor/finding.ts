@@ -66,6 +66,15 @@ export class Findings {
   }
 }
 
+/** The most names in one line. */
+const MAX_NAMES = 5;
+
+/** Returns names as a list, of which the first five are shown. */
+export function listed(names: readonly string[]): string {
+  const more = names.length - MAX_NAMES;
+  return names.slice(0, MAX_NAMES).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
+
 /** Returns how many findings have each level. */
 export function countLevels(findings: readonly Finding[]): Record<Level, number> {
   const counts: Record<Level, number> = { ok: 0, warn: 0, fail: 0, skip: 0 };

@@ -91,11 +91,23 @@ export function checkUrl({ values }: ProjectVariables): Findings {
   const findings = new Findings("url");
   const url = values.SUPABASE_URL;
   if (url === undefined) {
-    findings.skip("value", "SUPABASE_URL is not set", "hosted functions have it; for this check, set it or write it to .env.");
+    findings.skip(
+      "value",
+      "SUPABASE_URL is not set",
+      "hosted functions have it; for this check, set it or write it to .env.",
+    );
   } else if (placeholderIn(url, false) !== undefined) {
-    findings.fail("value", "SUPABASE_URL still has a placeholder", "set https://<ref>.supabase.co (dashboard, Connect).");
+    findings.fail(
+      "value",
+      "SUPABASE_URL still has a placeholder",
+      "set https://<ref>.supabase.co (dashboard, Connect).",
+    );
   } else if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
-    findings.fail("value", "SUPABASE_URL is not an http or https URL", "set https://<ref>.supabase.co (dashboard, Connect).");
+    findings.fail(
+      "value",
+      "SUPABASE_URL is not an http or https URL",
+      "set https://<ref>.supabase.co (dashboard, Connect).",
+    );
   } else {
     const { protocol, hostname, pathname } = new URL(url);
     const isLocal = hostname === "localhost" || hostname === "127.0.0.1" || hostname === "[::1]";
@@ -104,7 +116,11 @@ export function checkUrl({ values }: ProjectVariables): Findings {
     } else if (protocol === "http:" && !isLocal) {
       findings.fail("value", "SUPABASE_URL is plain http: keys and tokens can be read on the way", "use https.");
     } else if (pathname !== "/" && pathname !== "") {
-      findings.warn("value", `SUPABASE_URL has the path ${pathname}`, "remove it, unless a proxy serves the project there.");
+      findings.warn(
+        "value",
+        `SUPABASE_URL has the path ${pathname}`,
+        "remove it, unless a proxy serves the project there.",
+      );
     } else findings.ok("value", `SUPABASE_URL: ${hostname}`);
   }
   return findings;
@@ -127,7 +143,11 @@ export function checkKeys({ values }: ProjectVariables): Findings {
     for (const [name, key] of Object.entries(keys)) checkKey(findings, variable, name, key, ref);
   }
   if (found === 0) {
-    findings.skip("value", "no API key is set", "hosted functions have them; for this check, set them or write them to .env.");
+    findings.skip(
+      "value",
+      "no API key is set",
+      "hosted functions have them; for this check, set them or write them to .env.",
+    );
   } else if (values.SUPABASE_PUBLISHABLE_KEYS === undefined && values.SUPABASE_PUBLISHABLE_KEY === undefined) {
     findings.warn(
       "legacy",
@@ -140,7 +160,10 @@ export function checkKeys({ values }: ProjectVariables): Findings {
 
 function decodeBase64Url(text: string): Uint8Array<ArrayBuffer> | undefined {
   try {
-    return Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (character) => character.charCodeAt(0));
+    return Uint8Array.from(
+      atob(text.replaceAll("-", "+").replaceAll("_", "/")),
+      (character) => character.charCodeAt(0),
+    );
   } catch {
     return undefined;
   }

@@ -8,13 +8,14 @@ import { type ProjectConfig, readConfig } from "../config/mod.ts";
 import { type FunctionConfig, readFunctions } from "../functions/config.ts";
 import type { Project } from "../project.ts";
 import { StackError } from "../stack_error.ts";
-import { Findings } from "./finding.ts";
+import { Findings, listed } from "./finding.ts";
 
 /** The packages whose versions are checked, by the end of their specifier. */
 const PACKAGES = ["@supabase/supabase-js", "@supabase/server", PACKAGE_NAME];
 
 /** A specifier of one of these, in a module or an import map: with `npm:`, `jsr:`, or the URL of a CDN. */
-const SPECIFIER = /["'](?:npm:|jsr:|https?:\/\/[\w.-]{1,100}\/)\/?(@[\w.-]{1,100}\/[\w.-]{1,100})(?:@([^/"'?\s]{1,50}))?/g;
+const SPECIFIER =
+  /["'](?:npm:|jsr:|https?:\/\/[\w.-]{1,100}\/)\/?(@[\w.-]{1,100}\/[\w.-]{1,100})(?:@([^/"'?\s]{1,50}))?/g;
 
 /** An exact version. */
 const EXACT = /^\d+\.\d+\.\d+(?:-[\w.]+)?$/;
@@ -72,7 +73,11 @@ export async function readProject(project: Project): Promise<{ files: ProjectFil
     for (const { name, entrypoint } of functions) {
       const exists = await Deno.stat(entrypoint).then((info) => info.isFile, () => false);
       if (exists) continue;
-      findings.fail("entrypoint", `${name}: ${entrypoint} does not exist`, "create it, or correct [functions." + name + "].");
+      findings.fail(
+        "entrypoint",
+        `${name}: ${entrypoint} does not exist`,
+        "create it, or correct [functions." + name + "].",
+      );
     }
     return { files: { config, functions, sources }, findings };
   } catch (error) {
@@ -100,8 +105,14 @@ export function checkVerifyJwt(project: Project, { functions, sources }: Project
     );
   }
   const open = functions.filter((each) => !each.verifyJwt && !usesLibrary(each, project, sources));
-  for (const { name } of open) {
-    findings.ok("open", `${name} takes calls without credentials, unless its code checks them (verify_jwt = false)`);
+  if (open.length > 0) {
+    findings.ok(
+      "open",
+      `${open.length} ${
+        open.length === 1 ? "function takes" : "functions take"
+      } calls without credentials, unless the ` +
+        `code checks them (verify_jwt = false): ${listed(open.map(({ name }) => name))}`,
+    );
   }
   if (verified.length === 0 && functions.length > 0) {
     findings.ok("library", "no function that uses the library is behind the platform's check of JWTs");
@@ -129,7 +140,7 @@ export function checkImports({ sources }: ProjectFiles): Findings {
       findings.warn(
         "pinned",
         `${where}: ${name} has ${shown}, so that each deployment may take another version`,
-        `name an exact version, such as ${name}@2.119.0, in the import map.`.replace("@2.119.0", name.endsWith("-js") ? "@2.119.0" : "@1.0.0"),
+        "name an exact version, in one import map.",
       );
     }
     if (found.size > 1) {
@@ -162,7 +173,11 @@ export async function checkVersions(project: Project, denoVersion: string = Deno
   const text = await Deno.readTextFile(`${project.root}/package.json`).catch(() => "");
   const cli = /"supabase"\s*:\s*"[\^~]?(\d+)\.[\w.]+"/.exec(text)?.[1];
   if (cli !== undefined && Number(cli) < 2) {
-    findings.warn("cli", `package.json names version ${cli} of the Supabase CLI`, "use supabase@3: older ones deploy through Docker only.");
+    findings.warn(
+      "cli",
+      `package.json names version ${cli} of the Supabase CLI`,
+      "use supabase@3: older ones deploy through Docker only.",
+    );
   } else if (cli !== undefined) findings.ok("cli", `package.json names version ${cli} of the Supabase CLI`);
   return findings;
 }

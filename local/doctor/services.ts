@@ -51,9 +51,17 @@ async function request(url: string, key: string): Promise<Reply> {
 
 function report(findings: Findings, check: string, service: string, { status, failure }: Reply): void {
   if (failure !== undefined) {
-    findings.fail(check, `${service} does not respond: ${failure}`, "check SUPABASE_URL, and that the project is not paused.");
+    findings.fail(
+      check,
+      `${service} does not respond: ${failure}`,
+      "check SUPABASE_URL, and that the project is not paused.",
+    );
   } else if (status === 401) {
-    findings.fail(check, `${service} rejects the key (401)`, "take the URL and the keys from one project, and check that the key is not disabled.");
+    findings.fail(
+      check,
+      `${service} rejects the key (401)`,
+      "take the URL and the keys from one project, and check that the key is not disabled.",
+    );
   } else if (status >= 500 || status === 404 || (status >= 300 && status < 400)) {
     findings.fail(check, `${service} responds with ${status}`, "check SUPABASE_URL, and the status of the project.");
   } else findings.ok(check, `${service} responds (${status})`);
@@ -75,7 +83,8 @@ export async function checkServices({ values }: ProjectVariables): Promise<Findi
     request(`${url}/auth/v1/.well-known/jwks.json`, publishable),
     secret === undefined ? undefined : request(`${url}/rest/v1/supabase_pool_doctor?limit=0`, secret),
   ]);
-  const known = (reply: Reply) => reply.status === 404 && /PGRST205|42P01/.test(reply.text) ? { ...reply, status: 200 } : reply;
+  const known = (reply: Reply) =>
+    reply.status === 404 && /PGRST205|42P01/.test(reply.text) ? { ...reply, status: 200 } : reply;
   report(findings, "data_api", "the Data API", known(data));
   if (/PGRST002/.test(data.text)) {
     findings.fail("database", "the Data API cannot reach the database (PGRST002)", "check the status of the project.");
