@@ -45,7 +45,7 @@ interface ExposedTable {
   readonly exposed: boolean;
 }
 
-/** A call that names a table: `.from("notes")`. Those of Storage and of arrays are told apart by what comes before. */
+/** A call that names a table: `.from("notes")`. What comes before excludes those of Storage and of arrays. */
 const FROM = /(?<!storage\s{0,20}|Array|Buffer|Object)\.from\(\s{0,20}["'`]([a-z_]\w{0,62})["'`]/g;
 
 function checkAddress(

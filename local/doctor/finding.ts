@@ -20,9 +20,9 @@ export interface Finding {
   /** The name of the check; stable, such as `keys.kind`. */
   readonly check: string;
   readonly level: Level;
-  /** What was found. Contains no secret. */
+  /** The result, in a sentence without a full stop. Contains no secret. */
   readonly message: string;
-  /** What to do. Default: nothing. */
+  /** The remedy. Default: none. */
   readonly fix?: string;
 }
 
