@@ -43,14 +43,32 @@ async function testFolders(): Promise<string[]> {
   return [...library, ...WHOLE].filter((name) => tests.has(name)).sort().map((name) => `tests/${name}/`);
 }
 
-/** Runs the tests. Returns whether all of them passed. */
+/** The time between two lines about the progress, in ms. */
+const PROGRESS_MS = 15_000;
+
+/** Runs the tests, whose output is printed only if one fails. Returns whether all of them passed. */
 async function runTests(folder: string): Promise<boolean> {
-  const flags = ["--no-check", "--parallel", "--quiet", "--clean", `--coverage=${folder}`, "--coverage-raw-data-only"];
-  const { success } = await new Deno.Command(Deno.execPath(), {
-    args: ["test", "-A", "--reporter=dot", ...flags, ...await testFolders()],
+  const flags = ["--no-check", "--parallel", "--clean", `--coverage=${folder}`, "--coverage-raw-data-only"];
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["test", "-A", ...flags, ...await testFolders()],
     cwd: ROOT,
+    env: { NO_COLOR: "1" },
     stdin: "null",
-  }).spawn().status;
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  let passed = 0;
+  let output = "";
+  const read = async (stream: ReadableStream<Uint8Array>) => {
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+      passed += text.split("... ok (").length - 1;
+      output += text;
+    }
+  };
+  const timer = setInterval(() => console.error(`${passed} tests and steps passed`), PROGRESS_MS);
+  const [{ success }] = await Promise.all([child.status, read(child.stdout), read(child.stderr)]);
+  clearInterval(timer);
+  if (!success) console.error(output.slice(Math.max(0, output.lastIndexOf("\n ERRORS "))));
   return success;
 }
 

@@ -1,7 +1,8 @@
-import { assert, assertEquals, assertInstanceOf, assertStrictEquals } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "@std/assert";
+import type { SupabaseClient } from "@supabase/supabase-js";
 import { AcquireTimeoutError } from "../../shared/pool/mod.ts";
-import { RetryTimeoutError } from "../../shared/resilience/mod.ts";
-import { NotFoundError, ServiceError, toServiceError } from "../../shared/services/mod.ts";
+import { classifyFailure, RetryTimeoutError } from "../../shared/resilience/mod.ts";
+import { BaseService, NotFoundError, ServiceError, toServiceError } from "../../shared/services/mod.ts";
 
 function serviceError(failure: unknown): ServiceError {
   const error = toServiceError(failure);
@@ -117,4 +118,44 @@ Deno.test("toServiceError() returns the pool's error that supabase-js has wrappe
       ["storage-js", { data: null, error: Object.assign(new Error("failed"), { originalError: timeout }) }],
     ] as const
   ) assertStrictEquals(toServiceError(failure), timeout, what);
+});
+
+Deno.test("toServiceError() passes statuses of a gateway on as what they mean to the caller of this function", () => {
+  const rows: readonly (readonly [status: number, passedOn: number])[] = [
+    ...[[402, 503], [407, 502], [408, 503], [421, 502], [425, 503], [511, 502], [520, 502], [521, 503]] as const,
+    ...[[522, 504], [523, 503], [524, 504], [525, 502], [526, 502], [527, 502], [530, 503], [540, 503]] as const,
+    ...[[544, 504], [546, 502], [400, 400], [409, 409], [429, 429], [599, 599]] as const,
+  ];
+  for (const [status, passedOn] of rows) {
+    assertEquals(serviceError({ error: { message: "m" }, status }).status, passedOn, `${status}`);
+  }
+  // Not a status of HTTP.
+  for (const status of [200, 399, 600, 0]) {
+    assertEquals(serviceError({ error: { message: "m" }, status }).status, 502, `${status}`);
+  }
+});
+
+Deno.test("toServiceError() reads the status of a response that functions-js keeps", () => {
+  const failure = { error: Object.assign(new Error("failed"), { context: new Response(null, { status: 404 }) }) };
+  assertEquals(serviceError(failure).status, 404);
+});
+
+Deno.test("ServiceError.http shows statuses from 400 to 599, and 502 for others", () => {
+  const statusOf = (status: number) => new ServiceError({ code: "X", status, message: "m" }).http.status;
+  assertEquals([400, 599, 399, 600, 404.5].map(statusOf), [400, 599, 502, 502, 502]);
+});
+
+Deno.test("NotFoundError is not retried", () => {
+  assertEquals(classifyFailure(new NotFoundError("budget")), "permanent");
+});
+
+Deno.test("BaseService.handleError() throws a ServiceError for every failure", () => {
+  class Notes extends BaseService {
+    fail(failure: unknown): never {
+      return this.handleError(failure);
+    }
+  }
+  const notes = new Notes({} as SupabaseClient<unknown>);
+  assertEquals(assertThrows(() => notes.fail({ code: "23505", message: "m" }), ServiceError).status, 409);
+  assertEquals(assertThrows(() => notes.fail(undefined), ServiceError).status, 502);
 });
