@@ -14,12 +14,12 @@ export interface FolderTests {
 
 /** The folders, by their name in `shared/`. */
 export const FOLDERS: Readonly<Record<string, FolderTests>> = {
-  environment: { tests: ["tests/environment/", "tests/supabase/", "tests/pool/config_test.ts"] },
+  environment: { tests: ["tests/environment/", "tests/http/environment_test.ts"] },
   observability: { tests: ["tests/observability/"] },
   resilience: { tests: ["tests/resilience/"] },
   pool: { tests: ["tests/pool/"], slow: ["tests/pool/properties/documentation_test.ts"] },
-  services: { tests: ["tests/services/", "tests/http/"] },
-  supabase: { tests: ["tests/supabase/"] },
+  services: { tests: ["tests/services/", "tests/http/", "tests/postgres/pooled_postgres_service_test.ts"] },
+  supabase: { tests: ["tests/supabase/", "tests/http/"] },
   http: { tests: ["tests/http/"] },
   postgres: {
     tests: ["tests/postgres/"],

@@ -85,7 +85,9 @@ export async function runFolder(options: RunOptions): Promise<FolderOutcome> {
   const all = await mutationsOf(folder);
   const sources = await sourcesOf(all);
   await using workspace = await Workspace.create(tests);
-  const clean = await workspace.run(workspace.tests, LIMIT_MS, signal);
+  let clean = await workspace.run(workspace.tests, LIMIT_MS, signal);
+  // A test of time may fail on a busy machine; one that fails twice is broken.
+  if (clean.outcome !== "survived") clean = await workspace.run(workspace.tests, LIMIT_MS, signal);
   if (clean.outcome !== "survived") {
     throw new Error(`Without a mutation the tests of ${folder} do not pass:\n${clean.output.slice(-2_000)}`);
   }

@@ -86,4 +86,31 @@ Deno.test("as() sets request.headers and its like for the request of a caller, a
     assertEquals((await send({ apikey: SECRET, "x-a": "1" })).headers, { "x-a": "1" });
     assertEquals((await send({ authorization, apikey: SECRET })).headers, { authorization });
   });
+
+  await t.step(
+    "withPooledPostgres() uses the manager that its option creates, and has the admin pool beside it",
+    async () => {
+      let created = 0;
+      const handler = withPooledPostgres(
+        {
+          auth: "secret",
+          variables: VARIABLES,
+          postgres: () => {
+            created++;
+            return manager;
+          },
+          log: () => {},
+        },
+        async (_request, ctx) => {
+          const { maxConnections } = ctx.adminPool.config;
+          return Response.json([(await ctx.postgres.query("select 1 as n")).rows, maxConnections]);
+        },
+      );
+      const send = async () =>
+        await (await handler(new Request("https://x.test/f", { headers: { apikey: SECRET } }))).json();
+      assertEquals(await send(), [[{ n: 1 }], 10]);
+      await send();
+      assertEquals(created, 1);
+    },
+  );
 });

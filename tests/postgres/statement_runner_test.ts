@@ -1,7 +1,8 @@
 /** A cancel request that arrives when its own statement is over. */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type { BackendKey } from "../../shared/postgres/connection/cancel.ts";
-import { loneExecutor, TestDatabase } from "./support.ts";
+import { QueryTimeoutError } from "../../shared/postgres/mod.ts";
+import { loneExecutor, TestDatabase, thrownBy } from "./support.ts";
 
 Deno.test("StatementRunner keeps a late cancel request from the next holder of a connection", async (t) => {
   await using database = await TestDatabase.start();
@@ -62,4 +63,30 @@ Deno.test("StatementRunner keeps a late cancel request from the next holder of a
       lock.release();
     });
   }
+});
+
+Deno.test("StatementRunner keeps a connection whose statement was canceled although the request seemed lost", async () => {
+  await using database = await TestDatabase.start();
+  const admin = database.manager();
+  // Some servers reset the connection of a request that they pass on.
+  await using lone = loneExecutor(database, async ({ processId }) => {
+    await admin.query("select pg_cancel_backend($1)", [processId]);
+    return false;
+  });
+  const { executor } = lone;
+  const pid = async () => (await executor.query("select pg_backend_pid() as pid")).rows[0]?.["pid"];
+  const before = await pid();
+  await thrownBy(() => executor.query("select pg_sleep(20)", [], { timeoutMs: 50 }), QueryTimeoutError);
+  assertEquals(await pid(), before);
+});
+
+Deno.test("StatementRunner closes a connection whose cancel request was lost and whose statement ended by itself", async () => {
+  await using database = await TestDatabase.start();
+  await using lone = loneExecutor(database, () => Promise.resolve(false));
+  const { executor } = lone;
+  const pid = async () => (await executor.query("select pg_backend_pid() as pid")).rows[0]?.["pid"];
+  const before = await pid();
+  await executor.query("select pg_sleep(0.3)", [], { timeoutMs: 50 }).catch(() => {});
+  // The request may still arrive, and would hit the next statement.
+  assert(await pid() !== before);
 });

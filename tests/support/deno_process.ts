@@ -62,8 +62,8 @@ export function startDeno(script: URL, env: Record<string, string> = {}): DenoPr
           // It has exited.
         }
       };
-      // A script may listen for this one: a process that is killed writes no coverage.
-      kill("SIGTERM");
+      // A process that is killed writes no coverage: a script may listen for this signal.
+      kill(Deno.env.has("DENO_COVERAGE_DIR") ? "SIGTERM" : "SIGKILL");
       const timer = setTimeout(() => kill("SIGKILL"), 2_000);
       await code;
       clearTimeout(timer);

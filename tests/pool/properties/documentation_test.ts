@@ -26,7 +26,7 @@ Deno.test("MUTATIONS has a mutation for each invariant, with unique descriptions
 
 Deno.test("the documentation has the table of the mutations as they are", async () => {
   const { table } = split(await Deno.readTextFile(README));
-  assertEquals(cells(table), cells(render(MUTATIONS)), "run deno task mutations --table, then deno fmt");
+  assertEquals(cells(table), cells(render(MUTATIONS)), "run deno task mutations:pool --table, then deno fmt");
 });
 
 Deno.test("the default run does 100,000 operations, and as many as the documentation says", async () => {

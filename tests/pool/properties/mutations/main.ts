@@ -1,5 +1,5 @@
 /**
- * `deno task mutations`: puts each fault of the list alone into a copy of the
+ * `deno task mutations:pool`: puts each fault of the list alone into a copy of the
  * pool core, runs the property tests on it, and says which invariants they
  * found broken. With words as arguments, only the mutations that have one of
  * them in their file's name or description. Takes minutes. With `--table`, only
@@ -87,7 +87,7 @@ async function tryOne(folder: string, mutation: Mutation, signal: AbortSignal): 
   return caught;
 }
 
-const HELP = `Usage: deno task mutations [--table] [words]
+const HELP = `Usage: deno task mutations:pool [--table] [words]
 
 Puts each fault of the list alone into a copy of the pool core, runs the property
 tests on it, and says which invariants they found broken. Takes minutes.

@@ -32,7 +32,7 @@ export function mutate(source: string, { file, find, replace, what }: Mutation):
   if (before === undefined || after === undefined || more.length > 0) {
     throw new Error(
       `"${what}" has ${after === undefined ? 0 : more.length + 1} places in shared/pool/${file}, not one: ` +
-        `bring its "find" up to date, and run "deno task mutations"`,
+        `bring its "find" up to date, and run "deno task mutations:pool"`,
     );
   }
   return before + replace + after;

@@ -9,7 +9,7 @@ import type { Mutation } from "./mutation.ts";
 /** The documentation that has the table. */
 export const README = new URL("../README.md", import.meta.url);
 
-const BEGIN = "<!-- mutations: written by `deno task mutations --table` -->";
+const BEGIN = "<!-- mutations: written by `deno task mutations:pool --table` -->";
 const END = "<!-- /mutations -->";
 
 function row({ file, what, caughtBy: [first, ...others] }: Mutation): string {
