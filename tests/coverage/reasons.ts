@@ -1,7 +1,8 @@
 /**
  * The reasons for uncovered lines, in `uncovered.json`: by file, then by the
  * text of the lines. A run of uncovered lines is one entry, with its lines
- * joined by spaces, so that an entry survives edits above it.
+ * joined by spaces, so that an entry survives edits above it. An uncovered
+ * function is an entry by its name: `function detach`.
  *
  * @module
  */
@@ -25,8 +26,16 @@ export interface UncoveredRun {
 /** Brackets and commas, which are no code of their own. */
 const BRACKETS = /^[\s(){}[\];,]*$/;
 
-/** Returns the runs of uncovered lines of a file with this source. */
-export function uncoveredRuns({ path, uncoveredLines }: FileCoverage, source: string): UncoveredRun[] {
+/** Returns the key of an uncovered function. */
+export function functionKey(name: string): string {
+  return `function ${name}`;
+}
+
+/** Returns the runs of uncovered lines of a file with this source, and its uncovered functions. */
+export function uncoveredRuns(
+  { path, uncoveredLines, uncoveredFunctions }: FileCoverage,
+  source: string,
+): UncoveredRun[] {
   const lines = source.split("\n");
   const runs: { path: string; line: number; texts: string[]; last: number }[] = [];
   for (const line of uncoveredLines) {
@@ -38,7 +47,8 @@ export function uncoveredRuns({ path, uncoveredLines }: FileCoverage, source: st
       previous.last = line;
     } else runs.push({ path, line, texts: [text], last: line });
   }
-  return runs.map(({ path, line, texts }) => ({ path, line, text: texts.join(" ") }));
+  const functions = uncoveredFunctions.map((name) => ({ path, line: 0, text: functionKey(name) }));
+  return [...runs.map(({ path, line, texts }) => ({ path, line, text: texts.join(" ") })), ...functions];
 }
 
 /**
@@ -52,7 +62,8 @@ export function checkReasons(runs: readonly UncoveredRun[], reasons: Reasons): s
   for (const { path, line, text } of runs) {
     used.add(`${path} ${text}`);
     const reason = reasons[path]?.[text];
-    if (reason === undefined || reason.trim() === "") faults.push(`${path}:${line} is not covered: ${text}`);
+    const where = line > 0 ? `${path}:${line}` : path;
+    if (reason === undefined || reason.trim() === "") faults.push(`${where} is not covered: ${text}`);
   }
   for (const [path, entries] of Object.entries(reasons)) {
     for (const [text, reason] of Object.entries(entries)) {
