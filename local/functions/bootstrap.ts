@@ -25,7 +25,7 @@ const RETIRE_MS = 2_000;
 /** Time for the rest of a module after it has opened a server. `await serve(…)` of std never returns. */
 const REST_MS = 100;
 /** Time until a module that has been loaded opens a server. */
-const OPEN_MS = 10_000;
+const OPEN_MS = 3_000;
 
 const token = takeToken();
 const entrypoint = Deno.env.get(ENTRYPOINT_VARIABLE) ?? "";

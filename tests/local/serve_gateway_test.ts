@@ -1,0 +1,231 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { KEYS, openTo, raw, serveProject, sign } from "./serve.ts";
+import { eventually } from "./fixture.ts";
+
+const gzip = async (text: string, format: CompressionFormat = "gzip") =>
+  new Uint8Array(
+    await new Response(new Blob([text]).stream().pipeThrough(new CompressionStream(format))).arrayBuffer(),
+  );
+
+Deno.test("Gateway checks the JWT of a function with verify_jwt as the hosted platform does", async () => {
+  const module = `Deno.serve((request) => new Response(request.method));`;
+  await using served = await serveProject({
+    files: {
+      "supabase/config.toml": openTo("open") + "[functions.closed]\nverify_jwt = true\n",
+      "supabase/functions/open/index.ts": module,
+      "supabase/functions/closed/index.ts": module,
+      "supabase/functions/unlisted/index.ts": module,
+    },
+  });
+  const valid = await sign({ role: "anon" });
+  const [header = "", payload = ""] = valid.split(".");
+  const cases: [headers: Record<string, string>, status: number, code: string | null, message?: string][] = [
+    [{}, 401, "UNAUTHORIZED_NO_AUTH_HEADER", "Missing authorization header"],
+    [{ apikey: "sb_publishable_wrong" }, 401, "UNAUTHORIZED_NO_AUTH_HEADER", "Missing authorization header"],
+    [
+      { authorization: `Basic ${valid}` },
+      401,
+      "UNAUTHORIZED_INVALID_JWT_FORMAT",
+      "Auth header is not 'Bearer {token}'",
+    ],
+    [{ authorization: "Bearer x" }, 401, "UNAUTHORIZED_INVALID_JWT_FORMAT", "Invalid JWT"],
+    [{ authorization: `Bearer ${KEYS.publishableKey}` }, 401, "UNAUTHORIZED_INVALID_JWT_FORMAT", "Invalid JWT"],
+    [{ authorization: `Bearer ${header}.${payload}.AAAA` }, 401, "UNAUTHORIZED_LEGACY_JWT", "Invalid JWT"],
+    [
+      { authorization: `Bearer ${await sign({}, "another secret of thirty-two characters")}` },
+      401,
+      "UNAUTHORIZED_LEGACY_JWT",
+      "Invalid JWT",
+    ],
+    [{ authorization: `Bearer ${await sign({ nbf: 1e11 })}` }, 401, "UNAUTHORIZED_LEGACY_JWT", "Invalid JWT"],
+    [
+      { authorization: `Bearer ${btoa(`{"alg":"ES256"}`)}.${payload}.AAAA` },
+      401,
+      "UNAUTHORIZED_ASYMMETRIC_JWT",
+      "Invalid JWT",
+    ],
+    [
+      { authorization: `Bearer ${btoa(`{"alg":"PS256"}`)}.${payload}.AAAA` },
+      401,
+      "UNAUTHORIZED_UNSUPPORTED_TOKEN_ALGORITHM",
+      "Unsupported JWT algorithm PS256",
+    ],
+    [
+      { authorization: `Bearer ${btoa(`{"alg":"none"}`).replaceAll("=", "")}.${payload}.` },
+      401,
+      "UNAUTHORIZED_UNSUPPORTED_TOKEN_ALGORITHM",
+      "Unsupported JWT algorithm none",
+    ],
+    [{ authorization: `Bearer ${valid}` }, 200, null],
+    [{ apikey: KEYS.publishableKey }, 200, null],
+    [{ apikey: KEYS.publishableKey, authorization: `Bearer ${KEYS.publishableKey}` }, 200, null],
+    [{ apikey: KEYS.secretKey, authorization: `Bearer ${valid}` }, 200, null],
+  ];
+  for (const name of ["closed", "unlisted"]) {
+    for (const [headers, status, code, message] of cases) {
+      const response = await served.call(name, { headers });
+      const text = await response.text();
+      assertEquals([response.status, response.headers.get("sb-error-code")], [status, code], JSON.stringify(headers));
+      if (status === 401) assertEquals(JSON.parse(text), { code, message });
+    }
+    assertEquals(await (await served.call(name, { method: "OPTIONS" })).text(), "OPTIONS");
+  }
+  assertEquals(await (await served.call("open")).text(), "GET");
+});
+
+Deno.test("Gateway passes bodies byte for byte, whatever their encoding, and events at once", async () => {
+  await using served = await serveProject({
+    files: {
+      "supabase/config.toml": openTo("a"),
+      "supabase/functions/a/index.ts": `
+        Deno.serve(async (request) => {
+          const { searchParams } = new URL(request.url);
+          const encoding = searchParams.get("encoding");
+          if (searchParams.has("events")) {
+            let n = 0;
+            return new Response(new ReadableStream({
+              async pull(controller) {
+                controller.enqueue(new TextEncoder().encode("data: " + n + "\\n\\n"));
+                if (++n === 3) return controller.close();
+                await new Promise((resolve) => setTimeout(resolve, 200));
+              },
+            }, { highWaterMark: 0 }), { headers: { "content-type": "text/event-stream" } });
+          }
+          const body = await request.bytes();
+          return new Response(body, { headers: {
+            "x-length": String(body.length),
+            "x-encoding": request.headers.get("content-encoding") ?? "none",
+            "content-type": "text/plain",
+            ...(encoding ? { "content-encoding": encoding } : {}),
+          } });
+        });`,
+    },
+  });
+  const text = "a text that compresses well. ".repeat(200);
+  for (const format of ["gzip", "deflate"] as const) {
+    const packed = await gzip(text, format);
+    // The client decodes what the function has encoded.
+    const response = await served.call(`a?encoding=${format}`, { method: "POST", body: packed });
+    assertEquals(response.headers.get("content-encoding"), format);
+    // The fetch of Deno decodes gzip only.
+    if (format === "gzip") assertEquals(await response.text(), text);
+    else assertEquals(new Uint8Array(await response.arrayBuffer()), packed);
+    const upload = await served.call("a", { method: "POST", body: packed, headers: { "content-encoding": format } });
+    assertEquals(upload.headers.get("x-encoding"), format);
+    assertEquals(new Uint8Array(await upload.arrayBuffer()), packed);
+  }
+  // Encodings that nothing here knows stay as they are, too.
+  const head = `GET /functions/v1/a?encoding=x HTTP/1.1\r\nHost: localhost:${served.port}\r\nConnection: close\r\n\r\n`;
+  assertStringIncludes((await raw(served.port, head)).toLowerCase(), "content-encoding: x\r\n");
+  const plain = await served.call("a", { method: "POST", body: text, headers: { "accept-encoding": "gzip" } });
+  assertEquals([plain.headers.get("content-encoding"), await plain.text()], [null, text]);
+
+  const startedAt = performance.now();
+  const { body } = await served.call("a?events", { headers: { "accept-encoding": "gzip, br" } });
+  assert(body);
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  assertEquals((await reader.read()).value, "data: 0\n\n");
+  assert(performance.now() - startedAt < 380, "the first event came with the others");
+  await reader.cancel();
+});
+
+Deno.test("Gateway passes WebSockets to functions, with messages, protocol, codes and refusals", async (t) => {
+  await using served = await serveProject({
+    files: {
+      "supabase/config.toml": openTo("a") + "[functions.closed]\n",
+      "supabase/functions/closed/index.ts": "Deno.serve(() => new Response())",
+      "supabase/functions/a/index.ts": `
+        Deno.serve((request) => {
+          const { pathname } = new URL(request.url);
+          if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") return new Response("no upgrade", { status: 400 });
+          if (pathname === "/a/refuse") return new Response("not you", { status: 403, headers: { "x-why": "test" } });
+          const { socket, response } = Deno.upgradeWebSocket(request, { protocol: "chat" });
+          socket.onopen = () => socket.send("hello " + pathname);
+          socket.onmessage = ({ data }) => {
+            if (data === "close") socket.close(4001, "done");
+            else socket.send(data);
+          };
+          return response;
+        });`,
+    },
+  });
+  const url = `ws://127.0.0.1:${served.port}/functions/v1/a`;
+  await t.step("messages and close", async () => {
+    const socket = new WebSocket(`${url}/room`, "chat");
+    socket.binaryType = "arraybuffer";
+    const received: unknown[] = [];
+    socket.onmessage = ({ data }) => {
+      received.push(typeof data === "string" ? data : [...new Uint8Array(data)]);
+      if (received.length === 1) socket.send("echo");
+      if (received.length === 2) socket.send(new Uint8Array([1, 2, 255]));
+      if (received.length === 3) socket.send("close");
+    };
+    const { code, reason } = await new Promise<CloseEvent>((resolve) => socket.onclose = resolve);
+    assertEquals(received, ["hello /a/room", "echo", [1, 2, 255]]);
+    assertEquals([socket.protocol, code, reason], ["chat", 4001, "done"]);
+  });
+  await t.step("refusals", async () => {
+    const upgrade = (path: string) =>
+      raw(
+        served.port,
+        `GET ${path} HTTP/1.1\r\nHost: localhost:${served.port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+          "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+      );
+    const refused = await upgrade("/functions/v1/a/refuse");
+    assert(refused.startsWith("HTTP/1.1 403"), refused);
+    assertStringIncludes(refused, "x-why: test");
+    assert((await upgrade("/functions/v1/closed")).startsWith("HTTP/1.1 401"));
+    assert((await upgrade("/realtime/v1/websocket")).startsWith("HTTP/1.1 501"));
+  });
+});
+
+Deno.test("Gateway gives each malformed or misdirected request its status", async () => {
+  await using served = await serveProject({
+    allowedHosts: ["10.0.2.2", "host.docker.internal"],
+    files: {
+      "supabase/config.toml": openTo("a"),
+      "supabase/functions/a/index.ts": `Deno.serve(async (request) => {
+        const body = await request.text();
+        console.log("path " + decodeURIComponent(new URL(request.url).pathname));
+        return new Response(String(body.length));
+      });`,
+    },
+  });
+  const { port } = served;
+  const path = "/functions/v1/a";
+  const own = `Host: localhost:${port}\r\n`;
+  const post = (rest: string) => `POST ${path} HTTP/1.1\r\n${own}Connection: close\r\n${rest}`;
+  const cases: [request: string, status: number][] = [
+    [`GET ${path} HTTP/1.1\r\n${own}\r\n`, 200],
+    [`TRACE ${path} HTTP/1.1\r\n${own}\r\n`, 405],
+    [`TRACK ${path} HTTP/1.1\r\n${own}\r\n`, 405],
+    [`CONNECT localhost:${port} HTTP/1.1\r\n${own}\r\n`, 405],
+    [`GET ${path} HTTP/1.1\r\nHost: localhost:${port},evil\r\n\r\n`, 421],
+    [`GET ${path} HTTP/1.1\r\nHost: localhost:1,evil\r\n\r\n`, 421],
+    [`GET ${path} HTTP/1.1\r\nHost: evil.com:${port}\r\n\r\n`, 421],
+    [`GET ${path} HTTP/1.1\r\nHost: user@localhost:${port}\r\n\r\n`, 421],
+    [`GET ${path} HTTP/1.1\r\nHost: localhost:${port}/x\r\n\r\n`, 421],
+    [`GET http://evil.com${path} HTTP/1.1\r\n${own}\r\n`, 421],
+    [`GET ${path} HTTP/1.1\r\nHost: 10.0.2.2:${port}\r\n\r\n`, 200],
+    [`GET ${path} HTTP/1.1\r\nHost: HOST.docker.internal\r\n\r\n`, 200],
+    [`GET ${path} HTTP/1.1\r\nHost: 10.0.2.2.evil.com:${port}\r\n\r\n`, 421],
+    [post("Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"), 200],
+    [post(`Transfer-Encoding: chunked\r\n\r\n3;${"x".repeat(20_000)}\r\nabc\r\n0\r\n\r\n`), 400],
+    [post("Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd"), 400],
+    [post("Content-Length: x\r\n\r\nabc"), 400],
+    [`GET ${path} HTTP/9.9\r\n${own}\r\n`, 400],
+    [`G@T ${path} HTTP/1.1\r\n${own}\r\n`, 400],
+    [`GET ${path} HTTP/1.1\r\n${own}A B: c\r\n\r\n`, 400],
+    [`GET ${path}?${"x".repeat(70_000)} HTTP/1.1\r\n${own}\r\n`, 400],
+  ];
+  for (const [request, status] of cases) {
+    const response = await raw(port, request);
+    assertEquals(response.slice(9, 12), String(status), `${request.slice(0, 120)}\n${response.slice(0, 300)}`);
+  }
+  // The server of Deno closes the connection.
+  assertEquals(await raw(port, post("Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n")), "");
+  const odd = await served.call("a/%1b%5b2J%00%0d");
+  assertEquals(odd.status, 200);
+  await odd.body?.cancel();
+  await eventually(() => served.lines.some((line) => line.includes("path /a/")), "the line");
+});
