@@ -1,6 +1,7 @@
 /** Tests rejections that no code handles, in isolates of their own: the runtime ends an isolate for one. */
 import { assertEquals } from "@std/assert";
 import { delay } from "@std/async";
+import { restoresContext } from "../../shared/http/request/unhandled_rejections.ts";
 import { type DenoProcess, startDeno } from "../support/deno_process.ts";
 
 const start = (env: Record<string, string> = {}) => startDeno(new URL("./isolates/rejecting.ts", import.meta.url), env);
@@ -45,4 +46,23 @@ Deno.test("withPooledSupabase() leaves rejections to the runtime: with containRe
       assertEquals(await isolate.code, 1);
     });
   }
+});
+
+Deno.test("withPooledSupabase() contains a rejection of other code while a request is under way only where the runtime cannot tell them apart", async () => {
+  await using isolate = start();
+  const address = await addressOf(isolate);
+  const slow = send(address, "/slow");
+  await delay(100);
+  await send(address, "/outside");
+  if (restoresContext(Deno.version.deno)) {
+    assertEquals(await slow, "connection lost");
+    assertEquals(await isolate.code, 1);
+  } else {
+    assertEquals([await slow, await isolate.line()], ["answered", "unhandled_rejection"]);
+  }
+});
+
+Deno.test("restoresContext() takes a version that it cannot read for an older one", () => {
+  const versions = ["2.8.0", "2.10.1", "3.0.0", "2.9.6+abc", "2.5.0", "2.1.4", "1.46.3", "", "x"];
+  assertEquals(versions.map(restoresContext), [true, true, true, true, false, false, false, false, false]);
 });

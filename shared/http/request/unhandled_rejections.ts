@@ -12,14 +12,26 @@ export const underWay: Set<RequestToken> = new Set();
 let isListening = false;
 let latest: RequestToken["onUnhandled"] = undefined;
 
+/** The first version of Deno, as major and minor number, that restores the async context of a rejection for its event. */
+const FIRST_WITH_CONTEXT = [2, 8] as const;
+
+/** Returns whether a version of Deno does. A version that cannot be read counts as an older one. */
+export function restoresContext(version: string): boolean {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  const [firstMajor, firstMinor] = FIRST_WITH_CONTEXT;
+  return major > firstMajor || (major === firstMajor && minor >= firstMinor);
+}
+
+const isExact = restoresContext(Deno.version.deno);
+
 /**
- * Logs a rejection of a request's code, during the request or later, and lets the isolate live on. Older runtimes do not
- * tell the async context of a rejection. There it is taken for one of a request while any is under way, since those
- * are what the runtime would end; so is a call that came after the end of its request, at any time.
+ * Logs a rejection of a request's code, during the request or later, and lets the isolate live on. On a runtime that
+ * does not restore the async context, a rejection is taken for one of the latest request under way while there is any,
+ * since those requests are what the runtime would end. A call that came after the end of its request counts at any time.
  */
 function onUnhandledRejection(event: PromiseRejectionEvent): void {
   if (event.defaultPrevented) return;
-  const token = currentRequest.getStore() ?? [...underWay].at(-1);
+  const token = currentRequest.getStore() ?? (isExact ? undefined : [...underWay].at(-1));
   const onUnhandled = token ? token.onUnhandled : event.reason instanceof LeaseReleasedError ? latest : undefined;
   if (!onUnhandled) return;
   event.preventDefault();
