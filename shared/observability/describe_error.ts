@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { codeOf, memberOf, textOf } from "../resilience/mod.ts";
+import { codeOf, memberOf, responseOf, textOf } from "../resilience/mod.ts";
 import { cut, redact, withoutEmails, withoutQuotes } from "./redact.ts";
 
 /** One error of a chain. */
@@ -150,7 +150,7 @@ function shownMessage(thrown: unknown, clean: Clean, maxLength: number): string 
   const text = cut(String(message));
   const code = codeOf(thrown) ?? "";
   // Clients use a body that they cannot read as the message: the page of a proxy, or rows that break off.
-  if (code === "" && isOfDatabase(thrown) && BODY.test(text)) {
+  if (code === "" && (isOfDatabase(thrown) || responseOf(thrown) !== undefined) && BODY.test(text)) {
     return `a body that is not an error, of ${String(message).length} characters`;
   }
   if (DATABASE_CODE.test(code)) return clean(databaseMessage(text, code, thrown), maxLength);

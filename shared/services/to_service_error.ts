@@ -182,7 +182,8 @@ const MAX_MESSAGE = 300;
 /** Returns the message of a rejected call for the caller: that of the service that rejected it, if it is one. */
 function rejectionMessage(source: unknown, { code, message }: ApiError, status: number): string {
   const isOfService = code !== "" || /^(Auth|Storage|Functions)/.test(textOf(source, "name") ?? "");
-  const isSentence = message.trim() !== "" && message.length <= MAX_MESSAGE && !/[<>]/.test(message);
+  // A client that finds no message in a body takes all of it.
+  const isSentence = message.trim() !== "" && message.length <= MAX_MESSAGE && !/[<>]|^\s*[{["]/.test(message);
   return isOfService && isSentence ? message : REJECTIONS.get(status) ?? "The project rejected the request";
 }
 

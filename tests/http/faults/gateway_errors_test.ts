@@ -255,3 +255,39 @@ Deno.test("withPooledSupabase() passes a 401 of Auth and Functions on that is ab
   assertEquals((await pair.ours(invoke, rejected, true)).status, 401);
   assertEquals((await pair.ours(invoke, rejected)).status, 500);
 });
+
+Deno.test("withPooledSupabase() shows nothing of a body that is not an error of the project, neither in responses nor in the log", async () => {
+  await using pair = startPair();
+  const ways: Record<string, Ask> = {
+    query: async ({ supabase }) => {
+      const { error } = await supabase.from("a").select().retry(false);
+      if (error) throw error;
+    },
+    storage: async ({ supabase }) => {
+      const { error } = await supabase.storage.from("b").list();
+      if (error) throw error;
+    },
+    auth: async ({ supabaseAdmin }) => {
+      const { error } = await supabaseAdmin.auth.admin.listUsers();
+      if (error) throw error;
+    },
+  };
+  const bodies = [
+    "\ufeff<!DOCTYPE html><h1>Jane 123-45-6789</h1>",
+    '{"code":"23505","details":"Key (ssn)=(123-45-6789)"',
+    '{"code":"23505","details":"Key (ssn)=(123-45-6789)"} and more',
+    '["123-45-6789"]',
+    '{"rows":[{"ssn":"123-45-6789"}]}',
+    '{"ssn":"123-45-6789","error":{"ssn":"123-45-6789"}}',
+  ];
+  for (const [way, ask] of Object.entries(ways)) {
+    for (const status of [400, 422, 500, 502]) {
+      for (const body of bodies) {
+        const { text } = await pair.ours(ask, response(status, body, { "content-type": "application/json" }));
+        assertFalse(text.includes("6789"), `${way}: ${text}`);
+      }
+    }
+  }
+  assert(pair.log.length > 0);
+  for (const line of pair.log) assertFalse(line.includes("6789"), line);
+});
