@@ -50,7 +50,7 @@ export class Files {
           for (let written = 0; written < chunk.length;) written += await file.write(chunk.subarray(written));
         }
       }
-      await Deno.rename(draft, this.#path(version));
+      await this.#publish(draft, version);
     } catch (error) {
       await Deno.remove(draft).catch(() => {});
       throw error;
@@ -106,7 +106,7 @@ export class Files {
     try {
       await (this.#ready ??= this.#prepare());
       await Deno.copyFile(this.#path(version), draft);
-      await Deno.rename(draft, this.#path(copy));
+      await this.#publish(draft, copy);
       return copy;
     } catch (error) {
       await Deno.remove(draft).catch(() => {});
@@ -126,6 +126,12 @@ export class Files {
     return `${this.#root}/objects/${version.slice(0, 2)}/${version}`;
   }
 
+  async #publish(draft: string, version: string): Promise<void> {
+    const path = this.#path(version);
+    await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true, mode: 0o700 });
+    await Deno.rename(draft, path);
+  }
+
   async #open(version: string): Promise<Deno.FsFile | undefined> {
     if (!ID.test(version)) return undefined;
     try {
@@ -138,11 +144,9 @@ export class Files {
     }
   }
 
-  /** Creates the folders, and removes the drafts of a process that was killed. */
+  /** Creates the folder of drafts, without those of a process that was killed. */
   async #prepare(): Promise<void> {
     await Deno.remove(`${this.#root}/drafts`, { recursive: true }).catch(() => {});
     await Deno.mkdir(`${this.#root}/drafts`, { recursive: true, mode: 0o700 });
-    const folders = Array.from({ length: 256 }, (_, n) => `${this.#root}/objects/${n.toString(16).padStart(2, "0")}`);
-    for (const folder of folders) await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
   }
 }

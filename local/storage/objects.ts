@@ -213,9 +213,9 @@ function expiryOf(body: Readonly<Record<string, unknown>>): number {
   return seconds;
 }
 
-/** Returns the path of a signed URL. */
+/** Returns the path of a signed URL. It is not percent-encoded: the client does that. */
 function signedPath(route: string, object: string, token: string): string {
-  return `/object/${route}/${encodeURI(object).replaceAll("?", "%3F").replaceAll("#", "%23")}?token=${token}`;
+  return `/object/${route}/${object}?token=${token}`;
 }
 
 /** `POST /object/sign/:bucket/:name`. */
