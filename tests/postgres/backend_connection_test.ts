@@ -9,6 +9,7 @@ import {
 import { driverOptions } from "../../shared/postgres/connection/connection_factory.ts";
 import { BackendConnection } from "../../shared/postgres/connection/backend_connection.ts";
 import { StatementRunner } from "../../shared/postgres/query/statement_runner.ts";
+import { MessageWriter } from "../../shared/postgres/wire/message_writer.ts";
 import { runPipelinedTransaction } from "../../shared/postgres/transaction/pipelined.ts";
 import { Deadlines, systemClock } from "../../shared/resilience/mod.ts";
 import { TestDatabase, thrownBy } from "./support.ts";
@@ -444,4 +445,28 @@ Deno.test("BackendConnection", async (t) => {
     const buffer = new Uint8Array(1_024);
     for (let n: number | null = 0; n !== null;) n = await near.read(buffer).catch(() => null);
   });
+});
+
+Deno.test("start() counts as kept only what the server parsed, where a message could not be encoded", async () => {
+  await using database = await TestDatabase.start();
+  await using opened = await open(database);
+  const { connection } = opened;
+  const bind = MessageWriter.prototype.bind;
+  // A statement of more than 1 GiB would do, and take its memory.
+  MessageWriter.prototype.bind = function (name, values, formats) {
+    if (values.includes("too large")) throw new StatementError("larger than 1 GiB");
+    return bind.call(this, name, values, formats);
+  };
+  try {
+    const described = { text: "select $1::jsonb as j", values: [{ a: 1 }] };
+    const tooLarge = { text: "select $1::text as t", values: ["too large"] };
+    await thrownBy(() => connection.run([described, tooLarge]), StatementError);
+    // A reset closes the connection where the server has other statements.
+    await connection.reset();
+    assertEquals(opened.deaths, []);
+    assertEquals(await rows(connection, tooLarge.text, ["small"]), [{ t: "small" }]);
+    assertEquals(await rows(connection, PREPARED), [{ n: connection.statements.kept }]);
+  } finally {
+    MessageWriter.prototype.bind = bind;
+  }
 });

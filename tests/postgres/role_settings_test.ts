@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { PostgresError, type PostgresPool } from "../../shared/postgres/mod.ts";
-import { ROLE_SETTINGS_LIFETIME_MS } from "../../shared/postgres/caller/role_settings.ts";
+import { ATTEMPT_LIFETIME_MS, ROLE_SETTINGS_LIFETIME_MS } from "../../shared/postgres/caller/role_settings.ts";
 import { systemClock } from "../../shared/resilience/mod.ts";
 import { PostgresConnectionManager } from "../../shared/postgres/mod.ts";
 import { SERVER_MAJOR } from "./server_version.ts";
@@ -155,12 +155,22 @@ Deno.test("as() applies the settings of the caller's role", async (t) => {
     assertEquals(await show(alice, "app.a"), "1");
     assertEquals(errors.length, 1);
     assert(errors[0]?.includes("log_min_duration_statement"), errors[0]);
-    await pool.shutdown(0);
     // GRANT SET came with version 15.
     if (SERVER_MAJOR >= 15) {
       await alterAll("grant set on parameter log_min_duration_statement to authenticator");
       assertEquals(await show(manager().as(claimsOf(ALICE)), "log_min_duration_statement"), "1s");
     }
+    move(ATTEMPT_LIFETIME_MS - ROLE_SETTINGS_LIFETIME_MS);
+    // What was refused is tried again.
+    assertEquals(await show(alice, "log_min_duration_statement"), SERVER_MAJOR >= 15 ? "1s" : "-1");
+    assertEquals(errors.length, 1);
+    if (SERVER_MAJOR >= 15) {
+      await alterAll("revoke set on parameter log_min_duration_statement from authenticator");
+      move(ATTEMPT_LIFETIME_MS);
+      assertEquals(await show(alice, "log_min_duration_statement"), "-1");
+      assertEquals(errors.length, 2);
+    }
+    await pool.shutdown(0);
     await alterAll("alter role authenticated reset all");
   });
 

@@ -26,6 +26,12 @@ const NONE: RoleSettings = Object.freeze({ begin: Object.freeze({}), settings: O
 /** The time for which loaded settings are used, in ms. A change of a setting takes effect within it. */
 export const ROLE_SETTINGS_LIFETIME_MS = 60_000;
 
+/**
+ * The time for which the result of an attempt to set a parameter counts, in ms. `GRANT SET ON PARAMETER` takes effect
+ * within it; each attempt that fails is a line in the server's log.
+ */
+export const ATTEMPT_LIFETIME_MS = 600_000;
+
 /** Lists the settings of all databases first, so that those of this one win. */
 const LOAD = `
 select r.rolname::text as role, e.name, e.value, p.context
@@ -116,8 +122,8 @@ export class RoleSettingsCache {
   #staleAt = -Infinity;
   /** True while one caller loads: the others go on with what was loaded before. */
   #loading = false;
-  /** The results of attempts to set what is not certain, by name and value. */
-  readonly #attempts = new Map<string, boolean>();
+  /** The results of attempts to set what is not certain, by name and value, and when they expire, in ms of the clock. */
+  readonly #attempts = new Map<string, { readonly may: boolean; readonly until: number }>();
 
   /** @param onRefused Called when a setting cannot be applied. */
   constructor(clock: Clock, onRefused: (error: RoleSettingError) => void) {
@@ -172,7 +178,7 @@ export class RoleSettingsCache {
   async #mayBeSet({ name, value }: Entry, runner: StatementRunner, bounds: Bounds): Promise<boolean> {
     const key = `${name}=${value}`;
     const known = this.#attempts.get(key);
-    if (known !== undefined) return known;
+    if (known && this.#clock.now() < known.until) return known.may;
     let may = true;
     const attempt = { text: "SELECT set_config($1, $2, true)", values: [name, value], unprepared: true };
     try {
@@ -180,10 +186,10 @@ export class RoleSettingsCache {
     } catch (error) {
       if (!(error instanceof PostgresError) || error.code === CANCELED) throw error;
       may = false;
-      this.#onRefused(new RoleSettingError(name, error));
+      if (known?.may !== false) this.#onRefused(new RoleSettingError(name, error));
     }
     if (this.#attempts.size >= MAX_ATTEMPTS) this.#attempts.clear();
-    this.#attempts.set(key, may);
+    this.#attempts.set(key, { may, until: this.#clock.now() + ATTEMPT_LIFETIME_MS });
     return may;
   }
 }

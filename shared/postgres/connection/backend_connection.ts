@@ -12,7 +12,7 @@ import { type QueueOwner, RequestQueue } from "../wire/request_queue.ts";
 import type { WireReceiver } from "../wire/wire_connection.ts";
 import { abortable } from "@std/async/abortable";
 import type { Clock } from "../../resilience/mod.ts";
-import { ConnectionBrokenError, redacted, TransactionOpenError } from "../errors/errors.ts";
+import { ConnectionBrokenError, redacted, type ResultTooLargeError, TransactionOpenError } from "../errors/errors.ts";
 import type { BackendKey } from "./cancel.ts";
 import { type PendingResult, type SessionStatus, unsent, type WireRequest } from "../wire/wire_request.ts";
 import type { QueryResult, Statement } from "../wire/query_result.ts";
@@ -298,6 +298,10 @@ export class BackendConnection implements BatchSession, WireReceiver, QueueOwner
     if (type !== Reply.parameterStatus) return this.#requests.receive(type, bytes, start, end);
     this.#client.connection.onParameterStatus(bytes, start, end);
     this.#notePath();
+  }
+
+  onTooLong(type: number, error: ResultTooLargeError): void {
+    this.#requests.receiveTooLong(type, error);
   }
 
   #notePath(): void {

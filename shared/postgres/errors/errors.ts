@@ -261,8 +261,8 @@ export class StatementError extends PoolError {
 }
 
 /**
- * A result is larger than `maxResultBytes`. The connection was closed without reading the rest. The statement may have
- * taken effect.
+ * A result is larger than `maxResultBytes`. The statement was canceled without reading the rest. A single statement or
+ * a list may have taken effect; a transaction with a function is rolled back.
  *
  * @cause The statement returns more rows, or longer values, than may be held in memory at once.
  * @fix Select fewer rows and columns, or in pages; or raise `maxResultBytes`.
@@ -276,8 +276,8 @@ export class ResultTooLargeError extends PoolError {
   /** @param maxResultBytes The limit, in bytes. */
   constructor(maxResultBytes: number) {
     super(
-      `The result is larger than maxResultBytes (${maxResultBytes}), so the connection was closed without reading the ` +
-        "rest: select fewer rows and columns, or in pages",
+      `The result is larger than maxResultBytes (${maxResultBytes}), so the statement was canceled without reading ` +
+        "the rest: select fewer rows and columns, or in pages",
     );
   }
 }

@@ -73,6 +73,7 @@ export class StatementRunner {
    * @throws {QueryTimeoutError} when it took too long; it was canceled.
    * @throws the reason of `signal`; it was canceled. Where it had finished before the request arrived, its results are
    * returned.
+   * @throws {ResultTooLargeError} when its rows are too large; it was canceled.
    * @throws what `pending` rejects with.
    */
   async awaitResult(
@@ -96,6 +97,7 @@ export class StatementRunner {
     const onAbort = () => cancel(signal?.reason);
     signal?.addEventListener("abort", onAbort, { once: true });
     this.#cancels.add(cancel);
+    pending.onTooLarge = cancel;
     if (signal?.aborted) onAbort();
     try {
       return await pending.results;

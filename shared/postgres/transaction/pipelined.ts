@@ -47,7 +47,9 @@ export async function runPipelinedTransaction(
   } catch (error) {
     const ended = commit && await runner.awaitOrDestroy(commit.results, cancelTimeoutMs).catch(() => undefined);
     await endTransaction(runner);
-    if (pending.failedAt >= 0 || !commit?.sent) {
+    const isUndone = pending.failedAt >= 0 || !commit?.sent;
+    // A cancel request may have hit COMMIT: then the server has rolled back.
+    if (isUndone || (commit.statusAfter !== undefined && !isCommitted(ended))) {
       return { outcome: "rolledBack", results: [], error, safeToResend: pending.isSafeToResend(error) };
     }
     // The statements have succeeded, and what they returned cannot be read.

@@ -45,6 +45,7 @@ export class Batch implements WireRequest, PendingResult {
   readonly sent = true;
   settled = false;
   statusAfter: SessionStatus | undefined = undefined;
+  onTooLarge: ((error: Error) => void) | undefined = undefined;
 
   readonly #session: BatchSession;
   readonly #isTransaction: boolean;
@@ -111,6 +112,7 @@ export class Batch implements WireRequest, PendingResult {
     if (!this.#partial) this.#begin(out);
     while (!this.#ended && this.#next < this.#steps.length) {
       const mark = out.mark();
+      const unparsed = this.#unparsed.length;
       try {
         if (!this.#sendStep(this.#steps[this.#next] as Step, out)) {
           this.#partial = true;
@@ -125,6 +127,7 @@ export class Batch implements WireRequest, PendingResult {
           throw error;
         }
         out.rewind(mark);
+        this.#unparsed.length = unparsed;
         this.#sendError = toError(error);
         this.failedAt = this.#next;
         this.#ended = true;
@@ -227,6 +230,14 @@ export class Batch implements WireRequest, PendingResult {
       if (error instanceof ConnectionError) throw error;
       this.#readError = { error };
     }
+  }
+
+  handleTooLarge(error: Error): boolean {
+    if (!this.onTooLarge || this.#load) return false;
+    this.#readError ??= { error };
+    for (const step of this.#steps) step.dropRows();
+    this.onTooLarge(error);
+    return true;
   }
 
   handleCommandComplete(tag: string): void {

@@ -27,9 +27,17 @@ const EMPTY = Buffer.alloc(0);
  */
 export type MessageHandler = (type: number, bytes: Buffer, start: number, end: number) => void;
 
+/** Receives the type of a row or error that is too long, and is skipped. What it throws ends the reading. */
+export type TooLongHandler = (type: number, error: ResultTooLargeError) => void;
+
+function reject(_type: number, error: ResultTooLargeError): void {
+  throw error;
+}
+
 /** Splits a stream of bytes into messages. Takes time linear in the bytes, however they are split. */
 export class MessageReader {
   readonly #handle: MessageHandler;
+  readonly #handleTooLong: TooLongHandler;
   /** The longest row or error, in bytes; 0 until {@linkcode allowValues}. */
   #maxValueBytes = 0;
   #maxControlBytes = MAX_STARTUP_BYTES;
@@ -40,11 +48,17 @@ export class MessageReader {
   #need = HEADER_BYTES;
   /** The bytes left of a message that is not read. */
   #skip = 0;
+  /** True once the header of a row or error was read that is too long. */
+  #isTooLong = false;
   #closed = false;
 
-  /** @param handle Called for each message. What it throws, {@linkcode push} throws. */
-  constructor(handle: MessageHandler) {
+  /**
+   * @param handle Called for each message. What it throws, {@linkcode push} throws.
+   * @param handleTooLong Called instead for a row or error that is too long. Default: throws.
+   */
+  constructor(handle: MessageHandler, handleTooLong: TooLongHandler = reject) {
     this.#handle = handle;
+    this.#handleTooLong = handleTooLong;
   }
 
   /** Accepts rows and errors of at most `maxValueBytes` from now on. Before that, every message is short. */
@@ -63,7 +77,7 @@ export class MessageReader {
    * Reads the next bytes.
    *
    * @throws {ConnectionError} when they are not messages of the protocol. Then it is closed.
-   * @throws {ResultTooLargeError} when a row is longer than `maxValueBytes`. Then it is closed.
+   * @throws what the handlers throw. Then it is closed.
    */
   push(chunk: Buffer): void {
     try {
@@ -85,11 +99,14 @@ export class MessageReader {
         at = this.#collect(chunk, at);
       } else {
         const end = at + this.#totalOf(chunk, at);
-        if (end <= chunk.length) {
+        if (this.#isTooLong) {
+          this.#isTooLong = false;
+          this.#skip = end - at;
+        } else if (end <= chunk.length) {
           this.#handle(chunk[at] ?? 0, chunk, at + HEADER_BYTES, end);
           at = end;
         } else {
-          if (isSkipped(chunk, at)) this.#skip = end - at;
+          if (isNotice(chunk[at])) this.#skip = end - at;
           else at = this.#collect(chunk, at);
         }
       }
@@ -107,7 +124,8 @@ export class MessageReader {
       if (this.#have < this.#need) return at;
       if (this.#need > HEADER_BYTES) break;
       this.#need = this.#totalOf(this.#partial, 0);
-      if (isSkipped(this.#partial, 0)) {
+      if (this.#isTooLong || isNotice(this.#partial[0])) {
+        this.#isTooLong = false;
         this.#skip = this.#need - HEADER_BYTES;
         this.#have = 0;
         this.#need = HEADER_BYTES;
@@ -145,15 +163,18 @@ export class MessageReader {
     if (!Reply.isKnown(type)) throw protocolError(`it sent ${Reply.describe(type)}`);
     if (length < HEADER_BYTES - 1) throw protocolError(`it sent ${Reply.describe(type)} of ${length} bytes`);
     if (this.#maxValueBytes > 0 && (type === Reply.dataRow || type === Reply.error)) {
-      if (length > this.#maxValueBytes) throw new ResultTooLargeError(this.#maxValueBytes);
-    } else if (length > this.#maxControlBytes && !isSkipped(bytes, at)) {
+      if (length > this.#maxValueBytes) {
+        this.#isTooLong = true;
+        this.#handleTooLong(type, new ResultTooLargeError(this.#maxValueBytes));
+      }
+    } else if (length > this.#maxControlBytes && !isNotice(type)) {
       throw protocolError(`it sent ${Reply.describe(type)} of ${length} bytes`);
     }
     return length + 1;
   }
 }
 
-/** Returns whether a message is not read at all, so that it needs no memory however long it is. */
-function isSkipped(bytes: Buffer, at: number): boolean {
-  return bytes[at] === Reply.notice || bytes[at] === Reply.notification;
+/** Returns whether messages of a type are not read at all, so that they need no memory however long they are. */
+function isNotice(type: number | undefined): boolean {
+  return type === Reply.notice || type === Reply.notification;
 }

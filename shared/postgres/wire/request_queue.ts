@@ -47,6 +47,8 @@ export class RequestQueue {
   #headSince = 0;
   /** The size of the rows of the first request, in bytes. */
   #resultBytes = 0;
+  /** True once the rest of them is skipped. */
+  #isTooLarge = false;
   #flushing = false;
   #closed = false;
 
@@ -100,7 +102,7 @@ export class RequestQueue {
    * Passes a message of the server on.
    *
    * @throws {ConnectionError} when it may not come now, or is malformed.
-   * @throws {ResultTooLargeError} when the rows of the first request are larger than the limit.
+   * @throws {ResultTooLargeError} when the rows of the first request are larger than the limit, and it cannot be ended.
    */
   receive(type: number, bytes: Buffer, start: number, end: number): void {
     const [head] = this.#inFlight;
@@ -116,8 +118,9 @@ export class RequestQueue {
       case Reply.dataRow:
         this.#out.expected.acceptRow();
         this.#resultBytes += end - start + ROW_OVERHEAD;
-        if (this.#resultBytes > this.#maxResultBytes) throw new ResultTooLargeError(this.#maxResultBytes);
-        return head?.handleDataRow(bytes, start, end);
+        if (this.#resultBytes <= this.#maxResultBytes) return head?.handleDataRow(bytes, start, end);
+        if (!this.#isTooLarge) this.#skipRows(new ResultTooLargeError(this.#maxResultBytes));
+        return;
       case Reply.copyIn:
       case Reply.copyOut:
       case Reply.copyBoth:
@@ -132,6 +135,23 @@ export class RequestQueue {
     }
   }
 
+  /**
+   * Passes a row or error on that is too long to be read.
+   *
+   * @throws {ConnectionError} when it may not come now.
+   * @throws {ResultTooLargeError} when the first request cannot be ended.
+   */
+  receiveTooLong(type: number, error: ResultTooLargeError): void {
+    if (type === Reply.error) this.#onError(error);
+    else this.#out.expected.acceptRow();
+    if (!this.#isTooLarge) this.#skipRows(error);
+  }
+
+  #skipRows(error: ResultTooLargeError): void {
+    if (!this.first?.handleTooLarge?.(error)) throw error;
+    this.#isTooLarge = true;
+  }
+
   #onError(error: Error): void {
     const [head] = this.#inFlight;
     if (!head) return this.#owner.onUnasked(error);
@@ -141,6 +161,7 @@ export class RequestQueue {
 
   #onReadyForQuery(status: SessionStatus): void {
     this.#resultBytes = 0;
+    this.#isTooLarge = false;
     const answered = this.#inFlight.shift();
     const now = this.#clock.now();
     const durationMs = now - this.#headSince;

@@ -320,6 +320,12 @@ export class Step {
     } else (this.raw ??= []).push(Buffer.from(bytes.subarray(start, end)));
   }
 
+  /** Forgets the rows. */
+  dropRows(): void {
+    this.rows.length = 0;
+    this.raw = undefined;
+  }
+
   /** Reads the rows that waited. */
   readRows(): void {
     this.renewReader();

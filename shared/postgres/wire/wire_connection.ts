@@ -7,7 +7,7 @@ import type { Buffer } from "node:buffer";
 // @ts-types="./pg.d.ts"
 import pg from "pg";
 import { toError } from "../../resilience/mod.ts";
-import { ConnectionError } from "../errors/errors.ts";
+import { ConnectionError, type ResultTooLargeError } from "../errors/errors.ts";
 import { type AuthenticationRequest, decodeAuthentication } from "./authentication.ts";
 import { MessageReader } from "./message_reader.ts";
 import {
@@ -25,6 +25,8 @@ import type types from "./pg.d.ts";
 export interface WireReceiver {
   /** Called for each message, as a `MessageHandler` is. What it throws ends the connection. */
   onMessage(type: number, bytes: Buffer, start: number, end: number): void;
+  /** Called for a row or error that is too long, as a `TooLongHandler` is. What it throws ends the connection. */
+  onTooLong(type: number, error: ResultTooLargeError): void;
   /** Called once when the server broke the protocol, or `onMessage` threw. The socket is closed. */
   onFailure(error: Error): void;
 }
@@ -94,7 +96,7 @@ export class WireConnection extends pg.Connection {
     const reader: MessageReader = new MessageReader((type, bytes, start, end) => {
       if (this.#step === "ready") this.receiver?.onMessage(type, bytes, start, end);
       else this.#onStartup(reader, type, bytes, start, end);
-    });
+    }, (type, error) => this.receiver?.onTooLong(type, error));
     stream.on("data", (chunk) => {
       try {
         if (this.#step !== "ready") this.#countStartup(chunk.length);

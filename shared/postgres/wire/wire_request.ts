@@ -35,6 +35,8 @@ export interface PendingResult {
    * transaction.
    */
   isSafeToResend(error: unknown): boolean;
+  /** Called once when their rows are too large: they must be ended. Without it, the connection is closed instead. */
+  onTooLarge: ((error: Error) => void) | undefined;
   /** Rejects the results now. The server still runs what was sent. */
   detach(reason: unknown): void;
 }
@@ -50,6 +52,7 @@ export function unsent(error: unknown): PendingResult {
     sent: false,
     settled: true,
     canceled: false,
+    onTooLarge: undefined,
     isSafeToResend: () => false,
     detach: () => {},
   };
@@ -88,6 +91,12 @@ export interface WireRequest {
    * @throws {ConnectionError} when the row is malformed: the connection is closed.
    */
   handleDataRow(bytes: Buffer, start: number, end: number): void;
+  /**
+   * Called once when its rows are too large. Those that follow are skipped.
+   *
+   * @returns whether it is being ended. Otherwise the connection is closed.
+   */
+  handleTooLarge?(error: Error): boolean;
   /** Called when a statement has run, with its command tag; an empty tag for an empty statement. */
   handleCommandComplete(tag: string): void;
   /** Called with the error that the server reported. It runs nothing of what remains of the request. */

@@ -1,10 +1,21 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { driverOptions } from "../../../shared/postgres/connection/connection_factory.ts";
 import { BackendConnection } from "../../../shared/postgres/connection/backend_connection.ts";
 import { ConnectionLostError, parsePostgresConfig, ResultTooLargeError } from "../../../shared/postgres/mod.ts";
 import { codeOf, systemClock } from "../../../shared/resilience/mod.ts";
-import { TestDatabase, thrownBy } from "../support.ts";
+import { claimsOf, TestDatabase, thrownBy } from "../support.ts";
 import { SERVER_MAJOR } from "../server_version.ts";
+
+const TOO_LARGE: readonly string[] = [
+  "select repeat('x', 100000)",
+  "select repeat('x', 110000)::bytea",
+  "select repeat('x', 60000), repeat('y', 60000)",
+  "select g from generate_series(1, 2000) g",
+  "select g from generate_series(1, 3000000) g",
+  "select from generate_series(1, 2000)",
+  "select array(select g from generate_series(1, 50000) g)",
+  "do $$ begin raise exception '%', repeat('x', 200000); end $$",
+];
 
 Deno.test("PostgresConnectionManager with a limit of results", async (t) => {
   await using database = await TestDatabase.start();
@@ -16,17 +27,7 @@ Deno.test("PostgresConnectionManager with a limit of results", async (t) => {
     const size = async (text: string) => (await manager.query<{ n: number }>(text)).rows.length;
     assertEquals(await size("select repeat('x', 90000)"), 1);
     assertEquals(await size("select g from generate_series(1, 1000) g"), 1_000);
-    for (
-      const text of [
-        "select repeat('x', 100000)",
-        "select repeat('x', 60000)::bytea",
-        "select repeat('x', 60000), repeat('y', 60000)",
-        "select g from generate_series(1, 2000) g",
-        "select from generate_series(1, 2000)",
-        "select array(select g from generate_series(1, 50000) g)",
-        "do $$ begin raise exception '%', repeat('x', 200000); end $$",
-      ]
-    ) {
+    for (const text of TOO_LARGE) {
       await thrownBy(() => manager.query(text), ResultTooLargeError);
       assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }], text);
     }
@@ -51,6 +52,49 @@ Deno.test("PostgresConnectionManager with a limit of results", async (t) => {
     );
     assertEquals(error.retry, "permanent");
     assertEquals((await manager.query("select count(*)::int as n from item")).rows, [{ n: 0 }]);
+  });
+
+  await t.step("a result that is too large ends its statement, and not its connection", async () => {
+    const pid = async () => (await manager.query<{ pid: number }>("select pg_backend_pid() as pid")).rows[0]?.pid;
+    const before = await pid();
+    for (const text of TOO_LARGE) await thrownBy(() => manager.query(text), ResultTooLargeError);
+    assertEquals(await pid(), before);
+    await using connection = await manager.lease();
+    for (const text of TOO_LARGE) await thrownBy(() => connection.query(text), ResultTooLargeError);
+    assertEquals((await connection.query("select pg_backend_pid() as pid")).rows, [{ pid: before }]);
+  });
+
+  await t.step("a list whose result is too large is committed or rolled back, and its outcome is known", async () => {
+    await using authenticator = database.manager({ maxConnections: 1, maxResultBytes: 100_000 }, "authenticator");
+    authenticator.on("error", () => {});
+    await manager.query("grant all on item to authenticated");
+    const caller = authenticator.as(claimsOf("11111111-1111-1111-1111-111111111111"));
+    const insert = "insert into item values (1)";
+    const large = "insert into item select 0 from generate_series(1, 300) returning repeat('x', 60000)";
+    const outcomes = () => [manager, authenticator].map((each) => each.getStats().transactions);
+    const before = outcomes().reduce((sum, { committed }) => sum + committed, 0);
+    for (const text of [...TOO_LARGE, large]) {
+      for (const pool of [manager, caller]) {
+        for (let times = 0; times < 2; times++) {
+          await thrownBy(() => pool.transaction([{ query: insert }, { query: text }]), ResultTooLargeError);
+          await thrownBy(() => pool.query(text), ResultTooLargeError);
+        }
+      }
+    }
+    const committed = outcomes().reduce((sum, each) => sum + each.committed, 0) - before;
+    const { rows: [row] } = await manager.query<{ n: number }>("select count(*)::int as n from item where n = 1");
+    assertEquals(outcomes().map(({ unknown }) => unknown), [0, 0]);
+    // Each committed list has left its row. Others are single statements of the caller.
+    assert((row?.n ?? 0) <= committed, `${row?.n} rows of ${committed} transactions`);
+  });
+
+  await t.step("query() of others on the same connection returns their own results", async () => {
+    const quick = "select $1::int as n";
+    for (let times = 0; times < 20; times++) await manager.query(quick, [times]);
+    const large = thrownBy(() => manager.query(TOO_LARGE[3] ?? ""), ResultTooLargeError);
+    const rows = await Promise.all(Array.from({ length: 20 }, (_, n) => manager.query(quick, [n])));
+    assertEquals(rows.map((each) => each.rows), Array.from({ length: 20 }, (_, n) => [{ n }]));
+    await large;
   });
 
   await t.step("requests behind one whose result is too large reject with ConnectionLostError", async () => {
