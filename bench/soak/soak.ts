@@ -76,7 +76,7 @@ const MAX_FAULT_MS = 12_000;
 const RENEW_USERS_MS = 600_000;
 
 /** The time for all work to settle after the load, in ms. */
-const SETTLE_MS = 30_000;
+const SETTLE_MS = 60_000;
 
 /** Resolves after `ms`, or at once when the signal is aborted. */
 function pause(ms: number, signal: AbortSignal): Promise<void> {
@@ -103,13 +103,16 @@ async function signUp(stack: Stack): Promise<User> {
   return { id: body.user.id, token: body.access_token };
 }
 
+/** The time for a part to recover from a fault, in ms. A busy machine starts a process in seconds. */
+const RECOVERY_MS = 120_000;
+
 /** Signs up users. A fault may be in the way for a moment. */
 async function signUpAll(stack: Stack, signal: AbortSignal): Promise<User[]> {
-  for (let attempt = 0;; attempt++) {
+  for (const start = performance.now();;) {
     try {
       return await Promise.all(Array.from({ length: USERS }, () => signUp(stack)));
     } catch (error) {
-      if (attempt === 20 || signal.aborted) throw error;
+      if (performance.now() - start > RECOVERY_MS || signal.aborted) throw error;
       await pause(500, signal);
     }
   }
@@ -256,7 +259,7 @@ export async function soak({ durationMs, callers, signal, log }: SoakOptions): P
       await pause(everyMs, signal);
       if (signal.aborted) break;
       await sampleAll();
-      if (performance.now() - renewedAt > RENEW_USERS_MS) {
+      if (!over() && performance.now() - renewedAt > RENEW_USERS_MS) {
         users = await signUpAll(stack, signal);
         await worker.ask({ type: "users", users });
         renewedAt = performance.now();

@@ -142,3 +142,14 @@ Deno.test("withPooledSupabase() exposes Retry-After, Allow and Location to brows
   const created = await setUp((request) => createdResponse(request, { id: "1" })).send();
   assert(list(created.headers.get("Access-Control-Expose-Headers")).includes("location"));
 });
+
+Deno.test("withPooledSupabase() allows the headers of the clients without being asked, so that a browser asks once", async () => {
+  const { send } = setUp(ok, { auth: "user" });
+  const response = await send(preflight("authorization"));
+  const allowed = list(response.headers.get("Access-Control-Allow-Headers"));
+  const ofClients = ["accept-profile", "content-profile", "cache-control", "x-metadata", "x-region", "x-upsert"];
+  const ofHttp = ["if-match", "if-modified-since", "if-none-match", "prefer", "range"];
+  for (const name of [...ofClients, "x-supabase-api-version", ...ofHttp, "idempotency-key", "x-request-id"]) {
+    assert(allowed.includes(name), name);
+  }
+});

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import * as z from "zod";
 import {
   type PooledHandler,
@@ -69,5 +69,21 @@ Deno.test("readJson() says which type a value must have, in the words of the sch
       const { status, errors } = await ask(read, post(JSON.stringify(value)));
       assertEquals([status, errors], [400, [{ path: "", message }]]);
     });
+  }
+});
+
+Deno.test("readJson() distinguishes an empty body from one that is not JSON", async () => {
+  for (
+    const [body, says] of [["", "The body is empty"], [" \n", "The body is empty"], [
+      "{",
+      "The body is not JSON",
+    ]] as const
+  ) {
+    const request = new Request("https://x.test/", {
+      method: "POST",
+      body,
+      headers: { "content-type": "application/json" },
+    });
+    await assertRejects(() => readJson(request, z.unknown()), Error, says);
   }
 });

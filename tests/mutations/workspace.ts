@@ -9,7 +9,7 @@ const ROOT = new URL("../../", import.meta.url);
 /** What tests read beside their own folders. */
 const ALWAYS = [
   ...["deno.json", "deno.lock", "import_map.json", "shared", "functions", "supabase", "local"],
-  ...["bench/support", "bench/compare", "tests/support"],
+  ...["bench/support", "bench/compare", "tests/support", "tests/http"],
 ];
 
 /** The result of a run of tests. */

@@ -46,3 +46,9 @@ Deno.test("correlationIdOf() returns one id for one request, and another for ano
   assertEquals(correlationIdOf(request), correlationIdOf(request));
   assertNotEquals(correlationIdOf(request), correlationIdOf(new Request("https://x.test/")));
 });
+
+Deno.test("correlationIdOf() reads a traceparent of at most 512 characters", () => {
+  const head = `01-${TRACE}-00f067aa0ba902b7-01-`;
+  assertEquals(idOf({ traceparent: head.padEnd(512, "x") }), TRACE);
+  assertMatch(idOf({ traceparent: head.padEnd(513, "x") }), UUID);
+});

@@ -155,3 +155,16 @@ Deno.test("describeError() shows only frames in the stack, however the message l
     assertFalse(stack.includes("first") || stack.includes(VALUE), stack);
   }
 });
+
+Deno.test("describeError() keeps what helps: the member of a type error, and where a value did not match a schema", () => {
+  const messageOf = (error: unknown) => describeError(error).error ?? "";
+  assertMatch(messageOf(new TypeError("Cannot read properties of undefined (reading 'name')")), /'name'/);
+  const { error } = z.object({ name: z.string(), age: z.number() }).safeParse({ name: 5, age: "old" });
+  assertMatch(messageOf(error), /^2 issue\(s\): invalid_type at name, invalid_type at age$/);
+  // An error of the engine quotes a value, whatever its class.
+  for (const kind of [SyntaxError, RangeError, URIError]) {
+    assertFalse(messageOf(new kind(`Unexpected token '${VALUE}'`)).includes(VALUE), kind.name);
+  }
+  const cloned = new DOMException(`${VALUE} could not be cloned: "${VALUE}"`, "DataCloneError");
+  assertFalse(messageOf(cloned).includes(`"${VALUE}"`));
+});

@@ -89,7 +89,8 @@ Deno.test("ResourcePool.release() throws DoubleReleaseError for a resource that 
   const { pool } = testPool();
   const thing = await pool.acquire();
   pool.release(thing, { destroy: true });
-  assertThrows(() => pool.release(thing), DoubleReleaseError);
+  const error = assertThrows(() => pool.release(thing), DoubleReleaseError);
+  assertEquals(error.code, "DOUBLE_RELEASE");
 });
 
 Deno.test("Lease.release() throws DoubleReleaseError the second time, and changes nothing for the next holder", async () => {

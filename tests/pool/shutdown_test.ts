@@ -196,3 +196,12 @@ Deno.test("ResourcePool.shutdown() in a listener leaves nothing behind", async (
   assertEquals(lease.active, false);
   assertEquals(clock.timers, 0);
 });
+
+Deno.test("ResourcePool.shutdown(0) revokes leases of every lane, and none counts as active afterwards", async () => {
+  const { pool, clock } = testPool({ maxConnections: 3, reservedConnections: 1 });
+  for (const lane of ["admin", "normal", "low"] as const) await pool.lease({ lane });
+  await pool.shutdown(0);
+  const { activeConnections, totalConnections, totalAcquired, totalReleased } = pool.getStats();
+  assertEquals([activeConnections, totalConnections, totalAcquired, totalReleased], [0, 0, 3, 3]);
+  assertEquals(clock.timers, 0);
+});

@@ -159,3 +159,8 @@ Deno.test("BaseService.handleError() throws a ServiceError for every failure", (
   assertEquals(assertThrows(() => notes.fail({ code: "23505", message: "m" }), ServiceError).status, 409);
   assertEquals(assertThrows(() => notes.fail(undefined), ServiceError).status, 502);
 });
+
+Deno.test("NotFoundError has status 404, in its HTTP description and as itself", () => {
+  const error = new NotFoundError("budget");
+  assertEquals([error.status, error.http.status, error.code], [404, 404, "NOT_FOUND"]);
+});

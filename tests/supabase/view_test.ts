@@ -324,3 +324,15 @@ Deno.test("ClientLease.client removes an aborted call from the queue for permits
   assertEquals((await third).error, null);
   assertEquals(rig.project.requests.map(({ path }) => path.slice(9, 10)), ["a", "c"]);
 });
+
+Deno.test("transportFailure() returns the error of its own call among several that failed", async () => {
+  await using rig = createRig({ requestTimeoutMs: 60 });
+  await using lease = await rig.pool.lease();
+  rig.project.answer = () => new Response(null, { status: 302, headers: { location: "https://elsewhere.test/" } });
+  const redirected = await lease.client.from("a").select();
+  rig.project.answer = () => new Promise(() => {});
+  const silent = await lease.client.from("b").select();
+  const [first, second] = [redirected, silent].map(({ error }) => transportFailure(lease.client, error));
+  assertInstanceOf(second, RequestTimeoutError);
+  assertEquals([(first as { code?: string }).code, second.code], ["FOREIGN_ADDRESS", "REQUEST_TIMEOUT"]);
+});
