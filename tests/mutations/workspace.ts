@@ -6,7 +6,7 @@
 import type { FolderTests } from "./folders.ts";
 
 const ROOT = new URL("../../", import.meta.url);
-/** What tests read beside their own folders. */
+/** The files that tests read beside their own folders. */
 const ALWAYS = [
   ...["deno.json", "deno.lock", "import_map.json", "shared", "functions", "supabase", "local"],
   ...["bench/support", "bench/compare", "tests/support", "tests/http"],
