@@ -66,6 +66,7 @@ const RUNTIME_VARIABLES = [
   "no_proxy",
   "npm_config_registry",
   "NPM_CONFIG_REGISTRY",
+  "JSR_URL",
 ];
 
 /** Returns the variables that Deno itself needs: caches, certificates, proxies. */

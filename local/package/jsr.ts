@@ -10,31 +10,34 @@ import { fromFileUrl } from "../paths.ts";
 
 const SOURCES = "shared/";
 
-/** Copies the sources and returns their texts, joined. */
-async function copySources(from: string, to: string): Promise<string> {
-  await Deno.mkdir(to, { recursive: true });
-  let texts = "";
-  for await (const { name, isDirectory } of Deno.readDir(from)) {
-    if (isDirectory) texts += await copySources(`${from}/${name}`, `${to}/${name}`);
-    else {
-      const text = await Deno.readTextFile(`${from}/${name}`);
-      await Deno.writeTextFile(`${to}/${name}`, text);
-      texts += text;
-    }
-  }
-  return texts;
-}
-
 /** A target of the import map, with a range in place of the version of an npm package. */
 function withRange(target: string): string {
   const found = parseNpm(target);
   return found ? `npm:${found.name}@^${found.version}${found.subpath}` : target;
 }
 
+/**
+ * Replaces the specifiers of packages by what `imports` maps them to. `deno publish` would do so as well; what is
+ * tested is then what is published.
+ */
+function resolveImports(source: string, imports: Readonly<Record<string, string>>): string {
+  return source.replaceAll(/\b(from |import |import\()"([^."][^"]*)"/g, (text, before, specifier) => {
+    const target = imports[specifier];
+    return target === undefined ? text : `${before}"${withRange(target)}"`;
+  });
+}
+
+async function copySources(from: string, to: string, imports: Readonly<Record<string, string>>): Promise<void> {
+  await Deno.mkdir(to, { recursive: true });
+  for await (const { name, isDirectory } of Deno.readDir(from)) {
+    if (isDirectory) await copySources(`${from}/${name}`, `${to}/${name}`, imports);
+    else await Deno.writeTextFile(`${to}/${name}`, resolveImports(await Deno.readTextFile(`${from}/${name}`), imports));
+  }
+}
+
 /** Writes the package of the checkout at `root` into `folder`, which is empty or does not exist. */
 export async function writeJsrPackage(root: URL, folder: string): Promise<void> {
-  const sources = await copySources(fromFileUrl(new URL(SOURCES, root)), folder);
-  const imports = Object.entries(await readImports(root)).filter(([specifier]) => sources.includes(`"${specifier}"`));
+  await copySources(fromFileUrl(new URL(SOURCES, root)), folder, await readImports(root));
   const { compilerOptions } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
   const config = {
     name: PACKAGE_NAME,
@@ -43,7 +46,6 @@ export async function writeJsrPackage(root: URL, folder: string): Promise<void> 
     exports: Object.fromEntries(
       Object.entries(ENTRY_POINTS).map(([subpath, path]) => [subpath, `./${path.slice(SOURCES.length)}`]),
     ),
-    imports: Object.fromEntries(imports.map(([specifier, target]) => [specifier, withRange(target)])),
     compilerOptions,
   };
   await Deno.writeTextFile(`${folder}/deno.json`, `${JSON.stringify(config, undefined, 2)}\n`);

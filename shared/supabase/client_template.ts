@@ -56,12 +56,21 @@ export interface ClientTemplate {
   readonly supabaseUrl: string;
 }
 
+/** The globals that name the runtime. Not every runtime's `Deno` has all that Deno's own has. */
+interface RuntimeGlobals {
+  readonly Deno?: { readonly version?: { readonly deno?: string } };
+  readonly process?: { readonly version?: string };
+}
+
+function runtimeOf({ Deno: deno, process }: RuntimeGlobals): { readonly name: string; readonly version?: string } {
+  const [name, version] = deno ? ["deno", deno.version?.deno] : ["node", process?.version?.slice("v".length)];
+  return { name, ...(version === undefined ? {} : { version }) };
+}
+
 /** Returns the `X-Client-Info` header of a `SupabaseClient` of the pinned version. */
 function clientInfo(): string {
-  // Not every runtime's `Deno` has all that Deno's own has.
-  const { version }: { version?: { deno?: string } } = Deno;
-  const runtime = version?.deno === undefined ? "" : `; runtime-version=${version.deno}`;
-  return `supabase-js/2.119.0; runtime=deno${runtime}`;
+  const { name, version } = runtimeOf(globalThis);
+  return `supabase-js/2.119.0; runtime=${name}${version === undefined ? "" : `; runtime-version=${version}`}`;
 }
 
 /**

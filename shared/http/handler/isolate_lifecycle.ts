@@ -14,6 +14,11 @@ export interface OwnedPools {
   readonly drainMs: number;
 }
 
+/** Returns the target of the runtime's events. The `globalThis` of Node is none. */
+function runtimeEvents(): EventTarget {
+  return "addEventListener" in globalThis ? globalThis : new EventTarget();
+}
+
 /**
  * Listens for the end of an isolate, which Supabase's edge runtime announces in
  * `detail.reason` of `beforeunload`:
@@ -42,9 +47,10 @@ export class IsolateLifecycle {
   /**
    * Starts listening.
    *
-   * @param target The target of the events. Default: the isolate's own `globalThis`.
+   * @param target The target of the events. Default: the isolate's own `globalThis`; on Node, which announces
+   * no end, one without events.
    */
-  constructor(clock: Clock, target: EventTarget = globalThis) {
+  constructor(clock: Clock, target: EventTarget = runtimeEvents()) {
     this.#clock = clock;
     this.#target = target;
     target.addEventListener("beforeunload", this.#unload);

@@ -22,20 +22,37 @@ export function restoresContext(version: string): boolean {
   return major > firstMajor || (major === firstMajor && minor >= firstMinor);
 }
 
-const isExact = restoresContext(Deno.version.deno);
+/** False on Node, whose versions differ. */
+const isExact = typeof Deno !== "undefined" && restoresContext(Deno.version.deno);
 
 /**
- * Logs a rejection of a request's code, during the request or later, and lets the isolate live on. On a runtime that
- * does not restore the async context, a rejection is taken for one of the latest request under way while there is any,
- * since those requests are what the runtime would end. A call that came after the end of its request counts at any time.
+ * Logs a rejection of a request's code, during the request or later, and returns true: the isolate lives on. On a
+ * runtime that does not restore the async context, a rejection is taken for one of the latest request under way while
+ * there is any, since those requests are what the runtime would end. A call that came after the end of its request
+ * counts at any time.
  */
-function onUnhandledRejection(event: PromiseRejectionEvent): void {
-  if (event.defaultPrevented) return;
+function contain(reason: unknown): boolean {
   const token = currentRequest.getStore() ?? (isExact ? undefined : [...underWay].at(-1));
-  const onUnhandled = token ? token.onUnhandled : event.reason instanceof LeaseReleasedError ? latest : undefined;
-  if (!onUnhandled) return;
-  event.preventDefault();
-  onUnhandled(event.reason);
+  const onUnhandled = token ? token.onUnhandled : reason instanceof LeaseReleasedError ? latest : undefined;
+  onUnhandled?.(reason);
+  return onUnhandled !== undefined;
+}
+
+function onUnhandledRejection(event: PromiseRejectionEvent): void {
+  if (!event.defaultPrevented && contain(event.reason)) event.preventDefault();
+}
+
+/** The part of Node's `process` that is used here. */
+interface NodeProcess {
+  on(event: "unhandledRejection", listener: (reason: unknown) => void): void;
+  listenerCount(event: "unhandledRejection"): number;
+}
+
+/** As {@linkcode onUnhandledRejection}. Node ends the process for a rejection that no listener takes. */
+function containOnNode(process: NodeProcess): void {
+  process.on("unhandledRejection", (reason) => {
+    if (!contain(reason) && process.listenerCount("unhandledRejection") === 1) throw reason;
+  });
 }
 
 /** Starts to contain the rejections of requests whose tokens have an `onUnhandled`, such as this one. Idempotent. */
@@ -43,5 +60,7 @@ export function containRejections(onUnhandled: RequestToken["onUnhandled"]): voi
   latest = onUnhandled;
   if (isListening) return;
   isListening = true;
-  globalThis.addEventListener("unhandledrejection", onUnhandledRejection);
+  if ("addEventListener" in globalThis) return globalThis.addEventListener("unhandledrejection", onUnhandledRejection);
+  const { process }: { readonly process?: NodeProcess } = globalThis;
+  if (process) containOnNode(process);
 }
