@@ -27,6 +27,25 @@ function packageFolder(): string | undefined {
   return Deno.env.get("SUPABASE_POOL_PACKAGE") || undefined;
 }
 
+/**
+ * Lets Deno find the types of a vendored bundle. In a package, it takes `x.d.ts` for the types of `x.js`; among files of
+ * a project it needs that in writing.
+ */
+async function linkTypes(folder: string, path = ""): Promise<void> {
+  const names = await Array.fromAsync(Deno.readDir(`${folder}/${path}`));
+  for (const { name, isDirectory } of names) {
+    const file = `${folder}/${path}${name}`;
+    if (isDirectory) await linkTypes(folder, `${path}${name}/`);
+    else if (name.endsWith(".d.ts")) {
+      const text = await Deno.readTextFile(file);
+      await Deno.writeTextFile(file, text.replaceAll(/(from "\.[^"]*)\.js"/g, '$1.d.ts"'));
+    } else if (names.some((each) => each.name === name.replace(/\.js$/, ".d.ts"))) {
+      const types = `./${name.replace(/\.js$/, ".d.ts")}`;
+      await Deno.writeTextFile(file, `/* @ts-self-types="${types}" */\n${await Deno.readTextFile(file)}`);
+    }
+  }
+}
+
 async function copyFolder(from: string, to: string): Promise<void> {
   await Deno.mkdir(to, { recursive: true });
   for await (const { name, isDirectory } of Deno.readDir(from)) {
@@ -42,9 +61,12 @@ async function copyFolder(from: string, to: string): Promise<void> {
  */
 export async function writeLibrary(folder: string): Promise<void> {
   const own = packageFolder();
-  if (own !== undefined) return await copyFolder(`${own}/dist`, folder);
-  const { writeBundle } = await import("./bundle.ts");
-  await writeBundle(new URL("../../", import.meta.url), folder);
+  if (own !== undefined) await copyFolder(`${own}/dist`, folder);
+  else {
+    const { writeBundle } = await import("./bundle.ts");
+    await writeBundle(new URL("../../", import.meta.url), folder);
+  }
+  await linkTypes(folder);
 }
 
 /**
