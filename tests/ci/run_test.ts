@@ -46,7 +46,7 @@ async function run(commands: Commands): Promise<[code: number, lastLine: string 
       "-y deno task test") ${test};;
       "-y deno task test:postgres 14") ${old};;
       "-y deno task test:2.1") ${hosted};;
-      "-y supabase@"*" --version" | "-y deno@"*" --version") true;;
+      "-y supabase@"*" --version" | "-y deno@"*" --version" | "-y node@"*" --version") true;;
       *) echo "unexpected: $*"; exit 99;;
       esac`,
     );
