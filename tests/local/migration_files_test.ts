@@ -98,6 +98,10 @@ Deno.test("rewriteStatement() drops what the stand-ins cannot take, and keeps li
   );
   assertEquals(rewriteStatement("create extension hstore version '1.8'"), "create extension hstore version '1.8'");
   assertEquals(
+    rewriteStatement('create extension "pgsodium" with schema "pgsodium"'),
+    'create schema if not exists pgsodium; create extension "pgsodium" with schema "pgsodium"',
+  );
+  assertEquals(
     rewriteStatement("create index on t using hnsw (lower(e) vector_l2_ops) with (\n m = 16,\n ef_construction = 64)"),
     "create index on t using hnsw (lower(e) vector_l2_ops) \n\n",
   );

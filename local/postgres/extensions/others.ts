@@ -12,7 +12,6 @@ const PG_GRAPHQL: SqlExtension = {
   name: "pg_graphql",
   version: "1.5.11",
   schema: "graphql",
-  note: "graphql_public.graphql() returns an error: use the Data API",
   sql: `
 create function graphql.resolve(
   query text, variables jsonb default '{}', "operationName" text default null, extensions jsonb default null

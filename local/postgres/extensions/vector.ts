@@ -32,7 +32,7 @@ language sql immutable strict parallel safe as $$
 $$;${cast(`${element}[]`, `array_to_${type}`, "assignment")}`;
   return `
 create type ${name};
-create function ${self}${type}_in(cstring) returns ${name} language internal immutable strict parallel safe as 'json_in';
+create function ${self}${type}_in(cstring, oid, integer) returns ${name} language internal immutable strict parallel safe as 'json_in';
 create function ${self}${type}_out(${name}) returns cstring language internal immutable strict parallel safe as 'json_out';
 create function ${self}${type}_typmod_in(cstring[]) returns integer
   language internal immutable strict parallel safe as 'varchartypmodin';

@@ -4,11 +4,11 @@
  *
  * @module
  */
-import type { Sql } from "postgres";
+import postgres, { type Sql } from "postgres";
 import { statementError } from "./errors.ts";
 import type { SqlFile } from "./files.ts";
 import { isPrivileged, kindOf } from "./kinds.ts";
-import { rewriteStatement } from "./rewrite.ts";
+import { mayNameMissingFunction, rewriteStatement } from "./rewrite.ts";
 import { splitStatements, type Statement } from "./split.ts";
 
 /** An error of a statement that is refused before it reaches Postgres. */
@@ -36,6 +36,19 @@ async function sendPrivileged(sql: Sql, text: string): Promise<void> {
     "set session authorization default; alter role postgres nosuperuser; set session authorization postgres",
   );
   if (role !== "none") await sql`select set_config('role', ${role}, false)`;
+}
+
+/** Runs a statement, and does nothing if the function that it names does not exist. */
+async function sendUnlessMissing(sql: Sql, text: string): Promise<void> {
+  await send(sql, "savepoint stand_in");
+  try {
+    await send(sql, text);
+    await send(sql, "release savepoint stand_in");
+  } catch (error) {
+    // undefined_function, undefined_object
+    if (!(error instanceof postgres.PostgresError) || !["42883", "42704"].includes(error.code)) throw error;
+    await send(sql, "rollback to savepoint stand_in; release savepoint stand_in");
+  }
 }
 
 /** A file to run. */
@@ -112,6 +125,7 @@ export async function runFile(sql: Sql, { file, statements, from, record }: Run)
         default: {
           const rewritten = rewriteStatement(text);
           if (isPrivileged(text)) await sendPrivileged(sql, rewritten);
+          else if (mayNameMissingFunction(text)) await sendUnlessMissing(sql, rewritten);
           else await send(sql, rewritten);
         }
       }

@@ -20,6 +20,7 @@ create extension "uuid-ossp" schema extensions;
 create extension pgcrypto schema extensions;
 create extension pg_stat_statements schema extensions;
 create extension supabase_vault;
+create extension pg_graphql;
 set local session authorization default;
 `;
 
