@@ -27,6 +27,8 @@ Deno.test("VariableReader.value() returns the text, number, switch, list or lowe
     ["auto", z.union([number, z.literal("auto")]), "auto"],
     ["On", z.boolean(), true],
     ["0", z.boolean(), false],
+    ...["true", "on", "1", "TRUE"].map((raw) => [raw, z.boolean(), true] as const),
+    ...["false", "off", "0", "False"].map((raw) => [raw, z.boolean(), false] as const),
     ["a, b", z.array(z.string()), ["a", "b"]],
     ["Transaction", z.enum(["session", "transaction"]), "transaction"],
   ];

@@ -8,8 +8,8 @@ import type { FolderTests } from "./folders.ts";
 const ROOT = new URL("../../", import.meta.url);
 /** The files that tests read beside their own folders. */
 const ALWAYS = [
-  ...["deno.json", "deno.lock", "import_map.json", "shared", "functions", "supabase", "local"],
-  ...["bench/support", "bench/compare", "tests/support", "tests/http"],
+  ...["deno.json", "deno.lock", "import_map.json", "shared", "functions", "supabase", "local", "tests"],
+  ...["bench/support", "bench/compare"],
 ];
 
 /** The result of a run of tests. */
@@ -57,8 +57,7 @@ export class Workspace implements AsyncDisposable {
     const path = await Deno.makeTempDir({ prefix: "mutations-" });
     // Servers of tests may run as another user.
     await Deno.chmod(path, 0o755);
-    const folders = tests.map((test) => test.split("/").slice(0, 2).join("/"));
-    for (const one of new Set([...ALWAYS, ...folders])) {
+    for (const one of ALWAYS) {
       await Deno.mkdir(`${path}/${one}`.replace(/\/[^/]*$/, ""), { recursive: true });
       await copy(`${root}/${one}`, `${path}/${one}`);
     }
