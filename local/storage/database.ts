@@ -214,22 +214,16 @@ export interface NewObject {
   readonly userMetadata: Record<string, unknown> | undefined;
 }
 
-/** Writes an object; with `upsert` it replaces the one with its name. */
-export async function saveObject(sql: StorageSql, object: NewObject, upsert: boolean): Promise<StoredObject> {
+/** Writes an object; with `upsert` it replaces the one with its name. Returns nothing: that would need the right to read. */
+export async function writeObject(sql: StorageSql, object: NewObject, upsert: boolean): Promise<void> {
   const { bucket, name, owner, version, metadata, userMetadata } = object;
   const isUuid = owner !== undefined && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(owner);
-  const [row] = await rowsOf<StoredObject>(
-    sql,
+  const replace = `on conflict (bucket_id, name) do update set owner = excluded.owner, owner_id = excluded.owner_id,
+    version = excluded.version, metadata = excluded.metadata, user_metadata = excluded.user_metadata,
+    last_accessed_at = now()`;
+  await sql.query(
     `insert into storage.objects (bucket_id, name, owner, owner_id, version, metadata, user_metadata)
-     values ($1, $2, $3::uuid, $4, $5, $6::jsonb, $7::jsonb)
-     ${
-      upsert
-        ? `on conflict (bucket_id, name) do update set owner = excluded.owner, owner_id = excluded.owner_id,
-             version = excluded.version, metadata = excluded.metadata, user_metadata = excluded.user_metadata,
-             last_accessed_at = now()`
-        : ""
-    }
-     returning to_jsonb(objects)::text as json`,
+     values ($1, $2, $3::uuid, $4, $5, $6::jsonb, $7::jsonb) ${upsert ? replace : ""}`,
     [
       bucket,
       name,
@@ -240,8 +234,6 @@ export async function saveObject(sql: StorageSql, object: NewObject, upsert: boo
       userMetadata === undefined ? null : JSON.stringify(userMetadata),
     ],
   );
-  if (!row) throw new Error("The database returned no row");
-  return row;
 }
 
 /** Keeps others from writing the object with a name until the transaction ends. */

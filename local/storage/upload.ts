@@ -12,9 +12,9 @@ import {
   type FileMetadata,
   findObject,
   lockName,
-  saveObject,
   type StorageDatabase,
   type StoredObject,
+  writeObject,
 } from "./database.ts";
 import { invalidRequest, keyExists, tooLarge } from "./errors.ts";
 import type { Files } from "./files.ts";
@@ -120,7 +120,7 @@ export async function checkUpload(
   userMetadata?: Record<string, unknown>,
 ): Promise<void> {
   const object = { bucket: bucket.id, name, owner, version: "1", metadata, userMetadata };
-  await database.check(action, (sql) => saveObject(sql, object, upsert));
+  await database.check(action, (sql) => writeObject(sql, object, upsert));
 }
 
 /** Records a file that was written, and removes the one that it replaces. */
@@ -138,8 +138,10 @@ export async function recordFile(
       const existing = await findObject(sql, bucket.id, name, true);
       if (existing && !upsert) throw keyExists();
       const object = { bucket: bucket.id, name, owner, version, metadata, userMetadata };
-      return [existing, await saveObject(sql, object, upsert)] as const;
+      await writeObject(sql, object, upsert);
+      return [existing, await findObject(sql, bucket.id, name)] as const;
     });
+    if (!saved) throw new Error("The row of an upload was not found");
     await files.remove([previous?.version ?? null]);
     return saved;
   } catch (error) {

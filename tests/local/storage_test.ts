@@ -13,7 +13,8 @@ allowed_mime_types = ["image/*"]
 `;
 
 const POLICIES = `
-insert into storage.buckets (id, name) values ('docs', 'docs');
+insert into storage.buckets (id, name) values ('docs', 'docs'), ('drop', 'drop');
+create policy "Drop" on storage.objects for insert to anon with check (bucket_id = 'drop');
 create policy "Read own" on storage.objects for select to authenticated
   using (bucket_id = 'docs' and (storage.foldername(name))[1] = (select auth.uid())::text);
 create policy "Create own" on storage.objects for insert to authenticated
@@ -69,7 +70,7 @@ Deno.test("Storage serves storage-js as storage-api does", async (t) => {
 
     await t.step("buckets are created, changed, emptied and deleted", async () => {
       assertEquals((await service.getBucket("avatars")).data?.file_size_limit, 1_024);
-      assertEquals((await service.listBuckets()).data?.map(({ name }) => name), ["avatars", "docs"]);
+      assertEquals((await service.listBuckets()).data?.map(({ name }) => name), ["avatars", "docs", "drop"]);
       assertEquals((await service.createBucket("media", { public: true, fileSizeLimit: "2MB" })).error, null);
       assertEquals(codeOf(await service.createBucket("media")), "409 BucketAlreadyExists");
       assertEquals(codeOf(await service.createBucket("a/b")), "400 InvalidBucketName");
@@ -249,6 +250,12 @@ Deno.test("Storage serves storage-js as storage-api does", async (t) => {
       assertEquals((await own.copy(name, `${ann.id}/c.txt`)).error, null);
       assertEquals((await own.list(ann.id)).data?.map((file) => file.name), ["a.txt", "c.txt"]);
       assertEquals(await (await own.download(name)).data?.text(), "ann's 2");
+      // An upload needs no right to read.
+      const drop = anonymous.from("drop");
+      assertEquals((await drop.upload("a", "x")).error, null);
+      assertEquals(codeOf(await drop.upload("a", "x")), "409 KeyAlreadyExists");
+      assertEquals(codeOf(await drop.upload("b", "x", { upsert: true })), "403 AccessDenied");
+      assertEquals(codeOf(await drop.download("a")), "404 NoSuchKey");
       // The policy allows the deletion of a list only.
       const single = await fetch(`${base}/object/docs/${ann.id}/c.txt`, {
         method: "DELETE",
