@@ -4,6 +4,7 @@
  * @module
  */
 import { PoolError } from "../../shared/pool/mod.ts";
+import { CommitOutcomeUnknownError, ConnectionBrokenError, ConnectionLostError } from "../../shared/postgres/mod.ts";
 import { Credentials } from "../auth/credentials.ts";
 import { AuthError, errorResponse } from "../auth/errors.ts";
 import { Mailbox } from "../auth/mailbox.ts";
@@ -78,9 +79,15 @@ export class Services {
   }
 }
 
+/** Returns whether the database is not available, or a connection to it broke. */
+function isUnavailable(error: unknown): boolean {
+  return error instanceof ConnectionLostError || error instanceof ConnectionBrokenError ||
+    error instanceof CommitOutcomeUnknownError || (error instanceof PoolError && error.http.status === 503);
+}
+
 /** Creates the response to an error that is not the caller's: 503 while the database is not available, else 500. */
 function failure(request: Request, error: unknown): Response {
-  const isDown = error instanceof PoolError && error.http.status === 503;
+  const isDown = isUnavailable(error);
   if (!isDown) console.error(error);
   const [status, message] = isDown
     ? [503, "The database does not accept connections."]
