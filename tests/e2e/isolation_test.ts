@@ -88,13 +88,12 @@ function createHandler(owners: readonly Owner[], seed: number, refused: { count:
 }
 
 Deno.test(`${USERS} users on the real Data API see and change their own rows only, in ${REQUESTS} interleaved requests`, async () => {
-  const { url, publishableKey, secretKey, jwtSecret, dbUrl } = stack();
+  const { url, authUrl, publishableKey, secretKey, dbUrl } = stack();
   const variables = {
     SUPABASE_URL: url,
     SUPABASE_PUBLISHABLE_KEY: publishableKey,
     SUPABASE_SECRET_KEY: secretKey,
-    SUPABASE_JWKS: '{"keys":[]}',
-    JWT_SECRET: jwtSecret,
+    SUPABASE_JWKS: await (await fetch(`${authUrl}/.well-known/jwks.json`)).text(),
     POOL_MAX_CONNECTIONS: "8",
   };
   const sql = postgres(dbUrl, { max: 1, onnotice: () => {} });
