@@ -52,7 +52,7 @@ export interface RunningProject extends AsyncDisposable {
 export interface RunOptions {
   /** The project's own secrets, as set with `supabase secrets set`. */
   readonly secrets: Readonly<Record<string, string>>;
-  /** Its public keys. Default: none, as where Auth signs with a shared secret. */
+  /** Its public keys. Default: those of Auth. */
   readonly jwks?: Readonly<Record<string, unknown>>;
   /** The functions to run. Default: all. */
   readonly names?: readonly string[];
@@ -62,8 +62,9 @@ export interface RunOptions {
 export async function runProject(
   { stack, ref, trees }: Deployment,
   runtime: HostedRuntime,
-  { secrets, jwks, names = [...trees.keys()] }: RunOptions,
+  { secrets, jwks: own, names = [...trees.keys()] }: RunOptions,
 ): Promise<RunningProject> {
+  const jwks = own ?? await (await fetch(`${stack.authUrl}/.well-known/jwks.json`)).json();
   await using parts = new AsyncDisposableStack();
   const project = parts.use(new HostedProject(stack));
   const environments = new Map<string, Readonly<Record<string, string>>>();

@@ -30,13 +30,13 @@ async function legacyKey(role: string, { jwtSecret }: Pick<Stack, "jwtSecret">, 
  * Every variable that a hosted function has, and none besides:
  * https://supabase.com/docs/guides/functions/secrets
  *
- * @param jwks The project's public keys. Default: none, as where Auth signs with a shared secret.
+ * @param jwks The project's public keys.
  */
 export async function hostedEnvironment(
   stack: Pick<Stack, "dbUrl" | "publishableKey" | "secretKey" | "jwtSecret">,
   url: string,
   { ref, version }: HostedNames,
-  jwks: Readonly<Record<string, unknown>> = { keys: [] },
+  jwks: Readonly<Record<string, unknown>>,
 ): Promise<Record<string, string>> {
   return {
     SUPABASE_URL: url,
