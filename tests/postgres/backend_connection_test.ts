@@ -454,12 +454,14 @@ Deno.test("start() counts as kept only what the server parsed, where a message c
   const bind = MessageWriter.prototype.bind;
   // A statement of more than 1 GiB would do, and take its memory.
   MessageWriter.prototype.bind = function (name, values, formats) {
-    if (values.includes("too large")) throw new StatementError("larger than 1 GiB");
-    return bind.call(this, name, values, formats);
+    if (!values.includes("too large")) return bind.call(this, name, values, formats);
+    this.query("the beginning of a message");
+    throw new StatementError("larger than 1 GiB");
   };
   try {
     const described = { text: "select $1::jsonb as j", values: [{ a: 1 }] };
     const tooLarge = { text: "select $1::text as t", values: ["too large"] };
+    await thrownBy(() => connection.run([tooLarge]), StatementError);
     await thrownBy(() => connection.run([described, tooLarge]), StatementError);
     // A reset closes the connection where the server has other statements.
     await connection.reset();

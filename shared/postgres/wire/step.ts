@@ -5,6 +5,7 @@
  */
 import { Buffer } from "node:buffer";
 import { StatementError } from "../errors/errors.ts";
+import type { EncodedValue } from "../types/codec.ts";
 import { TypeRegistry } from "../types/registry.ts";
 import { unsendable } from "../types/text.ts";
 import type { MessageWriter } from "./message_writer.ts";
@@ -188,19 +189,32 @@ export class Step {
           this.#guess = typesToDeclare(this.#values, this.paramTypes, this.#types);
         }
       }
-      try {
-        this.#bind(out, onParse);
+      const values = this.#encode();
+      if (values) {
+        this.#bind(values, out, onParse);
         return true;
-      } catch (error) {
-        // The types that are remembered may have changed, so that the value is rejected for an old one.
-        if (!(error instanceof StatementError) || this.paramTypes === this.#declared) throw error;
-        this.#leavePrepared();
       }
+      this.#leavePrepared();
     }
     this.#parse(out, onParse);
     out.describeStatement(this.#name);
     this.isDescribing = this.#isPartial = true;
     return false;
+  }
+
+  /**
+   * Encodes its values; returns `undefined` where the types that are remembered may have changed, so that a value is
+   * rejected for an old one.
+   *
+   * @throws {StatementError} when a value cannot be sent.
+   */
+  #encode(): EncodedValue[] | undefined {
+    try {
+      return encodeValues(this.#values, this.paramTypes, this.#types);
+    } catch (error) {
+      if (!(error instanceof StatementError) || this.paramTypes === this.#declared) throw error;
+      return undefined;
+    }
   }
 
   /** Uses the unnamed statement instead of one that was prepared earlier. */
@@ -218,15 +232,14 @@ export class Step {
    */
   sendDescribed(out: MessageWriter, onParse: OnParse): void {
     this.renewReader();
-    this.#bind(out, onParse);
+    this.#bind(encodeValues(this.#values, this.paramTypes, this.#types), out, onParse);
   }
 
   get #name(): string {
     return this.prepared?.name ?? "";
   }
 
-  #bind(out: MessageWriter, onParse: OnParse): void {
-    const values = encodeValues(this.#values, this.paramTypes, this.#types);
+  #bind(values: readonly EncodedValue[], out: MessageWriter, onParse: OnParse): void {
     this.#parse(out, onParse);
     if (!this.reader) {
       out.describeStatement(this.#name);
