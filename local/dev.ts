@@ -13,7 +13,9 @@ import { banner } from "./cli/banner.ts";
 import { resetProject } from "./cli/reset.ts";
 import { readConfig } from "./config/mod.ts";
 import { StackError } from "./stack_error.ts";
+import { storageReason } from "./storage_error.ts";
 import { requirePort } from "./ports.ts";
+import { printable } from "./printable.ts";
 import { prepareState, projectAt } from "./project.ts";
 import { type Stack, startStack } from "./stack.ts";
 
@@ -31,7 +33,11 @@ function print(line: string): void {
 }
 
 function fail(error: unknown): never {
-  console.error(`Error: ${error instanceof StackError ? error.message : messageOf(error)}`);
+  const found = error instanceof StackError ? undefined : storageReason(error);
+  const text = found
+    ? `Cannot start, because ${found.reason} (${messageOf(error).split("\n")[0]}): ${found.remedy}.`
+    : messageOf(error);
+  console.error(`Error: ${printable(text)}`);
   Deno.exit(error instanceof StackError && error.code === "USAGE" ? 2 : 1);
 }
 

@@ -5,6 +5,10 @@
  */
 import { fromFileUrl } from "./paths.ts";
 import { StackError } from "./stack_error.ts";
+import { storageReason } from "./storage_error.ts";
+
+/** Size of the file that finds a full disk before Postgres does. */
+const PROBE_BYTES = 2 ** 20;
 
 /** The folders and files of one project, as absolute paths. */
 export interface Project {
@@ -63,13 +67,20 @@ export async function prepareState(state: string): Promise<void> {
     // Under a strict umask, the user that Postgres runs as could not enter it.
     await Deno.chmod(state, 0o711);
     const probe = await Deno.makeTempFile({ dir: state });
-    await Deno.remove(probe);
+    try {
+      await Deno.writeFile(probe, new Uint8Array(PROBE_BYTES));
+    } finally {
+      await Deno.remove(probe);
+    }
     // The folder holds secrets, and the project may not ignore it.
     await Deno.writeTextFile(`${state}/.gitignore`, "*\n");
   } catch (error) {
+    const found = storageReason(error);
     throw new StackError(
       "NOT_WRITABLE",
-      `Cannot write to ${state}: change its owner or mode (chown, chmod), or run as its owner.`,
+      found
+        ? `Cannot write to ${state}, because ${found.reason}: ${found.remedy}, then start again.`
+        : `Cannot write to ${state}: change its owner or mode (chown, chmod), or run as its owner.`,
       { cause: error },
     );
   }

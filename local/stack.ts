@@ -16,7 +16,7 @@ import { watchSources } from "./functions/watcher.ts";
 import { Gateway } from "./gateway/mod.ts";
 import { createJwtCheck } from "./gateway/verify_jwt.ts";
 import { generateKeys, loadKeys } from "./keys.ts";
-import { lockProject } from "./lock.ts";
+import { lockProject, type ProjectLock } from "./lock.ts";
 import { createBuckets, storeSecrets } from "./postgres/configured.ts";
 import { migrate, readSqlFiles } from "./postgres/migrations/mod.ts";
 import { projectLocation, temporaryLocation } from "./postgres/data_location.ts";
@@ -120,9 +120,10 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const project = projectAt(options.root);
   await using parts = new AsyncDisposableStack();
 
+  let lock: ProjectLock | undefined;
   if (!ephemeral) {
     await prepareState(project.state);
-    parts.use(await lockProject(project.state));
+    lock = parts.use(await lockProject(project.state));
   }
   const keys = ephemeral ? generateKeys() : await loadKeys(`${project.state}/keys.json`);
   const config = await readConfig(project);
@@ -159,6 +160,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   }
   const server = await PostgresServer.open({
     location,
+    checkOwner: lock?.check,
     settings: { ...HOSTED_SETTINGS, ...config.db.settings },
     port: options.databasePort ?? 0,
     fsync: options.fsync ?? !ephemeral,

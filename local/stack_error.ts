@@ -17,6 +17,7 @@ export type StackErrorCode =
   | "POSTGRES_FAILED"
   | "POSTGRES_VERSION_UNKNOWN"
   | "SERVICE_FAILED"
+  | "STATE_LOST"
   | "STOPPED"
   | "TOOL_MISSING"
   | "USAGE";

@@ -5,6 +5,7 @@
  */
 import postgres from "postgres";
 import { StackError } from "../stack_error.ts";
+import { storageReason } from "../storage_error.ts";
 import { removeOnExit, SupervisedChild } from "../supervised_child.ts";
 import { freePort, LOOPBACK } from "../ports.ts";
 import type { DataLocation } from "./data_location.ts";
@@ -22,6 +23,8 @@ export interface ServerOptions {
   readonly superuserPassword: string;
   /** More settings of the server. Default: none. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Called before each start; rejects if the data may belong to another stack by now. Default: none. */
+  readonly checkOwner?: (() => Promise<void>) | undefined;
   /** Called with each warning and panic of the server. */
   readonly log: (line: string) => void;
   /** Called with every line of the server's log. Default: none. */
@@ -129,7 +132,8 @@ export class PostgresServer {
 
   async #start(): Promise<void> {
     if (this.#child?.running) return;
-    const { location, fsync } = this.#options;
+    const { location, fsync, checkOwner } = this.#options;
+    await checkOwner?.();
     await removeStaleServer(location.data);
     if (!this.#wanted) return;
     const settings: Record<string, string | number> = {
@@ -252,6 +256,13 @@ export class PostgresServer {
       return new StackError(
         "PORT_TAKEN",
         `Port ${this.#port} is in use: stop the process that uses it, or choose another port with --db-port <port>.`,
+      );
+    }
+    const storage = storageReason(reason);
+    if (storage) {
+      return new StackError(
+        "POSTGRES_FAILED",
+        `Postgres did not start, because ${storage.reason} (${short}): ${storage.remedy}, then start again.`,
       );
     }
     if (

@@ -74,6 +74,7 @@ export function supervise(server: Supervised, options: SupervisorOptions): Async
         return log("running again");
       } catch (error) {
         if (closing.signal.aborted) return;
+        if (error instanceof StackError && error.code === "STATE_LOST") return onGiveUp(error);
         // The same reason is logged once.
         if (reason !== messageOf(error)) log(reason = messageOf(error));
       }
