@@ -125,7 +125,7 @@ export function parseConfig(
   path: string,
   variables: Readonly<Record<string, string>> = {},
 ): ProjectConfig {
-  const resolved = resolveReferences(withRemote(parseToml(text, path)), variables);
+  const resolved = resolveReferences(withFunctions(withRemote(parseToml(text, path))), variables);
   const settings = new Settings(resolved.table, path);
   const invalid = (name: string, detail: string) =>
     new StackError("CONFIG_INVALID", `${path}: ${name} ${detail}: fix the file, then start again.`);
@@ -224,6 +224,17 @@ function withRemote(table: TomlTable): TomlTable {
   const remote = remotes.find((remote) => isTable(remote) && remote.project_id === table.project_id);
   if (!isTable(remote) || table.project_id === undefined) return table;
   return merge(table, remote);
+}
+
+/**
+ * Merges the tables of `[[functions]]`, as the CLI does. One with a `name` configures the function of that name, which
+ * the CLI would reject.
+ */
+function withFunctions(table: TomlTable): TomlTable {
+  const { functions } = table;
+  if (!Array.isArray(functions) || !functions.every(isTable)) return table;
+  const tables = functions.map(({ name, ...rest }): TomlTable => typeof name === "string" ? { [name]: rest } : rest);
+  return { ...table, functions: tables.reduce(merge, {}) };
 }
 
 function merge(base: TomlTable, over: TomlTable): TomlTable {

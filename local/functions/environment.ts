@@ -6,6 +6,7 @@
  */
 import { jwksOf } from "../auth/tokens.ts";
 import { parseEnvFile } from "../env_file.ts";
+import { legacyKeys } from "../keys.ts";
 import type { Project } from "../project.ts";
 import { StackError } from "../stack_error.ts";
 
@@ -32,10 +33,12 @@ export interface FunctionsBackend {
  * hosted project sets as secrets for direct Postgres and shared JWT secrets.
  */
 export function hostedEnvironment(backend: FunctionsBackend): Record<string, string> {
+  const { anonKey, serviceRoleKey } = legacyKeys(backend.jwtSecret);
   return {
     SUPABASE_URL: backend.url,
-    SUPABASE_ANON_KEY: backend.publishableKey,
-    SUPABASE_SERVICE_ROLE_KEY: backend.secretKey,
+    // Under these names, hosted projects have the legacy keys, which are JWTs.
+    SUPABASE_ANON_KEY: anonKey,
+    SUPABASE_SERVICE_ROLE_KEY: serviceRoleKey,
     SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: backend.publishableKey }),
     SUPABASE_SECRET_KEYS: JSON.stringify({ default: backend.secretKey }),
     SUPABASE_DB_URL: backend.databaseUrl,

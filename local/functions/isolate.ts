@@ -56,6 +56,7 @@ export interface RunningFunction {
   limit: string | undefined;
 }
 
+const START_MS = 120_000;
 const DRAIN_MS = 5_000;
 const DRAIN_POLL_MS = 20;
 const RETIRE_MS = 4_000;
@@ -194,6 +195,8 @@ export class FunctionIsolate {
           [SOCKET_VARIABLE]: socket,
         },
         cwd: project.root,
+        // The first start downloads packages.
+        startTimeoutMs: START_MS,
         onLine: log,
       });
       const running: RunningFunction = { child, inFlight: 0, usedAt: performance.now(), limit: undefined };

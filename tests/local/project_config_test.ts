@@ -102,6 +102,14 @@ Deno.test("parseConfig() is silent about the remotes of other projects and appli
   assertEquals([api.maxRows, warnings], [2, []]);
 });
 
+Deno.test("parseConfig() merges the tables of [[functions]]", () => {
+  const { functions } = parseConfig(
+    "[[functions]]\n[functions.a]\nverify_jwt = false\n[[functions]]\nname = 'b'\nenabled = false",
+    PATH,
+  );
+  assertEquals(functions, { a: { verify_jwt: false }, b: { enabled: false } });
+});
+
 Deno.test("parseConfig() names the file, the line or the setting of an invalid value", () => {
   const cases: [string, string][] = [
     ["a = 1\n[auth\n", `${PATH}:2: `],
@@ -109,7 +117,7 @@ Deno.test("parseConfig() names the file, the line or the setting of an invalid v
     ["[auth]\nenable_signup = 'yes'", "auth.enable_signup must be true or false"],
     ["[db]\nmajor_version = 16", "db.major_version must be one of 14, 15, 17"],
     ["[storage]\nfile_size_limit = '5XB'", "storage.file_size_limit must be a size"],
-    ["[[functions]]\nname = 'x'", "functions must be a table"],
+    ["functions = ['x']", "functions must be a table"],
     ["auth = 1", "auth must be a table"],
   ];
   for (const [toml, expected] of cases) {
