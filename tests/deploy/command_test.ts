@@ -46,7 +46,7 @@ Deno.test("deploy rejects a function that is disabled or has no table, with the 
   assertEquals([strange.code, strange.requests], [2, []]);
   assertStringIncludes(
     strange.output,
-    "supabase/config.toml has off, on; add a table [functions.something-else] for a new one",
+    "the project has on; create supabase/functions/something-else/index.ts for a new one",
   );
 });
 
@@ -88,11 +88,11 @@ Deno.test("deploy names a missing entrypoint or import map", async () => {
   assertEquals([code, requests], [1, []]);
   assertStringIncludes(
     output,
-    `File not found: ${root}/functions/a/index.ts, the entrypoint of a in supabase/config.toml`,
+    `File not found: ${root}/functions/a/index.ts, the entrypoint of a`,
   );
   assertStringIncludes(
     output,
-    `File not found: ${root}/map.json, the import_map of b in supabase/config.toml`,
+    `File not found: ${root}/map.json, the import_map of b`,
   );
 });
 
@@ -144,14 +144,28 @@ Deno.test({
 });
 
 Deno.test({
-  name: `deploy warns of a folder without a table, and deploys the rest${cli.note}`,
+  name: `deploy warns of folders without a table, and says which of them the CLI deploys${cli.note}`,
   ignore: cli.ignore,
   async fn() {
     const { code, output } = await deploy(["--yes", "--remote=abcdefghijklmnopqrst"], {
-      change: (write) => write("functions/notes/index.ts", "export default {};"),
+      change: async (write) => {
+        await write("functions/notes/index.ts", "export default {};");
+        await write("supabase/functions/hello/index.ts", "Deno.serve(() => new Response());");
+        await write("supabase/functions/hello-js/index.js", "Deno.serve(() => new Response());");
+      },
     });
     assertEquals(code, 0, output);
     assertStringIncludes(output, "Warning: functions/notes is not a function of the project");
-    assertMatch(output, /Deployed Functions on project abcdefghijklmnopqrst: .*budgets/);
+    assertMatch(
+      output,
+      /Warning: supabase\/functions\/hello-js\/index\.js is not deployed: the Supabase CLI looks for/,
+    );
+    assertMatch(
+      output,
+      /Warning: supabase\/config\.toml has no table for hello: deployed with the defaults of the CLI/,
+    );
+    const deployed = /Deployed Functions on project abcdefghijklmnopqrst: (.*)/.exec(output)?.[1]?.split(", ") ?? [];
+    assert(deployed.includes("budgets") && deployed.includes("hello"), output);
+    assert(!deployed.includes("notes") && !deployed.includes("hello-js"), output);
   },
 });
