@@ -98,6 +98,10 @@ Deno.test("rewriteStatement() drops what the stand-ins cannot take, and keeps li
   );
   assertEquals(rewriteStatement("create extension hstore version '1.8'"), "create extension hstore version '1.8'");
   assertEquals(
+    rewriteStatement("create table t (a geography(Point, 4326), b extensions.geometry(MultiPolygon), c geometry)"),
+    "create table t (a geography, b extensions.geometry, c geometry)",
+  );
+  assertEquals(
     rewriteStatement('create extension "pgsodium" with schema "pgsodium"'),
     'create schema if not exists pgsodium; create extension "pgsodium" with schema "pgsodium"',
   );

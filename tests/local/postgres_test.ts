@@ -130,7 +130,7 @@ Deno.test("startPostgres() and migrate() on a real server", async (t) => {
       ["alter table storage.objects enable row level security;", "must be owner of table objects", "hosted project"],
       ["select * from net.http_request_queue;", "create extension if not exists pg_net"],
       ["insert into one values (1), (1); create unique index on one (id);", "Detail: Key (id)=(1) is duplicated."],
-      ["create extension postgis;", 'the extension "postgis" is not part of the local stack', "Geometry types"],
+      ["create extension plv8;", 'the extension "plv8" is not part of the local stack', "Functions in JavaScript"],
     ];
     for (const [text, ...expected] of cases) {
       const message = await failure({ "8_eight.sql": text });
@@ -175,7 +175,11 @@ Deno.test("startPostgres() and migrate() on a real server", async (t) => {
         create table items (id int, embedding vector(3));
         create index on items using hnsw (embedding vector_cosine_ops) with (m = 16, ef_construction = 64);
         create index on items using ivfflat (embedding vector_l2_ops) with (lists = 10);
-        insert into items values (1, '[1,2,3]'), (2, '[3,1,2]');
+        insert into items values (1, '[1,2,3]'), (2, '{3,1,2}');
+        create extension postgis schema extensions;
+        create table places (id int, at geography(Point, 4326));
+        create index on places using gist (at);
+        insert into places values (1, st_setsrid(st_makepoint(13.405, 52.52), 4326)), (2, 'POINT(2.3522 48.8566)');
         select cron.schedule('nightly', '0 3 * * *', 'select 1');
         select pgmq.create('jobs'), vault.create_secret('secret', 'name');
         select pgmq.send('jobs', '{"n": 1}');
@@ -199,6 +203,9 @@ Deno.test("startPostgres() and migrate() on a real server", async (t) => {
     assertEquals([...await owner`select message from pgmq.read('jobs', 30, 1)`], []);
     assertEquals([...await owner`select decrypted_secret as s from vault.decrypted_secrets`], [{ s: "secret" }]);
     assertEquals([...await owner`select url from net.http_request_queue`], [{ url: "http://127.0.0.1/hook" }]);
+    const [km] = await owner`select round(st_distance(a.at, b.at) / 1000) as d from places a, places b
+      where a.id = 1 and b.id = 2`;
+    assertEquals(km?.d, 877, "from Berlin to Paris");
     // The example of jwt.io.
     const [jwt] = await owner`select extensions.sign(
       '{"sub":"1234567890","name":"John Doe","iat":1516239022}', 'your-256-bit-secret') as token`;

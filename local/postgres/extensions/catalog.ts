@@ -8,6 +8,7 @@ import type { SqlExtension } from "./extension.ts";
 import { HTTP, PG_NET } from "./net.ts";
 import { OTHERS } from "./others.ts";
 import { PGMQ } from "./pgmq.ts";
+import { POSTGIS } from "./postgis.ts";
 import { PGJWT, PGSODIUM, SUPABASE_VAULT } from "./vault.ts";
 import { VECTOR } from "./vector.ts";
 
@@ -21,6 +22,7 @@ export const SQL_EXTENSIONS: readonly SqlExtension[] = [
   PGJWT,
   PGMQ,
   VECTOR,
+  POSTGIS,
   ...OTHERS,
 ];
 

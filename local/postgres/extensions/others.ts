@@ -80,7 +80,6 @@ export const OTHERS: readonly SqlExtension[] = [
   inert("plpgsql_check", "2.7", "functions are not checked"),
   inert("pg_hashids", "1.3", "its functions are missing"),
   inert("pg_partman", "5.2.4", "partitions are not maintained"),
-  refused("postgis", "3.3.7", POSTGIS),
   refused("postgis_raster", "3.3.7", POSTGIS),
   refused("postgis_sfcgal", "3.3.7", POSTGIS),
   refused("postgis_topology", "3.3.7", POSTGIS),

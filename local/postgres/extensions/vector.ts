@@ -6,10 +6,10 @@
 import type { SqlExtension } from "./extension.ts";
 
 /*
- * A value is kept as the text that it was written as, such as [1,2,3], which the functions of `json` read and print.
- * The dimension of a column is checked when a value is cast to it. The access methods `hnsw` and `ivfflat` are hash
- * indexes: a search never uses them, so that its results are exact. `create index` passes no storage parameters, since
- * hash indexes have others; see `rewrite.ts`.
+ * A value is kept as text. A column with dimensions checks a value when it is cast to it, and keeps it as [1,2,3]; the
+ * Data API sends an array as {1,2,3}. A column without dimensions keeps any text, which the functions then refuse. The
+ * access methods `hnsw` and `ivfflat` are hash indexes: a search never uses them, so that its results are exact. `create
+ * index` passes no storage parameters, since hash indexes have others; see `rewrite.ts`.
  */
 function typeOf(type: string): string {
   const array = (value: string) => `@extschema@.${type}_to_float8(${value})`;
@@ -32,8 +32,8 @@ language sql immutable strict parallel safe as $$
 $$;${cast(`${element}[]`, `array_to_${type}`, "assignment")}`;
   return `
 create type ${name};
-create function ${self}${type}_in(cstring, oid, integer) returns ${name} language internal immutable strict parallel safe as 'json_in';
-create function ${self}${type}_out(${name}) returns cstring language internal immutable strict parallel safe as 'json_out';
+create function ${self}${type}_in(cstring, oid, integer) returns ${name} language internal immutable strict parallel safe as 'textin';
+create function ${self}${type}_out(${name}) returns cstring language internal immutable strict parallel safe as 'textout';
 create function ${self}${type}_typmod_in(cstring[]) returns integer
   language internal immutable strict parallel safe as 'varchartypmodin';
 create function ${self}${type}_typmod_out(integer) returns cstring
@@ -43,7 +43,7 @@ create type ${name} (
   typmod_out = ${self}${type}_typmod_out, storage = external
 );
 create function ${self}${type}_to_float8(${name}) returns float8[] language sql immutable strict parallel safe as $$
-  select coalesce(string_to_array(nullif(btrim($1::text, '[] '), ''), ',')::float8[], '{}')
+  select coalesce(string_to_array(nullif(btrim($1::text, '[]{} '), ''), ',')::float8[], '{}')
 $$;
 create function ${self}${type}_of(float8[]) returns ${name} language sql immutable strict parallel safe as $$
   select ('[' || array_to_string($1::float4[], ',') || ']')::${name}
@@ -55,7 +55,7 @@ create function ${self}${type}(${name}, integer, boolean) returns ${name} langua
 declare
   dimensions integer;
 begin
-  if $1::text !~ '^\\s*\\[[-+0-9.eE,\\s]*\\]\\s*$' then
+  if $1::text !~ '^\\s*[[{][-+0-9.eE,\\s]*[]}]\\s*$' then
     raise exception 'invalid input syntax for type ${type}: "%"', left($1::text, 60)
       using errcode = '22P02', hint = '${type} contents must be numbers between [ and ].';
   end if;
@@ -67,7 +67,7 @@ begin
   if $2 >= 4 and dimensions <> $2 - 4 then
     raise exception 'expected % dimensions, not %', $2 - 4, dimensions using errcode = '22000';
   end if;
-  return $1;
+  return translate($1::text, '{}', '[]')::${name};
 end $$;
 create cast (${name} as ${name}) with function ${self}${type}(${name}, integer, boolean) as implicit;
 ${["integer", "real", "double precision", "numeric"].map(fromArray).join("")}

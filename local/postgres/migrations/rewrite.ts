@@ -16,7 +16,7 @@ const linesOf = (text: string) => text.replaceAll(/[^\n]/g, "");
 
 /**
  * Returns the statement as the stand-ins can execute it: without the version of an extension, of which there is one,
- * and without the parameters of the indexes of `vector`. The schema of an extension that has one of its own is created,
+ * without the parameters of the indexes of `vector`, and of the types of `postgis`. The schema of an extension that has one of its own is created,
  * because a hosted project has it.
  */
 export function rewriteStatement(text: string): string {
@@ -26,7 +26,20 @@ export function rewriteStatement(text: string): string {
     const schema = extension.schema === undefined ? "" : `create schema if not exists ${extension.schema}; `;
     return schema + start + rest.replace(VERSION, linesOf);
   });
-  return created.replaceAll(STORAGE, (_all, before: string, parameters: string) => before + linesOf(parameters));
+  return created
+    .replaceAll(STORAGE, (_all, before: string, parameters: string) => before + linesOf(parameters))
+    .replaceAll(SHAPE, (_all, type: string) => type);
+}
+
+const SHAPE =
+  /(\b(?:geometry|geography)"?)\s*\(\s*['"]?(?:geometry|geography|point|line|polygon|multi|triangle|tin|curve)\w*['"]?\s*(?:,\s*['"]?\d+['"]?\s*)?\)/gi;
+const SPATIAL_INDEX = /^create\s+index\b/i;
+const SPATIAL = /\busing\s+"?(gist|spgist|brin)\b/i;
+
+/** Returns whether a statement creates an index that the stand-in of `postgis` cannot have. */
+export function mayBeSpatialIndex(text: string): boolean {
+  const statement = text.slice(skipComments(text));
+  return SPATIAL_INDEX.test(statement) && SPATIAL.test(statement);
 }
 
 const GRANT = /^(grant|revoke|alter\s+function)\b/i;

@@ -8,7 +8,7 @@ import postgres, { type Sql } from "postgres";
 import { statementError } from "./errors.ts";
 import type { SqlFile } from "./files.ts";
 import { isPrivileged, kindOf } from "./kinds.ts";
-import { mayNameMissingFunction, rewriteStatement } from "./rewrite.ts";
+import { mayBeSpatialIndex, mayNameMissingFunction, rewriteStatement } from "./rewrite.ts";
 import { splitStatements, type Statement } from "./split.ts";
 
 /** An error of a statement that is refused before it reaches Postgres. */
@@ -38,15 +38,19 @@ async function sendPrivileged(sql: Sql, text: string): Promise<void> {
   if (role !== "none") await sql`select set_config('role', ${role}, false)`;
 }
 
-/** Runs a statement, and does nothing if the function that it names does not exist. */
-async function sendUnlessMissing(sql: Sql, text: string): Promise<void> {
+/** A function or type of an extension is missing in its stand-in. */
+const MISSING = /^(function|type) .* does not exist/;
+/** The types of the stand-in of `postgis` have no classes of operators. */
+const SPATIAL_INDEX = /^data type (extensions\.|public\.)?(geometry|geography) has no default operator class/;
+
+/** Runs a statement, and does nothing if that fails with a message like `message`. */
+async function sendUnless(sql: Sql, text: string, message: RegExp): Promise<void> {
   await send(sql, "savepoint stand_in");
   try {
     await send(sql, text);
     await send(sql, "release savepoint stand_in");
   } catch (error) {
-    // undefined_function, undefined_object
-    if (!(error instanceof postgres.PostgresError) || !["42883", "42704"].includes(error.code)) throw error;
+    if (!(error instanceof postgres.PostgresError) || !message.test(error.message)) throw error;
     await send(sql, "rollback to savepoint stand_in; release savepoint stand_in");
   }
 }
@@ -125,7 +129,8 @@ export async function runFile(sql: Sql, { file, statements, from, record }: Run)
         default: {
           const rewritten = rewriteStatement(text);
           if (isPrivileged(text)) await sendPrivileged(sql, rewritten);
-          else if (mayNameMissingFunction(text)) await sendUnlessMissing(sql, rewritten);
+          else if (mayNameMissingFunction(text)) await sendUnless(sql, rewritten, MISSING);
+          else if (mayBeSpatialIndex(text)) await sendUnless(sql, rewritten, SPATIAL_INDEX);
           else await send(sql, rewritten);
         }
       }
