@@ -45,7 +45,8 @@ export interface RequestClientPool<Database> extends ClientPool<Database> {
  * };
  * ```
  */
-export interface PooledContext<Database> {
+// deno-lint-ignore no-explicit-any -- untyped rows, as SupabaseClient and withPooledSupabase default to
+export interface PooledContext<Database = any> {
   /**
    * A client that acts as the caller: as the user whose token was verified,
    * otherwise anonymously. Its first call takes a slot of the pool, which is

@@ -1,0 +1,243 @@
+/**
+ * The clients that a module creates: on whose behalf each acts.
+ *
+ * @module
+ */
+import ts from "typescript";
+import { type FunctionNode, isCallOf, pathOf, type SourceModule, unwrap } from "./source_module.ts";
+
+/** The party that a client acts for: the caller by its token, no one, or the project itself. */
+export type ClientKind = "user" | "anonymous" | "admin";
+
+/** A call of `createClient`. */
+export interface Creation {
+  readonly call: ts.CallExpression;
+  readonly kind: ClientKind;
+  /** The reason why it cannot be replaced by a client of the context; `undefined` if it can. */
+  readonly reason: string | undefined;
+  /** The type arguments, as written. */
+  readonly types: string;
+}
+
+const SECRET = /^(SUPABASE_SERVICE_ROLE_KEY|SUPABASE_SECRET_KEYS?|SERVICE_ROLE_KEY|SUPABASE_SERVICE_KEY)$/;
+const PUBLIC = /^(SUPABASE_ANON_KEY|SUPABASE_PUBLISHABLE_KEYS?)$/;
+/** The variables that the hosted runtime sets; the context uses these and no others. */
+const OWN_SECRET = new Set(["SUPABASE_SERVICE_ROLE_KEY"]);
+const OWN_PUBLIC = new Set(["SUPABASE_ANON_KEY"]);
+
+/** Returns whether a specifier names supabase-js, from whichever host. */
+export function isSupabaseJs(specifier: string): boolean {
+  return /(^|[/:])@supabase\/supabase-js(@|\/|$)/.test(specifier) || specifier === "supabase";
+}
+
+/** Returns whether an expression is an import named `name` of supabase-js. */
+function isCreateClient(module: SourceModule, callee: ts.Expression): boolean {
+  if (ts.isIdentifier(callee)) {
+    const imported = module.importOf(callee);
+    return imported?.name === "createClient" && isSupabaseJs(imported.from);
+  }
+  if (!ts.isPropertyAccessExpression(callee) || callee.name.text !== "createClient") return false;
+  if (!ts.isIdentifier(callee.expression)) return false;
+  const imported = module.importOf(callee.expression);
+  return imported !== undefined && isSupabaseJs(imported.from);
+}
+
+/**
+ * Returns the expression that `node` stands for: constants are followed, and so are parameters of functions of the module
+ * if every call passes the same.
+ */
+function* sources(module: SourceModule, node: ts.Expression, depth = 0): Generator<ts.Expression | undefined> {
+  const value = unwrap(node);
+  if (depth > 8) yield undefined;
+  else if (!ts.isIdentifier(value)) yield value;
+  else {
+    const constant = module.constantOf(value);
+    if (constant) return yield* sources(module, constant.initializer, depth + 1);
+    const declaration = module.symbolOf(value)?.declarations?.[0];
+    if (!declaration || !ts.isParameter(declaration)) return yield value;
+    const owner = declaration.parent as FunctionNode;
+    const calls = callsOf(module, owner);
+    if (calls === undefined || calls.length === 0) return yield value;
+    const at = owner.parameters.indexOf(declaration);
+    for (const call of calls) {
+      const argument = call.arguments[at];
+      if (argument === undefined) yield undefined;
+      else yield* sources(module, argument, depth + 1);
+    }
+  }
+}
+
+/**
+ * Returns the calls of a function of the module by its name; `undefined` if it is also used in another way, exported for
+ * example.
+ */
+export function callsOf(module: SourceModule, owner: FunctionNode): ts.CallExpression[] | undefined {
+  const name = module.nameOf(owner);
+  const symbol = name && module.symbolOf(name);
+  if (!symbol) return undefined;
+  const statement = ts.isFunctionDeclaration(owner) ? owner : ts.findAncestor(owner, ts.isVariableStatement);
+  if (statement?.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)) return undefined;
+  const calls: ts.CallExpression[] = [];
+  for (const use of module.usesOf(symbol)) {
+    if (use === name) continue;
+    if (!ts.isCallExpression(use.parent) || use.parent.expression !== use) return undefined;
+    calls.push(use.parent);
+  }
+  return calls;
+}
+
+/** Returns the environment variable that an expression reads, if it reads exactly one. */
+export function variableOf(module: SourceModule, node: ts.Expression): string | undefined {
+  const names = new Set<string | undefined>();
+  for (const value of sources(module, node)) {
+    const argument = value && isCallOf(value, "Deno.env.get") ? value.arguments[0] : undefined;
+    names.add(argument && ts.isStringLiteralLike(argument) ? argument.text : undefined);
+  }
+  const [name] = names;
+  return names.size === 1 ? name : undefined;
+}
+
+/** Returns whether an expression is the request that the handler received. */
+function isRequest(module: SourceModule, node: ts.Expression, request: ts.Symbol): boolean {
+  const values = [...sources(module, node)];
+  return values.length > 0 &&
+    values.every((value) => value !== undefined && ts.isIdentifier(value) && module.symbolOf(value) === request);
+}
+
+const TEXT_METHODS = new Set(["replace", "replaceAll", "slice", "substring", "substr", "split", "trim"]);
+
+/** Returns whether an expression is the caller's Authorization header, or the token in it. */
+function isAuthorization(module: SourceModule, node: ts.Expression, request: ts.Symbol): boolean {
+  const values = [...sources(module, node)];
+  return values.length > 0 && values.every((value): boolean => {
+    if (value === undefined) return false;
+    if (ts.isTemplateExpression(value)) {
+      const [span] = value.templateSpans;
+      return /^Bearer $/.test(value.head.text) && value.templateSpans.length === 1 && span?.literal.text === "" &&
+        isAuthorization(module, span.expression, request);
+    }
+    if (ts.isElementAccessExpression(value)) return isAuthorization(module, value.expression, request);
+    if (!ts.isCallExpression(value) || !ts.isPropertyAccessExpression(value.expression)) return false;
+    const { name, expression } = value.expression;
+    if (TEXT_METHODS.has(name.text)) return isAuthorization(module, expression, request);
+    const [argument] = value.arguments;
+    return name.text === "get" && argument !== undefined && ts.isStringLiteralLike(argument) &&
+      argument.text.toLowerCase() === "authorization" && ts.isPropertyAccessExpression(expression) &&
+      expression.name.text === "headers" && isRequest(module, expression.expression, request);
+  });
+}
+
+function nameOf(property: ts.ObjectLiteralElementLike): string | undefined {
+  const { name } = property;
+  return name && (ts.isIdentifier(name) || ts.isStringLiteralLike(name)) ? name.text : undefined;
+}
+
+const SESSION_OPTIONS = new Set(["autoRefreshToken", "persistSession", "detectSessionInUrl"]);
+
+/** The options of a client: the value of its Authorization header, and the first option that the context cannot have. */
+interface Options {
+  readonly authorization: ts.Expression | undefined;
+  readonly unsupported: string | undefined;
+}
+
+function* entriesOf(module: SourceModule, node: ts.Expression): Generator<[string, ts.Expression]> {
+  const [value] = [...sources(module, node)];
+  if (!value || !ts.isObjectLiteralExpression(value)) return yield ["?", node];
+  for (const property of value.properties) {
+    const name = nameOf(property);
+    if (name !== undefined && ts.isPropertyAssignment(property)) yield [name, property.initializer];
+    else if (name !== undefined && ts.isShorthandPropertyAssignment(property)) yield [name, property.name];
+    else yield ["?", node];
+  }
+}
+
+function optionsOf(module: SourceModule, node: ts.Expression | undefined): Options {
+  let authorization: ts.Expression | undefined;
+  let unsupported: string | undefined;
+  for (const [group, value] of node ? entriesOf(module, node) : []) {
+    if (group !== "auth" && group !== "global") {
+      unsupported ??= group;
+      continue;
+    }
+    for (const [name, option] of entriesOf(module, value)) {
+      if (group === "auth") {
+        if (!SESSION_OPTIONS.has(name)) unsupported ??= `auth.${name}`;
+      } else if (name !== "headers") unsupported ??= `global.${name}`;
+      else {
+        for (const [header, text] of entriesOf(module, option)) {
+          if (header.toLowerCase() === "authorization") authorization = text;
+          else unsupported ??= `global.headers.${header}`;
+        }
+      }
+    }
+  }
+  return { authorization, unsupported: unsupported === "?" ? "that are not written out" : unsupported };
+}
+
+/**
+ * Describes a call of `createClient`.
+ *
+ * @param request The parameter of the handler that is the request.
+ */
+function describe(module: SourceModule, call: ts.CallExpression, request: ts.Symbol | undefined): Creation {
+  const [address, key, rest] = call.arguments;
+  const { authorization, unsupported } = optionsOf(module, rest);
+  const variable = key && variableOf(module, key);
+  const types = call.typeArguments?.map((type) => type.getText(module.file)).join(", ") ?? "";
+  const kind: ClientKind = variable !== undefined && SECRET.test(variable)
+    ? "admin"
+    : authorization
+    ? "user"
+    : "anonymous";
+  const reasonOf = (): string | undefined => {
+    if (!address || variableOf(module, address) !== "SUPABASE_URL") return "its address is not SUPABASE_URL alone";
+    if (variable === undefined) return "its key is not one variable of the environment";
+    if (!SECRET.test(variable) && !PUBLIC.test(variable)) return `its key is ${variable}, not a key of this project`;
+    if (!OWN_SECRET.has(variable) && !OWN_PUBLIC.has(variable)) {
+      return `its key is ${variable}, which may differ from the key that the pool uses`;
+    }
+    if (unsupported !== undefined) return `it has options the context's client lacks: ${unsupported}`;
+    if (authorization === undefined) return undefined;
+    if (kind === "admin") return "it sends a caller's token with the service role key";
+    if (!request || !isAuthorization(module, authorization, request)) {
+      return "its Authorization is not evidently the caller's own";
+    }
+    return undefined;
+  };
+  return { call, kind, reason: reasonOf(), types };
+}
+
+/** Returns the calls of `createClient` in a module. */
+export function creationsOf(module: SourceModule, request?: ts.Symbol): Creation[] {
+  const creations: Creation[] = [];
+  for (const node of module.nodes()) {
+    if (ts.isCallExpression(node) && isCreateClient(module, node.expression)) {
+      creations.push(describe(module, node, request));
+    }
+  }
+  return creations;
+}
+
+/** Members of a client that outlive a request, which a client of the context rejects. */
+const RESTRICTED = /^(channel|removeChannel|removeAllChannels|getChannels|realtime)$/;
+/** The members of `auth` that a client of the context has. */
+const AUTH = new Set(["getUser", "getClaims", "admin"]);
+
+/**
+ * Returns the first use of a client that a client of the context rejects, anywhere in a module: receivers are not
+ * resolved, since clients are passed on.
+ */
+export function restrictedUse(module: SourceModule): { readonly node: ts.Node; readonly name: string } | undefined {
+  for (const node of module.nodes()) {
+    if (!ts.isPropertyAccessExpression(node)) continue;
+    const name = node.name.text;
+    const path = pathOf(node);
+    if (ts.isPropertyAccessExpression(node.expression) && node.expression.name.text === "auth" && !AUTH.has(name)) {
+      if (ts.isCallExpression(node.parent) && node.parent.expression === node) return { node, name: `auth.${name}` };
+    }
+    const isCall = ts.isCallExpression(node.parent) && node.parent.expression === node;
+    if (RESTRICTED.test(name) && isCall && path?.[0] !== "Deno") return { node, name };
+    if (name === "setAuth" && isCall) return { node, name };
+  }
+  return undefined;
+}
