@@ -21,6 +21,7 @@ export {
   type PooledHandler,
   type PooledSupabaseOptions,
   type PoolSource,
+  type Rejection,
   type RequestClientPool,
   type RequestPool,
   type RuntimeOptions,

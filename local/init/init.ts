@@ -14,7 +14,7 @@ import { type Layout, readLayout } from "./layout.ts";
 import { planPreparation } from "./prepare.ts";
 import { type FunctionReport, reportOf, reportText } from "./report.ts";
 import { ModuleGraph } from "./source/graph.ts";
-import { Migrator } from "./source/migrate.ts";
+import { migrate } from "./source/migrate.ts";
 
 function checkNames(layout: Layout, only: readonly string[]): void {
   const names = layout.functions.map(({ name }) => name);
@@ -34,7 +34,7 @@ function planMigration(layout: Layout, options: InitArguments, files: Files): Fu
     const report = reportOf(one, module, graph);
     const isChosen = options.migrate && (options.only.length === 0 || options.only.includes(one.name));
     if (!module || !isChosen || module.specifiers.includes(PACKAGE_NAME)) return report;
-    const migration = new Migrator(module, graph, PACKAGE_NAME).run();
+    const migration = migrate(module, graph, PACKAGE_NAME);
     if (migration.text !== undefined) files.plan(one.entrypoint, migration.text);
     return { ...report, migration };
   });

@@ -7,7 +7,7 @@ import { relative } from "node:path";
 import { type Finding, findingsOf } from "./findings.ts";
 import type { ProjectFunction } from "./layout.ts";
 import type { ModuleGraph } from "./source/graph.ts";
-import type { Migration } from "./source/migrate.ts";
+import type { Migration } from "./source/migration.ts";
 import type { SourceModule } from "./source/source_module.ts";
 
 /** The report on a function. */

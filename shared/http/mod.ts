@@ -10,6 +10,7 @@ export {
   type AuthOption,
   type PooledHandler,
   type PooledSupabaseOptions,
+  type Rejection,
   withPooledSupabase,
 } from "./handler/with_pooled_supabase.ts";
 export type { HandlerScope, PoolSource, RequestPool, RuntimeOptions } from "./handler/runtime.ts";

@@ -5,7 +5,8 @@
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ModuleGraph } from "../../local/init/source/graph.ts";
-import { type Migration, Migrator } from "../../local/init/source/migrate.ts";
+import { migrate as migrateModule } from "../../local/init/source/migrate.ts";
+import type { Migration } from "../../local/init/source/migration.ts";
 
 const ENTRY = "/p/supabase/functions/notes/index.ts";
 
@@ -14,7 +15,7 @@ function migrate(text: string, others: Readonly<Record<string, string>> = {}, pa
   const graph = new ModuleGraph((wanted) => wanted === path ? text : others[wanted]);
   const module = graph.at(path);
   assert(module);
-  return new Migrator(module, graph, "pool").run();
+  return migrateModule(module, graph, "pool");
 }
 
 function left(text: string, others: Readonly<Record<string, string>> = {}): string {
@@ -262,6 +263,32 @@ Deno.test("init --migrate leaves an anonymous client beside one of the caller", 
   assertStringIncludes(text ?? "", "const open = createClient(url, key);");
   assertStringIncludes(text ?? "", "const mine = ctx.supabase;");
   assertEquals(left.map(({ line }) => line), [5]);
+});
+
+Deno.test("init --migrate: the function's own 401 becomes onRejected, if it uses nothing of the handler", () => {
+  const handler = (unauthorized: string) =>
+    `${IMPORT}
+const json = (body: unknown, status = 200) => new Response(JSON.stringify(body), { status });
+
+Deno.serve(async (req) => {
+  const locale = "en";
+  const client = createClient(Deno.env.get("SUPABASE_URL")!, Deno.env.get("SUPABASE_ANON_KEY")!, {
+    global: { headers: { Authorization: req.headers.get("Authorization")! } },
+  });
+  const { data: { user } } = await client.auth.getUser();
+  if (!user) return ${unauthorized};
+  return json({ id: user.id, locale });
+});
+`;
+  const own = migrate(handler('json({ error: "Unauthorized" }, 401)'));
+  assertStringIncludes(
+    own.text ?? "",
+    'auth: ["user", "publishable", "none"], cors: "disabled", onRejected: () => json({ error: "Unauthorized" }, 401) }',
+  );
+  assertEquals(own.differences, []);
+  const local = migrate(handler("json({ error: locale }, 401)"));
+  assert(!local.text?.includes("onRejected"));
+  assertEquals(local.differences.length, 1);
 });
 
 Deno.test("init --migrate: a function without clients is not rewritten", () => {

@@ -74,3 +74,38 @@ export function entriesOf(module: SourceModule): Entry[] {
   }
   return entries;
 }
+
+/** Returns why the handler cannot be wrapped; `undefined` if it can. */
+export function whyNotWrapped(module: SourceModule, { form, call, value, handler }: Entry): string | undefined {
+  if (!handler) {
+    return /\.fetch$/.test(value.getText(module.file))
+      ? "The handler is an app's fetch: with Hono, use pooledSupabase of the package's /hono"
+      : "The handler is not a function of this file: wrap it by hand";
+  }
+  if (handler.parameters.length > 1) return "The handler takes a second argument, where the context would be";
+  const [parameter] = handler.parameters;
+  if (parameter && (!ts.isIdentifier(parameter.name) || parameter.dotDotDotToken || parameter.initializer)) {
+    return "The handler takes its request apart in its parameter";
+  }
+  if (handler.asteriskToken) return "The handler is a generator";
+  if (form === "std serve" && call && call.arguments.length > 1) {
+    return "serve has options: move to Deno.serve by hand";
+  }
+  if (ts.isIdentifier(value)) {
+    const name = module.nameOf(handler);
+    const symbol = name && module.symbolOf(name);
+    const uses = symbol ? module.usesOf(symbol).filter((use) => use !== name) : [];
+    if (uses.length > 1) return `${value.text} is also called elsewhere: its second parameter would be missing there`;
+    const statement = ts.isFunctionDeclaration(handler) ? handler : ts.findAncestor(handler, ts.isVariableStatement);
+    if (statement?.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)) {
+      return `${value.text} is exported: its second parameter would be missing in other files`;
+    }
+    if (ts.isVariableDeclaration(handler.parent) && handler.parent.type) {
+      return `${value.text} has a type of its own, which has no second parameter`;
+    }
+  }
+  for (const node of module.nodes()) {
+    if (isCallOf(node, "Deno.upgradeWebSocket")) return "It serves WebSockets, which outlive the request";
+  }
+  return undefined;
+}

@@ -209,3 +209,8 @@ export function pathOf(node: ts.Expression): string[] | undefined {
 export function isCallOf(node: ts.Node, path: string): node is ts.CallExpression {
   return ts.isCallExpression(node) && pathOf(node.expression)?.join(".") === path;
 }
+
+/** Returns whether a module is JavaScript, which has no types. */
+export function isJavaScript({ path }: SourceModule): boolean {
+  return /\.[cm]?jsx?$/.test(path);
+}

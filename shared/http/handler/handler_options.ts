@@ -21,6 +21,15 @@ export type AuthOption =
   | readonly [CredentialedAuthMode, ...CredentialedAuthMode[]]
   | readonly [CredentialedAuthMode, ...CredentialedAuthMode[], "none"];
 
+/** The reason why a request's credentials are rejected. It contains none of them. */
+export interface Rejection {
+  /** The status: 401, or 500 and more where they could not be checked. */
+  readonly status: number;
+  /** A stable code of `@supabase/server`. */
+  readonly code: string;
+  readonly message: string;
+}
+
 /** Options of {@linkcode withPooledSupabase}: those of `withSupabase`, and the pool's. */
 export interface PooledSupabaseOptions<Database> extends RuntimeOptions<Database> {
   /** @deprecated Use `auth`, which wins over it. */
@@ -62,6 +71,11 @@ export interface PooledSupabaseOptions<Database> extends RuntimeOptions<Database
   readonly cors?: CorsOption;
   /** The detail of responses that reject credentials. Default: everything but secrets. */
   readonly errors?: ErrorResponseConfig;
+  /**
+   * Creates the response to rejected credentials, in the function's own shape. The headers of CORS and of the pool are
+   * added. Default: that of `@supabase/server`.
+   */
+  readonly onRejected?: (rejection: Rejection, request: Request) => Response | Promise<Response>;
   /** True if responses carry the `X-Pool-*` headers. Default: the variable `POOL_HEADERS`, or true. */
   readonly poolHeaders?: boolean;
   /** True to serve `/<name>/health/pool`, before any credentials are checked. Default: true. */

@@ -257,7 +257,7 @@ class RequestHandler<Database> {
     const { auth, error } = outcome;
     if (error) {
       scope.end();
-      return this.#reject(error, request);
+      return await this.#reject(error, request);
     }
     let failed = true;
     try {
@@ -278,7 +278,7 @@ class RequestHandler<Database> {
       const failure = scope.explain(error);
       // Later than 30 s after its expiry, a token is rejected as if the request began now.
       const again = isExpired(failure) ? await authenticate(request, wait) : undefined;
-      if (again?.error) return this.#reject(again.error, request);
+      if (again?.error) return await this.#reject(again.error, request);
       throw failure;
     } finally {
       timing.waitedMs = scope.waitedMs;
@@ -287,10 +287,14 @@ class RequestHandler<Database> {
   }
 
   /** Rejects the credentials of a request. */
-  #reject(error: AuthError, request: Request): Response {
+  async #reject(error: AuthError, request: Request): Promise<Response> {
     // Keys that are missing, a JWKS that cannot be fetched: not the caller's fault, and any caller can repeat it.
     if (error.status >= 500) this.#failures.logThrottled("request_failed", error, { secrets: this.#secrets, request });
-    return rejectionResponse(error, request, this.#options.errors);
+    const response = rejectionResponse(error, request, this.#options.errors);
+    const { onRejected } = this.#options;
+    if (onRejected === undefined) return response;
+    const { status, code, message } = error;
+    return checkResponse(await onRejected({ status, code, message }, request));
   }
 
   #fail(error: unknown, request: Request): Response {

@@ -8,7 +8,7 @@ import { ConfigError } from "../../pool/mod.ts";
 import type { PooledHandler, PooledSupabaseOptions } from "./handler_options.ts";
 import { createRequestHandler } from "./request_handler.ts";
 
-export type { AuthOption, PooledHandler, PooledSupabaseOptions } from "./handler_options.ts";
+export type { AuthOption, PooledHandler, PooledSupabaseOptions, Rejection } from "./handler_options.ts";
 
 /**
  * Wraps `handler` so that it runs with verified credentials and pooled clients.
