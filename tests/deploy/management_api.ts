@@ -25,7 +25,8 @@ const metadataShape = z.object({
   entrypoint_path: z.string(),
   import_map_path: z.string().optional(),
   static_patterns: z.array(z.string()).optional(),
-  verify_jwt: z.boolean(),
+  // Without a table in config.toml, the CLI leaves it to the platform, which checks.
+  verify_jwt: z.boolean().default(true),
 });
 /** The field `metadata` of an upload. */
 export type UploadMetadata = z.infer<typeof metadataShape>;
