@@ -61,6 +61,10 @@ Deno.test("parsePostgresConfig() lists every bad option, without values that may
   const error = assertThrows(() => parsePostgresConfig(bad), ConfigError);
   assertEquals(error.issues.map(({ path }) => path).toSorted(), Object.keys(bad).toSorted());
   assert(!error.message.includes("hunter2"), error.message);
+  // The runtime would send U+FFFD in its place.
+  for (const part of ["database", "user", "password", "options", "applicationName"]) {
+    assertThrows(() => parsePostgresConfig({ [part]: "a\ud800" }), ConfigError, part);
+  }
   assertThrows(() => parsePostgresConfig({ maxConnections: 2, minConnections: 3 }), ConfigError, "minConnections");
   assertEquals(parsePostgresConfig({ maxConnections: 2 }).minConnections, 2);
   for (const host of ["localhost:5432", "a,b", "[::1]", "a b", "postgres://h/d", "fe80::1,h"]) {

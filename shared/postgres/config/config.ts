@@ -17,6 +17,7 @@ import {
 } from "../../pool/mod.ts";
 import { MAX_TIMER_MS } from "../../resilience/mod.ts";
 import { type TypeOverrides, TypeRegistry } from "../types/registry.ts";
+import { unsendable } from "../types/text.ts";
 import { placeholderIn } from "./placeholders.ts";
 
 /** The default of `maxResultBytes`: half of the memory of a hosted function. */
@@ -260,10 +261,10 @@ function noPlaceholder(whole: boolean) {
   return [(value: string) => placeholderIn(value, whole) === undefined, { error }] as const;
 }
 
-/** A string without NUL, which ends a string of the protocol. Its error never shows the value. */
+/** A string that the protocol can carry as it is. Its error never shows the value. */
 const text = (error: string, min = 1, max = Infinity) =>
   lazySchema(() => {
-    const fits = (value: string) => value.length >= min && value.length <= max && !value.includes("\0");
+    const fits = (value: string) => value.length >= min && value.length <= max && unsendable(value) === undefined;
     return z.string({ error }).refine(fits, { error }).refine(...noPlaceholder(true));
   });
 const yesOrNo = lazySchema(() => z.boolean({ error: "must be true or false" }));
@@ -301,10 +302,10 @@ export const postgresConfigShape = {
   database: text("must be the name of a database"),
   // A pooler's user ends with the project: `postgres.<ref>`.
   user: lazySchema(() => text("must be the name of a role")().refine(...noPlaceholder(false))),
-  password: text("must be a string without NUL", 0),
+  password: text("must be Unicode text without NUL", 0),
   ssl,
   options: text("must be settings such as -c search_path=app, without NUL", 0),
-  applicationName: text("must be a string of at most 63 characters without NUL", 0, 63),
+  applicationName: text("must be Unicode text of at most 63 characters without NUL", 0, 63),
   keepAlive: yesOrNo,
   keepAliveDelayMs: ms(0),
   connectionTimeoutMs: ms(1),
