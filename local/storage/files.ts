@@ -16,6 +16,9 @@ export interface WrittenFile {
   readonly etag: string;
 }
 
+/** The size of a write, in bytes: the chunks of a request are small. */
+const BUFFER_SIZE = 262_144;
+
 const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** The files in one folder. */
@@ -43,12 +46,25 @@ export class Files {
     try {
       {
         using file = await Deno.open(draft, { write: true, createNew: true, mode: 0o600 });
+        const buffer = new Uint8Array(BUFFER_SIZE);
+        let used = 0;
+        const flush = async () => {
+          for (let written = 0; written < used;) written += await file.write(buffer.subarray(written, used));
+          used = 0;
+        };
         for await (const chunk of content) {
           size += chunk.length;
           if (size > maxBytes) throw tooLarge();
           hash.update(chunk);
-          for (let written = 0; written < chunk.length;) written += await file.write(chunk.subarray(written));
+          for (let at = 0; at < chunk.length;) {
+            const part = chunk.subarray(at, at + BUFFER_SIZE - used);
+            buffer.set(part, used);
+            used += part.length;
+            at += part.length;
+            if (used === BUFFER_SIZE) await flush();
+          }
         }
+        await flush();
       }
       await this.#publish(draft, version);
     } catch (error) {

@@ -169,7 +169,7 @@ export class Storage implements AsyncDisposable {
 
   async #respond(request: Request): Promise<Response> {
     const url = new URL(request.url);
-    const path = url.pathname.replace(/^\/storage\/v1\/?/, "").replace(/\/$/, "");
+    const path = url.pathname.replace(/^\/storage\/v1\/?/, "");
     if (!this.#config.enabled) {
       throw new StorageError(501, "NotSupported", "Storage is off: set enabled in [storage] of supabase/config.toml.");
     }

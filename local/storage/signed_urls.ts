@@ -15,7 +15,7 @@ export interface SignedUrl {
   readonly scope: "download" | "upload";
   /** The caller who asked for an upload. */
   readonly owner?: string | undefined;
-  /** Whether an upload may replace an object. */
+  /** True if an upload may replace an object. */
   readonly upsert?: boolean | undefined;
 }
 

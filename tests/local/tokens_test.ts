@@ -1,7 +1,9 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { decodeProtectedHeader, exportJWK, generateKeyPair, importJWK, jwtVerify, SignJWT } from "jose";
 import { Credentials } from "../../local/auth/credentials.ts";
+import { checkRedirect, matchesGlob } from "../../local/auth/redirects.ts";
 import { Tokens } from "../../local/auth/tokens.ts";
+import { parseConfig } from "../../local/config/mod.ts";
 import { generateKeys, legacyKeys } from "../../local/keys.ts";
 
 const keys = generateKeys();
@@ -119,4 +121,46 @@ Deno.test("legacyKeys() returns tokens of the roles, which other secrets do not 
   assertEquals((await jwtVerify(anonKey, secret)).payload.role, "anon");
   assertEquals((await jwtVerify(serviceRoleKey, secret)).payload.role, "service_role");
   assertNotEquals(legacyKeys("another secret of the project").anonKey, anonKey);
+});
+
+Deno.test("matchesGlob() matches addresses as GoTrue does, in linear time", () => {
+  const cases: [string, string, boolean][] = [
+    ["https://a.example.com/x", "https://a.example.com/x", true],
+    ["https://*.example.com/**", "https://a.example.com/x/y.html", true],
+    ["https://*.example.com/**", "https://a.b.example.com/", false],
+    ["https://*.example.com/*", "https://a.example.com/x/y", false],
+    ["https://example.com/?", "https://example.com/a", true],
+    ["https://example.com/?", "https://example.com/", false],
+    ["myapp://**", "myapp://", true],
+    ["", "x", false],
+    ["*", "", true],
+    ["https://example.com", "https://example.com.evil.com", false],
+  ];
+  for (const [glob, text, expected] of cases) assertEquals(matchesGlob(glob, text), expected, `${glob} ${text}`);
+  const started = performance.now();
+  assertEquals(matchesGlob("**a".repeat(20), "a".repeat(20_000) + "b"), false);
+  assert(performance.now() - started < 2_000);
+});
+
+Deno.test("checkRedirect() leads to the site unless the address is allowed", () => {
+  const config = {
+    ...parseConfig("", "config.toml").auth,
+    siteUrl: "https://site.example.com",
+    additionalRedirectUrls: ["https://*.vercel.app/**"],
+  };
+  const allowed = ["https://site.example.com/x?y#z", "https://my-app.vercel.app/a/b"];
+  for (const url of allowed) assertEquals(checkRedirect(config, url), url);
+  const rejected = [
+    "",
+    "x",
+    null,
+    "https://evil.com",
+    "https://site.example.com.evil.com",
+    "http://site.example.com",
+    "javascript:alert(1)",
+    "https://site.example.com@evil.com",
+    "https://evil.com/?https://my-app.vercel.app/",
+    "//evil.com",
+  ];
+  for (const url of rejected) assertEquals(checkRedirect(config, url), "https://site.example.com", String(url));
 });

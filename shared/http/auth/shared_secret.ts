@@ -1,6 +1,6 @@
 /**
- * Tokens signed with the project's shared secret (HS256): those of older projects and of the local stack, which name no
- * key and so cannot be verified against a JWKS.
+ * Tokens signed with the project's shared secret (HS256): those of older projects, which name no key and so cannot be
+ * verified against a JWKS.
  *
  * @module
  */

@@ -17,7 +17,7 @@ export const MIN_JWT_SECRET_BYTES = 32;
 export interface Environment extends SupabaseEnvironment {
   /** The keys that verify tokens, or the URL to fetch them from. `null`: none. */
   readonly jwks: SupabaseEnv["jwks"];
-  /** The secret of HS256 tokens, from `JWT_SECRET`: for older projects and the local stack. */
+  /** The secret of HS256 tokens, from `JWT_SECRET`: for older projects. */
   readonly jwtSecret: string | undefined;
   /** The legacy keys, which a project has beside its newer ones. */
   readonly legacyKeys: LegacyKeys;
