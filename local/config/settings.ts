@@ -29,7 +29,7 @@ function of(kind: SettingKind, fallback: unknown, ignored: string | undefined): 
 }
 
 const TLS = "the local gateway serves HTTP only";
-const MAIL = "the local stack sends no mail: messages are printed in the log";
+const MAIL = "the local stack sends no mail: messages are shown at /mail";
 const SMS = "the local stack sends no SMS: sign in with a password or by email instead";
 const MFA = "the local Auth has no second factors";
 const HOOK = "the local Auth calls no hooks: a token holds the claims of an ordinary one";
@@ -102,7 +102,7 @@ export const SETTINGS: Settings = {
   "auth.enable_refresh_token_rotation": yesNo(true),
   "auth.refresh_token_reuse_interval": count(10),
   "auth.enable_signup": yesNo(true),
-  "auth.enable_anonymous_sign_ins": yesNo(false, SERVER),
+  "auth.enable_anonymous_sign_ins": yesNo(false),
   "auth.enable_manual_linking": yesNo(false, SERVER),
   "auth.minimum_password_length": count(6),
   "auth.password_requirements": text(""),

@@ -62,7 +62,7 @@ Deno.test("parseConfig() warns of settings without effect and of unknown ones, o
     `
     colour = "red"
     [auth]
-    enable_anonymous_sign_ins = true
+    enable_manual_linking = true
     [auth.mfa.totp]
     enroll_enabled = true
     verify_enabled = true
@@ -80,7 +80,7 @@ Deno.test("parseConfig() warns of settings without effect and of unknown ones, o
     `,
     PATH,
   );
-  const named = ["enable_anonymous_sign_ins", "mfa.totp.enroll_enabled", "external.github.enabled", "hook.send_email"];
+  const named = ["enable_manual_linking", "mfa.totp.enroll_enabled", "external.github.enabled", "hook.send_email"];
   for (const name of named) {
     assertEquals(warnings.filter((line) => line.includes(name) && line.includes("no effect: ")).length, 1, name);
   }
