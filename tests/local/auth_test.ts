@@ -22,7 +22,10 @@ begin
   if new.raw_user_meta_data ->> 'fail' = 'yes' then raise exception 'No such team: %', new.email; end if;
   return new;
 end $$;
-create trigger on_auth_user_created after insert on auth.users for each row execute function public.check_new_user();`;
+create trigger on_auth_user_created after insert on auth.users for each row execute function public.check_new_user();
+insert into auth.users (id, aud, role, email, encrypted_password, email_confirmed_at)
+values ('11111111-1111-4111-8111-111111111111', 'authenticated', 'authenticated', 'seed@example.com',
+  extensions.crypt('seeded', extensions.gen_salt('bf')), now());`;
 
 async function withStack(config: string, use: (stack: Stack, output: string[]) => Promise<void>): Promise<void> {
   await using project = await createProject();
@@ -341,11 +344,11 @@ Deno.test("Auth has the admin API of GoTrue", async (t) => {
       const first = await admin.listUsers({ page: 1, perPage: 3 });
       assert("total" in first.data);
       const { users, total, nextPage, lastPage } = first.data;
-      assertEquals([users.length, total, nextPage, lastPage], [3, 8, 2, 3]);
+      assertEquals([users.length, total, nextPage, lastPage], [3, 9, 2, 3]);
       assertEquals(users[0]?.email, "page4@example.com");
       const last = await admin.listUsers({ page: 3, perPage: 3 });
       assert("total" in last.data);
-      assertEquals([last.data.users.length, last.data.nextPage], [2, null]);
+      assertEquals([last.data.users.length, last.data.nextPage], [3, null]);
       assertEquals((await admin.listUsers({ page: 99, perPage: 3 })).data.users, []);
     });
 
@@ -431,6 +434,18 @@ Deno.test("Auth applies the settings of config.toml", async (t) => {
       assertEquals(codeOf(await anon.auth.signInAnonymously()), [422, "anonymous_provider_disabled"]);
       const settings = await (await fetch(`${stack.authUrl}/settings?apikey=${stack.publishableKey}`)).json();
       assertEquals([settings.disable_signup, settings.mailer_autoconfirm], [true, false]);
+    });
+    await t.step("a user of a seed signs in, and both mailboxes confirm a change of the address", async () => {
+      const client = clientOf(stack);
+      const signedIn = await client.auth.signInWithPassword({ email: "seed@example.com", password: "seeded" });
+      assertEquals(signedIn.error, null);
+      assertEquals((await client.auth.updateUser({ email: "moved@example.com" })).error, null);
+      const [second, first] = await mails(stack);
+      assertEquals([first?.to, second?.to], ["seed@example.com", "moved@example.com"]);
+      assertStringIncludes((await follow(first?.link ?? "")).parameters.get("message") ?? "", "other email");
+      assertEquals((await client.auth.getUser()).data.user?.email, "seed@example.com");
+      assert((await follow(second?.link ?? "")).parameters.get("access_token"));
+      assertEquals((await client.auth.getUser()).data.user?.email, "moved@example.com");
     });
     await t.step("passwords, tokens, codes and links follow their settings", async () => {
       const { data } = await admin.createUser({ email: "a@example.com", password: "letters-and-1" });
