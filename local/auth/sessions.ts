@@ -27,9 +27,9 @@ interface TokenRow {
 /** Returns the seconds of a duration such as `24h` or `1h30m`; `undefined` if it is empty. */
 export function parseDuration(text: string): number | undefined {
   const units: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1, ms: 0.001, us: 1e-6, ns: 1e-9 };
-  if (!/^([\d.]+(h|ms|us|ns|m|s))+$/.test(text)) return undefined;
+  if (!/^(?:[\d.]{1,15}(?:h|ms|us|ns|m|s))+$/.test(text)) return undefined;
   let seconds = 0;
-  for (const [, amount, unit] of text.matchAll(/([\d.]+)(h|ms|us|ns|m|s)/g)) {
+  for (const [, amount, unit] of text.matchAll(/([\d.]{1,15})(h|ms|us|ns|m|s)/g)) {
     seconds += Number(amount) * (units[unit ?? ""] ?? 0);
   }
   return Number.isFinite(seconds) ? seconds : undefined;

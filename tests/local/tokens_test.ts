@@ -2,6 +2,7 @@ import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { decodeProtectedHeader, exportJWK, generateKeyPair, importJWK, jwtVerify, SignJWT } from "jose";
 import { Credentials } from "../../local/auth/credentials.ts";
 import { checkRedirect, matchesGlob } from "../../local/auth/redirects.ts";
+import { parseDuration } from "../../local/auth/sessions.ts";
 import { Tokens } from "../../local/auth/tokens.ts";
 import { parseConfig } from "../../local/config/mod.ts";
 import { generateKeys, legacyKeys } from "../../local/keys.ts";
@@ -163,4 +164,19 @@ Deno.test("checkRedirect() leads to the site unless the address is allowed", () 
     "//evil.com",
   ];
   for (const url of rejected) assertEquals(checkRedirect(config, url), "https://site.example.com", String(url));
+});
+
+Deno.test("parseDuration() reads durations as Go does", () => {
+  const cases: [string, number | undefined][] = [
+    ["24h", 86_400],
+    ["1h30m", 5_400],
+    ["1.5s", 1.5],
+    ["300ms", 0.3],
+    ["", undefined],
+    ["24", undefined],
+    ["1d", undefined],
+    ["-1h", undefined],
+    ["1.2.3h", undefined],
+  ];
+  for (const [text, expected] of cases) assertEquals(parseDuration(text), expected, text);
 });
