@@ -16,7 +16,7 @@ const HELP = `Usage: deno task bench [options]
 Runs every benchmark one after the other and writes one report: tables, ratios,
 plots, the environment, and the specification's promises beside what was measured.
 
-  --full           Measure figures to quote: all rounds, about 45 minutes. Writes bench/results/
+  --full           Measure figures to quote: all rounds, about 20 minutes. Writes bench/results/
                    and bench/report.md; docs/performance.md needs "deno task docs" afterwards
                    (default: few rounds, less than ten minutes, written to bench/quick/)
   --only <names>   Run only these, separated by commas: ${BENCHMARKS.join(", ")}
