@@ -19,7 +19,9 @@ const TOO_LARGE: readonly string[] = [
 
 Deno.test("PostgresConnectionManager with a limit of results", async (t) => {
   await using database = await TestDatabase.start();
-  const manager = database.manager({ maxConnections: 1, maxResultBytes: 100_000 });
+  // A busy machine takes long to pass a cancel request on: after that the connection would be closed.
+  const limits = { maxConnections: 1, maxResultBytes: 100_000, cancelTimeoutMs: 60_000, acquireTimeoutMs: 60_000 };
+  const manager = database.manager(limits);
   manager.on("error", () => {});
   await manager.query("create table item (n int)");
 
@@ -65,7 +67,7 @@ Deno.test("PostgresConnectionManager with a limit of results", async (t) => {
   });
 
   await t.step("a list whose result is too large is committed or rolled back, and its outcome is known", async () => {
-    await using authenticator = database.manager({ maxConnections: 1, maxResultBytes: 100_000 }, "authenticator");
+    await using authenticator = database.manager(limits, "authenticator");
     authenticator.on("error", () => {});
     await manager.query("grant all on item to authenticated");
     const caller = authenticator.as(claimsOf("11111111-1111-1111-1111-111111111111"));
