@@ -41,6 +41,17 @@ const ROWS: Record<string, Row> = {
   ],
   "a cron job where only users may call": ["user", cron, 401],
   "a cron job with a newer apikey": ["secret", { ...cron, apikey: "sb_publishable_default" }, "secret default"],
+  "a newer secret key beside the anon key": [
+    ["publishable", "secret"],
+    { apikey: "sb_secret_default", Authorization: `Bearer ${ANON}` },
+    "secret default",
+  ],
+  "a newer publishable key beside the service_role key": [
+    ["publishable", "secret"],
+    { ...cron, apikey: "sb_publishable_default" },
+    "publishable default",
+  ],
+  "a cron job with an apikey that is wrong": [["publishable", "secret"], { ...cron, apikey: "x" }, "secret default"],
   "a signed-in client with a legacy key": [
     ["user", "publishable"],
     { apikey: ANON, Authorization: `Bearer ${user}` },

@@ -102,9 +102,10 @@ Deno.test("errorResponse() never throws, whatever response an error declares", a
     throw new Error("trap");
   };
   const bad: unknown[] = [
-    ...[{ status: 0 }, { status: 304 }, { status: 600 }, { status: NaN }, { status: 422, detail: 5 }].map((http) =>
-      Object.assign(new Error("x"), { code: "TAX_UNKNOWN", http })
-    ),
+    ...[{ status: 0 }, { status: 200 }, { status: 302 }, { status: 304 }, { status: 600 }, { status: NaN }, {
+      status: 422,
+      detail: 5,
+    }].map((http) => Object.assign(new Error("x"), { code: "TAX_UNKNOWN", http })),
     new RequestError({ status: 304, code: "TAX_UNKNOWN", title: "Tax unknown" }),
     new Proxy(new Error("x"), { get: fail, has: fail }),
   ];

@@ -85,8 +85,11 @@ export function withLegacyKeys(
     if (token && ofToken === undefined && all[0] === "user" && !token.startsWith("sb_")) {
       return authenticate(request, wait);
     }
-    const ofKey = currentKeyOf(request.headers.get("apikey"), legacy, current);
-    const keys = new Set([ofToken, ofKey].filter((key) => key !== undefined));
+    const apikey = request.headers.get("apikey") || undefined;
+    const ofKey = currentKeyOf(apikey ?? null, legacy, current);
+    // A newer key decides where it can, as it does without a legacy key beside it.
+    const newer = ofKey === undefined ? apikey : undefined;
+    const keys = new Set([ofToken && newer, ofToken, ofKey].filter((key) => key !== undefined));
     return keys.size > 0 ? tryKeys(request, keys, ofToken !== undefined, wait) : authenticate(request, wait);
   }
 

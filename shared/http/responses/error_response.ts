@@ -38,10 +38,11 @@ interface DescribedError extends Error {
   readonly http: HttpDescription;
 }
 
-/** Returns whether an error describes itself. */
+/** Returns whether an error describes itself: with the status of an error. */
 export function isDescribed(error: unknown): error is DescribedError {
+  const status = memberOf(memberOf(error, "http"), "status");
   return error instanceof Error && typeof memberOf(error, "code") === "string" &&
-    typeof memberOf(memberOf(error, "http"), "status") === "number";
+    typeof status === "number" && status >= 400 && status <= 599;
 }
 
 /** The longest `Retry-After`, in seconds: an hour. */
