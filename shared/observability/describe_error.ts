@@ -172,11 +172,15 @@ function summarize(thrown: unknown, clean: Clean, maxLength: number): ErrorSumma
 const FRAME =
   /^ {4}at (?:async )?(?:[^()]{1,300} \()?(?:[^()?#\s]{1,300}:\d{1,9}:\d{1,9}|<anonymous>|native|index \d{1,9})\)?$/;
 
+/** The longest message whose stack is read, in characters: at the first reading the engine copies the message into it. */
+const MAX_STACK_MESSAGE = 100_000;
+
 /** Returns the frames of a stack. Its first lines repeat the message, which may look like anything. */
 function framesOf(error: Error): string | undefined {
-  const stack = textOf(error, "stack");
+  const message = textOf(error, "message") ?? "";
+  const stack = message.length > MAX_STACK_MESSAGE ? undefined : textOf(error, "stack");
   if (stack === undefined) return undefined;
-  const header = `${textOf(error, "name")}: ${textOf(error, "message")}`;
+  const header = `${textOf(error, "name")}: ${message}`;
   const frames = cut(stack.startsWith(header) ? stack.slice(header.length) : stack, MAX_STACK).split("\n")
     .filter((line) => FRAME.test(line));
   return frames.length === 0 ? undefined : frames.join("\n");

@@ -15,7 +15,7 @@ const MAX_TEXT = 1_000;
 const MAX_NAME = 64;
 
 /** Names of members whose values are never shown. */
-const HIDDEN = /pass(?:word|wd|phrase)|secret|token|authorization|cookie|credential|api_?key/i;
+const HIDDEN = /pass(?:word|wd|phrase)|secret|token|authorization|cookie|credential|api[_-]?key/i;
 
 function cleanText(text: string, maxLength: number): string {
   return cut(withoutEmails(redact(text)), maxLength);
@@ -60,10 +60,16 @@ export function plainData(data: object): Record<string, unknown> {
     for (const name in value) {
       if (!Object.hasOwn(value, name)) continue;
       if (members.length === MAX_MEMBERS) break;
-      const shown = HIDDEN.test(name) ? "[hidden]" : copy(Reflect.get(value, name), depth + 1);
-      members.push([cleanText(name, MAX_NAME), shown]);
+      members.push([cleanText(name, MAX_NAME), HIDDEN.test(name) ? "[hidden]" : copyMember(value, name, depth)]);
     }
     return Object.fromEntries(members);
+  };
+  const copyMember = (value: object, name: string, depth: number): unknown => {
+    try {
+      return copy(Reflect.get(value, name), depth + 1);
+    } catch {
+      return "[unreadable]";
+    }
   };
   const copied = copyObject(data, 0);
   return typeof copied === "object" && copied !== null ? { ...copied } : { value: copied };

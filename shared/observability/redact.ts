@@ -62,7 +62,8 @@ const CREDENTIALS: readonly (readonly [RegExp, string])[] = [
   [/\bsbp_[\w-]+/g, "[key]"],
   [/\bBasic\s{1,9}[\w+/=-]+/gi, "Basic [credentials]"],
   [
-    /(password|passwd|pwd|secret|token|api_?key)(["']?\s{0,9}[=:]\s{0,9}["']?)[^\s"'&,;]+/gi,
+    // In JSON within JSON, quotation marks are escaped.
+    /(password|passwd|pwd|secret|token|api[_-]?key)(\\{0,3}["']?\s{0,9}[=:]\s{0,9}\\{0,3}["']?)[^\s"'&,;\\]+/gi,
     "$1$2[secret]",
   ],
 ];
@@ -95,9 +96,9 @@ export function redact(text: string, secrets: Iterable<string> = []): string {
   return CREDENTIALS.reduce((rest, [pattern, label]) => rest.replace(pattern, label), clean);
 }
 
-/** An email address, in the widest sense. Only the beginning of a word is tried, so that each is read once. */
+/** An email address, in the widest sense, percent-encoded or not. Only the beginning of a word is tried, so that each is read once. */
 const EMAIL =
-  /(?<![^\s@"'<>(),:;=/?#&[\]])[^\s@"'<>(),:;=/?#&[\]]+@(?:[^\s@.,:;()<>"'/?#&=[\]]{1,63}\.){1,8}\p{L}[^\s@.,:;()<>"'/?#&=[\]]{1,24}/gu;
+  /(?<![^\s@"'<>(),:;=/?#&[\]])[^\s@"'<>(),:;=/?#&[\]]+(?:@|%40)(?:[^\s@.,:;()<>"'/?#&=[\]]{1,63}\.){1,8}\p{L}[^\s@.,:;()<>"'/?#&=[\]]{1,24}/gu;
 
 /** Returns a text without email addresses, which are the values of users that errors quote most. */
 export function withoutEmails(text: string): string {

@@ -168,3 +168,10 @@ Deno.test("describeError() keeps what helps: the member of a type error, and whe
   const cloned = new DOMException(`${VALUE} could not be cloned: "${VALUE}"`, "DataCloneError");
   assertFalse(messageOf(cloned).includes(`"${VALUE}"`));
 });
+
+Deno.test("describeError() does not read the stack of an error with a very long message", () => {
+  let reads = 0;
+  const error = Object.defineProperty(new Error("x".repeat(1_000_000)), "stack", { get: () => String(++reads) });
+  assertMatch(describeError(error).error, /^x{1000,}/);
+  assertEquals(reads, 0);
+});

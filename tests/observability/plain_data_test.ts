@@ -32,7 +32,7 @@ Deno.test("plainData() shows dates, errors, bytes and big integers as texts, and
 Deno.test("plainData() hides members that hold credentials, and secrets and addresses within texts", () => {
   const copy = plainData({
     password: "hunter2",
-    nested: { API_KEY: "k", note: "from alice@example.com" },
+    nested: { API_KEY: "hunter2", "x-api-key": "hunter2", note: "from alice@example.com" },
     error: new Error("apikey sb_secret_abcdefghijklmnopqrst is invalid"),
   });
   const text = JSON.stringify(copy);
@@ -72,7 +72,7 @@ Deno.test("plainData() replaces what cannot be read", () => {
       throw new Error("no");
     },
   };
-  assertEquals(plainData({ value, after: 1 }), { value: "[unreadable]", after: 1 });
+  assertEquals(plainData({ value, after: 1 }), { value: { broken: "[unreadable]" }, after: 1 });
   const circle: Record<string, unknown> = {};
   circle["self"] = circle;
   assertEquals(JSON.stringify(plainData(circle)), '{"self":{"self":{"self":{"self":"[deeper]"}}}}');

@@ -24,6 +24,8 @@ Deno.test("redact() removes queries, fragments, credentials and long paths from 
     ["postgres://u:p?w@h/db", "postgres://[credentials]?[removed]"],
     ["postgres://u:p#w@h:5432/db", "postgres://[credentials]#[removed]"],
     ["GET /rest/v1/t?email=eq.jane 500", "GET /rest/v1/t?[removed] 500"],
+    ["sent x-api-key=hunter2, api-key: hunter2", "sent x-api-key=[secret], api-key: [secret]"],
+    [String.raw`{\"password\":\"hunter2\"}`, String.raw`{\"password\":\"[secret]\"}`],
     ["see docs/errors.md#CODE?", "see docs/errors.md#CODE?"],
     ["at file:///home/a/b/c/d/e.ts:1:2", "at file:///home/a/b/c/d/e.ts:1:2"],
     ["a redirect to HTTPS://h/cb?code=jane", "a redirect to HTTPS://h/cb?[removed]"],
@@ -56,6 +58,8 @@ Deno.test("redact() and its parts take time linear in the text", () => {
     "\u201e",
     "@a",
     ":",
+    "a%40",
+    "token=\\",
   ];
   for (const pump of pumps) {
     for (const tail of ["", "!", "@", "\n", "\u{1f4a5}"]) {
@@ -77,6 +81,7 @@ Deno.test("cut() keeps whole words and counts what it drops", () => {
 
 Deno.test("withoutEmails() removes addresses and keeps versions of packages", () => {
   assertEquals(withoutEmails("no user jane.doe+x@mail.example.com, <j@x.test>"), "no user [email], <[email]>");
+  assertEquals(withoutEmails("no user jane.doe%2Bx%40mail.example.com"), "no user [email]");
   assertEquals(withoutEmails("m\u00fcller@b\u00fccher.example"), "[email]");
   assertEquals(withoutEmails("npm:@supabase/server@1.8.1 is missing"), "npm:@supabase/server@1.8.1 is missing");
 });

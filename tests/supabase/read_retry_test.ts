@@ -113,6 +113,8 @@ Deno.test("LeaseFetch.send() waits as long as Retry-After says, in seconds or un
       ["0", 0, 500],
       [new Date(Date.now() + 5_000).toUTCString(), 3_500, 5_500],
       ["soon", 1_000, 2_000],
+      ["99999999999999999999", 1_000, 2_000],
+      ["Wed, 21 Oct 9999 07:28:00 GMT", 1_000, 2_000],
     ] as const
   ) {
     const { clock, sent, query } = querying((nth) => nth === 1 ? busy({ "Retry-After": value }) : Response.json([]));

@@ -20,6 +20,9 @@ const RETRIED: readonly number[] = [503, 520];
 /** Its delays: 1, 2 and 4 s; here lengthened at random, so that callers that failed together do not come back together. */
 const BACKOFF = { baseMs: 1_000, capMs: 30_000 };
 
+/** A longer wait is a mistake, and no timer can wait for it: plain supabase-js retries at once. */
+const MAX_RETRY_AFTER_MS = 2_147_483_647;
+
 /** Marks the options of a call that its caller does not want to be retried (`.retry(false)`). */
 export const NO_RETRY = Symbol("no retry");
 
@@ -46,7 +49,8 @@ export function retryAfterOf(response: Response): number | undefined {
  */
 export function delayAfterResponse(response: Response, retries: number): number | undefined {
   if (retries >= MAX_READ_RETRIES || !RETRIED.includes(response.status)) return undefined;
-  return retryAfterOf(response) ?? backoffDelayMs(retries, BACKOFF);
+  const askedMs = retryAfterOf(response);
+  return askedMs !== undefined && askedMs <= MAX_RETRY_AFTER_MS ? askedMs : backoffDelayMs(retries, BACKOFF);
 }
 
 /**
