@@ -29,6 +29,8 @@ const BAD: readonly (readonly [Options, paths: readonly string[]])[] = [
   [{ cors: { headers: { "X-A": "→" } } }, ["cors.headers.X-A"]],
   [{ cors: { headers: { "X A": "a" } } }, ["cors.headers"]],
   [untyped({ cors: { "X-A": 1 } }), ["cors.headers.X-A"]],
+  [untyped({ cors: new Headers({ "X-A": "a" }) }), ["cors"]],
+  [untyped({ cors: { headers: [["X-A", "a"]] } }), ["cors"]],
   [{ pool: { maxConnections: 0 } }, ["pool.maxConnections"]],
   [{ pool: { maxConnections: 2, minConnections: 3 } }, ["pool.minConnections"]],
   [untyped({ pool: { maxConnection: 5 } }), ["pool.maxConnection"]],

@@ -1,5 +1,6 @@
 /** Tests the headers of CORS. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import type { CorsFunction } from "../../shared/http/mod.ts";
 import { createdResponse } from "../../shared/http/responses/json.ts";
 import { ok, setUp } from "./fake_handler.ts";
 
@@ -92,6 +93,8 @@ Deno.test("withPooledSupabase() takes a function of the request as cors, for res
     assert(vary.includes("origin") && vary.includes("access-control-request-headers"));
   });
   await t.step("an origin that is not allowed", async () => {
+    const { send: sendNull } = setUp(ok, { cors: (() => null) as unknown as CorsFunction });
+    assertEquals((await sendNull({})).status, 200);
     for (const init of [{ headers: { Origin: "https://evil.test" } }, preflight("x-any", "https://evil.test")]) {
       const response = await send(init);
       assertEquals([...response.headers.keys()].filter((name) => name.startsWith("access-control-allow")), []);
@@ -107,8 +110,10 @@ Deno.test("withPooledSupabase() responds 500 when its cors function throws or re
     },
     "returns two lines": () => ({ "Access-Control-Allow-Origin": "https://app.test\r\nX-Evil: 1" }),
     "returns a name with a space": () => ({ "Access Control": "x" }),
+    "returns Headers": () => new Headers({ "Access-Control-Allow-Origin": "*" }),
+    "returns a promise": () => Promise.resolve({ "Access-Control-Allow-Origin": "*" }),
   };
-  for (const [name, cors] of Object.entries(functions)) {
+  for (const [name, cors] of Object.entries(functions as unknown as Record<string, CorsFunction>)) {
     await t.step(name, async () => {
       const { send, log } = setUp(ok, { cors });
       for (const init of [{}, preflight("x-a")]) assertEquals((await send(init)).status, 500);

@@ -82,8 +82,15 @@ function recordOf(option: Exclude<CorsOption, CorsFunction>): Readonly<Record<st
   return "headers" in option && typeof option.headers === "object" ? option.headers : option as Record<string, string>;
 }
 
-/** Finds header names and values that cannot be sent: control characters are rejected by some runtimes, others panic. */
+/**
+ * Finds header names and values that cannot be sent: control characters are rejected by some runtimes, others panic.
+ * `Headers`, a list or a promise has no members that name headers: no response would have any.
+ */
 function* issuesOf(headers: Readonly<Record<string, unknown>>): Generator<ConfigIssue> {
+  if (typeof headers !== "object" || Symbol.iterator in headers || "then" in headers) {
+    yield { path: "cors", message: "must be an object with header names and values, not Headers, a list or a promise" };
+    return;
+  }
   for (const [name, value] of Object.entries(headers)) {
     if (!NAME.test(name)) {
       yield { path: "cors.headers", message: `${JSON.stringify(name.slice(0, 40))} is not a header name` };
@@ -116,7 +123,8 @@ export function parseCors(option: CorsOption = "default"): Cors | ((request: Req
 }
 
 /** @throws {ConfigError} listing every header that cannot be sent. */
-function ofRequest(headers: Readonly<Record<string, string>> | undefined): Cors {
+function ofRequest(returned: Readonly<Record<string, string>> | null | undefined): Cors {
+  const headers = returned ?? undefined;
   const issues = [...issuesOf(headers ?? {})];
   if (issues.length > 0) throw new ConfigError(issues, "headers that the option cors returned");
   if (headers === undefined) return { headers: [], lists: [[VARY, ["Origin"]]], allowsAnyHeader: false };
