@@ -159,9 +159,8 @@ export class Call implements BodyWatcher {
     this.signal.throwIfAborted();
   }
 
-  /** Remembers status and headers of a response of 400 or more, for the errors that a client creates from its body. */
+  /** Remembers status and headers of a response that is not a success, for the errors that a client creates from its body. */
   #noteRejection(response: Response, tracked: Response): void {
-    if (response.status < 400) return;
     this.#attempts?.fail(undefined);
     this.#failed = {
       status: tracked.status,

@@ -51,6 +51,6 @@ export interface CallHost {
   checkIdle(): void;
   /** Called with the reason when a call, or the rest of its body, failed. */
   onFailed(error: unknown): void;
-  /** Called with a response of 400 or more. */
+  /** Called with a response that is not a success. */
   onRejected(response: FailedResponse): void;
 }

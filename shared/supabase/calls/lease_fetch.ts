@@ -192,7 +192,7 @@ export class LeaseFetch implements CallHost {
     );
   }
 
-  /** The last response of 400 or more with this status. auth-js and storage-js keep nothing else of it. */
+  /** The last response with this status that is not a success. auth-js and storage-js keep nothing else of it. */
   rejection(status: number): FailedResponse | undefined {
     return this.#rejections?.findLast((response) => response.status === status);
   }
@@ -233,7 +233,7 @@ export class LeaseFetch implements CallHost {
     if (failures.at(-1) !== error) keep(failures, error);
   }
 
-  /** Keeps a response of 400 or more. */
+  /** Keeps a response that is not a success. */
   onRejected(response: FailedResponse): void {
     keep(this.#rejections ??= [], response);
   }
