@@ -24,7 +24,7 @@ interface TokenRow {
   readonly idle: number | null;
 }
 
-/** Returns the seconds of a duration such as `24h` or `1h30m`; `undefined` if it is empty. */
+/** Returns the seconds of a duration such as `24h` or `1h30m`; `undefined` if the text is not one. */
 export function parseDuration(text: string): number | undefined {
   const units: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1, ms: 0.001, us: 1e-6, ns: 1e-9 };
   if (!/^(?:[\d.]{1,15}(?:h|ms|us|ns|m|s))+$/.test(text)) return undefined;

@@ -144,7 +144,7 @@ async function write(message: string, statement: () => Promise<unknown>): Promis
     if (!(error instanceof PostgresError) || error.code.startsWith("08") || error.code.startsWith("57")) throw error;
     if (error.code === "23505" && error.constraint === "users_email_partial_key") throw emailExists();
     if (error.code === "23505" && error.constraint === "users_phone_key") throw phoneExists();
-    // A trigger of the project, most often: its author needs the reason, which names no values.
+    // A trigger of the project, most often: its author needs the reason.
     console.error(`${message}: ${error.code} ${error.message}`);
     throw new AuthError(500, "unexpected_failure", message);
   }

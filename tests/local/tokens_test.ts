@@ -28,6 +28,7 @@ Deno.test("Tokens.sign() creates an ES256 token whose kid the JWKS publishes, wi
 
 Deno.test("Tokens.verify() rejects every token that no key of the project has signed with its own algorithm", async () => {
   const { privateKey, publicKey } = await generateKeyPair("ES256", { extractable: true });
+  const own = await importJWK(JSON.parse(keys.signingKey), "ES256");
   const kid = tokens.jwks.keys[0]?.kid ?? "";
   const es256 = await tokens.sign(claims);
   const sign = (header: { alg: string; kid?: string }, key: Uint8Array | CryptoKey) =>
@@ -38,6 +39,8 @@ Deno.test("Tokens.verify() rejects every token that no key of the project has si
     "another key under the kid": await sign({ alg: "ES256", kid }, privateKey),
     "another key under its own kid": await sign({ alg: "ES256", kid: "other" }, privateKey),
     "no kid": await sign({ alg: "ES256" }, privateKey),
+    "its own key without a kid": await sign({ alg: "ES256" }, own),
+    "its own key under another kid": await sign({ alg: "ES256", kid: "other" }, own),
     "an embedded key": await new SignJWT(claims).setProtectedHeader({
       alg: "ES256",
       kid,
