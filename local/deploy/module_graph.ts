@@ -58,11 +58,17 @@ type Info = z.infer<typeof infoShape>;
 
 const isLocal = (specifier: string) => specifier.startsWith("file:");
 
+/** In a deno.json, an entry for a package covers its subpaths; in an import map it does not. */
+function mapArguments(importMap: string | undefined): string[] {
+  if (importMap === undefined) return ["--no-config"];
+  return /(^|\/)deno\.jsonc?$/.test(importMap) ? ["--config", importMap] : ["--no-config", "--import-map", importMap];
+}
+
 async function denoInfo({ entrypoint, importMap }: ModuleGraphOptions): Promise<Info> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
-      ...["info", "--json", "--no-config", "--no-lock", "--node-modules-dir=none"],
-      ...(importMap === undefined ? [] : ["--import-map", importMap]),
+      ...["info", "--json", "--no-lock", "--node-modules-dir=none"],
+      ...mapArguments(importMap),
       entrypoint,
     ],
     env: { NO_COLOR: "1" },

@@ -25,6 +25,7 @@ export const ENTRY_POINTS: Readonly<Record<string, string>> = {
 
 /** The tools that the package runs: subpath of the package to module, relative to the root. */
 export const TOOLS: Readonly<Record<string, string>> = {
+  "./init": "local/init/main.ts",
   "./doctor": "local/doctor/main.ts",
   "./dev": "local/dev.ts",
   "./deploy": "local/deploy/main.ts",

@@ -20,6 +20,10 @@ export interface DeployOptions {
   readonly api: Pick<ManagementApi, "url" | "token">;
   /** The command line. */
   readonly args: readonly string[];
+  /** The arguments of Deno that start it. Default: the task of this checkout. */
+  readonly command?: readonly string[];
+  /** The working folder. Default: this project. */
+  readonly cwd?: string;
   /** Variables to set; `undefined` removes one. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
@@ -30,7 +34,9 @@ function neutralEnvironment(): Record<string, string> {
 }
 
 /** Runs the command to its end. */
-export async function runDeploy({ api, args, env = {} }: DeployOptions): Promise<DeployRun> {
+export async function runDeploy(
+  { api, args, command = ["task", "deploy"], cwd = PROJECT, env = {} }: DeployOptions,
+): Promise<DeployRun> {
   const home = await Deno.makeTempDir({ prefix: "deploy-home-" });
   try {
     const profile = `${home}/profile.yaml`;
@@ -51,8 +57,8 @@ export async function runDeploy({ api, args, env = {} }: DeployOptions): Promise
       ...env,
     };
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["task", "deploy", "--profile", profile, ...args],
-      cwd: PROJECT,
+      args: [...command, "--profile", profile, ...args],
+      cwd,
       clearEnv: true,
       env: Object.fromEntries(
         Object.entries(variables).filter((entry): entry is [string, string] => entry[1] !== undefined),

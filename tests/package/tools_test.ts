@@ -8,7 +8,7 @@ Deno.test("toolSources() contains every tool of the package, and neither JSR nor
   for (const module of Object.values(TOOLS)) assert(module in sources, `${module} is missing`);
   const { imports } = JSON.parse(sources["import_map.json"] ?? "");
   assertEquals(Object.values<string>(imports).filter((target) => target.startsWith("jsr:")), []);
-  for (const unused of ["fast-check", "playwright-core", "rolldown", "typescript"]) {
+  for (const unused of ["fast-check", "playwright-core", "rolldown", "tarn"]) {
     assert(!(unused in imports), unused);
   }
   const links = Object.values<string>(imports).filter((target) => target.startsWith("."));

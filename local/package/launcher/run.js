@@ -67,7 +67,8 @@ export function run(module) {
   });
   // A terminal sends Ctrl-C to the tool as well, which ends in its own way.
   process.on("SIGINT", () => {});
-  for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  // After child.kill(), Deno reports the signal in place of the status that the tool exits with.
+  for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => process.kill(child.pid, signal));
   child.on("error", (error) => {
     console.error(`Error: Cannot start ${command}: ${error.message}. Install Deno or Node.js with npm.`);
     process.exit(1);
