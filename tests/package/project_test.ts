@@ -52,7 +52,7 @@ async function serveEdgeRuntimeTypes(): Promise<JsrRegistry> {
 }
 
 /** Starts `dev` of the package, and returns what it prints until the stack runs. */
-async function startDev(packed: PackedPackage, cwd: string, jsr: string) {
+function startDev(packed: PackedPackage, cwd: string, jsr: string) {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-lock", `${packed.artifacts.npm}/tools/dev.js`, "--port", "0", "--db-port", "0"],
     cwd,
@@ -94,7 +94,7 @@ Deno.test({
     const check = await runCommand([Deno.execPath(), "check", "--no-lock", "index.ts"], options);
     assertEquals(check.code, 0, check.output);
 
-    const dev = await startDev(packed, project.path, jsr.url);
+    const dev = startDev(packed, project.path, jsr.url);
     try {
       await dev.running;
       const [, url = ""] = /(http:\/\/127\.0\.0\.1:\d+)/.exec(dev.output()) ?? [];
