@@ -41,8 +41,8 @@ export function parseEnvFile(text: string): EnvFile {
   for (let at = 0; at < lines.length; at++) {
     const line = (lines[at] ?? "").trim();
     if (line === "" || line.startsWith("#")) continue;
-    const [, key = "", rest = ""] = /^(?:export\s+)?([^=]*)=\s*(.*)$/.exec(line) ?? [];
-    const name = key.trim();
+    const [, key = "", text = ""] = /^(?:export\s)?([^=]*)=(.*)$/.exec(line) ?? [];
+    const [name, rest] = [key.trim(), text.trimStart()];
     if (!NAME.test(name)) {
       strayLines.push(at + 1);
       continue;
@@ -50,13 +50,18 @@ export function parseEnvFile(text: string): EnvFile {
     const quote = QUOTES.includes(rest.charAt(0)) ? rest.charAt(0) : "";
     const quoted = quote === "" ? undefined : readQuoted(lines, at, rest, quote);
     if (!quoted) {
-      variables[name] = expand(rest.replace(/(?:^|\s)#.*$/, "").trim(), variables);
+      variables[name] = expand(withoutComment(rest), variables);
       continue;
     }
     at = quoted.last;
     variables[name] = quote === '"' ? expand(unescape(quoted.value), variables) : quoted.value;
   }
   return { variables, strayLines };
+}
+
+function withoutComment(value: string): string {
+  const at = value.search(/(?:^|\s)#/);
+  return (at < 0 ? value : value.slice(0, at)).trim();
 }
 
 /** Reads a quoted value, which may span several lines; `undefined` if the quote is not closed. */
@@ -77,7 +82,8 @@ function readQuoted(
 function closingQuote(value: string, quote: string): number {
   for (let at = value.indexOf(quote); at >= 0; at = value.indexOf(quote, at + 1)) {
     // Only double quotes know escapes.
-    const backslashes = /\\*$/.exec(value.slice(0, at))?.[0].length ?? 0;
+    let backslashes = 0;
+    while (value[at - backslashes - 1] === "\\") backslashes++;
     if (quote !== '"' || backslashes % 2 === 0) return at;
   }
   return -1;

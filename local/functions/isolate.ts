@@ -60,6 +60,7 @@ const START_MS = 120_000;
 const DRAIN_MS = 5_000;
 const DRAIN_POLL_MS = 20;
 const RETIRE_MS = 4_000;
+const UNLOAD_MS = 100;
 const CRASHES = 3;
 const CRASHES_WITHIN_MS = 10_000;
 
@@ -227,16 +228,19 @@ export class FunctionIsolate {
     const { limits, log } = this.#options;
     const { child } = running;
     if (!limits || child.pid === undefined) return undefined;
+    let unloaded: Promise<void> | undefined;
     return watchLimits(child.pid, limits, {
       onSoft: (reason) => {
         if (this.#current !== running) return;
         log(`${reason === "cpu" ? "CPU time" : "wall clock"} is half used: the next request starts another process`);
         this.rest("early_drop", limits.wallClockMs);
       },
-      onNear: (reason) => void this.#command(child, UNLOAD, reason),
-      onHard: (_, detail) => {
+      onNear: (reason) => unloaded = this.#command(child, UNLOAD, reason),
+      onHard: async (_, detail) => {
         running.limit = detail;
         if (this.#current === running) this.#current = undefined;
+        // A process that does not yield cannot respond.
+        await Promise.race([unloaded, new Promise((resolve) => setTimeout(resolve, UNLOAD_MS))]);
         log(`${detail}: stopped`);
         child.kill();
       },

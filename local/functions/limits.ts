@@ -64,7 +64,7 @@ export async function usageOf(pid: number): Promise<Usage | undefined> {
 export interface LimitCallbacks {
   /** Called once when half of the CPU time or of the wall clock is used: the process gets no new requests. */
   readonly onSoft: (reason: UnloadReason) => void;
-  /** Called once at 90 % of a limit. */
+  /** Called once at 90 % of a limit, before `onHard`. */
   readonly onNear: (reason: UnloadReason) => void;
   /** Called once at a limit, with a line for the log. The process must end. */
   readonly onHard: (reason: UnloadReason, detail: string) => void;
@@ -97,10 +97,6 @@ export function watchLimits(pid: number, limits: Limits, callbacks: LimitCallbac
       ],
     ];
     for (const [reason, amount, limit, text] of used) {
-      if (amount >= limit) {
-        callbacks.onHard(reason, `reached the ${text}`);
-        return false;
-      }
       if (reason !== "memory" && amount >= limit / 2 && !calledSoft.has(reason)) {
         calledSoft.add(reason);
         callbacks.onSoft(reason);
@@ -108,6 +104,10 @@ export function watchLimits(pid: number, limits: Limits, callbacks: LimitCallbac
       if (amount >= limit * NEAR && !calledNear) {
         calledNear = true;
         callbacks.onNear(reason);
+      }
+      if (amount >= limit) {
+        callbacks.onHard(reason, `reached the ${text}`);
+        return false;
       }
     }
     return true;

@@ -46,7 +46,7 @@ export interface ServedProject extends AsyncDisposable {
   readonly functions: Functions;
   /** The error of each function that could not be loaded. */
   readonly failures: ReadonlyMap<string, string>;
-  /** What the functions printed: name and line. */
+  /** The lines that the functions printed, each after a name. */
   readonly lines: readonly string[];
   /** Calls a function; verify_jwt is off unless config.toml says otherwise. */
   call(path: string, init?: RequestInit): Promise<Response>;

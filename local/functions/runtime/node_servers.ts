@@ -8,7 +8,7 @@ import type { Server } from "node:http";
 import { ADDRESS, type Servers } from "./servers.ts";
 
 /** Matches the source of a module that serves with the means of Deno. */
-const SERVES = /\bDeno\s*\.\s*serve\b|\bexport\s+default\b|\bexport\s*\{[^}]*\bas\s+default\b|\bserve\s*\(/;
+const SERVES = /\bDeno\.serve\b|\bexport\s+default\b|\bas\s+default\b|\bserve\s*\(/;
 const ID_HEADER = "x-stack-id";
 
 /**
