@@ -8,6 +8,7 @@
  * @module
  */
 import { StackError } from "../stack_error.ts";
+import type { UnixUser } from "./unix_user.ts";
 
 const ARCHITECTURES: Readonly<Record<typeof Deno.build.arch, string>> = { x86_64: "x64", aarch64: "arm64" };
 
@@ -124,14 +125,19 @@ export async function completeLinks(folder: string): Promise<void> {
   }
 }
 
-/** Copies the binaries to `to`, readable by all users, without the files that only a compiler needs. */
-export async function copyBinaries(from: string, to: string): Promise<void> {
+/**
+ * Copies the binaries to `to`, readable by all users, without the files that only a compiler needs.
+ *
+ * @param user The user that deletes the copy of a temporary location: it owns the folders. Default: the current one.
+ */
+export async function copyBinaries(from: string, to: string, user?: UnixUser): Promise<void> {
   await Deno.mkdir(to, { recursive: true, mode: 0o755 });
   await Deno.chmod(to, 0o755);
+  if (user) await Deno.chown(to, user.uid, user.gid);
   for await (const entry of Deno.readDir(from)) {
     const [source, target] = [`${from}/${entry.name}`, `${to}/${entry.name}`];
     if (entry.isDirectory) {
-      if (entry.name !== "pkgconfig") await copyBinaries(source, target);
+      if (entry.name !== "pkgconfig") await copyBinaries(source, target, user);
     } else if (entry.isSymlink) {
       await Deno.symlink(await Deno.readLink(source), target);
     } else if (!entry.name.endsWith(".a")) {

@@ -77,7 +77,7 @@ async function reachableBinaries(folder: string, user: UnixUser | undefined, maj
   // A copy is complete when it has its final name.
   if (await Deno.stat(copy).then(() => true, () => false)) return copy;
   const draft = `${copy}.${crypto.randomUUID()}`;
-  await copyBinaries(packaged, draft);
+  await copyBinaries(packaged, draft, user);
   await completeLinks(draft);
   await Deno.rename(draft, copy);
   return copy;
