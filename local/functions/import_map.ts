@@ -6,6 +6,7 @@
  */
 import { messageOf } from "../../shared/resilience/mod.ts";
 import { StackError } from "../stack_error.ts";
+import { importMapFlag, readImportMap } from "./type_imports.ts";
 
 /** The rule that an import map was found by. */
 export type ImportMapSource =
@@ -87,26 +88,30 @@ export function packageImports(text: string): Record<string, string> {
  *
  * @param rootConfig Deno's configuration of the project. It takes part only if it replaces packages with local ones
  *   (`links`).
+ * @param types The specifiers of type declarations, of which nothing is loaded. Default: none.
  * @throws {StackError} `CONFIG_INVALID` if the file cannot be read.
  */
 export async function resolutionFlags(
   { importMap, importMapSource }: FoundImportMap,
   rootConfig: string | undefined,
+  types: readonly string[] = [],
 ): Promise<string[]> {
   const alone = ["--no-lock", "--node-modules-dir=none"];
-  if (importMap === undefined) return ["--no-config", ...alone];
+  if (importMap === undefined) {
+    return ["--no-config", ...alone, ...types.length > 0 ? [importMapFlag({ imports: {} }, types)] : []];
+  }
   let text: string;
   try {
     text = await Deno.readTextFile(importMap);
     if (importMapSource === "package.json") {
-      const imports = JSON.stringify({ imports: packageImports(text) });
-      return ["--no-config", ...alone, `--import-map=data:application/json,${encodeURIComponent(imports)}`];
+      return ["--no-config", ...alone, importMapFlag({ imports: packageImports(text) }, types)];
     }
   } catch (error) {
     const reason = error instanceof Deno.errors.NotFound ? "the file does not exist" : messageOf(error);
     throw new StackError("CONFIG_INVALID", `Cannot read the import map ${importMap}: ${reason}`, { cause: error });
   }
-  if (/\/deno\.jsonc?$/.test(importMap)) return [`--config=${importMap}`, ...alone];
+  const ofTypes = types.length > 0 ? importMapFlag(await readImportMap(importMap), types) : undefined;
+  if (/\/deno\.jsonc?$/.test(importMap)) return [`--config=${importMap}`, ...alone, ...ofTypes ? [ofTypes] : []];
   const linked = rootConfig !== undefined && /"links"\s*:/.test(await Deno.readTextFile(rootConfig).catch(() => ""));
-  return [linked ? `--config=${rootConfig}` : "--no-config", `--import-map=${importMap}`, ...alone];
+  return [linked ? `--config=${rootConfig}` : "--no-config", ofTypes ?? `--import-map=${importMap}`, ...alone];
 }

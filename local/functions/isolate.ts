@@ -16,6 +16,7 @@ import { LOOPBACK } from "../ports.ts";
 import type { Project } from "../project.ts";
 import type { FunctionConfig } from "./config.ts";
 import { resolutionFlags } from "./import_map.ts";
+import { typeImports } from "./type_imports.ts";
 import { type Limits, watchLimits } from "./limits.ts";
 import { COMMAND_HEADER, ENTRYPOINT_VARIABLE, RETIRE, SOCKET_VARIABLE, UNLOAD, VISIBLE_VARIABLE } from "./protocol.ts";
 import type { UnloadReason } from "./runtime/globals.ts";
@@ -187,7 +188,7 @@ export class FunctionIsolate {
           "--no-check",
           // The signal of a request aborts only when the client disconnects.
           "--unstable-no-legacy-abort",
-          ...await resolutionFlags(config, project.denoConfig),
+          ...await resolutionFlags(config, project.denoConfig, await typeImports(config.entrypoint)),
         ],
         env: {
           ...env,

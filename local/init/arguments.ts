@@ -25,6 +25,8 @@ export interface InitArguments {
   readonly json: boolean;
   /** The specifier that the import maps to. `undefined`: the package. */
   readonly target: string | undefined;
+  /** Copy the library into the project, and import it from there. */
+  readonly vendor: boolean;
 }
 
 /** The help text. */
@@ -40,7 +42,8 @@ and asks before it writes. Then it lists, per function, the lines that create cl
   --dry-run             Show the changes and the list, write nothing
   --yes                 Write without asking; required where no terminal is attached
   --force               Write although git has uncommitted changes in supabase/
-  --target <specifier>  What the import maps to, for example a path of a vendored copy (default: the npm package)
+  --vendor              Copy the library to supabase/functions/_shared/supabase-pool, and import it from there
+  --target <specifier>  What the import maps to (default: the npm package)
   --json                Print the changes and the list as JSON; writes nothing without --yes
   --help                Print this
 
@@ -48,7 +51,7 @@ Exit status: 0 if the project is prepared, 1 if it could not be or the question 
 command line. A second run changes nothing.
 `;
 
-const FLAGS = ["--help", "--yes", "--dry-run", "--force", "--migrate", "--only", "--json", "--target"];
+const FLAGS = ["--help", "--yes", "--dry-run", "--force", "--migrate", "--only", "--json", "--target", "--vendor"];
 
 /**
  * Parses the arguments of the command line.
@@ -92,6 +95,9 @@ export function parseInitArguments(args: readonly string[]): InitArguments {
   if (flags.has("--yes") && flags.has("--dry-run")) {
     throw new StackError("USAGE", "--yes and --dry-run exclude each other: pass one of them.");
   }
+  if (flags.has("--vendor") && values.has("--target")) {
+    throw new StackError("USAGE", "--vendor and --target exclude each other: pass one of them.");
+  }
   const only = values.get("--only")?.split(",").map((name) => name.trim()).filter((name) => name !== "") ?? [];
   return {
     help: flags.has("--help"),
@@ -103,5 +109,6 @@ export function parseInitArguments(args: readonly string[]): InitArguments {
     only,
     json: flags.has("--json"),
     target: values.get("--target"),
+    vendor: flags.has("--vendor"),
   };
 }

@@ -15,6 +15,7 @@ import { planPreparation } from "./prepare.ts";
 import { type FunctionReport, reportOf, reportText } from "./report.ts";
 import { ModuleGraph } from "./source/graph.ts";
 import { migrate } from "./source/migrate.ts";
+import { planVendor, VENDOR_FOLDER } from "./vendor.ts";
 
 function checkNames(layout: Layout, only: readonly string[]): void {
   const names = layout.functions.map(({ name }) => name);
@@ -71,17 +72,25 @@ export async function init(options: InitArguments): Promise<number> {
   const files = new Files();
   const layout = await readLayout(options.project, files);
   checkNames(layout, options.only);
-  const target = options.target ?? packageSpecifier();
+  const target = options.vendor ? `./${VENDOR_FOLDER}/mod.js` : options.target ?? packageSpecifier();
   const functions = planMigration(layout, options, files);
   const notes = [...layout.notes, ...planPreparation(layout, { name: PACKAGE_NAME, target }, files)];
   const { changes } = files;
-  const isUnchanged = changes.length === 0;
+  const vendored = options.vendor ? await planVendor(layout.root) : undefined;
+  const copies = vendored?.count ?? 0;
+  const isUnchanged = changes.length + copies === 0;
   if (!options.json) {
     if (isUnchanged) console.log("Nothing to change: the project is prepared.\n");
-    else console.log(files.diff(layout.root));
+    else {
+      if (changes.length > 0) console.log(files.diff(layout.root));
+      if (copies > 0) console.log(`The library is copied to ${VENDOR_FOLDER} (${copies} files).\n`);
+    }
   }
   const writes = !isUnchanged && await mayWrite(layout, options);
-  if (writes) files.write();
+  if (writes) {
+    if (copies > 0) await vendored?.write();
+    files.write();
+  }
   if (options.json) {
     const { root } = layout;
     const shown = changes.map(({ path, before }) => ({
@@ -99,7 +108,8 @@ export async function init(options: InitArguments): Promise<number> {
   }
   console.log(reportText(layout.root, functions, notes));
   if (isUnchanged) return 0;
-  const count = `${changes.length} file${changes.length === 1 ? "" : "s"}`;
+  const total = changes.length + copies;
+  const count = `${total} file${total === 1 ? "" : "s"}`;
   if (writes) {
     console.log(
       `Wrote ${count}. Next: deno task dev --project ${options.project}, and docs/migrating.md for what is listed above.`,

@@ -265,3 +265,26 @@ Deno.test("init --help names every option; an unknown one gets a suggestion", as
   assertEquals((await project.init("a", "b")).code, 2);
   assertEquals((await project.init("--only")).err, "Error: --only needs a value, for example --only hello,orders.\n");
 });
+
+Deno.test("init --vendor copies the library into the project, once, and imports it from there", async () => {
+  await using project = await TestProject.create({
+    "supabase/config.toml": 'project_id = "x"\n',
+    "supabase/functions/hello/index.ts": "Deno.serve(() => new Response());\n",
+    "supabase/functions/hello/deno.json": '{ "imports": {} }\n',
+  });
+  const first = await project.init("--vendor", "--yes");
+  assertEquals(first.code, 0, first.err);
+  assertStringIncludes(first.out, "The library is copied to supabase/functions/_shared/supabase-pool (");
+  const map = JSON.parse(await project.read("supabase/functions/hello/deno.json"));
+  assertEquals(map.imports, { [NAME]: "../_shared/supabase-pool/mod.js" });
+  // The copy needs no import map: it names its packages by version.
+  const copy = `${project.root}/supabase/functions/_shared/supabase-pool`;
+  const check = await project.run(Deno.execPath(), "check", "--no-config", "--no-lock", `${copy}/mod.js`);
+  assertEquals(check.code, 0, check.err);
+  assertStringIncludes((await project.init("--vendor", "--yes")).out, "Nothing to change");
+  await Deno.writeTextFile(`${copy}/old.js`, "");
+  assertStringIncludes((await project.init("--vendor", "--yes")).out, "The library is copied");
+  assertEquals(await Deno.stat(`${copy}/old.js`).catch(() => undefined), undefined);
+  const both = await project.init("--vendor", "--target", "x", "--yes");
+  assertEquals([both.code, both.err], [2, "Error: --vendor and --target exclude each other: pass one of them.\n"]);
+});
