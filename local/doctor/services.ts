@@ -70,7 +70,7 @@ function report(findings: Findings, check: string, service: string, { status, fa
 /** Checks the Data API and Auth of the project at `SUPABASE_URL`. */
 export async function checkServices({ values }: ProjectVariables): Promise<Findings> {
   const findings = new Findings("services");
-  const url = values.SUPABASE_URL?.replace(/\/+$/, "");
+  const url = values.SUPABASE_URL?.replace(/\/$/, "");
   const [publishable, secret] = [keyOf(values, "PUBLISHABLE"), keyOf(values, "SECRET")];
   if (url === undefined || !URL.canParse(url) || publishable === undefined) {
     findings.skip("data_api", "the Data API and Auth were not asked", "set SUPABASE_URL and a publishable key.");
