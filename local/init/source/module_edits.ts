@@ -12,7 +12,7 @@ import type { SourceModule } from "./source_module.ts";
 export class ModuleEdits {
   readonly #module: SourceModule;
   readonly #edits: Edit[] = [];
-  /** What was rewritten. */
+  /** The rewrites, each with its line. */
   readonly notes: Note[] = [];
   /** Uses of names that the edits remove. */
   readonly removed: Set<ts.Identifier> = new Set();

@@ -27,6 +27,7 @@ export interface Rejection {
   readonly status: number;
   /** A stable code of `@supabase/server`. */
   readonly code: string;
+  /** The explanation for the caller. */
   readonly message: string;
 }
 
