@@ -181,6 +181,7 @@ export class Rewriter {
 
   /** Returns the option `onRejected` with the response that the handler itself gives without a user. */
   #rejection(): string[] {
+    this.#differences.add("Callers without a token act anonymously, where the client sent an empty or invalid one.");
     const own = ownRejectionOf(this.#module, this.#handler);
     if (own === undefined) {
       this.#differences.add(
