@@ -15,6 +15,8 @@ export interface StartPostgresOptions {
   readonly fsync?: boolean;
   /** Called with every line of the server's log. Default: none. */
   readonly onLine?: ((line: string) => void) | undefined;
+  /** More settings of the server. Default: none. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 /** A Postgres server whose data is deleted when it is disposed of. */
@@ -43,6 +45,7 @@ export async function startPostgres(options: StartPostgresOptions = {}): Promise
     superuserPassword,
     log: () => {},
     onLine: options.onLine,
+    settings: options.settings ?? {},
   });
   return {
     url: server.url(SUPERUSER, superuserPassword),

@@ -1,6 +1,6 @@
 /** Tests the headers of CORS. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import type { CorsFunction } from "../../shared/http/mod.ts";
+import type { CorsFunction } from "../support/http.ts";
 import { createdResponse } from "../../shared/http/responses/json.ts";
 import { ok, setUp } from "./fake_handler.ts";
 

@@ -1,6 +1,6 @@
 /** Tests the option `onRejected`. */
 import { assert, assertEquals, assertFalse } from "@std/assert";
-import type { Rejection } from "../../shared/http/mod.ts";
+import type { Rejection } from "../support/http.ts";
 import { ok, setUp } from "./fake_handler.ts";
 
 Deno.test("withPooledSupabase({ onRejected }) responds to rejected credentials in the function's own shape", async () => {

@@ -40,7 +40,8 @@ export class TestDatabase implements AsyncDisposable {
    * @param onLine Called with every line of its log. Default: none.
    */
   static async start(onLine?: (line: string) => void): Promise<TestDatabase> {
-    const server = await startPostgres({ onLine });
+    // As on the hosted platform. With another level the server warns about the platform's publication.
+    const server = await startPostgres({ onLine, settings: { wal_level: "logical" } });
     const keys = generateKeys();
     const sql = postgres(server.url, { max: 1, onnotice: () => {} });
     await prepareDatabase(sql, keys);
