@@ -89,6 +89,8 @@ Deno.test("captureValues() calls each toJSON once, at once, with its key, and ke
   self.n = 2;
   assertEquals([JSON.stringify(captured), calls], [expected, 3]);
   assertEquals(JSON.stringify(captured), expected);
+  // A value of a statement is a root, as that of `JSON.stringify`: its key is empty.
+  assertEquals(captureValues([keyed, 1]).map((root) => JSON.stringify(root)), [JSON.stringify(keyed), "1"]);
 });
 
 Deno.test("captureValues() does not copy again what it has copied", () => {

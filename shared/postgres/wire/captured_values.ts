@@ -109,7 +109,8 @@ export function captureValues(values: readonly unknown[]): readonly unknown[] {
   if (!Array.isArray(values)) return values;
   if (arePrimitive(values)) return values.slice();
   if (captured.has(values)) return values;
-  const copy = copyArray(values, []);
+  // A value is the root of what it is encoded as: the key of its `toJSON` is empty.
+  const copy = values.map((value: unknown) => copyOf(value, "", []));
   captured.add(copy);
   return copy;
 }
