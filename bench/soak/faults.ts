@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type postgres from "postgres";
+import type { PostgresConnectionManager } from "../../shared/postgres/mod.ts";
 import type { Stack } from "../../local/mod.ts";
 import type { FaultyProxy } from "./faulty_proxy.ts";
 import { descendants } from "./process_usage.ts";
@@ -14,7 +14,7 @@ export interface Struck {
   /** The proxy between the client pool and the stack. */
   readonly proxy: FaultyProxy;
   /** A connection of the role `postgres`, which may end the connections of others. */
-  readonly sql: postgres.Sql;
+  readonly observer: PostgresConnectionManager;
 }
 
 /** A fault. It resolves when it is over. */
@@ -51,10 +51,10 @@ async function untilServed({ stack }: Struck): Promise<void> {
 export const FAULTS: readonly Fault[] = [
   {
     what: "killed backends, half of all",
-    async strike({ sql }) {
-      await sql`select pg_terminate_backend(pid) from pg_stat_activity
+    async strike({ observer }) {
+      await observer.query(`select pg_terminate_backend(pid) from pg_stat_activity
         where backend_type = 'client backend' and pid <> pg_backend_pid() and usename in ('authenticator', 'postgres')
-        and random() < 0.5`;
+        and random() < 0.5`);
     },
   },
   {

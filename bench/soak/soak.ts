@@ -3,7 +3,8 @@
  *
  * @module
  */
-import postgres from "postgres";
+import { PostgresConnectionManager } from "../../shared/postgres/mod.ts";
+import { loginOf } from "../../local/auth/database.ts";
 import { type Stack, startStack } from "../../local/mod.ts";
 import { type Child, startChild } from "../support/child.ts";
 import { environment } from "../support/environment.ts";
@@ -81,6 +82,9 @@ const RENEW_USERS_MS = 600_000;
 /** The time for all work to settle after the load, in ms. */
 const SETTLE_MS = 60_000;
 
+/** The time limit of a query about the database, in ms. */
+const QUERY_MS = 5_000;
+
 /** Resolves after `ms`, or at once when the signal is aborted. */
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
@@ -152,10 +156,10 @@ function functionUsage(): { memory: number; descriptors: number } {
   };
 }
 
-async function countBackends(sql: postgres.Sql): Promise<number> {
-  const [row] = await sql<{ count: number }[]>`
+async function countBackends(observer: PostgresConnectionManager): Promise<number> {
+  const { rows: [row] } = await observer.query<{ count: number }>(`
     select count(*)::int as count from pg_stat_activity
-    where backend_type = 'client backend' and pid <> pg_backend_pid()`;
+    where backend_type = 'client backend' and pid <> pg_backend_pid()`);
   return row?.count ?? NaN;
 }
 
@@ -189,9 +193,16 @@ export async function soak({ durationMs, callers, signal, log }: SoakOptions): P
   const stack = resources.use(await startStack({ ephemeral: true }));
   signal.throwIfAborted();
   const proxy = resources.use(new FaultyProxy(stack.url));
-  const sql = postgres(stack.dbUrl, { max: 1, onnotice: () => {} });
-  resources.defer(() => sql.end({ timeout: 5 }));
-  const [server] = await sql<{ server_version: string }[]>`show server_version`;
+  // Each query has a deadline: the database is killed meanwhile.
+  const observer = resources.use(
+    new PostgresConnectionManager({
+      ...loginOf(stack.dbUrl),
+      maxConnections: 1,
+      minConnections: 0,
+      queryTimeoutMs: QUERY_MS,
+    }),
+  );
+  const { rows: [server] } = await observer.query<{ server_version: string }>("show server_version");
   let users = await signUpAll(stack, signal);
 
   const child = resources.use(
@@ -213,7 +224,7 @@ export async function soak({ durationMs, callers, signal, log }: SoakOptions): P
   const startedAt = performance.now();
   const elapsed = () => performance.now() - startedAt;
   const over = () => elapsed() >= durationMs || signal.aborted;
-  const struck: Struck = { stack, proxy, sql };
+  const struck: Struck = { stack, proxy, observer };
 
   const striking = (async () => {
     while (!over()) {
@@ -233,9 +244,9 @@ export async function soak({ durationMs, callers, signal, log }: SoakOptions): P
     const own = await worker.ask({ type: "sample" });
     const { memory, descriptors } = functionUsage();
     // The database may be down.
-    const backends = await countBackends(sql).catch(() => undefined);
+    const backends = await countBackends(observer).catch(() => undefined);
     // The table must not grow either.
-    await sql`delete from public.budgets where created_at < now() - interval '5 s'`.catch(() => {});
+    await observer.query("delete from public.budgets where created_at < now() - interval '5 s'").catch(() => {});
     const values: Record<string, number | undefined> = {
       heap: own.heapMb,
       sockets: own.sockets,
