@@ -112,7 +112,7 @@ export async function init(options: InitArguments): Promise<number> {
   const count = `${total} file${total === 1 ? "" : "s"}`;
   if (writes) {
     console.log(
-      `Wrote ${count}. Next: deno task dev --project ${options.project}, and docs/migrating.md for what is listed above.`,
+      `Wrote ${count}. Next: npx -y deno task dev --project ${options.project}, and docs/migrating.md for what is listed above.`,
     );
   } else console.log(`Nothing was written: ${count} would change.`);
   return writes || options.dryRun ? 0 : 1;

@@ -20,9 +20,14 @@ export interface ImportEntry {
 /** Returns the module of the health function. */
 function healthModule(packageName: string): string {
   return `// The health of this function's pool and of the project behind it: GET /functions/v1/health/pool
-import { withPooledSupabase } from "${packageName}";
+import { healthRoute, withPooledSupabase } from "${packageName}";
 
-Deno.serve(withPooledSupabase({ auth: "none" }, () => new Response("Not found: see /health/pool\\n", { status: 404 })));
+const health = healthRoute();
+
+Deno.serve(withPooledSupabase({ auth: "none" }, (request) => {
+  if (new URL(request.url).pathname === "/health/pool") return health(request);
+  return new Response("Not found: see /functions/v1/health/pool\\n", { status: 404 });
+}));
 `;
 }
 
