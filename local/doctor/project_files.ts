@@ -6,6 +6,7 @@
 import { PACKAGE_NAME } from "../package/identity.ts";
 import { type ProjectConfig, readConfig } from "../config/mod.ts";
 import { type FunctionConfig, readFunctions } from "../functions/config.ts";
+import { VENDOR_FOLDER } from "../init/vendor.ts";
 import type { Project } from "../project.ts";
 import { StackError } from "../stack_error.ts";
 import { Findings, listed } from "./finding.ts";
@@ -125,6 +126,8 @@ export function checkImports({ sources }: ProjectFiles): Findings {
   const findings = new Findings("imports");
   const versions = new Map<string, Map<string, string[]>>();
   for (const [path, text] of sources) {
+    // A copy of the library names its packages by range, as the package does.
+    if (path.startsWith(`${VENDOR_FOLDER}/`)) continue;
     for (const [, name = "", version = ""] of text.matchAll(SPECIFIER)) {
       if (!PACKAGES.includes(name)) continue;
       const ofPackage = versions.get(name) ?? new Map<string, string[]>();

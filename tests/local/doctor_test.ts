@@ -179,6 +179,7 @@ Deno.test("examine() checks imports, verify_jwt, entrypoints and the configurati
     "supabase/functions/pooled/index.ts":
       'import { withPooledSupabase } from "x";\nimport { createClient } from "npm:@supabase/supabase-js@2";\n',
     "supabase/functions/open/index.ts": 'import { createClient } from "https://esm.sh/@supabase/supabase-js@2.39.0";\n',
+    "supabase/functions/_shared/supabase-pool/mod.js": 'import "npm:@supabase/supabase-js@^2.119.0";\n',
     "supabase/functions/other/index.ts": 'import { createClient } from "jsr:@supabase/supabase-js";\n',
   };
   const findings = await find({}, files);
