@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Panel, plotHead, plotPanels, STYLE, WIDTH } from "../support/plot.ts";
+import { type Panel, plotHead, plotPanels, STYLE, timeGrid, WIDTH } from "../support/plot.ts";
 import type { Results } from "../support/results.ts";
 import { element, type Markup, svgDocument } from "../support/svg.ts";
 import { type Column, heading, medianOf, section, shown, timesOursOf } from "../support/text.ts";
@@ -71,19 +71,9 @@ function chart({ heap, cases }: CompareResults, top: number): Markup {
       element("text", { x: CHART.right + 12, y: top + 60 + index * 20, style: `fill: ${stroke}` }, title),
     ];
   });
-  const ticks = [0, 0.5, 1].flatMap((part) => [
-    element("line", { x1: CHART.left, x2: CHART.right, y1: y(most * part), y2: y(most * part), class: "grid" }),
-    element(
-      "text",
-      { x: CHART.left - 8, y: y(most * part) + 4, "text-anchor": "end", class: "tick" },
-      shown(most * part),
-    ),
-    element(
-      "text",
-      { x: x(lastMs * part), y: bottom + 16, "text-anchor": "middle", class: "tick" },
-      `${shown(lastMs * part / 1_000)} s`,
-    ),
-  ]);
+  const { left, right } = CHART;
+  const timeLabel = (atMs: number) => `${shown(atMs / 1_000)} s`;
+  const ticks = timeGrid({ left, right, bottom, most, lastMs, x, y, timeLabel });
   return element(
     "g",
     {},

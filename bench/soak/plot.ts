@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { STYLE, TOP, WIDTH } from "../support/plot.ts";
+import { STYLE, timeGrid, TOP, WIDTH } from "../support/plot.ts";
 import { element, type Markup, svgDocument } from "../support/svg.ts";
 import { shown, table, where } from "../support/text.ts";
 import type { Series, SoakResults } from "./results.ts";
@@ -16,19 +16,9 @@ function panel({ title, unit, samples, growth }: Series, lastMs: number, top: nu
   const most = Math.max(1, ...samples.map(([, value]) => value)) * 1.1;
   const x = (atMs: number) => CHART.left + atMs / lastMs * (CHART.right - CHART.left);
   const y = (value: number) => bottom - value / most * CHART.height;
-  const ticks = [0, 0.5, 1].flatMap((part) => [
-    element("line", { x1: CHART.left, x2: CHART.right, y1: y(most * part), y2: y(most * part), class: "grid" }),
-    element(
-      "text",
-      { x: CHART.left - 8, y: y(most * part) + 4, "text-anchor": "end", class: "tick" },
-      shown(most * part),
-    ),
-    element(
-      "text",
-      { x: x(lastMs * part), y: bottom + 16, "text-anchor": "middle", class: "tick" },
-      `${shown(lastMs * part / 60_000)} min`,
-    ),
-  ]);
+  const { left, right } = CHART;
+  const timeLabel = (atMs: number) => `${shown(atMs / 60_000)} min`;
+  const ticks = timeGrid({ left, right, bottom, most, lastMs, x, y, timeLabel });
   const points = samples.map(([atMs, value]) => `${x(atMs).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
   const stroke = growth.grows ? "#dc2626" : "#059669";
   return element(

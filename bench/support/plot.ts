@@ -159,3 +159,32 @@ export function plotResults<M extends string>(title: string, results: Results<M>
   const { children, bottom } = plotPanels(results, panels);
   return svgDocument(WIDTH, bottom, STYLE, [...plotHead(title, results, "logarithmic"), ...children]);
 }
+
+/** The axes of a panel over time. */
+export interface TimeAxes {
+  /** The edges of the panel, in pixels. */
+  readonly left: number;
+  readonly right: number;
+  readonly bottom: number;
+  /** The largest value, and the time at the right edge, in ms. */
+  readonly most: number;
+  readonly lastMs: number;
+  /** The position of a time and of a value, in pixels. */
+  readonly x: (atMs: number) => number;
+  readonly y: (value: number) => number;
+  /** Returns the label of a time. */
+  readonly timeLabel: (atMs: number) => string;
+}
+
+/** Returns the grid of a panel over time, with its labels at the beginning, in the middle and at the end. */
+export function timeGrid({ left, right, bottom, most, lastMs, x, y, timeLabel }: TimeAxes): Markup[] {
+  return [0, 0.5, 1].flatMap((part) => [
+    element("line", { x1: left, x2: right, y1: y(most * part), y2: y(most * part), class: "grid" }),
+    element("text", { x: left - 8, y: y(most * part) + 4, "text-anchor": "end", class: "tick" }, shown(most * part)),
+    element(
+      "text",
+      { x: x(lastMs * part), y: bottom + 16, "text-anchor": "middle", class: "tick" },
+      timeLabel(lastMs * part),
+    ),
+  ]);
+}

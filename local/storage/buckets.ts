@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { BucketConfig } from "../config/mod.ts";
-import { type Bucket, deleteObjects, findBuckets, type StorageDatabase } from "./database.ts";
+import { type Bucket, deleteObjects, findBuckets } from "./database.ts";
 import { accessDenied, invalidRequest, noSuchBucket, StorageError } from "./errors.ts";
 import { checkBucketName } from "./names.ts";
 import { actionOf, type Json, readJson, type StorageContext, type StorageRequest, subjectOf } from "./request.ts";
@@ -156,20 +155,4 @@ export async function emptyBucket({ database, files }: StorageContext, request: 
   );
   if (left > 0) throw accessDenied("Access denied");
   return { message: "Successfully emptied" };
-}
-
-/** Creates the buckets of `config.toml`, and sets their options. */
-export async function createConfigured(database: StorageDatabase, buckets: readonly BucketConfig[]): Promise<void> {
-  if (buckets.length === 0) return;
-  await database.asService(async (sql) => {
-    for (const { name, public: isPublic, fileSizeLimit, allowedMimeTypes } of buckets) {
-      await sql.query(
-        `insert into storage.buckets (id, name, public, file_size_limit, allowed_mime_types)
-         values ($1, $1, $2::boolean, $3::bigint, nullif(array(select jsonb_array_elements_text($4::jsonb)), '{}'))
-         on conflict (id) do update set public = excluded.public, file_size_limit = excluded.file_size_limit,
-           allowed_mime_types = excluded.allowed_mime_types`,
-        [name, isPublic, fileSizeLimit ?? null, JSON.stringify(allowedMimeTypes)],
-      );
-    }
-  });
 }

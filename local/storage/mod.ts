@@ -7,15 +7,7 @@
  */
 import type { Credentials } from "../auth/credentials.ts";
 import type { ProjectConfig } from "../config/mod.ts";
-import {
-  createBucket,
-  createConfigured,
-  deleteBucket,
-  emptyBucket,
-  getBucket,
-  listBuckets,
-  updateBucket,
-} from "./buckets.ts";
+import { createBucket, deleteBucket, emptyBucket, getBucket, listBuckets, updateBucket } from "./buckets.ts";
 import { type Logins, StorageDatabase } from "./database.ts";
 import { invalidRequest, notLocal, StorageError } from "./errors.ts";
 import { Files } from "./files.ts";
@@ -137,7 +129,6 @@ export class Storage implements AsyncDisposable {
   readonly #context: StorageContext & { readonly database: StorageDatabase };
   readonly #credentials: Credentials;
   readonly #config: ProjectConfig["storage"];
-  #configured: Promise<void> | undefined;
 
   /** Creates the service; the first request connects to the database. */
   constructor({ folder, config, jwtSecret, credentials, ...logins }: StorageOptions) {
@@ -177,7 +168,6 @@ export class Storage implements AsyncDisposable {
       if (!methods.includes(request.method) && methods !== ANY) continue;
       const found = match(pattern, path.split("/"));
       if (!found) continue;
-      await this.#configure();
       const [bucket, name] = [decode(found.bucket), decode(found.name)];
       const caller = await this.#credentials.callerOf(request);
       const outcome = await handle(this.#context, { request, url, caller, bucket, name });
@@ -187,16 +177,5 @@ export class Storage implements AsyncDisposable {
       error: "Not Found",
       status: 404,
     });
-  }
-
-  /** Creates the buckets of `config.toml`, once. */
-  async #configure(): Promise<void> {
-    this.#configured ??= createConfigured(this.#context.database, this.#config.buckets);
-    try {
-      await this.#configured;
-    } catch (error) {
-      this.#configured = undefined;
-      throw error;
-    }
   }
 }

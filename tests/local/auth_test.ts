@@ -145,7 +145,7 @@ Deno.test("Auth signs users up, in and out as GoTrue", async (t) => {
         400,
         "invalid_credentials",
       ]);
-      assertEquals(codeOf(await other.auth.signInWithPassword({ email: "nobody@example.com", password: "x" })), [
+      assertEquals(codeOf(await other.auth.signInWithPassword({ email: "missing@example.com", password: "x" })), [
         400,
         "invalid_credentials",
       ]);
@@ -396,7 +396,7 @@ Deno.test("Auth has the admin API of GoTrue", async (t) => {
       );
       const newcomer = await admin.generateLink({ type: "magiclink", email: "newcomer@example.com" });
       assertEquals(newcomer.data.properties?.verification_type, "signup");
-      assertEquals(codeOf(await admin.generateLink({ type: "recovery", email: "nobody@example.com" })), [
+      assertEquals(codeOf(await admin.generateLink({ type: "recovery", email: "missing@example.com" })), [
         404,
         "user_not_found",
       ]);
