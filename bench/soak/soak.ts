@@ -70,6 +70,10 @@ const SERIES: readonly SeriesKind[] = [
 ];
 
 const USERS = 4;
+
+/** The time under load before the first sample, in ms. */
+const WARM_UP_MS = 5_000;
+
 const MAX_SAMPLE_MS = 10_000;
 
 /** The number of samples of each series that can be judged. */
@@ -218,6 +222,9 @@ export async function soak({ durationMs, callers, signal, log }: SoakOptions): P
   await child.say(JSON.stringify(endpoint));
   const worker = new Worker(child);
   const load = callFunctions(stack, () => users, callers);
+
+  // The pools open their connections: a short soak would take that for growth.
+  await pause(WARM_UP_MS, signal);
 
   const samples = new Map<string, Sample[]>(SERIES.map(({ id }) => [id, []]));
   const faults: Record<string, number> = Object.fromEntries(FAULTS.map(({ what }) => [what, 0]));
