@@ -100,7 +100,7 @@ const step = fc.oneof(
 Deno.test("VerifiedTokenCache.get() never returns the identity of another token", () => {
   const keySets = [{ name: "old" }, { name: "new" }];
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
       const { clock, cache } = setUp();
       const model = new Map<string, { auth: AuthResult; keys: number; fromMs: number; untilMs: number }>();
       for (const each of steps) {

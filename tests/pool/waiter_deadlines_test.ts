@@ -80,7 +80,7 @@ Deno.test("WaiterDeadlines expires each waiter at its deadline, whatever waiters
     leaver: fc.option(fc.nat(30), { nil: undefined }),
   });
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
+    fc.asyncProperty(fc.array(step, { maxLength: 30, size: "max" }), async (steps) => {
       const { clock, expired, add, leave, start } = setUp();
       const due = new Map<number, number>();
       const waiters: Named[] = [];

@@ -31,9 +31,9 @@ const resource: fc.Arbitrary<Resource> = fc.record({
 });
 
 const scenes: fc.Arbitrary<Scene> = fc.record({
-  idle: fc.array(resource, { minLength: 1, maxLength: 40 }),
+  idle: fc.array(resource, { minLength: 1, maxLength: 40, size: "max" }),
   free: fc.integer({ min: 0, max: 3 }),
-  arrivals: fc.array(fc.integer({ min: 0, max: 3_000 }), { minLength: 1, maxLength: 6 }),
+  arrivals: fc.array(fc.integer({ min: 0, max: 3_000 }), { minLength: 1, maxLength: 6, size: "max" }),
   validateTimeoutMs: fc.constantFrom(100, 1_000),
   destroyTimeoutMs: fc.constantFrom(50, 5_000),
   createMs: fc.constantFrom(0, 10, 400),
