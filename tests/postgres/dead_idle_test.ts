@@ -7,7 +7,7 @@ Deno.test("PostgresConnectionManager.query() takes one validation and one connec
     await t.step(`${idle} of at most ${idle + free} stalled`, async () => {
       const manager = rig.manager({
         maxConnections: idle + free,
-        acquireTimeoutMs: 5_000,
+        acquireTimeoutMs: 60_000,
         validateAfterIdleMs: 100,
         validateTimeoutMs: 300,
       });

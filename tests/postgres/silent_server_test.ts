@@ -118,6 +118,10 @@ for (const deadlineMs of [0, 100]) {
         maxConnections: 2,
         healthCheckIntervalMs: 0,
         poolMode: "session",
+        // Far longer than the time that shutdown() may take.
+        cancelTimeoutMs: 60_000,
+        destroyTimeoutMs: 60_000,
+        connectionTimeoutMs: 60_000,
         ...config,
       });
       if (warm) await manager.query("select 0");
@@ -130,14 +134,14 @@ for (const deadlineMs of [0, 100]) {
       const tookMs = performance.now() - start;
       assertEquals([met > 0, settled], [true, true], "the work is settled when shutdown() has ended");
       await working;
-      assert(tookMs < deadlineMs + 900, `it took ${Math.round(tookMs)} ms`);
-      await until("the server sees every connection closed", () => server.open === 0, 500);
+      assert(tookMs < deadlineMs + 10_000, `it took ${Math.round(tookMs)} ms`);
+      await until("the server sees every connection closed", () => server.open === 0);
     });
   }
 }
 
 Deno.test("PostgresConnectionManager.shutdown() closes idle connections to a silent server, and emits no error", async () => {
-  for (const [deadlineMs, limitMs] of [[0, 900], [5_000, 1_900]] as const) {
+  for (const [deadlineMs, limitMs] of [[0, 10_000], [60_000, 10_000]] as const) {
     await using server = new ScriptedServer();
     const manager = new PostgresConnectionManager({
       host: "127.0.0.1",
@@ -145,6 +149,7 @@ Deno.test("PostgresConnectionManager.shutdown() closes idle connections to a sil
       password: "p",
       poolMode: "session",
       minConnections: 3,
+      destroyTimeoutMs: 60_000,
       healthCheckIntervalMs: 0,
     });
     const errors: unknown[] = [];
@@ -154,6 +159,6 @@ Deno.test("PostgresConnectionManager.shutdown() closes idle connections to a sil
     await manager.shutdown(deadlineMs);
     assert(performance.now() - start < limitMs);
     assertEquals(errors, []);
-    await until("the server sees every connection closed", () => server.open === 0, 500);
+    await until("the server sees every connection closed", () => server.open === 0);
   }
 });

@@ -34,7 +34,7 @@ Deno.test("StatementRunner keeps a late cancel request from the next holder of a
   for (let time = 0; time < 20; time++) await executor.query(held);
 
   const behind: Readonly<Record<string, () => Promise<unknown>>> = {
-    "a procedure that commits": () => executor.query("call work()", [], { acquireTimeoutMs: 900 }),
+    "a procedure that commits": () => executor.query("call work()", [], { acquireTimeoutMs: 60_000 }),
     "a transaction": () =>
       executor.transaction(async (tx) => {
         await tx.query("insert into run values (1)");
@@ -76,7 +76,7 @@ Deno.test("StatementRunner keeps a connection whose statement was canceled altho
   const { executor } = lone;
   const pid = async () => (await executor.query("select pg_backend_pid() as pid")).rows[0]?.["pid"];
   const before = await pid();
-  await thrownBy(() => executor.query("select pg_sleep(20)", [], { timeoutMs: 50 }), QueryTimeoutError);
+  await thrownBy(() => executor.query("select pg_sleep(60)", [], { timeoutMs: 50 }), QueryTimeoutError);
   assertEquals(await pid(), before);
 });
 

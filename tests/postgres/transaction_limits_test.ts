@@ -35,10 +35,10 @@ Deno.test("transaction() limits", async (t) => {
     const started = performance.now();
     const work = manager.transaction((tx) => {
       setTimeout(() => given.abort(new RangeError("mine")), 60);
-      return Promise.all([tx.query("select pg_sleep(10)"), tx.query("select 1", [], { timeoutMs: 20 })]);
+      return Promise.all([tx.query("select pg_sleep(60)"), tx.query("select 1", [], { timeoutMs: 20 })]);
     }, { signal: given.signal });
     await thrownBy(() => work, RangeError);
-    assert(performance.now() - started < 2_000, "it ran to its end");
+    assert(performance.now() - started < 30_000, "it ran to its end");
     assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
     assertEquals(manager.getStats().totalCreated, 1);
   });
@@ -53,14 +53,14 @@ Deno.test("transaction() limits", async (t) => {
         tx.transaction((nested) =>
           nested.transaction(async (inner) => {
             await inner.query("insert into number values (2)");
-            late = inner.query("select pg_sleep(10)").catch((error) => error);
+            late = inner.query("select pg_sleep(60)").catch((error) => error);
             await pause(20);
             throw new RangeError("inner");
           })
         ), RangeError);
       await tx.query("insert into number values (3)");
     });
-    assert(performance.now() - started < 2_000, "it ran to its end");
+    assert(performance.now() - started < 30_000, "it ran to its end");
     assert(await late instanceof TransactionEndedError);
     assertEquals([await numbers(manager), manager.getStats().totalCreated], [[1, 3], 1]);
     await empty();
@@ -93,20 +93,20 @@ Deno.test("transaction() limits", async (t) => {
       return true;
     });
     const started = performance.now();
-    await thrownBy(() => lone.executor.query("select pg_sleep(20)", [], { timeoutMs: 20 }), QueryTimeoutError);
-    assert(performance.now() - started < 3_000, "it went on");
+    await thrownBy(() => lone.executor.query("select pg_sleep(60)", [], { timeoutMs: 20 }), QueryTimeoutError);
+    assert(performance.now() - started < 30_000, "it went on");
     assertEquals((await lone.executor.query("select 1 as n")).rows, [{ n: 1 }]);
   });
 
   await t.step("as().transaction() runs nothing when it is aborted while the role is set", async () => {
     const { host, port } = database.options();
     await using proxy = await TcpProxy.start({ host, port });
-    const text = "select nextval('begun'), pg_sleep(20)";
+    const text = "select nextval('begun'), pg_sleep(60)";
     await admin.query("create sequence begun");
     await admin.query("grant usage on sequence begun to authenticated");
     for (const form of ["query", "list", "function"]) {
       const manager = database.manager(
-        { port: proxy.port, maxConnections: 1, cancelTimeoutMs: 5_000 },
+        { port: proxy.port, maxConnections: 1, cancelTimeoutMs: 60_000 },
         "authenticator",
       );
       (await manager.lease()).release();
@@ -122,7 +122,7 @@ Deno.test("transaction() limits", async (t) => {
         if (form === "list") return queries.transaction([{ query: text }], { signal });
         return queries.transaction((tx) => tx.query(text), { signal });
       }, RangeError);
-      assert(performance.now() - started < 2_000, `${form} took ${performance.now() - started} ms`);
+      assert(performance.now() - started < 30_000, `${form} took ${performance.now() - started} ms`);
       proxy.latencyMs = 0;
       assertEquals((await admin.query("select is_called from begun")).rows, [{ is_called: false }]);
     }

@@ -8,6 +8,7 @@ import {
   RollbackFailedError,
 } from "../../shared/postgres/mod.ts";
 import { TcpProxy } from "../support/tcp_proxy.ts";
+import { until } from "./chaos/rig.ts";
 import { TestDatabase, thrownBy } from "./support.ts";
 
 Deno.test("transaction() outcomes", async (t) => {
@@ -39,7 +40,7 @@ Deno.test("transaction() outcomes", async (t) => {
     const list = [{ query: "insert into number values (1)" }];
     await thrownBy(() => manager.transaction(list, { timeoutMs: 50 }), CommitOutcomeUnknownError);
     restore();
-    assertEquals(await rows(1), 1);
+    await until("the server has run it", async () => await rows(1) === 1);
     assertEquals(manager.getStats().transactions.unknown, 1);
     assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
   });
@@ -54,13 +55,13 @@ Deno.test("transaction() outcomes", async (t) => {
       setTimeout(() => given.abort(new RangeError("mine")), 30);
     }, { signal: given.signal });
     await thrownBy(() => work, CommitOutcomeUnknownError);
-    assert(performance.now() - started < 2_000);
+    assert(performance.now() - started < 10_000);
     restore();
-    assertEquals(await rows(2), 1);
+    await until("the server has run it", async () => await rows(2) === 1);
   });
 
   await t.step("transaction() resolves when COMMIT is answered in time after an abort", async () => {
-    const manager = await connect();
+    const manager = await connect({ cancelTimeoutMs: 1_000 });
     const given = new AbortController();
     proxy.latencyMs = 20;
     await manager.transaction(async (tx) => {
@@ -70,7 +71,7 @@ Deno.test("transaction() outcomes", async (t) => {
     proxy.latencyMs = 0;
     assertEquals(await rows(3), 1);
     // Nothing is left that would cut the connection later.
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await new Promise((resolve) => setTimeout(resolve, 1_050));
     assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
     assertEquals(manager.getStats().totalCreated, 1);
   });
@@ -134,8 +135,8 @@ Deno.test("transaction() outcomes", async (t) => {
     const manager = await connect();
     await proxy.refuse();
     const started = performance.now();
-    await thrownBy(() => manager.query("select pg_sleep(1)", [], { timeoutMs: 30 }), QueryTimeoutError);
-    assert(performance.now() - started < 900, "it was waited for");
+    await thrownBy(() => manager.query("select pg_sleep(60)", [], { timeoutMs: 30 }), QueryTimeoutError);
+    assert(performance.now() - started < 30_000, "it was waited for");
     await proxy.accept();
     assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
     assertEquals(manager.getStats().totalCreated, 2);
@@ -147,7 +148,7 @@ Deno.test("transaction() outcomes", async (t) => {
     const insert = "insert into number values (8)";
     const { message } = await thrownBy(() => manager.query(insert, [], { timeoutMs: 30 }), QueryTimeoutError);
     assert(message.includes("its effect is unknown"), message);
-    assertEquals(await rows(8), 1);
+    await until("the server has run it", async () => await rows(8) === 1);
     restore();
     assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
     assertEquals(manager.getStats().totalCreated, 2);

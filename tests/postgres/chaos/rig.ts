@@ -12,8 +12,11 @@ export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** Waits until something is so; fails after `withinMs`. Resolves with how long it took, in ms. */
-export async function until(what: string, ready: () => boolean | Promise<boolean>, withinMs = 5_000): Promise<number> {
+/**
+ * Waits until something is so; fails after `withinMs`. Resolves with how long it took, in ms. The default is long: a
+ * loaded machine may stop a process for seconds.
+ */
+export async function until(what: string, ready: () => boolean | Promise<boolean>, withinMs = 30_000): Promise<number> {
   const start = performance.now();
   while (!await ready()) {
     if (performance.now() - start > withinMs) throw new Error(`not within ${withinMs} ms: ${what}`);
@@ -61,7 +64,7 @@ export class Rig implements AsyncDisposable {
       minConnections: 0,
       maxConnections: 4,
       healthCheckIntervalMs: 0,
-      connectionTimeoutMs: 500,
+      connectionTimeoutMs: 5_000,
       connectRetryMs: 60_000,
       cancelTimeoutMs: 150,
       destroyTimeoutMs: 300,
@@ -83,7 +86,7 @@ export class Rig implements AsyncDisposable {
 export async function useEverySlot(manager: PostgresConnectionManager): Promise<void> {
   const { maxConnections } = manager.config;
   const leases = await Promise.all(
-    Array.from({ length: maxConnections }, () => manager.lease({ acquireTimeoutMs: 3_000 })),
+    Array.from({ length: maxConnections }, () => manager.lease({ acquireTimeoutMs: 30_000 })),
   );
   try {
     await Promise.all(leases.map((lease) => lease.query("select 1")));

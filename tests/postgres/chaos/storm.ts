@@ -133,7 +133,7 @@ export class Storm {
   }
 
   async #newcomer(): Promise<void> {
-    const manager = this.#rig.manager({ maxConnections: 1, acquireTimeoutMs: 10_000 });
+    const manager = this.#rig.manager({ maxConnections: 1, acquireTimeoutMs: 60_000 });
     await manager.query("select 1");
     await manager.shutdown();
   }
