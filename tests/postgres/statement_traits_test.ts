@@ -89,6 +89,16 @@ Deno.test("traitsOf().outlivesTransaction is true for state of the session only"
     "select set_config('a.b', lower(upper(trim('x'))), true)",
     "select setseed(0.5)",
     "select dblink_connect('a', 'dbname=x')",
+    "create or replace temp view v as select 1",
+    "create table pg_temp.t (n int)",
+    "create function \"pg_temp\" . f() returns int language sql as 'select 1'",
+    "select 1 as n into pg_temp.t",
+    "update pg_settings set setting = '1MB' where name = 'work_mem'",
+    "UPDATE pg_catalog.pg_settings SET setting = $2 WHERE name = $1",
+    "select \"set_config\"('a.b', 'x', false), \"pg_advisory_lock\" (1)",
+    "do $$ begin set work_mem = '1MB'; end $$",
+    "do $$ begin if true then listen x; end if; end $$",
+    "do $$ begin create temp table t (n int); end $$",
   ];
   for (const text of outlives) assertEquals(traitsOf(text).outlivesTransaction, true, text);
   const others = [
@@ -105,6 +115,12 @@ Deno.test("traitsOf().outlivesTransaction is true for state of the session only"
     "declare c cursor for select 1",
     "create temp table t (n int) on commit drop",
     "create table temporary_one (n int)",
+    "create table temp (n int)",
+    "create table t (pg_temp int)",
+    "create table t (n int default length('pg_temp.'))",
+    "select * from pg_settings for update",
+    "do $$ begin update t set n = 1; set local work_mem = '1MB'; end $$",
+    "do $$ begin create temp table t (n int) on commit drop; perform 1; end $$",
     "create function f() returns void language plpgsql as $$ begin perform pg_advisory_lock(1); end $$",
     "update t set n = 1",
   ];
@@ -117,6 +133,7 @@ Deno.test("traitsOf().mayLeaveState is false only for statements on rows without
     "  \n SELECT * from t",
     "insert into t values ($1)",
     "update settings set advice = 1",
+    "select temp from t where temporary",
     "with x as (select 1) delete from t",
     "values (1)",
   ];
@@ -140,6 +157,9 @@ Deno.test("traitsOf().mayLeaveState is false only for statements on rows without
     "select dblink('dbname=x', 'select 1')",
     "select 1 into temp t",
     "select 1 into temporary table t",
+    "select 1 as n into pg_temp.t",
+    "update pg_settings set setting = '1MB' where name = 'work_mem'",
+    "select U&\"set\\005fconfig\"('a.b', 'x', false)",
     "-- a comment\nset a = b",
     "/* select */ set a = b",
     "/* x */ select 1",

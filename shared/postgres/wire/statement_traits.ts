@@ -100,17 +100,28 @@ const READS: ReadonlySet<string> = new Set(["SELECT", "VALUES", "TABLE", "WITH"]
 /** Words that make one of {@linkcode READS} write, or wait for other transactions. */
 const WRITES = /\b(insert|update|delete|merge|into|share|nextval|setval)\b/i;
 
-/** Anything in the text that hints at state beyond the transaction: a broad look, since a reset costs little. */
-const STATE = /set_config|advisory|into\s+(local\s+|global\s+)?temp|setseed|dblink/i;
+/**
+ * Anything in the text that hints at state beyond the transaction: a broad look, since a reset costs little. A name in
+ * `U&"..."` may be spelled with escapes.
+ */
+const STATE = /set_config|pg_settings|advisory|into\s+(local\s+|global\s+)?temp|pg_temp|setseed|dblink|u&"/i;
 
 /** Statements in which a function call can leave state. */
 const CALLS: ReadonlySet<string> = new Set([...ON_ROWS, "CALL", "DO", "EXPLAIN"]);
 
 /** A `set_config` whose last argument is not plainly `true`: it may hold for the session. */
 const SESSION_SETTING =
-  /\bset_config\s*\((?!(?:[^()']|'[^']*'|\((?:[^()']|'[^']*')*\))*,\s*(?:is_local\s*(?:=>|:=)\s*)?true\s*\))/i;
-const SESSION_CALL = /\bpg_(try_)?advisory_lock(_shared)?\s*\(|\bsetseed\s*\(|\bdblink_connect(_u)?\s*\(/i;
-const INTO_TEMPORARY = /\binto\s+(local\s+|global\s+)?temp/i;
+  /\bset_config"?\s*\((?!(?:[^()']|'[^']*'|\((?:[^()']|'[^']*')*\))*,\s*(?:is_local\s*(?:=>|:=)\s*)?true\s*\))/i;
+const SESSION_CALL = /\bpg_(try_)?advisory_lock(_shared)?"?\s*\(|\bsetseed"?\s*\(|\bdblink_connect(_u)?"?\s*\(/i;
+/** An UPDATE of this view is a `set_config` (PostgreSQL, "pg_settings"). */
+const SETTINGS_VIEW = /\bupdate\s+(only\s+)?("?pg_catalog"?\s*\.\s*)?"?pg_settings\b/i;
+const INTO_TEMPORARY = /\binto\s+((local\s+|global\s+)?temp(orary)?\s|(table\s+)?"?pg_temp"?\s*\.)/i;
+/** Objects in the session's schema for temporary ones, which live as long as it does. */
+const IN_PG_TEMP = /"?\bpg_temp"?\s*\./i;
+const ON_COMMIT_DROP = /\bon\s+commit\s+drop\b/i;
+/** Statements in the body of a DO that last as long as the session. */
+const SESSION_BODY =
+  /(?:\b(?:begin|then|else|loop)\b|;)\s*(?:listen\s|set\s+(?!local\b|transaction\b|constraints\b))|\bcreate\s+(?:or\s+replace\s+)?(?:(?:local|global)\s+)?temp(?:orary)?\s(?![^;]*\bon\s+commit\s+drop\b)/i;
 
 /** Words behind `SET` that make the setting end with the transaction. */
 const TRANSACTION_SETTINGS: ReadonlySet<string> = new Set(["LOCAL", "TRANSACTION", "CONSTRAINTS"]);
@@ -142,11 +153,11 @@ function outlivesTransaction(text: string, words: readonly string[]): boolean {
   const [first = "", second = ""] = words;
   if (first === "SET") return !TRANSACTION_SETTINGS.has(second);
   if (first === "DECLARE") return /\bwith\s+hold\b/i.test(text);
-  if (first === "CREATE" && isTemporary(words)) {
-    return !/\bon\s+commit\s+drop\b/i.test(text);
-  }
+  if (first === "CREATE") return isTemporary(text, words) && !ON_COMMIT_DROP.test(text);
   if (!CALLS.has(first)) return OF_SESSION.has(first);
-  return SESSION_SETTING.test(text) || SESSION_CALL.test(text) || INTO_TEMPORARY.test(text);
+  if (first === "DO" && SESSION_BODY.test(text)) return true;
+  return SESSION_SETTING.test(text) || SESSION_CALL.test(text) || SETTINGS_VIEW.test(text) ||
+    INTO_TEMPORARY.test(text);
 }
 
 /** `SET LOCAL search_path` to names and strings. */
@@ -172,17 +183,22 @@ function renamesBehind(text: string, words: readonly string[]): Renaming | undef
   if (first === "SHOW") return undefined;
   if (first === "SET") return SETTINGS_OF_NAMES.test(text) ? "session" : undefined;
   if (first === "RESET" || first === "DISCARD" || RUNS_OTHERS.has(first)) return "session";
-  if (first === "CREATE" && isTemporary(words)) return "session";
-  if (CONFIG_OF_NAMES.test(text) || INTO_TEMPORARY.test(text)) return "session";
+  if (first === "CREATE" && isTemporary(text, words)) return "session";
+  if (CONFIG_OF_NAMES.test(text) || SETTINGS_VIEW.test(text) || INTO_TEMPORARY.test(text)) return "session";
   return /search_path|\bpg_temp\b/i.test(text) ? "session" : undefined;
 }
 
-function isTemporary(words: readonly string[]): boolean {
-  return words.some((word) => /^TEMP(ORARY)?$/.test(word));
+const TEMPORARY = /^CREATE( OR REPLACE)?( LOCAL| GLOBAL)? TEMP(ORARY)?\b/;
+
+/** Returns whether a CREATE is of something temporary: by its words, or by the schema of its name. */
+function isTemporary(text: string, words: readonly string[]): boolean {
+  if (TEMPORARY.test(words.join(" "))) return true;
+  const opens = text.indexOf("(");
+  return IN_PG_TEMP.test(opens < 0 ? text : text.slice(0, opens));
 }
 
 function readTraits(text: string): StatementTraits {
-  const words = firstWords(text, 3);
+  const words = firstWords(text, 5);
   const [first = ""] = words;
   // Behind a comment or semicolon the statement counts as doubtful.
   const onRows = ON_ROWS.has(first) && /^\s*[a-z]/i.test(text) && !STATE.test(text);
@@ -195,7 +211,7 @@ function readTraits(text: string): StatementTraits {
     columns: ON_ROWS.has(first) ? "guarded" : NO_COLUMNS.has(first) ? "none" : "vary",
     renames: renamesBehind(text, words),
     boundary: boundaryOf(words),
-    definesSchema: DEFINES.has(first) && !isTemporary(words),
+    definesSchema: DEFINES.has(first) && !(first === "CREATE" && isTemporary(text, words)),
   });
 }
 
