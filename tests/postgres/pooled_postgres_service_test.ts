@@ -134,7 +134,7 @@ Deno.test("PooledPostgresService", async (t) => {
   await t.step("withRetry() cancels the statement that runs at the deadline, and releases its connection", async () => {
     const error = await thrownBy(() => new NoteService(pool).slow(100), Error);
     assertEquals((error as Error & { code: string }).code, "RETRY_TIMEOUT");
-    for (let wait = 0; manager.getStats().activeConnections > 0 && wait < 100; wait++) {
+    for (let wait = 0; manager.getStats().activeConnections > 0 && wait < 1_500; wait++) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     const { rows } = await database.manager().query(

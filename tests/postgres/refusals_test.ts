@@ -73,7 +73,7 @@ Deno.test("PostgresConnectionManagers of an isolate log in at most five times wi
     ));
   const pools = new PostgresPools(configOf(server), {}, { random });
   const end = performance.now() + 3_500;
-  while (performance.now() < end) {
+  while (performance.now() < end || server.logins < 2) {
     const all = [...managers, pools.getPool("highPriority"), pools.getPool("lowPriority")];
     await Promise.all(all.map(async (manager) => {
       const { error } = await failureOf(() => manager.query("select 1"));
@@ -81,7 +81,7 @@ Deno.test("PostgresConnectionManagers of an isolate log in at most five times wi
     }));
     await pause(20);
   }
-  assert(server.logins >= 2 && server.logins <= 5, `${server.logins} logins`);
+  assert(server.logins <= 5, `${server.logins} logins`);
   const { error } = await failureOf(() => managers[0]?.query("select 1") ?? Promise.reject());
   assert(wraps(error, PostgresError), error.message);
   await Promise.all([...managers.map((manager) => manager.shutdown(0)), pools.shutdown(0)]);
@@ -119,7 +119,7 @@ Deno.test("PostgresConnectionManager opens many connections at once, five logins
     return false;
   });
   await using manager = new PostgresConnectionManager(configOf(server, { maxConnections: 40 }));
-  const leases = await Promise.all(Array.from({ length: 40 }, () => manager.lease()));
+  const leases = await Promise.all(Array.from({ length: 40 }, () => manager.lease({ acquireTimeoutMs: 60_000 })));
   assertEquals([leases.length, server.logins], [40, 40]);
   assert(most <= 5, `${most} at once`);
   for (const lease of leases) lease.release();

@@ -31,7 +31,7 @@ Deno.test({
     const folder = await Deno.makeTempDir({ prefix: "pg-" });
     try {
       const config = { ...login, minConnections: 0, healthCheckIntervalMs: 0 };
-      await using absent = new PostgresConnectionManager({ ...config, host: folder, acquireTimeoutMs: 50 });
+      await using absent = new PostgresConnectionManager({ ...config, host: folder, acquireTimeoutMs: 500 });
       const error = await thrownBy(() => absent.query("select 1"), AcquireTimeoutError);
       assertEquals(error.cause instanceof ConnectionError && error.cause.code, "ECONNREFUSED");
 
