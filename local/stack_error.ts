@@ -8,6 +8,7 @@
 export type StackErrorCode =
   | "CONFIG_INVALID"
   | "DATA_DAMAGED"
+  | "DATA_OUTDATED"
   | "ALREADY_RUNNING"
   | "MIGRATION_FAILED"
   | "NOT_WRITABLE"

@@ -5,7 +5,7 @@ import { generateKeys } from "../../local/keys.ts";
 import { startPostgres } from "../../local/mod.ts";
 import type { Migration, SqlFile } from "../../local/postgres/migrations/files.ts";
 import { migrate } from "../../local/postgres/migrations/mod.ts";
-import { prepareDatabase } from "../../local/postgres/platform/mod.ts";
+import { PLATFORM_SCRIPTS, PLATFORM_VERSION, prepareDatabase } from "../../local/postgres/platform/mod.ts";
 
 const quiet = { max: 1, onnotice: () => {} };
 
@@ -19,6 +19,33 @@ Deno.test("startPostgres() and migrate() on a real server", async (t) => {
   await t.step("prepareDatabase() prepares a database once", async () => {
     assertEquals(await prepareDatabase(admin, keys), true);
     assertEquals(await prepareDatabase(admin, keys), false);
+  });
+
+  await t.step("prepareDatabase() refuses data of another version, and says how to create it again", async () => {
+    const [mark] = await admin`select shobj_description('supabase_admin'::regrole, 'pg_authid') as text`;
+    const outdated = async () => {
+      const error = await assertRejects(() => prepareDatabase(admin, keys), StackError);
+      assertEquals(error.code, "DATA_OUTDATED");
+      assertStringIncludes(error.message, "--reset");
+      return error.message;
+    };
+    await admin`comment on role supabase_admin is 'local stack, platform version 9999'`;
+    assertStringIncludes(await outdated(), "a later version");
+    // Data from before the version was recorded: with the role of Auth it is the first, without it an older one.
+    await admin`comment on role supabase_admin is null`;
+    assertEquals(await prepareDatabase(admin, keys), false);
+    await admin`alter role supabase_auth_admin rename to another`;
+    assertStringIncludes(await outdated(), "an earlier version");
+    await admin`alter role another rename to supabase_auth_admin`;
+    await admin.unsafe(`comment on role supabase_admin is '${mark?.text}'`);
+    assertEquals(await prepareDatabase(admin, keys), false);
+  });
+
+  await t.step("PLATFORM_VERSION is that of PLATFORM_SCRIPTS", async () => {
+    const bytes = new TextEncoder().encode(PLATFORM_SCRIPTS.join("\n"));
+    const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex().slice(0, 12);
+    // After a change of a script: increment the version if a service needs the change, then write both here.
+    assertEquals([PLATFORM_VERSION, hash], [1, "af8e06f17a2a"]);
   });
 
   const owner = as("postgres", keys.databasePassword);
