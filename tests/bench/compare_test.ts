@@ -18,8 +18,9 @@ for (const { title, open } of CANDIDATES) {
     const url = `http://127.0.0.1:${server.addr.port}`;
     try {
       const queryRows = open({ url, publishableKey: "sb_publishable_test", tokens: [] });
-      for (const user of [1, 2]) assertEquals(await queryRows(tokenOf(user)), ROW_COUNT);
-      assertEquals(sent, [1, 2].map((user) => `Bearer ${tokenOf(user)}`));
+      const tokens = [1, 2].map(tokenOf);
+      for (const token of tokens) assertEquals(await queryRows(token), ROW_COUNT);
+      assertEquals(sent, tokens.map((token) => `Bearer ${token}`));
     } finally {
       await server.shutdown();
     }

@@ -1,8 +1,9 @@
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { runAndStore } from "../../bench/main.ts";
 import { BENCHMARKS } from "../../bench/report/mod.ts";
 import { runScripts, type Script, shownDuration } from "../../bench/run.ts";
 import { descendants } from "../../bench/soak/process_usage.ts";
+import { until } from "../support/until.ts";
 
 /** Runs `test` with a folder of scripts. */
 async function withScripts(
@@ -153,18 +154,12 @@ Deno.test({
         stderr: "piped",
       }).spawn();
       const below = () => descendants(child.pid).filter(({ command }) => command.includes("bench/claims/"));
-      for (let waited = 0; below().length === 0; waited += 50) {
-        assert(waited < 30_000, "the benchmark did not start");
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
+      await until("the benchmark runs", () => below().length > 0, 120_000, 50);
       const started = below();
       child.kill("SIGINT");
       const { code, stderr } = await child.output();
       assertEquals([code, new TextDecoder().decode(stderr)], [130, "Interrupted: no result was written\n"]);
-      for (let waited = 0; waited < 3_000 && started.some(({ pid }) => isAlive(pid)); waited += 50) {
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-      assertEquals(started.filter(({ pid }) => isAlive(pid)), []);
+      await until("every process has ended", () => !started.some(({ pid }) => isAlive(pid)), 30_000, 50);
       assertEquals(await Array.fromAsync(Deno.readDir(folder)), []);
     } finally {
       await Deno.remove(folder, { recursive: true });

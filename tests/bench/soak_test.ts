@@ -2,8 +2,10 @@ import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows }
 import { FaultyProxy } from "../../bench/soak/faulty_proxy.ts";
 import { judgeGrowth, trendOf } from "../../bench/soak/growth.ts";
 import { csvOfSoak, growthReasons, plotSoak, reportSoak } from "../../bench/soak/plot.ts";
-import { descendants, usageOf } from "../../bench/soak/process_usage.ts";
+import { type Descendant, descendants, usageOf } from "../../bench/soak/process_usage.ts";
 import type { SoakResults } from "../../bench/soak/results.ts";
+import { denoArgs } from "../support/deno_process.ts";
+import { until } from "../support/until.ts";
 
 /** Returns values around `base` that rise by `step` each; the noise repeats itself. */
 const series = (step: number, { base = 100, noise = 3, length = 60 } = {}) =>
@@ -99,17 +101,32 @@ Deno.test("FaultyProxy.breakResponses() breaks the body of an open response", as
 
 const isLinux = Deno.build.os === "linux";
 
+/** Prints how much more a process uses after it has opened another socket. */
+const USAGE_SCRIPT = `
+  import { usageOf } from "${new URL("../../bench/soak/process_usage.ts", import.meta.url)}";
+  const listen = () => Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const [first, before, second, after] = [listen(), usageOf(), listen(), usageOf()];
+  for (const listener of [first, second]) listener.close();
+  console.log(JSON.stringify({
+    sockets: after.sockets - before.sockets,
+    descriptors: after.descriptors - before.descriptors,
+    residentMb: after.residentMb,
+  }));
+`;
+
 Deno.test({
   name: "usageOf() and descendants() read what processes use",
   ignore: !isLinux,
   fn: async () => {
-    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const before = usageOf();
-    const second = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const { sockets, descriptors, residentMb } = usageOf();
-    assertEquals([sockets - before.sockets, descriptors - before.descriptors], [1, 1]);
+    // In a process of its own: other tests open files in this one.
+    const { stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["eval", ...denoArgs(), USAGE_SCRIPT],
+      cwd: new URL("./", import.meta.url),
+      env: { NO_COLOR: "1" },
+    }).output();
+    const { sockets, descriptors, residentMb } = JSON.parse(new TextDecoder().decode(stdout));
+    assertEquals([sockets, descriptors], [1, 1]);
     assert(residentMb > 10 && residentMb < 10_000);
-    for (const one of [listener, second]) one.close();
 
     const child = new Deno.Command("sleep", { args: ["30"] }).spawn();
     const found = descendants().find(({ pid }) => pid === child.pid);
@@ -169,16 +186,28 @@ Deno.test("reportSoak(), plotSoak() and csvOfSoak() show each series", () => {
   assertEquals(csvOfSoak(RESULTS), "series,at_ms,value\nheap,0,10\nheap,60000,30\nsockets,0,5\n");
 });
 
-/** Runs `deno task soak`. */
-async function runSoak(args: readonly string[], signal?: AbortSignal) {
-  const child = new Deno.Command(Deno.execPath(), {
+/** Returns whether a process still runs: its id is that of another one later. */
+function isRunning({ pid, command }: Descendant): boolean {
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim() === command;
+  } catch {
+    return false;
+  }
+}
+
+/** Starts `deno task soak`. */
+function startSoak(args: readonly string[]): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--quiet", "--no-check", "--v8-flags=--expose-gc", "bench/soak/main.ts", ...args],
     cwd: new URL("../../", import.meta.url),
     env: { NO_COLOR: "1" },
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  signal?.addEventListener("abort", () => child.kill("SIGINT"));
+}
+
+/** Returns what `deno task soak` prints, and its exit code. */
+async function outputOf(child: Deno.ChildProcess) {
   const { code, stdout, stderr } = await child.output();
   const decoder = new TextDecoder();
   return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
@@ -190,7 +219,7 @@ Deno.test({
   fn: async () => {
     const folder = await Deno.makeTempDir({ prefix: "soak-test-" });
     try {
-      const { code, out, err } = await runSoak(["--minutes", "0.2", "--callers", "2", "--out", folder]);
+      const { code, out, err } = await outputOf(startSoak(["--minutes", "0.2", "--callers", "2", "--out", folder]));
       assertEquals(code, 0, `${out}\n${err}`);
       const results: SoakResults = JSON.parse(await Deno.readTextFile(`${folder}/soak.json`));
       assertEquals(results.series.map(({ growth }) => growth.grows), results.series.map(() => false));
@@ -208,12 +237,12 @@ Deno.test({
 });
 
 Deno.test("soak: an invalid option is rejected by name, and --help describes the test for growth", async () => {
-  assertEquals(await runSoak(["--minutes", "0"]), {
+  assertEquals(await outputOf(startSoak(["--minutes", "0"])), {
     code: 2,
     out: "",
     err: '--minutes must be a number above 0, not "0"\n',
   });
-  const { code, out } = await runSoak(["--help"]);
+  const { code, out } = await outputOf(startSoak(["--help"]));
   assertEquals(code, 0);
   assertMatch(out, /Mann-Kendall/);
 });
@@ -222,19 +251,20 @@ Deno.test({
   name: "soak: Ctrl-C ends it and leaves no process behind",
   ignore: !isLinux,
   fn: async () => {
-    const controller = new AbortController();
-    const running = runSoak(["--minutes", "5"], controller.signal);
+    const child = startSoak(["--minutes", "5"]);
+    // Of the child only: this process also runs other tests, with children of their own.
+    const below = () => descendants(child.pid);
     // The stack is up when the worker runs.
-    for (let waited = 0; !descendants().some(({ command }) => command.includes("soak/worker.ts")); waited += 100) {
-      assert(waited < 60_000, "the worker did not start");
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-    const started = descendants();
-    controller.abort();
-    const { code, err } = await running;
-    assertEquals(code, 130);
-    assertStringIncludes(err, "Interrupted: no result was written");
-    const alive = descendants().filter(({ pid }) => started.some((one) => one.pid === pid));
-    assertEquals(alive, []);
+    await until(
+      "the worker runs",
+      () => below().some(({ command }) => command.includes("soak/worker.ts")),
+      120_000,
+      100,
+    );
+    const started = below();
+    child.kill("SIGINT");
+    const { code, err } = await outputOf(child);
+    assertEquals([code, err.includes("Interrupted: no result was written")], [130, true], err);
+    await until("every process has ended", () => !started.some(isRunning));
   },
 });

@@ -130,7 +130,7 @@ export function assertProblem(answer: Answer, status: number, code: string): voi
 }
 
 /** Polls until `ready` returns true, or throws after `withinMs`. */
-export async function until(what: string, ready: () => Promise<boolean>, withinMs = 15_000): Promise<number> {
+export async function until(what: string, ready: () => Promise<boolean>, withinMs = 30_000): Promise<number> {
   const start = performance.now();
   while (performance.now() - start < withinMs) {
     if (await ready()) return performance.now() - start;

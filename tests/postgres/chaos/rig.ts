@@ -5,24 +5,12 @@
  */
 import { type PostgresConfig, PostgresConnectionManager } from "../../../shared/postgres/mod.ts";
 import { TcpProxy } from "../../support/tcp_proxy.ts";
+export { until } from "../../support/until.ts";
 import { type Login, TestDatabase } from "../support.ts";
 
 /** Waits. */
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/**
- * Waits until something is so; fails after `withinMs`. Resolves with how long it took, in ms. The default is long: a
- * loaded machine may stop a process for seconds.
- */
-export async function until(what: string, ready: () => boolean | Promise<boolean>, withinMs = 30_000): Promise<number> {
-  const start = performance.now();
-  while (!await ready()) {
-    if (performance.now() - start > withinMs) throw new Error(`not within ${withinMs} ms: ${what}`);
-    await pause(2);
-  }
-  return performance.now() - start;
 }
 
 /** Counts round trips: changes from the server to the client as the sender. */
