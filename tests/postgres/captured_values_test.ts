@@ -93,6 +93,45 @@ Deno.test("captureValues() calls each toJSON once, at once, with its key, and ke
   assertEquals(captureValues([keyed, 1]).map((root) => JSON.stringify(root)), [JSON.stringify(keyed), "1"]);
 });
 
+Deno.test("captureValues() copies own properties as data, whatever their names and the prototype", () => {
+  let reads = 0;
+  class WithSetter {
+    list = [1];
+    get total(): number {
+      throw new Error("read through the prototype");
+    }
+    set total(_value: number) {
+      throw new Error("set through the prototype");
+    }
+  }
+  const shadowed = Object.defineProperty(new WithSetter(), "total", { value: [3], enumerable: true, writable: true });
+  const named = JSON.parse('{"__proto__":{"a":[1]},"constructor":1,"b":null}');
+  const bare = Object.assign(Object.create(null), { a: [1] });
+  const computed = {
+    get now() {
+      return [++reads];
+    },
+  };
+  const captured = captureValues([shadowed, named, bare, computed]) as Record<string, unknown>[];
+  (shadowed.total as unknown as number[]).push(4);
+  named["__proto__"].a.push(2);
+  bare.a.push(2);
+  const json = captured.map((value) => JSON.stringify(value));
+  assertEquals(json, [
+    '{"list":[1],"total":[3]}',
+    '{"__proto__":{"a":[1]},"constructor":1,"b":null}',
+    '{"a":[1]}',
+    '{"now":[1]}',
+  ]);
+  assertEquals(captured.map((value) => Object.getPrototypeOf(value)), [
+    WithSetter.prototype,
+    Object.prototype,
+    null,
+    Object.prototype,
+  ]);
+  assertEquals(reads, 1);
+});
+
 Deno.test("captureValues() does not copy again what it has copied", () => {
   const captured = captureValues([{ a: 1 }]);
   assertStrictEquals(captureValues(captured), captured);

@@ -38,37 +38,48 @@ function copyView(view: ArrayBufferView): ArrayBufferView {
 /**
  * Adds the `toJSON` of an object to its copy. It is called now, since private fields are not copied.
  *
- * @param key The key that the object has in the one around it, which `JSON.stringify` passes.
+ * @param key The key that the object has in the one around it, which `JSON.stringify` passes as a string.
  */
-function copyJson<T extends object>(object: object, copy: T, key: string, seen: object[]): T {
+function copyJson<T extends object>(object: object, copy: T, key: string | number, seen: object[]): T {
   const { toJSON } = object as { readonly toJSON?: unknown };
   if (typeof toJSON !== "function") return copy;
-  const json: unknown = toJSON.call(object, key);
+  const json: unknown = toJSON.call(object, String(key));
   const value = json === object ? copy : copyOf(json, key, seen);
-  Object.defineProperty(copy, "toJSON", { value: () => value });
+  Object.defineProperty(copy, "toJSON", { value: () => value, configurable: true });
   return copy;
 }
 
-function copyDate(date: Date, key: string, seen: object[]): Date {
+function copyDate(date: Date, key: string | number, seen: object[]): Date {
   const copy = new Date(date.getTime());
   return date.toJSON === Date.prototype.toJSON ? copy : copyJson(date, copy, key, seen);
 }
 
-function copyOf(value: unknown, key: string, seen: object[]): unknown {
-  if (typeof value !== "object" || value === null) return value;
+/** Copies an object that is neither plain nor an array of the language; `undefined` for those of other classes. */
+function copyBuiltin(value: object, key: string | number, seen: object[]): object | undefined {
   if (value instanceof Date) return copyDate(value, key, seen);
   if (value instanceof ArrayBuffer) return value.slice(0);
   if (typeof SharedArrayBuffer === "function" && value instanceof SharedArrayBuffer) {
     return new Uint8Array(new Uint8Array(value)).buffer;
   }
   if (ArrayBuffer.isView(value)) return copyView(value);
-  if (isImmutable(value)) return value;
+  return isImmutable(value) ? value : undefined;
+}
+
+function copyOf(value: unknown, key: string | number, seen: object[]): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  const prototype: object | null = Object.getPrototypeOf(value);
+  // To ask for each class takes longer than to copy a plain object.
+  if (prototype !== Object.prototype && prototype !== Array.prototype) {
+    const copy = copyBuiltin(value, key, seen);
+    if (copy) return copy;
+  }
   // The codec rejects a cycle by name.
   if (seen.includes(value)) return value;
   if (seen.length >= MAX_DEPTH) throw new StatementError(`A value is nested deeper than ${MAX_DEPTH} levels`);
   seen.push(value);
   try {
-    return Array.isArray(value) ? copyJson(value, copyArray(value, seen), key, seen) : copyObject(value, key, seen);
+    const copy = Array.isArray(value) ? copyArray(value, seen) : copyObject(value, prototype, seen);
+    return copyJson(value, copy, key, seen);
   } finally {
     seen.pop();
   }
@@ -78,18 +89,21 @@ function copyArray(array: readonly unknown[], seen: object[]): unknown[] {
   const copy: unknown[] = new Array(array.length);
   for (let index = 0; index < array.length; index++) {
     const item: unknown = array[index];
-    copy[index] = typeof item === "object" && item !== null ? copyOf(item, String(index), seen) : item;
+    copy[index] = typeof item === "object" && item !== null ? copyOf(item, index, seen) : item;
   }
   return copy;
 }
 
-function copyObject(object: object, key: string, seen: object[]): object {
-  const copy = Object.create(Object.getPrototypeOf(object));
-  for (const name of Object.keys(object)) {
-    const value = copyOf((object as Record<string, unknown>)[name], name, seen);
-    Object.defineProperty(copy, name, { value, enumerable: true, configurable: true, writable: true });
+function copyObject(object: object, prototype: object | null, seen: object[]): object {
+  // Spreading defines properties, and calls no setter. In a literal, `__proto__` is the prototype.
+  const copy: Record<string, unknown> = prototype === Object.prototype
+    ? { ...object }
+    : { __proto__: prototype, ...object };
+  for (const name of Object.keys(copy)) {
+    const value = copy[name];
+    if (typeof value === "object" && value !== null) copy[name] = copyOf(value, name, seen);
   }
-  return copyJson(object, copy, key, seen);
+  return copy;
 }
 
 /** Returns whether nothing of the values can change. */
