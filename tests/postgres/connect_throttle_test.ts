@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { ConnectThrottle } from "../../shared/postgres/connection/connect_throttle.ts";
+import { ConnectTimeoutError } from "../../shared/postgres/mod.ts";
+import { ConnectThrottle, type Login } from "../../shared/postgres/connection/connect_throttle.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 
 interface Attempt {
@@ -137,4 +138,47 @@ Deno.test("ConnectThrottle.connect() backs off longer after each wrong password"
   attempts.at(-1)?.succeed();
   await settle();
   assertEquals(outcomes.at(-1), "next ok");
+});
+
+Deno.test("ConnectThrottle.connect() retries credentials that were accepted before, whatever number of logins got no response", async () => {
+  for (const accepted of [false, true]) {
+    const clock = new FakeClock();
+    const throttle = new ConnectThrottle(clock, () => 0);
+    if (accepted) await throttle.connect(() => Promise.resolve(), never);
+    for (let time = 0; time < 5; time++) {
+      const silent = async ({ passwordAsked }: Login) => {
+        await Promise.resolve();
+        passwordAsked();
+        return Promise.reject(new ConnectTimeoutError("h", 5432, 300, true));
+      };
+      await assertRejects(() => throttle.connect(silent, never), ConnectTimeoutError);
+    }
+    const back = () => throttle.connect(() => Promise.resolve("connected"), never);
+    if (!accepted) {
+      // They may have been wrong passwords, and the server bans an address after ten.
+      await assertRejects(back, ConnectTimeoutError);
+      await clock.advance(60_000);
+    }
+    assertEquals(await back(), "connected");
+  }
+});
+
+Deno.test("ConnectThrottle.connect() counts logins without a response again after its credentials were refused", async () => {
+  const clock = new FakeClock();
+  const throttle = new ConnectThrottle(clock, () => 0);
+  await throttle.connect(() => Promise.resolve(), never);
+  const refuse = () => Promise.reject(Object.assign(new Error("refused"), { code: "28P01" }));
+  await assertRejects(() => throttle.connect(refuse, never), Error, "refused");
+  await clock.advance(1_000);
+  for (let time = 0; time < 4; time++) {
+    const given = new AbortController();
+    const aborted = async ({ passwordAsked }: Login) => {
+      await Promise.resolve();
+      passwordAsked();
+      given.abort(new Error("aborted"));
+      return Promise.reject(given.signal.reason);
+    };
+    await assertRejects(() => throttle.connect(aborted, given.signal), Error, "aborted");
+  }
+  assertEquals(throttle.budget.isExhausted, true);
 });

@@ -44,9 +44,13 @@ export interface Login {
   passwordAsked(): void;
 }
 
-/** Returns what a failed attempt counts as. Without TLS or an address, no login was attempted. */
-function endOf(error: unknown, passwordAsked: boolean): LoginEnd {
-  if (passwordAsked && error instanceof ConnectTimeoutError) return "abandoned";
+/**
+ * Returns what a failed attempt counts as. Without TLS or an address, no login was attempted.
+ *
+ * @param inDoubt True if the server was checking a password that it has not accepted before.
+ */
+function endOf(error: unknown, inDoubt: boolean): LoginEnd {
+  if (inDoubt && error instanceof ConnectTimeoutError) return "abandoned";
   const isLogin = !(error instanceof ConnectionError || error instanceof TlsError);
   return isLogin && classifyFailure(error) === "permanent" ? "refused" : "other";
 }
@@ -65,6 +69,11 @@ export class ConnectThrottle {
   readonly #budget: LoginBudget;
   /** True if the latest attempt succeeded. */
   #proven = false;
+  /**
+   * True if the server has accepted these credentials, and has not refused them since. A login without a response is
+   * then a server in trouble, not a wrong password: the next attempt must find out when it is back.
+   */
+  #accepted = false;
   #outage: Outage | undefined = undefined;
   #refusals = 0;
   #probe: Probe | undefined = undefined;
@@ -146,18 +155,21 @@ export class ConnectThrottle {
     try {
       const connected = await connect({ passwordAsked: () => passwordAsked = true });
       this.#proven = true;
+      this.#accepted = true;
       this.#outage = undefined;
       this.#refusals = 0;
       this.#budget.end("other");
       return connected;
     } catch (error) {
+      const inDoubt = passwordAsked && !this.#accepted;
       if (signal.aborted) {
-        this.#budget.end(passwordAsked ? "abandoned" : "other");
+        this.#budget.end(inDoubt ? "abandoned" : "other");
         throw error;
       }
-      const end = endOf(error, passwordAsked);
+      const end = endOf(error, inDoubt);
       let notBefore = -Infinity;
       if (end === "refused") {
+        this.#accepted = false;
         notBefore = this.#clock.now() + backoffDelayMs(this.#refusals++, REFUSED_BACKOFF, this.#random);
       }
       this.#proven = false;

@@ -15,7 +15,7 @@ const MAX_FAILURES = 5;
 /** The time for which a refused login counts, in ms: the longest window of Supavisor. */
 export const LOGIN_WINDOW_MS = 300_000;
 
-/** The time for which a login counts that was abandoned while the server checked a password, in ms. */
+/** The time for which a login counts that was abandoned while the server checked an unproven password, in ms. */
 const ABANDONED_MS = 60_000;
 
 /** The end of one login: `refused` for its credentials, `abandoned` without a response to them, or anything else. */

@@ -57,6 +57,8 @@ export class Storm {
   /** Breaks loose. */
   begin(): void {
     this.#passing = this.#blow();
+    // end() reports it.
+    this.#passing.catch(() => {});
   }
 
   /** Ends with the fault that is there; everything is well then. */

@@ -139,10 +139,11 @@ Deno.test(`TransferService.transfer() loses no cent in ${TRANSFERS} transfers un
     });
   });
 
-  await t.step("PostgresConnectionManager succeeds within a second of each restart, after every fault", () => {
+  await t.step("PostgresConnectionManager succeeds soon after each restart, after every fault", () => {
     assert(storm.counts.size === 11, [...storm.counts.keys()].join());
     for (const { successMs, newcomerMs } of storm.recoveries) {
-      assert(successMs < 1_000 + newcomerMs, `${successMs} ms, a newcomer's after ${newcomerMs} ms`);
+      // Far below the 60 s for which logins may be refused.
+      assert(successMs < 10_000 + newcomerMs, `${successMs} ms, a newcomer's after ${newcomerMs} ms`);
     }
   });
 });
