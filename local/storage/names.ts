@@ -7,6 +7,8 @@ import { invalidRequest, StorageError } from "./errors.ts";
 
 const OBJECT = /^[A-Za-z0-9_/!.*'() &$=@;:+,?-]+$/;
 const BUCKET = /^[A-Za-z0-9_!.*'() &$=@;:+,?-]{1,100}$/;
+/** URLs of clients cannot hold these segments: they resolve them. The Storage of the Supabase CLI refuses them, too. */
+const DOT_SEGMENT = /(^|\/)\.{1,2}(\/|$)/;
 /** The longest name of S3, in bytes. */
 const MAX_LENGTH = 1024;
 
@@ -16,7 +18,7 @@ const MAX_LENGTH = 1024;
  * @throws {StorageError} `InvalidKey`.
  */
 export function checkKey(name: unknown): string {
-  if (typeof name !== "string" || name.length > MAX_LENGTH || !OBJECT.test(name)) {
+  if (typeof name !== "string" || name.length > MAX_LENGTH || !OBJECT.test(name) || DOT_SEGMENT.test(name)) {
     throw invalidRequest(`Invalid key: ${typeof name === "string" ? name.slice(0, 200) : ""}`, "InvalidKey");
   }
   return name;
@@ -28,7 +30,7 @@ export function checkKey(name: unknown): string {
  * @throws {StorageError} `InvalidBucketName`.
  */
 export function checkBucketName(name: unknown): string {
-  if (typeof name !== "string" || !BUCKET.test(name) || name.trim() !== name) {
+  if (typeof name !== "string" || !BUCKET.test(name) || DOT_SEGMENT.test(name) || name.trim() !== name) {
     throw new StorageError(400, "InvalidBucketName", "Bucket name invalid", { error: "Invalid Input" });
   }
   return name;

@@ -136,15 +136,29 @@ Deno.test("isFresh() compares tags before times", () => {
   assertEquals(fresh({ "if-modified-since": "soon" }), false);
 });
 
-Deno.test("checkKey() and checkBucketName() accept the characters of S3 only", () => {
-  for (const name of ["a", "a/b.txt", "..", "a/../b", " ", "a b&c$@=;:+,?'()!*.pdf", "x".repeat(1024)]) checkKey(name);
+Deno.test("checkKey() and checkBucketName() accept the characters of S3 only, and no segments of dots", () => {
+  for (
+    const name of [
+      "a",
+      "a/b.txt",
+      "a//b",
+      "...",
+      "a..b/.c",
+      "..a",
+      "a./b",
+      " ",
+      "a b&c$@=;:+,?'()!*.pdf",
+      "x".repeat(1024),
+    ]
+  ) checkKey(name);
   for (
     const name of ["", "\0", "a\nb", "caf\u00e9", "\u{1F600}", "a\\b", "a%b", "a#b", "[a]", "x".repeat(1025), null, 1]
+      .concat([".", "..", "a/..", "a/../b", "./a", "a/./b", "../../a"])
   ) {
     assertThrows(() => checkKey(name), StorageError, "Invalid key");
   }
   for (const name of ["a", "my bucket", "x".repeat(100)]) checkBucketName(name);
-  for (const name of ["", "a/b", " a", "x".repeat(101), "caf\u00e9", undefined]) {
+  for (const name of ["", "a/b", " a", "x".repeat(101), "caf\u00e9", ".", "..", undefined]) {
     assertThrows(() => checkBucketName(name), StorageError, "Bucket name invalid");
   }
   fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 50 }), (name) => {
