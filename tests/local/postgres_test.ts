@@ -239,6 +239,75 @@ Deno.test("startPostgres() and migrate() on a real server", async (t) => {
     assertStringIncludes(jwt?.token, ".SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c");
   });
 
+  await t.step("VECTOR accepts, prints and refuses values as pgvector does, on every way into a column", async () => {
+    const [printed] = await owner`select ' [ 1.50 ,-.5e1,1e-50 ] '::vector::text as v, '{1,2}'::vector::text as array,
+      '[65519,0.1,1e-9,65504]'::halfvec::text as h, '{3:1.5,1:0,2:-2}/5'::sparsevec::text as s,
+      array[1,2.5]::vector::text as a, '[0,2]'::vector::sparsevec::text as vs, '{2:2}/2'::sparsevec::vector::text as sv,
+      '{1:1,3:2}/3'::sparsevec <-> '{1:1,3:5}/3' as d, B'1010' <~> B'1100' as hamming`;
+    assertEquals({ ...printed }, {
+      v: "[1.5,-5,0]",
+      array: "[1,2]",
+      h: "[65504,0.099975586,0,65504]",
+      s: "{2:-2,3:1.5}/5",
+      a: "[1,2.5]",
+      vs: "{2:2}/2",
+      sv: "[0,2]",
+      d: 3,
+      hamming: 2,
+    });
+    for (
+      const [value, code, message, detail] of [
+        ["'[1,x]'::vector", "22P02", 'invalid input syntax for type vector: "[1,x]"'],
+        [
+          "'1,2'::vector",
+          "22P02",
+          'invalid input syntax for type vector: "1,2"',
+          'Vector contents must start with "[".',
+        ],
+        [
+          "'[1]2'::halfvec",
+          "22P02",
+          'invalid input syntax for type halfvec: "[1]2"',
+          "Junk after closing right brace.",
+        ],
+        ["'[1,,2]'::halfvec", "22P02", 'invalid input syntax for type halfvec: "[1,,2]"'],
+        ["'[ ]'::vector", "22000", "vector must have at least 1 dimension"],
+        ["'[1,NaN]'::vector", "22000", "NaN not allowed in vector"],
+        ["'[-inf]'::halfvec", "22000", "infinite value not allowed in halfvec"],
+        ["'[1e39]'::vector", "22003", '"1e39" is out of range for type vector'],
+        ["'[65520]'::halfvec", "22003", '"65520" is out of range for type halfvec'],
+        ["('[' || repeat('1,', 16000) || '1]')::vector", "54000", "vector cannot have more than 16000 dimensions"],
+        ["'[1]'::vector(2)", "22000", "expected 2 dimensions, not 1"],
+        ["'[1]'::vector(0)", "22023", "dimensions for type vector must be at least 1"],
+        ["'[1]'::vector(16001)", "22023", "dimensions for type vector cannot exceed 16000"],
+        ["array[[1]]::vector", "22000", "array must be 1-D"],
+        ["array[1, null]::vector", "22004", "array must not contain nulls"],
+        ["array['NaN'::float8]::halfvec", "22000", "NaN not allowed in halfvec"],
+        ["'{1:1}'::sparsevec", "22P02", 'invalid input syntax for type sparsevec: "{1:1}"', "Unexpected end of input."],
+        ["'{4:1}/3'::sparsevec", "22000", "sparsevec index out of bounds"],
+        ["'{1:1,1:2}/3'::sparsevec", "22000", "sparsevec indices must not contain duplicates"],
+        ["'{1:1}/3'::sparsevec(4)", "22000", "expected 4 dimensions, not 3"],
+      ]
+    ) {
+      const error = await assertRejects(async () => await owner.unsafe(`select ${value}`), postgres.PostgresError);
+      assertEquals([error.code, error.message, error.detail], [code, message, detail], value);
+    }
+    await owner`create table vectors (e vector, h halfvec(2))`;
+    for (
+      const insert of [
+        "insert into vectors (e) values ('[1,x]')",
+        'insert into vectors (e) select e from jsonb_to_recordset(\'[{"e": "x"}]\') as r (e vector)',
+        "do $$ declare value vector := 'x'; begin end $$",
+        "alter table vectors alter e set default '[]'",
+        "insert into vectors (h) select h from jsonb_to_recordset('[{\"h\": [1,2,3]}]') as r (h halfvec)",
+      ]
+    ) await assertRejects(async () => await owner.unsafe(insert), postgres.PostgresError, undefined, insert);
+    assertEquals([...await owner`select from vectors`].length, 0);
+    const types = await owner`select format_type(atttypid, atttypmod) as name, atttypmod as modifier from pg_attribute
+      where attrelid = 'vectors'::regclass and attnum > 0 order by attnum`;
+    assertEquals([...types], [{ name: "vector", modifier: -1 }, { name: "halfvec(2)", modifier: 2 }]);
+  });
+
   await t.step("prepareDatabase() creates the roles of the hosted platform", async () => {
     const [role] = await owner`select rolsuper from pg_roles where rolname = current_user`;
     assertEquals(role, { rolsuper: false });

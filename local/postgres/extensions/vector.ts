@@ -4,14 +4,15 @@
  * @module
  */
 import type { SqlExtension } from "./extension.ts";
+import { SPARSEVEC } from "./sparsevec.ts";
+import { createType, SHARED_INPUT } from "./vector_input.ts";
 
 /*
- * A value is kept as text. A column with dimensions checks a value when it is cast to it, and keeps it as [1,2,3]; the
- * Data API sends an array as {1,2,3}. A column without dimensions keeps any text, which the functions then refuse. The
- * access methods `hnsw` and `ivfflat` are hash indexes: a search never uses them, so that its results are exact. `create
- * index` passes no storage parameters, since hash indexes have others; see `rewrite.ts`.
+ * A value is kept as text, in the form that pgvector prints. The access methods `hnsw` and `ivfflat` are hash indexes: a
+ * search never uses them, so that its results are exact. `create index` passes no storage parameters, since hash indexes
+ * have others; see `rewrite.ts`.
  */
-function typeOf(type: string): string {
+function typeOf(type: "vector" | "halfvec"): string {
   const array = (value: string) => `@extschema@.${type}_to_float8(${value})`;
   const [name, self] = [`@extschema@.${type}`, `@extschema@.`];
   const combine = (fn: string, expression: string) => `
@@ -23,54 +24,13 @@ create function ${self}${fn}(${name}, ${name}) returns double precision language
   select ${expression} from ${self}pairs(${array("$1")}, ${array("$2")}) as pair (x, y)
 $$;`;
   const compare = [["lt", "<"], ["le", "<="], ["eq", "="], ["ne", "<>"], ["ge", ">="], ["gt", ">"]];
-  const cast = (from: string, fn: string, how: string) => `
-create cast (${from} as ${name}) with function ${self}${fn}(${from}, integer, boolean) as ${how};`;
-  const fromArray = (element: string) => `
-create function ${self}array_to_${type}(${element}[], integer, boolean) returns ${name}
-language sql immutable strict parallel safe as $$
-  select ${self}${type}(${self}${type}_of($1::float8[]), $2, $3)
-$$;${cast(`${element}[]`, `array_to_${type}`, "assignment")}`;
-  return `
-create type ${name};
-create function ${self}${type}_in(cstring, oid, integer) returns ${name} language internal immutable strict parallel safe as 'textin';
-create function ${self}${type}_out(${name}) returns cstring language internal immutable strict parallel safe as 'textout';
-create function ${self}${type}_typmod_in(cstring[]) returns integer
-  language internal immutable strict parallel safe as 'varchartypmodin';
-create function ${self}${type}_typmod_out(integer) returns cstring
-  language internal immutable strict parallel safe as 'varchartypmodout';
-create type ${name} (
-  input = ${self}${type}_in, output = ${self}${type}_out, typmod_in = ${self}${type}_typmod_in,
-  typmod_out = ${self}${type}_typmod_out, storage = external
-);
-create function ${self}${type}_to_float8(${name}) returns float8[] language sql immutable strict parallel safe as $$
-  select coalesce(string_to_array(nullif(btrim($1::text, '[]{} '), ''), ',')::float8[], '{}')
-$$;
-create function ${self}${type}_of(float8[]) returns ${name} language sql immutable strict parallel safe as $$
-  select ('[' || array_to_string($1::float4[], ',') || ']')::${name}
-$$;
+  return `${createType(type)}
 create function ${self}${type}_dims(${name}) returns integer language sql immutable strict parallel safe as $$
-  select cardinality(${array("$1")})
+  select length($1::text) - length(replace($1::text, ',', '')) + 1
 $$;
-create function ${self}${type}(${name}, integer, boolean) returns ${name} language plpgsql immutable strict parallel safe as $$
-declare
-  dimensions integer;
-begin
-  if $1::text !~ '^\\s*[[{][-+0-9.eE,\\s]*[]}]\\s*$' then
-    raise exception 'invalid input syntax for type ${type}: "%"', left($1::text, 60)
-      using errcode = '22P02', hint = '${type} contents must be numbers between [ and ].';
-  end if;
-  dimensions := ${self}${type}_dims($1);
-  if dimensions = 0 then
-    raise exception '${type} must have at least 1 dimension' using errcode = '22000';
-  end if;
-  -- The modifier of varchar counts the header of a value.
-  if $2 >= 4 and dimensions <> $2 - 4 then
-    raise exception 'expected % dimensions, not %', $2 - 4, dimensions using errcode = '22000';
-  end if;
-  return translate($1::text, '{}', '[]')::${name};
-end $$;
-create cast (${name} as ${name}) with function ${self}${type}(${name}, integer, boolean) as implicit;
-${["integer", "real", "double precision", "numeric"].map(fromArray).join("")}
+create function ${self}${type}_to_float8(${name}) returns float8[] language sql immutable strict parallel safe as $$
+  select string_to_array(btrim($1::text, '[]'), ',')::float8[]
+$$;
 create function ${self}${type}_to_float4(${name}, integer, boolean) returns real[] language sql immutable strict parallel safe as $$
   select ${array("$1")}::real[]
 $$;
@@ -97,7 +57,7 @@ $$;`
   select sqrt(sum(x * x)) from unnest(${array("$1")}) as x
 $$;
 create function ${self}vector_dims(${name}) returns integer language sql immutable strict parallel safe as $$
-  select cardinality(${array("$1")})
+  select ${self}${type}_dims($1)
 $$;`
   }
 create function ${self}l2_normalize(${name}) returns ${name} language sql immutable strict parallel safe as $$
@@ -172,7 +132,32 @@ create aggregate ${self}sum(${name}) (sfunc = ${self}${type}_accum, stype = floa
 `;
 }
 
-const SQL = `
+/** Functions and operators on `bit`, for vectors of one bit for each dimension. */
+const BITS = `
+create function @extschema@.binary_quantize(@extschema@.vector) returns bit language plpgsql immutable strict parallel safe as $$
+begin
+  return (select string_agg(case when x > 0 then '1' else '0' end, '' order by at)
+    from unnest(@extschema@.vector_to_float8($1)) with ordinality as list (x, at));
+end $$;
+create function @extschema@.binary_quantize(@extschema@.halfvec) returns bit language plpgsql immutable strict parallel safe as $$
+begin
+  return @extschema@.binary_quantize($1::@extschema@.vector);
+end $$;
+create function @extschema@.hamming_distance(bit, bit) returns double precision language sql immutable strict parallel safe as $$
+  select bit_count($1 # $2)::double precision
+$$;
+create function @extschema@.jaccard_distance(bit, bit) returns double precision language sql immutable strict parallel safe as $$
+  select case when bit_count($1 & $2) = 0 then 1 else 1 - bit_count($1 & $2)::double precision / bit_count($1 | $2) end
+$$;
+create function @extschema@.bit_hash(bit) returns integer language sql immutable strict parallel safe as 'select hashtext($1::text)';
+create operator @extschema@.<~> (leftarg = bit, rightarg = bit, function = @extschema@.hamming_distance, commutator = '<~>');
+create operator @extschema@.<%> (leftarg = bit, rightarg = bit, function = @extschema@.jaccard_distance, commutator = '<%>');
+create operator class @extschema@.bit_hamming_ops for type bit using hnsw as operator 1 =, function 1 @extschema@.bit_hash(bit);
+create operator class @extschema@.bit_hamming_ops for type bit using ivfflat as operator 1 =, function 1 @extschema@.bit_hash(bit);
+create operator class @extschema@.bit_jaccard_ops for type bit using hnsw as operator 1 =, function 1 @extschema@.bit_hash(bit);
+`;
+
+const SQL = `${SHARED_INPUT}
 create function @extschema@.pairs(float8[], float8[]) returns table (x float8, y float8)
 language plpgsql immutable strict parallel safe as $$
 begin
@@ -195,15 +180,8 @@ create function @extschema@.halfvec_to_vector(@extschema@.halfvec, integer, bool
 language sql immutable strict parallel safe as 'select @extschema@.vector(($1::text)::@extschema@.vector, $2, $3)';
 create cast (@extschema@.halfvec as @extschema@.vector)
   with function @extschema@.halfvec_to_vector(@extschema@.halfvec, integer, boolean) as implicit;
-create type @extschema@.sparsevec;
-create function @extschema@.sparsevec_in(cstring) returns @extschema@.sparsevec language internal immutable strict as 'textin';
-create function @extschema@.sparsevec_out(@extschema@.sparsevec) returns cstring language internal immutable strict as 'textout';
-create function @extschema@.sparsevec_typmod_in(cstring[]) returns integer language internal immutable strict as 'varchartypmodin';
-create function @extschema@.sparsevec_typmod_out(integer) returns cstring language internal immutable strict as 'varchartypmodout';
-create type @extschema@.sparsevec (
-  input = @extschema@.sparsevec_in, output = @extschema@.sparsevec_out, typmod_in = @extschema@.sparsevec_typmod_in,
-  typmod_out = @extschema@.sparsevec_typmod_out, storage = external
-);
+${SPARSEVEC}
+${BITS}
 `;
 
 /** `vector`. */
