@@ -49,7 +49,7 @@ export class Run implements AsyncDisposable {
   async ready(): Promise<string> {
     const pattern = /Gateway\s+(http:\S+)[^]*\/health\/pool\n/;
     await Promise.race([
-      eventually(() => pattern.test(this.output), "the banner", 30_000),
+      eventually(() => pattern.test(this.output), "the banner", 120_000),
       this.status.then(() => {
         throw new Error(`Ended before it was ready: ${this.output}`);
       }),
@@ -91,6 +91,6 @@ export function untilExited(pids: number[]): Promise<void> {
   return eventually(
     async () => (await Promise.all(pids.map(commandOf))).every((command) => command === undefined),
     `the end of ${pids.join(", ")}`,
-    8_000,
+    60_000,
   );
 }

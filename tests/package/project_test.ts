@@ -98,7 +98,7 @@ Deno.test({
     try {
       await dev.running;
       const [, url = ""] = /(http:\/\/127\.0\.0\.1:\d+)/.exec(dev.output()) ?? [];
-      const [apikey = ""] = /sb_publishable_\w+/.exec(dev.output()) ?? [];
+      const [apikey = ""] = /sb_publishable_[\w-]+/.exec(dev.output()) ?? [];
       const response = await fetch(`${url}/functions/v1/hello`, {
         method: "POST",
         headers: { apikey, "content-type": "application/json" },
