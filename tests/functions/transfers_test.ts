@@ -6,12 +6,12 @@ const ORDER = { from_category_id: ID, to_category_id: OTHER_ID, amount: 250 };
 const KEYED = { "Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324" };
 
 /** Starts the function with a Postgres that does not respond. Its connections close with the isolate, as all its pools do. */
-async function start(): Promise<Fixture> {
+async function start(acquireTimeoutMs = 60): Promise<Fixture> {
   const postgres = { DB_HOST: "127.0.0.1", DB_PORT: "1", DB_PASSWORD: "hunter2hunter2" };
   const fixture = await startFunction(({ variables, service }) => {
     if (typeof service !== "object") throw new Error("the fixture has pools");
     const all = { ...variables, ...postgres };
-    return createTransfersHandler({ variables: all, service, postgres: { acquireTimeoutMs: 60 } });
+    return createTransfersHandler({ variables: all, service, postgres: { acquireTimeoutMs } });
   });
   return {
     ...fixture,
@@ -90,7 +90,7 @@ Deno.test("transfers responds 503 without details when Postgres does not respond
 });
 
 Deno.test("transfers closes its connections with the isolate, and responds 503 afterwards", async () => {
-  await using transfers = await start();
+  await using transfers = await start(60_000);
   const ask = () => transfers.ask("POST", "/transfers", { json: ORDER, headers: KEYED });
   const waiting = ask();
   await new Promise((resolve) => setTimeout(resolve, 10));

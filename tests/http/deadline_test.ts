@@ -40,7 +40,8 @@ async function responseAtDeadline(rig: Rig, deadlineMs: number): Promise<readonl
 }
 
 const DEADLINE_EXCEEDED = [504, "DEADLINE_EXCEEDED"] as const;
-const MS = 60;
+/** Long enough for what must happen before it, although a loaded machine stops a process for a while. */
+const MS = 250;
 
 Deno.test("deadlineMs includes the wait for a slot, and the request leaves the queue", async () => {
   await using rig = setUp(list, { POOL_MAX_CONNECTIONS: "1" }, { deadlineMs: MS });
@@ -151,13 +152,13 @@ Deno.test("deadlineMs does not limit waitUntil() work", async () => {
   await using rig = setUp(
     (_request, { supabase, waitUntil }) => {
       waitUntil((async () => {
-        await delay(40);
+        await delay(MS + 20);
         rows.resolve((await supabase.from("a").select()).data);
       })());
       return Promise.resolve(new Response());
     },
     {},
-    { deadlineMs: 15 },
+    { deadlineMs: MS },
   );
   assertEquals((await rig.fetch("/f")).status, 200);
   assertEquals(await rows.promise, []);
@@ -253,11 +254,12 @@ Deno.test("withPooledSupabase() ends the wait of a retry when its caller disconn
   await using rig = setUp(async (_request, { pool }) => {
     return Response.json(await new RetryingService(pool).list(() => attempts++, 10_000));
   });
-  rig.project.answer = () => problem({ status: 503, code: "PGRST000", title: "no database" });
+  rig.project.answer = () => {
+    setTimeout(() => caller.abort(), 30);
+    return problem({ status: 503, code: "PGRST000", title: "no database" });
+  };
   const startMs = performance.now();
-  const soon = setTimeout(() => caller.abort(), 30);
   assertEquals((await rig.fetch("/f", { signal: caller.signal })).status, 499);
-  clearTimeout(soon);
-  assert(performance.now() - startMs < 3_000, "no delay is waited for");
+  assert(performance.now() - startMs < 8_000, "no delay is waited for");
   assertEquals([attempts, rig.service.getPoolStats().activeConnections], [1, 0]);
 });

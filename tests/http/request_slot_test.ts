@@ -135,7 +135,7 @@ Deno.test("withPooledSupabase() applies the lane and the timeout of its option l
   const startMs = performance.now();
   const answer = await rig.fetch("/f");
   assertEquals([answer.status, (await answer.json()).code], [503, "ACQUIRE_TIMEOUT"]);
-  assert(performance.now() - startMs < 1_500);
+  assert(performance.now() - startMs < 8_000);
   assertGreaterOrEqual(performance.now() - startMs, 15);
   const low = rig.fetch("/low");
   const normal = rig.service.getConnectionPool().lease();

@@ -128,8 +128,8 @@ Deno.test("withPooledSupabase() ends a request whose caller cancels the stream: 
 });
 
 Deno.test("deadlineMs bounds the calls of a streamed body, and not the body", async () => {
-  await using rig = setUp((_request, context) => new Response(rowsOf(context, 4, () => delay(20))), ONE, {
-    deadlineMs: 45,
+  await using rig = setUp((_request, context) => new Response(rowsOf(context, 4, () => delay(100))), ONE, {
+    deadlineMs: 250,
   });
   const parts = (await (await rig.fetch("/f")).text()).split(";");
   assertEquals([parts.length, parts[0]], [5, "0"]);
@@ -203,13 +203,13 @@ Deno.test("withPooledSupabase() aborts and logs a download without progress for 
       await using rig = setUp(async (_request, { supabase }) => {
         const { data } = await supabase.storage.from("files").download("big").asStream();
         return new Response(data);
-      }, { ...ONE, POOL_REQUEST_TIMEOUT_MS: "50" });
+      }, { ...ONE, POOL_REQUEST_TIMEOUT_MS: "200" });
       rig.project.answer = endless;
       const response = await rig.fetch("/f");
       const reader = response.body?.getReader();
       await reader?.read();
-      if (!read) await delay(150);
-      await assertRejects(async () => await reader?.read(), Error, "made no progress for 50 ms");
+      if (!read) await delay(300);
+      await assertRejects(async () => await reader?.read(), Error, "made no progress for 200 ms");
       assertEquals(events(rig), ["response_body_failed"]);
       assertEquals(active(rig), 0);
     });
@@ -260,7 +260,7 @@ Deno.test("withPooledSupabase() serves others while five sockets of a pool of 5 
     return response.status;
   }));
   assertEquals(statuses, Array.from({ length: 10 }, () => 200));
-  assert(performance.now() - startedMs < 4_000);
+  assert(performance.now() - startedMs < 9_000);
   await until(() => active(rig) === 0);
   for (const socket of sockets) socket.close();
   await until(() => canceled === 5);

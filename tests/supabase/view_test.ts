@@ -326,7 +326,7 @@ Deno.test("ClientLease.client removes an aborted call from the queue for permits
 });
 
 Deno.test("transportFailure() returns the error of its own call among several that failed", async () => {
-  await using rig = createRig({ requestTimeoutMs: 60 });
+  await using rig = createRig({ requestTimeoutMs: 250 });
   await using lease = await rig.pool.lease();
   rig.project.answer = () => new Response(null, { status: 302, headers: { location: "https://elsewhere.test/" } });
   const redirected = await lease.client.from("a").select();

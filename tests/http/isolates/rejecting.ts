@@ -7,6 +7,10 @@ const VARIABLES = {
   SUPABASE_JWKS: "[]",
 };
 
+/** The number of requests that wait for a release. */
+let slow = 0;
+const released = Promise.withResolvers<void>();
+
 const handle = withPooledSupabase({
   auth: "none",
   variables: VARIABLES,
@@ -21,7 +25,13 @@ const handle = withPooledSupabase({
       setTimeout(async () => await pool.lease(), 50);
       break;
     case "/slow":
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      slow++;
+      await released.promise;
+      break;
+    case "/slow/count":
+      return new Response(String(slow));
+    case "/slow/release":
+      released.resolve();
   }
   return new Response("answered");
 });
