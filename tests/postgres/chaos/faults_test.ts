@@ -238,22 +238,17 @@ Deno.test("PostgresConnectionManager under one fault at a time", async (t) => {
     "query() is served by the existing connections at max_connections, and by new ones after that",
     async () => {
       const manager = rig.manager({ maxConnections: 8, acquireTimeoutMs: 60_000 }, "postgres");
-      const countFree = async () => {
-        const { rows: [limits] } = await direct.query<{ free: number }>(
-          "select (current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int - " +
-            "coalesce(current_setting('reserved_connections', true)::int, 0) - count(*)::int) as free " +
-            "from pg_stat_activity where backend_type = 'client backend'",
-        );
-        return limits?.free ?? 0;
-      };
-      // Backends of the steps before may still be ending.
-      let free = -1;
-      for (let next = await countFree(); next !== free; next = await countFree()) {
-        free = next;
-        await new Promise((resolve) => setTimeout(resolve, 300));
-      }
+      // Backends of the steps before would end at some time, and leave more free.
+      const others = "from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()";
+      await direct.query(`select pg_terminate_backend(pid) ${others}`);
+      await until("the others have ended", async () => (await direct.query(`select ${others}`)).rowCount === 0);
+      const { rows: [limits] } = await direct.query<{ free: number }>(
+        "select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int - " +
+          "coalesce(current_setting('reserved_connections', true)::int, 0) - 1 as free",
+      );
+      const free = limits?.free ?? 0;
       assert(free > 10 && free < 100, `${free}`);
-      const hog = database.manager({ maxConnections: free - 2 }, "postgres");
+      const hog = database.manager({ maxConnections: free - 2, acquireTimeoutMs: 60_000 }, "postgres");
       const hogged = await Promise.all(Array.from({ length: free - 2 }, () => hog.lease()));
       let refused = 0;
       using _errors = manager.on("error", ({ error }) => {
@@ -267,12 +262,17 @@ Deno.test("PostgresConnectionManager under one fault at a time", async (t) => {
       assert(totalConnections >= 1 && totalConnections <= 2, `${totalConnections} connections where 2 were free`);
       assert(refused > 0, "the server was never full");
 
-      const late = rig.manager({ acquireTimeoutMs: 200 }, "postgres");
-      const { cause } = await thrownBy(() => late.query("select 1"), AcquireTimeoutError);
+      const late = rig.manager({ acquireTimeoutMs: 60_000 }, "postgres");
+      let lateRefused = 0;
+      using _lateErrors = late.on("error", () => lateRefused++);
+      const patient = late.query("select 1");
+      await until("it is refused", () => lateRefused > 0);
+      const impatient = late.query("select 1", [], { acquireTimeoutMs: 200 });
+      const { cause } = await thrownBy(() => impatient, AcquireTimeoutError);
       assert(cause instanceof PostgresError && cause.code === "53300", String(cause));
       for (const lease of hogged) lease.release();
       await hog.shutdown();
-      await late.query("select 1", [], { acquireTimeoutMs: 10_000 });
+      await patient;
       await useEverySlot(manager);
     },
   );
