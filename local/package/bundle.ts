@@ -13,7 +13,7 @@ import "@oxc-project/runtime/helpers/usingCtx";
 import { createRequire } from "node:module";
 import { readLinkedPackages } from "../deno_2_1/deno.ts";
 import { fromFileUrl } from "../paths.ts";
-import { ENTRY_POINTS } from "./identity.ts";
+import { bundleName, ENTRY_POINTS } from "./identity.ts";
 
 /** The helper that Rolldown imports where a module has `using`. */
 const USING_HELPER = "@oxc-project/runtime/helpers/usingCtx";
@@ -23,11 +23,6 @@ type Bundled = Readonly<Record<string, string>>;
 
 /** The oldest Node that the dependencies support. It has no `using`, which the bundle therefore does not contain. */
 export const TARGET = "node22";
-
-/** The file of each entry point in the bundle, without its extension: `./http/postgres` is `http/postgres`. */
-export function bundleName(subpath: string): string {
-  return subpath === "." ? "mod" : subpath.slice("./".length);
-}
 
 /** A module graph of the bundle, written by Rolldown. */
 export interface WrittenFile {

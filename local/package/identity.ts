@@ -23,6 +23,11 @@ export const ENTRY_POINTS: Readonly<Record<string, string>> = {
   "./http/postgres": "shared/http/postgres.ts",
 };
 
+/** Returns the file of an entry point in the bundle, without its extension: `./http/postgres` is `http/postgres`. */
+export function bundleName(subpath: string): string {
+  return subpath === "." ? "mod" : subpath.slice("./".length);
+}
+
 /** The tools that the package runs: subpath of the package to module, relative to the root. */
 export const TOOLS: Readonly<Record<string, string>> = {
   "./init": "local/init/main.ts",

@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { bundleName, writeBundle } from "./bundle.ts";
+import type { Bundle } from "./artifacts.ts";
 import { copyDocuments } from "./documents.ts";
-import { ENTRY_POINTS, PACKAGE_NAME, PACKAGE_VERSION, TOOLS } from "./identity.ts";
+import { bundleName, ENTRY_POINTS, PACKAGE_NAME, PACKAGE_VERSION, TOOLS } from "./identity.ts";
 import { rangesOf, readImports } from "./import_map.ts";
+import { copyFolder } from "./vendor.ts";
 import { writeTools } from "./tools.ts";
 
 /**
@@ -49,10 +50,9 @@ function manifest(ranges: ReadonlyMap<string, string>): Record<string, unknown> 
   };
 }
 
-/** Writes the package of the checkout at `root` into `folder`, which is empty or does not exist. */
-export async function writeNpmPackage(root: URL, folder: string): Promise<void> {
-  await Deno.mkdir(folder, { recursive: true });
-  const files = await writeBundle(root, `${folder}/dist`);
+/** Writes the package of the checkout at `root` with its bundle into `folder`, which is empty or does not exist. */
+export async function writeNpmPackage(root: URL, { folder: dist, files }: Bundle, folder: string): Promise<void> {
+  await copyFolder(dist, `${folder}/dist`);
   const ranges = rangesOf(new Set(files.flatMap(({ packages }) => packages)), await readImports(root));
   await Deno.writeTextFile(`${folder}/package.json`, `${JSON.stringify(manifest(ranges), undefined, 2)}\n`);
   await writeTools(root, `${folder}/tools`);

@@ -46,7 +46,8 @@ async function linkTypes(folder: string, path = ""): Promise<void> {
   }
 }
 
-async function copyFolder(from: string, to: string): Promise<void> {
+/** Copies the files of a folder. */
+export async function copyFolder(from: string, to: string): Promise<void> {
   await Deno.mkdir(to, { recursive: true });
   for await (const { name, isDirectory } of Deno.readDir(from)) {
     if (isDirectory) await copyFolder(`${from}/${name}`, `${to}/${name}`);
@@ -63,8 +64,8 @@ export async function writeLibrary(folder: string): Promise<void> {
   const own = packageFolder();
   if (own !== undefined) await copyFolder(`${own}/dist`, folder);
   else {
-    const { writeBundle } = await import("./bundle.ts");
-    await writeBundle(new URL("../../", import.meta.url), folder);
+    const { buildBundle } = await import("./artifacts.ts");
+    await copyFolder((await buildBundle(new URL("../../", import.meta.url))).folder, folder);
   }
   await linkTypes(folder);
 }
