@@ -284,7 +284,7 @@ Deno.test("withPooledSupabase() responds to errors of storage, functions and aut
       await using rig = setUp(async (_request, context) => {
         const { error } = await ask(context);
         throw error;
-      }, { POOL_MAX_CONNECTIONS: "1", POOL_ACQUIRE_TIMEOUT_MS: "250", POOL_REQUEST_TIMEOUT_MS: "50" });
+      }, { POOL_MAX_CONNECTIONS: "1", POOL_ACQUIRE_TIMEOUT_MS: "250", POOL_REQUEST_TIMEOUT_MS: "250" });
       const answer = async () => {
         const response = await rig.fetch("/f");
         return [response.status, (await response.json()).code];
