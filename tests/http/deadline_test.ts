@@ -4,10 +4,12 @@ import { delay } from "@std/async";
 import { type PooledHandler, type PooledSupabaseOptions, problem, withPooledSupabase } from "../support/http.ts";
 import { ConfigError } from "../../shared/pool/mod.ts";
 import { createRequestHandler } from "../../shared/http/handler/request_handler.ts";
+import type { Variables } from "../../shared/environment/mod.ts";
 import { PooledBaseService } from "../../shared/services/mod.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { FakePools, VARIABLES } from "./fake_pools.ts";
-import { type Rig, setUp } from "./real_rig.ts";
+import { until } from "../support/until.ts";
+import { setUp } from "./real_rig.ts";
 
 class RetryingService extends PooledBaseService {
   /** Retries for far longer than the deadlines of these tests. */
@@ -30,48 +32,61 @@ const list: PooledHandler<unknown> = async (_request, { supabase }) => {
   return Response.json(data);
 };
 
-/** Sends a request, asserts that it takes until its deadline, and returns the status and the code. */
-async function responseAtDeadline(rig: Rig, deadlineMs: number): Promise<readonly [number, string]> {
-  const startMs = performance.now();
-  const response = await rig.fetch("/f");
-  const tookMs = performance.now() - startMs;
-  assert(tookMs >= deadlineMs - 2 && tookMs < deadlineMs + 5_000, `${tookMs} ms`);
-  return [response.status, (await response.json()).code];
+const DEADLINE_EXCEEDED = [504, "DEADLINE_EXCEEDED"] as const;
+const MS = 60_000;
+
+/** A function whose requests end at a deadline that the test brings about. */
+function setUpAtDeadline(
+  handler: PooledHandler<unknown>,
+  variables: Variables = {},
+  options: PooledSupabaseOptions<unknown> = { deadlineMs: MS },
+) {
+  const clock = new FakeClock();
+  const rig = setUp(handler, variables, options, clock);
+  /** Sends a request, asserts that it ends at its deadline, and returns the status and the code. */
+  const response = async (ready: () => boolean, deadlineMs = MS): Promise<readonly [number, string]> => {
+    let isSettled = false;
+    const answer = rig.fetch("/f").finally(() => isSettled = true);
+    await until("the request is where its deadline meets it", ready);
+    await clock.advance(deadlineMs - 1);
+    assertEquals(isSettled, false);
+    await clock.advance(1);
+    const { status, body } = await answer.then(async (all) => ({ status: all.status, body: await all.json() }));
+    return [status, body.code];
+  };
+  return { ...rig, clock, response };
 }
 
-const DEADLINE_EXCEEDED = [504, "DEADLINE_EXCEEDED"] as const;
-/** Long enough for what must happen before it, although a loaded machine stops a process for a while. */
-const MS = 250;
-
 Deno.test("deadlineMs includes the wait for a slot, and the request leaves the queue", async () => {
-  await using rig = setUp(list, { POOL_MAX_CONNECTIONS: "1" }, { deadlineMs: MS });
+  await using rig = setUpAtDeadline(list, { POOL_MAX_CONNECTIONS: "1" });
   await using _held = await rig.service.getConnectionPool().lease();
-  assertEquals(await responseAtDeadline(rig, MS), DEADLINE_EXCEEDED);
+  const waits = () => rig.service.getPoolStats().waitingForConnection === 1;
+  assertEquals(await rig.response(waits), DEADLINE_EXCEEDED);
   assertEquals([rig.service.getPoolStats().waitingForConnection, rig.project.requests.length], [0, 0]);
   assertEquals(rig.log.map((line) => JSON.parse(line).data.code), ["DEADLINE_EXCEEDED"]);
 });
 
 Deno.test("deadlineMs includes all attempts of a retry, and stops it", async () => {
   let attempts = 0;
-  await using rig = setUp(
+  await using rig = setUpAtDeadline(
     async (_request, { pool }) => Response.json(await new RetryingService(pool).list(() => attempts++)),
-    {},
-    { deadlineMs: MS },
   );
   rig.project.answer = () => problem({ status: 503, code: "PGRST000", title: "no database" });
-  assertEquals(await responseAtDeadline(rig, MS), DEADLINE_EXCEEDED);
+  assertEquals(await rig.response(() => attempts > 1), DEADLINE_EXCEEDED);
   const attemptsAtDeadline = attempts;
-  assert(attemptsAtDeadline > 1, `${attemptsAtDeadline}`);
   await delay(100);
   assertEquals([attempts, rig.service.getPoolStats().activeConnections], [attemptsAtDeadline, 0]);
 });
 
-/** Returns a body that starts and never ends, and whether it was canceled. */
+/** Returns a body that starts and never ends, and whether it has started and was canceled. */
 function endless() {
-  const state = { cancelled: false };
+  const state = { started: false, cancelled: false };
   const body = () =>
     new ReadableStream<Uint8Array>({
-      start: (controller) => controller.enqueue(new TextEncoder().encode("[")),
+      start: (controller) => {
+        state.started = true;
+        controller.enqueue(new TextEncoder().encode("["));
+      },
       cancel: () => void (state.cancelled = true),
     });
   return { state, body };
@@ -79,26 +94,26 @@ function endless() {
 
 Deno.test("deadlineMs includes the body of a call, and cancels it", async () => {
   const { state, body } = endless();
-  await using rig = setUp(list, { POOL_MAX_CONNECTIONS: "1" }, { deadlineMs: MS });
+  await using rig = setUpAtDeadline(list, { POOL_MAX_CONNECTIONS: "1" });
   rig.project.answer = () => new Response(body());
-  assertEquals(await responseAtDeadline(rig, MS), DEADLINE_EXCEEDED);
+  assertEquals(await rig.response(() => state.started), DEADLINE_EXCEEDED);
   while (!state.cancelled) await delay(1);
   assertEquals(rig.service.getPoolStats().activeConnections, 0);
 });
 
 Deno.test("deadlineMs includes a body that the handler passes on", async () => {
   const { body } = endless();
-  await using rig = setUp(
+  await using rig = setUpAtDeadline(
     async (_request, { supabase }) => {
       const { data } = await supabase.storage.from("files").download("big").asStream();
       return new Response(data);
     },
     { POOL_MAX_CONNECTIONS: "1" },
-    { deadlineMs: MS },
   );
   rig.project.answer = () => new Response(body());
   const response = await rig.fetch("/f");
   assertEquals([response.status, rig.service.getPoolStats().activeConnections], [200, 1]);
+  await rig.clock.advance(MS);
   await assertRejects(() => response.text(), Error, "deadlineMs");
   assertEquals(rig.service.getPoolStats().activeConnections, 0);
 });
@@ -106,7 +121,7 @@ Deno.test("deadlineMs includes a body that the handler passes on", async () => {
 Deno.test("deadlineMs includes the calls that a streamed response of a synchronous handler sends", async () => {
   const { state, body } = endless();
   const rows = Promise.withResolvers<{ error: unknown }>();
-  await using rig = setUp(
+  await using rig = setUpAtDeadline(
     (_request, { supabase }) =>
       new Response(
         new ReadableStream({
@@ -117,11 +132,13 @@ Deno.test("deadlineMs includes the calls that a streamed response of a synchrono
         }),
       ),
     { POOL_MAX_CONNECTIONS: "1" },
-    { deadlineMs: MS },
   );
   rig.project.answer = () => new Response(body());
   const response = await rig.fetch("/f");
-  assertEquals([response.status, await response.text()], [200, ""]);
+  const text = response.text();
+  await until("the call has an answer", () => state.started);
+  await rig.clock.advance(MS);
+  assertEquals([response.status, await text], [200, ""]);
   assertStringIncludes(Deno.inspect((await rows.promise).error), "deadlineMs");
   while (!state.cancelled) await delay(1);
   assertEquals(rig.service.getPoolStats().activeConnections, 0);
@@ -130,16 +147,12 @@ Deno.test("deadlineMs includes the calls that a streamed response of a synchrono
 Deno.test("deadlineMs ends the request of a handler that hangs elsewhere, and later calls are not sent", async () => {
   const go = Promise.withResolvers<void>();
   const late = Promise.withResolvers<unknown>();
-  await using rig = setUp(
-    async (_request, { supabase }) => {
-      await go.promise;
-      late.resolve(await Promise.resolve().then(() => supabase.from("a").select()).catch((error) => ({ error })));
-      throw new Error("not logged");
-    },
-    {},
-    { deadlineMs: MS },
-  );
-  assertEquals(await responseAtDeadline(rig, MS), DEADLINE_EXCEEDED);
+  await using rig = setUpAtDeadline(async (_request, { supabase }) => {
+    await go.promise;
+    late.resolve(await Promise.resolve().then(() => supabase.from("a").select()).catch((error) => ({ error })));
+    throw new Error("not logged");
+  });
+  assertEquals(await rig.response(() => true), DEADLINE_EXCEEDED);
   go.resolve();
   const { error } = await late.promise as { error: unknown };
   assert(error);
@@ -149,28 +162,27 @@ Deno.test("deadlineMs ends the request of a handler that hangs elsewhere, and la
 
 Deno.test("deadlineMs does not limit waitUntil() work", async () => {
   const rows = Promise.withResolvers<unknown>();
-  await using rig = setUp(
-    (_request, { supabase, waitUntil }) => {
-      waitUntil((async () => {
-        await delay(MS + 20);
-        rows.resolve((await supabase.from("a").select()).data);
-      })());
-      return Promise.resolve(new Response());
-    },
-    {},
-    { deadlineMs: MS },
-  );
+  const go = Promise.withResolvers<void>();
+  await using rig = setUpAtDeadline((_request, { supabase, waitUntil }) => {
+    waitUntil((async () => {
+      await go.promise;
+      rows.resolve((await supabase.from("a").select()).data);
+    })());
+    return Promise.resolve(new Response());
+  });
   assertEquals((await rig.fetch("/f")).status, 200);
+  await rig.clock.advance(2 * MS);
+  go.resolve();
   assertEquals(await rows.promise, []);
   assertEquals(rig.log, []);
 });
 
 Deno.test("deadlineMs is read from POOL_DEADLINE_MS, then from the option, and rejected if it is out of range", async () => {
   const hang: PooledHandler<unknown> = () => new Promise(() => {});
-  await using byVariable = setUp(hang, { POOL_DEADLINE_MS: "30" });
-  assertEquals(await responseAtDeadline(byVariable, 30), DEADLINE_EXCEEDED);
-  await using byOption = setUp(hang, { POOL_DEADLINE_MS: "100000" }, { deadlineMs: 30 });
-  assertEquals(await responseAtDeadline(byOption, 30), DEADLINE_EXCEEDED);
+  await using byVariable = setUpAtDeadline(hang, { POOL_DEADLINE_MS: "30" }, {});
+  assertEquals(await byVariable.response(() => true, 30), DEADLINE_EXCEEDED);
+  await using byOption = setUpAtDeadline(hang, { POOL_DEADLINE_MS: "100000" }, { deadlineMs: 30 });
+  assertEquals(await byOption.response(() => true, 30), DEADLINE_EXCEEDED);
   for (const deadlineMs of [0, -1, 1.5, NaN]) {
     assertThrows(() => withPooledSupabase({ deadlineMs }, hang), ConfigError, "deadlineMs");
   }

@@ -7,6 +7,8 @@ import { type PooledHandler, type PooledSupabaseOptions, withPooledSupabase } fr
 import { SupabaseService } from "../../shared/services/mod.ts";
 import { readEnvironment } from "../support/http.ts";
 import type { Variables } from "../../shared/environment/mod.ts";
+import { createRequestHandler } from "../../shared/http/handler/request_handler.ts";
+import type { Clock } from "../../shared/resilience/mod.ts";
 import { type FakeProject, startFakeProject } from "../support/fake_project.ts";
 import { JWT_SECRET } from "./fake_pools.ts";
 
@@ -32,20 +34,27 @@ export function environment(url: string, more: Variables = {}): Variables {
   };
 }
 
-/** A function that calls a project, both ended with the scope. */
+/**
+ * A function that calls a project, both ended with the scope.
+ *
+ * @param clock The clock of requests. Default: that of the system.
+ */
 export function setUp(
   handler: PooledHandler<unknown>,
   more: Variables = {},
   options: PooledSupabaseOptions<unknown> = {},
+  clock?: Clock,
 ): Rig {
   const project = startFakeProject();
   const variables = environment(project.url, more);
   const service = new SupabaseService<unknown>(readEnvironment(variables));
   const log: string[] = [];
-  const handle = withPooledSupabase<unknown>(
-    { auth: ["user", "none"], variables, service, log: (line) => log.push(line), ...options },
-    handler,
-  );
+  const all: PooledSupabaseOptions<unknown> = {
+    ...{ auth: ["user", "none"], variables, service, log: (line: string) => log.push(line) },
+    ...options,
+  };
+  const onClock = clock && createRequestHandler<unknown>(all, clock);
+  const handle = onClock ? (request: Request) => onClock(request, handler) : withPooledSupabase<unknown>(all, handler);
   return {
     project,
     service,
