@@ -1,6 +1,10 @@
 import { Buffer } from "node:buffer";
+import { runInNewContext } from "node:vm";
 import { assertEquals, assertNotStrictEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { type PostgresPool, StatementError } from "../../shared/postgres/mod.ts";
+import { bytea } from "../../shared/postgres/types/bytes.ts";
+import { jsonb } from "../../shared/postgres/types/json.ts";
+import { timestamptz } from "../../shared/postgres/types/time.ts";
 import { captureValues } from "../../shared/postgres/wire/captured_values.ts";
 import { claimsOf, TestDatabase } from "./support.ts";
 
@@ -130,6 +134,36 @@ Deno.test("captureValues() copies own properties as data, whatever their names a
     Object.prototype,
   ]);
   assertEquals(reads, 1);
+});
+
+Deno.test("captureValues() turns objects of another realm into those that the codecs know", () => {
+  const foreign: unknown[] = runInNewContext(`[
+    new Date(5), new Date(NaN), new Uint8Array([1, 2]).buffer, new Uint8Array([3]), {}, { a: [new Date(7)] }, [1],
+    new Map(), /x/, new Error("x"),
+  ]`);
+  const captured = [...captureValues(foreign)];
+  assertEquals(captured.slice(0, 2).map((date) => date instanceof Date), [true, true]);
+  assertEquals(timestamptz.encode(captured[0]), "1970-01-01T00:00:00.005+00:00");
+  assertThrows(() => timestamptz.encode(captured[1]), TypeError, "an invalid Date");
+  assertEquals([...bytea.encode(captured[2]) as Uint8Array], [1, 2]);
+  assertEquals([...bytea.encode(captured[3]) as Uint8Array], [3]);
+  assertEquals(captured.slice(4, 7).map((value) => jsonb.encode(value)), [
+    "{}",
+    '{"a":["1970-01-01T00:00:00.007Z"]}',
+    "[1]",
+  ]);
+  for (const value of captured.slice(7)) assertThrows(() => jsonb.encode(value), TypeError);
+  const tagged = {
+    at: 1,
+    get [Symbol.toStringTag]() {
+      return "Date";
+    },
+  };
+  class Tagged {
+    at = 1;
+    readonly [Symbol.toStringTag] = "Date";
+  }
+  assertEquals(captureValues([tagged, new Tagged()]).map((value) => JSON.stringify(value)), ['{"at":1}', '{"at":1}']);
 });
 
 Deno.test("captureValues() does not copy again what it has copied", () => {

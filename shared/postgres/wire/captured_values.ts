@@ -9,10 +9,12 @@ import { StatementError } from "../errors/errors.ts";
 /** The deepest nesting of arrays and objects: the stack of the runtime ends not far behind it. */
 const MAX_DEPTH = 2_000;
 
+/** Tags of objects that no type accepts, whatever realm they are of. */
+const KEPT: ReadonlySet<string> = new Set(["Map", "Set", "WeakMap", "WeakSet", "RegExp", "Error", "Promise"]);
+
 /** Objects whose content cannot change, or that no type accepts: they are kept as they are. */
-function isImmutable(value: object): boolean {
-  const tag = (value as { readonly [Symbol.toStringTag]?: unknown })[Symbol.toStringTag];
-  if (typeof tag === "string" && tag.startsWith("Temporal.")) return true;
+function isImmutable(value: object, tag: string): boolean {
+  if (tag.startsWith("Temporal.") || KEPT.has(tag)) return true;
   return value instanceof Map || value instanceof Set || value instanceof WeakMap || value instanceof WeakSet ||
     value instanceof RegExp || value instanceof Error || value instanceof Promise || value instanceof Blob ||
     value instanceof FormData || value instanceof Headers || value instanceof String || value instanceof Number ||
@@ -54,15 +56,44 @@ function copyDate(date: Date, key: string | number, seen: object[]): Date {
   return date.toJSON === Date.prototype.toJSON ? copy : copyJson(date, copy, key, seen);
 }
 
-/** Copies an object that is neither plain nor an array of the language; `undefined` for those of other classes. */
+/** Copies of objects of another realm, by their tag; `undefined` for those that only have the tag. */
+const FOREIGN = new Map<string, (value: object) => object | undefined>([
+  ["Date", (value) => attempt(() => new Date(Date.prototype.getTime.call(value)))],
+  ["ArrayBuffer", (value) => attempt(() => copyBytes(ArrayBuffer.prototype.slice.call(value, 0)))],
+  ["SharedArrayBuffer", (value) => attempt(() => copyBytes(SharedArrayBuffer.prototype.slice.call(value, 0)))],
+]);
+
+function copyBytes(buffer: ArrayBufferLike): ArrayBuffer {
+  return new Uint8Array(new Uint8Array(buffer)).buffer;
+}
+
+function attempt<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Copies an object that is neither plain nor an array of the language; `undefined` for those of other classes. What is
+ * of another realm (`node:vm`, and test runners that use it) becomes an object of this one, which the codecs know.
+ */
 function copyBuiltin(value: object, key: string | number, seen: object[]): object | undefined {
   if (value instanceof Date) return copyDate(value, key, seen);
   if (value instanceof ArrayBuffer) return value.slice(0);
-  if (typeof SharedArrayBuffer === "function" && value instanceof SharedArrayBuffer) {
-    return new Uint8Array(new Uint8Array(value)).buffer;
-  }
+  if (typeof SharedArrayBuffer === "function" && value instanceof SharedArrayBuffer) return copyBytes(value);
   if (ArrayBuffer.isView(value)) return copyView(value);
-  return isImmutable(value) ? value : undefined;
+  const tag = Object.prototype.toString.call(value).slice(8, -1);
+  const foreign = FOREIGN.get(tag)?.(value);
+  if (foreign) return tag === "Date" ? copyJson(value, foreign, key, seen) : foreign;
+  return isImmutable(value, tag) ? value : undefined;
+}
+
+/** Returns whether a prototype is the `Object.prototype` of this or another realm. */
+function isPlain(prototype: object | null): boolean {
+  return prototype === Object.prototype ||
+    (prototype !== null && Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, "isPrototypeOf"));
 }
 
 function copyOf(value: unknown, key: string | number, seen: object[]): unknown {
@@ -96,9 +127,7 @@ function copyArray(array: readonly unknown[], seen: object[]): unknown[] {
 
 function copyObject(object: object, prototype: object | null, seen: object[]): object {
   // Spreading defines properties, and calls no setter. In a literal, `__proto__` is the prototype.
-  const copy: Record<string, unknown> = prototype === Object.prototype
-    ? { ...object }
-    : { __proto__: prototype, ...object };
+  const copy: Record<string, unknown> = isPlain(prototype) ? { ...object } : { __proto__: prototype, ...object };
   for (const name of Object.keys(copy)) {
     const value = copy[name];
     if (typeof value === "object" && value !== null) copy[name] = copyOf(value, name, seen);
