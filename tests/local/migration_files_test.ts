@@ -1,10 +1,11 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { parseConfig } from "../../local/config/mod.ts";
-import { parseMigrationName, readSqlFiles } from "../../local/postgres/migrations/files.ts";
+import { StackError } from "../../local/stack_error.ts";
+import { parseMigrationName, readPatterns, readSqlFiles } from "../../local/postgres/migrations/files.ts";
 import { impliedExtensions } from "../../local/postgres/migrations/implied.ts";
 import { isPrivileged, kindOf } from "../../local/postgres/migrations/kinds.ts";
 import { rewriteStatement } from "../../local/postgres/migrations/rewrite.ts";
-import { splitStatements } from "../../local/postgres/migrations/split.ts";
+import { partsOf, splitStatements, withoutComments } from "../../local/postgres/migrations/split.ts";
 
 const texts = (sql: string) => splitStatements(sql).map(({ text }) => text);
 
@@ -53,6 +54,12 @@ Deno.test("kindOf() finds statements that control transactions or cannot run in 
       "create database d",
       "alter table t detach partition p concurrently",
       "do $$ begin perform 1; commit; end $$",
+      "/* a */ create /* b */ index -- c\n concurrently i on t (a)",
+    ],
+    session: [
+      "reset session authorization",
+      "SET SESSION AUTHORIZATION 'postgres'",
+      "set local session authorization default",
     ],
     plain: [
       "create index i on t (a)",
@@ -113,6 +120,22 @@ Deno.test("rewriteStatement() drops what the stand-ins cannot take, and keeps li
     rewriteStatement("create index on t using gin (a) with (x = 1)"),
     "create index on t using gin (a) with (x = 1)",
   );
+  // Strings of rows are data.
+  for (
+    const text of [
+      "insert into t values ('create extension vector version 1.0'), ('using hnsw (a b) with (m = 1)')",
+      "comment on table t is 'create extension supabase_vault, geometry(Point, 4326)'",
+      "with a as (select 'geometry(Point)') select * from a",
+    ]
+  ) assertEquals(rewriteStatement(text), text);
+  assertEquals(
+    rewriteStatement("insert into t select x::geometry(Point, 4326), 'geometry(Point, 4326)'"),
+    "insert into t select x::geometry, 'geometry(Point, 4326)'",
+  );
+  assertEquals(
+    rewriteStatement("do $$ begin execute 'create index on t using hnsw (e vector_l2_ops) with (m = 1)'; end $$"),
+    "do $$ begin execute 'create index on t using hnsw (e vector_l2_ops) '; end $$",
+  );
 });
 
 Deno.test("impliedExtensions() finds extensions that are used and that no file creates", () => {
@@ -167,14 +190,87 @@ Deno.test("readSqlFiles() reads roles, migrations and seeds, and names what it l
       "supabase/seeds/b/two.sql",
       "data/extra.sql",
     ]);
-    assertEquals(read.warnings.length, 3);
-    assertStringIncludes(read.warnings[0] ?? "", "20200101000000_init.sql is not applied, as by the Supabase CLI");
-    assertStringIncludes(read.warnings[1] ?? "", "20250730153237-98fd.sql is not applied, as by the Supabase CLI");
-    assertStringIncludes(read.warnings[2] ?? "", "names ./none.sql, which matches no file");
+    for (
+      const [index, words] of [
+        "20200101000000_init.sql is not applied, as by the Supabase CLI",
+        "20250101000000_a.sql begins with a byte order mark",
+        "20250730153237-98fd.sql is not applied, as by the Supabase CLI",
+        "names ./none.sql, which matches no file",
+      ].entries()
+    ) assertStringIncludes(read.warnings[index] ?? "", words);
+    assertEquals(read.warnings.length, 4);
     const off = `[db.migrations]\nenabled = false\n[db.seed]\nenabled = false`;
     const none = await readSqlFiles(`${root}/supabase`, parseConfig(off, "config.toml").db);
     assertEquals([none.migrations.length, none.seeds.length], [0, 0]);
   } finally {
     await Deno.remove(root, { recursive: true });
   }
+});
+
+Deno.test("readSqlFiles() refuses files that Postgres would not get as they are", async () => {
+  const bytes = (...parts: (string | number)[]) =>
+    new Uint8Array(parts.flatMap((part) => typeof part === "number" ? [part] : [...new TextEncoder().encode(part)]));
+  const cases: [Uint8Array<ArrayBuffer>, string][] = [
+    [bytes("insert into t values ('caf", 0xe9, "');"), "is not encoded in UTF-8"],
+    [bytes(0xff, 0xfe, "s", 0, "q", 0), "is not encoded in UTF-8"],
+    [bytes("s", 0, "q", 0), "contains a NUL character"],
+    [bytes("select 'a", 0, "b'"), "contains a NUL character"],
+  ];
+  const root = await Deno.makeTempDir();
+  try {
+    await Deno.mkdir(`${root}/supabase/migrations`, { recursive: true });
+    for (const [content, words] of cases) {
+      await Deno.writeFile(`${root}/supabase/migrations/1_a.sql`, content);
+      const error = await assertRejects(
+        () => readSqlFiles(`${root}/supabase`, parseConfig("", "config.toml").db),
+        StackError,
+      );
+      assertEquals(error.code, "MIGRATION_FAILED");
+      assertStringIncludes(error.message, `supabase/migrations/1_a.sql ${words}`);
+    }
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+});
+
+Deno.test("readPatterns() matches as the Supabase CLI does, and names a folder", async () => {
+  const root = await Deno.makeTempDir();
+  try {
+    for (const path of ["a.sql", "b.sql", "{x}.sql", "[.sql", "sub/c.sql", "sub/deep/d.sql", ".hidden.sql"]) {
+      await Deno.mkdir(`${root}/supabase/seeds/${path}`.replace(/[^/]*$/, ""), { recursive: true });
+      await Deno.writeTextFile(`${root}/supabase/seeds/${path}`, "select 1;");
+    }
+    const match = async (...patterns: string[]) =>
+      (await readPatterns(`${root}/supabase`, patterns, "db.seed.sql_paths")).files.map(({ path }) =>
+        path.replace("supabase/seeds/", "")
+      );
+    assertEquals(await match("seeds/**/*.sql"), ["sub/c.sql"]);
+    assertEquals(await match("./seeds/*.sql"), [".hidden.sql", "[.sql", "a.sql", "b.sql", "{x}.sql"]);
+    assertEquals(await match("seeds/[!a].sql", "seeds/[^b].sql"), ["a.sql", "[.sql"]);
+    assertEquals(await match("seeds/{x}.sql", "seeds/{a,b}.sql", "seeds/\\[.sql"), ["{x}.sql", "[.sql"]);
+    assertEquals(await match("seeds/b.sql", "seeds/[ab].sql"), ["b.sql", "a.sql"]);
+    const error = await assertRejects(() => match("./seeds/"), StackError);
+    assertStringIncludes(error.message, "db.seed.sql_paths names ./seeds/, which is a folder");
+    assertStringIncludes(error.message, "./seeds/*.sql");
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+});
+
+Deno.test("partsOf() returns parts that together are the statement", () => {
+  const sql = `select 'a--b', "c'd", $x$ ' $x$ -- e'\n /* f /* ' */ */ e'\\'' , 1 from t`;
+  assertEquals(partsOf(sql).map(({ text }) => text).join(""), sql);
+  assertEquals(partsOf(sql).filter(({ kind }) => kind !== "code"), [
+    { kind: "string", text: "'a--b'" },
+    { kind: "dollar", text: "$x$ ' $x$" },
+    { kind: "comment", text: "-- e'\n" },
+    { kind: "comment", text: "/* f /* ' */ */" },
+    { kind: "string", text: "e'\\''" },
+  ]);
+  assertEquals(withoutComments("create /* a */ index -- b\n concurrently"), "create   index   concurrently");
+});
+
+Deno.test("splitStatements() splits long files", () => {
+  const long = `insert into t values ${"('it''s', $$;$$, 1.5e3, e'\\\\'), ".repeat(20_000)}(1);`.repeat(5);
+  assertEquals(splitStatements(long).length, 5);
 });

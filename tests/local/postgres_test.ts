@@ -187,6 +187,17 @@ Deno.test("startPostgres() and migrate() on a real server", async (t) => {
     assertEquals([...await owner`select policyname from pg_policies where schemaname = 'storage'`], [{
       policyname: "Own",
     }]);
+    const superuser = ["reset session authorization", "set session authorization default"];
+    for (const [index, statement] of superuser.entries()) {
+      assertStringIncludes(
+        await failure({ [`9${index}_session.sql`]: `${statement}; create role r superuser;` }),
+        "permission denied to create role",
+      );
+    }
+    assertStringIncludes(
+      await failure({ "99_session.sql": "set session authorization supabase_admin;" }),
+      "permission denied to set session authorization",
+    );
     const other = await failure({
       "10_ten.sql": "create policy p on storage.objects using (true); create role r superuser;",
     });

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { matchesGlob } from "node:path";
 import type { ProjectConfig } from "../../config/mod.ts";
+import { StackError } from "../../stack_error.ts";
 
 /** An SQL file of a project. */
 export interface SqlFile {
@@ -45,13 +45,61 @@ export function parseMigrationName(fileName: string): { version: string; name: s
   return version === undefined || name === undefined ? undefined : { version, name };
 }
 
-async function readIfPresent(path: string): Promise<string | undefined> {
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
+
+/**
+ * Reads a file.
+ *
+ * @param path The path from the folder of the project.
+ * @param warnings The list that a warning is added to.
+ * @throws {StackError} `MIGRATION_FAILED` if it holds what Postgres cannot store: it would be replaced silently.
+ */
+async function readSql(root: string, path: string, warnings: string[]): Promise<SqlFile> {
+  const bytes = await Deno.readFile(`${root}/${path}`);
+  let text: string;
   try {
-    return await Deno.readTextFile(path);
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new StackError("MIGRATION_FAILED", `${path} is not encoded in UTF-8: save it as UTF-8.`);
+  }
+  if (text.includes("\0")) {
+    throw new StackError(
+      "MIGRATION_FAILED",
+      `${path} contains a NUL character (U+0000), which Postgres cannot store: remove it, or save the file as UTF-8 if ` +
+        "it is encoded in UTF-16.",
+    );
+  }
+  if (BYTE_ORDER_MARK.every((byte, index) => bytes[index] === byte)) {
+    warnings.push(
+      `${path} begins with a byte order mark, on which a migration by the Supabase CLI fails: save it as UTF-8 without one.`,
+    );
+  }
+  return { path, text };
+}
+
+async function readIfPresent(root: string, path: string, warnings: string[]): Promise<SqlFile | undefined> {
+  try {
+    return await readSql(root, path, warnings);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return undefined;
     throw error;
   }
+}
+
+const rootOf = (folder: string) => folder.replace(/\/supabase$/, "");
+
+/**
+ * Returns the paths that a pattern matches, as `path.Match` of Go does, which the CLI uses: `*` and `?` do not match a
+ * slash, `**` is a `*`, and braces have no meaning.
+ */
+function patternOf(glob: string): RegExp {
+  const text = glob.replaceAll(/\\(.)|\[(\^?)([^\]]+)\]|\*+|\?|[^\\[*?]/gsu, (part, escaped, not, set) => {
+    if (set !== undefined) return `[${not}${set.replaceAll(/[[\\]/g, "\\$&")}]`;
+    if (part.startsWith("*")) return "[^/]*";
+    if (part === "?") return "[^/]";
+    return (escaped ?? part).replaceAll(/[.+^${}()|[\]\\*?/]/g, "\\$&");
+  });
+  return new RegExp(`^${text}$`, "su");
 }
 
 async function namesIn(folder: string): Promise<Deno.DirEntry[]> {
@@ -84,8 +132,7 @@ export async function readMigrations(folder: string): Promise<{ migrations: Migr
       );
     } else if (parsed) {
       const path = `supabase/migrations/${fileName}`;
-      const text = await Deno.readTextFile(`${folder}/migrations/${fileName}`);
-      migrations.push({ ...parsed, path, text: text.replace(/^\uFEFF/, "") });
+      migrations.push({ ...parsed, ...await readSql(rootOf(folder), path, warnings) });
     } else if (/\.sql/i.test(fileName)) skipped.push(fileName);
   }
   if (skipped.length > 0) {
@@ -130,17 +177,25 @@ export async function readPatterns(
       if (part === "..") parts.pop();
       else if (part !== "." && part !== "") parts.push(part);
     }
-    const root = folder.replace(/\/supabase$/, "");
+    const root = rootOf(folder);
     const path = parts.join("/");
-    const fixed = path.slice(0, path.search(/[*?[{]|$/));
+    const fixed = path.slice(0, path.search(/[*?[\\]|$/));
     const base = fixed.slice(0, fixed.lastIndexOf("/") + 1);
-    const names = fixed === path ? [path] : (await filesBelow(root, base)).filter((name) => matchesGlob(name, path));
+    const matches = patternOf(path);
+    const names = fixed === path ? [path] : (await filesBelow(root, base)).filter((name) => matches.test(name));
     let matched = 0;
     for (const name of names) {
-      const text = await readIfPresent(`${root}/${name}`);
-      if (text === undefined) continue;
+      if (fixed === path && (await Deno.stat(`${root}/${name}`).catch(() => undefined))?.isDirectory) {
+        throw new StackError(
+          "CONFIG_INVALID",
+          `supabase/config.toml: ${setting} names ${pattern}, which is a folder: name its files, such as ` +
+            `${pattern.replace(/\/$/, "")}/*.sql.`,
+        );
+      }
+      const file = files.get(name) ?? await readIfPresent(root, name, warnings);
+      if (file === undefined) continue;
       matched++;
-      if (!files.has(name)) files.set(name, { path: name, text: text.replace(/^\uFEFF/, "") });
+      files.set(name, file);
     }
     // The template of the CLI names a seed that need not exist.
     if (matched === 0 && !/^(\.\/)?seed\.sql$/.test(pattern)) {
@@ -153,15 +208,16 @@ export async function readPatterns(
 /** Reads the files that `config` enables. */
 export async function readSqlFiles(folder: string, config: ProjectConfig["db"]): Promise<SqlFiles> {
   const none = { migrations: [], files: [], warnings: [] };
+  const warnings: string[] = [];
   const [roles, migrations, seeds] = await Promise.all([
-    readIfPresent(`${folder}/roles.sql`),
+    readIfPresent(rootOf(folder), "supabase/roles.sql", warnings),
     config.migrations.enabled ? readMigrations(folder) : none,
     config.seed.enabled ? readPatterns(folder, config.seed.sqlPaths, "db.seed.sql_paths") : none,
   ]);
   return {
-    ...(roles === undefined ? {} : { roles: { path: "supabase/roles.sql", text: roles } }),
+    ...(roles === undefined ? {} : { roles }),
     migrations: migrations.migrations,
     seeds: seeds.files,
-    warnings: [...migrations.warnings, ...seeds.warnings],
+    warnings: [...warnings, ...migrations.warnings, ...seeds.warnings],
   };
 }

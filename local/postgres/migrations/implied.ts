@@ -4,6 +4,7 @@
  * @module
  */
 import type { SqlFile } from "./files.ts";
+import { withoutComments } from "./split.ts";
 
 const USES: readonly [extension: string, use: RegExp][] = [
   ["pg_cron", /\bcron\.(schedule|unschedule|alter_job|job)\b/],
@@ -13,12 +14,11 @@ const USES: readonly [extension: string, use: RegExp][] = [
   ["pg_trgm", /\bgin_trgm_ops\b|\bgist_trgm_ops\b/],
 ];
 
-const COMMENT = /--[^\n]*/g;
 const CREATED = /\bcreate\s+extension\s+(?:if\s+not\s+exists\s+)?"?([\w-]+)/g;
 
 /** Returns the extensions that `files` use but do not create. */
 export function impliedExtensions(files: readonly SqlFile[]): string[] {
-  const text = files.map((file) => file.text.replaceAll(COMMENT, "")).join("\n").toLowerCase();
+  const text = files.map((file) => withoutComments(file.text)).join("\n").toLowerCase();
   const created = new Set([...text.matchAll(CREATED)].map(([, name]) => name));
   return USES.flatMap(([extension, use]) => use.test(text) && !created.has(extension) ? [extension] : []);
 }

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { skipComments } from "./split.ts";
+import { hasRows, withoutComments } from "./split.ts";
 
 /**
  * `begin`, `commit`, `rollback` and `savepoint` control transactions; `outside` cannot run in one; `copy` needs a client
- * that sends rows; `plain` is everything else.
+ * that sends rows; `session` sets the user of the session; `plain` is everything else.
  */
-export type StatementKind = "begin" | "commit" | "rollback" | "savepoint" | "outside" | "copy" | "plain";
+export type StatementKind = "begin" | "commit" | "rollback" | "savepoint" | "outside" | "copy" | "session" | "plain";
 
 /** A statement has a kind if it matches all of the patterns. */
 const KINDS: readonly [StatementKind, ...RegExp[]][] = [
@@ -18,6 +18,7 @@ const KINDS: readonly [StatementKind, ...RegExp[]][] = [
   ["savepoint", /^(savepoint|release|rollback\s+(work\s+|transaction\s+)?to)\b/],
   ["rollback", /^(rollback|abort)\b(?!\s+prepared)/],
   ["copy", /^copy\b/, /\bfrom\s+stdin\b/],
+  ["session", /^(reset|set(\s+(session|local))?)\s+session\s+authorization\b/],
   ["outside", /^create\s+(unique\s+)?index\s+concurrently\b/],
   ["outside", /^drop\s+index\s+concurrently\b/],
   ["outside", /^reindex\b/, /\b(concurrently|database|system|schema)\b/],
@@ -33,7 +34,8 @@ const KINDS: readonly [StatementKind, ...RegExp[]][] = [
 
 /** Returns the kind of a statement. */
 export function kindOf(text: string): StatementKind {
-  const statement = text.slice(skipComments(text)).toLowerCase();
+  if (hasRows(text)) return "plain";
+  const statement = withoutComments(text).trim().toLowerCase();
   return KINDS.find(([, ...patterns]) => patterns.every((pattern) => pattern.test(statement)))?.[0] ?? "plain";
 }
 
@@ -57,7 +59,8 @@ const PRIVILEGED: readonly (readonly RegExp[])[] = [
 
 /** Returns whether the hosted platform raises the rights of `postgres` for a statement, or for a part of a block. */
 export function isPrivileged(text: string): boolean {
-  const statement = text.slice(skipComments(text)).toLowerCase();
+  if (hasRows(text)) return false;
+  const statement = withoutComments(text).trim().toLowerCase();
   const block = /^(do|create\s+(or\s+replace\s+)?(function|procedure))\b/.exec(statement);
   // A function runs later, with the rights that its caller has then.
   if (block && block[1] !== "do") return false;

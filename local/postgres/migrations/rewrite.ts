@@ -4,12 +4,18 @@
  * @module
  */
 import { SQL_EXTENSIONS } from "../extensions/catalog.ts";
-import { skipComments } from "./split.ts";
+import { firstWord, hasRows, partsOf, skipComments } from "./split.ts";
 
 const EXTENSIONS = new Map(SQL_EXTENSIONS.map((extension) => [extension.name, extension]));
 const CREATE = /(\bcreate\s+extension\s+(?:if\s+not\s+exists\s+)?"?([\w-]+)"?)([^;]*)/gi;
 const VERSION = /\bversion\s+('[^']*'|"[^"]*"|[\w.]+)/i;
 const STORAGE = /(\busing\s+"?(?:hnsw|ivfflat)"?\s*\((?:[^()]|\([^()]*\))*\)\s*)(with\s*\([^)]*\))/gi;
+
+const SHAPES =
+  /(\b(?:geometry|geography)"?)\s*\(\s*['"]?(?:geometry|geography|point|line|polygon|multi|triangle|tin|curve)\w*['"]?\s*(?:,\s*['"]?\d+['"]?\s*)?\)/gi;
+
+/** Returns SQL whose types of `postgis` have no parameters. */
+const plainShapes = (sql: string) => sql.replaceAll(SHAPES, (_all, type: string) => type);
 
 /** Returns as many line breaks as `text` has, so that the lines after it keep their numbers. */
 const linesOf = (text: string) => text.replaceAll(/[^\n]/g, "");
@@ -20,19 +26,22 @@ const linesOf = (text: string) => text.replaceAll(/[^\n]/g, "");
  * because a hosted project has it.
  */
 export function rewriteStatement(text: string): string {
+  // The strings of other statements are code: those that blocks and functions execute.
+  if (hasRows(text) || firstWord(text) === "comment") {
+    if (!/geometry|geography/i.test(text)) return text;
+    return partsOf(text).map(({ kind, text }) => kind === "code" ? plainShapes(text) : text).join("");
+  }
   const created = text.replaceAll(CREATE, (all: string, start: string, name: string, rest: string) => {
     const extension = EXTENSIONS.get(name.toLowerCase());
     if (extension === undefined) return all;
     const schema = extension.schema === undefined ? "" : `create schema if not exists ${extension.schema}; `;
     return schema + start + rest.replace(VERSION, linesOf);
   });
-  return created
-    .replaceAll(STORAGE, (_all, before: string, parameters: string) => before + linesOf(parameters))
-    .replaceAll(SHAPE, (_all, type: string) => type);
+  return plainShapes(
+    created.replaceAll(STORAGE, (_all, before: string, parameters: string) => before + linesOf(parameters)),
+  );
 }
 
-const SHAPE =
-  /(\b(?:geometry|geography)"?)\s*\(\s*['"]?(?:geometry|geography|point|line|polygon|multi|triangle|tin|curve)\w*['"]?\s*(?:,\s*['"]?\d+['"]?\s*)?\)/gi;
 const SPATIAL_INDEX = /^create\s+index\b/i;
 const SPATIAL = /\busing\s+"?(gist|spgist|brin)\b/i;
 

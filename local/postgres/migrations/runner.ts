@@ -9,7 +9,7 @@ import { statementError } from "./errors.ts";
 import type { SqlFile } from "./files.ts";
 import { isPrivileged, kindOf } from "./kinds.ts";
 import { mayBeSpatialIndex, mayNameMissingFunction, rewriteStatement } from "./rewrite.ts";
-import { splitStatements, type Statement } from "./split.ts";
+import { splitStatements, type Statement, withoutComments } from "./split.ts";
 
 /** An error of a statement that is refused before it reaches Postgres. */
 class RefusedError extends Error {
@@ -115,6 +115,13 @@ export async function runFile(sql: Sql, { file, statements, from, record }: Run)
             );
           }
           await send(sql, text);
+          break;
+        case "session":
+          // The session is that of a superuser: what only resets the user on a hosted project would give its rights.
+          if (!/\breset\b|\bauthorization\s+(default|['"]?postgres['"]?)$/i.test(withoutComments(text).trim())) {
+            throw new RefusedError("permission denied to set session authorization");
+          }
+          await send(sql, "set session authorization postgres");
           break;
         case "copy":
           throw new RefusedError("COPY … FROM STDIN needs psql, which sends the rows: write INSERT statements instead");
