@@ -4,7 +4,9 @@
  * @module
  */
 import ts from "typescript";
-import { type FunctionNode, isCallOf, pathOf, type SourceModule, unwrap } from "./source_module.ts";
+import { isAuthorization } from "./authorization.ts";
+import { isCallOf, pathOf, type SourceModule, unwrap } from "./source_module.ts";
+import { sourcesOf } from "./values.ts";
 
 /** The party that a client acts for: the caller by its token, no one, or the project itself. */
 export type ClientKind = "user" | "anonymous" | "admin";
@@ -25,106 +27,37 @@ const PUBLIC = /^(SUPABASE_ANON_KEY|SUPABASE_PUBLISHABLE_KEYS?)$/;
 const OWN_SECRET = new Set(["SUPABASE_SERVICE_ROLE_KEY"]);
 const OWN_PUBLIC = new Set(["SUPABASE_ANON_KEY"]);
 
+/** Returns whether a variable is the project's address or one of its keys. */
+export function isKeyVariable(name: string): boolean {
+  return name === "SUPABASE_URL" || SECRET.test(name) || PUBLIC.test(name);
+}
+
 /** Returns whether a specifier names supabase-js, from whichever host. */
 export function isSupabaseJs(specifier: string): boolean {
   return /(^|[/:])@supabase\/supabase-js(@|\/|$)/.test(specifier) || specifier === "supabase";
 }
 
 /** Returns whether an expression is an import named `name` of supabase-js. */
-function isCreateClient(module: SourceModule, callee: ts.Expression): boolean {
+export function isCreateClient(module: SourceModule, callee: ts.Expression): boolean {
   if (ts.isIdentifier(callee)) {
-    const imported = module.importOf(callee);
-    return imported?.name === "createClient" && isSupabaseJs(imported.from);
+    const origin = module.originOf(callee);
+    return origin?.name === "createClient" && isSupabaseJs(origin.from);
   }
   if (!ts.isPropertyAccessExpression(callee) || callee.name.text !== "createClient") return false;
   if (!ts.isIdentifier(callee.expression)) return false;
-  const imported = module.importOf(callee.expression);
-  return imported !== undefined && isSupabaseJs(imported.from);
-}
-
-/**
- * Returns the expression that `node` stands for: constants are followed, and so are parameters of functions of the module
- * if every call passes the same.
- */
-function* sources(module: SourceModule, node: ts.Expression, depth = 0): Generator<ts.Expression | undefined> {
-  const value = unwrap(node);
-  if (depth > 8) yield undefined;
-  else if (!ts.isIdentifier(value)) yield value;
-  else {
-    const constant = module.constantOf(value);
-    if (constant) return yield* sources(module, constant.initializer, depth + 1);
-    const declaration = module.symbolOf(value)?.declarations?.[0];
-    if (!declaration || !ts.isParameter(declaration)) return yield value;
-    const owner = declaration.parent as FunctionNode;
-    const calls = callsOf(module, owner);
-    if (calls === undefined || calls.length === 0) return yield value;
-    const at = owner.parameters.indexOf(declaration);
-    for (const call of calls) {
-      const argument = call.arguments[at];
-      if (argument === undefined) yield undefined;
-      else yield* sources(module, argument, depth + 1);
-    }
-  }
-}
-
-/**
- * Returns the calls of a function of the module by its name; `undefined` if it is also used in another way, exported for
- * example.
- */
-export function callsOf(module: SourceModule, owner: FunctionNode): ts.CallExpression[] | undefined {
-  const name = module.nameOf(owner);
-  const symbol = name && module.symbolOf(name);
-  if (!symbol) return undefined;
-  const statement = ts.isFunctionDeclaration(owner) ? owner : ts.findAncestor(owner, ts.isVariableStatement);
-  if (statement?.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)) return undefined;
-  const calls: ts.CallExpression[] = [];
-  for (const use of module.usesOf(symbol)) {
-    if (use === name) continue;
-    if (!ts.isCallExpression(use.parent) || use.parent.expression !== use) return undefined;
-    calls.push(use.parent);
-  }
-  return calls;
+  const origin = module.originOf(callee.expression);
+  return origin !== undefined && isSupabaseJs(origin.from) && origin.name !== "createClient";
 }
 
 /** Returns the environment variable that an expression reads, if it reads exactly one. */
 export function variableOf(module: SourceModule, node: ts.Expression): string | undefined {
   const names = new Set<string | undefined>();
-  for (const value of sources(module, node)) {
+  for (const value of sourcesOf(module, node)) {
     const argument = value && isCallOf(value, "Deno.env.get") ? value.arguments[0] : undefined;
     names.add(argument && ts.isStringLiteralLike(argument) ? argument.text : undefined);
   }
   const [name] = names;
   return names.size === 1 ? name : undefined;
-}
-
-/** Returns whether an expression is the request that the handler received. */
-function isRequest(module: SourceModule, node: ts.Expression, request: ts.Symbol): boolean {
-  const values = [...sources(module, node)];
-  return values.length > 0 &&
-    values.every((value) => value !== undefined && ts.isIdentifier(value) && module.symbolOf(value) === request);
-}
-
-const TEXT_METHODS = new Set(["replace", "replaceAll", "slice", "substring", "substr", "split", "trim"]);
-
-/** Returns whether an expression is the caller's Authorization header, or the token in it. */
-function isAuthorization(module: SourceModule, node: ts.Expression, request: ts.Symbol): boolean {
-  const values = [...sources(module, node)];
-  return values.length > 0 && values.every((value): boolean => {
-    if (value === undefined) return false;
-    if (ts.isTemplateExpression(value)) {
-      const [span] = value.templateSpans;
-      return /^Bearer $/.test(value.head.text) && value.templateSpans.length === 1 && span?.literal.text === "" &&
-        isAuthorization(module, span.expression, request);
-    }
-    if (ts.isElementAccessExpression(value)) return isAuthorization(module, value.expression, request);
-    if (!ts.isCallExpression(value) || !ts.isPropertyAccessExpression(value.expression)) return false;
-    const { name, expression } = value.expression;
-    if (TEXT_METHODS.has(name.text)) return isAuthorization(module, expression, request);
-    const [argument] = value.arguments;
-    return name.text === "get" && argument !== undefined && ts.isStringLiteralLike(argument) &&
-      argument.text.toLowerCase() === "authorization" && ts.isPropertyAccessExpression(expression) &&
-      expression.name.text === "headers" && isRequest(module, expression.expression, request);
-  });
 }
 
 function nameOf(property: ts.ObjectLiteralElementLike): string | undefined {
@@ -140,9 +73,26 @@ interface Options {
   readonly unsupported: string | undefined;
 }
 
+/** Returns whether the object that a constant holds is only read, and only by what creates clients or other objects. */
+function isOnlyRead(module: SourceModule, node: ts.Expression): boolean {
+  const value = unwrap(node);
+  if (!ts.isIdentifier(value)) return true;
+  const symbol = module.symbolOf(value);
+  const constant = module.constantOf(value);
+  if (!symbol || !constant) return false;
+  const isRead = (use: ts.Identifier): boolean => {
+    const { parent } = use;
+    if (ts.isPropertyAssignment(parent)) return parent.initializer === use;
+    if (ts.isCallExpression(parent)) return isCreateClient(module, parent.expression);
+    return ts.isShorthandPropertyAssignment(parent) || ts.isSpreadAssignment(parent) || ts.isTypeQueryNode(parent);
+  };
+  return module.usesOf(symbol).every(isRead) && isOnlyRead(module, constant.initializer);
+}
+
 function* entriesOf(module: SourceModule, node: ts.Expression): Generator<[string, ts.Expression]> {
-  const [value] = [...sources(module, node)];
-  if (!value || !ts.isObjectLiteralExpression(value)) return yield ["?", node];
+  const [value, ...others] = [...sourcesOf(module, node)];
+  if (!value || others.length > 0 || !ts.isObjectLiteralExpression(value)) return yield ["?", node];
+  if (!isOnlyRead(module, node)) return yield ["?", node];
   for (const property of value.properties) {
     const name = nameOf(property);
     if (name !== undefined && ts.isPropertyAssignment(property)) yield [name, property.initializer];
@@ -216,6 +166,25 @@ export function creationsOf(module: SourceModule, request?: ts.Symbol): Creation
     }
   }
   return creations;
+}
+
+/** Returns the uses of supabase-js whose clients are not found: `createClient` passed on, or imported at run time. */
+export function straysOf(module: SourceModule): { readonly node: ts.Node; readonly text: string }[] {
+  const strays: { readonly node: ts.Node; readonly text: string }[] = [];
+  for (const node of module.nodes()) {
+    if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
+      const [specifier] = node.arguments;
+      if (specifier && ts.isStringLiteralLike(specifier) && isSupabaseJs(module.mapped(specifier.text))) {
+        strays.push({ node, text: "supabase-js is imported when it runs: import it at the top of the file" });
+      }
+    }
+    if (!ts.isIdentifier(node) || node.text === "default" || ts.findAncestor(node, ts.isImportDeclaration)) continue;
+    if (!isCreateClient(module, node) || ts.isExportSpecifier(node.parent)) continue;
+    const isCall = ts.isCallExpression(node.parent) && node.parent.expression === node;
+    const isType = ts.isTypeQueryNode(node.parent) || ts.isTypeOfExpression(node.parent);
+    if (!isCall && !isType) strays.push({ node, text: "createClient is passed on: its clients are created elsewhere" });
+  }
+  return strays;
 }
 
 /** Members of a client that outlive a request, which a client of the context rejects. */

@@ -17,7 +17,7 @@ function isOptionsTest(node: ts.Expression, request: string): boolean {
   if (!ts.isBinaryExpression(node)) return false;
   const { kind } = node.operatorToken;
   if (kind !== ts.SyntaxKind.EqualsEqualsEqualsToken && kind !== ts.SyntaxKind.EqualsEqualsToken) return false;
-  const { left, right } = node;
+  const [left, right] = ts.isStringLiteralLike(node.left) ? [node.right, node.left] : [node.left, node.right];
   return ts.isPropertyAccessExpression(left) && left.name.text === "method" && ts.isIdentifier(left.expression) &&
     left.expression.text === request && ts.isStringLiteralLike(right) && right.text === "OPTIONS";
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import ts from "typescript";
+import { usesArguments } from "./sites.ts";
 import { type FunctionNode, isCallOf, type SourceModule } from "./source_module.ts";
 
 /** The form in which a module serves requests. */
@@ -53,6 +54,7 @@ function memberOf(node: ts.Expression | undefined, name: string): ts.Expression 
     if (!property.name || !ts.isIdentifier(property.name) || property.name.text !== name) continue;
     if (ts.isPropertyAssignment(property)) return property.initializer;
     if (ts.isShorthandPropertyAssignment(property)) return property.name;
+    if (ts.isMethodDeclaration(property)) return property.name;
   }
   return undefined;
 }
@@ -77,6 +79,9 @@ export function entriesOf(module: SourceModule): Entry[] {
 
 /** Returns why the handler cannot be wrapped; `undefined` if it can. */
 export function whyNotWrapped(module: SourceModule, { form, call, value, handler }: Entry): string | undefined {
+  if (ts.isMethodDeclaration(value.parent) && value.parent.name === value) {
+    return "The handler is a method: write it as a property, fetch: async (request) => …";
+  }
   if (!handler) {
     return /\.fetch$/.test(value.getText(module.file))
       ? "The handler is an app's fetch: with Hono, use pooledSupabase of the package's /hono"
@@ -87,7 +92,15 @@ export function whyNotWrapped(module: SourceModule, { form, call, value, handler
   if (parameter && (!ts.isIdentifier(parameter.name) || parameter.dotDotDotToken || parameter.initializer)) {
     return "The handler takes its request apart in its parameter";
   }
-  if (handler.asteriskToken) return "The handler is a generator";
+  if (parameter?.questionToken) return "The handler's parameter is optional";
+  if (!handler.body || usesArguments(module, handler)) return "The handler reads its arguments";
+  if (call?.arguments[0] && ts.isObjectLiteralExpression(call.arguments[0])) {
+    const has = call.arguments[0].properties.some((property) =>
+      !property.name || !ts.isIdentifier(property.name) || property.name.text === "onError"
+    );
+    if (has) return "Deno.serve has options such as onError, whose place the wrapper's own responses to errors take";
+  }
+  if ("asteriskToken" in handler && handler.asteriskToken) return "The handler is a generator";
   if (form === "std serve" && call && call.arguments.length > 1) {
     return "serve has options: move to Deno.serve by hand";
   }

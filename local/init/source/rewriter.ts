@@ -4,16 +4,17 @@
  * @module
  */
 import ts from "typescript";
-import { callsOf, type ClientKind } from "./clients.ts";
+import type { ClientKind } from "./clients.ts";
 import { corsBranchOf, isRecordOfTexts } from "./cors_branch.ts";
 import { indentAt } from "./edits.ts";
 import type { Entry } from "./entry.ts";
-import { ModuleGraph } from "./graph.ts";
+import type { ModuleGraph } from "./graph.ts";
 import type { Migration } from "./migration.ts";
 import { ModuleEdits } from "./module_edits.ts";
 import { ownRejectionOf } from "./own_rejection.ts";
 import type { Site, SiteFinder } from "./sites.ts";
 import { type FunctionNode, isJavaScript, type SourceModule } from "./source_module.ts";
+import { callsOf } from "./values.ts";
 import { addPackageImport, quote, removeUnused } from "./tidy.ts";
 
 /** The modes for functions that also serve callers without a user. */
@@ -24,6 +25,16 @@ const MEMBER: Readonly<Record<ClientKind, string>> = {
   anonymous: "supabase",
   admin: "supabaseAdmin",
 };
+
+function isChanged(module: SourceModule, name: ts.Node): boolean {
+  const symbol = module.symbolOf(name);
+  return symbol === undefined || module.isChanged(symbol);
+}
+
+/** Returns the opening parenthesis of a function's parameters; `undefined` if there is none: `x => x`. */
+function hasParentheses(module: SourceModule, node: FunctionNode): boolean {
+  return node.getChildren(module.file).some(({ kind }) => kind === ts.SyntaxKind.OpenParenToken);
+}
 
 /** The module to rewrite. */
 export interface RewriterInit {
@@ -125,11 +136,9 @@ export class Rewriter {
   #threadContext(): void {
     const module = this.#module;
     const type = isJavaScript(module) ? "" : `: ${this.#type}`;
-    if (this.#finder.threaded.size > 0) this.#needsType = true;
+    if (this.#finder.threaded.size > 0 && !isJavaScript(module)) this.#needsType = true;
     for (const owner of this.#finder.threaded) {
-      const open = ts.isArrowFunction(owner) && !module.text.slice(owner.pos, owner.end).match(/^\s*(async\s*)?[(<]/)
-        ? undefined
-        : owner.parameters.pos;
+      const open = hasParentheses(module, owner) ? owner.parameters.pos : undefined;
       const separator = owner.parameters.length > 0 ? ", " : "";
       if (open === undefined) {
         const [parameter] = owner.parameters;
@@ -173,8 +182,7 @@ export class Rewriter {
       this.#edits.insert(handler.parameters.pos, `_request${isTyped ? ": Request" : ""}, ${context}`);
       return;
     }
-    const text = module.text.slice(handler.getStart(module.file)).replace(/^async\b/, "");
-    const isBare = ts.isArrowFunction(handler) && !/^\s*[(<]/.test(text);
+    const isBare = !hasParentheses(module, handler);
     if (isBare) this.#edits.insert(parameter.getStart(module.file), "(");
     this.#edits.insert(parameter.end, `, ${context}${isBare ? ")" : ""}`);
   }
@@ -182,7 +190,7 @@ export class Rewriter {
   /** Returns the option `onRejected` with the response that the handler itself gives without a user. */
   #rejection(): string[] {
     this.#differences.add("Callers without a token act anonymously, where the client sent an empty or invalid one.");
-    const own = ownRejectionOf(this.#module, this.#handler);
+    const own = ownRejectionOf(this.#module, this.#handler, (name) => this.#isReplaced(name));
     if (own === undefined) {
       this.#differences.add(
         "An invalid token gets the wrapper's 401 before the handler runs: pass onRejected for a response of your own.",
@@ -190,6 +198,18 @@ export class Rewriter {
       return [];
     }
     return [`onRejected: () => ${own.getText(this.#module.file)}`];
+  }
+
+  /** Returns whether a name does not mean the same after the rewriting. */
+  #isReplaced(name: ts.Identifier): boolean {
+    if (this.#edits.removed.has(name)) return true;
+    const symbol = this.#module.symbolOf(name);
+    const declarations = symbol?.declarations ?? [];
+    if (declarations.some((one) => [...this.#edits.removed].some((removed) => removed.parent === one))) return true;
+    return [...this.#finder.threaded].some((owner) => {
+      const own = this.#module.nameOf(owner);
+      return own !== undefined && this.#module.symbolOf(own) === symbol;
+    });
   }
 
   /** Returns the option `cors`, and removes the branch that it replaces. */
@@ -209,15 +229,14 @@ export class Rewriter {
   #isRecord(name: ts.Identifier, before: ts.Node): boolean {
     const constant = this.#module.constantOf(name);
     if (constant) {
-      return constant.end < before.pos && this.#module.functionAround(constant) === undefined &&
+      return constant.end < before.pos && !isChanged(this.#module, name) &&
+        this.#module.functionAround(constant) === undefined &&
         isRecordOfTexts(constant.initializer);
     }
     const imported = this.#module.importOf(name);
-    const path = imported && ModuleGraph.resolve(this.#module, imported.from);
-    const target = path ? this.#graph.at(path) : undefined;
-    const declaration = target && imported ? ModuleGraph.exported(target, imported.name) : undefined;
-    return declaration !== undefined && ts.isVariableDeclaration(declaration) &&
-      declaration.initializer !== undefined &&
-      isRecordOfTexts(declaration.initializer);
+    const found = imported && this.#graph.declarationOf(this.#module, imported);
+    if (!found || !ts.isVariableDeclaration(found.node) || !found.node.initializer) return false;
+    return isRecordOfTexts(found.node.initializer) && !isChanged(found.module, found.node.name) &&
+      !isChanged(this.#module, name);
   }
 }

@@ -4,11 +4,15 @@
  * @module
  */
 import ts from "typescript";
-import { callsOf, type ClientKind, creationsOf, restrictedUse } from "./clients.ts";
+import { authorizationComparison } from "./authorization.ts";
+import { BackgroundFinder } from "./background.ts";
+import { type ClientKind, creationsOf, restrictedUse, straysOf } from "./clients.ts";
 import { factoryCallsOf } from "./factories.ts";
+import { ClientFlow } from "./flow.ts";
 import type { ModuleGraph } from "./graph.ts";
 import type { Note } from "./migration.ts";
-import type { FunctionNode, SourceModule } from "./source_module.ts";
+import { type FunctionNode, type SourceModule } from "./source_module.ts";
+import { callsOf } from "./values.ts";
 
 /** An expression that creates a client, and the client that replaces it. */
 export interface Site {
@@ -18,6 +22,14 @@ export interface Site {
   readonly shown: string;
   /** The variable that holds the client. */
   readonly variable: ts.VariableDeclaration | undefined;
+}
+
+/** Returns whether a function reads `arguments`, which a new parameter changes. */
+export function usesArguments(module: SourceModule, owner: FunctionNode): boolean {
+  for (const node of owner.body ? module.nodes(owner.body) : []) {
+    if (ts.isIdentifier(node) && node.text === "arguments" && !ts.isPropertyAccessExpression(node.parent)) return true;
+  }
+  return false;
 }
 
 /** Finds the clients that can be replaced, and the reasons why others stay. */
@@ -47,23 +59,28 @@ export class SiteFinder {
         reason,
         shown: "createClient",
       })),
-      ...factoryCallsOf(module, this.#graph).map(({ call, creation, name }) => ({
+      ...factoryCallsOf(module, this.#graph).map(({ call, creation, name, reason }) => ({
         node: call,
         kind: creation.kind,
         types: "",
-        reason: creation.reason ?? this.#whyNotCalled(call, creation.kind, request),
+        reason: reason ?? this.#whyNotCalled(call, creation.kind, request),
         shown: `${name}()`,
       })),
     ].sort((a, b) => a.node.pos - b.node.pos);
     const reachable = this.#graph.reachable(module);
     const restricted = reachable.map((one) => ({ one, use: restrictedUse(one) })).find(({ use }) => use);
+    const comparison = reachable.some((one) => authorizationComparison(one) !== undefined)
+      ? "the Authorization header is also compared with a value of its own, which the wrapper would reject"
+      : undefined;
+    for (const { node, text } of straysOf(module)) this.#leave(node, text);
     const sites: Site[] = [];
     for (const { node, kind, types, reason, shown } of found) {
       const variable = this.#variableOf(node);
       const site: Site = { node, kind, types, shown, variable };
       const threaded = new Set(this.threaded);
       const why = reason ?? (restricted?.use && this.#restrictedHere(site, restricted.use.name)) ??
-        this.#whyOutOfReach(handler, site);
+        (kind === "user" ? comparison : undefined) ?? this.#whyOutOfReach(handler, site) ??
+        this.#whyNotFollowed(handler, site);
       if (why === undefined) {
         sites.push(site);
         continue;
@@ -93,6 +110,21 @@ export class SiteFinder {
       }
       return !stays;
     });
+  }
+
+  /** Returns why a client of the context may not take the place of a client, by what happens to it later. */
+  #whyNotFollowed(handler: FunctionNode, { node, kind }: Site): string | undefined {
+    const flow = new ClientFlow(this.#graph, kind, handler);
+    const reason = flow.whyNot(this.#module, node);
+    if (reason) return reason;
+    for (const [module, nodes] of flow.visited) {
+      const finder = new BackgroundFinder(module, handler);
+      for (const visited of nodes) {
+        const later = finder.find(visited);
+        if (later) return later;
+      }
+    }
+    return undefined;
   }
 
   /** Returns why the factory's argument keeps its call from being replaced. */
@@ -134,6 +166,9 @@ export class SiteFinder {
       if (use === variable.name) continue;
       const user = module.outermostFunction(use);
       if (!user) return "it is used at module level, where there is no request";
+      if (user.parameters.some((parameter) => use.pos >= parameter.pos && use.end <= parameter.end)) {
+        return "it is the default of a parameter";
+      }
       if (!user.body || !ts.isBlock(user.body)) return "a function that uses it has no block for its declaration";
       const reason = this.#thread(user, handler);
       if (reason) return reason;
@@ -146,7 +181,12 @@ export class SiteFinder {
     if (owner === handler || this.threaded.has(owner) || path.includes(owner)) return undefined;
     const module = this.#module;
     const name = module.nameOf(owner)?.text;
+    if (ts.isConstructorDeclaration(owner)) return "it is created in a constructor, which receives no context";
+    if (ts.isAccessor(owner)) return "it is created in an accessor, which receives no context";
     if (name === undefined) return "it is created in a function without a name, such as a method";
+    const symbol = module.nameOf(owner) && module.symbolOf(module.nameOf(owner) as ts.Identifier);
+    if ((symbol?.declarations?.length ?? 1) > 1) return `${name} has overloads`;
+    if (usesArguments(module, owner)) return `${name} reads its arguments`;
     const calls = callsOf(module, owner);
     if (calls === undefined) return `${name} is exported or passed on: its callers have no context to pass`;
     if (calls.length === 0) return `${name} is not called in this file`;
@@ -167,8 +207,14 @@ export class SiteFinder {
   /** Leaves anonymous clients beside clients of the user: the context's one client acts for the user. */
   #withOneIdentity(sites: readonly Site[]): Site[] {
     const isUser = sites.some((site) => site.kind === "user" && !this.onlyChecksTokens(site));
-    const types = new Set(sites.map(({ types }) => types).filter((text) => text !== ""));
+    const own = sites.filter((site) => site.node.typeArguments || site.shown === "createClient");
+    const types = new Set(own.map(({ types }) => types));
     return sites.filter((site) => {
+      const [argument, ...more] = site.node.typeArguments ?? [];
+      if (more.length > 0 || (argument && this.#isInner(argument))) {
+        this.#leave(site.node, `${site.shown} stays: the context has no place for its type arguments`);
+        return false;
+      }
       if (types.size > 1) {
         this.#leave(site.node, `${site.shown} stays: the clients of this file have different types`);
         return false;
@@ -179,6 +225,16 @@ export class SiteFinder {
       }
       return true;
     });
+  }
+
+  /** Returns whether a type names one that a function declares. */
+  #isInner(type: ts.TypeNode): boolean {
+    return [type, ...this.#module.nodes(type)].some((node) =>
+      ts.isIdentifier(node) &&
+      (this.#module.symbolOf(node)?.declarations ?? []).some((declaration) =>
+        this.#module.functionAround(declaration) !== undefined
+      )
+    );
   }
 
   usesOf(variable: ts.VariableDeclaration): ts.Identifier[] {

@@ -6,7 +6,13 @@
 import ts from "typescript";
 
 /** A function with a body. */
-export type FunctionNode = ts.FunctionDeclaration | ts.ArrowFunction | ts.FunctionExpression | ts.MethodDeclaration;
+export type FunctionNode =
+  | ts.FunctionDeclaration
+  | ts.ArrowFunction
+  | ts.FunctionExpression
+  | ts.MethodDeclaration
+  | ts.ConstructorDeclaration
+  | ts.AccessorDeclaration;
 
 /** An import of a name. */
 export interface ImportedName {
@@ -21,7 +27,30 @@ export interface ImportedName {
 /** Returns whether the node is a function with a scope of its own. */
 export function isFunctionNode(node: ts.Node): node is FunctionNode {
   return ts.isFunctionDeclaration(node) || ts.isArrowFunction(node) || ts.isFunctionExpression(node) ||
-    ts.isMethodDeclaration(node);
+    ts.isMethodDeclaration(node) || ts.isConstructorDeclaration(node) || ts.isAccessor(node);
+}
+
+/** Returns the calls and members around an expression that are written to: `a.b[c] = d` writes to `a`. */
+function isWrittenTo(node: ts.Node): boolean {
+  let at = node;
+  while (
+    (ts.isPropertyAccessExpression(at.parent) || ts.isElementAccessExpression(at.parent) ||
+      ts.isNonNullExpression(at.parent) || ts.isParenthesizedExpression(at.parent) ||
+      ts.isAsExpression(at.parent)) && at.parent.expression === at
+  ) at = at.parent;
+  const { parent } = at;
+  if (ts.isDeleteExpression(parent)) return true;
+  if (ts.isPrefixUnaryExpression(parent) || ts.isPostfixUnaryExpression(parent)) {
+    return parent.operator === ts.SyntaxKind.PlusPlusToken || parent.operator === ts.SyntaxKind.MinusMinusToken;
+  }
+  if (ts.isForOfStatement(parent) || ts.isForInStatement(parent)) return parent.initializer === at;
+  return isAssignment(parent) && parent.left === at;
+}
+
+/** Returns whether a node is an assignment: `=`, `??=` and the like. */
+export function isAssignment(node: ts.Node): node is ts.AssignmentExpression<ts.AssignmentOperatorToken> {
+  return ts.isBinaryExpression(node) && node.operatorToken.kind >= ts.SyntaxKind.FirstAssignment &&
+    node.operatorToken.kind <= ts.SyntaxKind.LastAssignment;
 }
 
 function bind(path: string, text: string): { file: ts.SourceFile; checker: ts.TypeChecker } {
@@ -41,6 +70,16 @@ function bind(path: string, text: string): { file: ts.SourceFile; checker: ts.Ty
   return { file, checker: ts.createProgram([path], options, host).getTypeChecker() };
 }
 
+/** The imports of a project. */
+export interface Imports {
+  /** Returns the module and the name that an import leads to: re-exports are followed, and the import map. */
+  origin(module: SourceModule, imported: ImportedName): Pick<ImportedName, "name" | "from">;
+  /** Returns what the import map maps a specifier to; the specifier itself if it does not. */
+  mapped(specifier: string): string;
+}
+
+const NO_IMPORTS: Imports = { origin: (_module, imported) => imported, mapped: (specifier) => specifier };
+
 /** A parsed module. */
 export class SourceModule {
   /** The path, absolute. */
@@ -49,11 +88,14 @@ export class SourceModule {
   readonly text: string;
   readonly file: ts.SourceFile;
   readonly #checker: ts.TypeChecker;
+  readonly #imports: Imports;
   #references: Map<ts.Symbol, ts.Identifier[]> | undefined;
 
-  constructor(path: string, text: string) {
+  /** @param imports Follows imports to other modules. Default: no import is followed. */
+  constructor(path: string, text: string, imports: Imports = NO_IMPORTS) {
     this.path = path;
     this.text = text;
+    this.#imports = imports;
     const { file, checker } = bind(path, text);
     this.file = file;
     this.#checker = checker;
@@ -93,7 +135,10 @@ export class SourceModule {
       for (const node of this.nodes()) {
         if (!ts.isIdentifier(node)) continue;
         const found = this.symbolOf(node);
-        if (found) references.set(found, [...references.get(found) ?? [], node]);
+        if (!found) continue;
+        const known = references.get(found);
+        if (known) known.push(node);
+        else references.set(found, [node]);
       }
       this.#references = references;
     }
@@ -103,6 +148,23 @@ export class SourceModule {
   /** Returns the uses of a symbol: its references without declarations. */
   usesOf(symbol: ts.Symbol): readonly ts.Identifier[] {
     return this.referencesTo(symbol).filter(({ parent }) => !(symbol.declarations ?? []).includes(parent as never));
+  }
+
+  /** Returns whether a variable or a parameter is assigned after its declaration. */
+  isReassigned(symbol: ts.Symbol): boolean {
+    return this.usesOf(symbol).some((use) =>
+      isWrittenTo(use) && !ts.isPropertyAccessExpression(use.parent) && !ts.isElementAccessExpression(use.parent)
+    );
+  }
+
+  /** Returns whether the members of an object that a variable holds are changed, as far as its own module shows. */
+  isChanged(symbol: ts.Symbol): boolean {
+    return this.usesOf(symbol).some((use) => {
+      if (isWrittenTo(use)) return true;
+      const { parent } = use;
+      return ts.isCallExpression(parent) && parent.arguments[0] === use &&
+        /^(Object|Reflect)\.(assign|define|set|delete)/.test(parent.expression.getText(this.file));
+    });
   }
 
   /** Returns every node below `root`, in the order of the text. */
@@ -128,7 +190,10 @@ export class SourceModule {
   /** Returns the import that an identifier names. */
   importOf(node: ts.Identifier): ImportedName | undefined {
     const declaration = this.symbolOf(node)?.declarations?.[0];
-    if (declaration === undefined) return undefined;
+    return declaration && this.#importOfDeclaration(declaration);
+  }
+
+  #importOfDeclaration(declaration: ts.Declaration): ImportedName | undefined {
     const parent = ts.findAncestor(declaration, ts.isImportDeclaration);
     if (parent === undefined || !ts.isStringLiteral(parent.moduleSpecifier)) return undefined;
     const from = parent.moduleSpecifier.text;
@@ -143,6 +208,42 @@ export class SourceModule {
     if (ts.isNamespaceImport(declaration)) return { name: "*", from, node: declaration, declaration: parent };
     if (ts.isImportClause(declaration)) return { name: "default", from, node: declaration, declaration: parent };
     return undefined;
+  }
+
+  /** Returns the import that the module passes on under a name: `export { a } from`, `export *`, or import and export. */
+  reexportOf(name: string): Pick<ImportedName, "name" | "from"> | undefined {
+    const stars: string[] = [];
+    for (const statement of this.file.statements) {
+      if (!ts.isExportDeclaration(statement)) continue;
+      const from = statement.moduleSpecifier;
+      if (!statement.exportClause) {
+        if (from && ts.isStringLiteral(from)) stars.push(from.text);
+        continue;
+      }
+      if (!ts.isNamedExports(statement.exportClause)) continue;
+      for (const element of statement.exportClause.elements) {
+        if (element.name.text !== name) continue;
+        const local = element.propertyName ?? element.name;
+        if (from && ts.isStringLiteral(from)) return { name: local.text, from: from.text };
+        const symbol = this.#checker.getExportSpecifierLocalTargetSymbol(element);
+        const declaration = symbol?.declarations?.[0];
+        return declaration && this.#importOfDeclaration(declaration);
+      }
+    }
+    // Of several, none can be told apart by its text.
+    const [only, ...more] = stars;
+    return only !== undefined && more.length === 0 ? { name, from: only } : undefined;
+  }
+
+  /** Returns the module and the name that an imported identifier leads to; `undefined` if it is not imported. */
+  originOf(node: ts.Identifier): Pick<ImportedName, "name" | "from"> | undefined {
+    const imported = this.importOf(node);
+    return imported && this.#imports.origin(this, imported);
+  }
+
+  /** Returns what the import map maps a specifier to; the specifier itself if it does not. */
+  mapped(specifier: string): string {
+    return this.#imports.mapped(specifier);
   }
 
   /** Returns the specifiers of the modules that it imports or re-exports. */
@@ -170,6 +271,7 @@ export class SourceModule {
   /** Returns the name of a function: of its declaration or of the constant that holds it. */
   nameOf(node: FunctionNode): ts.Identifier | undefined {
     if (ts.isFunctionDeclaration(node)) return node.name;
+    if (!ts.isArrowFunction(node) && !ts.isFunctionExpression(node)) return undefined;
     const { parent } = node;
     return ts.isVariableDeclaration(parent) && ts.isIdentifier(parent.name) ? parent.name : undefined;
   }

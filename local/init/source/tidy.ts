@@ -29,6 +29,8 @@ export function removeUnused(module: SourceModule, edits: ModuleEdits): void {
     if (!ts.isImportDeclaration(statement)) continue;
     const { importClause } = statement;
     const bindings = importClause?.namedBindings;
+    const whole = bindings && ts.isNamespaceImport(bindings) ? bindings.name : importClause?.name;
+    if (whole && isUnused(whole) && (!importClause?.name || !bindings)) edits.remove(statement);
     if (!importClause || importClause.name || !bindings || !ts.isNamedImports(bindings)) continue;
     const unused = bindings.elements.filter(({ name }) => isUnused(name));
     if (unused.length === 0) continue;
