@@ -29,7 +29,11 @@ export abstract class PoolError extends Error {
   /** Stable across releases: what programs test for. */
   readonly code: Uppercase<string>;
 
-  /** @param code Default: the code of the class. */
+  /**
+   * Creates the error.
+   *
+   * @param code Default: the code of the class.
+   */
   constructor(message: string, options?: ErrorOptions, code: Uppercase<string> = new.target.code) {
     super(message, options);
     this.code = code;
@@ -56,8 +60,11 @@ export abstract class PoolError extends Error {
  * @sample new AcquireTimeoutError("Connection acquire timeout: no connection became available within 5000 ms")
  */
 export class AcquireTimeoutError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "ACQUIRE_TIMEOUT";
+  /** The retry class. */
   static override readonly retry = "permanent";
+  /** The response to a request that fails with it. */
   static override readonly http = {
     ...SERVICE_BUSY,
     detail: "Connection acquire timeout: every connection stayed in use",
@@ -84,9 +91,12 @@ export function acquireTimeout(message: string, options?: ErrorOptions): Acquire
  * @sample new QueueFullError("The wait queue is full (maxWaiters: 1000)")
  */
 export class QueueFullError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "QUEUE_FULL";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = { ...SERVICE_BUSY, detail: "The wait queue is full" };
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = { ...SERVICE_BUSY, detail: "The wait queue is full" };
 }
 
 /**
@@ -97,15 +107,22 @@ export class QueueFullError extends PoolError {
  * @sample new PoolClosedError()
  */
 export class PoolClosedError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "POOL_CLOSED";
+  /** The retry class. */
   static override readonly retry = "permanent";
+  /** The response to a request that fails with it. */
   static override readonly http = {
     ...SERVICE_BUSY,
     title: "Service shutting down",
     detail: "This instance is shutting down",
   };
 
-  /** @param message Default: the acquire was rejected. */
+  /**
+   * Creates the error.
+   *
+   * @param message Default: the acquire was rejected.
+   */
   constructor(message = "Cannot acquire: the pool is shut down") {
     super(message);
   }
@@ -119,11 +136,18 @@ export class PoolClosedError extends PoolError {
  * @sample new AcquireAbortedError(new DOMException("The signal has been aborted", "AbortError"))
  */
 export class AcquireAbortedError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "ACQUIRE_ABORTED";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = { ...SERVICE_BUSY, detail: "The wait for a connection was aborted" };
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = { ...SERVICE_BUSY, detail: "The wait for a connection was aborted" };
 
-  /** @param reason The reason of the signal. */
+  /**
+   * Creates the error.
+   *
+   * @param reason The reason of the signal.
+   */
   constructor(reason: unknown) {
     super("The acquire was aborted by its signal", { cause: reason });
   }
@@ -137,11 +161,18 @@ export class AcquireAbortedError extends PoolError {
  * @sample new CreateFailedError(new Error("password authentication failed"))
  */
 export class CreateFailedError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "CREATE_FAILED";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
-  /** @param cause What `create` threw. */
+  /**
+   * Creates the error.
+   *
+   * @param cause What `create` threw.
+   */
   constructor(cause: unknown) {
     super(`Cannot create a resource: ${messageOf(cause)}`, { cause });
   }
@@ -161,11 +192,21 @@ export class CreateFailedError extends PoolError {
  * @sample new CreateTimeoutError(5_000)
  */
 export class CreateTimeoutError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "CREATE_TIMEOUT";
+  /** The retry class. */
   static override readonly retry = "transient";
-  static override readonly http = { ...SERVICE_UNAVAILABLE, detail: "No connection could be created in time" };
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = {
+    ...SERVICE_UNAVAILABLE,
+    detail: "No connection could be created in time",
+  };
 
-  /** @param timeoutMs The `createTimeoutMs` of the pool, in ms. */
+  /**
+   * Creates the error.
+   *
+   * @param timeoutMs The `createTimeoutMs` of the pool, in ms.
+   */
   constructor(timeoutMs: number) {
     super(`Cannot create a resource: create() did not settle within ${timeoutMs} ms (createTimeoutMs)`);
   }
@@ -179,11 +220,18 @@ export class CreateTimeoutError extends PoolError {
  * @sample new NoResourceError(null)
  */
 export class NoResourceError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "NO_RESOURCE";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
-  /** @param received What `create` returned. */
+  /**
+   * Creates the error.
+   *
+   * @param received What `create` returned.
+   */
   constructor(received: unknown) {
     super(`create() must return an object: received ${received === null ? "null" : typeof received}`);
   }
@@ -197,11 +245,16 @@ export class NoResourceError extends PoolError {
  * @sample new HookTimeoutError("validate", 5_000)
  */
 export class HookTimeoutError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "HOOK_TIMEOUT";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
   /**
+   * Creates the error.
+   *
    * @param hook `validate`, `reset` or `destroy`.
    * @param timeoutMs Its time limit, in ms.
    */
@@ -218,11 +271,18 @@ export class HookTimeoutError extends PoolError {
  * @sample new ResourceInvalidError(new Error("connection reset"))
  */
 export class ResourceInvalidError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "RESOURCE_INVALID";
+  /** The retry class. */
   static override readonly retry = "ambiguous";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
-  /** @param reason The argument of `invalidate`. */
+  /**
+   * Creates the error.
+   *
+   * @param reason The argument of `invalidate`.
+   */
   constructor(reason: unknown) {
     super(`The resource became invalid${reason === undefined ? "" : `: ${messageOf(reason)}`}`, { cause: reason });
   }
@@ -236,11 +296,18 @@ export class ResourceInvalidError extends PoolError {
  * @sample new LeaseReleasedError()
  */
 export class LeaseReleasedError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "LEASE_RELEASED";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
-  /** @param message Default: the lease was released. */
+  /**
+   * Creates the error.
+   *
+   * @param message Default: the lease was released.
+   */
   constructor(message = "Cannot use this lease: it was released. Acquire again") {
     super(message);
   }
@@ -254,8 +321,11 @@ export class LeaseReleasedError extends PoolError {
  * @sample new LeaseRevokedError()
  */
 export class LeaseRevokedError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "LEASE_REVOKED";
+  /** The retry class. */
   static override readonly retry = "permanent";
+  /** The response to a request that fails with it. */
   static override readonly http = {
     ...SERVICE_BUSY,
     title: "Service shutting down",
@@ -275,9 +345,12 @@ export class LeaseRevokedError extends PoolError {
  * @sample new DoubleReleaseError()
  */
 export class DoubleReleaseError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "DOUBLE_RELEASE";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
   constructor() {
     super("Cannot release the lease: it was already released. Release each lease once");
@@ -292,9 +365,12 @@ export class DoubleReleaseError extends PoolError {
  * @sample new ForeignReleaseError()
  */
 export class ForeignReleaseError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "FOREIGN_RELEASE";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
   constructor() {
     super("Cannot release the resource: it was not leased from this pool. Release it to the pool it came from");
@@ -309,9 +385,12 @@ export class ForeignReleaseError extends PoolError {
  * @sample new LateReleaseError()
  */
 export class LateReleaseError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "LATE_RELEASE";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
   constructor() {
     super("Cannot release the lease: the pool was shut down and revoked it before");
@@ -334,14 +413,21 @@ export interface ConfigIssue {
  * @sample new ConfigError([{ path: "maxConnections", message: "is 0; it must be a whole number from 1" }])
  */
 export class ConfigError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "CONFIG_INVALID";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
   /** Each bad value. */
   readonly issues: readonly ConfigIssue[];
 
-  /** @param what The thing that was configured. Default: `pool configuration`. */
+  /**
+   * Creates the error.
+   *
+   * @param what The thing that was configured. Default: `pool configuration`.
+   */
   constructor(issues: readonly ConfigIssue[], what = "pool configuration") {
     const lines = issues.map(({ path, message }) => `  ${path}: ${message}`);
     super(`Invalid ${what}:\n${lines.join("\n")}`);

@@ -18,9 +18,15 @@ import { observe } from "./unknown.ts";
  * @sample new RetryTimeoutError(60_000, 3)
  */
 export class RetryTimeoutError extends Error {
+  /** The code in logs and responses. */
   static readonly code = "RETRY_TIMEOUT";
+  /** The retry class. */
   static readonly retry = "permanent";
-  static readonly http = { ...UPSTREAM_TIMEOUT, detail: "The operation timed out" };
+  /** The response to a request that fails with it. */
+  static readonly http: HttpDescription & { readonly detail: string } = {
+    ...UPSTREAM_TIMEOUT,
+    detail: "The operation timed out",
+  };
 
   /** Stable across releases. */
   readonly code: string = RetryTimeoutError.code;
@@ -28,6 +34,8 @@ export class RetryTimeoutError extends Error {
   override readonly name = "RetryTimeoutError";
 
   /**
+   * Creates the error.
+   *
    * @param deadlineMs The time limit, in ms.
    * @param attempts The number of attempts, the running one included.
    */

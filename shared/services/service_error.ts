@@ -47,6 +47,7 @@ export class ServiceError extends Error {
   static readonly code: string = "DATA_API";
   /** The code decides. */
   static readonly retry: FailureKind | undefined = undefined;
+  /** The response to a request that fails with it. */
   static readonly http: HttpDescription = UPSTREAM_FAILURE;
 
   /** A SQLSTATE, a code of PostgREST (`PGRST...`), one of {@linkcode ServiceErrorCode} or of the application; stable. */
@@ -100,11 +101,18 @@ function isOwnCode(error: ServiceError, code: string): boolean {
  * @sample new NotFoundError("category")
  */
 export class NotFoundError extends ServiceError {
+  /** The code in logs and responses. */
   static override readonly code = "NOT_FOUND";
+  /** The retry class. */
   static override readonly retry = "permanent";
+  /** The response to a request that fails with it. */
   static override readonly http: HttpDescription = describeStatus(404);
 
-  /** @param what The kind of row, such as `category`. */
+  /**
+   * Creates the error.
+   *
+   * @param what The kind of row, such as `category`.
+   */
   constructor(what: string) {
     super({ code: NotFoundError.code, status: 404, message: `No such ${what}` });
   }
@@ -118,10 +126,14 @@ export class NotFoundError extends ServiceError {
  * @sample new UpstreamUnavailableError(new TypeError("connection refused"))
  */
 export class UpstreamUnavailableError extends ServiceError {
+  /** The code in logs and responses. */
   static override readonly code = "UPSTREAM_UNAVAILABLE";
-  static override readonly http = SERVICE_UNAVAILABLE;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = SERVICE_UNAVAILABLE;
 
   /**
+   * Creates the error.
+   *
    * @param cause The failure of the call.
    * @param retryAfterMs The wait before the next attempt that the project asked for, in ms. Default: none.
    */
@@ -139,15 +151,22 @@ export class UpstreamUnavailableError extends ServiceError {
  * @sample new ApiKeyRejectedError(new Error("Invalid API key"))
  */
 export class ApiKeyRejectedError extends ServiceError {
+  /** The code in logs and responses. */
   static override readonly code = "API_KEY_REJECTED";
+  /** The retry class. */
   static override readonly retry = "permanent";
+  /** The response to a request that fails with it. */
   static override readonly http: HttpDescription = {
     status: 500,
     title: "Server configuration error",
     detail: "The server is misconfigured: see its log",
   };
 
-  /** @param cause The failure of the call. */
+  /**
+   * Creates the error.
+   *
+   * @param cause The failure of the call.
+   */
   constructor(cause: unknown) {
     const { status } = ApiKeyRejectedError.http;
     super({ code: ApiKeyRejectedError.code, status, message: "The project rejected the server's API key", cause });
@@ -167,8 +186,10 @@ export class ApiKeyRejectedError extends ServiceError {
  * @sample new UpstreamFailedError({ status: 502, cause: new TypeError("connection reset") })
  */
 export class UpstreamFailedError extends ServiceError {
+  /** The code in logs and responses. */
   static override readonly code = "UPSTREAM_FAILED";
-  static override readonly http = UPSTREAM_FAILURE;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = UPSTREAM_FAILURE;
 
   /** Creates an error with the status of the failed call. Default of `message`: a text for that status. */
   constructor({ message, ...init }: Partial<ServiceErrorInit> & { readonly status: number }) {

@@ -29,14 +29,21 @@ export type SupabaseErrorCode = ErrorCodes<typeof import("./errors.ts")>;
  * @sample new IdentityError("Cannot act for a user: this is an admin pool. Acquire from the user pool")
  */
 export class IdentityError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "IDENTITY_REFUSED";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
   /** The reason, which decides the HTTP status. */
   readonly reason: RefusalReason;
 
-  /** @param reason Default: `mistake`, of the program. */
+  /**
+   * Creates the error.
+   *
+   * @param reason Default: `mistake`, of the program.
+   */
   constructor(message: string, reason: RefusalReason = "mistake") {
     super(message);
     this.reason = reason;
@@ -56,11 +63,16 @@ export class IdentityError extends PoolError {
  * @sample new ViewRestrictedError("auth.signOut()", "create a client of your own")
  */
 export class ViewRestrictedError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "VIEW_RESTRICTED";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
   /**
+   * Creates the error.
+   *
    * @param what The member that was used.
    * @param instead What to use instead.
    */
@@ -78,11 +90,19 @@ export class ViewRestrictedError extends PoolError {
  * @sample new RequestTimeoutError(30_000)
  */
 export class RequestTimeoutError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "REQUEST_TIMEOUT";
+  /** The retry class. */
   static override readonly retry = "ambiguous";
-  static override readonly http = { ...UPSTREAM_TIMEOUT, detail: "The project did not respond in time" };
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = {
+    ...UPSTREAM_TIMEOUT,
+    detail: "The project did not respond in time",
+  };
 
   /**
+   * Creates the error.
+   *
    * @param timeoutMs The `requestTimeoutMs` of the pool, in ms.
    * @param inBody True if the body had begun to flow. Default: false.
    */
@@ -103,11 +123,18 @@ export class RequestTimeoutError extends PoolError {
  * @sample new ForeignAddressError("this call")
  */
 export class ForeignAddressError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "FOREIGN_ADDRESS";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
-  /** @param what The subject that leads there: "this call", for example. */
+  /**
+   * Creates the error.
+   *
+   * @param what The subject that leads there: "this call", for example.
+   */
   constructor(what: string) {
     super(`Cannot send credentials outside the project, and ${what} leads there: use fetch for other hosts`);
   }
@@ -121,8 +148,11 @@ export class ForeignAddressError extends PoolError {
  * @sample new UrlTooLongError(74_000, 65_534)
  */
 export class UrlTooLongError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "URL_TOO_LONG";
+  /** The retry class. */
   static override readonly retry = "permanent";
+  /** The response to a request that fails with it. */
   static override readonly http = {
     status: 414,
     title: "URI too long",
@@ -131,6 +161,8 @@ export class UrlTooLongError extends PoolError {
   };
 
   /**
+   * Creates the error.
+   *
    * @param length The length of the URL, in characters.
    * @param limit The maximum length.
    */
@@ -150,11 +182,18 @@ export class UrlTooLongError extends PoolError {
  * @sample new RedirectError("more than 20 redirects")
  */
 export class RedirectError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "REDIRECT_REFUSED";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
-  /** @param why The reason why it was not followed. */
+  /**
+   * Creates the error.
+   *
+   * @param why The reason why it was not followed.
+   */
   constructor(why: string) {
     super(`Cannot follow the redirect: ${why}`);
   }

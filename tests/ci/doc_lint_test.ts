@@ -32,33 +32,13 @@ import * as z from "zod";
 import {
   type Lease,
 } from "../pool/mod.ts";
-export class MyError extends PoolError {
-  static override readonly code = "MINE";
-  static readonly limit = 1;
-  /** @param cause The cause. */
-  constructor(cause: unknown) {}
-}
-export class Other<S extends z.ZodType> {
-  constructor(cause: unknown) {}
-  size = 1;
-}
+export class Other<S extends z.ZodType> {}
 `;
 
-Deno.test("reportApplies() leaves out package types, inherited docs and constructors with @param", () => {
-  const privateType = (name: string): DocReport => ({
-    path: "a.ts",
-    line: 1,
-    rule: "private-type-ref",
-    message: `public type 'X' references private type '${name}'`,
-  });
-  const missing = (line: number): DocReport => ({ path: "a.ts", line, rule: "missing-jsdoc", message: "" });
-  const applies = (report: DocReport) => reportApplies(report, SOURCE);
-  assertEquals(["Hono", "Context", "ZodType", "Lease", "Hon"].map((name) => applies(privateType(name))), [
-    false,
-    false,
-    false,
-    true,
-    true,
-  ]);
-  assertEquals([7, 8, 10, 13, 14].map((line) => applies(missing(line))), [false, true, false, true, true]);
+Deno.test("reportApplies() leaves out types of npm packages, and nothing else", () => {
+  const report = (rule: string, message: string): DocReport => ({ path: "a.ts", line: 1, rule, message });
+  const applies = (name: string) =>
+    reportApplies(report("private-type-ref", `public type 'X' references private type '${name}'`), SOURCE);
+  assertEquals(["Hono", "Context", "ZodType", "Lease", "Hon"].map(applies), [false, false, false, true, true]);
+  assertEquals(reportApplies(report("missing-jsdoc", "exported symbol is missing JSDoc documentation"), SOURCE), true);
 });

@@ -14,11 +14,21 @@ import { type HttpDescription, UPSTREAM_TIMEOUT } from "../../resilience/mod.ts"
  * @sample new DeadlineExceededError(30_000)
  */
 export class DeadlineExceededError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "DEADLINE_EXCEEDED";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = { ...UPSTREAM_TIMEOUT, detail: "The request had no response in time" };
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = {
+    ...UPSTREAM_TIMEOUT,
+    detail: "The request had no response in time",
+  };
 
-  /** @param deadlineMs The deadline of the request, in ms. */
+  /**
+   * Creates the error.
+   *
+   * @param deadlineMs The deadline of the request, in ms.
+   */
   constructor(deadlineMs: number) {
     super(
       `The request had no response within ${deadlineMs} ms (deadlineMs, POOL_DEADLINE_MS): queueing, retries and ` +

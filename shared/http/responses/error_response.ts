@@ -16,8 +16,11 @@ import { problem, problemType, RequestError } from "./problem.ts";
  * @sample new UnexpectedError(new TypeError("Cannot read properties of undefined"))
  */
 export class UnexpectedError extends Error {
+  /** The code in logs and responses. */
   static readonly code = "INTERNAL_ERROR";
+  /** The retry class. */
   static readonly retry = "permanent";
+  /** The response to a request that fails with it. */
   static readonly http: HttpDescription = INTERNAL_ERROR;
 
   /** Stable across releases: what programs test for. */
@@ -25,7 +28,11 @@ export class UnexpectedError extends Error {
   /** The HTTP response to the error. */
   readonly http: HttpDescription = UnexpectedError.http;
 
-  /** @param cause The error that does not describe itself. */
+  /**
+   * Creates the error.
+   *
+   * @param cause The error that does not describe itself.
+   */
   constructor(cause: unknown) {
     super(INTERNAL_ERROR.detail, { cause });
     this.name = new.target.name;

@@ -72,7 +72,11 @@ export class RequestError extends Error {
   readonly retry: FailureKind = "permanent";
   readonly #init: ProblemInit;
 
-  /** @param init The problem to respond with. */
+  /**
+   * Creates the error.
+   *
+   * @param init The problem to respond with.
+   */
   constructor(init: ProblemInit) {
     super(init.detail ?? init.title);
     this.name = new.target.name;
@@ -91,8 +95,11 @@ type Occurrence = Pick<ProblemInit, "detail" | "errors" | "headers">;
 
 /** The base of the request errors of this library, which are documented. A subclass declares the static members. */
 export abstract class DocumentedRequestError extends RequestError {
+  /** The code in logs and responses. */
   declare static readonly code: Uppercase<string>;
+  /** The retry class. */
   static readonly retry = "permanent";
+  /** The response to a request that fails with it. */
   declare static readonly http: HttpDescription;
 
   /** Creates an error with the code and response of its class. */
@@ -110,10 +117,16 @@ export abstract class DocumentedRequestError extends RequestError {
  * @sample new ValidationError("body", [{ path: "name", message: "is missing" }])
  */
 export class ValidationError extends DocumentedRequestError {
+  /** The code in logs and responses. */
   static override readonly code = "VALIDATION_FAILED";
+  /** The response to a request that fails with it. */
   static override readonly http = { status: 400, title: "Invalid request" };
 
-  /** @param part The part of the request: `body`, `query`, `header Idempotency-Key`. */
+  /**
+   * Creates the error.
+   *
+   * @param part The part of the request: `body`, `query`, `header Idempotency-Key`.
+   */
   constructor(part: string, errors: readonly ProblemField[]) {
     super({ detail: `Invalid request ${part}`, errors });
   }
@@ -127,10 +140,16 @@ export class ValidationError extends DocumentedRequestError {
  * @sample new MalformedJsonError("The body is not JSON")
  */
 export class MalformedJsonError extends DocumentedRequestError {
+  /** The code in logs and responses. */
   static override readonly code = "MALFORMED_JSON";
+  /** The response to a request that fails with it. */
   static override readonly http = { status: 400, title: "Malformed JSON" };
 
-  /** @param detail The reason, for people. */
+  /**
+   * Creates the error.
+   *
+   * @param detail The reason, for people.
+   */
   constructor(detail: string) {
     super({ detail });
   }
@@ -144,10 +163,16 @@ export class MalformedJsonError extends DocumentedRequestError {
  * @sample new BodyTooLargeError(1_048_576)
  */
 export class BodyTooLargeError extends DocumentedRequestError {
+  /** The code in logs and responses. */
   static override readonly code = "BODY_TOO_LARGE";
+  /** The response to a request that fails with it. */
   static override readonly http = { status: 413, title: "Content too large" };
 
-  /** @param maxBytes The maximum size, in bytes. */
+  /**
+   * Creates the error.
+   *
+   * @param maxBytes The maximum size, in bytes.
+   */
   constructor(maxBytes: number) {
     super({ detail: `The body is longer than ${maxBytes} bytes` });
   }
@@ -161,14 +186,20 @@ export class BodyTooLargeError extends DocumentedRequestError {
  * @sample new UnsupportedMediaTypeError({ Accept: "application/json" })
  */
 export class UnsupportedMediaTypeError extends DocumentedRequestError {
+  /** The code in logs and responses. */
   static override readonly code = "UNSUPPORTED_MEDIA_TYPE";
+  /** The response to a request that fails with it. */
   static override readonly http = {
     status: 415,
     title: "Unsupported media type",
     detail: "The body must be uncompressed JSON, with the header Content-Type: application/json",
   };
 
-  /** @param headers The header that names what is accepted (RFC 9110, section 15.5.16). */
+  /**
+   * Creates the error.
+   *
+   * @param headers The header that names what is accepted (RFC 9110, section 15.5.16).
+   */
   constructor(headers: HeadersInit) {
     super({ headers });
   }
@@ -182,10 +213,16 @@ export class UnsupportedMediaTypeError extends DocumentedRequestError {
  * @sample new RouteNotFoundError("/categories")
  */
 export class RouteNotFoundError extends DocumentedRequestError {
+  /** The code in logs and responses. */
   static override readonly code = "ROUTE_NOT_FOUND";
+  /** The response to a request that fails with it. */
   static override readonly http = { status: 404, title: "Not found" };
 
-  /** @param start The beginning of the function's routes. */
+  /**
+   * Creates the error.
+   *
+   * @param start The beginning of the function's routes.
+   */
   constructor(start: string) {
     super({ detail: `Route not found: routes start with ${start}` });
   }
@@ -199,10 +236,16 @@ export class RouteNotFoundError extends DocumentedRequestError {
  * @sample new MethodNotAllowedError("GET, HEAD, OPTIONS")
  */
 export class MethodNotAllowedError extends DocumentedRequestError {
+  /** The code in logs and responses. */
   static override readonly code = "METHOD_NOT_ALLOWED";
+  /** The response to a request that fails with it. */
   static override readonly http = { status: 405, title: "Method not allowed" };
 
-  /** @param allow The allowed methods, as the `Allow` header lists them. */
+  /**
+   * Creates the error.
+   *
+   * @param allow The allowed methods, as the `Allow` header lists them.
+   */
   constructor(allow: string) {
     super({ detail: `Allowed methods: ${allow}`, headers: { Allow: allow } });
   }

@@ -4,7 +4,7 @@
  * @module
  */
 import { PoolError } from "../../pool/mod.ts";
-import { SERVICE_UNAVAILABLE } from "../../resilience/mod.ts";
+import { type HttpDescription, SERVICE_UNAVAILABLE } from "../../resilience/mod.ts";
 
 /** The direct address of a Supabase project (Supabase, "Connect to your database"). */
 const DIRECT_ADDRESS = /^db\.[a-z\d-]+\.supabase\.(?:co|com|red|in|net)$/i;
@@ -46,11 +46,19 @@ export function addressAdvice(host: string, code: string): string {
  * @sample new ConnectTimeoutError("db.example.com", 5432, 2_000, false)
  */
 export class ConnectTimeoutError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "CONNECT_TIMEOUT";
+  /** The retry class. */
   static override readonly retry = "transient";
-  static override readonly http = { ...SERVICE_UNAVAILABLE, detail: "The database could not be reached" };
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = {
+    ...SERVICE_UNAVAILABLE,
+    detail: "The database could not be reached",
+  };
 
   /**
+   * Creates the error.
+   *
    * @param timeoutMs The time limit that has passed, in ms.
    * @param reached Whether the server was reached and did not complete the login.
    */
@@ -71,8 +79,11 @@ export class ConnectTimeoutError extends PoolError {
  * @sample new LoginsRefusedError()
  */
 export class LoginsRefusedError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "LOGINS_REFUSED";
+  /** The retry class. */
   static override readonly retry = "permanent";
+  /** The response to a request that fails with it. */
   static override readonly http = {
     ...SERVICE_UNAVAILABLE,
     retryAfterSeconds: 300,

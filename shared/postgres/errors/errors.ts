@@ -83,8 +83,10 @@ function withoutValues(code: string, message: string): string {
 export class PostgresError extends PoolError implements PostgresErrorFields {
   /** Stands for every SQLSTATE: that of an instance is its `code`. */
   static override readonly code = "SQLSTATE";
-  static override readonly retry = undefined;
-  static override readonly http = INTERNAL_ERROR;
+  /** The retry class. */
+  static override readonly retry: undefined = undefined;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
   readonly severity: string | undefined;
   readonly hint: string | undefined;
@@ -96,7 +98,11 @@ export class PostgresError extends PoolError implements PostgresErrorFields {
   readonly constraint: string | undefined;
   readonly routine: string | undefined;
 
-  /** @param source The server's message, as the driver passes it on. */
+  /**
+   * Creates the error.
+   *
+   * @param source The server's message, as the driver passes it on.
+   */
   constructor(source: object) {
     const code = codeOf(source) ?? "XX000";
     const message = withoutValues(code, textOf(source, "message") ?? "The server gave no reason");
@@ -148,10 +154,16 @@ const UNREACHABLE = { ...SERVICE_UNAVAILABLE, detail: "The database could not be
 export class ConnectionError extends PoolError {
   /** The code of a failure that has none of its own. */
   static override readonly code = "CONNECTION_FAILED";
-  static override readonly retry = undefined;
-  static override readonly http = UNREACHABLE;
+  /** The retry class. */
+  static override readonly retry: undefined = undefined;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = UNREACHABLE;
 
-  /** @param code The code of the error. */
+  /**
+   * Creates the error.
+   *
+   * @param code The code of the error.
+   */
   constructor(code: string, message: string, options?: ErrorOptions) {
     super(message, options, code as Uppercase<string>);
   }
@@ -215,11 +227,18 @@ const CHECK_EFFECT = "Check its effect before retrying, or retry only if it is i
  * @sample new ConnectionLostError(new Error("read ECONNRESET"))
  */
 export class ConnectionLostError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "CONNECTION_LOST";
+  /** The retry class. */
   static override readonly retry = "ambiguous";
-  static override readonly http = UNKNOWN_EFFECT;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = UNKNOWN_EFFECT;
 
-  /** @param cause The error of the socket. */
+  /**
+   * Creates the error.
+   *
+   * @param cause The error of the socket.
+   */
   constructor(cause: unknown) {
     super(
       `The connection broke before the statement had a result, so its effect is unknown: ${messageOf(cause)}. ` +
@@ -237,11 +256,21 @@ export class ConnectionLostError extends PoolError {
  * @sample new ConnectionBrokenError(new Error("read ECONNRESET"))
  */
 export class ConnectionBrokenError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "CONNECTION_BROKEN";
+  /** The retry class. */
   static override readonly retry = "transient";
-  static override readonly http = { ...SERVICE_UNAVAILABLE, detail: "The connection to the database broke" };
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = {
+    ...SERVICE_UNAVAILABLE,
+    detail: "The connection to the database broke",
+  };
 
-  /** @param cause The error that broke the connection. */
+  /**
+   * Creates the error.
+   *
+   * @param cause The error that broke the connection.
+   */
   constructor(cause: unknown) {
     super(`The connection is broken and nothing was sent: ${messageOf(cause)}`, { cause });
   }
@@ -255,9 +284,12 @@ export class ConnectionBrokenError extends PoolError {
  * @sample new StatementError("The values of a statement must be an array of at most 65535 elements")
  */
 export class StatementError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "STATEMENT_INVALID";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 }
 
 /**
@@ -269,11 +301,18 @@ export class StatementError extends PoolError {
  * @sample new ResultTooLargeError(134_217_728)
  */
 export class ResultTooLargeError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "RESULT_TOO_LARGE";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
-  /** @param maxResultBytes The limit, in bytes. */
+  /**
+   * Creates the error.
+   *
+   * @param maxResultBytes The limit, in bytes.
+   */
   constructor(maxResultBytes: number) {
     super(
       `The result is larger than maxResultBytes (${maxResultBytes}), so the statement was canceled without reading ` +
@@ -301,13 +340,20 @@ const TIMEOUT_ENDS = {
  * @sample new QueryTimeoutError(30_000)
  */
 export class QueryTimeoutError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "QUERY_TIMEOUT";
+  /** The retry class. */
   static override readonly retry = "ambiguous";
-  static override readonly http = DATABASE_TIMEOUT;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = DATABASE_TIMEOUT;
 
   readonly #timeoutMs: number;
 
-  /** @param end The end of the statement. Default: it was canceled. */
+  /**
+   * Creates the error.
+   *
+   * @param end The end of the statement. Default: it was canceled.
+   */
   constructor(timeoutMs: number, end: "canceled" | "closed" | "left" = "canceled") {
     super(`The statement took longer than ${timeoutMs} ms (timeoutMs) and ${TIMEOUT_ENDS[end]}`);
     this.#timeoutMs = timeoutMs;
@@ -327,11 +373,18 @@ export class QueryTimeoutError extends PoolError {
  * @sample new TransactionTimeoutError(30_000)
  */
 export class TransactionTimeoutError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "TRANSACTION_TIMEOUT";
+  /** The retry class. */
   static override readonly retry = "ambiguous";
-  static override readonly http = DATABASE_TIMEOUT;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = DATABASE_TIMEOUT;
 
-  /** @param timeoutMs The time limit, in ms. */
+  /**
+   * Creates the error.
+   *
+   * @param timeoutMs The time limit, in ms.
+   */
   constructor(timeoutMs: number) {
     super(
       `The transaction took longer than ${timeoutMs} ms (timeoutMs) and was rolled back: do less in it, or raise timeoutMs`,
@@ -348,11 +401,18 @@ export class TransactionTimeoutError extends PoolError {
  * @sample new CommitOutcomeUnknownError(new Error("read ECONNRESET"))
  */
 export class CommitOutcomeUnknownError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "COMMIT_OUTCOME_UNKNOWN";
+  /** The retry class. */
   static override readonly retry = "ambiguous";
-  static override readonly http = UNKNOWN_EFFECT;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = UNKNOWN_EFFECT;
 
-  /** @param cause The error of the COMMIT. */
+  /**
+   * Creates the error.
+   *
+   * @param cause The error of the COMMIT.
+   */
   constructor(cause: unknown) {
     super(
       `The transaction may or may not have been committed: ${messageOf(cause)}. Its connection was destroyed. ` +
@@ -370,11 +430,18 @@ export class CommitOutcomeUnknownError extends PoolError {
  * @sample new TransactionRolledBackError(new Error("duplicate key"))
  */
 export class TransactionRolledBackError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "TRANSACTION_ROLLED_BACK";
-  static override readonly retry = undefined;
-  static override readonly http = INTERNAL_ERROR;
+  /** The retry class. */
+  static override readonly retry: undefined = undefined;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
-  /** @param cause The error that the function did not throw. */
+  /**
+   * Creates the error.
+   *
+   * @param cause The error that the function did not throw.
+   */
   constructor(cause: unknown) {
     super(
       "The transaction was rolled back at COMMIT because one of its statements had failed: let its error propagate, " +
@@ -392,9 +459,12 @@ export class TransactionRolledBackError extends PoolError {
  * @sample new TransactionEndedError()
  */
 export class TransactionEndedError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "TRANSACTION_ENDED";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
   constructor() {
     super("Cannot use this transaction: it has ended. Begin another one");
@@ -409,9 +479,12 @@ export class TransactionEndedError extends PoolError {
  * @sample new NestedTransactionOpenError()
  */
 export class NestedTransactionOpenError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "NESTED_TRANSACTION_OPEN";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
   constructor() {
     super("Cannot use this transaction: a nested one is open. Run this in the nested one, or await its end first");
@@ -426,9 +499,12 @@ export class NestedTransactionOpenError extends PoolError {
  * @sample new TransactionOpenError()
  */
 export class TransactionOpenError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "TRANSACTION_OPEN";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
   constructor() {
     super("Cannot use this connection: a transaction is open on it. Run this in it, or await its end first");
@@ -443,11 +519,18 @@ export class TransactionOpenError extends PoolError {
  * @sample new RollbackFailedError(new Error("read ECONNRESET"))
  */
 export class RollbackFailedError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "ROLLBACK_FAILED";
-  static override readonly retry = undefined;
-  static override readonly http = INTERNAL_ERROR;
+  /** The retry class. */
+  static override readonly retry: undefined = undefined;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
-  /** @param cause The error of the ROLLBACK. */
+  /**
+   * Creates the error.
+   *
+   * @param cause The error of the ROLLBACK.
+   */
   constructor(cause: unknown) {
     super(`The rollback failed and its connection was destroyed: ${messageOf(cause)}`, { cause });
   }
@@ -464,14 +547,21 @@ export class RollbackFailedError extends PoolError {
  * @sample new CallerError("The sub claim must be the user's id")
  */
 export class CallerError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "CALLER_INVALID";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
   /** The reason, which decides the HTTP status. */
   readonly reason: RefusalReason;
 
-  /** @param reason Default: `mistake`, of the program. */
+  /**
+   * Creates the error.
+   *
+   * @param reason Default: `mistake`, of the program.
+   */
   constructor(message: string, reason: RefusalReason = "mistake") {
     super(message);
     this.reason = reason;
@@ -491,11 +581,18 @@ export class CallerError extends PoolError {
  * @sample new RoleSettingError("log_min_duration_statement", new Error("permission denied to set parameter"))
  */
 export class RoleSettingError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "ROLE_SETTING_REFUSED";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
-  /** @param name The parameter; `undefined` where the settings of all callers' roles could not be read. */
+  /**
+   * Creates the error.
+   *
+   * @param name The parameter; `undefined` where the settings of all callers' roles could not be read.
+   */
   constructor(name: string | undefined, cause: unknown) {
     const what = name === undefined ? "Cannot read the settings of callers' roles" : `Cannot apply ${name} of a role`;
     super(`${what}, which runs without: ${messageOf(cause)}`, { cause });
@@ -510,11 +607,16 @@ export class RoleSettingError extends PoolError {
  * @sample new LoginRoleError("postgres", "is a superuser")
  */
 export class LoginRoleError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "LOGIN_ROLE_TOO_STRONG";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
   /**
+   * Creates the error.
+   *
    * @param role The login role.
    * @param reason The right that it has or lacks.
    */

@@ -5,7 +5,7 @@
  * @module
  */
 import { CreateFailedError, PoolError } from "../../pool/mod.ts";
-import { codeOf, SERVICE_UNAVAILABLE, textOf, UPSTREAM_FAILURE } from "../../resilience/mod.ts";
+import { codeOf, type HttpDescription, SERVICE_UNAVAILABLE, textOf, UPSTREAM_FAILURE } from "../../resilience/mod.ts";
 
 /** A pooler could not serve. */
 export abstract class PoolerError extends PoolError {}
@@ -18,11 +18,21 @@ export abstract class PoolerError extends PoolError {}
  * @sample new PoolerUnavailableError("query_wait_timeout")
  */
 export class PoolerUnavailableError extends PoolerError {
+  /** The code in logs and responses. */
   static override readonly code = "POOLER_UNAVAILABLE";
+  /** The retry class. */
   static override readonly retry = "transient";
-  static override readonly http = { ...SERVICE_UNAVAILABLE, detail: "The database could not be reached" };
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = {
+    ...SERVICE_UNAVAILABLE,
+    detail: "The database could not be reached",
+  };
 
-  /** @param reported The pooler's message. */
+  /**
+   * Creates the error.
+   *
+   * @param reported The pooler's message.
+   */
   constructor(reported: string) {
     super(
       `The pooler had no connection to Postgres, and nothing ran (${reported}): retry later. ` +
@@ -39,14 +49,21 @@ export class PoolerUnavailableError extends PoolerError {
  * @sample new PoolerLostServerError("server conn crashed?")
  */
 export class PoolerLostServerError extends PoolerError {
+  /** The code in logs and responses. */
   static override readonly code = "POOLER_LOST_SERVER";
+  /** The retry class. */
   static override readonly retry = "ambiguous";
+  /** The response to a request that fails with it. */
   static override readonly http = {
     ...UPSTREAM_FAILURE,
     detail: "The connection to the database broke: it is unknown whether the request took effect",
   };
 
-  /** @param reported The pooler's message. */
+  /**
+   * Creates the error.
+   *
+   * @param reported The pooler's message.
+   */
   constructor(reported: string) {
     super(
       `The pooler lost its connection to Postgres, so the effect of the statement is unknown (${reported}). ` +
@@ -64,15 +81,22 @@ export class PoolerLostServerError extends PoolerError {
  * @sample new PoolerRefusedError("(ECIRCUITBREAKER) too many authentication failures, new connections are blocked")
  */
 export class PoolerRefusedError extends PoolerError {
+  /** The code in logs and responses. */
   static override readonly code = "POOLER_REFUSED";
+  /** The retry class. */
   static override readonly retry = "permanent";
+  /** The response to a request that fails with it. */
   static override readonly http = {
     ...SERVICE_UNAVAILABLE,
     retryAfterSeconds: 60,
     detail: "The database could not be reached",
   };
 
-  /** @param reported The pooler's message. */
+  /**
+   * Creates the error.
+   *
+   * @param reported The pooler's message.
+   */
   constructor(reported: string) {
     super(
       `The pooler refuses connections for now, and nothing ran (${reported}): correct what its message names, and ` +

@@ -4,7 +4,7 @@
  * @module
  */
 import { PoolError } from "../../pool/mod.ts";
-import { INTERNAL_ERROR } from "../../resilience/mod.ts";
+import { type HttpDescription, INTERNAL_ERROR } from "../../resilience/mod.ts";
 
 /** The message of `pg` when the server has TLS switched off. */
 const NOT_OFFERED = "The server does not support SSL connections";
@@ -24,9 +24,12 @@ export abstract class TlsError extends PoolError {}
  * @sample new TlsNotOfferedError()
  */
 export class TlsNotOfferedError extends TlsError {
+  /** The code in logs and responses. */
   static override readonly code = "TLS_NOT_OFFERED";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
   constructor() {
     super(
@@ -44,11 +47,18 @@ export class TlsNotOfferedError extends TlsError {
  * @sample new TlsUnverifiedError("self signed certificate in certificate chain")
  */
 export class TlsUnverifiedError extends TlsError {
+  /** The code in logs and responses. */
   static override readonly code = "TLS_UNVERIFIED";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 
-  /** @param reason The reason that TLS reported. */
+  /**
+   * Creates the error.
+   *
+   * @param reason The reason that TLS reported.
+   */
   constructor(reason: string) {
     super(
       `Cannot verify the server's certificate (${reason}): pass the certificate of its authority (ssl.ca, DB_SSL_CA), ` +

@@ -47,7 +47,11 @@ export class PostgresInterval implements IntervalParts {
   /** The number of milliseconds, with microseconds as a fraction. */
   declare milliseconds?: number;
 
-  /** @param parts The parts. Default: none, an interval of zero. */
+  /**
+   * Creates the interval.
+   *
+   * @param parts The parts. Default: none, an interval of zero.
+   */
   constructor(parts: IntervalParts = {}) {
     for (const part of PARTS) if (parts[part]) this[part] = parts[part];
   }

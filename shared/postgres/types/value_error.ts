@@ -4,7 +4,7 @@
  * @module
  */
 import { PoolError } from "../../pool/mod.ts";
-import { INTERNAL_ERROR } from "../../resilience/mod.ts";
+import { type HttpDescription, INTERNAL_ERROR } from "../../resilience/mod.ts";
 
 /**
  * A value that the type of its parameter cannot hold. The statement's error wraps it, and adds the number and the type
@@ -34,9 +34,12 @@ export class ValueError extends TypeError {
  * @sample new DecodeError("Cannot read a date: its text is not in the ISO format")
  */
 export class DecodeError extends PoolError {
+  /** The code in logs and responses. */
   static override readonly code = "RESULT_UNREADABLE";
+  /** The retry class. */
   static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
+  /** The response to a request that fails with it. */
+  static override readonly http: HttpDescription = INTERNAL_ERROR;
 }
 
 /**
