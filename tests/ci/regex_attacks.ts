@@ -66,6 +66,8 @@ class PatternParser {
   readonly #flags: string;
   readonly #candidates: readonly string[];
   #at = 0;
+  /** The contents of negative lookaheads: a text that ends with one keeps the rest from matching. */
+  readonly negated: Part[] = [];
 
   constructor({ source, flags }: Pick<FoundRegex, "source" | "flags">) {
     this.#text = source;
@@ -107,12 +109,9 @@ class PatternParser {
       this.#at += group.length;
       const inner = this.parse();
       this.#at++;
-      // What a lookahead matches is tried as a text, too; a negative one matches nothing.
-      return /[=]$/.test(group)
-        ? { kind: "any", options: [EMPTY, inner] }
-        : /!$/.test(group)
-        ? notMatched(inner)
-        : inner;
+      // What a lookahead matches is tried as a text, too.
+      if (group.endsWith("!")) this.negated.push(inner);
+      return /[=!]$/.test(group) ? { kind: "any", options: [EMPTY, inner] } : inner;
     }
     const token = /^(?:\[(?:[^\]\\]|\\.)*\]|\\(?:[pP]\{[^}]*\}|u\{[^}]*\}|u[\da-fA-F]{4}|x[\da-fA-F]{2}|.)|.)/s
       .exec(rest)?.[0] ?? "";
@@ -124,11 +123,6 @@ class PatternParser {
     const samples = KINDS.map((kind) => matched.find((char) => kind.test(char))).filter((char) => char !== undefined);
     return { kind: "char", samples: samples.length > 0 ? samples : ["a"] };
   }
-}
-
-/** A negative lookahead consumes nothing, and its contents are worth trying. */
-function notMatched(inner: Part): Part {
-  return { kind: "any", options: [EMPTY, inner] };
 }
 
 /** Returns a few texts that `part` matches. */
@@ -184,12 +178,15 @@ const TAILS = ["", "!", "\0", "\n", "a"];
 /** Creates texts that repeat what `regex` repeats, or its beginning, and then do not match. */
 export function attacksOn(regex: Pick<FoundRegex, "source" | "flags">): ((length: number) => string)[] {
   const attacks = new Map<string, (length: number) => string>();
-  for (const { before, pumps } of positionsOf(new PatternParser(regex).parse(), "")) {
+  const parser = new PatternParser(regex);
+  const pattern = parser.parse();
+  const tails = [...TAILS, ...parser.negated.flatMap((part) => samplesOf(part).slice(0, 1).map((text) => ` ${text}`))];
+  for (const { before, pumps } of positionsOf(pattern, "")) {
     const words = new Set(pumps.filter((pump) => pump !== ""));
     words.add(pumps.join(""));
     for (const word of words) {
       if (word === "") continue;
-      for (const tail of TAILS) {
+      for (const tail of tails) {
         const text = (length: number) => before + word.repeat(Math.ceil(length / word.length)) + tail;
         attacks.set(text(32), text);
       }
@@ -198,10 +195,8 @@ export function attacksOn(regex: Pick<FoundRegex, "source" | "flags">): ((length
   return [...attacks.values()];
 }
 
-/** Lengths that tell the growths apart: an exponential one takes long at 28, a cubic one at 2,000. */
-const LENGTHS = [16, 20, 24, 28, 256, 2_000, 12_000];
-/** A linear one takes less than a millisecond at the last length, a quadratic one about a hundred. */
-const LIMIT_MS = 25;
+/** Lengths that tell the growths apart, with limits in ms: an exponential one takes long at 28, a cubic one at 2,000. */
+const LENGTHS = [[16, 25], [20, 25], [24, 25], [28, 25], [256, 25], [2_000, 25], [12_000, 25], [100_000, 150]] as const;
 /** A slow moment of the machine does not come three times. */
 const TRIES = 3;
 
@@ -216,10 +211,10 @@ function durationMs(regex: RegExp, text: string): number {
 export function slowText({ source, flags }: Pick<FoundRegex, "source" | "flags">): string | undefined {
   const regex = new RegExp(source, flags);
   for (const attack of attacksOn({ source, flags })) {
-    for (const length of LENGTHS) {
+    for (const [length, limitMs] of LENGTHS) {
       const text = attack(length);
       let tries = 0;
-      while (tries < TRIES && durationMs(regex, text) > LIMIT_MS) tries++;
+      while (tries < TRIES && durationMs(regex, text) > limitMs) tries++;
       if (tries === TRIES) return `${JSON.stringify(text.slice(0, 60))} of ${text.length} characters`;
     }
   }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { matchesPath } from "./match_path.ts";
 import type { ProjectConfig } from "../../config/mod.ts";
 import { StackError } from "../../stack_error.ts";
 
@@ -88,20 +89,6 @@ async function readIfPresent(root: string, path: string, warnings: string[]): Pr
 
 const rootOf = (folder: string) => folder.replace(/\/supabase$/, "");
 
-/**
- * Returns the paths that a pattern matches, as `path.Match` of Go does, which the CLI uses: `*` and `?` do not match a
- * slash, `**` is a `*`, and braces have no meaning.
- */
-function patternOf(glob: string): RegExp {
-  const text = glob.replaceAll(/\\(.)|\[(\^?)([^\]]+)\]|\*+|\?|[^\\[*?]/gsu, (part, escaped, not, set) => {
-    if (set !== undefined) return `[${not}${set.replaceAll(/[[\\]/g, "\\$&")}]`;
-    if (part.startsWith("*")) return "[^/]*";
-    if (part === "?") return "[^/]";
-    return (escaped ?? part).replaceAll(/[.+^${}()|[\]\\*?/]/g, "\\$&");
-  });
-  return new RegExp(`^${text}$`, "su");
-}
-
 async function namesIn(folder: string): Promise<Deno.DirEntry[]> {
   try {
     return await Array.fromAsync(Deno.readDir(folder));
@@ -181,8 +168,7 @@ export async function readPatterns(
     const path = parts.join("/");
     const fixed = path.slice(0, path.search(/[*?[\\]|$/));
     const base = fixed.slice(0, fixed.lastIndexOf("/") + 1);
-    const matches = patternOf(path);
-    const names = fixed === path ? [path] : (await filesBelow(root, base)).filter((name) => matches.test(name));
+    const names = fixed === path ? [path] : (await filesBelow(root, base)).filter((name) => matchesPath(path, name));
     let matched = 0;
     for (const name of names) {
       if (fixed === path && (await Deno.stat(`${root}/${name}`).catch(() => undefined))?.isDirectory) {

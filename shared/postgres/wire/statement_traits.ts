@@ -120,8 +120,14 @@ const INTO_TEMPORARY = /\binto\s+((local\s+|global\s+)?temp(orary)?\s|(table\s+)
 const IN_PG_TEMP = /"?\bpg_temp"?\s*\./i;
 const ON_COMMIT_DROP = /\bon\s+commit\s+drop\b/i;
 /** Statements in the body of a DO that last as long as the session. */
-const SESSION_BODY =
-  /(?:\b(?:begin|then|else|loop)\b|;)\s*(?:listen\s|set\s+(?!local\b|transaction\b|constraints\b))|\bcreate\s+(?:or\s+replace\s+)?(?:(?:local|global)\s+)?temp(?:orary)?\s(?![^;]*\bon\s+commit\s+drop\b)/i;
+const SESSION_BODY = /(?:\b(?:begin|then|else|loop)\b|;)\s*(?:listen\s|set\s+(?!local\b|transaction\b|constraints\b))/i;
+const CREATES_TEMPORARY = /\bcreate\s+(?:or\s+replace\s+)?(?:(?:local|global)\s+)?temp(?:orary)?\s/i;
+
+/** Returns whether a statement in the body of a DO lasts as long as the session. */
+function hasSessionBody(text: string): boolean {
+  return SESSION_BODY.test(text) ||
+    text.split(";").some((statement) => CREATES_TEMPORARY.test(statement) && !ON_COMMIT_DROP.test(statement));
+}
 
 /** Words behind `SET` that make the setting end with the transaction. */
 const TRANSACTION_SETTINGS: ReadonlySet<string> = new Set(["LOCAL", "TRANSACTION", "CONSTRAINTS"]);
@@ -155,7 +161,7 @@ function outlivesTransaction(text: string, words: readonly string[]): boolean {
   if (first === "DECLARE") return /\bwith\s+hold\b/i.test(text);
   if (first === "CREATE") return isTemporary(text, words) && !ON_COMMIT_DROP.test(text);
   if (!CALLS.has(first)) return OF_SESSION.has(first);
-  if (first === "DO" && SESSION_BODY.test(text)) return true;
+  if (first === "DO" && hasSessionBody(text)) return true;
   return SESSION_SETTING.test(text) || SESSION_CALL.test(text) || SETTINGS_VIEW.test(text) ||
     INTO_TEMPORARY.test(text);
 }
