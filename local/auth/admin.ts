@@ -46,6 +46,9 @@ function pageOf(url: URL, name: string, fallback: number): number {
   if (!/^\d+$/.test(text)) {
     throw invalid(`Bad Pagination Parameters: strconv.ParseUint: parsing "${text}": invalid syntax`);
   }
+  if (BigInt(text) >= 2n ** 64n) {
+    throw invalid(`Bad Pagination Parameters: strconv.ParseUint: parsing "${text}": value out of range`);
+  }
   return Number(text) || fallback;
 }
 
@@ -63,7 +66,7 @@ export async function listUsers({ database }: AuthContext, { url }: AuthRequest)
   const users = await findUsers(
     database,
     `${condition} order by created_at desc, id limit $2::bigint offset $3::bigint`,
-    [filter, Math.min(perPage, 10_000), (page - 1) * perPage],
+    [filter, Math.min(perPage, 10_000), Math.min((page - 1) * perPage, Number.MAX_SAFE_INTEGER)],
   );
   const last = Math.max(Math.ceil(total / perPage), 1);
   const link = (target: number, rel: string) => {

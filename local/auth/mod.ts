@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { PostgresConnectionManager } from "../../shared/postgres/mod.ts";
+import { PostgresConnectionManager, StatementError } from "../../shared/postgres/mod.ts";
 import type { ProjectConfig } from "../config/mod.ts";
 import { badToken, noToken, reauthenticate, recover, requireUser, resend, signOut, updateAccount } from "./account.ts";
 import {
@@ -60,7 +60,8 @@ type Handler = (
 /** Routes that a browser opens, or that a verifier reads: they need no API key. */
 const OPEN = /^\/(verify|callback|authorize|\.well-known\/.*|sso\/saml\/.*|health)$/;
 
-const MAX_BODY = 1_000_000;
+/** The limit of GoTrue, in bytes. */
+const MAX_BODY = 1_048_576;
 
 const asUser = (
   handle: (...args: [AuthContext, AuthRequest, Awaited<ReturnType<typeof requireUser>>]) => Promise<Outcome>,
@@ -158,6 +159,11 @@ const ROUTES: readonly (readonly [method: string, path: string, handle: Handler]
   ["*", "/passkeys/*", absent("Passkeys are", "mfa_webauthn_enroll_not_enabled")],
 ];
 
+/** The error of a request with a text that Postgres cannot store. */
+function notStorable(): AuthError {
+  return new AuthError(400, "validation_failed", "The request holds a character that cannot be stored, such as U+0000");
+}
+
 function published(body: unknown): Response {
   return Response.json(body, { headers: { "cache-control": "public, max-age=600" } });
 }
@@ -241,6 +247,7 @@ export class Auth implements AsyncDisposable {
     try {
       return await this.#respond(request, url, path);
     } catch (error) {
+      if (error instanceof StatementError) return errorResponse(request, notStorable());
       if (!(error instanceof AuthError)) throw error;
       return errorResponse(request, error);
     } finally {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { PostgresError } from "../../shared/postgres/mod.ts";
+import { PostgresError, StatementError } from "../../shared/postgres/mod.ts";
 
 /** An error that the response reports. */
 export class StorageError extends Error {
@@ -82,8 +82,14 @@ export function notLocal(feature: string): StorageError {
   return new StorageError(501, "NotSupported", message, { error: "not_supported" });
 }
 
+/** The request holds a text that Postgres cannot store. */
+function notStorable(): StorageError {
+  return invalidRequest("The request holds a character that cannot be stored, such as U+0000");
+}
+
 /** Returns the error to report for a failure of the database; others are returned as they are. */
 export function ofDatabase(error: unknown): unknown {
+  if (error instanceof StatementError) return notStorable();
   if (!(error instanceof PostgresError)) return error;
   switch (error.code) {
     case "42501":
@@ -94,6 +100,9 @@ export function ofDatabase(error: unknown): unknown {
       return noSuchBucket();
     case "22023":
       return accessDenied("The role of the token does not exist");
+    case "22021":
+    case "22P05":
+      return notStorable();
     case "57014":
       return new StorageError(544, "DatabaseTimeout", "The connection to the database timed out");
     default:

@@ -163,6 +163,40 @@ Deno.test("Auth signs users up, in and out as GoTrue", async (t) => {
       assertEquals(codeOf(await other.auth.signInWithSSO({ domain: "example.com" })), [400, "saml_provider_disabled"]);
     });
 
+    await t.step(
+      "a text that Postgres cannot store is an error of the request, and a body may have 1 MiB",
+      async () => {
+        const post = async (path: string, body: unknown) => {
+          const response = await fetch(`${stack.authUrl}/${path}`, {
+            method: "POST",
+            headers: { apikey: stack.secretKey, "content-type": "application/json" },
+            body: JSON.stringify(body),
+          });
+          const { error_code } = await response.json();
+          return [response.status, error_code];
+        };
+        for (
+          const [path, body] of [
+            ["signup", { email: "a\0@example.com", password: PASSWORD }],
+            ["signup", { email: "\ud800@example.com", password: PASSWORD }],
+            ["token?grant_type=password", { email: "a\0@example.com", password: PASSWORD }],
+            ["token?grant_type=refresh_token", { refresh_token: "\0" }],
+            ["verify", { type: "email", token_hash: "\0" }],
+            ["admin/users", { email: "role@example.com", role: "\0" }],
+          ] as const
+        ) assertEquals(await post(path, body), [400, "validation_failed"], path);
+        const [email, password] = ["long@example.com", PASSWORD];
+        assertEquals(await post("signup", { email, password, data: { text: "x".repeat(1_048_000) } }), [
+          200,
+          undefined,
+        ]);
+        assertEquals(await post("signup", { email, password, data: { text: "x".repeat(1_048_576) } }), [
+          413,
+          "request_too_large",
+        ]);
+      },
+    );
+
     await t.step("a refresh token is used once, and a repeated refresh gets the same successor", async () => {
       const { data: { session: first } } = await clientOf(stack).auth.signInWithPassword({
         email: "ann@example.com",
@@ -350,6 +384,14 @@ Deno.test("Auth has the admin API of GoTrue", async (t) => {
       assert("total" in last.data);
       assertEquals([last.data.users.length, last.data.nextPage], [3, null]);
       assertEquals((await admin.listUsers({ page: 99, perPage: 3 })).data.users, []);
+      const list = async (
+        query: string,
+      ) => (await (await fetch(`${stack.authUrl}/admin/users?${query}`, { headers: { apikey: stack.secretKey } }))
+        .json());
+      assertEquals((await list("page=18446744073709551615")).users, []);
+      assertStringIncludes((await list("page=18446744073709551616")).msg, "value out of range");
+      assertStringIncludes((await list("page=-1")).msg, "invalid syntax");
+      assertEquals((await list("filter=%00")).error_code, "validation_failed");
     });
 
     await t.step("needs the secret key or a service_role token", async () => {

@@ -338,6 +338,28 @@ Deno.test("Storage serves storage-js as storage-api does", async (t) => {
       }
     });
 
+    await t.step("a text that Postgres cannot store is an error of the request", async () => {
+      for (
+        const [method, path, body, headers] of [
+          ["GET", "bucket/a%00b", undefined, {}],
+          ["POST", "object/list/docs", { prefix: "a\0" }, {}],
+          ["POST", "object/list/docs", { prefix: "", search: "\ud800" }, {}],
+          ["POST", "object/list-v2/docs", { prefix: "a\0" }, {}],
+          ["POST", "object/move", { bucketId: "\0", sourceKey: "a", destinationKey: "b" }, {}],
+          ["DELETE", "object/docs", { prefixes: ["a\0"] }, {}],
+          ["POST", "object/docs/nul.txt", "x", { "x-metadata": btoa('{"a": "\\u0000"}') }],
+        ] as const
+      ) {
+        const response = await fetch(`${base}/${path}`, {
+          method,
+          headers: { ...asService, "content-type": "application/json", ...headers },
+          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        });
+        const { code } = await response.json();
+        assertEquals([response.status, code], [400, "InvalidRequest"], `${method} ${path}`);
+      }
+    });
+
     await t.step("features that are not part of it say so by name", async () => {
       assertEquals(
         (await docs.download("big.bin", { transform: { width: 10 } })).error?.message,
