@@ -23,6 +23,7 @@ create policy "All" on public.greetings for select to anon using (true);
 /** The function of the fixture: the second segment of the path selects its behavior. */
 export const PROBE = `
 let aborted = 0;
+let slow = 0;
 const state = globalThis as unknown as { EdgeRuntime: { waitUntil(promise: Promise<unknown>): void } };
 addEventListener("beforeunload", (event) => {
   console.log("beforeunload " + (event as CustomEvent).detail.reason);
@@ -50,6 +51,7 @@ export default {
         return new Response(readable, { headers: { "content-type": "text/event-stream" } });
       }
       case "slow":
+        slow++;
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, Number(url.searchParams.get("ms") ?? 60000));
           request.signal.addEventListener("abort", () => {
@@ -59,6 +61,8 @@ export default {
           });
         });
         return new Response("slow");
+      case "slow-count":
+        return Response.json(slow);
       case "aborted":
         return Response.json(aborted);
       case "background":

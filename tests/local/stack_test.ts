@@ -21,11 +21,16 @@ async function withStack(
   await use(stack, fixture, lines);
 }
 
-/** Returns the command lines of the descendants of this process by their ids. */
-async function descendants(): Promise<Map<number, string>> {
+/**
+ * Returns the command lines of the processes of a stack by their ids: the descendants of this process that run in the
+ * folder of its project. This process runs other tests too, with stacks of their own.
+ */
+async function descendants(root: string): Promise<Map<number, string>> {
   const found = new Map<number, string>();
+  const folder = await Deno.realPath(root);
   for await (const { name } of Deno.readDir("/proc")) {
-    const info = /^\d+$/.test(name) ? await processInfo(Number(name)) : undefined;
+    const cwd = /^\d+$/.test(name) ? await Deno.readLink(`/proc/${name}/cwd`).catch(() => "") : "";
+    const info = cwd === folder ? await processInfo(Number(name)) : undefined;
     for (let up = info; up && up.parent > 1; up = await processInfo(up.parent)) {
       if (up.parent === Deno.pid && info) found.set(Number(name), info.command);
     }
@@ -33,10 +38,10 @@ async function descendants(): Promise<Map<number, string>> {
   return found;
 }
 
-/** Returns the loopback ports that the descendants listen on. */
-async function listeners(): Promise<string[]> {
+/** Returns the loopback ports that the processes of a stack listen on. */
+async function listeners(root: string): Promise<string[]> {
   const sockets = new Set<string>();
-  for (const pid of (await descendants()).keys()) {
+  for (const pid of (await descendants(root)).keys()) {
     for await (const { name } of Deno.readDir(`/proc/${pid}/fd`)) {
       sockets.add(await Deno.readLink(`/proc/${pid}/fd/${name}`).catch(() => ""));
     }
@@ -224,7 +229,7 @@ Deno.test("Stack serves functions that", async (t) => {
     await t.step("see the signal abort when a client disconnects", async () => {
       const controller = new AbortController();
       const call = fetch(`${probe}/slow`, { signal: controller.signal }).catch(() => {});
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      await eventually(async () => await (await fetch(`${probe}/slow-count`)).json() === 1, "a request under way");
       controller.abort();
       await call;
       await eventually(async () => await (await fetch(`${probe}/aborted`)).json() === 1, "an aborted request");
@@ -328,7 +333,7 @@ Deno.test("Stack serves functions that", async (t) => {
 });
 
 Deno.test("Gateway", async (t) => {
-  await withStack(async (stack) => {
+  await withStack(async (stack, fixture) => {
     await t.step("lists the routes in the response to an unknown path", async () => {
       for (const path of ["/", "/functions/v1/", "/functions/v1/nope/x", "/storage/v2/", "/rest/v2/notes"]) {
         const response = await fetch(stack.url + path);
@@ -361,7 +366,7 @@ Deno.test("Gateway", async (t) => {
     if (Deno.build.os !== "linux") return;
 
     await t.step("is the only entrance: the ports of its children reject other clients", async () => {
-      const ports = (await listeners()).filter((port) => port !== new URL(stack.url).port);
+      const ports = (await listeners(fixture.root)).filter((port) => port !== new URL(stack.url).port);
       // Two functions and the Data API; Postgres does not speak HTTP.
       assert(ports.length >= 3, `found ports ${ports.join(", ")}`);
       for (const port of ports) {
@@ -376,7 +381,9 @@ Deno.test("Gateway", async (t) => {
     await t.step("responds 503 when the Data API crashes, until it has restarted", async () => {
       const read = () => fetch(`${stack.restUrl}/greetings`, { headers: { apikey: stack.publishableKey } });
       assertEquals((await read()).status, 200);
-      const api = [...await descendants()].find(([, command]) => /^\S*deno .*data_api\/main\.ts$/.test(command));
+      const api = [...await descendants(fixture.root)].find(([, command]) =>
+        /^\S*deno .*data_api\/main\.ts$/.test(command)
+      );
       assert(api, "the process of the Data API");
       Deno.kill(api[0], "SIGKILL");
       const seen = new Set<number>();
