@@ -230,7 +230,7 @@ export class SourceModule {
         return declaration && this.#importOfDeclaration(declaration);
       }
     }
-    // Of several, none can be told apart by its text.
+    // With several, the text does not say which one it is.
     const [only, ...more] = stars;
     return only !== undefined && more.length === 0 ? { name, from: only } : undefined;
   }
