@@ -17,11 +17,11 @@ import { CallerLeftError, DeadlineExceededError } from "./deadline.ts";
 import { keepIsolateUntil } from "./edge_runtime.ts";
 import { createMissingAdminProxy } from "./missing_admin.ts";
 import {
+  createContext,
   type LazyMembers,
   type LeaseDefaults,
   type PooledContext,
   type RequestClientPool,
-  RequestContext,
 } from "./pooled_context.ts";
 import { underWay } from "./unhandled_rejections.ts";
 
@@ -169,7 +169,7 @@ export class RequestScope<Database> implements LazyMembers<Database>, CurrentReq
   run(auth: AuthResult, handler: (request: Request, context: PooledContext<Database>) => unknown): unknown {
     this.#auth = auth;
     underWay.add(this.#token);
-    const context = new RequestContext(auth, this, (promise) => keepIsolateUntil(this.#keepUntil(promise)));
+    const context = createContext(auth, this, (promise) => keepIsolateUntil(this.#keepUntil(promise)));
     const response = currentRequest.run(this.#token, handler, this.#options.request, context);
     if (isPromiseLike(response)) return this.#untilRejected(response);
     // Its body may still be made of what it does on the pools.
