@@ -73,8 +73,8 @@ export interface PooledSupabaseOptions<Database> extends RuntimeOptions<Database
   /** The detail of responses that reject credentials. Default: everything but secrets. */
   readonly errors?: ErrorResponseConfig;
   /**
-   * Creates the response to rejected credentials, in the function's own shape. The headers of CORS and of the pool are
-   * added. Default: that of `@supabase/server`.
+   * Creates the response to rejected credentials, in the function's own shape; thrown or returned. The headers of CORS
+   * and of the pool are added. It has until `deadlineMs`. Default: that of `@supabase/server`.
    */
   readonly onRejected?: (rejection: Rejection, request: Request) => Response | Promise<Response>;
   /** True if responses carry the `X-Pool-*` headers. Default: the variable `POOL_HEADERS`, or true. */

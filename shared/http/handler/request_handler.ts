@@ -83,14 +83,17 @@ function thrownResponse(thrown: unknown): Response | undefined {
   return response instanceof Response ? response : undefined;
 }
 
+/** The function that a response is of, for errors. */
+type Responder = "the handler" | "onRejected";
+
 /** @throws {TypeError} for what a server cannot send. */
-function checkResponse(returned: unknown): Response {
+function checkResponse(returned: unknown, by: Responder = "the handler"): Response {
   if (!(returned instanceof Response)) {
     const shown = returned === null ? "null" : typeof returned;
-    throw new TypeError(`The handler must return a Response: it returned ${shown}`);
+    throw new TypeError(`${by === "the handler" ? "The handler" : by} must return a Response: it returned ${shown}`);
   }
   if (returned.type !== "error") return returned;
-  throw new TypeError("Cannot send the handler's Response: it is a network error (Response.error())");
+  throw new TypeError(`Cannot send the Response of ${by}: it is a network error (Response.error())`);
 }
 
 /**
@@ -119,15 +122,18 @@ interface InnerBody {
  *
  * @throws {TypeError} when no server can send it: it was read before, or is locked to a reader.
  */
-function streamOf(response: Response): ReadableStream<Uint8Array<ArrayBuffer>> | undefined {
+function streamOf(
+  response: Response,
+  by: Responder = "the handler",
+): ReadableStream<Uint8Array<ArrayBuffer>> | undefined {
   // First: a text that nothing has asked for was not read, and asking costs more than the rest.
   if (TEXT && typeof Reflect.get(response, TEXT) === "string") return undefined;
-  if (response.bodyUsed) throw new TypeError("Cannot send the handler's Response: its body was already read");
+  if (response.bodyUsed) throw new TypeError(`Cannot send the Response of ${by}: its body was already read`);
   const body: InnerBody | null | undefined = BODY && Reflect.get(response, BODY);
   if (body === null) return undefined;
   const stream = body === undefined ? response.body : body.streamOrStatic;
   if (!(stream instanceof ReadableStream)) return undefined;
-  if (stream.locked) throw new TypeError("Cannot send the handler's Response: its body is locked to a reader");
+  if (stream.locked) throw new TypeError(`Cannot send the Response of ${by}: its body is locked to a reader`);
   // The runtime itself produces the bodies of `fetch`, and of a Blob and the like.
   const isOfRuntime = (response.url !== "" && response.constructor === Response) || (body?.source ?? null) !== null;
   return isOfRuntime ? undefined : response.body ?? undefined;
@@ -256,8 +262,11 @@ class RequestHandler<Database> {
     }
     const { auth, error } = outcome;
     if (error) {
-      scope.end();
-      return await this.#reject(error, request);
+      try {
+        return await this.#reject(error, request, scope);
+      } finally {
+        scope.end();
+      }
     }
     let failed = true;
     try {
@@ -278,7 +287,7 @@ class RequestHandler<Database> {
       const failure = scope.explain(error);
       // Later than 30 s after its expiry, a token is rejected as if the request began now.
       const again = isExpired(failure) ? await authenticate(request, wait) : undefined;
-      if (again?.error) return await this.#reject(again.error, request);
+      if (again?.error) return await this.#reject(again.error, request, scope);
       throw failure;
     } finally {
       timing.waitedMs = scope.waitedMs;
@@ -286,15 +295,29 @@ class RequestHandler<Database> {
     }
   }
 
-  /** Rejects the credentials of a request. */
-  async #reject(error: AuthError, request: Request): Promise<Response> {
+  /**
+   * Returns the response to rejected credentials.
+   *
+   * @throws {DeadlineExceededError | CallerLeftError} when `onRejected` has not responded by then.
+   * @throws what `onRejected` throws, unless it is a response.
+   */
+  async #reject(error: AuthError, request: Request, scope: RequestScope<Database>): Promise<Response> {
     // Keys that are missing, a JWKS that cannot be fetched: not the caller's fault, and any caller can repeat it.
     if (error.status >= 500) this.#failures.logThrottled("request_failed", error, { secrets: this.#secrets, request });
     const response = rejectionResponse(error, request, this.#options.errors);
     const { onRejected } = this.#options;
     if (onRejected === undefined) return response;
     const { status, code, message } = error;
-    return checkResponse(await onRejected({ status, code, message }, request));
+    let returned: unknown;
+    try {
+      returned = await scope.runRejected(() => onRejected({ status, code, message }, request));
+    } catch (thrown) {
+      returned = thrownResponse(thrown);
+      if (returned === undefined) throw thrown;
+    }
+    const chosen = checkResponse(returned, "onRejected");
+    streamOf(chosen, "onRejected");
+    return chosen;
   }
 
   #fail(error: unknown, request: Request): Response {

@@ -177,6 +177,19 @@ export class RequestScope<Database> implements LazyMembers<Database>, CurrentReq
     return response;
   }
 
+  /**
+   * Runs `respond`, which creates the response to rejected credentials. It has no pools, and its rejections are those of
+   * this request. Followed by {@linkcode end}.
+   *
+   * @throws {DeadlineExceededError} when it has not responded by the deadline.
+   * @throws {CallerLeftError} when the caller disconnects.
+   */
+  runRejected(respond: () => unknown): unknown {
+    underWay.add(this.#token);
+    const response = currentRequest.run(this.#token, respond);
+    return isPromiseLike(response) ? this.wait(Promise.resolve(response)) : response;
+  }
+
   /** The error behind the one that supabase-js has flattened to `error`, or `error` itself. */
   explain(error: unknown): unknown {
     const source = sourceOfError(error);
