@@ -30,6 +30,8 @@ export function environment(url: string, more: Variables = {}): Variables {
     SUPABASE_SECRET_KEY: "sb_secret_test",
     SUPABASE_JWKS: '{"keys":[]}',
     JWT_SECRET,
+    // A loaded machine is no busy pool.
+    POOL_ACQUIRE_TIMEOUT_MS: "60000",
     ...more,
   };
 }

@@ -21,7 +21,7 @@ Deno.test("withPooledSupabase() sends callsPerLease of a handler's 100 queries a
       Array.from({ length: QUERIES }, (_, n) => clients[n % 2]?.from("items").select()),
     );
     return Response.json(results.filter((result) => result?.error === null).length);
-  }, { POOL_CALLS_PER_LEASE: `${CALLS_PER_LEASE}`, POOL_MAX_CONNECTIONS: "4" });
+  }, { POOL_CALLS_PER_LEASE: `${CALLS_PER_LEASE}`, POOL_MAX_CONNECTIONS: "4", POOL_ACQUIRE_TIMEOUT_MS: "120000" });
   rig.project.answer = async () => {
     await delay(1);
     return Response.json([]);
