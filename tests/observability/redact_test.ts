@@ -68,7 +68,7 @@ Deno.test("redact() and its parts take time linear in the text", () => {
       withoutQuotes(redact(withoutEmails(redact(text))));
       const durationMs = performance.now() - startMs;
       // A quadratic pattern takes minutes.
-      assert(durationMs < 500, `${JSON.stringify(pump)}: ${durationMs} ms`);
+      assert(durationMs < 10_000, `${JSON.stringify(pump)}: ${durationMs} ms`);
     }
   }
 });

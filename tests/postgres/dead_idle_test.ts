@@ -19,12 +19,13 @@ Deno.test("PostgresConnectionManager.query() takes one validation and one connec
       const { rows } = await manager.query("select 1 as n");
       const tookMs = performance.now() - start;
       assertEquals(rows, [{ n: 1 }]);
-      assert(tookMs < 1_500, `it took ${Math.round(tookMs)} ms`);
+      // One validation after the other would take 6 s.
+      assert(tookMs < 4_500, `it took ${Math.round(tookMs)} ms`);
       // The others were found dead meanwhile: the next query meets none.
       await pause(350);
       const again = performance.now();
       await Promise.all(Array.from({ length: idle }, () => manager.query("select 1")));
-      assert(performance.now() - again < 1_500);
+      assert(performance.now() - again < 4_500);
       await manager.shutdown(0);
     });
   }
