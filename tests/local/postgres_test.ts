@@ -119,6 +119,26 @@ Deno.test("startPostgres() and migrate() on a real server", async (t) => {
     assertEquals([...await owner`select from supabase_migrations.schema_migrations where version = '3'`].length, 0);
   });
 
+  await t.step("migrate() sends rows together, in order, and names the first statement that fails", async () => {
+    const rows = Array.from({ length: 250 }, (_, n) => `insert into many values (${n}, 'a''; b');`);
+    const table = "create table many (id int primary key, body text);";
+    await apply({
+      "300_many.sql": [
+        table,
+        ...rows,
+        "select set_config('app.n', count(*)::text, false) from many;",
+        "do $$ begin assert current_setting('app.n') = '250'; end $$;",
+      ].join("\n"),
+    });
+    const message = await failure({
+      "301_more.sql": [...rows.map((row) => row.replace("(", "(1000 + ")), "insert into many values (7);", ...rows]
+        .join("\n"),
+    });
+    assertStringIncludes(message, "supabase/migrations/301_more.sql, line 251: duplicate key value");
+    assertStringIncludes(message, "insert into many values (7)");
+    assertEquals([...await owner`select count(*)::int as n from many`], [{ n: 250 }]);
+  });
+
   await t.step("migrate() runs statements outside of a transaction where they need it", async () => {
     const outside = "create table four (id int);\ncreate index concurrently four_id on four (id);\nvacuum four;\n" +
       "reindex index concurrently four_id;\ncluster four using four_id;\ninsert into four values (1);";

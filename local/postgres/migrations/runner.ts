@@ -9,7 +9,7 @@ import { statementError } from "./errors.ts";
 import type { SqlFile } from "./files.ts";
 import { isPrivileged, kindOf } from "./kinds.ts";
 import { mayBeSpatialIndex, mayNameMissingFunction, rewriteStatement } from "./rewrite.ts";
-import { splitStatements, type Statement, withoutComments } from "./split.ts";
+import { hasRows, splitStatements, type Statement, withoutComments } from "./split.ts";
 
 /** An error of a statement that is refused before it reaches Postgres. */
 class RefusedError extends Error {
@@ -53,6 +53,32 @@ async function sendUnless(sql: Sql, text: string, message: RegExp): Promise<void
     if (!(error instanceof postgres.PostgresError) || !message.test(error.message)) throw error;
     await send(sql, "rollback to savepoint stand_in; release savepoint stand_in");
   }
+}
+
+/** Runs a statement that is not about rows, with the rights and the changes that it needs. */
+async function sendDefinition(sql: Sql, text: string): Promise<void> {
+  const rewritten = rewriteStatement(text);
+  if (isPrivileged(text)) await sendPrivileged(sql, rewritten);
+  else if (mayNameMissingFunction(text)) await sendUnless(sql, rewritten, MISSING);
+  else if (mayBeSpatialIndex(text)) await sendUnless(sql, rewritten, SPATIAL_INDEX);
+  else await send(sql, rewritten);
+}
+
+/** The most statements, and characters of them, that are sent without waiting for results. */
+const MAX_STATEMENTS = 100;
+const MAX_LENGTH = 1_000_000;
+
+/** Returns the statements about rows from `from` that may be sent together: seeds have many, and each is short. */
+function rowStatements(statements: readonly Statement[], from: number): string[] {
+  const texts: string[] = [];
+  let length = 0;
+  for (let index = from; index < statements.length && texts.length < MAX_STATEMENTS && length < MAX_LENGTH; index++) {
+    const text = statements[index]?.text ?? "";
+    if (!hasRows(text)) break;
+    texts.push(text);
+    length += text.length;
+  }
+  return texts;
 }
 
 /** A file to run. */
@@ -133,13 +159,19 @@ export async function runFile(sql: Sql, { file, statements, from, record }: Run)
           committed = index + 1;
           await send(sql, "begin");
           break;
-        default: {
-          const rewritten = rewriteStatement(text);
-          if (isPrivileged(text)) await sendPrivileged(sql, rewritten);
-          else if (mayNameMissingFunction(text)) await sendUnless(sql, rewritten, MISSING);
-          else if (mayBeSpatialIndex(text)) await sendUnless(sql, rewritten, SPATIAL_INDEX);
-          else await send(sql, rewritten);
-        }
+        case "plain":
+          if (hasRows(text)) {
+            const texts = rowStatements(statements, index);
+            const results = await Promise.allSettled(texts.map((each) => send(sql, rewriteStatement(each))));
+            const failed = results.findIndex(({ status }) => status === "rejected");
+            index += failed < 0 ? texts.length - 1 : failed;
+            const result = results[failed];
+            // Those after it fail, too: the transaction is aborted.
+            if (result?.status === "rejected") throw result.reason;
+            break;
+          }
+          await sendDefinition(sql, text);
+          break;
       }
     }
     // Settings and roles of a file must not affect the record of it, nor later files.
