@@ -63,7 +63,7 @@ Deno.test("manager.query() on prepared statements", async (t) => {
     const manager = one();
     const instant = new Date("2026-08-24T21:34:56.789Z");
     const uuid = "5f0c2a9e-58d6-4b3c-9a39-6f0e6a6e8b5a";
-    const cases: readonly (readonly [from: string, to: string, values: readonly unknown[]])[] = [
+    const cases: [from: string, to: string, values: readonly unknown[]][] = [
       ["int", "bigint", [5, "7", 9_007_199_254_740_991]],
       ["int", "text", [5, "7", "x"]],
       ["int", "numeric", [5, "7.25", 1.5]],
@@ -88,7 +88,22 @@ Deno.test("manager.query() on prepared statements", async (t) => {
       ["bytea", "text", ["abc"]],
       ["interval", "text", ["1 day", "26 hours"]],
       ["inet", "text", ["10.0.0.1", "10.0.0.1/32"]],
+      ["date[]", "timestamptz[]", [[instant], [[instant, null]], []]],
+      ["timestamp[]", "date[]", [[instant]]],
+      ["real[]", "double precision[]", [[1.1, 0.1 + 0.2], new Float32Array([0.1])]],
+      ["double precision[]", "text[]", [[1e21, 0.5]]],
+      ["numeric(10,2)[]", "numeric[]", [["1.505"], [1.505]]],
+      ["uuid[]", "text[]", [[uuid.toUpperCase()]]],
+      ["inet[]", "text[]", [["10.0.0.1"]]],
+      ["jsonb[]", "json[]", [[{ b: 1, a: 2 }]]],
     ];
+    // The oldest supported runtime has no Temporal.
+    if (typeof Temporal !== "undefined") {
+      const zoned = Temporal.ZonedDateTime.from("2026-08-24T23:30:15.5+09:00[Asia/Tokyo]");
+      const moment = Temporal.Instant.from("2026-08-24T21:34:56.789Z");
+      cases.push(["date", "timestamptz", [moment, zoned]], ["timestamp", "timestamptz", [zoned]]);
+      cases.push(["date[]", "timestamp[]", [[Temporal.PlainDateTime.from("2026-08-24T23:30:15.5")]]]);
+    }
     for (const [index, [from, to, values]] of cases.entries()) {
       const table = `altered_${index}`;
       // Without RETURNING: the server would notice the column.
@@ -286,6 +301,25 @@ Deno.test("manager.query() on prepared statements", async (t) => {
     assertEquals(await trips(() => manager.query("select $1::int as c", [2], { prepare: false })), 1);
     const long = `select $1::int as d -- ${"x".repeat(20_000)}`;
     assertEquals([await trips(() => manager.query(long, [1])), await trips(() => manager.query(long, [2]))], [2, 1]);
+  });
+
+  await t.step("query() runs a prepared statement with objects, and parses it again for a Date", async () => {
+    const manager = one();
+    await admin.query("create table kept (v jsonb, at timestamptz)");
+    const insert = "insert into kept (v, at) values ($1, $2)";
+    const runs = async () => {
+      const { rows } = await manager.query<{ runs: number }>(
+        "select (generic_plans + custom_plans)::int as runs from pg_prepared_statements where statement = $1",
+        [insert],
+      );
+      return rows[0]?.runs;
+    };
+    await manager.query(insert, [{ a: 1 }, null]);
+    const before = await runs();
+    for (const value of [{ a: [2] }, [1, "x"], { deep: { b: null } }]) await manager.query(insert, [value, null]);
+    assertEquals(await runs(), (before ?? NaN) + 3);
+    await manager.query(insert, [{ a: 3 }, new Date()]);
+    assertEquals(await runs(), (before ?? NaN) + 3);
   });
 
   await t.step("query() rejects a wrong number of values with StatementError", async () => {

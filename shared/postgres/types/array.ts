@@ -199,5 +199,6 @@ export function arrayOf(element: Codec, delimiter = ","): ValueFormat {
       return survives(value);
     },
     isList: true,
+    isArray: true,
   };
 }

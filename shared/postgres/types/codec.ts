@@ -26,6 +26,8 @@ export interface ValueFormat {
   readonly survivesRetyping: (value: unknown) => boolean;
   /** Its JavaScript values are arrays themselves, so that nested arrays are not dimensions. Default: false. */
   readonly isList?: boolean;
+  /** Its text is that of an array. Default: false. */
+  readonly isArray?: boolean;
   /** Its JavaScript values are bytes, so that a typed array is an element and not a dimension. Default: false. */
   readonly isBytes?: boolean;
 }
@@ -55,6 +57,7 @@ export class TypeCodec implements Codec {
   readonly encode: (value: unknown) => string | Uint8Array;
   readonly survivesRetyping: (value: unknown) => boolean;
   readonly isList: boolean;
+  readonly isArray: boolean;
   readonly isBytes: boolean;
   readonly composites: readonly number[];
 
@@ -67,6 +70,7 @@ export class TypeCodec implements Codec {
     this.encode = format.encode;
     this.survivesRetyping = format.survivesRetyping;
     this.isList = format.isList ?? false;
+    this.isArray = format.isArray ?? false;
     this.isBytes = format.isBytes ?? false;
     this.composites = composites;
   }

@@ -8,6 +8,7 @@ import { StatementError } from "../errors/errors.ts";
 import type { Codec, EncodedValue } from "../types/codec.ts";
 import { builtinOid } from "../types/names.ts";
 import type { TypeRegistry } from "../types/registry.ts";
+import { temporalKind } from "../types/temporal.ts";
 import { unsendable } from "../types/text.ts";
 import { ValueError } from "../types/value_error.ts";
 import type { ParamType } from "./query_result.ts";
@@ -59,9 +60,22 @@ export function areEncodable(values: readonly unknown[], oids: readonly number[]
 }
 
 /**
- * Returns whether the values mean the same to a statement that was prepared earlier, even if a column was altered since:
- * the server keeps the types of its parameters, and casts them without a word.
+ * Returns whether a value is sent as a type that its parameter had earlier, even if a column was altered since: the
+ * server casts it without a word then.
  */
+function keepsType(codec: Codec, value: unknown): boolean {
+  if (codec.survivesRetyping(value)) return true;
+  // The text of other objects, JSON included, means nothing to most other types, and something else to the rest. That of
+  // an instant or an array is what they read.
+  return typeof value === "object" && !codec.isArray && !(value instanceof Date) && !isInstant(value);
+}
+
+function isInstant(value: unknown): boolean {
+  const kind = temporalKind(value);
+  return kind !== undefined && kind !== "Duration";
+}
+
+/** Returns whether all values {@linkcode keepsType}, so that a statement that was prepared earlier can run. */
 export function surviveRetyping(values: readonly unknown[], oids: readonly number[], codecs: Codecs): boolean {
   for (let index = 0; index < values.length; index++) {
     const value = values[index];
@@ -69,19 +83,15 @@ export function surviveRetyping(values: readonly unknown[], oids: readonly numbe
     const oid = oids[index];
     if (oid === undefined) continue;
     const codec = codecs.codecOf(oid);
-    if (codec === undefined || codec.composites.length > 0 || !survives(codec, value)) return false;
+    if (codec === undefined || codec.composites.length > 0 || !keepsType(codec, value)) return false;
   }
   return true;
 }
 
-function survives(codec: Codec, value: unknown): boolean {
-  return codec.survivesRetyping(value);
-}
-
 /**
  * Returns the remembered types of parameters to declare; `undefined` for none. If a type has changed, the server then
- * rejects the statement, where it might read the text of the value in another way. What does not survive retyping is
- * left to be inferred: it is sent in a text that other types read right, and that the server must not cast.
+ * rejects the statement, where it might read the text of the value in another way. What does not {@linkcode keepsType}
+ * is left to be inferred: it is sent in a text that other types read right, and that the server must not cast.
  */
 export function typesToDeclare(
   values: readonly unknown[],
@@ -92,9 +102,7 @@ export function typesToDeclare(
   const declared = oids.map((oid, index) => {
     const value = values[index];
     const codec = needsType(value) ? codecs.codecOf(oid) : undefined;
-    // Of an array or object, the text means nothing to most other types, and something else to the rest.
-    const isStructure = typeof value === "object" && !(value instanceof Date);
-    return codec && (isStructure || survives(codec, value)) ? oid : INFERRED;
+    return codec && keepsType(codec, value) ? oid : INFERRED;
   });
   return declared.some((oid) => oid !== INFERRED) ? declared : undefined;
 }
