@@ -134,10 +134,10 @@ Deno.test("transaction() limits", async (t) => {
     const error = await thrownBy(() =>
       manager.transaction(async (tx) => {
         await tx.query("select 1");
-        await pause(40);
+        await pause(90);
         throw conflict();
-      }, { retries: 1_000, timeoutMs: 200 }), Error);
-    assert(performance.now() - started < 20_000, `it took ${performance.now() - started} ms`);
+      }, { retries: 100, timeoutMs: 200 }), Error);
+    assert(performance.now() - started < 8_000, `it took ${performance.now() - started} ms`);
     // It was over in the middle of an attempt, or between two of them.
     assert(error instanceof TransactionTimeoutError || error.message === conflict().message, error.message);
     if (error instanceof TransactionTimeoutError) assertStringIncludes(error.message, " 200 ms");
