@@ -41,7 +41,11 @@ export function functionLines({ functions: { configs, failures } }: Pick<Stack, 
       ? importMap.slice(root.length + 1)
       : importMap;
     const failure = failures.get(name)?.split("\n")[0];
-    const notes = [config, verifyJwt ? "requires a JWT" : "open to all", ...(failure ? [`FAILED: ${failure}`] : [])];
+    const notes = [
+      config,
+      verifyJwt ? "requires a JWT" : "checks callers itself",
+      ...(failure ? [`FAILED: ${failure}`] : []),
+    ];
     return `${name.padEnd(width)}  ${notes.join(", ")}`;
   });
 }

@@ -101,7 +101,7 @@ Deno.test("dev prints what a request makes it log without control characters, an
   await using run = new Run(fixture.root, []);
   const url = await run.ready();
   assertMatch(run.output, /extra\s+supabase\/functions\/extra\/deno\.json, requires a JWT/);
-  assertMatch(run.output, /probe\s+no import map, open to all/);
+  assertMatch(run.output, /probe\s+no import map, checks callers itself/);
   assertMatch(run.output, /broken\s+no import map, requires a JWT, FAILED: SyntaxError.*broken\/index\.ts:1:7/);
   await (await fetch(`${url}/functions/v1/probe/%1b%5b2Jx%00`)).body?.cancel();
   await eventually(() => run.output.includes("/probe/"), "the line");
