@@ -629,6 +629,47 @@ Deno.serve(async (_req) => Response.json((await admin()${NOTES}).data));
     },
     left: [],
   },
+  "a factory in another module that caches by key": {
+    source: `import { admin } from "./clients.ts";
+Deno.serve(async (_req) => Response.json((await admin()${NOTES}).data));
+`,
+    others: {
+      "clients.ts": `${CREATE}// deno-lint-ignore no-explicit-any
+let cached: any = null;
+let cachedKey: string | null = null;
+export function admin() {
+  const url = Deno.env.get("SUPABASE_URL");
+  const secret = Deno.env.get("SUPABASE_SERVICE_ROLE_KEY");
+  if (!url) throw new Error("Missing SUPABASE_URL");
+  if (!secret) throw new Error("Missing the key");
+  const key = \`\${url}|\${secret}\`;
+  if (cached && cachedKey === key) return cached;
+  cached = createClient(url, secret, { global: { headers: { "X-Client-Info": "functions" } } });
+  cachedKey = key;
+  return cached;
+}
+`,
+    },
+    left: [],
+  },
+  "a factory whose cache others fill": {
+    source: `import { admin } from "./clients.ts";
+Deno.serve(async (_req) => Response.json((await admin()${NOTES}).data));
+`,
+    others: {
+      "clients.ts": `${CREATE}// deno-lint-ignore no-explicit-any
+let cached: any;
+// deno-lint-ignore no-explicit-any
+export const use = (client: any) => cached = client;
+export function admin() {
+  if (cached) return cached;
+  cached = ${ADMIN};
+  return cached;
+}
+`,
+    },
+    left: ["it does more"],
+  },
   "a factory with a check": {
     source: `import { admin } from "./clients.ts";
 Deno.serve(async (req) => {
@@ -694,6 +735,65 @@ Deno.serve(async (_req) => Response.json(await new Store(${ADMIN}).list()));
 `,
     isStatic: true,
     left: ["npm:some-store@1"],
+  },
+
+  "a closure that is kept": {
+    source: `${CREATE}let load: (() => PromiseLike<{ data: unknown }>) | undefined;
+Deno.serve(async (_req) => {
+  if (!load) {
+    const admin = ${ADMIN};
+    load = () => admin${NOTES};
+  }
+  return Response.json((await load()).data);
+});
+`,
+    left: ["outlives"],
+  },
+  "an object of closures that is kept": {
+    source: `${CREATE}function repository() {
+  const db = ${ADMIN};
+  return { list: () => db${NOTES} };
+}
+let notes: ReturnType<typeof repository> | undefined;
+Deno.serve(async (_req) => {
+  notes ??= repository();
+  return Response.json((await notes.list()).data);
+});
+`,
+    left: ["outlives"],
+  },
+  "an object of methods that another module keeps": {
+    source: `import { createClient } from "@supabase/supabase-js";
+import { repository } from "./notes.ts";
+let notes: ReturnType<typeof repository> | undefined;
+Deno.serve(async (_req) => {
+  notes ??= repository(${ADMIN});
+  return Response.json((await notes.list()).data);
+});
+`,
+    others: {
+      "notes.ts":
+        `// deno-lint-ignore no-explicit-any\nexport function repository(db: any) {\n  return { list() { return db${NOTES}; } };\n}\n`,
+    },
+    left: ["outlives"],
+  },
+  "rows that are kept": {
+    source: `${CREATE}let rows: unknown;
+// deno-lint-ignore no-explicit-any
+const load = async (client: any) => (await client${NOTES}).data;
+Deno.serve(async (_req) => {
+  rows ??= await load(${ADMIN});
+  return Response.json(rows);
+});
+`,
+    left: [],
+  },
+  "a closure of each request": {
+    source: serve(`  const admin = ${ADMIN};
+  const repository = { list: () => admin${NOTES}, count: async () => (await admin${NOTES}).data?.length };
+  const [a, b] = await Promise.all([repository.list(), repository.count()]);
+${reply("[a.data, b]")}`),
+    left: [],
   },
 
   // Handlers.

@@ -116,6 +116,8 @@ function optionsOf(module: SourceModule, node: ts.Expression | undefined): Optio
       else {
         for (const [header, text] of entriesOf(module, option)) {
           if (header.toLowerCase() === "authorization") authorization = text;
+          // A label for logs.
+          else if (header.toLowerCase() === "x-client-info") continue;
           else unsupported ??= `global.headers.${header}`;
         }
       }

@@ -95,7 +95,8 @@ class FactoryBody {
     }
     if (ts.isExpressionStatement(statement)) {
       const value = unwrap(statement.expression);
-      return ts.isBinaryExpression(value) && this.#clientOfCache(value) !== undefined;
+      if (!ts.isBinaryExpression(value)) return false;
+      return this.#clientOfCache(value) !== undefined || this.#isCacheKey(value);
     }
     if (!ts.isIfStatement(statement) || statement.elseStatement) return false;
     const { expression, thenStatement } = statement;
@@ -104,7 +105,7 @@ class FactoryBody {
     if (only && ts.isThrowStatement(only) && more.length === 0) return this.#isMissingKey(expression);
     // `if (cache) return cache;`
     if (only && ts.isReturnStatement(only) && more.length === 0) {
-      return only.expression !== undefined && this.#isSameVariable(expression, only.expression);
+      return only.expression !== undefined && this.#isCache(only.expression) && this.#isAboutCache(expression);
     }
     // `if (!cache) cache = create();`
     const isEmpty = ts.isPrefixUnaryExpression(expression) && expression.operator === ts.SyntaxKind.ExclamationToken
@@ -115,14 +116,38 @@ class FactoryBody {
     return symbol !== undefined && symbol === this.#cache;
   }
 
-  #isSameVariable(one: ts.Expression, other: ts.Expression): boolean {
-    const [a, b] = [unwrap(one), unwrap(other)];
-    if (!ts.isIdentifier(a) || !ts.isIdentifier(b)) return false;
-    const symbol = this.#module.symbolOf(a);
+  /** Returns whether an expression is a variable of the module that the factory alone uses, and fills. */
+  #isCache(node: ts.Expression): boolean {
+    const value = unwrap(node);
+    const symbol = ts.isIdentifier(value) ? this.#module.symbolOf(value) : undefined;
     const declaration = symbol?.declarations?.[0];
-    return symbol !== undefined && symbol === this.#module.symbolOf(b) && declaration !== undefined &&
-      ts.isVariableDeclaration(declaration) && this.#module.functionAround(declaration) === undefined &&
-      (ts.getCombinedNodeFlags(declaration) & ts.NodeFlags.Const) === 0;
+    return symbol !== undefined && declaration !== undefined && ts.isVariableDeclaration(declaration) &&
+      this.#module.functionAround(declaration) === undefined &&
+      (ts.getCombinedNodeFlags(declaration) & ts.NodeFlags.Const) === 0 &&
+      (declaration.initializer === undefined || this.#isEmpty(declaration.initializer)) &&
+      this.#module.usesOf(symbol).every((use) => this.#module.functionAround(use) === this.#factory);
+  }
+
+  #isEmpty(node: ts.Expression): boolean {
+    return node.kind === ts.SyntaxKind.NullKeyword || (ts.isIdentifier(node) && node.text === "undefined");
+  }
+
+  /** Returns whether a condition asks for nothing but whether the cache is filled, for the key that it has. */
+  #isAboutCache(node: ts.Expression): boolean {
+    const value = unwrap(node);
+    if (!ts.isBinaryExpression(value)) return this.#isCache(value);
+    const { kind } = value.operatorToken;
+    if (kind === ts.SyntaxKind.AmpersandAmpersandToken) {
+      return this.#isAboutCache(value.left) && this.#isAboutCache(value.right);
+    }
+    if (kind !== ts.SyntaxKind.EqualsEqualsEqualsToken) return false;
+    return this.#isCache(value.left) && ts.isIdentifier(value.right) && this.#isHarmless(value.right);
+  }
+
+  /** Returns whether an assignment notes the key of what is cached. */
+  #isCacheKey({ left, right, operatorToken }: ts.BinaryExpression): boolean {
+    return operatorToken.kind === ts.SyntaxKind.EqualsToken && this.#isCache(left) && ts.isIdentifier(right) &&
+      this.#isHarmless(right);
   }
 
   /** Returns whether an expression has no effect, and cannot fail: a variable, the client, texts, objects of these. */

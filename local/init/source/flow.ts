@@ -10,10 +10,10 @@ import { type FunctionNode, isAssignment, isFunctionNode, type SourceModule } fr
 import { callsOf } from "./values.ts";
 import { whyNotUsed } from "./members.ts";
 
-/** A client, or a value that may contain it: an object, a service, the result of a call that received it. */
-type Role = "client" | "holder";
+/** A client, an object that contains it, or a function that uses it. */
+type Role = "client" | "holder" | "closure";
 
-/** A function, and whether it constructs an object that the caller holds. */
+/** A function of the project. */
 interface Callee {
   readonly module: SourceModule;
   readonly node: FunctionNode;
@@ -41,6 +41,8 @@ export class ClientFlow {
   readonly #graph: ModuleGraph;
   readonly #kind: ClientKind;
   readonly #handler: FunctionNode;
+  /** The functions that return the client, or what contains it. */
+  readonly #returning = new Map<FunctionNode, Role>();
   /** The expressions that are the client, or may contain it, by module. */
   readonly visited: Map<SourceModule, Set<ts.Node>> = new Map();
 
@@ -79,12 +81,13 @@ export class ClientFlow {
       return this.#ofName(module, parent.name, role);
     }
     if (ts.isParameter(parent) && parent.initializer === node) return this.#ofName(module, parent.name, role);
-    if (ts.isPropertyAssignment(parent)) return this.#follow(module, parent.parent, "holder");
+    const outer = role === "closure" ? role : "holder";
+    if (ts.isPropertyAssignment(parent)) return this.#follow(module, parent.parent, outer);
     if (ts.isShorthandPropertyAssignment(parent) || ts.isSpreadAssignment(parent)) {
-      return this.#follow(module, parent.parent, "holder");
+      return this.#follow(module, parent.parent, outer);
     }
     if (ts.isArrayLiteralExpression(parent) || ts.isSpreadElement(parent)) {
-      return this.#follow(module, parent, "holder");
+      return this.#follow(module, parent, outer);
     }
     if (ts.isCallExpression(parent) || ts.isNewExpression(parent)) {
       return parent.expression === node ? undefined : this.#ofArgument(module, parent, node, role);
@@ -111,8 +114,31 @@ export class ClientFlow {
   #ofName(module: SourceModule, name: ts.BindingName, role: Role): string | undefined {
     if (!ts.isIdentifier(name)) return role === "client" ? "it is taken apart into variables" : undefined;
     const symbol = module.symbolOf(name);
+    const owner = module.functionAround(name);
     for (const use of symbol ? module.usesOf(symbol) : []) {
-      const reason = this.#follow(module, use, role);
+      const reason = this.#follow(module, use, role) ?? this.#ofClosures(module, use, owner);
+      if (reason) return reason;
+    }
+    return undefined;
+  }
+
+  /** Follows the functions around a use, up to the one that has the client: they keep it for as long as they exist. */
+  #ofClosures(module: SourceModule, use: ts.Node, owner: FunctionNode | undefined): string | undefined {
+    const end = owner ?? module.outermostFunction(use);
+    for (let at = module.functionAround(use); at && at !== end; at = module.functionAround(at)) {
+      const name = module.nameOf(at);
+      const reason = name && ts.isIdentifier(name)
+        ? this.#ofFunctionName(module, name)
+        : this.#follow(module, ts.isMethodDeclaration(at) || ts.isAccessor(at) ? at.parent : at, "closure");
+      if (reason) return reason;
+    }
+    return undefined;
+  }
+
+  #ofFunctionName(module: SourceModule, name: ts.Identifier): string | undefined {
+    const symbol = module.symbolOf(name);
+    for (const use of symbol ? module.usesOf(symbol) : []) {
+      const reason = use === name ? undefined : this.#follow(module, use, "closure");
       if (reason) return reason;
     }
     return undefined;
@@ -150,6 +176,7 @@ export class ClientFlow {
 
   #ofReturn(module: SourceModule, owner: FunctionNode | undefined, role: Role): string | undefined {
     if (!owner || owner === this.#handler) return undefined;
+    this.#returning.set(owner, role);
     if (ts.isMethodDeclaration(owner) || ts.isAccessor(owner)) return undefined;
     const name = module.nameOf(owner);
     if (name) {
@@ -162,7 +189,7 @@ export class ClientFlow {
     let at: ts.Node = owner;
     while (ts.isParenthesizedExpression(at.parent)) at = at.parent;
     if (ts.isCallExpression(at.parent)) {
-      return this.#follow(module, at.parent, at.parent.expression === at ? role : "holder");
+      return this.#follow(module, at.parent, at.parent.expression === at ? role : "closure");
     }
     return undefined;
   }
@@ -178,14 +205,20 @@ export class ClientFlow {
     if (ts.isCallExpression(call) && isCreateClient(module, callee)) return undefined;
     const root = rootOf(callee);
     const inner = ts.isFunctionExpression(root) || ts.isArrowFunction(root) ? { module, node: root } : undefined;
-    const target = inner ?? (ts.isIdentifier(root) ? this.#callee(module, call, root) : undefined);
+    const target = inner ?? (ts.isIdentifier(root) ? this.#callee(module, call, root, role) : undefined);
     if (typeof target === "string") return target;
     const parameter = target?.node.parameters[at];
     if (target && parameter) {
       const reason = this.#ofName(target.module, parameter.name, role);
       if (reason) return reason;
     }
-    return this.#follow(module, call, "holder");
+    if (ts.isNewExpression(call)) return this.#follow(module, call, role === "closure" ? role : "holder");
+    if (target) {
+      const returned = this.#returning.get(target.node);
+      return returned && this.#follow(module, call, returned);
+    }
+    const isGlobal = ts.isIdentifier(root) && module.symbolOf(root) === undefined;
+    return isGlobal && role !== "closure" ? this.#follow(module, call, "holder") : undefined;
   }
 
   /** Returns the function that a call calls; a reason if the client may not be passed to it; `undefined` if it is unknown. */
@@ -193,6 +226,7 @@ export class ClientFlow {
     module: SourceModule,
     call: ts.CallExpression | ts.NewExpression,
     root: ts.Identifier,
+    role: Role,
   ): Callee | string | undefined {
     const shown = call.expression.getText(module.file);
     const declaration = module.symbolOf(root)?.declarations?.[0];
@@ -203,11 +237,15 @@ export class ClientFlow {
       const name = imported.name === "*" && isMember
         ? (call.expression as ts.PropertyAccessExpression).name.text
         : imported.name;
-      if (isMember && imported.name !== "*") return `it is passed to ${shown}, which may keep it`;
+      if (isMember && imported.name !== "*") {
+        return role === "closure" ? undefined : `it is passed to ${shown}, which may keep it`;
+      }
       const found = this.#graph.declarationOf(module, { name, from: imported.from });
       if (found) {
         return this.#functionIn(found.module, found.node) ?? `it is passed to ${shown}, which is not a function`;
       }
+      // A function that is passed to a library is called by it, now or not at all: `retry(() => client.from())`.
+      if (role === "closure") return undefined;
       const { from } = module.originOf(root) ?? imported;
       return `it is passed to ${shown} of ${JSON.stringify(from)}, which is not a module of this project`;
     }

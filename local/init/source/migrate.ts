@@ -3,12 +3,13 @@
  *
  * @module
  */
+import ts from "typescript";
 import { entriesOf, whyNotWrapped } from "./entry.ts";
 import type { ModuleGraph } from "./graph.ts";
 import { type Migration, nothing } from "./migration.ts";
 import { Rewriter } from "./rewriter.ts";
 import { SiteFinder } from "./sites.ts";
-import type { SourceModule } from "./source_module.ts";
+import { SourceModule } from "./source_module.ts";
 import { migrateWithSupabase } from "./with_supabase.ts";
 
 /**
@@ -32,5 +33,32 @@ export function migrate(module: SourceModule, graph: ModuleGraph, packageName: s
   const finder = new SiteFinder(module, graph);
   const sites = finder.find(handler);
   if (sites.length === 0) return { text: undefined, rewritten: [], left: finder.left, differences: [] };
-  return new Rewriter({ module, graph, packageName, entry, handler, finder }).rewrite(sites);
+  return checked(module, new Rewriter({ module, graph, packageName, entry, handler, finder }).rewrite(sites));
+}
+
+/** Returns the names that a module uses and does not declare: globals, as far as it is right. */
+function undeclared(module: SourceModule): Set<string> {
+  const names = new Set<string>();
+  for (const node of module.nodes()) {
+    if (!ts.isIdentifier(node) || module.symbolOf(node) !== undefined) continue;
+    const { parent } = node;
+    const isName = (ts.isPropertyAccessExpression(parent) && parent.name === node) || ts.isQualifiedName(parent) ||
+      ts.isImportSpecifier(parent) || ts.isExportSpecifier(parent) || ts.isJsxAttribute(parent) ||
+      ts.isMetaProperty(parent) || (ts.isBindingElement(parent) && parent.propertyName === node);
+    if (!isName) names.add(node.text);
+  }
+  return names;
+}
+
+/** Returns the migration if its result parses, and declares every name that it uses; else one that changes nothing. */
+function checked(module: SourceModule, migration: Migration): Migration {
+  const { text, rewritten: [first] } = migration;
+  if (text === undefined) return migration;
+  const result = new SourceModule(module.path, text);
+  const error = result.syntaxError;
+  const before = undeclared(module);
+  const missing = [...undeclared(result)].filter((name) => name !== "Deno" && !before.has(name));
+  if (!error && missing.length === 0) return migration;
+  const reason = error ? `does not parse: ${error.message}` : `lacks ${missing.join(", ")}`;
+  return nothing(first?.line ?? 1, `The rewritten module ${reason}. Rewrite it by hand`);
 }

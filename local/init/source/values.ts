@@ -18,7 +18,7 @@ export function callsOf(module: SourceModule, owner: FunctionNode): ts.CallExpre
   if (statement?.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)) return undefined;
   const calls: ts.CallExpression[] = [];
   for (const use of module.usesOf(symbol)) {
-    if (use === name) continue;
+    if (use === name || ts.isTypeQueryNode(use.parent)) continue;
     if (!ts.isCallExpression(use.parent) || use.parent.expression !== use) return undefined;
     calls.push(use.parent);
   }
