@@ -652,6 +652,22 @@ export function admin() {
     },
     left: [],
   },
+  "a factory with a type of its own": {
+    source: `import { admin } from "./clients.ts";
+import { load } from "./load.ts";
+Deno.serve(async (_req) => {
+  const client = admin();
+  return Response.json(await load(client));
+});
+`,
+    others: {
+      "clients.ts":
+        `${CREATE}export type Client = ReturnType<typeof createClient>;\nexport function admin(): Client {\n  return ${ADMIN};\n}\n`,
+      "load.ts":
+        `import type { Client } from "./clients.ts";\nexport const load = async (client: Client) => (await client${NOTES}).data;\n`,
+    },
+    left: [],
+  },
   "a factory whose cache others fill": {
     source: `import { admin } from "./clients.ts";
 Deno.serve(async (_req) => Response.json((await admin()${NOTES}).data));

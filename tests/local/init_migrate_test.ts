@@ -285,10 +285,10 @@ Deno.serve(async (req) => {
     own.text ?? "",
     'auth: ["user", "publishable", "none"], cors: "disabled", onRejected: () => json({ error: "Unauthorized" }, 401) }',
   );
-  assertEquals(own.differences.length, 1);
+  assertEquals(own.differences.length, 2);
   const local = migrate(handler("json({ error: locale }, 401)"));
   assert(!local.text?.includes("onRejected"));
-  assertEquals(local.differences.length, 2);
+  assertEquals(local.differences.length, 3);
 });
 
 Deno.test("init --migrate: a function without clients is not rewritten", () => {

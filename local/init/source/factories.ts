@@ -15,6 +15,8 @@ export interface FactoryCall {
   readonly creation: Creation;
   /** The name of the factory. */
   readonly name: string;
+  /** True if it declares a type of its own for its result. */
+  readonly isTyped: boolean;
   /** The reason why its calls cannot be replaced; `undefined` if they can. */
   readonly reason: string | undefined;
 }
@@ -219,6 +221,13 @@ function returnsClient(module: SourceModule, factory: FunctionNode, { call }: Cr
   return false;
 }
 
+/** Returns whether a factory declares a type of its own for its result: any but `SupabaseClient` without arguments. */
+function isTypedFactory(module: SourceModule, { type }: FunctionNode): boolean {
+  if (!type || type.kind === ts.SyntaxKind.AnyKeyword) return false;
+  if (!ts.isTypeReferenceNode(type) || !ts.isIdentifier(type.typeName)) return true;
+  return type.typeArguments !== undefined || module.importOf(type.typeName)?.name !== "SupabaseClient";
+}
+
 /** Returns the calls of imported factories in a module. */
 export function factoryCallsOf(module: SourceModule, graph: ModuleGraph): FactoryCall[] {
   const calls: FactoryCall[] = [];
@@ -229,14 +238,15 @@ export function factoryCallsOf(module: SourceModule, graph: ModuleGraph): Factor
     const factory = found && factoryFunction(found.node);
     if (!factory) continue;
     const name = node.expression.text;
+    const isTyped = isTypedFactory(found.module, factory);
     const creation = clientOfFactory(found.module, factory);
     if (creation) {
-      calls.push({ call: node, creation, name, reason: creation.reason });
+      calls.push({ call: node, creation, name, isTyped, reason: creation.reason });
       continue;
     }
     const some = someClientOf(found.module, factory);
     if (some && returnsClient(found.module, factory, some)) {
-      calls.push({ call: node, creation: some, name, reason: "it does more than to create a client" });
+      calls.push({ call: node, creation: some, name, isTyped, reason: "it does more than to create a client" });
     }
   }
   return calls;

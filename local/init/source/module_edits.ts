@@ -26,9 +26,14 @@ export class ModuleEdits {
     this.notes.push({ line: this.#module.lineOf(node), text });
   }
 
-  /** Replaces a node. */
-  replace(node: ts.Node, text: string): void {
+  /**
+   * Replaces a node.
+   *
+   * @param usesNames Whether the new text uses the names that the node has. Default: false.
+   */
+  replace(node: ts.Node, text: string, usesNames: boolean = false): void {
     this.#edits.push({ start: node.getStart(this.#module.file), end: node.end, text });
+    if (usesNames) return;
     for (const inner of [node, ...this.#module.nodes(node)]) if (ts.isIdentifier(inner)) this.removed.add(inner);
   }
 

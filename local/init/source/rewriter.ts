@@ -96,8 +96,10 @@ export class Rewriter {
 
   /** Replaces a client; returns true if the context's client must act for the user. */
   #replaceClient(site: Site): boolean {
-    const { node, kind, variable, shown } = site;
-    const member = `${this.#context}.${MEMBER[kind]}`;
+    const { node, kind, variable, shown, cast } = site;
+    const member = cast === ""
+      ? `${this.#context}.${MEMBER[kind]}`
+      : `(${this.#context}.${MEMBER[kind]} as unknown as ${cast})`;
     const checks = this.#finder.tokenChecks(site);
     for (const check of checks) this.#edits.replace(check, `${this.#context}.supabaseAdmin`);
     if (this.#finder.onlyChecksTokens(site) && variable) {
@@ -110,7 +112,7 @@ export class Rewriter {
     }
     const isModuleLevel = this.#module.outermostFunction(node) === undefined;
     if (isModuleLevel && variable) this.#moveIntoFunctions(variable, member);
-    else this.#edits.replace(node, member);
+    else this.#edits.replace(node, member, cast !== "");
     this.#edits.note(node, `${shown}${isModuleLevel ? " at module level" : ""} -> ${member}`);
     return kind === "user";
   }
@@ -190,6 +192,9 @@ export class Rewriter {
   /** Returns the option `onRejected` with the response that the handler itself gives without a user. */
   #rejection(): string[] {
     this.#differences.add("Callers without a token act anonymously, where the client sent an empty or invalid one.");
+    this.#differences.add(
+      "Tokens are verified before the handler runs: of users only, and a project that signs with HS256 needs the secret JWT_SECRET (doctor says whether yours does).",
+    );
     const own = ownRejectionOf(this.#module, this.#handler, (name) => this.#isReplaced(name));
     if (own === undefined) {
       this.#differences.add(

@@ -11,7 +11,7 @@ import { factoryCallsOf } from "./factories.ts";
 import { ClientFlow } from "./flow.ts";
 import type { ModuleGraph } from "./graph.ts";
 import type { Note } from "./migration.ts";
-import { type FunctionNode, type SourceModule } from "./source_module.ts";
+import { type FunctionNode, isJavaScript, type SourceModule } from "./source_module.ts";
 import { callsOf } from "./values.ts";
 
 /** An expression that creates a client, and the client that replaces it. */
@@ -20,6 +20,8 @@ export interface Site {
   readonly kind: ClientKind;
   readonly types: string;
   readonly shown: string;
+  /** The type that the context's client is given; empty for its own. */
+  readonly cast: string;
   /** The variable that holds the client. */
   readonly variable: ts.VariableDeclaration | undefined;
 }
@@ -58,13 +60,15 @@ export class SiteFinder {
         types,
         reason,
         shown: "createClient",
+        cast: "",
       })),
-      ...factoryCallsOf(module, this.#graph).map(({ call, creation, name, reason }) => ({
+      ...factoryCallsOf(module, this.#graph).map(({ call, creation, name, isTyped, reason }) => ({
         node: call,
         kind: creation.kind,
         types: "",
         reason: reason ?? this.#whyNotCalled(call, creation.kind, request),
         shown: `${name}()`,
+        cast: isTyped && !isJavaScript(module) ? `ReturnType<typeof ${name}>` : "",
       })),
     ].sort((a, b) => a.node.pos - b.node.pos);
     const reachable = this.#graph.reachable(module);
@@ -74,9 +78,9 @@ export class SiteFinder {
       : undefined;
     for (const { node, text } of straysOf(module)) this.#leave(node, text);
     const sites: Site[] = [];
-    for (const { node, kind, types, reason, shown } of found) {
+    for (const { node, kind, types, reason, shown, cast } of found) {
       const variable = this.#variableOf(node);
-      const site: Site = { node, kind, types, shown, variable };
+      const site: Site = { node, kind, types, shown, cast, variable };
       const threaded = new Set(this.threaded);
       const why = reason ?? (restricted?.use && this.#restrictedHere(site, restricted.use.name)) ??
         (kind === "user" ? comparison : undefined) ?? this.#whyOutOfReach(handler, site) ??
