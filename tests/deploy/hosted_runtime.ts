@@ -14,7 +14,7 @@ import type { UploadedTree } from "./tree.ts";
 const BOOTSTRAP = fromFileUrl(new URL("./hosted_bootstrap.ts", import.meta.url));
 /** The flags that keep a Deno from reading the config of this project. */
 const ALONE = ["--no-config", "--no-lock"];
-const START_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = 120_000;
 
 /** A Deno to run functions on. */
 export interface HostedRuntime {

@@ -6,6 +6,7 @@
  */
 import { Buffer } from "node:buffer";
 import net from "node:net";
+import { until } from "./until.ts";
 
 /** The sender of bytes. */
 export type Side = "client" | "server";
@@ -172,8 +173,13 @@ export class TcpProxy implements AsyncDisposable {
   /** Accepts connections again, on the same port. */
   async accept(): Promise<void> {
     if (this.#server.listening) return;
-    this.#server = this.#create();
-    await this.#listen();
+    await until("the port is free: another process may have taken it for a while", async () => {
+      this.#server = this.#create();
+      return await this.#listen().then(() => true, (error) => {
+        if (error.code === "EADDRINUSE") return false;
+        throw error;
+      });
+    });
   }
 
   /** Resets every connection. */

@@ -16,7 +16,7 @@ export const POOL_SIZE = 2;
 
 const LOGINS: readonly Login[] = ["superuser", "authenticator"];
 
-const START_TIMEOUT_MS = 10_000;
+const START_TIMEOUT_MS = 60_000;
 
 /** For how long a client has a connection of the server's. */
 export type PoolerMode = "session" | "transaction";
