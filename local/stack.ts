@@ -17,6 +17,7 @@ import { Gateway } from "./gateway/mod.ts";
 import { createJwtCheck } from "./gateway/verify_jwt.ts";
 import { generateKeys, loadKeys } from "./keys.ts";
 import { lockProject, type ProjectLock } from "./lock.ts";
+import { startBackground } from "./postgres/background.ts";
 import { createBuckets, storeSecrets } from "./postgres/configured.ts";
 import { migrate, readSqlFiles } from "./postgres/migrations/mod.ts";
 import { projectLocation, temporaryLocation } from "./postgres/data_location.ts";
@@ -248,6 +249,14 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   }
   const checkJwt = createJwtCheck({ ...keys, jwks: jwksOf(keys.signingKey) });
   gateway.connect({ functions, checkJwt, dataApi: dataApi.value });
+
+  const background = await startBackground({
+    superuserUrl: server.url(SUPERUSER, keys.superuserPassword),
+    postgresUrl: dbUrl,
+    gatewayUrl: gateway.url,
+    warn,
+  });
+  if (background) parts.use(background);
 
   if (options.watch) {
     const reload = (names: string[]) => {

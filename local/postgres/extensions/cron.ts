@@ -1,5 +1,5 @@
 /**
- * `pg_cron`: jobs are recorded, and not run.
+ * `pg_cron`: the tables and functions; `cron_jobs.ts` runs the jobs.
  *
  * @module
  */
@@ -9,7 +9,6 @@ import type { SqlExtension } from "./extension.ts";
 export const PG_CRON: SqlExtension = {
   name: "pg_cron",
   version: "1.6.4",
-  note: "jobs are recorded in cron.job, but not run: run their commands by hand",
   sql: `
 create schema cron;
 create sequence cron.jobid_seq;

@@ -5,11 +5,11 @@
  */
 import type { SqlExtension } from "./extension.ts";
 
-/** `pg_net`: requests are queued, and not sent. */
+/** `pg_net`: the queue and its functions; `net_requests.ts` sends the requests. */
 export const PG_NET: SqlExtension = {
   name: "pg_net",
   version: "0.14.0",
-  note: "requests are kept in net.http_request_queue, but not sent",
+  note: "requests are sent to this machine only, within a second",
   sql: `
 create schema net;
 create domain net.http_method as text
