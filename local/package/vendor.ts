@@ -59,9 +59,10 @@ export async function copyFolder(from: string, to: string): Promise<void> {
  * Writes the library's bundle and its types into `folder`: a module for each entry point (`mod.js`, `hono.js`,
  * `fields.js`, `postgres.js`, `http/postgres.js`) and `chunks/`. From the package it is copied; in a checkout it is
  * built.
+ *
+ * @param own The folder of the package. Default: that of the launcher, if one runs this.
  */
-export async function writeLibrary(folder: string): Promise<void> {
-  const own = packageFolder();
+export async function writeLibrary(folder: string, own: string | undefined = packageFolder()): Promise<void> {
   if (own !== undefined) await copyFolder(`${own}/dist`, folder);
   else {
     const { buildBundle } = await import("./artifacts.ts");

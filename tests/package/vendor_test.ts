@@ -9,9 +9,8 @@ Deno.test("writeLibrary() writes a bundle that type-checks and runs as files of 
   await using project = startFakeProject();
   project.answer = () => Response.json([{ id: 1 }]);
   const folder = await Deno.makeTempDir({ prefix: "package-vendor-" });
-  Deno.env.set("SUPABASE_POOL_PACKAGE", (await buildArtifacts(ROOT)).npm);
   try {
-    await writeLibrary(`${folder}/_shared/pool`);
+    await writeLibrary(`${folder}/_shared/pool`, (await buildArtifacts(ROOT)).npm);
     const own = {
       [PACKAGE_NAME]: "./_shared/pool/mod.js",
       [`${PACKAGE_NAME}/fields`]: "./_shared/pool/fields.js",
@@ -39,7 +38,6 @@ Deno.test("writeLibrary() writes a bundle that type-checks and runs as files of 
     const wrong = await runCommand([Deno.execPath(), "check", "--no-lock", "wrong.ts"], { cwd: folder });
     assertEquals([wrong.code, wrong.output.includes("nonsense")], [1, true], wrong.output);
   } finally {
-    Deno.env.delete("SUPABASE_POOL_PACKAGE");
     await Deno.remove(folder, { recursive: true });
   }
 });
