@@ -43,12 +43,13 @@ function wraps<E>(error: unknown, type: new (...args: never[]) => E): boolean {
 Deno.test("PostgresConnectionManager shows a refusal that comes late, after one login", async () => {
   await using server = new ScriptedServer(async (step, connection) => {
     if (step !== "startup") return false;
-    await pause(500);
+    // Longer than connectionTimeoutMs, and shorter than three times that.
+    await pause(1_200);
     await connection.send(errorResponse("XX000", "(ECIRCUITBREAKER) too many authentication failures"));
     connection.close();
     return true;
   });
-  const config = configOf(server, { connectionTimeoutMs: 200, acquireTimeoutMs: 60_000 });
+  const config = configOf(server, { connectionTimeoutMs: 1_000, acquireTimeoutMs: 60_000 });
   await using manager = new PostgresConnectionManager(config);
   const { error, tookMs } = await failureOf(() => manager.query("select 1"));
   assert(wraps(error, PoolerRefusedError), error.message);

@@ -52,7 +52,7 @@ Deno.test("StatementRunner keeps a late cancel request from the next holder of a
       lock = await admin.lease();
       await lock.query("begin");
       await lock.query("select from throttle for update");
-      const first = executor.query(held, [], { timeoutMs: 30 });
+      const first = executor.query(held, [], { timeoutMs: 150 });
       const soon = afterMs === 0 ? run() : undefined;
       // Ends the first statement's lease early, in favor of a waiter.
       const third = executor.query(held);

@@ -68,16 +68,19 @@ Deno.test("transaction() limits", async (t) => {
 
   await t.step("transaction() keeps a late cancel request of an unawaited statement from later ones", async () => {
     let sent = false;
+    const text = "select pg_sleep(0.06)";
     await using lone = loneExecutor(database, async ({ processId }) => {
-      await pause(150);
+      // The statement is through by itself before the request comes.
+      const runs = "select from pg_stat_activity where pid = $1 and query = $2 and state = 'active'";
+      while ((await admin.query(runs, [processId, text])).rows.length > 0) await pause(5);
+      await pause(100);
       await admin.query("select pg_cancel_backend($1)", [processId]);
       return sent = true;
     });
     await using connection = await lone.lease();
     await connection.transaction(async (tx) => {
       await tx.query("insert into number values (1)");
-      // It is through by itself before the request comes.
-      tx.query("select pg_sleep(0.06)", [], { timeoutMs: 30 }).catch(() => {});
+      tx.query(text, [], { timeoutMs: 30 }).catch(() => {});
       await pause(40);
     });
     assertEquals(await numbers(), [1]);
