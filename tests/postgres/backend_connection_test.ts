@@ -310,6 +310,12 @@ Deno.test("BackendConnection", async (t) => {
     assertEquals(error.code, "42601");
   });
 
+  await t.step("start() rejects LISTEN, whose notifications would reach no listener", async () => {
+    const error = await thrownBy(() => connection.run([{ text: "LISTEN channel" }]), StatementError);
+    assertStringIncludes(error.message, "notifications are not delivered");
+    assertEquals(await rows(connection, "select count(*)::int as n from pg_listening_channels()"), [{ n: 0 }]);
+  });
+
   await t.step("start() rejects COPY in both directions before anything is sent", async () => {
     for (const text of ["copy step from stdin", "copy step to stdout", "/* x */ copy (select 1) to stdout"]) {
       const answers = await Promise.allSettled([

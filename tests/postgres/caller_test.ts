@@ -102,7 +102,6 @@ Deno.test("manager.as()", async (t) => {
       "select leave_behind()",
       "set work_mem = '8MB'",
       "select pg_advisory_lock(42)",
-      "listen channel",
       "prepare stmt as select 1",
       "declare held cursor with hold for select 1",
       "create temporary table temporary (n int)",

@@ -61,6 +61,13 @@ Deno.test("traitsOf().copies is true for a COPY over the connection, not for one
   for (const text of others) assertEquals(traitsOf(text).copies, false, text);
 });
 
+Deno.test("traitsOf().listens is true for LISTEN alone", () => {
+  for (const text of ["listen x", '/* x */ LISTEN "X"']) assertEquals(traitsOf(text).listens, true, text);
+  for (const text of ["unlisten *", "notify x", "select pg_notify('x', 'listen')"]) {
+    assertEquals(traitsOf(text).listens, false, text);
+  }
+});
+
 Deno.test("traitsOf().outlivesTransaction is true for state of the session only", () => {
   const outlives = [
     "set work_mem = '8MB'",

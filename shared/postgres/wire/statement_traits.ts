@@ -14,6 +14,8 @@ export interface StatementTraits {
   readonly controlsTransaction: boolean;
   /** Is a COPY whose data travel over the connection. */
   readonly copies: boolean;
+  /** Asks for notifications, which nothing would deliver. */
+  readonly listens: boolean;
   /** May leave a setting, lock, channel, cursor or temporary table on the connection, so that it must be reset. */
   readonly mayLeaveState: boolean;
   /**
@@ -211,6 +213,7 @@ function readTraits(text: string): StatementTraits {
   return Object.freeze({
     controlsTransaction: controlsTransaction(words),
     copies: first === "COPY" && /\b(stdin|stdout)\b/i.test(text.replace(/'[^']*'|"[^"]*"/g, "")),
+    listens: first === "LISTEN",
     mayLeaveState: !onRows,
     outlivesTransaction: outlivesTransaction(text, words),
     onlyReads: onRows && READS.has(first) && !WRITES.test(text),

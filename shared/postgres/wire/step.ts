@@ -100,6 +100,12 @@ export class Step {
     if (!Array.isArray(values) || values.length > MAX_VALUES) {
       throw new StatementError(`The values of a statement must be an array of at most ${MAX_VALUES} elements`);
     }
+    if (this.traits.listens) {
+      throw new StatementError(
+        "LISTEN is not supported, since notifications are not delivered: use Supabase Realtime, or a client that is " +
+          "not pooled",
+      );
+    }
     // The server would take what follows in the same write for the data of the COPY.
     if (this.traits.copies) {
       throw new StatementError(
