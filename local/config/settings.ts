@@ -36,9 +36,22 @@ const HOOK = "the local Auth calls no hooks: a token holds the claims of an ordi
 const LIMITS = "the local Auth does not limit rates";
 const PROVIDER = "the local Auth does not sign in with this provider: use email and password";
 const SERVER = "the local Auth does not offer it";
+const ABSENT = "this service is not part of the local stack";
 const PAID = "the local stack does not offer it";
 
-/** `*` stands for one name, `**` for any number of them. */
+function mailServer(name: string): Settings {
+  return {
+    [`${name}.enabled`]: yesNo(true),
+    [`${name}.port`]: count(54324, MAIL),
+    [`${name}.smtp_port`]: count(undefined, MAIL),
+    [`${name}.pop3_port`]: count(undefined, MAIL),
+    [`${name}.admin_email`]: text(undefined, MAIL),
+    [`${name}.sender_name`]: text(undefined, MAIL),
+    [`${name}.image`]: text(undefined, MAIL),
+  };
+}
+
+/** `*` stands for one name, `**` for one or more. */
 export const SETTINGS: Settings = {
   "project_id": text(),
   "$schema": text(),
@@ -54,8 +67,8 @@ export const SETTINGS: Settings = {
   "api.tls.*": text(),
 
   "db.port": count(54322),
-  "db.shadow_port": count(54320),
-  "db.health_timeout": text("2m"),
+  "db.shadow_port": count(54320, ABSENT),
+  "db.health_timeout": text("2m", "the local database is waited for until it has started or failed"),
   "db.major_version": count(17),
   "db.orioledb_version": text("", "the local database uses the storage engine of PostgreSQL"),
   "db.root_key": text(undefined, "the local vault has a key of its own"),
@@ -67,14 +80,24 @@ export const SETTINGS: Settings = {
   "db.seed.enabled": yesNo(true),
   "db.seed.sql_paths": list(["./seed.sql"]),
   "db.settings.*": { kind: "any" },
-  "db.network_restrictions.**": { kind: "any" },
-  "db.ssl_enforcement.**": { kind: "any" },
+  "db.network_restrictions.enabled": yesNo(false, "the local database accepts connections of this machine only"),
+  "db.network_restrictions.*": { kind: "any" },
+  "db.ssl_enforcement.enabled": yesNo(false, "the local database accepts connections of this machine, without TLS"),
 
-  "realtime.**": { kind: "any" },
-  "studio.**": { kind: "any" },
-  "inbucket.**": { kind: "any" },
-  "local_smtp.**": { kind: "any" },
-  "analytics.**": { kind: "any" },
+  "realtime.enabled": yesNo(true),
+  "realtime.ip_version": text("IPv4", ABSENT),
+  "realtime.max_header_length": count(4096, ABSENT),
+  "studio.enabled": yesNo(true),
+  "studio.port": count(54323, ABSENT),
+  "studio.api_url": text("http://127.0.0.1", ABSENT),
+  "studio.openai_api_key": text(),
+  ...mailServer("inbucket"),
+  ...mailServer("local_smtp"),
+  "analytics.enabled": yesNo(true),
+  "analytics.port": count(54327, ABSENT),
+  "analytics.vector_port": count(54328, ABSENT),
+  "analytics.backend": text("postgres", ABSENT),
+  "analytics.*": { kind: "any", ignored: ABSENT },
 
   "storage.enabled": yesNo(true),
   "storage.file_size_limit": text("50MiB"),
@@ -83,8 +106,10 @@ export const SETTINGS: Settings = {
   "storage.buckets.*.allowed_mime_types": list(),
   "storage.buckets.*.objects_path": text(undefined, "upload the files with the Storage API"),
   "storage.image_transformation.enabled": yesNo(false, "the local Storage does not transform images"),
-  "storage.s3_protocol.**": { kind: "any" },
+  "storage.s3_protocol.enabled": yesNo(true),
+  "storage.analytics.enabled": yesNo(false, "the local Storage has no buckets for analytics"),
   "storage.analytics.**": { kind: "any" },
+  "storage.vector.enabled": yesNo(false, "the local Storage has no buckets for vectors"),
   "storage.vector.**": { kind: "any" },
 
   "auth.enabled": yesNo(true),
@@ -167,15 +192,21 @@ export const SETTINGS: Settings = {
   "functions.*.static_files": list(),
   "functions.*.env.*": text(),
   "edge_runtime.enabled": yesNo(true),
-  "edge_runtime.policy": text("per_worker"),
-  "edge_runtime.inspector_port": count(8083),
+  "edge_runtime.policy": text("per_worker", "each function runs in a process that serves many requests"),
+  "edge_runtime.inspector_port": count(8083, "the functions of the local stack have no inspector"),
   "edge_runtime.deno_version": count(2, "functions run on the Deno that runs the stack"),
   "edge_runtime.secrets.*": text(),
 
   "remotes.*.**": { kind: "any" },
   "experimental.webhooks.enabled": yesNo(true),
   "experimental.orioledb_version": text("", PAID),
-  "experimental.**": { kind: "any" },
+  "experimental.pgdelta.enabled": yesNo(false, "migrations are applied as they are written"),
+  "experimental.pgdelta.*": { kind: "any" },
+  "experimental.s3_host": text(),
+  "experimental.s3_region": text(),
+  "experimental.s3_access_key": text(),
+  "experimental.s3_secret_key": text(),
+  "experimental.inspect.**": { kind: "any" },
 };
 
 interface Pattern {
@@ -190,7 +221,8 @@ const PATTERNS: readonly Pattern[] = Object.entries(SETTINGS).map(([path, settin
 
 function matches(parts: readonly string[], path: readonly string[]): boolean {
   for (const [index, part] of parts.entries()) {
-    if (part === "**") return true;
+    // A table itself is not a setting, so that the settings that are named before are found.
+    if (part === "**") return index < path.length;
     if (index >= path.length || (part !== "*" && part !== path[index])) return false;
   }
   return parts.length === path.length;

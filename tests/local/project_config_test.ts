@@ -88,6 +88,54 @@ Deno.test("parseConfig() warns of settings without effect and of unknown ones, o
   assertEquals(warnings.length, 5, warnings.join("\n"));
 });
 
+Deno.test("parseConfig() warns of settings of parts that the stack does not have, unless they have their defaults", () => {
+  const lines = (text: string) => parseConfig(text, PATH).warnings;
+  const changed: [section: string, setting: string, value: string][] = [
+    ["edge_runtime", "policy", '"oneshot"'],
+    ["edge_runtime", "inspector_port", "9229"],
+    ["db", "shadow_port", "55320"],
+    ["db", "health_timeout", '"9m"'],
+    ["db.ssl_enforcement", "enabled", "true"],
+    ["db.network_restrictions", "enabled", "true"],
+    ["realtime", "ip_version", '"IPv6"'],
+    ["studio", "port", "55323"],
+    ["inbucket", "smtp_port", "55325"],
+    ["local_smtp", "pop3_port", "55325"],
+    ["analytics", "gcp_project_id", '"x"'],
+    ["storage.analytics", "enabled", "true"],
+    ["storage.vector", "enabled", "true"],
+    ["experimental.pgdelta", "enabled", "true"],
+  ];
+  for (const [section, setting, value] of changed) {
+    const [line, ...others] = lines(`[${section}]\n${setting} = ${value}\n`);
+    assertStringIncludes(line ?? "", `${section}.${setting} has no effect: `);
+    assertEquals(others, [], section);
+  }
+  assertEquals(
+    lines(`
+      [edge_runtime]
+      policy = "per_worker"
+      inspector_port = 8083
+      [studio]
+      port = 54323
+      api_url = "http://127.0.0.1"
+      openai_api_key = "env(OPENAI_API_KEY)"
+      [inbucket]
+      port = 54324
+      [analytics]
+      port = 54327
+      backend = "postgres"
+      [storage.s3_protocol]
+      enabled = true
+      [storage.vector]
+      enabled = false
+      max_buckets = 10
+    `),
+    [],
+  );
+  assertStringIncludes(lines("[realtime]\ncolour = 1\n").join(), "realtime.colour is not known to the Supabase CLI");
+});
+
 Deno.test("parseConfig() is silent about the remotes of other projects and applies its own", () => {
   const toml = `project_id = "a"
     [remotes.other]
