@@ -16,7 +16,8 @@ import { StackError } from "./stack_error.ts";
 import { storageReason } from "./storage_error.ts";
 import { requirePort } from "./ports.ts";
 import { printable } from "./printable.ts";
-import { prepareState, projectAt } from "./project.ts";
+import { requireUnlocked } from "./lock.ts";
+import { prepareState, projectAt, requireSupabase } from "./project.ts";
 import { type Stack, startStack } from "./stack.ts";
 
 const FORCE_AFTER_MS = 15_000;
@@ -44,6 +45,7 @@ function fail(error: unknown): never {
 async function start(args: Arguments): Promise<Stack> {
   const { reset, project, watch, quiet, allowedHosts, limits, envFile, ...ports } = args;
   const found = projectAt(project);
+  requireSupabase(found);
   const { root, state } = found;
   const { api, db } = await readConfig(found);
   const port = ports.port ?? api.port ?? DEFAULT_PORT;
@@ -54,6 +56,8 @@ async function start(args: Arguments): Promise<Stack> {
       `The gateway and Postgres both have port ${port}: choose another with --port <port>.`,
     );
   }
+  // Its ports are taken as well, but this says by what.
+  await requireUnlocked(state);
   requirePort(port, "--port");
   requirePort(databasePort, "--db-port");
   if (reset) {

@@ -46,3 +46,14 @@ export async function lockProject(state: string): Promise<ProjectLock> {
     [Symbol.dispose]: () => file.close(),
   };
 }
+
+/**
+ * Checks that no stack of the project is running. A state folder that does not exist yet has none.
+ *
+ * @param state The state folder of the project.
+ * @throws {StackError} `ALREADY_RUNNING`, with the id of the process that holds the lock.
+ */
+export async function requireUnlocked(state: string): Promise<void> {
+  const locked = await Deno.stat(`${state}/stack.lock`).then((info) => info.isFile, () => false);
+  if (locked) (await lockProject(state))[Symbol.dispose]();
+}

@@ -57,6 +57,22 @@ export function projectAt(root: string = defaultRoot()): Project {
 }
 
 /**
+ * Checks that the folder is a project: that it has a folder `supabase`.
+ *
+ * @throws {StackError} `CONFIG_INVALID`, with what to do.
+ */
+export function requireSupabase({ root, supabase }: Pick<Project, "root" | "supabase">): void {
+  if (exists(supabase)) return;
+  // The CLI runs in the project's folder, but the files are in the one below it.
+  const inside = ["config.toml", "functions", "migrations"].some((name) => exists(`${root}/${name}`)) &&
+    root.endsWith("/supabase");
+  const remedy = inside
+    ? `pass the folder above it, --project ${root.slice(0, -"/supabase".length) || "/"}.`
+    : "pass the one that contains it with --project <folder>, or create it there with `npx supabase init`.";
+  throw new StackError("CONFIG_INVALID", `${root} is not a project, because it has no folder supabase: ${remedy}`);
+}
+
+/**
  * Creates the state folder if it does not exist, keeps it out of git, and checks that it is writable.
  *
  * @throws {StackError} `NOT_WRITABLE`.

@@ -15,7 +15,7 @@ export interface Arguments {
   readonly reset: boolean;
   /** The port of the gateway; 0 for a free one. `undefined`: that of the project's configuration. */
   readonly port: number | undefined;
-  /** The port of Postgres; 0 for a free one. `undefined`: that of the project's configuration. */
+  /** The port of Postgres; 0 for a free one. `undefined`: the one after `port`, or that of the project's configuration. */
   readonly databasePort: number | undefined;
   /** Reload functions when their sources change. */
   readonly watch: boolean;
@@ -37,7 +37,8 @@ export const HELP = `Usage: deno task dev [options]
 Runs Postgres, the Data API, Auth and the project's functions on this machine.
 
   --port <port>      Port of the gateway; 0 for a free one (default: that of config.toml, 54321)
-  --db-port <port>   Port of Postgres; 0 for a free one (default: that of config.toml, 54322)
+  --db-port <port>   Port of Postgres; 0 for a free one (default: that of config.toml, 54322;
+                     with --port, the one after it)
   --reset            Delete the local data and keys of the project first
   --project <folder> Folder of the project (default: this one)
   --no-watch         Do not reload functions when their sources change
@@ -169,5 +170,7 @@ export function parseArguments(args: readonly string[]): Arguments {
   if (result.port && result.port === result.databasePort) {
     throw new StackError("USAGE", `--port and --db-port are both ${result.port}: they must differ.`);
   }
+  // Two stacks at a time need only one option each.
+  if (result.port !== undefined && result.port < MAX_PORT) result.databasePort ??= result.port && result.port + 1;
   return result;
 }

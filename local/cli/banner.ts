@@ -3,28 +3,42 @@
  *
  * @module
  */
+import { legacyKeys } from "../keys.ts";
 import type { Stack } from "../stack.ts";
 
 /** The parts of a stack that the example commands use. */
-export type CommandInputs = Pick<Stack, "url" | "publishableKey"> & {
-  readonly functions: Pick<Stack["functions"], "names">;
+export type CommandInputs = Pick<Stack, "url" | "publishableKey" | "jwtSecret"> & {
+  readonly functions: Pick<Stack["functions"], "names" | "failures">;
 };
+
+/** The functions of this project's example, which have commands of their own. */
+const EXAMPLES = ["budgets", "health"];
 
 /** Returns example commands to paste, each with a description: only those that this project's functions can serve. */
 export function curlLines(
-  { url, publishableKey, functions: { names } }: CommandInputs,
+  { url, publishableKey, jwtSecret, functions: { names, failures } }: CommandInputs,
 ): [what: string, command: string][] {
   const json = `-H 'Content-Type: application/json'`;
   const key = `-H 'apikey: ${publishableKey}'`;
   // The address is different each time, so that a second paste signs up too.
   const account = `-d '{"email":"user-'$(date +%s)'@example.com","password":"correct-horse-battery"}'`;
   const token = `sed -n 's/.*"access_token":"\\([^"]*\\)".*/\\1/p'`;
+  const first = names.includes("budgets")
+    ? undefined
+    : names.find((name) => !EXAMPLES.includes(name) && !failures.has(name));
+  // A function that requires a JWT accepts this one, and the body is that of the CLI's template.
+  const anyone = `-H 'Authorization: Bearer ${legacyKeys(jwtSecret).anonKey}'`;
   const lines: [string, string, boolean][] = [
     ["sign up", `TOKEN=$(curl -s ${url}/auth/v1/signup ${key} ${json} ${account} | ${token})`, true],
     [
       "create a budget",
       `curl -i ${url}/functions/v1/budgets ${key} -H "Authorization: Bearer $TOKEN" ${json} -d '{"name":"Household"}'`,
       names.includes("budgets"),
+    ],
+    [
+      `call ${first}`,
+      `curl -i ${url}/functions/v1/${first} ${anyone} ${json} -d '{"name":"Functions"}'`,
+      first !== undefined,
     ],
     ["look at the pool", `curl -i ${url}/health/pool`, names.includes("health")],
   ];

@@ -67,3 +67,16 @@ Deno.test("parseArguments() names an invalid argument and suggests a valid one",
     assertEquals(error.message.includes("\n"), false);
   }
 });
+
+Deno.test("parseArguments() moves Postgres to the port after that of --port, unless --db-port sets it", () => {
+  const ports = (...args: string[]) => {
+    const { port, databasePort } = parseArguments(args);
+    return [port, databasePort];
+  };
+  assertEquals(ports("--port", "55321"), [55321, 55322]);
+  assertEquals(ports("--port", "0"), [0, 0]);
+  assertEquals(ports("--port", "65535"), [65535, undefined]);
+  assertEquals(ports("--port", "5000", "--db-port", "6000"), [5000, 6000]);
+  assertEquals(ports("--db-port", "6000"), [undefined, 6000]);
+  assertEquals(ports(), [undefined, undefined]);
+});

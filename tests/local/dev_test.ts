@@ -25,6 +25,8 @@ Deno.test("dev keeps data and keys of a project, runs one stack at a time, and d
 
     const second = new Run(fixture.root, []);
     assertStringIncludes(await errorLine(second, 1), `running already (process ${first.pid})`);
+    const samePort = new Run(fixture.root, ["--port", new URL(url).port]);
+    assertStringIncludes(await errorLine(samePort, 1), `running already (process ${first.pid})`);
     const reset = new Run(fixture.root, ["--reset"]);
     assertStringIncludes(await errorLine(reset, 1), "running already");
     await using other = await createProject();
@@ -34,6 +36,10 @@ Deno.test("dev keeps data and keys of a project, runs one stack at a time, and d
     const signUp = /^TOKEN=.*$/m.exec(first.output)?.[0] ?? "";
     const shell = new Deno.Command("sh", { args: ["-c", `${signUp}; echo "$TOKEN"`] });
     assertMatch(new TextDecoder().decode((await shell.output()).stdout), /^ey[\w-]+\.[\w-]+\.[\w-]+\n$/);
+
+    const call = /^curl .*\/probe .*$/m.exec(first.output)?.[0] ?? "";
+    const called = await new Deno.Command("sh", { args: ["-c", call] }).output();
+    assertMatch(new TextDecoder().decode(called.stdout), /^HTTP\/1\.1 200 [^]*\r\n\r\nversion 1$/);
 
     const [postmaster = ""] = (await Deno.readTextFile(`${fixture.root}/.local/postgres/data/postmaster.pid`)).split(
       "\n",
@@ -126,6 +132,19 @@ Deno.test({
     await run.status;
     await Deno.remove(next, { recursive: true });
   },
+});
+
+Deno.test("dev refuses a folder that is not a project, and creates nothing in it", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "local-stack-test-" });
+  try {
+    assertMatch(await errorLine(new Run(folder, []), 1), /is not a project.*: pass .*--project .*supabase init/);
+    assertEquals(await Array.fromAsync(Deno.readDir(folder)), []);
+    await Deno.mkdir(`${folder}/supabase/functions`, { recursive: true });
+    const below = new Run(`${folder}/supabase`, []);
+    assertStringIncludes(await errorLine(below, 1), `--project ${await Deno.realPath(folder)}.`);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 Deno.test("dev reports an error in one line with its fix", async () => {

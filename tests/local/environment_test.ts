@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { curlLines } from "../../local/cli/banner.ts";
 import { parseEnvFile } from "../../local/env_file.ts";
 import { readSecrets } from "../../local/functions/environment.ts";
@@ -69,9 +69,19 @@ Deno.test("readSecrets() reads config.toml, .env.local and .env; later ones win"
 });
 
 Deno.test("curlLines() offers only commands that the functions of the project can serve", () => {
-  const offered = (names: string[]) =>
-    curlLines({ url: "http://127.0.0.1:1", publishableKey: "k", functions: { names } }).map(([what]) => what);
+  const linesFor = (names: string[], failed: string[] = []) =>
+    curlLines({
+      url: "http://127.0.0.1:1",
+      publishableKey: "k",
+      jwtSecret: "a secret of at least thirty-two characters",
+      functions: { names, failures: new Map(failed.map((name) => [name, "reason"])) },
+    });
+  const offered = (...args: Parameters<typeof linesFor>) => linesFor(...args).map(([what]) => what);
   assertEquals(offered(["budgets", "health"]), ["sign up", "create a budget", "look at the pool"]);
-  assertEquals(offered(["health", "notes"]), ["sign up", "look at the pool"]);
+  assertEquals(offered(["health", "notes"]), ["sign up", "call notes", "look at the pool"]);
+  assertEquals(offered(["a", "b"], ["a"]), ["sign up", "call b"]);
+  assertEquals(offered(["a"], ["a"]), ["sign up"]);
   assertEquals(offered([]), ["sign up"]);
+  const [, [, command = ""] = []] = linesFor(["hello"]);
+  assertMatch(command, /^curl -i http:\/\/127\.0\.0\.1:1\/functions\/v1\/hello -H 'Authorization: Bearer ey[\w.-]+' /);
 });
