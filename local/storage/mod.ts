@@ -149,6 +149,10 @@ export class Storage implements AsyncDisposable {
     } catch (error) {
       await drain(request);
       if (error instanceof StorageError) return error.toResponse();
+      // The client has disconnected: the server has not failed, and the response is not read.
+      if (request.signal.aborted || error instanceof Deno.errors.BadResource) {
+        return invalidRequest("The request was interrupted").toResponse();
+      }
       throw error;
     }
   }

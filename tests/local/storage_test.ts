@@ -309,6 +309,7 @@ Deno.test("Storage serves storage-js as storage-api does", async (t) => {
         connection.close();
       }
       await eventually(async () => (await docs.list("half")).data?.length === 0, "the folder is empty");
+      assertEquals(output.filter((line) => /BadResource|interrupted|AbortError|request body/.test(line)), []);
     });
 
     await t.step("concurrent upserts leave one whole object", async () => {
