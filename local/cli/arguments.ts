@@ -5,6 +5,7 @@
  */
 import { nearestName } from "../../shared/environment/mod.ts";
 import { HOSTED_LIMITS, type Limits } from "../functions/limits.ts";
+import { commandOf } from "../invocation.ts";
 import { StackError } from "../stack_error.ts";
 
 /** The arguments of `deno task dev`. */
@@ -32,7 +33,7 @@ export interface Arguments {
 }
 
 /** The help text. */
-export const HELP = `Usage: deno task dev [options]
+export const HELP = `Usage: ${commandOf("dev")} [options]
 
 Runs Postgres, the Data API, Auth and the project's functions on this machine.
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { commandOf } from "../invocation.ts";
 import { StackError } from "../stack_error.ts";
 
 /** The arguments of `deno task deploy`. */
@@ -20,7 +21,7 @@ export interface DeployArguments {
 }
 
 /** The help text. */
-export const HELP = `Usage: deno task deploy [options] [function ...]
+export const HELP = `Usage: ${commandOf("deploy")} [options] [function ...]
 
 Deploys the given functions, or all functions of supabase/config.toml, to the
 linked Supabase project. Checks that every import can be resolved, then runs the

@@ -4,6 +4,7 @@
  * @module
  */
 import { nearestName } from "../../shared/environment/mod.ts";
+import { commandOf } from "../invocation.ts";
 import { StackError } from "../stack_error.ts";
 
 /** The arguments of `doctor`. */
@@ -21,7 +22,7 @@ export interface DoctorArguments {
 }
 
 /** The help text. */
-export const HELP = `Usage: deno task doctor [options] [project]
+export const HELP = `Usage: ${commandOf("doctor")} [options] [project]
 
 Checks a Supabase project and says what to fix: keys, JWT_SECRET, the address and
 login role of direct Postgres, verify_jwt, tables and policies, versions of

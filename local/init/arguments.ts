@@ -4,6 +4,7 @@
  * @module
  */
 import { nearestName } from "../../shared/environment/mod.ts";
+import { commandOf } from "../invocation.ts";
 import { StackError } from "../stack_error.ts";
 
 /** The arguments of `deno task init`. */
@@ -30,7 +31,7 @@ export interface InitArguments {
 }
 
 /** The help text. */
-export const HELP = `Usage: deno task init [<project>] [options]
+export const HELP = `Usage: ${commandOf("init")} [<project>] [options]
 
 Prepares an existing Supabase project for the pool: an import in each function's import map, a health function,
 tables in supabase/config.toml for functions without one, and .local/ in .gitignore. It shows the changes as a diff

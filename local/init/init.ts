@@ -5,6 +5,7 @@
  */
 import { relative } from "node:path";
 import { nearestName } from "../../shared/environment/mod.ts";
+import { commandOf } from "../invocation.ts";
 import { PACKAGE_NAME, packageSpecifier } from "../package/identity.ts";
 import { StackError } from "../stack_error.ts";
 import type { InitArguments } from "./arguments.ts";
@@ -112,7 +113,9 @@ export async function init(options: InitArguments): Promise<number> {
   const count = `${total} file${total === 1 ? "" : "s"}`;
   if (writes) {
     console.log(
-      `Wrote ${count}. Next: npx -y deno task dev --project ${options.project}, and docs/migrating.md for what is listed above.`,
+      `Wrote ${count}. Next: ${
+        commandOf("dev", "--project", options.project)
+      }, and docs/migrating.md for what is listed above.`,
     );
   } else console.log(`Nothing was written: ${count} would change.`);
   return writes || options.dryRun ? 0 : 1;
