@@ -25,7 +25,7 @@ Deno.test("deploy --help needs neither project nor network", async () => {
     env: { SUPABASE_ACCESS_TOKEN: undefined },
   });
   assertEquals([code, requests], [0, []]);
-  for (const text of ["Usage: deno task deploy", "--remote=<ref>", "--yes", "SUPABASE_ACCESS_TOKEN"]) {
+  for (const text of ["Usage: npx -y deno task deploy", "--remote=<ref>", "--yes", "SUPABASE_ACCESS_TOKEN"]) {
     assertStringIncludes(output, text);
   }
 });
