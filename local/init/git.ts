@@ -4,11 +4,26 @@
  * @module
  */
 
-/** Returns the paths with uncommitted changes in `supabase/` and .gitignore; `undefined` without git or a repository. */
-export async function uncommittedChanges(root: string): Promise<string[] | undefined> {
+/**
+ * Returns the paths with uncommitted changes in `supabase/`, and among `paths`; `undefined` without git or a repository.
+ *
+ * @param paths The files that are to be changed, absolute.
+ */
+export async function uncommittedChanges(root: string, paths: readonly string[]): Promise<string[] | undefined> {
   try {
     const { success, stdout } = await new Deno.Command("git", {
-      args: ["-C", root, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--", "supabase", ".gitignore"],
+      args: [
+        "-C",
+        root,
+        "status",
+        "--porcelain=v1",
+        "-z",
+        "--untracked-files=all",
+        "--no-renames",
+        "--",
+        "supabase",
+        ...paths,
+      ],
       stdout: "piped",
       stderr: "null",
       stdin: "null",

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { nearestName } from "../../shared/environment/mod.ts";
 import { commandOf } from "../invocation.ts";
 import { PACKAGE_NAME, packageSpecifier } from "../package/identity.ts";
@@ -11,11 +11,13 @@ import { StackError } from "../stack_error.ts";
 import type { InitArguments } from "./arguments.ts";
 import { Files } from "./files.ts";
 import { uncommittedChanges } from "./git.ts";
+import { importsOf } from "./json_edit.ts";
 import { type Layout, readLayout } from "./layout.ts";
 import { planPreparation } from "./prepare.ts";
 import { type FunctionReport, reportOf, reportText } from "./report.ts";
 import { ModuleGraph } from "./source/graph.ts";
 import { migrate } from "./source/migrate.ts";
+import { nothing } from "./source/migration.ts";
 import { planVendor, VENDOR_FOLDER } from "./vendor.ts";
 
 function checkNames(layout: Layout, only: readonly string[]): void {
@@ -28,23 +30,49 @@ function checkNames(layout: Layout, only: readonly string[]): void {
   }
 }
 
+/** Returns the modules as the import map of a function resolves them; functions that share one share the modules. */
+function graphsOf(files: Files): (importMap: string) => ModuleGraph {
+  const graphs = new Map<string, ModuleGraph>();
+  return (importMap) => {
+    const known = graphs.get(importMap);
+    if (known) return known;
+    const text = files.read(importMap);
+    const imports = Object.entries(text === undefined ? {} : importsOf(text)).map(([name, value]) => {
+      const isPath = /^\.{1,2}\//.test(value);
+      return [name, isPath ? join(dirname(importMap), value) : value];
+    });
+    const graph = new ModuleGraph((path) => files.read(path), Object.fromEntries(imports));
+    graphs.set(importMap, graph);
+    return graph;
+  };
+}
+
 /** Plans the rewriting of functions, and reports on all of them. */
 function planMigration(layout: Layout, options: InitArguments, files: Files): FunctionReport[] {
-  const graph = new ModuleGraph((path) => files.read(path));
+  const graphOf = graphsOf(files);
   return layout.functions.map((one) => {
+    const graph = graphOf(one.inherited ?? one.importMap);
     const module = graph.at(one.entrypoint);
+    if (!module) {
+      return {
+        name: one.name,
+        entrypoint: one.entrypoint,
+        findings: [],
+        migration: nothing(1, "The file is not UTF-8 text, or cannot be parsed"),
+      };
+    }
     const report = reportOf(one, module, graph);
     const isChosen = options.migrate && (options.only.length === 0 || options.only.includes(one.name));
-    if (!module || !isChosen || module.specifiers.includes(PACKAGE_NAME)) return report;
+    if (!isChosen || module.specifiers.includes(PACKAGE_NAME)) return report;
     const migration = migrate(module, graph, PACKAGE_NAME);
     if (migration.text !== undefined) files.plan(one.entrypoint, migration.text);
     return { ...report, migration };
   });
 }
 
-async function mayWrite({ root }: Layout, options: InitArguments): Promise<boolean> {
+async function mayWrite({ root }: Layout, options: InitArguments, paths: readonly string[]): Promise<boolean> {
   if (options.dryRun || (options.json && !options.yes)) return false;
-  const uncommitted = options.force ? undefined : await uncommittedChanges(root);
+  const uncommitted = options.force ? undefined : await uncommittedChanges(root, paths);
   if (uncommitted && uncommitted.length > 0) {
     const shown = uncommitted.slice(0, 3).join(", ") +
       (uncommitted.length > 3 ? ` and ${uncommitted.length - 3} more` : "");
@@ -87,7 +115,7 @@ export async function init(options: InitArguments): Promise<number> {
       if (copies > 0) console.log(`The library is copied to ${VENDOR_FOLDER} (${copies} files).\n`);
     }
   }
-  const writes = !isUnchanged && await mayWrite(layout, options);
+  const writes = !isUnchanged && await mayWrite(layout, options, changes.map(({ path }) => path));
   if (writes) {
     if (copies > 0) await vendored?.write();
     files.write();

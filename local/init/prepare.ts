@@ -155,7 +155,7 @@ export function planPreparation(layout: Layout, entry: ImportEntry, files: Files
   }
   addTables(layout, tables, files);
   ignoreState(layout.root, files);
-  if (layout.functions.every(({ name }) => name === "health")) {
+  if (layout.notes.length === 0 && layout.functions.every(({ name }) => name === "health")) {
     notes.push("The project has no functions of its own yet. Create one with: npx supabase functions new hello");
   }
   return notes;

@@ -24,11 +24,10 @@ export interface FunctionReport {
 /** Reports on one function. */
 export function reportOf(
   { name, entrypoint }: ProjectFunction,
-  module: SourceModule | undefined,
+  module: SourceModule,
   graph: ModuleGraph,
 ): FunctionReport {
-  const findings = module ? graph.reachable(module).flatMap((one) => findingsOf(one, graph)) : [];
-  return { name, entrypoint, findings };
+  return { name, entrypoint, findings: graph.reachable(module).flatMap((one) => findingsOf(one, graph)) };
 }
 
 /** Returns the report as text: functions first, then modules that several of them share. */

@@ -295,3 +295,12 @@ Deno.test("init --migrate: a function without clients is not rewritten", () => {
   const result = migrate(`Deno.serve(() => new Response("hello"));`);
   assertEquals([result.text, result.left], [undefined, []]);
 });
+
+Deno.test("init --migrate rewrites a module whose expressions are nested deeply, and a long one", () => {
+  const terms = Array.from({ length: 5_000 }, (_, index) => String(index));
+  const { text } = migrate(`${IMPORT}Deno.serve(async () => Response.json(await ${ADMIN}.from("a").select()));
+export const sum = ${terms.join(" + ")};
+${terms.map((term) => `export const value${term} = "createClient ${term}";`).join("\n")}
+`);
+  assertStringIncludes(text ?? "", "ctx.supabaseAdmin.from");
+});

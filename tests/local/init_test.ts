@@ -223,8 +223,36 @@ Deno.test("init leaves out what is outside the project, disabled, or without a m
   assertStringIncludes(out, "off is left out: it is disabled");
   assertStringIncludes(out, "gone is left out: its entrypoint supabase/functions/gone/index.ts does not exist.");
   assertStringIncludes(out, "linked is left out: supabase/functions/linked/index.ts is outside the project");
-  assertStringIncludes(out, "no functions of its own yet");
+  assert(!out.includes("no functions of its own yet"), out);
   assertEquals(await outside.read("index.ts"), HELLO);
+});
+
+Deno.test("init --migrate resolves imports by the import map, and says that a file is not UTF-8", async () => {
+  const imports = { "sb": "npm:@supabase/supabase-js@2", "shared/": "./supabase/functions/_shared/" };
+  await using project = await TestProject.create({
+    "supabase/config.toml": '[functions.hello]\nimport_map = "../import_map.json"\n',
+    "import_map.json": JSON.stringify({ imports }),
+    "supabase/functions/hello/index.ts":
+      `import { adminClient } from "shared/clients.ts";\nDeno.serve(async () => Response.json(await adminClient().from("notes").select()));\n`,
+    "supabase/functions/_shared/clients.ts":
+      `import { createClient } from "sb";\nexport const adminClient = () => createClient(Deno.env.get("SUPABASE_URL")!, Deno.env.get("SUPABASE_SERVICE_ROLE_KEY")!);\n`,
+  });
+  await Deno.mkdir(`${project.root}/supabase/functions/latin`);
+  await Deno.writeFile(
+    `${project.root}/supabase/functions/latin/index.ts`,
+    Uint8Array.from(`// caf\xe9\n${HELLO}`, (character) => character.charCodeAt(0)),
+  );
+  await project.git("init", "-q");
+  await project.git("add", ".");
+  await project.git("commit", "-qm", "a");
+  await project.write("import_map.json", JSON.stringify({ imports }, undefined, 2));
+  // The import map is changed as well, and is not below supabase/.
+  assertStringIncludes((await project.init("--migrate", "--yes")).err, "Uncommitted changes in import_map.json");
+
+  const { code, out, err } = await project.init("--migrate", "--yes", "--force");
+  assertEquals([code, err], [0, ""]);
+  assertStringIncludes(out, "supabase/functions/latin/index.ts:1  by hand: The file is not UTF-8 text");
+  assertStringIncludes(await project.read("supabase/functions/hello/index.ts"), 'ctx.supabaseAdmin.from("notes")');
 });
 
 Deno.test("init follows an entrypoint and an import map of config.toml", async () => {

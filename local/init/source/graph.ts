@@ -10,6 +10,16 @@ import { type ImportedName, type Imports, SourceModule } from "./source_module.t
 /** Reads the text of a file, without a byte order mark; `undefined` if it does not exist or is not UTF-8. */
 export type ReadText = (path: string) => string | undefined;
 
+/** Returns a module; `undefined` if it is nested too deeply to parse. */
+function parse(path: string, text: string, imports: Imports): SourceModule | undefined {
+  try {
+    return new SourceModule(path, text, imports);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
 /** The modules of a project, as one import map resolves them: each is parsed once. */
 export class ModuleGraph {
   readonly #read: ReadText;
@@ -25,7 +35,7 @@ export class ModuleGraph {
     this.#imports = imports;
   }
 
-  /** Returns a module, if its file can be read. */
+  /** Returns a module, if its file can be read and parsed. */
   at(path: string): SourceModule | undefined {
     if (!this.#modules.has(path)) {
       const text = /\.[cm]?[jt]sx?$/.test(path) ? this.#read(path) : undefined;
@@ -33,7 +43,7 @@ export class ModuleGraph {
         origin: (module, imported) => this.#origin(module, imported),
         mapped: (specifier) => this.#mapped(specifier),
       };
-      this.#modules.set(path, text === undefined ? undefined : new SourceModule(path, text, imports));
+      this.#modules.set(path, text === undefined ? undefined : parse(path, text, imports));
     }
     return this.#modules.get(path);
   }

@@ -167,13 +167,22 @@ export class SourceModule {
     });
   }
 
-  /** Returns every node below `root`, in the order of the text. */
+  /** Returns every node below `root`, in the order of the text. Not recursive: expressions can be nested deeply. */
   *nodes(root: ts.Node = this.file): Generator<ts.Node> {
-    const children: ts.Node[] = [];
-    root.forEachChild((child) => void children.push(child));
-    for (const child of children) {
-      yield child;
-      yield* this.nodes(child);
+    const rest: ts.Node[] = [];
+    const push = (node: ts.Node) => {
+      const at = rest.length;
+      node.forEachChild((child) => void rest.push(child));
+      // The last is taken first.
+      for (let low = at, high = rest.length - 1; low < high; low++, high--) {
+        const [one, other] = [rest[low], rest[high]];
+        if (one && other) [rest[low], rest[high]] = [other, one];
+      }
+    };
+    push(root);
+    for (let node = rest.pop(); node; node = rest.pop()) {
+      yield node;
+      push(node);
     }
   }
 
