@@ -37,7 +37,7 @@ function isBundled(specifier: string, bundled: Bundled): boolean {
 }
 
 /** Returns what is bundled: of JSR as `links` has it, and the helper that replaces `using`. */
-async function bundledPackages(root: URL): Promise<Bundled> {
+export async function bundledPackages(root: URL): Promise<Bundled> {
   const bundled: Record<string, string> = { [USING_HELPER]: createRequire(import.meta.url).resolve(USING_HELPER) };
   for (const { name, exports, folder } of await readLinkedPackages(root)) {
     for (const [subpath, file] of Object.entries(exports)) {

@@ -30,7 +30,11 @@ function manifest(ranges: ReadonlyMap<string, string>): Record<string, unknown> 
         return [subpath, { types: `${file}.d.ts`, default: `${file}.js` }];
       }),
     ),
-    ...Object.fromEntries(Object.keys(TOOLS).map((subpath) => [subpath, `./tools/${subpath.slice(2)}.js`])),
+    ...Object.fromEntries(
+      Object.keys(TOOLS).map((subpath) => {
+        return [subpath, { types: "./tools/tool.d.ts", default: `./tools/${subpath.slice(2)}.js` }];
+      }),
+    ),
     "./package.json": "./package.json",
   };
   return {

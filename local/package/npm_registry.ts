@@ -15,12 +15,15 @@ export class NpmRegistry implements AsyncDisposable {
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   readonly #tarball: Uint8Array<ArrayBuffer>;
   readonly #manifest: Readonly<Record<string, unknown>>;
+  /** A path of its content: Deno's cache is kept by URL, and a later registry may have the same port. */
+  readonly #path: string;
   /** The number of times that the tarball was downloaded. */
   downloads = 0;
 
   private constructor(tarball: Uint8Array<ArrayBuffer>, manifest: Readonly<Record<string, unknown>>) {
     this.#tarball = tarball;
     this.#manifest = manifest;
+    this.#path = createHash("sha256").update(tarball).digest("hex").slice(0, 12);
     this.#server = Deno.serve(
       { hostname: "127.0.0.1", port: 0, onListen: () => {} },
       (request) => this.#serve(new URL(request.url)),
@@ -40,7 +43,12 @@ export class NpmRegistry implements AsyncDisposable {
 
   /** The URL, with a trailing slash. */
   get url(): string {
-    return `http://127.0.0.1:${this.#server.addr.port}/`;
+    return `http://127.0.0.1:${this.port}/${this.#path}/`;
+  }
+
+  /** The port. */
+  get port(): number {
+    return this.#server.addr.port;
   }
 
   /** A `.npmrc` under which npm and Deno take the package's scope from here, and others from the usual registry. */
@@ -49,9 +57,11 @@ export class NpmRegistry implements AsyncDisposable {
   }
 
   #serve({ pathname, search }: URL): Response {
-    const path = decodeURIComponent(pathname.slice(1));
+    const prefix = `/${this.#path}`;
+    if (!pathname.startsWith(`${prefix}/`)) return new Response("Not found", { status: 404 });
+    const path = decodeURIComponent(pathname.slice(prefix.length + 1));
     if (path === PACKAGE_NAME) return Response.json(this.#packument());
-    if (path !== this.#file) return Response.redirect(`${UPSTREAM}${pathname}${search}`, 307);
+    if (path !== this.#file) return Response.redirect(`${UPSTREAM}${pathname.slice(prefix.length)}${search}`, 307);
     this.downloads += 1;
     return new Response(this.#tarball, { headers: { "content-type": "application/octet-stream" } });
   }

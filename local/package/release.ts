@@ -86,6 +86,8 @@ async function release(args: readonly string[]): Promise<number> {
   if (!args.includes("--skip-tests")) {
     progress("Testing the artifacts");
     await deno(["test", "-A", "tests/package/"], "A test of the artifacts");
+    progress("Running the tests of the library against the artifacts");
+    await deno(["run", "-A", "tests/package/portable_runs.ts"], "A test of the library against an artifact");
   }
   progress("Finished");
   console.log(instructions(artifacts));

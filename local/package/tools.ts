@@ -71,6 +71,7 @@ export async function writeTools(root: URL, folder: string): Promise<void> {
   const archive = gzipSync(JSON.stringify(await toolSources(root)), { level: 9 });
   await Deno.writeFile(`${folder}/sources.json.gz`, archive);
   await Deno.copyFile(fromFileUrl(new URL("./launcher/run.js", import.meta.url)), `${folder}/run.js`);
+  await Deno.writeTextFile(`${folder}/tool.d.ts`, "/** A command. It exports nothing. */\nexport {};\n");
   for (const [subpath, module] of Object.entries(TOOLS)) {
     const text = `import { run } from "./run.js";\n\nrun(${JSON.stringify(module)});\n`;
     await Deno.writeTextFile(`${folder}/${subpath.slice(2)}.js`, text);

@@ -40,7 +40,7 @@ const NOT_SENT: Record<string, readonly [PooledHandler<unknown>, logged: string]
   "a body that is locked": [locked, "locked to a reader"],
   "a stream that is locked": [returning(lockedStream()), "locked to a reader"],
   "a body that was read": [read, "already read"],
-  "a body with a status without one": [() => new Response("x", { status: 204 }), "null body"],
+  "a body with a status without one": [() => new Response("x", { status: 204 }), "TypeError"],
   "a thrown Response.error()": [throwing(Response.error()), "Response.error()"],
   "a thrown locked Response": [throwing(lockedStream()), "locked to a reader"],
 };

@@ -1,17 +1,10 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { buildArtifacts } from "../../local/package/artifacts.ts";
 import { PACKAGE_NAME, PACKAGE_VERSION } from "../../local/package/identity.ts";
-import { JsrRegistry } from "../../local/package/jsr_registry.ts";
 import { toFileUrl } from "../../local/paths.ts";
 import { startFakeProject } from "../support/fake_project.ts";
+import { serveStd } from "./jsr_std.ts";
 import { printed, program, ROOT, runCommand } from "./support.ts";
-
-async function serveStd(): Promise<JsrRegistry> {
-  const registry = new JsrRegistry();
-  const { links } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
-  for (const link of links) await registry.add(new URL(`${link}/`, ROOT));
-  return registry;
-}
 
 Deno.test("deno publish --dry-run accepts the JSR package without a warning and without slow types", async () => {
   const { jsr } = await buildArtifacts(ROOT);

@@ -6,10 +6,9 @@ import { NODE_RANGE } from "../../local/package/npm.ts";
 import { LIBRARY_PACKAGES } from "../../local/package/vendor.ts";
 import { npmProgram } from "../support/components.ts";
 import { startFakeProject } from "../support/fake_project.ts";
+import { NODE } from "./portable_runs.ts";
 import { createFolder, printed, program, runCommand, servePackage } from "./support.ts";
 
-/** The oldest Node that the package supports, by its `engines`. */
-const NODE = "node@22.1.0";
 const node = await npmProgram(NODE);
 const deno21 = await npmProgram(DENO_2_1, { env: certificateEnvironment() });
 

@@ -30,8 +30,24 @@ export async function servePackage(): Promise<PackedPackage> {
     async [Symbol.asyncDispose]() {
       await registry[Symbol.asyncDispose]();
       await Deno.remove(cache, { recursive: true });
+      await forgetRegistry(registry.port);
     },
   };
+}
+
+/** Removes what Deno cached of a registry on loopback, which no later run can use. */
+async function forgetRegistry(port: number): Promise<void> {
+  const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"], cwd: "/" }).output();
+  const { npmCache, modulesCache } = JSON.parse(new TextDecoder().decode(stdout));
+  for (
+    const folder of [
+      `${npmCache}/${port}`,
+      `${npmCache}/127.0.0.1_${port}`,
+      `${modulesCache}/http/127.0.0.1_PORT${port}`,
+    ]
+  ) {
+    await Deno.remove(folder, { recursive: true }).catch(() => {});
+  }
 }
 
 /** A temporary folder. */
