@@ -42,7 +42,7 @@ Deno.test("StatementRunner keeps a late cancel request from the next holder of a
       }),
     "a list": () => executor.transaction([{ query: "insert into run values (1)" }, { query: "select pg_sleep(0.15)" }]),
   };
-  const moments = { "while its statement runs": 0, "when its statement is over": 50 };
+  const moments = { "while its statement runs": 0, "when its statement is over": 175 };
   const cases = Object.entries(moments).flatMap((moment) =>
     Object.entries(behind).map((work) => [moment, work] as const)
   );
