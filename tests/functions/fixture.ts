@@ -86,8 +86,11 @@ export interface Problem {
   readonly errors?: readonly { readonly path: string; readonly message: string }[];
 }
 
-/** Ends the isolate, and waits until its pools have closed: the last of it takes a turn of the event loop. */
+/**
+ * Ends the isolate, and waits until its pools have closed: that takes turns of the event loop, which may be slow on a
+ * loaded machine.
+ */
 export async function endIsolate(): Promise<void> {
   dispatchEvent(new CustomEvent("beforeunload", { detail: { reason: "early_drop" } }));
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setTimeout(resolve, 2));
 }
