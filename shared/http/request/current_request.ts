@@ -7,6 +7,8 @@ import { AsyncLocalStorage } from "node:async_hooks";
 
 /** The handling of one request, as code that finds it by the async context uses it. */
 export interface CurrentRequest {
+  /** The time that a call through the request has left, in ms; `Infinity` for background work. */
+  readonly timeLeftMs: number;
   /** Keeps the request's scopes until `promise` settles. */
   join(promise: PromiseLike<unknown>): void;
 }
