@@ -68,6 +68,8 @@ const CRASHES_WITHIN_MS = 10_000;
 /** A function in a process of its own. */
 export class FunctionIsolate {
   readonly #options: IsolateOptions;
+  #config: FunctionConfig;
+  #notedHtml = false;
   #current: RunningFunction | undefined;
   #starting: Promise<RunningFunction> | undefined;
   #unavailable: FunctionUnavailableError | undefined;
@@ -80,16 +82,29 @@ export class FunctionIsolate {
   /** Creates the function; {@linkcode acquire} starts it. */
   constructor(options: IsolateOptions) {
     this.#options = options;
+    this.#config = options.config;
   }
 
   /** The name of the function. */
   get name(): string {
-    return this.#options.config.name;
+    return this.#config.name;
   }
 
   /** Its configuration. */
   get config(): FunctionConfig {
-    return this.#options.config;
+    return this.#config;
+  }
+
+  /** Sets its configuration, which the next start or {@linkcode reload} uses. */
+  configure(config: FunctionConfig): void {
+    this.#config = config;
+  }
+
+  /** Logs once that a page is sent as plain text. */
+  noteHtml(): void {
+    if (this.#notedHtml) return;
+    this.#notedHtml = true;
+    this.#options.log("text/html is sent as text/plain, as hosted projects without a custom domain do");
   }
 
   /** The limits of its process; `undefined`: none. */
@@ -162,7 +177,8 @@ export class FunctionIsolate {
   }
 
   async #start(): Promise<RunningFunction> {
-    const { config, project, log } = this.#options;
+    const { project, log } = this.#options;
+    const config = this.#config;
     try {
       if (!await Deno.stat(config.entrypoint).then((info) => info.isFile, () => false)) {
         throw new Error(`File not found: ${config.entrypoint}`);

@@ -8,7 +8,7 @@ import type { DataApi } from "../data_api/mod.ts";
 import { LOOPBACK, portError } from "../ports.ts";
 import { problem } from "../problem.ts";
 import { allowOrigin, preflight } from "./cors.ts";
-import { exemptLoopback, forward, MalformedBodyError } from "./proxy.ts";
+import { exemptLoopback, forward, MalformedRequestError } from "./proxy.ts";
 import { isOwnHost, routeOf } from "./route.ts";
 import { type FunctionBackends, toFunction } from "./to_function.ts";
 import { isWebSocketRequest } from "./websocket.ts";
@@ -36,6 +36,8 @@ function absent(service: string): Response {
 
 /** Methods that `fetch` cannot send: a server should not reflect requests, and the gateway is no proxy. */
 const UNSUPPORTED = ["CONNECT", "TRACE", "TRACK"];
+/** The limit of the network in front of hosted projects. The server itself responds 400 to more than 65,534. */
+const MAX_URL_LENGTH = 16_384;
 const METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 function badRequest(detail: string): Response {
@@ -66,7 +68,7 @@ export class Gateway {
         automaticCompression: false,
         onListen: () => {},
         onError: (error) =>
-          error instanceof MalformedBodyError
+          error instanceof MalformedRequestError
             ? badRequest(messageOf(error))
             : problem({ status: 502, code: "BAD_GATEWAY", title: "Bad gateway", detail: messageOf(error) }),
         handler: (request, info) => this.#handle(request, info),
@@ -119,6 +121,17 @@ export class Gateway {
     }
     const misdirected = this.#checkHost(url.host);
     if (misdirected) return misdirected;
+    if (request.url.length > MAX_URL_LENGTH) {
+      await request.body?.cancel();
+      return problem({
+        status: 414,
+        code: "URL_TOO_LONG",
+        title: "URI too long",
+        detail:
+          `The URL has ${request.url.length} characters, of which hosted projects accept ${MAX_URL_LENGTH}: send ` +
+          "the values in the body of a POST request, for example to a database function.",
+      });
+    }
     const route = routeOf(url.pathname);
     if (route.to === "nowhere") return this.#notFound(`Path not found: ${url.pathname}.`);
     if (route.to === "absent") return preflight(request) ?? absent(route.service);
@@ -185,7 +198,7 @@ export class Gateway {
       // A link in a mail signs a user in: no page of another origin may read it.
       return path.startsWith("/mail") ? forwarded : allowOrigin(forwarded);
     } catch (error) {
-      if (request.signal.aborted || error instanceof MalformedBodyError) throw error;
+      if (request.signal.aborted || error instanceof MalformedRequestError) throw error;
       return unavailable();
     }
   }

@@ -15,9 +15,9 @@ export interface Target {
   readonly token: string;
 }
 
-/** A request whose body violates HTTP. */
-export class MalformedBodyError extends Error {
-  override name = "MalformedBodyError";
+/** A request whose body or handshake violates HTTP. */
+export class MalformedRequestError extends Error {
+  override name = "MalformedRequestError";
 }
 
 // RFC 9110, section 7.6.1: these concern one connection only.
@@ -87,7 +87,7 @@ function watchBody(body: ReadableStream<Uint8Array>, onError: (error: unknown) =
  * @param extra Headers to add.
  * @param signal Aborts the request to the target. Default: the signal of `request`.
  * @throws {TypeError} If the target cannot be reached or closes the connection before its response.
- * @throws {MalformedBodyError} If the body of the request violates HTTP.
+ * @throws {MalformedRequestError} If the body of the request violates HTTP.
  */
 export async function forward(
   request: Request,
@@ -111,7 +111,7 @@ export async function forward(
     });
   } catch (error) {
     if (bodyError === undefined || signal.aborted) throw error;
-    throw new MalformedBodyError("The body of the request cannot be read.", { cause: bodyError });
+    throw new MalformedRequestError("The body of the request cannot be read.", { cause: bodyError });
   }
   const responseHeaders = withoutHopByHop(response.headers);
   const encoding = responseHeaders.get(ENCODING_HEADER);

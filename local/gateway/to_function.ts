@@ -4,12 +4,12 @@
  * @module
  */
 import { messageOf } from "../../shared/resilience/mod.ts";
-import { FunctionUnavailableError, type RunningFunction } from "../functions/isolate.ts";
+import { type FunctionIsolate, FunctionUnavailableError, type RunningFunction } from "../functions/isolate.ts";
 import type { Functions } from "../functions/mod.ts";
 import { ABSENT_HEADER, ORIGIN_HEADER, ORIGINAL_PREFIX } from "../functions/protocol.ts";
 import { problem } from "../problem.ts";
 import { preflight } from "./cors.ts";
-import { forward, MalformedBodyError } from "./proxy.ts";
+import { forward, MalformedRequestError } from "./proxy.ts";
 import { forwardWebSocket, isWebSocketRequest } from "./websocket.ts";
 
 /** A request to a function. */
@@ -47,6 +47,16 @@ function privateHeaders({ headers, url }: Request): Record<string, string> {
     if (value !== null) original[`${ORIGINAL_PREFIX}${name}`] = value;
   }
   return original;
+}
+
+/** Hosted projects without a domain of their own serve no pages: a GET request gets HTML as plain text. */
+function asPlainText({ method }: Request, response: Response, isolate: FunctionIsolate): Response {
+  const html = /^text\/html\s*(?=;|$)/i;
+  const type = response.headers.get("content-type") ?? "";
+  if (!html.test(type) || (method !== "GET" && method !== "HEAD")) return response;
+  response.headers.set("content-type", type.replace(html, "text/plain"));
+  isolate.noteHtml();
+  return response;
 }
 
 /** Creates the response of the hosted platform for a function that fails, with the reason. */
@@ -107,7 +117,7 @@ async function brokenOff(name: string, running: RunningFunction, error: unknown)
  * Forwards a request to its function. Returns `undefined` if the function does not exist.
  *
  * @throws If the client has disconnected.
- * @throws {MalformedBodyError} If the body of the request violates HTTP.
+ * @throws {MalformedRequestError} If the body of the request violates HTTP.
  */
 export async function toFunction(
   { request, completed, name, path }: FunctionRequest,
@@ -143,9 +153,9 @@ export async function toFunction(
     if (response.status >= 500 && !response.headers.has("sb-error-code")) {
       response.headers.set("sb-error-code", "EDGE_FUNCTION_ERROR");
     }
-    return response;
+    return asPlainText(request, response, isolate);
   } catch (error) {
-    if (request.signal.aborted || error instanceof MalformedBodyError) throw error;
+    if (request.signal.aborted || error instanceof MalformedRequestError) throw error;
     if (idle.signal.aborted) {
       const hosted = "IDLE_TIMEOUT";
       const detail = `Request idle timeout limit (${(idleMs ?? 0) / 1000}s) reached`;

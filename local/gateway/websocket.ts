@@ -6,7 +6,7 @@
 import { TOKEN_HEADER } from "../control.ts";
 import { COMMAND_HEADER, REFUSAL, UPGRADE_HEADER } from "../functions/protocol.ts";
 import { LOOPBACK } from "../ports.ts";
-import { forward, forwardedHeaders, type Target } from "./proxy.ts";
+import { forward, forwardedHeaders, MalformedRequestError, type Target } from "./proxy.ts";
 
 /** Returns whether the client asks for a WebSocket. */
 export function isWebSocketRequest(request: Request): boolean {
@@ -40,6 +40,7 @@ function relay(from: WebSocket, to: WebSocket): void {
  * @param extra Headers to add.
  * @param onEnd Called when the connection has ended.
  * @returns The response of the target, if it does not open a WebSocket.
+ * @throws {MalformedRequestError} If the handshake is invalid.
  * @throws {TypeError} If the target cannot be reached or closes the connection before its response.
  */
 export async function forwardWebSocket(
@@ -54,7 +55,14 @@ export async function forwardWebSocket(
   for (const name of [...headers.keys()]) if (name.startsWith("sec-websocket-")) headers.delete(name);
   const protocols = (request.headers.get("sec-websocket-protocol") ?? "").split(",").map((name) => name.trim())
     .filter((name) => name !== "");
-  const upstream = new WebSocket(`ws://${LOOPBACK}:${target.port}${path}`, { protocols, headers });
+  let upstream: WebSocket;
+  try {
+    upstream = new WebSocket(`ws://${LOOPBACK}:${target.port}${path}`, { protocols, headers });
+  } catch (error) {
+    onEnd();
+    // A name of a protocol that is not a token, or is named twice.
+    throw new MalformedRequestError("The header sec-websocket-protocol is invalid.", { cause: error });
+  }
   upstream.binaryType = "arraybuffer";
   // Messages that arrive before the client is connected are kept.
   const early: MessageEvent[] = [];
@@ -69,12 +77,21 @@ export async function forwardWebSocket(
       [UPGRADE_HEADER]: id,
     });
   }
+  upstream.addEventListener("close", onEnd, { once: true });
   const { protocol } = upstream;
-  const { socket, response } = Deno.upgradeWebSocket(request, {
-    ...(protocol === "" ? {} : { protocol }),
-    // The function sends pings, if it wants to.
-    idleTimeout: 0,
-  });
+  let upgraded: Deno.WebSocketUpgrade;
+  try {
+    upgraded = Deno.upgradeWebSocket(request, {
+      ...(protocol === "" ? {} : { protocol }),
+      // The function sends pings, if it wants to.
+      idleTimeout: 0,
+    });
+  } catch (error) {
+    // The client has disconnected, or its handshake is not one.
+    upstream.close();
+    throw new MalformedRequestError("The request is not a valid handshake of a WebSocket.", { cause: error });
+  }
+  const { socket, response } = upgraded;
   socket.binaryType = "arraybuffer";
   relay(socket, upstream);
   socket.addEventListener("open", () => {
@@ -83,6 +100,5 @@ export async function forwardWebSocket(
     relay(upstream, socket);
     if (upstream.readyState > WebSocket.OPEN) socket.close();
   });
-  upstream.addEventListener("close", onEnd, { once: true });
   return response;
 }

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { SignJWT } from "jose";
 import { KEYS, openTo, raw, serveProject, sign } from "./serve.ts";
 import { eventually } from "./fixture.ts";
 
@@ -233,4 +234,116 @@ Deno.test("Gateway gives each malformed or misdirected request its status", asyn
   assertEquals(odd.status, 200);
   await odd.body?.cancel();
   await eventually(() => served.lines.some((line) => line.includes("path /a/")), "the line");
+});
+
+Deno.test("Gateway sends text/html to GET as text/plain, as hosted projects do, and says so once", async () => {
+  await using served = await serveProject({
+    files: {
+      "supabase/config.toml": openTo("page"),
+      "supabase/functions/page/index.ts":
+        `Deno.serve((request) => new Response("<p>hi", { headers: { "content-type": new URL(request.url).searchParams.get("type")! } }));`,
+    },
+  });
+  const typeOf = async (type: string, method = "GET") => {
+    const response = await served.call(`page?type=${encodeURIComponent(type)}`, { method });
+    await response.body?.cancel();
+    return response.headers.get("content-type");
+  };
+  assertEquals(await typeOf("text/html"), "text/plain");
+  assertEquals(await typeOf("Text/HTML; charset=utf-8"), "text/plain; charset=utf-8");
+  assertEquals(await typeOf("text/html", "HEAD"), "text/plain");
+  assertEquals(await typeOf("text/html", "POST"), "text/html");
+  assertEquals(await typeOf("text/htmlx"), "text/htmlx");
+  assertEquals(await typeOf("application/xhtml+xml"), "application/xhtml+xml");
+  assertEquals(served.lines.filter((line) => line.includes("sent as text/plain")).length, 1);
+});
+
+Deno.test("Gateway responds 414 to a URL that hosted projects do not accept", async () => {
+  await using served = await serveProject({
+    files: {
+      "supabase/config.toml": openTo("open"),
+      "supabase/functions/open/index.ts": `Deno.serve(() => new Response("ok"));`,
+    },
+  });
+  const status = async (length: number) => {
+    const path = "open?q=";
+    const response = await served.call(
+      path + "x".repeat(length - `${served.url}/functions/v1/${path}`.length),
+    );
+    await response.body?.cancel();
+    return response.status;
+  };
+  assertEquals([await status(16_384), await status(16_385), await status(60_000)], [200, 414, 414]);
+});
+
+Deno.test("Gateway responds 400 to an invalid handshake of a WebSocket, and keeps no process busy", async () => {
+  await using served = await serveProject({
+    files: {
+      "supabase/config.toml": openTo("ws"),
+      "supabase/functions/ws/index.ts": `Deno.serve((request) => Deno.upgradeWebSocket(request).response);`,
+    },
+  });
+  const handshake = (...headers: string[]) =>
+    raw(
+      served.port,
+      [
+        "GET /functions/v1/ws HTTP/1.1",
+        `Host: 127.0.0.1:${served.port}`,
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        ...headers,
+        "",
+        "",
+      ].join("\r\n"),
+    );
+  const key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+  const invalid = [
+    await handshake(key, "Sec-WebSocket-Protocol: a, a"),
+    await handshake(key, "Sec-WebSocket-Protocol: a b"),
+    await handshake(),
+  ];
+  for (const response of invalid) assertStringIncludes(response, "HTTP/1.1 400 ");
+  assertStringIncludes(await handshake(key), "HTTP/1.1 101 ");
+  await eventually(() => served.functions.get("ws")?.idleSince !== undefined, "the end of every connection");
+});
+
+Deno.test("Gateway accepts no forged, expired or ambiguous token for verify_jwt", async () => {
+  await using served = await serveProject({
+    files: {
+      "supabase/config.toml": "[functions.closed]\nverify_jwt = true\n",
+      "supabase/functions/closed/index.ts": `Deno.serve(() => new Response("in"));`,
+    },
+  });
+  const valid = await sign({ role: "anon" });
+  const [, payload = "", signature = ""] = valid.split(".");
+  const header = (value: unknown) => btoa(JSON.stringify(value)).replace(/=+$/, "");
+  const secret = new TextEncoder().encode(KEYS.jwtSecret);
+  const critical = await new SignJWT({}).setProtectedHeader({ alg: "HS256", crit: ["x"], x: 1 })
+    .sign(secret, { crit: { x: true } });
+  const expired = await new SignJWT({ exp: 1 }).setProtectedHeader({ alg: "HS256" }).sign(secret);
+  const tokens: Record<string, string> = {
+    "alg none": `${header({ alg: "none" })}.${payload}.`,
+    "alg NONE": `${header({ alg: "NONE" })}.${payload}.`,
+    "an unknown kid": `${header({ alg: "ES256", kid: "x" })}.${payload}.${signature}`,
+    "a key of its own": `${header({ alg: "ES256", jwk: { kty: "EC" } })}.${payload}.${signature}`,
+    "an empty secret": await sign({}, "\0"),
+    "a header that must be understood": critical,
+    "expired": expired,
+    "two tokens": `${valid},Bearer ${valid}`,
+    "two tokens with a space": `${valid}, Bearer ${valid}`,
+    "a fourth part": `${valid}.x`,
+    "no signature": `${valid.slice(0, valid.lastIndexOf("."))}.`,
+    "an array": `${header([])}.${payload}.${signature}`,
+  };
+  for (const [what, token] of Object.entries(tokens)) {
+    const response = await served.call("closed", { headers: { authorization: `Bearer ${token}` } });
+    assertEquals([response.status, await response.text() === "in"], [401, false], what);
+  }
+  const twice = await raw(
+    served.port,
+    `GET /functions/v1/closed HTTP/1.1\r\nHost: 127.0.0.1:${served.port}\r\nAuthorization: Bearer ${valid}\r\n` +
+      `Authorization: Bearer x.y.z\r\nConnection: close\r\n\r\n`,
+  );
+  assertStringIncludes(twice, "HTTP/1.1 401 ");
 });
