@@ -259,16 +259,12 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   if (background) parts.use(background);
 
   if (options.watch) {
-    const reload = (names: string[]) => {
-      for (const name of names) {
-        // The output of the function says why it failed.
-        functions.reload(name).then(
-          () => log(name, "reloaded"),
-          () => log(name, "could not be loaded: it responds 503"),
-        );
-      }
+    const read = async () => {
+      const config = await readConfig(project);
+      const found = await readFunctions(project, config);
+      return config.edgeRuntime.enabled ? found : { ...found, functions: [] };
     };
-    parts.use(await watchSources(project, configs, reload, (line) => log("watch", line)));
+    parts.use(await watchSources({ project, functions, read, log }));
   }
 
   const { promise: broken, resolve: onFailure } = Promise.withResolvers<StackError>();
@@ -290,8 +286,12 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     warnings,
     database: { stop: () => server.stop(), kill: () => server.kill(), start: () => server.start() },
     functions: {
-      names: functions.names,
-      configs,
+      get names() {
+        return functions.names;
+      },
+      get configs() {
+        return functions.configs;
+      },
       failures: failures.value,
       reload: (name) => functions.reload(name),
     },

@@ -13,7 +13,7 @@ import type { Limits } from "./limits.ts";
 export interface FunctionsOptions {
   /** The project. */
   readonly project: Project;
-  /** The functions. */
+  /** The functions at the start. */
   readonly configs: readonly FunctionConfig[];
   /** Returns the environment of the functions; called at each start of one. */
   readonly env: () => Promise<Readonly<Record<string, string>>>;
@@ -30,17 +30,25 @@ const KEPT = 12;
 
 /** The functions of a stack. */
 export class Functions {
-  readonly #isolates: ReadonlyMap<string, FunctionIsolate>;
+  readonly #options: FunctionsOptions;
+  readonly #isolates: Map<string, FunctionIsolate>;
+  readonly #stopping = new Set<Promise<void>>();
   #closed = false;
 
   /** Creates the functions; {@linkcode start} starts them. */
-  constructor({ project, configs, env, log, limits }: FunctionsOptions) {
-    this.#isolates = new Map(
-      configs.map((config) => [
-        config.name,
-        new FunctionIsolate({ project, config, env, limits, log: (line) => log(config.name, line) }),
-      ]),
-    );
+  constructor(options: FunctionsOptions) {
+    this.#options = options;
+    this.#isolates = new Map(options.configs.map((config) => [config.name, this.#create(config)]));
+  }
+
+  #create(config: FunctionConfig): FunctionIsolate {
+    const { project, env, limits, log } = this.#options;
+    return new FunctionIsolate({ project, config, env, limits, log: (line) => log(config.name, line) });
+  }
+
+  /** The configurations of the functions. */
+  get configs(): FunctionConfig[] {
+    return [...this.#isolates.values()].map(({ config }) => config);
   }
 
   /** The names of the functions. */
@@ -102,9 +110,39 @@ export class Functions {
     await isolate.reload();
   }
 
+  /**
+   * Replaces the functions: adds those that are new, stops those that `configs` does not have, after their requests in
+   * flight, and sets the configuration of the others. The caller reloads the ones that are returned.
+   *
+   * @returns The names of functions that are new or whose configuration has changed, and of those that were removed.
+   */
+  update(configs: readonly FunctionConfig[]): { added: string[]; changed: string[]; removed: string[] } {
+    const added: string[] = [];
+    const changed: string[] = [];
+    const removed: string[] = [];
+    if (this.#closed) return { added, changed, removed };
+    for (const [name, isolate] of this.#isolates) {
+      if (configs.some((config) => config.name === name)) continue;
+      this.#isolates.delete(name);
+      removed.push(name);
+      this.#stopping.add(isolate.stop());
+    }
+    for (const config of configs) {
+      const isolate = this.#isolates.get(config.name);
+      if (!isolate) {
+        this.#isolates.set(config.name, this.#create(config));
+        added.push(config.name);
+      } else if (JSON.stringify(isolate.config) !== JSON.stringify(config)) {
+        isolate.configure(config);
+        changed.push(config.name);
+      }
+    }
+    return { added, changed, removed };
+  }
+
   /** Stops all functions. */
   async stop(): Promise<void> {
     this.#closed = true;
-    await Promise.all([...this.#isolates.values()].map((isolate) => isolate.stop()));
+    await Promise.all([...this.#stopping, ...[...this.#isolates.values()].map((isolate) => isolate.stop())]);
   }
 }

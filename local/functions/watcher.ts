@@ -1,12 +1,13 @@
 /**
- * Reloads functions when their sources change, and logs changes that need a
- * restart of the stack.
+ * Follows the sources of functions while the stack runs, and logs changes that
+ * need a restart.
  *
  * @module
  */
 import { messageOf } from "../../shared/resilience/mod.ts";
 import type { Project } from "../project.ts";
-import { type FunctionConfig, readFunctions } from "./config.ts";
+import type { FunctionConfig, ProjectFunctions } from "./config.ts";
+import type { Functions } from "./mod.ts";
 
 const DEBOUNCE_MS = 150;
 const SOURCE = /\.(?:[cm]?[jt]sx?|jsonc?|wasm|env)$|\/\.env(?:\.local)?$/;
@@ -57,60 +58,82 @@ async function watchedPaths(project: Project, configs: readonly FunctionConfig[]
   return present.flat();
 }
 
-/**
- * Watches the sources of `configs`.
- *
- * @param reload Called with the names of the functions that a burst of changes affects.
- * @param log Called for a change that needs a restart of the stack, and if files cannot be watched.
- */
-export async function watchSources(
-  project: Project,
-  configs: readonly FunctionConfig[],
-  reload: (names: string[]) => void,
-  log: (line: string) => void,
-): Promise<Disposable> {
-  const paths = await watchedPaths(project, configs);
+/** Options for {@linkcode watchSources}. */
+export interface WatchOptions {
+  /** The project. */
+  readonly project: Project;
+  /** The functions that are served. */
+  readonly functions: Functions;
+  /** Returns the functions of the project as its files are now. */
+  readonly read: () => Promise<ProjectFunctions>;
+  /** Called with the name of a function, or `watch`, and a line. */
+  readonly log: (source: string, line: string) => void;
+}
+
+/** Follows the files of a project: serves new functions, stops removed ones, and reloads the others as they change. */
+export async function watchSources(options: WatchOptions): Promise<Disposable> {
+  const { project, functions, read, log } = options;
+  const paths = await watchedPaths(project, functions.configs);
   let watcher: Deno.FsWatcher;
   try {
     watcher = Deno.watchFs(paths);
   } catch (error) {
-    log(`cannot watch the sources (${messageOf(error)}): restart after a change`);
+    log("watch", `cannot watch the sources (${messageOf(error)}): restart after a change`);
     return { [Symbol.dispose]: () => {} };
   }
+  const reported = new Set((await read()).warnings);
   const pending = new Set<string>();
-  const stale = new Set<string>();
-  const before = await readFunctions(project);
-  const reported = new Set(before.warnings);
-  const known = new Set(before.functions.map(({ name }) => name));
-  const reportNew = async () => {
-    // An invalid config file is reported elsewhere.
-    const { functions, warnings } = await readFunctions(project).catch(() => before);
-    for (const line of warnings) if (!reported.has(line)) log(line);
-    for (const line of warnings) reported.add(line);
-    for (const { name } of functions) if (!known.has(name)) log(`${name} is a new function: restart to serve it`);
-    for (const { name } of functions) known.add(name);
-  };
+
+  async function apply(): Promise<void> {
+    const paths = [...pending];
+    pending.clear();
+    const before = functions.configs;
+    for (const file of new Set(paths.map((path) => readAtStart(path, project)))) {
+      if (file !== undefined) log("watch", `${file} changed: restart to use it`);
+    }
+    let found: ProjectFunctions | undefined;
+    try {
+      found = await read();
+    } catch (error) {
+      // An invalid config file leaves the functions as they are.
+      log("watch", messageOf(error));
+    }
+    for (const line of found?.warnings ?? []) if (!reported.has(line)) log("watch", line);
+    for (const line of found?.warnings ?? []) reported.add(line);
+    const { added, changed, removed } = found
+      ? functions.update(found.functions)
+      : { added: [], changed: [], removed: [] };
+    for (const name of removed) log(name, "removed: it is no longer served");
+    // A file of a function that was removed or added affects no other.
+    const known = [...functions.configs, ...before];
+    const affected = paths.flatMap((path) => affectedFunctions(path, known, project.supabase));
+    for (const name of new Set([...added, ...changed, ...affected])) {
+      if (!functions.get(name)) continue;
+      // The output of the function says why it failed.
+      functions.reload(name).then(
+        () => log(name, added.includes(name) ? "new: it is served" : "reloaded"),
+        () => log(name, "could not be loaded: it responds 503"),
+      );
+    }
+  }
+
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let applying = Promise.resolve();
   (async () => {
     for await (const { kind, paths } of watcher) {
       if (kind === "access") continue;
       for (const path of paths) {
-        for (const name of affectedFunctions(path, configs, project.supabase)) pending.add(name);
-        const file = readAtStart(path, project);
-        if (file !== undefined) stale.add(file);
+        const isFolder = kind !== "modify" && path.startsWith(`${project.supabase}/functions/`);
+        if (
+          isFolder || readAtStart(path, project) !== undefined ||
+          affectedFunctions(path, functions.configs, project.supabase).length > 0
+        ) pending.add(path);
       }
-      if (pending.size + stale.size === 0) continue;
+      if (pending.size === 0) continue;
       clearTimeout(timer);
-      timer = setTimeout(() => {
-        const names = [...pending];
-        pending.clear();
-        for (const file of stale) log(`${file} changed: restart to use it`);
-        stale.clear();
-        reportNew();
-        if (names.length > 0) reload(names);
-      }, DEBOUNCE_MS);
+      timer = setTimeout(() => applying = applying.then(apply), DEBOUNCE_MS);
     }
-  })().catch((error) => log(`stopped watching the sources: ${messageOf(error)}`));
+  })().catch((error) => log("watch", `stopped watching the sources: ${messageOf(error)}`));
   return {
     [Symbol.dispose]: () => {
       clearTimeout(timer);
