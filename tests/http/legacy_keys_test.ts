@@ -106,6 +106,27 @@ Deno.test("legacyKeys: false rejects legacy keys, as does an env option with key
   }
 });
 
+Deno.test("/<name>/health/pool shows details to the legacy service_role key, unless legacyKeys is false", async () => {
+  const showsDetails = async (headers: Record<string, string>, legacyKeys?: boolean) => {
+    const options = legacyKeys === undefined ? {} : { legacyKeys };
+    const { fetch: handle } = setUp(() => new Response(), { auth: "user", variables, ...options });
+    const response = await handle(new Request("https://x.test/f/health/pool", { headers }));
+    return "durationMs" in (await response.json()).details.testQuery;
+  };
+  for (const headers of [{ apikey: SERVICE }, cron, { ...cron, apikey: SERVICE }, { apikey: "sb_secret_default" }]) {
+    assertEquals(await showsDetails(headers), true, JSON.stringify(headers));
+  }
+  const others: Record<string, string>[] = [
+    signedOut,
+    { apikey: key("service_role", "b3RoZXI") },
+    { Authorization: `Bearer ${user}` },
+    { Authorization: `Basic ${SERVICE}` },
+    {},
+  ];
+  for (const headers of others) assertEquals(await showsDetails(headers), false, JSON.stringify(headers));
+  for (const headers of [{ apikey: SERVICE }, cron]) assertEquals(await showsDetails(headers, false), false);
+});
+
 Deno.test("legacy keys count only under the variable of their role", async () => {
   const swapped = { ...variables, SUPABASE_ANON_KEY: SERVICE, SUPABASE_SERVICE_ROLE_KEY: ANON };
   for (const auth of ["publishable", "secret"] as const) {

@@ -244,9 +244,9 @@ class RequestHandler<Database> {
 
   async #respond(request: Request, handler: PooledHandler<Database>, timing: Timing): Promise<Response> {
     const { runtime, authenticate, deadlines, deadlineMs } = this.#prepared ??= this.#prepare();
-    const { health = true, lease = {} } = this.#options;
+    const { health = true, lease = {}, legacyKeys } = this.#options;
     if (health && request.url.includes("/health/pool") && isHealthPath(new URL(request.url).pathname)) {
-      return await createHealthResponse(request, runtime as Runtime<never>);
+      return await createHealthResponse(request, runtime as Runtime<never>, undefined, legacyKeys);
     }
     if (runtime.environment.secretKey === undefined) await loadMissingSecretKey();
     const scope = new RequestScope({ request, runtime, deadlines, deadlineMs, lease, events: this.#events });

@@ -12,6 +12,7 @@ import { type ClientPool, type PoolHealth, toTestQuery } from "../../supabase/mo
 import { checkOptions } from "../handler/check_options.ts";
 import { errorResponse } from "../responses/error_response.ts";
 import { ThrottledLog } from "../logging/throttled_log.ts";
+import { withLegacyKeys } from "../auth/legacy_keys.ts";
 import { createLazyAuthenticate } from "../auth/lazy_authenticate.ts";
 import { MethodNotAllowedError } from "../responses/problem.ts";
 import { lazyRuntime, type RequestPool, type Runtime, type RuntimeOptions } from "../handler/runtime.ts";
@@ -106,10 +107,19 @@ function createBody({ healthy, details }: PoolHealth, pool: RequestPool<never>, 
   };
 }
 
-/** Returns whether the request carries one of the project's secret keys in `apikey`. */
-async function isOperator(request: Request, { environment }: Runtime<never>): Promise<boolean> {
-  if (!request.headers.get("apikey") || Object.keys(environment.secretKeys).length === 0) return false;
-  const { auth } = await createLazyAuthenticate({ auth: "secret:*", env: environment })(request);
+/**
+ * Returns whether the request carries one of the project's secret keys in `apikey`, or the legacy service_role key, which
+ * counts as one unless `acceptsLegacy` is false.
+ */
+async function isOperator(request: Request, runtime: Runtime<never>, acceptsLegacy: boolean): Promise<boolean> {
+  const { environment } = runtime;
+  const { headers } = request;
+  const hasCredentials = headers.get("apikey") || (acceptsLegacy && headers.get("authorization"));
+  if (!hasCredentials || Object.keys(environment.secretKeys).length === 0) return false;
+  const mode = "secret:*";
+  const current = createLazyAuthenticate({ auth: mode, env: environment });
+  const authenticate = acceptsLegacy ? withLegacyKeys(current, mode, environment.legacyKeys, environment) : current;
+  const { auth } = await authenticate(request);
   return auth !== null;
 }
 
@@ -135,17 +145,19 @@ function negotiateType(request: Request): string {
  * Creates the response to a health request: 200 if the pool is healthy, 503 if not, 405 for another method.
  *
  * @param check Default: the pool's own `healthCheck`.
+ * @param acceptsLegacy False if the legacy service_role key does not count as a secret key. Default: true.
  */
 export async function createHealthResponse(
   request: Request,
   runtime: Runtime<never>,
   check: HealthCheck = checkPool,
+  acceptsLegacy = true,
 ): Promise<Response> {
   if (request.method !== "GET" && request.method !== "HEAD") {
     return new MethodNotAllowedError("GET, HEAD").toResponse();
   }
   const pool = runtime.service.getConnectionPool();
-  const [health, forOperator] = await Promise.all([check(pool), isOperator(request, runtime)]);
+  const [health, forOperator] = await Promise.all([check(pool), isOperator(request, runtime, acceptsLegacy)]);
   const body = JSON.stringify(createBody(health, pool, forOperator));
   return new Response(request.method === "HEAD" ? null : body, {
     status: health.healthy ? 200 : 503,
