@@ -323,6 +323,11 @@ Deno.test("startPostgres() and migrate() on a real server", async (t) => {
       const error = await assertRejects(async () => await owner.unsafe(`select ${value}`), postgres.PostgresError);
       assertEquals([error.code, error.message, error.detail], [code, message, detail], value);
     }
+    await owner.begin(async (sql) => {
+      await sql`select set_config('request.jwt.claims', '{"role": "anon"}', true)`;
+      const [array] = await sql`select '1,2.50,1e-7'::vector::text as list, '5'::halfvec::text as one`;
+      assertEquals({ ...array }, { list: "[1,2.5,1e-07]", one: "[5]" });
+    });
     await owner`create table vectors (e vector, h halfvec(2))`;
     for (
       const insert of [

@@ -105,8 +105,12 @@ function parseList(type: VectorType): string {
     : "numbers";
   return `
 declare
-  -- The Data API sends an array as {1,2,3}.
-  literal text := case when $1 ~ '^\\s*\\{.*\\}\\s*$' then translate($1, '{}', '[]') else $1 end;
+  -- The Data API of the local stack sends an array of JSON as 1,2,3 or as {1,2,3}.
+  literal text := case
+    when $1 ~ '^\\s*\\{.*\\}\\s*$' then translate($1, '{}', '[]')
+    when current_setting('request.jwt.claims', true) <> '' and $1 ~* '^${LIST}$' then '[' || $1 || ']'
+    else $1
+  end;
   items text[];
   numbers real[];
 begin
