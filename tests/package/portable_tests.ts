@@ -44,7 +44,7 @@ function valueImports(source: string): ValueImport[] {
   return imports;
 }
 
-/** What a test of the package cannot have: files of the checkout, and processes that run them. */
+/** The parts of the runtime that a test of the package cannot use: files of the checkout, and processes that run them. */
 const NEEDS_CHECKOUT = /\bimport\.meta\b|\bDeno\.(Command|execPath|read\w+)\b/;
 
 const STATIC_IMPORT = /^(?:import|export) (type )?(\{[^}]*\}|\* as \w+|\*|\w+) from "([^"]+)";$/gm;
