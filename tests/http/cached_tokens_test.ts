@@ -305,3 +305,20 @@ Deno.test("withPooledSupabase() takes rememberTokensMs from the variable, then f
   assertEquals((await checksWith({}, { POOL_REMEMBER_TOKENS_MS: "90000" }))[0], 500);
   assertFalse((await checksWith({}, { POOL_REMEMBER_TOKENS_MS: "60000" }))[0] === 500);
 });
+
+Deno.test("createAuthenticate() fetches published keys again after the wall clock was set back", async () => {
+  await using jwks = startJwks(project);
+  const next = await createProjectKey();
+  const ask = setUp({ env: jwks.env });
+  const { now } = Date;
+  using _restored = { [Symbol.dispose]: () => void (Date.now = now) };
+  Date.now = () => now() + 86_400_000;
+  const first = await ask(await project.sign());
+  assertFalse(first.startsWith("401"), first);
+  assertEquals(jwks.state.fetched, 1);
+  Date.now = now;
+  jwks.state.keys = next.jwks;
+  const rotated = await ask(await next.sign());
+  assertFalse(rotated.startsWith("401"), rotated);
+  assertEquals(jwks.state.fetched, 2);
+});

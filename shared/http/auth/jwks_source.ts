@@ -30,6 +30,8 @@ export class JwksSource {
   readonly #remote: ReturnType<typeof createRemoteJWKSet>;
   #text = "";
   #keys: KeySet | undefined = undefined;
+  /** The time of the latest fetch by the wall clock, in ms since the epoch. */
+  #fetchedMs = 0;
 
   private constructor(address: URL) {
     this.#remote = createRemoteJWKSet(address, {
@@ -45,9 +47,12 @@ export class JwksSource {
     return source;
   }
 
-  /** The keys, if they are young enough. The same object for as long as they are the same keys. */
+  /**
+   * The keys, if they are young enough. The same object for as long as they are the same keys. Their age is unknown when
+   * the wall clock is before the moment of their fetch: to `jose` they would stay young until that moment comes again.
+   */
   get fresh(): KeySet | undefined {
-    return this.#remote.fresh ? this.#keys : undefined;
+    return this.#remote.fresh && Date.now() >= this.#fetchedMs ? this.#keys : undefined;
   }
 
   /**
@@ -72,6 +77,7 @@ export class JwksSource {
     } catch (error) {
       return { error };
     }
+    this.#fetchedMs = Date.now();
     const keys = this.#remote.jwks();
     const text = JSON.stringify(keys);
     if (text !== this.#text) {
