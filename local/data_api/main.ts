@@ -5,18 +5,18 @@
  */
 import { LOOPBACK } from "../ports.ts";
 import { sendMessage, takeToken, TOKEN_HEADER } from "../control.ts";
+import { errorLine } from "./error_log.ts";
 import { Services, type ServicesConfig } from "./services.ts";
 
 /** The environment variable with the {@linkcode ServicesConfig}, as JSON. */
 const CONFIG_VARIABLE = "DATA_API_CONFIG";
 
-// The response reports errors of the caller, and the details of database errors hold values of rows.
 const log = console.error;
 console.error = (...parts: unknown[]) => {
   const error = parts.find((part) => part instanceof Error);
   if (!error) return log(...parts);
-  if ("code" in error && typeof error.code === "string" && /^[0-9A-Z]{5}$/.test(error.code)) return;
-  log(`${error.name}: ${error.message}`);
+  const line = errorLine(error);
+  if (line !== undefined) log(line);
 };
 
 const token = takeToken();
