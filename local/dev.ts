@@ -106,6 +106,8 @@ async function main(): Promise<void> {
     const reason = await Promise.race([stopRequest.promise, stack.broken]);
     if (reason instanceof StackError) broken = reason;
     else if (!args.quiet) print(`\nStopping (${reason}) …`);
+  } else if (!args.quiet) {
+    print(`\nStopping (${stack}) once the start has ended; Ctrl-C again stops it at once …`);
   }
   Deno.unrefTimer(setTimeout(() => Deno.exit(1), FORCE_AFTER_MS));
   // A stack that is still starting is stopped once it has started or failed.

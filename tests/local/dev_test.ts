@@ -134,6 +134,18 @@ Deno.test({
   },
 });
 
+Deno.test("dev that is asked to stop during the start says so, and leaves no process behind", async () => {
+  await using fixture = await createProject();
+  await using run = new Run(fixture.root, []);
+  await eventually(() => run.output.includes("s  Postgres"), "the first step", 120_000);
+  const below = await run.descendants();
+  run.kill("SIGINT");
+  assertEquals((await run.status).code, 0, run.output);
+  assertStringIncludes(run.output, "Stopping (SIGINT) once the start has ended; Ctrl-C again stops it at once");
+  assertEquals(run.output.includes("Gateway"), false, "the banner was printed");
+  await untilExited(below);
+});
+
 Deno.test("dev refuses a folder that is not a project, and creates nothing in it", async () => {
   const folder = await Deno.makeTempDir({ prefix: "local-stack-test-" });
   try {
