@@ -54,11 +54,15 @@ export class Storm {
     this.#nextSuccess = nextSuccess;
   }
 
-  /** Breaks loose. */
-  begin(): void {
+  /**
+   * Breaks loose.
+   *
+   * @returns A promise that rejects if a fault could not be brought about or ended, and settles with the storm.
+   */
+  begin(): Promise<void> {
     this.#passing = this.#blow();
-    // end() reports it.
     this.#passing.catch(() => {});
+    return this.#passing;
   }
 
   /** Ends with the fault that is there; everything is well then. */

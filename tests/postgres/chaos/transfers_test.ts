@@ -59,6 +59,7 @@ Deno.test(`TransferService.transfer() loses no cent in ${TRANSFERS} transfers un
   const expected = new Map(owners.flatMap(({ categoryIds }) => categoryIds.map((id) => [id, BALANCE])));
   const add = (id: string, amount: number) => expected.set(id, (expected.get(id) ?? NaN) + amount);
   let [made, replayed, refused, most] = [0, 0, 0, 0];
+  let over = false;
   const failures = new Map<string, number>();
 
   /** Sends an order under its key until it is known what became of it, as a caller should. */
@@ -75,6 +76,7 @@ Deno.test(`TransferService.transfer() loses no cent in ${TRANSFERS} transfers un
         success = Promise.withResolvers();
         return;
       } catch (error) {
+        if (over) throw error;
         const code = String(Reflect.get(error as object, "code"));
         if (error instanceof ServiceError && code === "INSUFFICIENT_BALANCE") {
           refused++;
@@ -95,8 +97,10 @@ Deno.test(`TransferService.transfer() loses no cent in ${TRANSFERS} transfers un
 
   const storm = new Storm(rig, money.auditor, new Random(SEED, "faults"), () => success.promise);
   const start = performance.now();
-  storm.begin();
-  await Promise.all(Array.from({ length: WORKERS }, work));
+  const blowing = storm.begin();
+  const working = Promise.all(Array.from({ length: WORKERS }, work));
+  // A fault that stays would let no transfer succeed.
+  await Promise.race([working, blowing.then(() => working)]).finally(() => over = true);
   const tookMs = performance.now() - start;
   await storm.end();
 
