@@ -20,6 +20,15 @@ const EXPECTED = {
   kinds: ["function", "function", "limit,offset"],
 };
 
+/** A module that imports every entry point and prints those that export something. */
+function everyEntryPoint(): string {
+  const subpaths = Object.keys(ENTRY_POINTS);
+  const imports = subpaths.map((subpath, i) => `import * as m${i} from "${PACKAGE_NAME}${subpath.slice(1)}";`);
+  const rows = subpaths.map((subpath, i) => `["${subpath}", Object.keys(m${i}).length]`);
+  const print = `console.log([${rows.join(", ")}].filter(([, n]) => Number(n) > 0).map(([name]) => name).join());`;
+  return `${imports.join("\n")}\n${print}\n`;
+}
+
 function startNotes() {
   const project = startFakeProject();
   project.answer = () => Response.json([{ id: 1 }]);
@@ -115,8 +124,16 @@ Deno.test({
     const run = await runCommand(["npx", "-y", NODE, "program.mjs"], options);
     assertEquals(run.code, 0, run.output);
     assertEquals(printed(run.output), EXPECTED);
-    const check = ["npx", "tsc", "--noEmit", "--strict", "--exactOptionalPropertyTypes", "--target"];
-    const types = await runCommand([...check, "esnext", "--module", "nodenext", "program.mts"], options);
-    assertEquals(types.output, "");
+    await folder.write("every.mts", everyEntryPoint());
+    const check = ["npx", "tsc", "--noEmit", "--strict", "--exactOptionalPropertyTypes", "--target", "esnext"];
+    for (
+      const [module, resolution] of [["node16", "node16"], ["nodenext", "nodenext"], ["esnext", "bundler"]] as const
+    ) {
+      const mode = ["--module", module, "--moduleResolution", resolution];
+      const types = await runCommand([...check, ...mode, "program.mts", "every.mts"], options);
+      assertEquals([resolution, types.output], [resolution, ""]);
+    }
+    const every = await runCommand(["npx", "-y", NODE, "--input-type=module", "--eval", everyEntryPoint()], options);
+    assertEquals([every.code, every.output.trim()], [0, Object.keys(ENTRY_POINTS).join()]);
   },
 });

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { JsrRegistry } from "../../local/package/jsr_registry.ts";
 import { PACKAGE_NAME, packageSpecifier } from "../../local/package/identity.ts";
+import { VENDOR_FOLDER } from "../../local/init/vendor.ts";
 import { SUPABASE_CLI } from "../../local/deploy/supabase_cli.ts";
 import { toFileUrl } from "../../local/paths.ts";
 import { runDeploy } from "../deploy/command.ts";
@@ -134,5 +135,51 @@ Deno.test({
     const upload = api.deployed.get("hello");
     const files = [...upload?.files.keys() ?? []].sort();
     assertEquals(files, [`${FUNCTION}/deno.json`, `${FUNCTION}/index.ts`]);
+  },
+});
+
+Deno.test({
+  name:
+    `init, doctor and deploy of the package work on a project of the CLI's template, with a copy of the library${cli.note}`,
+  ignore: cli.ignore,
+  fn: async () => {
+    await using packed = await servePackage();
+    await using project = await createProject(packed);
+    await using jsr = await serveEdgeRuntimeTypes();
+    await using api = new ManagementApi();
+    const env = { ...packed.env, JSR_URL: jsr.url };
+    const tool = (name: string, ...args: string[]) => {
+      const command = [Deno.execPath(), "run", "-A", "--no-lock", `${packed.artifacts.npm}/tools/${name}.js`];
+      return runCommand([...command, ...args], { cwd: project.path, env });
+    };
+    // As the template has it, before its function imports the package.
+    const config = JSON.parse(await Deno.readTextFile(`${project.path}/${FUNCTION}/deno.json`));
+    delete config.imports[PACKAGE_NAME];
+    await project.write(`${FUNCTION}/deno.json`, JSON.stringify(config));
+
+    const init = await tool("init", ".", "--vendor", "--yes", "--force");
+    assertEquals(init.code, 0, init.output);
+    const doctor = await tool("doctor", ".");
+    assertStringIncludes(doctor.output, "hello", doctor.output);
+
+    const deploy = await runDeploy({
+      api,
+      command: ["run", "-A", "--no-lock", `${packed.artifacts.npm}/tools/deploy.js`],
+      cwd: project.path,
+      args: ["hello", `--remote=${api.ref}`, "--yes"],
+      env,
+    });
+    assertEquals(deploy.code, 0, deploy.output);
+    const files = [...api.deployed.get("hello")?.files.keys() ?? []].sort();
+    assertEquals(files.filter((path) => !path.startsWith(VENDOR_FOLDER)), [
+      `${FUNCTION}/deno.json`,
+      `${FUNCTION}/index.ts`,
+    ]);
+    // The entry point and the chunks that it imports; types, other entry points and documents stay here.
+    const copied = files.map((path) => path.slice(VENDOR_FOLDER.length + 1)).filter((path) =>
+      /^(mod|chunks\/\w+)\.js$/.test(path)
+    );
+    assert(copied.includes("mod.js") && copied.length <= 6, copied.join());
+    assertEquals(copied.length, files.length - 2, files.join());
   },
 });
