@@ -304,3 +304,25 @@ ${terms.map((term) => `export const value${term} = "createClient ${term}";`).joi
 `);
   assertStringIncludes(text ?? "", "ctx.supabaseAdmin.from");
 });
+
+Deno.test("init --migrate: withSupabase accepts no more credentials afterwards", () => {
+  const server = (options: string, helper = "") =>
+    `import { withSupabase } from "npm:@supabase/server@1";
+${helper}export default { fetch: withSupabase(${options}, (_req, ctx) => Response.json(ctx.authMode)) };
+`;
+  const keyed = migrate(server('{ auth: ["user", "secret"] }'));
+  assertStringIncludes(keyed.text ?? "", 'withPooledSupabase({ auth: ["user", "secret"], legacyKeys: false }');
+  assertEquals(keyed.differences.length, 1);
+  assertStringIncludes(migrate(server('{ auth: "user" }')).text ?? "", 'withPooledSupabase({ auth: "user" }');
+  assertStringIncludes(left(server("options", 'const options = { auth: "secret" } as const;\n')), "not written out");
+  assertStringIncludes(
+    left(server("{ ...options }", 'const options = { auth: "user" } as const;\n')),
+    "not written out",
+  );
+  const others = {
+    "/p/supabase/functions/_shared/login.ts":
+      "// deno-lint-ignore no-explicit-any\nexport const login = (client: any) => client.auth.signInAnonymously();\n",
+  };
+  const imported = server('{ auth: "user" }', 'import { login } from "../_shared/login.ts";\nconsole.log(login);\n');
+  assertStringIncludes(left(imported, others), "auth.signInAnonymously outlives a request");
+});

@@ -21,8 +21,8 @@ import { migrateWithSupabase } from "./with_supabase.ts";
 export function migrate(module: SourceModule, graph: ModuleGraph, packageName: string): Migration {
   const error = module.syntaxError;
   if (error) return nothing(error.line, `The file does not parse: ${error.message}`);
-  const withSupabase = migrateWithSupabase(module, packageName);
-  if (withSupabase) return withSupabase;
+  const withSupabase = migrateWithSupabase(module, graph, packageName);
+  if (withSupabase) return checked(module, withSupabase);
   const entries = entriesOf(module);
   const [entry] = entries;
   if (!entry) return nothing(1, "No Deno.serve, serve or default export with fetch: nothing to wrap");
