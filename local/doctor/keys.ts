@@ -109,9 +109,11 @@ export function checkUrl({ values }: ProjectVariables): Findings {
       "set https://<ref>.supabase.co (dashboard, Connect).",
     );
   } else {
-    const { protocol, hostname, pathname } = new URL(url);
+    const { protocol, hostname, pathname, username, password } = new URL(url);
     const isLocal = hostname === "localhost" || hostname === "127.0.0.1" || hostname === "[::1]";
-    if (/^db\./.test(hostname) || /pooler\.supabase\.com$/.test(hostname)) {
+    if (username !== "" || password !== "") {
+      findings.fail("value", "SUPABASE_URL contains a user name or a password", "set https://<ref>.supabase.co.");
+    } else if (/^db\./.test(hostname) || /pooler\.supabase\.com$/.test(hostname)) {
       findings.fail("value", "SUPABASE_URL is the address of the database", "set https://<ref>.supabase.co.");
     } else if (protocol === "http:" && !isLocal) {
       findings.fail("value", "SUPABASE_URL is plain http: keys and tokens can be read on the way", "use https.");

@@ -67,7 +67,10 @@ export async function readProject(project: Project): Promise<{ files: ProjectFil
   try {
     const config = await readConfig(project);
     const { functions, warnings } = await readFunctions(project, config);
-    findings.ok("config", `supabase/config.toml: ${functions.length} functions`);
+    findings.ok(
+      "config",
+      `supabase/config.toml: ${functions.length} ${functions.length === 1 ? "function" : "functions"}`,
+    );
     for (const warning of [...new Set([...config.warnings, ...warnings])]) {
       findings.warn("config", warning.replace(/:[^:]*$/, ""), warning.replace(/^[^]*: (?=[^:]*$)/, ""));
     }

@@ -33,6 +33,15 @@ interface Reply {
   readonly failure: string | undefined;
 }
 
+/** Returns why a request failed. The messages of fetch quote the URL, and no header. */
+function reasonOf(error: unknown): string {
+  const line = (one: unknown) => messageOf(one).split("\n")[0] ?? "";
+  const cause = error instanceof Error ? error.cause : undefined;
+  const own = line(error);
+  const reason = cause === undefined ? "" : line(cause);
+  return reason === "" || own.includes(reason) ? own : `${own}: ${reason}`;
+}
+
 async function request(url: string, key: string): Promise<Reply> {
   try {
     const response = await fetch(url, {
@@ -43,8 +52,7 @@ async function request(url: string, key: string): Promise<Reply> {
     return { status: response.status, text: (await response.text()).slice(0, 100_000), failure: undefined };
   } catch (error) {
     const isTimeout = error instanceof DOMException && error.name === "TimeoutError";
-    // The messages of fetch quote the URL, which is shown anyway, and no header.
-    const failure = isTimeout ? `no response within ${TIMEOUT_MS / 1000} s` : messageOf(error).split("\n")[0] ?? "";
+    const failure = isTimeout ? `no response within ${TIMEOUT_MS / 1000} s` : reasonOf(error);
     return { status: 0, text: "", failure };
   }
 }
@@ -72,7 +80,8 @@ export async function checkServices({ values }: ProjectVariables): Promise<Findi
   const findings = new Findings("services");
   const url = values.SUPABASE_URL?.replace(/\/$/, "");
   const [publishable, secret] = [keyOf(values, "PUBLISHABLE"), keyOf(values, "SECRET")];
-  if (url === undefined || !URL.canParse(url) || publishable === undefined) {
+  // Credentials in a URL would be sent, and shown by messages; the check of the URL reports them.
+  if (url === undefined || !URL.canParse(url) || new URL(url).username !== "" || publishable === undefined) {
     findings.skip("data_api", "the Data API and Auth were not asked", "set SUPABASE_URL and a publishable key.");
     return findings;
   }

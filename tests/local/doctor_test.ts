@@ -232,6 +232,18 @@ Deno.test("examine() asks the Data API and Auth", async () => {
   assertMatch(shown(await find(variables, {}, false), "services.auth")[0] ?? "", /^fail: Auth does not respond/);
 });
 
+Deno.test("examine() says why a host does not respond, and sends and shows no credentials of a URL", async () => {
+  const keys = { SUPABASE_PUBLISHABLE_KEY: PUBLISHABLE };
+  const unknown = await find({ SUPABASE_URL: "https://project.invalid", ...keys }, {}, false);
+  assertMatch(shown(unknown, "services.auth")[0] ?? "", /^fail: Auth does not respond: .{12,}/);
+  assertMatch(shown(unknown, "services.auth")[0] ?? "", /project\.invalid|dns|ENOTFOUND|lookup|resolve/i);
+
+  const open = await find({ SUPABASE_URL: "http://ada:hidden-word@127.0.0.1:54399", ...keys }, {}, false);
+  assertEquals(shown(open, "url.value"), ["fail: SUPABASE_URL contains a user name or a password"]);
+  assertEquals(open.filter(({ level, check }) => level === "skip" && check === "services.data_api").length, 1);
+  assertEquals(toText(open).includes("hidden-word"), false);
+});
+
 Deno.test("checkVersions() rejects a version of Deno that is too old", async () => {
   await using folder = await projectOf({ "package.json": '{"devDependencies":{"supabase":"^1.2.3"}}' });
   const project = projectAt(folder.root);
