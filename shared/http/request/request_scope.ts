@@ -62,7 +62,7 @@ type RequestState =
 
 const OPEN: RequestState = Object.freeze({ kind: "open" });
 
-/** How the handler answered. */
+/** The outcome of the handler. */
 interface Outcome {
   /** True once it has returned a response. */
   succeeded: boolean;
