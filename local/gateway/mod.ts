@@ -36,8 +36,8 @@ function absent(service: string): Response {
 
 /** Methods that `fetch` cannot send: a server should not reflect requests, and the gateway is no proxy. */
 const UNSUPPORTED = ["CONNECT", "TRACE", "TRACK"];
-/** The limit of the network in front of hosted projects. The server itself responds 400 to more than 65,534. */
-const MAX_URL_LENGTH = 16_384;
+/** The limit that Cloudflare, in front of hosted projects, documents: 32 KB. The server itself responds 400 to more than 65,534. */
+const MAX_URL_LENGTH = 32_768;
 const METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 function badRequest(detail: string): Response {

@@ -273,7 +273,7 @@ Deno.test("Gateway responds 414 to a URL that hosted projects do not accept", as
     await response.body?.cancel();
     return response.status;
   };
-  assertEquals([await status(16_384), await status(16_385), await status(60_000)], [200, 414, 414]);
+  assertEquals([await status(32_768), await status(32_769), await status(60_000)], [200, 414, 414]);
 });
 
 Deno.test("Gateway responds 400 to an invalid handshake of a WebSocket, and keeps no process busy", async () => {
