@@ -10,7 +10,7 @@ import { type Child, startChild } from "../support/child.ts";
 import { environment } from "../support/environment.ts";
 import { heapLive } from "../support/heap.ts";
 import { shuffled } from "../support/statistics.ts";
-import { FAULTS, type Struck } from "./faults.ts";
+import { type Fault, FAULTS, type Struck } from "./faults.ts";
 import { FaultyProxy } from "./faulty_proxy.ts";
 import { callFunctions } from "./function_load.ts";
 import { type Allowance, judgeGrowth } from "./growth.ts";
@@ -28,6 +28,8 @@ export interface SoakOptions {
   readonly signal: AbortSignal;
   /** Called after each sample and each fault, with a line about it. */
   readonly log: (line: string) => void;
+  /** The faults, in random order. Default: all. */
+  readonly faults?: readonly Fault[];
 }
 
 /** A series: how its value is read, and how much it may differ. */
@@ -191,7 +193,9 @@ async function settled(stack: Stack, busy: () => Promise<number>): Promise<void>
  *
  * @throws {Error} when a part does not recover, or a lease is not released after the load.
  */
-export async function soak({ durationMs, callers, signal, log }: SoakOptions): Promise<SoakResults> {
+export async function soak(
+  { durationMs, callers, signal, log, faults: strikes = FAULTS }: SoakOptions,
+): Promise<SoakResults> {
   const here = environment(["@supabase/supabase-js", "@supabase/lite", "pg"]);
   await using resources = new AsyncDisposableStack();
   const stack = resources.use(await startStack({ ephemeral: true }));
@@ -222,21 +226,25 @@ export async function soak({ durationMs, callers, signal, log }: SoakOptions): P
   await child.say(JSON.stringify(endpoint));
   const worker = new Worker(child);
   const load = callFunctions(stack, () => users, callers);
+  resources.defer(() => load.stop());
 
   // The pools open their connections: a short soak would take that for growth.
   await pause(WARM_UP_MS, signal);
 
   const samples = new Map<string, Sample[]>(SERIES.map(({ id }) => [id, []]));
-  const faults: Record<string, number> = Object.fromEntries(FAULTS.map(({ what }) => [what, 0]));
+  const faults: Record<string, number> = Object.fromEntries(strikes.map(({ what }) => [what, 0]));
   const startedAt = performance.now();
   const elapsed = () => performance.now() - startedAt;
-  const over = () => elapsed() >= durationMs || signal.aborted;
+  /** Aborted when a part has failed: the others end at once. */
+  const failure = new AbortController();
+  const ended = AbortSignal.any([signal, failure.signal]);
+  const over = () => elapsed() >= durationMs || ended.aborted;
   const struck: Struck = { stack, proxy, observer };
 
   const striking = (async () => {
     while (!over()) {
-      for (const { what, strike } of shuffled(FAULTS)) {
-        await pause(Math.min(durationMs / 12, MAX_FAULT_MS), signal);
+      for (const { what, strike } of shuffled(strikes)) {
+        await pause(Math.min(durationMs / 12, MAX_FAULT_MS), ended);
         if (over()) return;
         await strike(struck);
         faults[what] = (faults[what] ?? 0) + 1;
@@ -244,8 +252,12 @@ export async function soak({ durationMs, callers, signal, log }: SoakOptions): P
       }
     }
   })();
-  // Awaited below, after the load has been stopped.
-  striking.catch(() => {});
+  striking.catch((error) => failure.abort(error));
+  // No fault strikes a stack that is being stopped.
+  resources.defer(() => {
+    failure.abort();
+    return striking.catch(() => {});
+  });
 
   const sampleAll = async () => {
     const own = await worker.ask({ type: "sample" });
@@ -278,12 +290,12 @@ export async function soak({ durationMs, callers, signal, log }: SoakOptions): P
   try {
     // On a busy machine, a soak of seconds takes longer to have enough samples of each series.
     const isDone = () => over() && [...samples.values()].every(({ length }) => length >= MIN_SAMPLES);
-    while (!signal.aborted && !isDone() && elapsed() < durationMs + RECOVERY_MS) {
-      await pause(everyMs, signal);
-      if (signal.aborted) break;
+    while (!ended.aborted && !isDone() && elapsed() < durationMs + RECOVERY_MS) {
+      await pause(everyMs, ended);
+      if (ended.aborted) break;
       await sampleAll();
       if (!over() && performance.now() - renewedAt > RENEW_USERS_MS) {
-        users = await signUpAll(stack, signal);
+        users = await signUpAll(stack, ended);
         await worker.ask({ type: "users", users });
         renewedAt = performance.now();
       }

@@ -268,3 +268,24 @@ Deno.test({
     await until("every process has ended", () => !started.some(isRunning));
   },
 });
+
+Deno.test({
+  name: "soak: a fault that its part does not recover from ends it at once",
+  ignore: !isLinux,
+  fn: async () => {
+    const program = `
+      import { soak } from ${JSON.stringify(new URL("../../bench/soak/soak.ts", import.meta.url))};
+      const faults = [{ what: "no recovery", strike: () => Promise.reject(new Error("did not recover")) }];
+      const lines = [];
+      const { signal } = new AbortController();
+      const run = soak({ durationMs: 36_000, callers: 1, signal, log: (line) => lines.push(line), faults });
+      console.log(await run.catch(({ message }) => message), lines.length < 15);`;
+    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["eval", "--v8-flags=--expose-gc", program],
+      cwd: new URL("../../", import.meta.url),
+      env: { NO_COLOR: "1" },
+    }).output();
+    const decoder = new TextDecoder();
+    assertEquals(decoder.decode(stdout), "did not recover true\n", decoder.decode(stderr));
+  },
+});

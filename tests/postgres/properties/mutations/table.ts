@@ -65,7 +65,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     file: "transaction/pipelined.ts",
-    find: "    if (pending.failedAt >= 0 || !commit?.sent) {\n",
+    find: "    if (isUndone || (commit.statusAfter !== undefined && !isCommitted(ended))) {\n",
     replace: "    if (!commit?.sent) {\n",
     what: "the outcome of a list that the server rejects is unknown",
   },
