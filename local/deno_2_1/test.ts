@@ -42,6 +42,7 @@ async function run(extra: string[]): Promise<number> {
   const command = new Deno.Command("npx", {
     args: [
       ...["-y", DENO_2_1, "test", "-A", "--parallel", "--no-lock", "--no-config"],
+      "--v8-flags=--expose-gc",
       // Types are checked by the newer compiler, with the options of deno.json.
       ...["--no-check", "--node-modules-dir=none", "--import-map", await linkedImportMap(root), ...extra, ...folders],
     ],

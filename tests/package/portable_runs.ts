@@ -70,7 +70,10 @@ export async function runPortable({ from, on }: PortableRun, folders?: readonly 
   const npm = Object.fromEntries(imported.map((each) => [each.specifier, `npm:${each.install}${each.subpath}`]));
   await folder.write("deno.json", JSON.stringify({ imports: { ...npm, [PACKAGE_NAME]: specifier } }));
   const deno = on === "deno" ? [Deno.execPath()] : ["npx", "-y", DENO_2_1];
-  return resultOf(await runCommand([...deno, "test", "-A", "--no-lock", "--no-check"], options), files);
+  return resultOf(
+    await runCommand([...deno, "test", "-A", "--no-lock", "--no-check", "--v8-flags=--expose-gc"], options),
+    files,
+  );
 }
 
 function resultOf({ code, output }: { readonly code: number; readonly output: string }, files: number): PortableResult {

@@ -12,9 +12,8 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import v8 from "node:v8";
-import vm from "node:vm";
 import { AcquireAbortedError, ResourcePool } from "../../shared/pool/mod.ts";
+import { garbageCollector } from "../support/collect_garbage.ts";
 
 const LEASES = Number(Deno.env.get("STRESS_LEASES") ?? 1_000_000);
 const HOLDERS = 200;
@@ -31,17 +30,6 @@ const NOISE_BYTES = 64 * 1024;
 interface Thing {
   holders: number;
   leases: number;
-}
-
-/** Returns a function that collects garbage, or `undefined` if the runtime has none. */
-function collector(): (() => void) | undefined {
-  try {
-    v8.setFlagsFromString("--expose-gc");
-    const gc: unknown = vm.runInNewContext("gc");
-    return typeof gc === "function" ? () => void gc() : undefined;
-  } catch {
-    return undefined; // Deno before 2.2
-  }
 }
 
 /** Waits for a turn of the event loop, in which timers run. */
@@ -126,8 +114,8 @@ class Load {
 for (const slots of [1, 2, 10]) {
   Deno.test(`ResourcePool serves ${HOLDERS} holders and ${CANCELLERS} cancellers on ${slots} slots`, async (t) => {
     const load = new Load(slots);
-    const gc = collector();
-    const heap = () => (gc?.(), gc?.(), Deno.memoryUsage().heapUsed);
+    const gc = garbageCollector();
+    const heap = () => (gc(), gc(), Deno.memoryUsage().heapUsed);
     const part = Math.ceil(LEASES / 3 / 3);
 
     // The first third warms up; the other two must not add to the heap.
