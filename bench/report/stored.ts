@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { CompareResults } from "../compare/report.ts";
 import type { SoakResults } from "../soak/results.ts";
 import type { CaseResult, Results } from "../support/results.ts";
 
@@ -60,12 +59,6 @@ export class Figures {
   change(name: BenchmarkName, caseId: string, candidateId: string, metric: string): number {
     const candidate = this.#case(name, caseId)?.candidates.find(({ id }) => id === candidateId);
     return (1 / (candidate?.measured[metric]?.timesOurs ?? NaN) - 1) * 100;
-  }
-
-  /** Returns the heap of a process of `bench:compare` over its bursts, in MB; empty if it was not measured. */
-  heap(candidateId: string): readonly number[] {
-    const compare = this.#stored.benchmarks.get("compare") as CompareResults | undefined;
-    return (compare?.heap[candidateId] ?? []).map(([, mb]) => mb);
   }
 
   /** The soak, if one was run. */
