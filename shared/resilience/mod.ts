@@ -17,6 +17,20 @@ export { classifyFailure, failedResponse, type FailureKind, parseRetryAfter, ret
 export { type FailedResponse, rememberResponse, responseOf } from "./failed_response.ts";
 export { type Attempt, AttemptCounter, retry, type RetryEvent, type RetryOptions, RetryTimeoutError } from "./retry.ts";
 
+// Circuit breaker.
+export {
+  type CallJudge,
+  type CallOutcome,
+  CircuitBreaker,
+  type CircuitBreakerOptions,
+  type CircuitEvents,
+  CircuitOpenError,
+  type CircuitPermit,
+  type CircuitSnapshot,
+  type OpenReason,
+  type SettledCall,
+} from "./circuit_breaker.ts";
+
 // Errors that describe themselves.
 export {
   describeStatus,
