@@ -8,7 +8,7 @@ import { type Clock, MAX_TIMER_MS, systemClock } from "./clock.ts";
 import { type HttpDescription, SERVICE_UNAVAILABLE } from "./error_class.ts";
 import { EventHub, type Listener } from "./event_hub.ts";
 import type { FailureKind } from "./failure_table.ts";
-import { FailureWindow } from "./failure_window.ts";
+import { SlidingCounts } from "./sliding_counts.ts";
 import { textOf } from "./unknown.ts";
 
 /**
@@ -169,7 +169,7 @@ const UNCOUNTED: CircuitPermit = Object.freeze({ generation: 0 });
  */
 export class CircuitBreaker {
   readonly #options: Required<Omit<CircuitBreakerOptions, "seed">>;
-  readonly #window: FailureWindow;
+  readonly #window: SlidingCounts;
   readonly #hub = new EventHub<CircuitEvents>({ listenerError: (error) => ({ error }) });
   #generation = 0;
   #circuit: Circuit;
@@ -190,7 +190,7 @@ export class CircuitBreaker {
       throw new RangeError(`failureRatio must be above 0 and at most 1: it is ${failureRatio}`);
     }
     this.#options = { target, clock, random, failureRatio, ...counts, ...times };
-    this.#window = new FailureWindow(windowMs);
+    this.#window = new SlidingCounts(windowMs);
     this.#circuit = this.#begin(seed);
   }
 
@@ -308,7 +308,7 @@ export class CircuitBreaker {
   #count(circuit: ClosedCircuit, failed: boolean): void {
     const { consecutiveFailures, failureRatio, minimumCalls, windowMs } = this.#options;
     const now = this.#now();
-    this.#window.add(failed, now);
+    this.#window.add(1, failed ? 1 : 0, now);
     if (!failed) {
       circuit.consecutive = 0;
       return;
@@ -316,7 +316,7 @@ export class CircuitBreaker {
     // Failures of long ago do not belong to this outage.
     circuit.consecutive = now - circuit.failedAt > windowMs ? 1 : circuit.consecutive + 1;
     circuit.failedAt = now;
-    const { calls, failures } = this.#window;
+    const { total: calls, marked: failures } = this.#window;
     if (circuit.consecutive >= consecutiveFailures) this.#open("consecutive failures", now);
     else if (calls >= minimumCalls && failures / calls >= failureRatio) this.#open("failure ratio", now);
   }

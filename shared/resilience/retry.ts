@@ -8,6 +8,7 @@ import { type Clock, MAX_TIMER_MS, systemClock, type Timer } from "./clock.ts";
 import { Deadlines } from "./deadlines.ts";
 import { type HttpDescription, UPSTREAM_TIMEOUT } from "./error_class.ts";
 import { classifyFailure, failureChain, type FailureKind, retryAfterMs } from "./failure.ts";
+import type { RetryBudget } from "./retry_budget.ts";
 import { observe } from "./unknown.ts";
 
 /**
@@ -101,6 +102,8 @@ export interface RetryOptions {
    * no limit beside `deadlineMs`.
    */
   readonly timeLeftMs?: (() => number) | undefined;
+  /** Bounds the retries of all operations that have it. Default: none. */
+  readonly budget?: RetryBudget | undefined;
   /** Called before each delay. What it throws or rejects with is ignored. */
   readonly onRetry?: (event: RetryEvent) => void;
   /** Default: the isolate's own time. */
@@ -197,12 +200,13 @@ export async function retry<T>(
   options: RetryOptions = {},
 ): Promise<T> {
   const { retries = 3, delayMs = 100, maxDelayMs = 10_000, deadlineMs = 60_000, idempotent = false, signal } = options;
-  const { classify = classifyFailure, explain, timeLeftMs, onRetry, clock = systemClock, random } = options;
+  const { classify = classifyFailure, explain, timeLeftMs, budget, onRetry, clock = systemClock, random } = options;
   checkRange("retries", retries, 0, 100, true);
   checkRange("delayMs", delayMs, 0, MAX_TIMER_MS, false);
   checkRange("maxDelayMs", maxDelayMs, 0, MAX_TIMER_MS, false);
   checkRange("deadlineMs", deadlineMs, 1, MAX_TIMER_MS, false);
   signal?.throwIfAborted();
+  budget?.countRequest();
 
   const counter = new AttemptCounter();
   const deadline = clock.now() + deadlineMs;
@@ -232,7 +236,7 @@ export async function retry<T>(
       const delay = Math.max(backoff, askedMs);
       const mayRetry = kind === "transient" || (kind === "ambiguous" && idempotent);
       const isTooLate = clock.now() + delay >= deadline || (askedMs > 0 && askedMs >= (timeLeftMs?.() ?? Infinity));
-      if (!mayRetry || attempts > retries || isTooLate) {
+      if (!mayRetry || attempts > retries || isTooLate || budget?.tryRetry() === false) {
         counter.end(last);
         if ("thrown" in outcome) throw outcome.thrown;
         return outcome.value;
