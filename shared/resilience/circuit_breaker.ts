@@ -19,9 +19,15 @@ import { textOf } from "./unknown.ts";
  * @sample new CircuitOpenError("https://abc.supabase.co", 750)
  */
 export class CircuitOpenError extends Error {
+  /** The code in logs and responses. */
   static readonly code = "CIRCUIT_OPEN";
+  /** The retry class. */
   static readonly retry = "transient";
-  static readonly http = { ...SERVICE_UNAVAILABLE, detail: "A service that this one depends on is failing" };
+  /** The response to a request that fails with it. */
+  static readonly http: HttpDescription & { readonly detail: string } = {
+    ...SERVICE_UNAVAILABLE,
+    detail: "A service that this one depends on is failing",
+  };
 
   /** Stable across releases. */
   readonly code: string = CircuitOpenError.code;
@@ -31,6 +37,8 @@ export class CircuitOpenError extends Error {
   readonly retryAfterMs: number | undefined;
 
   /**
+   * Creates the error.
+   *
    * @param target The name of the target.
    * @param retryAfterMs The time until a call may be sent again, in ms; `undefined` if an operator decides.
    */
