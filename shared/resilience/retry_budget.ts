@@ -38,7 +38,9 @@ export interface RetryBudgetStats {
  * @example
  * ```ts
  * const budget = new RetryBudget({ ratio: 0.1 });
- * await retry(() => fetch("https://example.com/"), { idempotent: true, budget });
+ * budget.countRequest();
+ * let response = await fetch("https://example.com/");
+ * if (response.status === 503 && budget.tryRetry()) response = await fetch("https://example.com/");
  * ```
  */
 export class RetryBudget {

@@ -20,7 +20,7 @@ export class SlidingCounts {
 
   /** The events in the window, at the last call of {@linkcode add} or {@linkcode advance}. */
   total = 0;
-  /** Those of the second kind. */
+  /** The events of the second kind. */
   marked = 0;
 
   /** @param windowMs The length of the window, in ms. */
