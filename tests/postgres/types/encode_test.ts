@@ -51,6 +51,7 @@ const SENT: readonly (readonly [type: string, value: unknown, sent: string | Uin
   ["numeric", NaN, "NaN"],
   ["float8", -Infinity, "-Infinity"],
   ["float8", -0, "-0"],
+  ["float8", 9007199254740993n, "9007199254740993"],
   ["text", 1.5, "1.5"],
   ["text", 10n ** 20n, "100000000000000000000"],
   ["text", false, "false"],
