@@ -222,24 +222,41 @@ export class CircuitBreaker {
   }
 
   /**
+   * Checks that {@linkcode admit} would admit a call now. Changes nothing.
+   *
+   * @throws {CircuitOpenError} as `admit` does.
+   */
+  check(): void {
+    if (this.#circuit.state !== "closed" || this.#forced) this.#check(this.#circuit, this.#now());
+  }
+
+  /**
    * Admits a call. {@linkcode settle} its permit in any case.
    *
    * @throws {CircuitOpenError} when the circuit is open, or half open with enough probes under way.
    */
   admit(): CircuitPermit {
-    if (this.#forced === "open") throw new CircuitOpenError(this.target, undefined);
     const circuit = this.#circuit;
-    if (circuit.state === "closed" || this.#forced === "closed") return this.#closedPermit(circuit);
+    if (circuit.state === "closed" && !this.#forced) return circuit.permit;
     const now = this.#now();
-    if (circuit.state === "open") {
-      if (now < circuit.until) throw new CircuitOpenError(this.target, circuit.until - now);
-      return this.#probe(this.#halfOpen(), now);
+    this.#check(circuit, now);
+    if (this.#forced || circuit.state === "closed") return this.#closedPermit(circuit);
+    if (circuit.state === "half-open" && circuit.probes.size < this.#options.maxProbes) {
+      return this.#probe(circuit, now);
     }
-    if (circuit.probes.size < this.#options.maxProbes) return this.#probe(circuit, now);
-    const overdueAt = Math.min(...circuit.probes.values()) + this.#options.probeTimeoutMs;
-    if (now < overdueAt) throw new CircuitOpenError(this.target, overdueAt - now);
-    // The target did not respond to the probe: the next call asks again, in a generation of its own.
+    // It was open for long enough, or did not respond to its probes: the next call asks, in a generation of its own.
     return this.#probe(this.#halfOpen(), now);
+  }
+
+  /** Throws if the circuit rejects calls at `now`. */
+  #check(circuit: Circuit, now: number): void {
+    if (this.#forced === "open") throw new CircuitOpenError(this.target, undefined);
+    if (this.#forced === "closed" || circuit.state === "closed") return;
+    let until: number;
+    if (circuit.state === "open") until = circuit.until;
+    else if (circuit.probes.size < this.#options.maxProbes) return;
+    else until = Math.min(...circuit.probes.values()) + this.#options.probeTimeoutMs;
+    if (now < until) throw new CircuitOpenError(this.target, until - now);
   }
 
   /** Notes the outcome of a call. A second outcome of a probe, and that of an earlier generation, changes nothing. */

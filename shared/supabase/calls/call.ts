@@ -3,13 +3,20 @@
  *
  * @module
  */
-import { AttemptCounter, type FailedResponse, rememberResponse, type Timer } from "../../resilience/mod.ts";
+import {
+  AttemptCounter,
+  CircuitOpenError,
+  type FailedResponse,
+  rememberResponse,
+  type Timer,
+} from "../../resilience/mod.ts";
 import { LeaseReleasedError } from "../../pool/mod.ts";
 import { RequestTimeoutError } from "../errors.ts";
 import type { CallHost } from "./call_host.ts";
 import { fetchWithinProject, globalFetch, type ProjectRequest, type ProjectResponse } from "./project_request.ts";
 import { asRetry, delayAfterError, delayAfterResponse, isRetriedRead, retryAfterOf } from "./read_retry.ts";
 import { StreamReader } from "./stream_reader.ts";
+import { type GuardedCall, verdictOnError, verdictOnStatus } from "./target_guard.ts";
 import { type BodyWatcher, trackBody, trackText } from "./tracked_body.ts";
 
 /**
@@ -83,37 +90,53 @@ export class Call implements BodyWatcher {
   async run(request: ProjectRequest, send: typeof fetch, readsText: boolean): Promise<Response> {
     const host = this.#host;
     const { signal } = this;
-    const { baseUrl, deadlines, requestTimeoutMs } = host.settings;
+    const { baseUrl, deadlines, requestTimeoutMs, guards, budget } = host.settings;
     const isRetried = readsText && host.retriesReads && isRetriedRead(request);
+    const guard = guards?.of(request.url);
+    let guarded: GuardedCall | undefined;
     try {
       let answer: ProjectResponse;
-      for (let retries = 0, sent = request;; sent = asRetry(request, ++retries)) {
-        const permit = this.#limiter.acquire(this);
-        if (permit) {
-          await this.#race(permit);
-          signal.throwIfAborted();
-        }
-        if (host.isView) {
-          const taken = host.takeSlot();
-          if (taken) await this.#race(taken);
-        }
-        signal.throwIfAborted();
-        this.#timeout = deadlines.start(requestTimeoutMs, () => this.#onTimeout());
-        const sending = fetchWithinProject({ request: sent, credentials: host.credentials, signal, baseUrl, send });
+      budget?.countRequest();
+      for (let retries = 0, openMs = 0, sent = request;;) {
         let delayMs: number | undefined;
+        let isOpen = false;
         try {
+          // A call that is not sent does not wait for a slot.
+          guard?.check();
+          const permit = this.#limiter.acquire(this);
+          if (permit) {
+            await this.#race(permit);
+            signal.throwIfAborted();
+          }
+          if (host.isView) {
+            const taken = host.takeSlot();
+            if (taken) await this.#race(taken);
+          }
+          signal.throwIfAborted();
+          guarded = guard?.admit();
+          this.#timeout = deadlines.start(requestTimeoutMs, () => this.#onTimeout());
+          const sending = fetchWithinProject({ request: sent, credentials: host.credentials, signal, baseUrl, send });
           // A fetch that is not the runtime's own may ignore signals.
           answer = await (send === globalFetch ? sending : this.#race(sending));
+          if (guarded) guard?.settle(guarded, verdictOnStatus(answer.response.status));
+          guarded = undefined;
           if (answer.response.ok || !isRetried) break;
           delayMs = delayAfterResponse(answer.response, retries);
-          if (delayMs === undefined || !this.#hasTimeFor(delayMs)) break;
+          if (delayMs === undefined || !this.#hasTimeFor(delayMs) || budget?.tryRetry() === false) break;
           answer.response.body?.cancel().catch(() => {});
         } catch (error) {
-          if (signal.aborted || !isRetried) throw error;
+          const { aborted } = signal;
+          if (guarded) guard?.settle(guarded, verdictOnError(aborted ? signal.reason : error, aborted));
+          guarded = undefined;
+          if (aborted || !isRetried) throw error;
+          isOpen = error instanceof CircuitOpenError;
           delayMs = delayAfterError(error, retries);
-          if (delayMs === undefined || !this.#hasTimeFor(delayMs)) throw error;
+          if (delayMs === undefined || !this.#hasTimeFor(delayMs, openMs)) throw error;
+          if (isOpen) openMs += delayMs;
+          else if (budget?.tryRetry() === false) throw error;
         }
-        await this.#waitToRetry(delayMs);
+        if (!isOpen) sent = asRetry(request, ++retries);
+        await this.#waitToSend(delayMs, !isOpen);
       }
       if (this.#state === "sending") this.#state = "unread";
       if (this.#contended) this.onContention();
@@ -131,18 +154,29 @@ export class Call implements BodyWatcher {
     }
   }
 
-  /** Returns whether a retry after `delayMs` begins before its scope has to end, or else within the time of a call. */
-  #hasTimeFor(delayMs: number): boolean {
+  /**
+   * Returns whether a call that is sent after `delayMs` begins before its scope has to end, or else within the time of a
+   * call.
+   *
+   * @param waitedMs The time that it has waited for an open circuit, in ms.
+   */
+  #hasTimeFor(delayMs: number, waitedMs = 0): boolean {
     const { settings, slot } = this.#host;
     const leftMs = slot.timeLeftMs?.() ?? Infinity;
-    return delayMs < (leftMs < Infinity ? leftMs : settings.requestTimeoutMs);
+    return leftMs < Infinity ? delayMs < leftMs : waitedMs + delayMs < settings.requestTimeoutMs;
   }
 
-  /** Waits before a retry, without permit and, if no other call needs it, without slot. */
-  async #waitToRetry(delayMs: number): Promise<void> {
-    this.#attempts ??= new AttemptCounter();
-    this.#attempts.fail(undefined);
-    this.#attempts.begin();
+  /**
+   * Waits before the call is sent, without permit and, if no other call needs it, without slot.
+   *
+   * @param again True if it was sent before.
+   */
+  async #waitToSend(delayMs: number, again: boolean): Promise<void> {
+    if (again) {
+      this.#attempts ??= new AttemptCounter();
+      this.#attempts.fail(undefined);
+      this.#attempts.begin();
+    }
     this.#timeout?.cancel();
     this.#limiter.release(this);
     this.#isPaused = true;

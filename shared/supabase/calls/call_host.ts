@@ -3,9 +3,10 @@
  *
  * @module
  */
-import type { Clock, Deadlines, FailedResponse } from "../../resilience/mod.ts";
+import type { Clock, Deadlines, FailedResponse, RetryBudget } from "../../resilience/mod.ts";
 import type { Credentials } from "../identity.ts";
 import type { CallLimiter } from "./call.ts";
+import type { TargetGuards } from "./target_guard.ts";
 
 /** The settings that the calls of all leases of a pool share. */
 export interface CallSettings {
@@ -19,6 +20,10 @@ export interface CallSettings {
    */
   readonly requestTimeoutMs: number;
   readonly clock: Clock;
+  /** The guards of the project's parts. Default: none, every call is sent. */
+  readonly guards?: TargetGuards | undefined;
+  /** Bounds the retries of reads. Default: none. */
+  readonly budget?: RetryBudget | undefined;
 }
 
 /** The limit on the calls of one scope that run at once. */

@@ -5,7 +5,7 @@
  * @module
  */
 import { PoolError } from "../../pool/mod.ts";
-import { backoffDelayMs, parseRetryAfter, textOf } from "../../resilience/mod.ts";
+import { backoffDelayMs, CircuitOpenError, parseRetryAfter, textOf } from "../../resilience/mod.ts";
 import type { ProjectRequest } from "./project_request.ts";
 
 /** The maximum number of retries of a read, as in postgrest-js 2.119 (`fetchWithRetry`). */
@@ -55,11 +55,13 @@ export function delayAfterResponse(response: Response, retries: number): number 
 
 /**
  * Returns the delay before a read is sent again that failed without a response, in ms; `undefined` if it is not: it was
- * aborted, or the pool rejected it.
+ * aborted, or the pool rejected it. One that the circuit breaker of its target rejected is sent once the circuit may close.
  *
  * @param retries The number of its retries so far.
  */
 export function delayAfterError(error: unknown, retries: number): number | undefined {
+  // It was not sent: it waits until the target is asked again, however often. `undefined` if an operator opened it.
+  if (error instanceof CircuitOpenError) return error.retryAfterMs;
   if (retries >= MAX_READ_RETRIES || error instanceof PoolError || textOf(error, "name") === "AbortError") {
     return undefined;
   }
