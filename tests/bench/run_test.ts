@@ -56,7 +56,7 @@ Deno.test("runScripts() ends the current benchmark when it is aborted, and start
       log: () => {},
     });
     const rejected = assertRejects(() => running, Error, "stop");
-    while (!await Deno.stat(`${folder}/slow`).catch(() => undefined)) await new Promise((r) => setTimeout(r, 20));
+    await until("the benchmark starts", () => Deno.stat(`${folder}/slow`).then(() => true, () => false));
     controller.abort(new Error("stop"));
     await rejected;
     assertEquals(await Deno.stat(`${folder}/next`).catch(() => "absent"), "absent");
@@ -75,7 +75,7 @@ Deno.test("runScripts() kills a benchmark that ignores the request to end", asyn
     const controller = new AbortController();
     const options = { signal: controller.signal, temporary: folder, log: () => {}, graceMs: 50 };
     const rejected = assertRejects(() => runScripts([of("stubborn", `${folder}/up`)], options), Error, "stop");
-    while (!await Deno.stat(`${folder}/up`).catch(() => undefined)) await new Promise((r) => setTimeout(r, 20));
+    await until("the benchmark starts", () => Deno.stat(`${folder}/up`).then(() => true, () => false));
     controller.abort(new Error("stop"));
     await rejected;
   });

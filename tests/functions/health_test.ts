@@ -4,6 +4,7 @@ import { createBudgetsHandler } from "../../functions/budgets/handler.ts";
 import { createHealthHandler } from "../../functions/health/handler.ts";
 import { AcquireTimeoutError } from "../../shared/mod.ts";
 import { type Fixture, startFunction } from "./fixture.ts";
+import { until } from "../support/until.ts";
 
 const ANONYMOUS = { Authorization: undefined, apikey: undefined };
 
@@ -79,7 +80,7 @@ Deno.test("GET /health/pool is not failed by a client that disconnects during th
   };
   const client = new AbortController();
   const first = fixture.ask("GET", "/health/pool", { headers: ANONYMOUS, signal: client.signal });
-  while (fixture.project.requests.length === 0) await delay(1);
+  await until("the request arrives", () => fixture.project.requests.length > 0);
   client.abort();
   const second = getHealth(fixture, "/health/pool");
   await delay(5);

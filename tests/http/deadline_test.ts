@@ -97,7 +97,7 @@ Deno.test("deadlineMs includes the body of a call, and cancels it", async () => 
   await using rig = setUpAtDeadline(list, { POOL_MAX_CONNECTIONS: "1" });
   rig.project.answer = () => new Response(body());
   assertEquals(await rig.response(() => state.started), DEADLINE_EXCEEDED);
-  while (!state.cancelled) await delay(1);
+  await until("the body is cancelled", () => state.cancelled);
   assertEquals(rig.service.getPoolStats().activeConnections, 0);
 });
 
@@ -140,7 +140,7 @@ Deno.test("deadlineMs includes the calls that a streamed response of a synchrono
   await rig.clock.advance(MS);
   assertEquals([response.status, await text], [200, ""]);
   assertStringIncludes(Deno.inspect((await rows.promise).error), "deadlineMs");
-  while (!state.cancelled) await delay(1);
+  await until("the body is cancelled", () => state.cancelled);
   assertEquals(rig.service.getPoolStats().activeConnections, 0);
 });
 
@@ -231,7 +231,7 @@ Deno.test("withPooledSupabase() removes a disconnected caller from the queue at 
   const holder = await rig.service.getConnectionPool().lease();
   const caller = new AbortController();
   const answer = rig.fetch("/f", { signal: caller.signal });
-  while (rig.service.getPoolStats().waitingForConnection === 0) await delay(1);
+  await until("a call waits", () => rig.service.getPoolStats().waitingForConnection > 0);
   caller.abort();
   assertEquals(rig.service.getPoolStats().waitingForConnection, 0);
   assertEquals([(await answer).status, rig.project.requests.length], [499, 0]);

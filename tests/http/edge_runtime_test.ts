@@ -4,6 +4,7 @@ import { delay } from "@std/async";
 import { memberOf } from "../../shared/resilience/mod.ts";
 import type { PooledContext } from "../support/http.ts";
 import { setUp } from "./real_rig.ts";
+import { until } from "../support/until.ts";
 
 const ONE = { POOL_MAX_CONNECTIONS: "1" };
 
@@ -151,7 +152,7 @@ Deno.test("ctx.supabase is refused, and the log has the remedy, where the runtim
     return new Response();
   });
   await rig.fetch("/f");
-  while (results.length === 0) await delay(1);
+  await until("the background call settles", () => results.length > 0);
   assertStringIncludes(results[0] ?? "", "LeaseReleasedError");
   assertStringIncludes(rig.log[0] ?? "", "EdgeRuntime.waitUntil");
   assertEquals(rig.log.length, 1);

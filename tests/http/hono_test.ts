@@ -18,6 +18,7 @@ import { startFakeProject } from "../support/fake_project.ts";
 import { FakePools, JWT_SECRET, VARIABLES } from "./fake_pools.ts";
 import { environment } from "./real_rig.ts";
 import { sharedSecretToken } from "./tokens.ts";
+import { until } from "../support/until.ts";
 
 type App = Hono<PooledEnv<unknown>>;
 
@@ -254,7 +255,7 @@ Deno.test("pooledSupabase() holds one slot per request, and frees it at the dead
 
   const caller = new AbortController();
   const gone = app.request("/items", { headers, signal: caller.signal });
-  while (project.requests.length < 10) await delay(1);
+  await until("ten requests arrive", () => project.requests.length >= 10);
   caller.abort();
   assertEquals([(await gone).status, service.getPoolStats().activeConnections], [499, 0]);
   assert(log.every((line) => JSON.parse(line).data.code === "DEADLINE_EXCEEDED"), log.join("\n"));

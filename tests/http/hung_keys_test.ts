@@ -1,6 +1,5 @@
 /** A fetch of keys that hangs or fails. */
 import { assertEquals, assertRejects } from "@std/assert";
-import { delay } from "@std/async";
 import { FakeTime } from "@std/testing/time";
 import { withSupabase } from "@supabase/server";
 import { createAuthenticate } from "../../shared/http/auth/authenticate.ts";
@@ -103,7 +102,7 @@ Deno.test("withPooledSupabase() stops waiting for keys when the caller disconnec
   const answering = (init: RequestInit) => ask((request) => handle(request, () => new Response()), token, init);
   const caller = new AbortController();
   const answer = answering({ signal: caller.signal });
-  while (keys.state.fetched === 0) await delay(1);
+  await until("the keys are fetched", () => keys.state.fetched > 0);
   assertEquals(clock.timers, 1);
   caller.abort();
   assertEquals([(await answer).status, clock.timers, log], [499, 0, []]);

@@ -4,6 +4,7 @@ import { delay } from "@std/async";
 import { startDeno } from "../support/deno_process.ts";
 import { startFakeProject } from "../support/fake_project.ts";
 import { environment } from "./real_rig.ts";
+import { until } from "../support/until.ts";
 
 const script = (name: string) => new URL(`./isolates/${name}.ts`, import.meta.url);
 
@@ -46,7 +47,7 @@ Deno.test("withPooledSupabase() expires idle clients and times out calls after a
   assertEquals(Math.max(...before.map(([, total]) => total)), 3);
 
   const slow = send("/slow");
-  while (!project.requests.some(({ path }) => path.includes("/slow"))) await delay(1);
+  await until("the slow request arrives", () => project.requests.some(({ path }) => path.includes("/slow")));
   Deno.kill(isolate.pid, "SIGSTOP");
   await delay(1_700);
   const arrived = project.requests.length;

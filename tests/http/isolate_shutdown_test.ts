@@ -6,6 +6,7 @@ import { type FakeProject, startFakeProject } from "../support/fake_project.ts";
 import { watchTimers } from "../support/timers.ts";
 import { environment } from "./real_rig.ts";
 import { sharedSecretToken } from "./tokens.ts";
+import { until } from "../support/until.ts";
 
 /** Sets up a function with pools of its own, which only the end of the isolate shuts down. */
 function setUp(project: FakeProject, handler: PooledHandler<unknown>, variables = {}) {
@@ -85,7 +86,7 @@ Deno.test("withPooledSupabase() revokes leases after POOL_SHUTDOWN_TIMEOUT_MS an
     return Response.json(data);
   }, { POOL_SHUTDOWN_TIMEOUT_MS: "30" });
   const running = fetch();
-  while (project.requests.length === 0) await delay(1);
+  await until("the request arrives", () => project.requests.length > 0);
   const startMs = performance.now();
   unload("termination");
   assertEquals(codeOf(await running), [503, "LEASE_REVOKED"]);

@@ -5,6 +5,7 @@ import { type PooledContext, type PooledHandler, withPooledSupabase } from "../s
 import { startFakeProject } from "../support/fake_project.ts";
 import { environment, setUp } from "./real_rig.ts";
 import { sharedSecretToken } from "./tokens.ts";
+import { until } from "../support/until.ts";
 
 const list: PooledHandler<unknown> = async (_request, { supabase }) => {
   const { data, error } = await supabase.from("budgets").select();
@@ -136,7 +137,7 @@ Deno.test("ctx.supabase works in waitUntil() work and is rejected afterwards", a
   const response = await rig.fetch("/", { as });
   assertEquals([await response.text(), rig.project.requests.length], ["at once", 0]);
   release.resolve();
-  while (results.length === 0) await delay(1);
+  await until("the background call settles", () => results.length > 0);
   await delay(1);
   assertEquals(rig.project.requests.map(({ authorization }) => authorization), [`Bearer ${as}`]);
   assertStringIncludes((await kept?.supabase.from("log").select())?.error?.message ?? "", "LeaseReleasedError");
@@ -231,7 +232,7 @@ Deno.test("withPooledSupabase() frees the slot of a disconnected caller once its
   rig.project.answer = () => new Promise(() => {});
   const answer = rig.fetch("/f", { signal: caller.signal });
   const active = () => rig.service.getPoolStats().activeConnections;
-  while (rig.project.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until("the request arrives", () => rig.project.requests.length > 0);
   caller.abort();
   assertEquals(active(), 1);
   background.resolve();

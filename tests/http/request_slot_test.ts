@@ -6,6 +6,7 @@ import { PooledBaseService } from "../../shared/services/mod.ts";
 import type { PooledHandler } from "../support/http.ts";
 import { setUp } from "./real_rig.ts";
 import { sharedSecretToken } from "./tokens.ts";
+import { until } from "../support/until.ts";
 
 /** A service whose operations lease clients inside each other. */
 class NestedService extends PooledBaseService {
@@ -83,7 +84,7 @@ Deno.test("ctx.pool releases its slot between two operations of a service", asyn
     return Response.json(await new NestedService(pool).nested(0));
   }, ONE);
   const answer = rig.fetch("/f");
-  while (rig.project.requests.length === 0) await delay(1);
+  await until("the request arrives", () => rig.project.requests.length > 0);
   await delay(2);
   assertEquals(rig.service.getPoolStats().activeConnections, 0);
   go.resolve();
@@ -117,7 +118,7 @@ Deno.test("ctx.pool returns statistics and health, and its client() accepts a la
   }, ONE);
   const holder = await rig.service.getConnectionPool().lease();
   const answers = [rig.fetch("/second"), rig.fetch("/first")];
-  while (rig.service.getPoolStats().waitingForConnection < 2) await delay(1);
+  await until("two requests wait", () => rig.service.getPoolStats().waitingForConnection >= 2);
   holder.release();
   await Promise.all(answers);
   const lanes = rig.project.requests.map(({ path }) => /rest\/v1\/(high|low)/.exec(path)?.[1]).filter(Boolean);
@@ -139,7 +140,7 @@ Deno.test("withPooledSupabase() applies the lane and the timeout of its option l
   assertGreaterOrEqual(performance.now() - startMs, 290);
   const low = rig.fetch("/low");
   const waiting = () => rig.service.getPoolStats().waitingForConnection;
-  while (waiting() < 1) await delay(1);
+  await until("a request waits", () => waiting() >= 1);
   const normal = rig.service.getConnectionPool().lease();
   assertEquals(waiting(), 2);
   holder.release();
@@ -162,7 +163,7 @@ Deno.test("withPooledSupabase() holds no slot while the caller reads the respons
   const slow = await fetch(`http://127.0.0.1:${server.addr.port}/slow`);
   const reader = (slow.body ?? new ReadableStream<Uint8Array>()).getReader();
   await reader.read();
-  while (rig.service.getPoolStats().activeConnections > 0) await delay(1);
+  await until("the lease ends", () => rig.service.getPoolStats().activeConnections === 0);
   const next = await fetch(`http://127.0.0.1:${server.addr.port}/next`);
   assertEquals((await next.json())[0].length, rows.length);
   let length = 0;
@@ -192,8 +193,8 @@ Deno.test("ctx.waitUntil() work holds the slot during its calls only", async () 
   assertEquals(await (await rig.fetch("/f")).text(), "at once");
   assertEquals(active(), 0);
   go.resolve();
-  while (during.length < 2) await delay(1);
-  while (active() > 0) await delay(1);
+  await until("both requests are counted", () => during.length >= 2);
+  await until("the leases end", () => active() === 0);
   assertEquals(during, [1, 1]);
   work.resolve();
 });

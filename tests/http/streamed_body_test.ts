@@ -3,15 +3,12 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { delay } from "@std/async";
 import type { PooledContext } from "../support/http.ts";
 import { type Rig, setUp } from "./real_rig.ts";
+import { until } from "../support/until.ts";
 
 const ONE = { POOL_MAX_CONNECTIONS: "1" };
 const text = (value: string) => new TextEncoder().encode(value);
 const events = (rig: Rig) => rig.log.map((line) => JSON.parse(line).event);
 const active = (rig: Rig) => rig.service.getPoolStats().activeConnections;
-
-async function until(done: () => boolean): Promise<void> {
-  while (!done()) await delay(1);
-}
 
 /** A stream of `count` chunks, each the number of rows of a query. */
 function rowsOf(
@@ -83,7 +80,7 @@ Deno.test("ctx.supabase rejects calls after a streamed body, without an exceptio
     return new Response(
       new ReadableStream({
         async pull(controller) {
-          await until(() => results.length > 2);
+          await until("three rows were read", () => results.length > 2);
           controller.close();
         },
       }),
@@ -92,7 +89,7 @@ Deno.test("ctx.supabase rejects calls after a streamed body, without an exceptio
   assertEquals(await (await rig.fetch("/f")).text(), "");
   const sent = rig.project.requests.length;
   const before = results.length;
-  await until(() => results.length > before + 5);
+  await until("five more rows were read", () => results.length > before + 5);
   clearInterval(timer);
   assertStringIncludes(String(results.at(-1)), "LeaseReleasedError");
   assert(rig.project.requests.length <= sent + 6); // those under way
@@ -134,7 +131,7 @@ Deno.test("deadlineMs bounds the calls of a streamed body, and not the body", as
   const parts = (await (await rig.fetch("/f")).text()).split(";");
   assertEquals([parts.length, parts[0]], [5, "0"]);
   assertStringIncludes(parts[3] ?? "", "deadlineMs");
-  await until(() => rig.log.length > 0);
+  await until("a line is logged", () => rig.log.length > 0);
   assertEquals(events(rig), ["call_refused"]);
   assertEquals(active(rig), 0);
 });
@@ -252,7 +249,7 @@ Deno.test("withPooledSupabase() serves others while five sockets of a pool of 5 
   const server = serve(rig);
   const { port } = server.addr;
   const sockets = await Promise.all(Array.from({ length: 5 }, () => deafSocket(port, "/big")));
-  await until(() => rig.project.requests.length === 5);
+  await until("five requests arrive", () => rig.project.requests.length === 5);
   const startedMs = performance.now();
   const statuses = await Promise.all(Array.from({ length: 10 }, async () => {
     const response = await fetch(`http://127.0.0.1:${port}/list`);
@@ -261,9 +258,9 @@ Deno.test("withPooledSupabase() serves others while five sockets of a pool of 5 
   }));
   assertEquals(statuses, Array.from({ length: 10 }, () => 200));
   assert(performance.now() - startedMs < 9_000);
-  await until(() => active(rig) === 0);
+  await until("the leases end", () => active(rig) === 0);
   for (const socket of sockets) socket.close();
-  await until(() => canceled === 5);
+  await until("all bodies are canceled", () => canceled === 5);
   await server.shutdown();
 });
 
@@ -277,11 +274,11 @@ Deno.test("withPooledSupabase() loses no slot to callers that leave during a str
   const { port } = server.addr;
   for (let n = 0; n < 10; n++) {
     const socket = await deafSocket(port, "/f", n % 2 === 0 ? "GET" : "HEAD");
-    await until(() => running === n + 1);
+    await until("the body runs", () => running === n + 1);
     if (n % 3 === 0) await delay(5);
     socket.close();
   }
-  await until(() => active(rig) === 0);
+  await until("the leases end", () => active(rig) === 0);
   const sent = rig.project.requests.length;
   await delay(50);
   // Each may have had one call under way.

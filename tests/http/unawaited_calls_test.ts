@@ -1,9 +1,9 @@
 /** Tests the calls that a handler starts and does not await. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { delay } from "@std/async";
 import { memberOf } from "../../shared/resilience/mod.ts";
 import type { PooledContext } from "../support/http.ts";
 import { setUp } from "./real_rig.ts";
+import { until } from "../support/until.ts";
 
 const ONE = { POOL_MAX_CONNECTIONS: "1" };
 
@@ -21,11 +21,6 @@ function slowTable() {
   return { go, calls, answer };
 }
 
-/** Waits until `done` returns `true`. */
-async function until(done: () => boolean): Promise<void> {
-  while (!done()) await delay(1);
-}
-
 Deno.test("withPooledSupabase() aborts unawaited calls and frees the slot when the handler throws", async () => {
   const { calls, answer } = slowTable();
   const left: Promise<{ error: unknown }>[] = [];
@@ -33,14 +28,14 @@ Deno.test("withPooledSupabase() aborts unawaited calls and frees the slot when t
     const lease = await pool.lease();
     left.push(Promise.resolve(supabase.from("slow").select()));
     left.push(Promise.resolve(lease.client.from("slow").select()));
-    await until(() => calls.arrived === 2);
+    await until("two calls arrive", () => calls.arrived === 2);
     throw new Error("no");
   }, ONE);
   rig.project.answer = answer;
   assertEquals((await rig.fetch("/f")).status, 500);
   assertEquals(rig.service.getPoolStats().activeConnections, 0);
   for (const { error } of await Promise.all(left)) assertStringIncludes(Deno.inspect(error), "LeaseReleasedError");
-  await until(() => calls.aborted === 2);
+  await until("both calls are aborted", () => calls.aborted === 2);
   assertEquals(rig.log.map((line) => JSON.parse(line).event), ["request_failed"]);
 });
 
@@ -52,7 +47,7 @@ Deno.test("ctx.waitUntil() work continues when the handler throws", async () => 
       await supabase.from("slow").select();
       rows.resolve(await supabase.from("after").select());
     })());
-    await until(() => calls.arrived === 1);
+    await until("the call arrives", () => calls.arrived === 1);
     throw new Error("no");
   }, ONE);
   rig.project.answer = answer;
@@ -60,7 +55,7 @@ Deno.test("ctx.waitUntil() work continues when the handler throws", async () => 
   assertEquals([rig.service.getPoolStats().activeConnections, calls.aborted], [1, 0]);
   go.resolve();
   assertEquals((await rows.promise as { data: unknown }).data, []);
-  await until(() => rig.service.getPoolStats().activeConnections === 0);
+  await until("the lease ends", () => rig.service.getPoolStats().activeConnections === 0);
 });
 
 Deno.test("withPooledSupabase() completes calls in flight after the response, then frees the slot; it rejects later calls", async () => {
@@ -69,7 +64,7 @@ Deno.test("withPooledSupabase() completes calls in flight after the response, th
   await using rig = setUp(async (_request, { supabase }) => {
     left.push(Promise.resolve(supabase.from("slow").select()));
     left.push(go.promise.then(() => supabase.from("late").select()));
-    await until(() => calls.arrived === 1);
+    await until("the call arrives", () => calls.arrived === 1);
     return new Response();
   }, ONE);
   rig.project.answer = answer;
@@ -79,7 +74,7 @@ Deno.test("withPooledSupabase() completes calls in flight after the response, th
   const [begun, late] = await Promise.all(left);
   assertEquals(begun?.data, []);
   assertStringIncludes(late?.error?.message ?? "", "LeaseReleasedError");
-  await until(() => rig.service.getPoolStats().activeConnections === 0);
+  await until("the lease ends", () => rig.service.getPoolStats().activeConnections === 0);
   assertEquals(rig.project.requests.length, 1);
   assertEquals(rig.log.map((line) => JSON.parse(line).event), ["call_refused"]);
 });
@@ -115,7 +110,7 @@ Deno.test("ctx.supabase rejects calls after the response while a call that came 
       assertEquals(memberOf(await begun, "error"), null);
       assertEquals(rig.project.requests.map(({ path }) => path), ["/functions/v1/early"]);
       assertEquals(errors, [true, true]);
-      await until(() => rig.service.getPoolStats().activeConnections === 0);
+      await until("the lease ends", () => rig.service.getPoolStats().activeConnections === 0);
     });
   }
 });

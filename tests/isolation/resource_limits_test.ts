@@ -8,6 +8,7 @@ import { assertEquals, assertGreater, assertGreaterOrEqual, assertLessOrEqual } 
 import { delay } from "@std/async";
 import { setUp } from "../http/real_rig.ts";
 import { sharedSecretToken } from "../http/tokens.ts";
+import { until } from "../support/until.ts";
 
 const QUERIES = 100;
 const CALLS_PER_LEASE = 6;
@@ -56,7 +57,10 @@ Deno.test("withPooledSupabase() serves a flood of health checks on a full pool w
   const probes = () => rig.project.requests.filter(({ path }) => isProbe(path)).length;
   // Two callers hold all slots and a third fills the queue.
   const callers = Array.from({ length: 3 }, () => rig.fetch("/"));
-  while (rig.project.requests.length < 2 || rig.service.getPoolStats().waitingForConnection < 1) await delay(1);
+  await until(
+    "two calls run and one waits",
+    () => rig.project.requests.length >= 2 && rig.service.getPoolStats().waitingForConnection >= 1,
+  );
   const before = rig.service.getPoolStats();
   assertEquals([before.activeConnections, before.waitingForConnection], [2, 1]);
 

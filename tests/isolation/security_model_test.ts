@@ -19,6 +19,7 @@ import { JWT_SECRET } from "../http/fake_pools.ts";
 import { createProjectKey, sharedSecretToken, USER } from "../http/tokens.ts";
 import { PROJECT, PUBLISHABLE, SECRET } from "./callers.ts";
 import type { Client, Database } from "./handler_behaviors.ts";
+import { until } from "../support/until.ts";
 
 const key = await createProjectKey();
 const legacyKey = async (role: string) =>
@@ -214,7 +215,7 @@ Deno.test("ctx.pool rejects the leases of another request, during its own reques
   assertEquals([await rig.ask(ann), await rig.ask(bob)], [200, 200], "after it");
   [kept, held, first] = [undefined, true, Promise.withResolvers()];
   const asked = rig.ask(ann);
-  while (!kept) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until("the client is kept", () => kept !== undefined);
   assertEquals(await rig.ask(bob), 200, "during it");
   first.resolve();
   assertEquals([await asked, rig.arrived], [200, []]);

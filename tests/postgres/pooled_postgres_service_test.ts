@@ -8,6 +8,7 @@ import {
   type Transaction,
 } from "../../shared/postgres/mod.ts";
 import { claimsOf, TestDatabase, thrownBy } from "./support.ts";
+import { until } from "../support/until.ts";
 
 const USER = "7a1d6f3e-0c4b-4e52-9f0a-1b6b1c2d3e04";
 
@@ -126,7 +127,7 @@ Deno.test("PooledPostgresService", async (t) => {
     const text = "select pg_terminate_backend(pid) from pg_stat_activity " +
       "where query like '%pg_sleep(5)%' and state = 'active' and pid <> pg_backend_pid()";
     const terminate = async () => {
-      while ((await admin.query(text)).rowCount === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      await until("the statement runs and is terminated", async () => (await admin.query(text)).rowCount !== 0);
     };
     assertEquals(await new NoteService(pool).loseOnce(terminate), "retried");
   });

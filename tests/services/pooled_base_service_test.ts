@@ -9,6 +9,7 @@ import {
 } from "../../shared/services/mod.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { apiError, startDataApi } from "./data_api.ts";
+import { until } from "../support/until.ts";
 
 /** Exposes the protected methods. */
 class TestService extends PooledBaseService {
@@ -199,7 +200,7 @@ Deno.test("PooledBaseService.withRetry() rejects when the signal of its lease ab
   const done = new TestService(api.pool)
     .retry((client) => client.from("t").select(), 3, 1, { lease: { signal: controller.signal } })
     .catch((error) => error);
-  while (api.calls.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until("the call arrives", () => api.calls.length > 0);
   controller.abort(reason);
   assertStrictEquals(await done, reason);
   await settle();

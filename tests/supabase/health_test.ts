@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { delay } from "@std/async";
 import { QueueFullError } from "../../shared/pool/mod.ts";
 import { createRig } from "./support.ts";
+import { until } from "../support/until.ts";
 
 Deno.test("SupabaseConnectionPool.healthCheck() runs one query for a flood of checks", async () => {
   await using rig = createRig();
@@ -75,7 +76,7 @@ Deno.test("SupabaseConnectionPool.shutdown() ends a health check, and later ones
     return new Promise(() => {});
   };
   const check = rig.pool.healthCheck();
-  while (rig.project.requests.length === 0) await delay(1);
+  await until("the request arrives", () => rig.project.requests.length > 0);
   await rig.pool.shutdown(0);
   const { healthy, details } = await check;
   assertEquals([healthy, details.testQuery.success], [false, false]);

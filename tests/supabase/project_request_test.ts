@@ -7,6 +7,7 @@ import {
 } from "../../shared/supabase/mod.ts";
 import { startFakeProject, userToken } from "../support/fake_project.ts";
 import { createRig, fetchOf, SECRET } from "./support.ts";
+import { until } from "../support/until.ts";
 
 const alice = userToken("alice");
 
@@ -203,7 +204,7 @@ Deno.test("LeaseFetch.fetch() keeps the method, headers, body and signal of a Re
   assertEquals(rig.project.requests[0]?.headers.get("content-length"), "3");
   rig.project.answer = () => new Promise(() => {});
   const call = fetchOf(lease.client)(new Request(url, init));
-  while (rig.project.requests.length < 3) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until("three requests arrive", () => rig.project.requests.length >= 3);
   controller.abort(new Error("gone"));
   await assertRejects(() => call, Error, "gone");
 });

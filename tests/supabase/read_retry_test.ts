@@ -8,6 +8,7 @@ import { Deadlines } from "../../shared/resilience/mod.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { ANONYMOUS, BASE, counted, settled, URL_OF_X } from "./lease_fetch_rig.ts";
 import { createRig } from "./support.ts";
+import { until } from "../support/until.ts";
 
 /** A response, or what `fetch` rejects with. */
 type Outcome = Response | Error;
@@ -277,7 +278,7 @@ Deno.test("ClientLease.client rejects a retry after its release", async () => {
   rig.project.answer = () => new Response("busy", { status: 503 });
   const lease = await rig.pool.lease();
   const query = lease.client.from("budgets").select().then((result) => result);
-  while (rig.project.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until("the request arrives", () => rig.project.requests.length > 0);
   lease.release();
   const { error, status } = await query;
   assertEquals([status, error?.message.startsWith(LeaseReleasedError.name)], [0, true]);

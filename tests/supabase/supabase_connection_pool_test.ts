@@ -23,6 +23,7 @@ import {
 } from "../../shared/supabase/mod.ts";
 import { userToken } from "../support/fake_project.ts";
 import { createRig, PUBLISHABLE, SECRET } from "./support.ts";
+import { until } from "../support/until.ts";
 
 Deno.test("SupabaseConnectionPool.acquire() leases a client, and release() returns it", async () => {
   await using rig = createRig();
@@ -139,7 +140,7 @@ Deno.test("SupabaseConnectionPool.shutdown() aborts the calls of unreleased leas
     const { error } = await client.from("a").select();
     return transportFailure(client, error);
   });
-  while (rig.project.requests.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until("two requests arrive", () => rig.project.requests.length >= 2);
   await rig.pool.shutdown(10);
   for (const failure of await Promise.all(calls)) assert(failure instanceof LeaseRevokedError);
 });

@@ -4,6 +4,7 @@ import { LeaseReleasedError } from "../../shared/pool/mod.ts";
 import { RequestTimeoutError, transportFailure, ViewRestrictedError } from "../../shared/supabase/mod.ts";
 import { userToken } from "../support/fake_project.ts";
 import { createRig, PUBLISHABLE, SECRET } from "./support.ts";
+import { until } from "../support/until.ts";
 
 const alice = userToken("alice");
 const bob = userToken("bob");
@@ -213,7 +214,7 @@ Deno.test("ClientLease.release() aborts the calls in flight", async () => {
   };
   const lease = await rig.pool.lease();
   const call = lease.client.from("budgets").select().then((result) => result);
-  while (rig.project.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until("the request arrives", () => rig.project.requests.length > 0);
   lease.release();
   const { error } = await call;
   assertInstanceOf(transportFailure(lease.client, error), LeaseReleasedError);

@@ -167,7 +167,7 @@ export class TcpProxy implements AsyncDisposable {
     if (!server.listening) return;
     // Its callback runs after the last connection has closed; it stops listening at once.
     server.close();
-    while (server.listening) await new Promise((resolve) => setTimeout(resolve, 1));
+    await until("the port is closed", () => !server.listening);
   }
 
   /** Accepts connections again, on the same port. */

@@ -6,6 +6,7 @@ import { UNREAD_GRACE_MS } from "../../../shared/supabase/calls/call.ts";
 import { settle } from "../../support/fake_clock.ts";
 import { calling, URL_OF_X } from "../lease_fetch_rig.ts";
 import { createRig, fetchOf } from "../support.ts";
+import { until } from "../../support/until.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -61,7 +62,7 @@ Deno.test("CallerScope.releaseBetweenCalls() holds the slot for calls under way 
   scope.releaseBetweenCalls();
   assertEquals(rig.pool.getStats().waitingForConnection, 1);
   holder.release();
-  while (rig.project.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until("the request arrives", () => rig.project.requests.length > 0);
   assertEquals(rig.pool.getStats().activeConnections, 1);
   go.resolve();
   assertEquals((await call).error, null);
@@ -81,7 +82,7 @@ for (const when of ["releaseBetweenCalls", "close"] as const) {
     send("one");
     assertEquals((await reader?.read())?.value, bytes("one"));
     assertEquals(rig.pool.getStats().activeConnections, 1);
-    while (rig.pool.getStats().activeConnections > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until("the lease ends", () => rig.pool.getStats().activeConnections === 0);
     // Another caller uses the slot meanwhile.
     await using _other = await rig.pool.lease();
     send("two");

@@ -12,6 +12,7 @@ import {
 import { IdentityError, transportFailure } from "../../../shared/supabase/mod.ts";
 import { userToken } from "../../support/fake_project.ts";
 import { createRig, SECRET } from "../support.ts";
+import { until } from "../../support/until.ts";
 
 Deno.test("CallerScope.lease() shares the slot of its scope, and the last member releases it", async () => {
   await using rig = createRig({ maxConnections: 1, acquireTimeoutMs: 50 });
@@ -104,7 +105,7 @@ Deno.test("CallerScope.abort() ends waits and calls, and frees the slot at once"
   const lease = await scope.lease();
   const client = scope.client();
   const calls = [lease.client, client].map((each) => each.from("a").select().then((result) => result));
-  while (rig.project.requests.length < 2) await delay(1);
+  await until("two requests arrive", () => rig.project.requests.length >= 2);
   scope.abort(reason);
   assertEquals(rig.pool.getStats().activeConnections, 0);
   const [one, two] = await Promise.all(calls);
