@@ -34,3 +34,26 @@ Deno.test("LogBudget.take() allows 50 lines at once and 100 in any 10 s, and cou
   await clock.advance(1_000_000);
   assertEquals(taken(60).length, 49);
 });
+
+Deno.test("LogBudget.take() gets one line back each 200 ms, and never more than 50", async () => {
+  const clock = new FakeClock();
+  const budget = new LogBudget(clock);
+  const drain = () => Array.from({ length: 50 }, () => budget.take()).filter((count) => count === 0).length;
+  assertEquals(drain(), 50);
+  await clock.advance(200);
+  assertEquals(budget.take(), 0);
+  await clock.advance(1_000_000);
+  assertEquals(drain(), 50);
+  await clock.advance(199);
+  assertEquals(budget.take(), undefined);
+});
+
+Deno.test("LogThrottle.take() counts again after 1,000 ms, and not after 999", async () => {
+  const clock = new FakeClock();
+  const throttle = new LogThrottle(clock);
+  assertEquals([throttle.take("a", 1), throttle.take("a", 1)], [1, 0]);
+  await clock.advance(999);
+  assertEquals(throttle.take("a", 1), 0);
+  await clock.advance(1);
+  assertEquals(throttle.take("a", 1), 3);
+});
