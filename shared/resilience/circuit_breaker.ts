@@ -82,7 +82,7 @@ export interface CircuitBreakerOptions {
   readonly successesToClose?: number;
   /**
    * The time after which a probe that has not settled makes room for another, in ms: a target that does not respond must
-   * not keep the circuit half open. Default: 1,000.
+   * not keep the circuit half open. Its result still counts: a target may be slower than this. Default: 1,000.
    */
   readonly probeTimeoutMs?: number;
   /** The state to begin in, as another breaker's {@linkcode CircuitBreaker.snapshot} returned it. Default: closed. */
@@ -98,7 +98,7 @@ export type CircuitSnapshot =
   | { readonly state: "closed"; readonly forced?: boolean }
   /** `retryAfterMs`: the time until a probe may be sent, in ms; 0 once it may; `undefined` if forced. */
   | { readonly state: "open"; readonly retryAfterMs?: number | undefined; readonly forced?: boolean }
-  /** `probes`: the number of probes under way. */
+  /** `probes`: the number of probes under way, late ones included. */
   | { readonly state: "half-open"; readonly probes: number };
 
 /** The outcome of a call. `ignored`: it says nothing about the target, for example because its caller aborted it. */
@@ -143,13 +143,16 @@ interface OpenCircuit {
 
 interface HalfOpenCircuit {
   readonly state: "half-open";
-  /** The probes under way, with the instants at which they began, in ms of the clock. */
+  /** The probes under way, the earliest first, with the instants at which they began, in ms of the clock. */
   readonly probes: Map<CircuitPermit, number>;
   /** The probes that have succeeded. */
   successes: number;
 }
 
 type Circuit = ClosedCircuit | OpenCircuit | HalfOpenCircuit;
+
+/** The maximum number of probes under way that are late: a target that never responds must not use up the memory. */
+const MAX_LATE_PROBES = 64;
 
 /** The permit of calls whose results do not count. */
 const UNCOUNTED: CircuitPermit = Object.freeze({ generation: 0 });
@@ -160,7 +163,7 @@ const UNCOUNTED: CircuitPermit = Object.freeze({ generation: 0 });
  * The circuit is *closed* while calls succeed. It *opens* after `consecutiveFailures` failures in a row, or when the
  * share of failures reaches `failureRatio`. After `openMs` it is *half open*: at most `maxProbes` calls at once are
  * sent as probes. When `successesToClose` of them have succeeded it closes; the first that fails opens it again. One that
- * does not settle within `probeTimeoutMs` makes room for another.
+ * does not settle within `probeTimeoutMs` makes room for another, and still counts when it does.
  *
  * Each call carries the generation in which it began. The result of a call that began before the last change of state
  * changes nothing. There are no timers: time is read with each call, so that an isolate that was frozen for minutes
@@ -221,6 +224,11 @@ export class CircuitBreaker {
     }
   }
 
+  /** True while every call is admitted. */
+  get isClosed(): boolean {
+    return this.#forced === undefined ? this.#circuit.state === "closed" : this.#forced === "closed";
+  }
+
   /**
    * Checks that {@linkcode admit} would admit a call now. Changes nothing.
    *
@@ -241,29 +249,37 @@ export class CircuitBreaker {
     const now = this.#now();
     this.#check(circuit, now);
     if (this.#forced || circuit.state === "closed") return this.#closedPermit(circuit);
-    if (circuit.state === "half-open" && circuit.probes.size < this.#options.maxProbes) {
-      return this.#probe(circuit, now);
-    }
-    // It was open for long enough, or did not respond to its probes: the next call asks, in a generation of its own.
-    return this.#probe(this.#halfOpen(), now);
+    return this.#probe(circuit.state === "half-open" ? circuit : this.#halfOpen(), now);
   }
 
   /** Throws if the circuit rejects calls at `now`. */
   #check(circuit: Circuit, now: number): void {
     if (this.#forced === "open") throw new CircuitOpenError(this.target, undefined);
     if (this.#forced === "closed" || circuit.state === "closed") return;
-    let until: number;
-    if (circuit.state === "open") until = circuit.until;
-    else if (circuit.probes.size < this.#options.maxProbes) return;
-    else until = Math.min(...circuit.probes.values()) + this.#options.probeTimeoutMs;
+    const until = circuit.state === "open" ? circuit.until : this.#roomAt(circuit, now);
     if (now < until) throw new CircuitOpenError(this.target, until - now);
   }
 
-  /** Notes the outcome of a call. A second outcome of a probe, and that of an earlier generation, changes nothing. */
-  settle(permit: CircuitPermit, outcome: CallOutcome): void {
+  /** Returns the instant from which on another probe may be sent. */
+  #roomAt({ probes }: HalfOpenCircuit, now: number): number {
+    const { maxProbes, probeTimeoutMs } = this.#options;
+    // A probe that is late makes room for another.
+    const timely = [...probes.values()].filter((begun) => now < begun + probeTimeoutMs);
+    return timely.length < maxProbes ? now : Math.min(...timely) + probeTimeoutMs;
+  }
+
+  /**
+   * Notes the outcome of a call. A second outcome of a probe, and that of an earlier generation, changes nothing.
+   *
+   * @param now The current time of the clock, or an earlier one that the caller has read for the call. Default: it is
+   * read.
+   */
+  settle(permit: CircuitPermit, outcome: CallOutcome, now?: number): void {
     const circuit = this.#circuit;
     if (circuit.state === "closed") {
-      if (permit === circuit.permit && outcome !== "ignored") this.#count(circuit, outcome === "failed");
+      if (permit === circuit.permit && outcome !== "ignored") {
+        this.#count(circuit, outcome === "failed", now ?? this.#now());
+      }
     } else if (circuit.state === "half-open" && circuit.probes.delete(permit)) {
       if (outcome === "failed") this.#open("probe failed", this.#now());
       else if (outcome === "succeeded" && ++circuit.successes >= this.#options.successesToClose) this.#close();
@@ -300,6 +316,16 @@ export class CircuitBreaker {
     else if (state === "closed") this.#emitClosed(this.#now());
   }
 
+  /**
+   * Puts the circuit into the state that another breaker's {@linkcode snapshot} returned, in a generation of its own: the
+   * results of calls under way do not count. It emits no event.
+   */
+  restore(state: CircuitSnapshot): void {
+    this.#forced = undefined;
+    this.#window.clear();
+    this.#circuit = this.#begin(state);
+  }
+
   /** Calls `listener` with each event of that name until the returned subscription is disposed of. */
   on<K extends keyof CircuitEvents>(name: K, listener: Listener<CircuitEvents[K]>): Disposable {
     return this.#hub.on(name, listener);
@@ -310,7 +336,11 @@ export class CircuitBreaker {
   }
 
   #begin(seed: CircuitSnapshot | undefined): Circuit {
-    if (seed?.state === "half-open") return { state: "half-open", probes: new Map(), successes: 0 };
+    if (seed?.state === "half-open") {
+      this.#generation++;
+      this.#openedAt = this.#now();
+      return { state: "half-open", probes: new Map(), successes: 0 };
+    }
     if (seed?.forced) this.#forced = seed.state;
     if (seed?.state !== "open" || seed.forced) return this.#newClosed();
     const { openMs } = this.#options;
@@ -330,14 +360,13 @@ export class CircuitBreaker {
     return circuit.state === "closed" ? circuit.permit : UNCOUNTED;
   }
 
-  #count(circuit: ClosedCircuit, failed: boolean): void {
-    const { consecutiveFailures, failureRatio, minimumCalls, windowMs } = this.#options;
-    const now = this.#now();
+  #count(circuit: ClosedCircuit, failed: boolean, now: number): void {
     this.#window.add(1, failed ? 1 : 0, now);
     if (!failed) {
       circuit.consecutive = 0;
       return;
     }
+    const { consecutiveFailures, failureRatio, minimumCalls, windowMs } = this.#options;
     // Failures of long ago do not belong to this outage.
     circuit.consecutive = now - circuit.failedAt > windowMs ? 1 : circuit.consecutive + 1;
     circuit.failedAt = now;
@@ -365,6 +394,8 @@ export class CircuitBreaker {
   #probe(circuit: HalfOpenCircuit, now: number): CircuitPermit {
     const permit = Object.freeze({ generation: this.#generation });
     circuit.probes.set(permit, now);
+    const [earliest] = circuit.probes.keys();
+    if (earliest && circuit.probes.size > this.#options.maxProbes + MAX_LATE_PROBES) circuit.probes.delete(earliest);
     return permit;
   }
 

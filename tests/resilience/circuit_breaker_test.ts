@@ -178,6 +178,69 @@ Deno.test("CircuitBreaker is not stuck by a probe that never settles (nora 585)"
   assertEquals(breaker.snapshot().state, "closed");
 });
 
+Deno.test("CircuitBreaker closes for a target that takes longer than probeTimeoutMs for every call", () => {
+  const { breaker, clock } = setUpProbing();
+  const first = breaker.admit();
+  clock.freeze(1_000);
+  breaker.admit(); // the target is slow: the first probe is late, and another is sent
+  clock.freeze(500);
+  assertEquals(breaker.snapshot(), { state: "half-open", probes: 2 });
+  breaker.settle(first, "succeeded");
+  assertEquals(breaker.snapshot(), { state: "closed" });
+});
+
+Deno.test("CircuitBreaker opens again when a late probe fails, and then ignores the one that took its room", () => {
+  const { breaker, clock } = setUpProbing();
+  const first = breaker.admit();
+  clock.freeze(1_000);
+  const second = breaker.admit();
+  assert(isRejected(breaker));
+  breaker.settle(first, "failed");
+  assertEquals(breaker.snapshot().state, "open");
+  breaker.settle(second, "succeeded");
+  assertEquals(breaker.snapshot().state, "open");
+});
+
+Deno.test("CircuitBreaker sends a probe every probeTimeoutMs to a target that never responds, and keeps at most 65", () => {
+  const { breaker, clock } = setUpProbing();
+  for (let sent = 1; sent <= 200; sent++) {
+    breaker.admit();
+    assert(isRejected(breaker));
+    assertEquals(breaker.snapshot(), { state: "half-open", probes: Math.min(sent, 65) });
+    clock.freeze(1_000);
+  }
+});
+
+Deno.test("CircuitBreaker.restore() puts the circuit into a state, whose generation is its own", async () => {
+  const { breaker, events, clock, succeed, fail } = setUp();
+  fail(9);
+  const early = breaker.admit();
+  breaker.restore({ state: "open", retryAfterMs: 300 });
+  assertEquals(breaker.snapshot(), { state: "open", retryAfterMs: 300 });
+  breaker.settle(early, "succeeded");
+  clock.freeze(300);
+  succeed();
+  assertEquals(breaker.snapshot(), { state: "closed" });
+  fail(9);
+  breaker.restore({ state: "closed" });
+  fail(9);
+  assertEquals(breaker.snapshot(), { state: "closed" });
+  breaker.restore({ state: "half-open", probes: 7 });
+  assertEquals(breaker.snapshot(), { state: "half-open", probes: 0 });
+  const probe = breaker.admit();
+  clock.freeze(20);
+  breaker.settle(probe, "succeeded");
+  breaker.force("open");
+  breaker.restore({ state: "closed" });
+  assert(breaker.isClosed);
+  breaker.restore({ state: "closed", forced: true });
+  fail(100);
+  assert(breaker.isClosed);
+  await settle();
+  const closed = events.filter((event) => event.startsWith("closed"));
+  assertEquals(closed, ["closed after 300", "closed after 20"]);
+});
+
 Deno.test("CircuitBreaker does not put off a probe by failures that come together or late (opossum 385)", () => {
   const { breaker, clock } = setUp({ consecutiveFailures: 5 });
   const calls = Array.from({ length: 20 }, () => breaker.admit());
@@ -200,6 +263,8 @@ Deno.test("CircuitBreaker ignores results of earlier generations (Polly 216, std
   assertEquals(breaker.snapshot(), { state: "half-open", probes: 1 });
   // Of the half-open generation before.
   clock.freeze(1_000);
+  breaker.settle(breaker.admit(), "failed");
+  clock.freeze(500);
   const second = breaker.admit();
   breaker.settle(first, "succeeded");
   assertEquals(breaker.snapshot(), { state: "half-open", probes: 1 });
