@@ -9,7 +9,7 @@ import { PACKAGE_NAME, TOOLS } from "./package/identity.ts";
 const PACKAGE_VARIABLE = "SUPABASE_POOL_PACKAGE";
 
 /** Returns an argument as a shell reads it: quoted where it has to be. */
-function quoted(argument: string): string {
+export function quoted(argument: string): string {
   return /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", `'\\''`)}'`;
 }
 

@@ -38,3 +38,32 @@ export async function processInfo(pid: number): Promise<ProcessInfo | undefined>
 export async function commandOf(pid: number): Promise<string | undefined> {
   return (await processInfo(pid))?.command;
 }
+
+/** Returns the ids of the processes that `pid` has started, and of those that these have started. */
+export async function descendantsOf(pid: number): Promise<number[]> {
+  const children = Map.groupBy(await listProcesses(), ({ parent }) => parent);
+  const found: number[] = [];
+  for (let parents = [pid]; parents.length > 0;) {
+    parents = parents.flatMap((parent) => (children.get(parent) ?? []).map(({ pid }) => pid));
+    found.push(...parents);
+  }
+  return found;
+}
+
+/** Returns the ids of all processes, with those of their parents. */
+async function listProcesses(): Promise<{ pid: number; parent: number }[]> {
+  if (Deno.build.os === "linux") {
+    const names = (await Array.fromAsync(Deno.readDir("/proc"))).map(({ name }) => name);
+    return await Promise.all(
+      names.filter((name) => /^\d+$/.test(name)).map(async (name) => ({
+        pid: Number(name),
+        parent: (await processInfo(Number(name)))?.parent ?? 0,
+      })),
+    );
+  }
+  const { stdout } = await new Deno.Command("ps", { args: ["-A", "-o", "pid=,ppid="], stderr: "null" }).output();
+  return new TextDecoder().decode(stdout).trim().split("\n").map((line) => {
+    const [pid, parent] = line.trim().split(/\s+/).map(Number);
+    return { pid: pid ?? 0, parent: parent ?? 0 };
+  });
+}

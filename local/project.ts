@@ -59,16 +59,17 @@ export function projectAt(root: string = defaultRoot()): Project {
 /**
  * Checks that the folder is a project: that it has a folder `supabase`.
  *
+ * @param option The option that names the folder. Default: `--project`.
  * @throws {StackError} `CONFIG_INVALID`, with what to do.
  */
-export function requireSupabase({ root, supabase }: Pick<Project, "root" | "supabase">): void {
+export function requireSupabase({ root, supabase }: Pick<Project, "root" | "supabase">, option = "--project"): void {
   if (exists(supabase)) return;
   // The CLI runs in the project's folder, but the files are in the one below it.
   const inside = ["config.toml", "functions", "migrations"].some((name) => exists(`${root}/${name}`)) &&
     root.endsWith("/supabase");
   const remedy = inside
-    ? `pass the folder above it, --project ${root.slice(0, -"/supabase".length) || "/"}.`
-    : "pass the one that contains it with --project <folder>, or create it there with `npx supabase init`.";
+    ? `pass the folder above it, ${option} ${root.slice(0, -"/supabase".length) || "/"}.`
+    : `pass the one that contains it with ${option} <folder>, or create it there with \`npx supabase init\`.`;
   throw new StackError("CONFIG_INVALID", `${root} is not a project, because it has no folder supabase: ${remedy}`);
 }
 

@@ -34,6 +34,8 @@ export interface ModuleGraphOptions {
   readonly importMap?: string | undefined;
   /** The folder that paths in messages are relative to. Default: they are absolute. */
   readonly root?: string | undefined;
+  /** Ends the reading. Default: it ends by itself. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 const resolution = z.object({
@@ -64,16 +66,19 @@ function mapArguments(importMap: string | undefined): string[] {
   return /(^|\/)deno\.jsonc?$/.test(importMap) ? ["--config", importMap] : ["--no-config", "--import-map", importMap];
 }
 
-async function denoInfo({ entrypoint, importMap }: ModuleGraphOptions): Promise<Info> {
+async function denoInfo({ entrypoint, importMap, signal }: ModuleGraphOptions): Promise<Info> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
-      ...["info", "--json", "--no-lock", "--node-modules-dir=none"],
+      // The hosted bundler imports from any host.
+      ...["info", "--json", "--no-lock", "--node-modules-dir=none", "--allow-import"],
       ...mapArguments(importMap),
       entrypoint,
     ],
     env: { NO_COLOR: "1" },
     stdin: "null",
+    ...(signal === undefined ? {} : { signal }),
   }).output();
+  signal?.throwIfAborted();
   if (!success) {
     const reason = new TextDecoder().decode(stderr).replace(/^error: /, "");
     throw new StackError("CONFIG_INVALID", `Cannot read the imports of ${entrypoint}: ${reason}`);

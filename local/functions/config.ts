@@ -38,8 +38,8 @@ export interface ProjectFunctions {
   readonly warnings: readonly string[];
 }
 
-/** The names of functions. Other folders, such as `_shared`, are not functions. */
-const NAME = /^[A-Za-z][A-Za-z0-9_-]*$/;
+/** Matches the names of functions, by the rule of the CLI. Other folders, such as `_shared`, are not functions. */
+export const FUNCTION_NAME = /^[A-Za-z][A-Za-z0-9_-]*$/;
 const MODULES = ["index.ts", "index.tsx", "index.js", "index.jsx", "index.mjs"];
 
 /** Resolves a path of the config file, which is relative to the folder of that file. */
@@ -68,7 +68,7 @@ async function functionFolders(parent: string): Promise<string[]> {
   // A folder that does not exist or cannot be read has none.
   const entries = await Array.fromAsync(Deno.readDir(parent)).catch(() => []);
   for (const { name } of entries) {
-    if (NAME.test(name) && await isFile(await moduleIn(`${parent}/${name}`))) names.push(name);
+    if (FUNCTION_NAME.test(name) && await isFile(await moduleIn(`${parent}/${name}`))) names.push(name);
   }
   return names.sort();
 }
@@ -78,7 +78,7 @@ function invalid(path: string, detail: string): StackError {
 }
 
 function checkTable(path: string, name: string, table: unknown): TomlTable {
-  if (!NAME.test(name)) {
+  if (!FUNCTION_NAME.test(name)) {
     throw invalid(path, `"${name}" is not a valid function name: use letters, digits, - and _.`);
   }
   if (!isTable(table)) throw invalid(path, `functions.${name} must be a table, for example [functions.${name}].`);

@@ -61,6 +61,8 @@ async function readUpload(request: Request, url: URL): Promise<Upload | string> 
 /** The stand-in. */
 export class ManagementApi implements AsyncDisposable {
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  /** Names of functions whose upload fails with status 400. */
+  readonly rejected = new Set<string>();
   /** The project that can be deployed to. */
   readonly ref = REF;
   /** The access token that it accepts. */
@@ -123,6 +125,7 @@ export class ManagementApi implements AsyncDisposable {
   async #upload(request: Request, url: URL): Promise<Response> {
     const upload = await readUpload(request, url);
     if (typeof upload === "string") return refuse(400, upload);
+    if (this.rejected.has(upload.name)) return refuse(400, "Failed to bundle the function");
     this.uploads.push(upload);
     if (!upload.bundleOnly) this.deployed.set(upload.name, upload);
     return Response.json(this.#describe(upload), { status: 201 });

@@ -6,7 +6,7 @@ import { npmProgram } from "../support/components.ts";
 import { uploadFaults, uploadSize } from "./checks.ts";
 import { runDeploy } from "./command.ts";
 import { ManagementApi } from "./management_api.ts";
-import { copyProject } from "./project_copy.ts";
+import { copyProject, PROJECT } from "./project_copy.ts";
 import { unpack } from "./tree.ts";
 
 const cli = await npmProgram(SUPABASE_CLI);
@@ -69,5 +69,27 @@ Deno.test({
     assertEquals([...api.deployed.keys()], ["health"]);
     const { import_map_path, verify_jwt } = api.deployed.get("health")?.metadata ?? {};
     assertEquals([import_map_path, verify_jwt], ["import_map.json", false]);
+  },
+});
+
+Deno.test({
+  name: `deploy finds a relative --import-map in the current folder, or else in the project${cli.note}`,
+  ignore: cli.ignore,
+  async fn() {
+    await using project = await copyProject();
+    const main = `${PROJECT}/local/deploy/main.ts`;
+    const command = ["run", "-A", `--config=${PROJECT}/deno.json`, main];
+    await project.write("functions/other.json", await Deno.readTextFile(`${project.root}/import_map.json`));
+    for (
+      const [cwd, path, uploaded] of [
+        [`${project.root}/functions`, "other.json", "functions/other.json"],
+        [`${project.root}/functions`, "import_map.json", "import_map.json"],
+      ] as const
+    ) {
+      await using api = new ManagementApi();
+      const args = ["--workdir", project.root, `--remote=${api.ref}`, "--yes", "--import-map", path, "health"];
+      const { code, output } = await runDeploy({ api, command, cwd, args });
+      assertEquals([code, api.deployed.get("health")?.metadata.import_map_path], [0, uploaded], output);
+    }
   },
 });
