@@ -122,6 +122,7 @@ export {
   DEFAULT_POOL_CONFIG,
   type DestroyReason,
   type ErrorSource,
+  type Flow,
   type Lane,
   type Lease,
   type LeaseInfo,
@@ -136,6 +137,7 @@ export {
   type ReleaseOptions,
   type ResourceFactory,
   ResourcePool,
+  type WeightedFlow,
 } from "./pool/mod.ts";
 
 // Errors of pools. Each has a stable `code`.

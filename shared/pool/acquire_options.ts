@@ -4,6 +4,7 @@
  * @module
  */
 import { AcquireAbortedError, ConfigError, type ConfigIssue } from "./errors.ts";
+import type { Flow } from "./fair_queue.ts";
 import { type AcquireLane, isLane, LANES } from "./lane.ts";
 
 /** Options of one acquire. */
@@ -17,6 +18,31 @@ export interface AcquireOptions {
    * Default: the pool's `acquireTimeoutMs`.
    */
   timeoutMs?: number | undefined;
+  /**
+   * The flow whose share of the lane the lease takes, in a pool with `fairShare`; no other pool uses it. Default: one
+   * flow for all acquires without.
+   */
+  flow?: Flow | undefined;
+}
+
+/** The issue of a flow that is neither a string nor an object with a key. */
+export const BAD_FLOW: ConfigIssue = {
+  path: "flow",
+  message: "must be a string, or { key, weight } with a string as key and a weight from 0.001 to 1,000",
+};
+
+/** Returns `flow` with each of its members read once: one that is a getter may have another value next time. */
+export function copyOfFlow(flow: unknown): unknown {
+  if (typeof flow !== "object" || flow === null) return flow;
+  const { key, weight }: { key?: unknown; weight?: unknown } = flow;
+  return { key, weight };
+}
+
+/** Returns whether a value is a flow. */
+export function isFlow(value: unknown): value is Flow {
+  if (typeof value !== "object" || value === null) return typeof value === "string";
+  const { key, weight = 1 }: { key?: unknown; weight?: unknown } = value;
+  return typeof key === "string" && typeof weight === "number" && weight >= 0.001 && weight <= 1_000;
 }
 
 /** The issue of an unknown lane. */
@@ -51,6 +77,7 @@ export function invalidAcquire(
   lane: unknown,
   timeoutMs: unknown,
   signal: AbortSignal | undefined,
+  flow: unknown,
 ): Error | undefined {
   const issues: ConfigIssue[] = [];
   if (notAnObject) issues.push({ path: "options", message: "must be an object" });
@@ -59,6 +86,7 @@ export function invalidAcquire(
   }
   if (timeoutMs !== undefined && !isMs(timeoutMs)) issues.push(badMs("timeoutMs", timeoutMs));
   if (lane !== "probe" && !isLane(lane)) issues.push(BAD_LANE);
+  if (flow !== undefined && !isFlow(flow)) issues.push(BAD_FLOW);
   if (issues.length > 0) return new ConfigError(issues, "acquire options");
   return signal?.aborted ? new AcquireAbortedError(signal.reason) : undefined;
 }

@@ -28,6 +28,12 @@ export interface PoolConfig {
   acquireTimeoutMs: number;
   /** Maximum number of acquires that wait for leased resources; one more is rejected at once. Default: 1,000. */
   maxWaiters: number;
+  /**
+   * True if the flows of a lane, such as users, share its leases and the wait queue: one that floods the pool keeps the
+   * others waiting for about one lease, and not for all of its own. See `AcquireOptions.flow`. Default: false,
+   * first come, first served.
+   */
+  fairShare: boolean;
   /** Age, in ms, from which a resource is not leased again. Default: 1,800,000 (half an hour). */
   maxLifetimeMs: number;
   /**
@@ -75,6 +81,7 @@ export const DEFAULT_POOL_CONFIG: Readonly<PoolConfig> = Object.freeze({
   idleTimeoutMs: 30_000,
   acquireTimeoutMs: 5_000,
   maxWaiters: 1_000,
+  fairShare: false,
   maxLifetimeMs: 1_800_000,
   lifetimeJitter: 0.1,
   maxUses: Infinity,
@@ -152,6 +159,7 @@ export const poolConfigShape = {
   idleTimeoutMs: ms(1),
   acquireTimeoutMs: ms(1),
   maxWaiters: whole(0, 10_000_000),
+  fairShare: yesOrNo,
   maxLifetimeMs: ms(1),
   lifetimeJitter: lazySchema(() => {
     const error = "must be a number from 0 to 0.5";

@@ -4,15 +4,16 @@
  * @module
  */
 import { type Clock, messageOf } from "../resilience/mod.ts";
-import { type AcquireOptions, invalidAcquire } from "./acquire_options.ts";
+import { type AcquireOptions, copyOfFlow, invalidAcquire } from "./acquire_options.ts";
 import { Capacity, type PoolLimits } from "./capacity.ts";
 import type { PoolConfig } from "./config.ts";
 import type { CreationFailure } from "./creation_backoff.ts";
 import { CreateFailedError, LeaseRevokedError, PoolClosedError, QueueFullError, withoutStack } from "./errors.ts";
 import type { PoolEventHub } from "./events.ts";
+import type { Flow } from "./fair_queue.ts";
 import type { AcquireLane, Lane } from "./lane.ts";
 import { LeakDetector, leaseInfo } from "./leak_detector.ts";
-import { type Lease, leaseAccess, LeaseRecord } from "./lease.ts";
+import { type Lease, leaseAccess, LeaseRecord, type LeaseShare } from "./lease.ts";
 import type { PoolContext, PoolHost, PoolParts } from "./pool_host.ts";
 import { ProbeSlot } from "./probe_slot.ts";
 import { ResourceHooks } from "./resource_hooks.ts";
@@ -34,6 +35,8 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
   readonly #sweeper: Sweeper;
   readonly #leaks: LeakDetector;
   readonly #onEmpty: () => void;
+  /** True if flows share the lanes. */
+  readonly #isFair: boolean;
   /** The latest reading of the clock. A reading costs about as much as all the rest of a lease. */
   #now: number;
   #totalAcquired = 0;
@@ -54,6 +57,7 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
     this.#clock = clock;
     this.#events = events;
     this.#onEmpty = onEmpty;
+    this.#isFair = config.fairShare;
     this.#now = clock.now();
     this.#capacity = new Capacity({ maxConnections, minConnections, reservedConnections });
     const context: PoolContext<T> = { ...parts, capacity: this.#capacity, hooks: new ResourceHooks(parts) };
@@ -114,6 +118,7 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
       totalAbandoned: store.abandoned,
       totalTimeouts: this.#queue.timeouts,
       maxConnections: this.#capacity.limits.maxConnections,
+      ...this.#isFair ? { waitingFlows: this.#queue.waitingFlows } : undefined,
     });
   }
 
@@ -121,27 +126,29 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
   lease(options?: AcquireOptions): Promise<Lease<T>> {
     const now = this.#now = this.#clock.now();
     if (options === undefined) {
-      const lease = this.#leaseIdle("normal", now);
-      return lease ? Promise.resolve(lease) : this.#wait("normal", now, undefined, undefined);
+      const lease = this.#leaseIdle("normal", now, undefined);
+      return lease ? Promise.resolve(lease) : this.#wait("normal", now, undefined, undefined, undefined);
     }
     const invalid = typeof options !== "object" || options === null;
     // Each is read once: an option that is a getter may have another value next time.
-    const { lane = "normal", timeoutMs, signal }: AcquireOptions = invalid ? {} : options;
-    const error = invalidAcquire(invalid, lane, timeoutMs, signal);
+    const { lane = "normal", timeoutMs, signal, flow: given }: AcquireOptions = invalid ? {} : options;
+    const flow = (given === undefined ? given : copyOfFlow(given)) as Flow | undefined;
+    const error = invalidAcquire(invalid, lane, timeoutMs, signal, flow);
     if (error) return Promise.reject(error);
     if (lane === "probe") return this.#probe.lease(timeoutMs, signal);
-    const lease = this.#leaseIdle(lane, now);
-    return lease ? Promise.resolve(lease) : this.#wait(lane, now, timeoutMs, signal);
+    const lease = this.#leaseIdle(lane, now, flow);
+    return lease ? Promise.resolve(lease) : this.#wait(lane, now, timeoutMs, signal, flow);
   }
 
   /** Leases an idle resource, if there is one. */
-  tryLease(lane: Lane): Lease<T> | undefined {
-    return this.#leaseIdle(lane, this.#now = this.#clock.now());
+  tryLease(lane: Lane, flow: Flow | undefined): Lease<T> | undefined {
+    return this.#leaseIdle(lane, this.#now = this.#clock.now(), flow);
   }
 
   release(lease: LeaseRecord<T>, slot: Slot<T>, lane: Lane, destroy: boolean): void {
     slot.unassign();
     this.#capacity.release(lane);
+    if (this.#isFair) leaseAccess.shareOf(lease)?.release();
     const observed = this.#events.observesLeases;
     const exact = observed || this.#queue.size > 0 || this.#store.needsExactReleaseTime;
     // A resource that is only parked is judged by a new reading before it is leased again.
@@ -166,7 +173,8 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
     const waiter = this.#queue.next(now);
     if (waiter) {
       // The slot is leased before the waiter's promise resolves: no newcomer gets in between.
-      waiter.resolve(this.#grant(slot, waiter.queue.lane, now, now - waiter.since, waiter.extras?.stack));
+      const { queue, since, extras } = waiter;
+      waiter.resolve(this.#grant(slot, queue.lane, now, now - since, extras?.stack, extras?.ticket?.flow));
       return;
     }
     this.#store.parkOrShrink(slot);
@@ -222,6 +230,7 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
       slot.unassign();
       slot.usedAt = now;
       this.#capacity.release(laneOf(lease));
+      if (this.#isFair) leaseAccess.shareOf(lease)?.release();
       if (this.#events.observesLeases) this.#leaks.released(lease, slot.id, now);
       this.#store.checkIn(slot, now, undefined);
       if (this.#events.observesLeases) this.#events.recordUse(now - leaseAccess.acquiredAtOf(lease));
@@ -258,16 +267,16 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
     return this.#config.captureLeaseStacks ? new Error("acquired here").stack : undefined;
   }
 
-  #leaseIdle(lane: Lane, now: number): LeaseRecord<T> | undefined {
+  #leaseIdle(lane: Lane, now: number, flow: Flow | undefined): LeaseRecord<T> | undefined {
     if (now >= this.#sweeper.dueAt) this.#sweeper.run(now);
     if (!this.#mayLease(lane)) return undefined;
     const usable = this.#store.checkOut(now);
-    if (usable) return this.#grant(usable, lane, now, 0, this.#callerStack());
+    if (usable) return this.#grantAtOnce(usable, lane, now, flow);
     if (this.#store.idle === 0) return undefined;
     const slot = this.#store.checkOutUnexpired(now);
     if (!slot) return undefined;
     // The close of expired ones may have called a hook that used the pool.
-    if (this.#mayLease(lane)) return this.#grant(slot, lane, now, 0, this.#callerStack());
+    if (this.#mayLease(lane)) return this.#grantAtOnce(slot, lane, now, flow);
     this.handOff(slot, now);
     return undefined;
   }
@@ -278,8 +287,21 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
     return this.#queue.size === 0 || this.#queue.demand === 0;
   }
 
-  #grant(slot: Slot<T>, lane: Lane, now: number, waitedMs: number, stack: string | undefined): LeaseRecord<T> {
+  #grantAtOnce(slot: Slot<T>, lane: Lane, now: number, flow: Flow | undefined): LeaseRecord<T> {
+    const share = this.#isFair ? this.#queue.hold(lane, flow) : undefined;
+    return this.#grant(slot, lane, now, 0, this.#callerStack(), share);
+  }
+
+  #grant(
+    slot: Slot<T>,
+    lane: Lane,
+    now: number,
+    waitedMs: number,
+    stack: string | undefined,
+    share: LeaseShare | undefined,
+  ): LeaseRecord<T> {
     const lease = new LeaseRecord(slot, lane, now, ++this.#totalAcquired, stack);
+    if (share) leaseAccess.setShare(lease, share);
     slot.assign(lease);
     this.#capacity.lease(lane);
     this.#watch(now, now + TICK_MS);
@@ -295,10 +317,11 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
     now: number,
     timeoutMs: number | undefined,
     signal: AbortSignal | undefined,
+    flow: Flow | undefined,
   ): Promise<Lease<T>> {
     if (this.#closed) return Promise.reject(new PoolClosedError());
     const stack = this.#callerStack();
-    const waiter = this.#queue.add(lane, now, timeoutMs, signal || stack ? { signal, stack } : undefined);
+    const waiter = this.#queue.add(lane, now, timeoutMs, signal || stack ? { signal, stack } : undefined, flow);
     const promise = waiter.promise();
     // Where its lane has no room, nothing that could be created would serve it.
     if (this.#capacity.room(lane) > 0) this.schedule();
@@ -309,15 +332,20 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
     }
     if (this.#isQueueFull) this.#queue.expireOverdue(now);
     if (this.#isQueueFull) {
-      this.#queue.reject(
-        waiter,
-        new QueueFullError(`Wait queue is full (maxWaiters: ${this.#config.maxWaiters}): ${this.describe(now)}`),
-      );
-      return promise;
+      const surplus = this.#queue.surplus(waiter);
+      this.#queue.reject(surplus, this.#queueFull(now));
+      if (surplus === waiter) return promise;
     }
     this.#queue.armDeadline(waiter, now);
     if (this.#events.has("waited")) this.#events.emit("waited", { waiting: this.#queue.size, lane });
     return promise;
+  }
+
+  #queueFull(now: number): QueueFullError {
+    const fair = this.#isFair ? "; no flow has more waiters" : "";
+    return new QueueFullError(
+      `Wait queue is full (maxWaiters: ${this.#config.maxWaiters}${fair}): ${this.describe(now)}`,
+    );
   }
 
   /** True when more than `maxWaiters` wait, those not counted that what is on its way will serve. */

@@ -84,7 +84,8 @@ export function acquireTimeout(message: string, options?: ErrorOptions): Acquire
 }
 
 /**
- * An acquire was rejected at once: the wait queue holds `maxWaiters`.
+ * An acquire was rejected: the wait queue holds `maxWaiters`. It is rejected at once; with `fairShare`, also later, when
+ * its flow has the most waiters and another flow comes.
  *
  * @cause More acquires arrive than the pool can serve.
  * @fix Raise `maxConnections` or `maxWaiters`, shorten the work done per lease, or shed load in front of the pool.

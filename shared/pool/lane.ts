@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { FairQueue } from "./fair_queue.ts";
 import type { Waiter } from "./waiter.ts";
 import type { DeadlineEntry } from "./waiter_deadlines.ts";
 import { WaiterQueue } from "./waiter_queue.ts";
@@ -34,13 +35,15 @@ export function isLane(value: unknown): value is Lane {
 /** The number of `agingMs` by which a lane is behind `high`. */
 const AGING_STEPS: Readonly<Record<Lane, number>> = Object.freeze({ admin: -1, high: 0, normal: 1, low: 2 });
 
-/** The waiters of one lane, first come, first served. */
+/** The waiters of one lane, in order of arrival. */
 export class LaneQueue<T extends object> extends WaiterQueue<Waiter<T>> {
   readonly lane: Lane;
   /** Between lanes, a waiter counts as having arrived this much later, in ms. */
   readonly agingOffsetMs: number;
   /** The one entry among the deadlines for all waiters with the default timeout. */
   deadlineEntry: DeadlineEntry<T> | undefined = undefined;
+  /** The flows that share the lane; without, it is first come, first served. Set once, before the first waiter. */
+  flows: FairQueue<T> | undefined = undefined;
 
   constructor(lane: Lane, agingMs: number) {
     super();

@@ -65,9 +65,16 @@ export interface Lease<T extends object> extends Disposable, AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** The share of a lane that a lease takes, until it ends. */
+export interface LeaseShare {
+  /** Ends that. */
+  release(): void;
+}
+
 /** State that few leases have; a separate object keeps the others small. */
 interface Extras {
   stack?: string;
+  share?: LeaseShare;
   leaked?: boolean;
   revoked?: boolean;
   lost?: { readonly reason: unknown };
@@ -93,6 +100,10 @@ interface LeaseAccess {
   acquiredAtOf(lease: LeaseRecord<object>): number;
   /** Returns the stack of the acquire, if the pool captures it. */
   stackOf(lease: LeaseRecord<object>): string | undefined;
+  /** Returns the share that the lease takes, where flows share the lanes. */
+  shareOf(lease: LeaseRecord<object>): LeaseShare | undefined;
+  /** Notes the share that the lease takes. */
+  setShare(lease: LeaseRecord<object>, share: LeaseShare): void;
   /** Returns whether the lease was reported as leaked. */
   isLeaked(lease: LeaseRecord<object>): boolean;
   /** Notes that the lease was reported as leaked. */
@@ -204,6 +215,8 @@ export class LeaseRecord<T extends object> implements Lease<T> {
       idOf: (lease) => lease.#id,
       acquiredAtOf: (lease) => lease.#acquiredAt,
       stackOf: (lease) => lease.#extras?.stack,
+      shareOf: (lease) => lease.#extras?.share,
+      setShare: (lease, share) => void ((lease.#extras ??= {}).share = share),
       isLeaked: (lease) => lease.#extras !== undefined && lease.#extras.leaked === true,
       markLeaked: (lease) => void ((lease.#extras ??= {}).leaked = true),
       notifyLost,

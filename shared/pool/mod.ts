@@ -6,6 +6,7 @@
 
 // The pool and its leases.
 export type { AcquireOptions } from "./acquire_options.ts";
+export type { Flow, WeightedFlow } from "./fair_queue.ts";
 export type { AcquireLane, Lane } from "./lane.ts";
 export type { Lease, ReleaseOptions } from "./lease.ts";
 export type { CreateContext, ResourceFactory } from "./resource_factory.ts";

@@ -7,7 +7,8 @@
  * @module
  */
 import { type Clock, systemClock, type Timer } from "../resilience/mod.ts";
-import { type AcquireOptions, BAD_LANE, badMs, isMs } from "./acquire_options.ts";
+import { type AcquireOptions, BAD_FLOW, BAD_LANE, badMs, copyOfFlow, isFlow, isMs } from "./acquire_options.ts";
+import type { Flow } from "./fair_queue.ts";
 import type { PoolLimits } from "./capacity.ts";
 import { parseLimits, parsePoolConfig, type PoolConfig } from "./config.ts";
 import { Dispatcher } from "./dispatcher.ts";
@@ -104,12 +105,16 @@ export class ResourcePool<T extends object> {
    * its own resource, so that the lane `probe` never has an idle one.
    *
    * @returns The lease, or `undefined` when no resource can be leased at once.
-   * @throws {ConfigError} when `lane` is not a lane.
+   * @param flow See {@linkcode AcquireOptions.flow}.
+   * @throws {ConfigError} when `lane` is not a lane, or `flow` not a flow.
    */
-  tryLease(lane: AcquireLane = "normal"): Lease<T> | undefined {
+  tryLease(lane: AcquireLane = "normal", flow?: Flow): Lease<T> | undefined {
     if (lane === "probe") return undefined;
     if (lane !== "normal" && !isLane(lane)) throw new ConfigError([BAD_LANE], "acquire options");
-    return this.#dispatcher.tryLease(lane);
+    if (flow === undefined) return this.#dispatcher.tryLease(lane, undefined);
+    const copy = copyOfFlow(flow);
+    if (!isFlow(copy)) throw new ConfigError([BAD_FLOW], "acquire options");
+    return this.#dispatcher.tryLease(lane, copy);
   }
 
   /**

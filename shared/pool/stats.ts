@@ -34,6 +34,8 @@ export interface PoolStats extends ConnectionPoolStats {
   readonly totalAbandoned: number;
   /** Acquires that timed out. */
   readonly totalTimeouts: number;
+  /** With `fairShare`: the number of flows that wait. */
+  readonly waitingFlows?: number;
   /** The maximum number of resources. */
   readonly maxConnections: number;
 }

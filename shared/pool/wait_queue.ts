@@ -7,7 +7,8 @@
 import { AbortRegistry } from "./abort_registry.ts";
 import type { Capacity } from "./capacity.ts";
 import { AcquireAbortedError, acquireTimeout, withoutStack } from "./errors.ts";
-import { type Lane, LaneQueue } from "./lane.ts";
+import { FairQueue, type Flow, type FlowRecord, isLonger } from "./fair_queue.ts";
+import { type Lane, LaneQueue, LANES } from "./lane.ts";
 import type { PoolContext, PoolHost } from "./pool_host.ts";
 import { Waiter, type WaiterExtras } from "./waiter.ts";
 import { WaiterDeadlines } from "./waiter_deadlines.ts";
@@ -15,7 +16,9 @@ import { WaiterDeadlines } from "./waiter_deadlines.ts";
 /**
  * The waiters of all lanes.
  *
- * Within a lane it is first come, first served. Between lanes, each step down
+ * Within a lane it is first come, first served; with `fairShare` it is so within
+ * a flow, and the flows of a lane share it ({@linkcode FairQueue}). The lane that
+ * is served next does not depend on that. Between lanes, each step down
  * costs `agingMs` of waiting: the next to be served is the one whose arrival
  * plus its lane's offset is earliest. So a `low` waiter comes before every
  * `high` one that arrives more than two `agingMs` after it, and before every
@@ -37,7 +40,7 @@ export class WaitQueue<T extends object> {
   timeouts = 0;
 
   constructor(context: PoolContext<T>, host: PoolHost<T>) {
-    const { agingMs, acquireTimeoutMs } = context.config;
+    const { agingMs, acquireTimeoutMs, fairShare } = context.config;
     this.#host = host;
     this.#context = context;
     this.#capacity = context.capacity;
@@ -48,6 +51,7 @@ export class WaitQueue<T extends object> {
       normal: new LaneQueue("normal", agingMs),
       low: new LaneQueue("low", agingMs),
     };
+    if (fairShare) { for (const queue of Object.values(this.#lanes)) queue.flows = new FairQueue(); }
     this.#deadlines = new WaiterDeadlines(context.clock, (waiters, now) => this.#expire(waiters, now));
     this.#aborts = new AbortRegistry((waiters, reason) =>
       withoutStack(() => waiters.forEach((waiter) => this.reject(waiter, new AcquireAbortedError(reason))))
@@ -61,13 +65,24 @@ export class WaitQueue<T extends object> {
     return this.#capacity.demand(admin, this.size - admin);
   }
 
+  /** The number of flows that wait; 0 where flows do not share the lanes. */
+  get waitingFlows(): number {
+    return Object.values(this.#lanes).reduce((sum, { flows }) => sum + (flows?.waitingFlows ?? 0), 0);
+  }
+
   /**
-   * Adds a waiter at the end of its lane. Its wait has no end until
+   * Adds a waiter at the end of its lane and of its flow. Its wait has no end until
    * {@linkcode armDeadline} is called.
    *
    * @param timeoutMs Default: the pool's `acquireTimeoutMs`.
    */
-  add(lane: Lane, now: number, timeoutMs: number | undefined, extras: WaiterExtras<T> | undefined): Waiter<T> {
+  add(
+    lane: Lane,
+    now: number,
+    timeoutMs: number | undefined,
+    extras: WaiterExtras<T> | undefined,
+    flow: Flow | undefined,
+  ): Waiter<T> {
     const usesDefault = timeoutMs === undefined || timeoutMs === this.#timeoutMs;
     // One that may not wait is served from what is idle or created at once, or rejected.
     const deadline = usesDefault ? now + this.#timeoutMs : timeoutMs === 0 ? Infinity : now + timeoutMs;
@@ -76,7 +91,28 @@ export class WaitQueue<T extends object> {
     waiter.extras = extras;
     this.size++;
     queue.push(waiter);
+    if (queue.flows) (waiter.extras ??= {}).ticket = queue.flows.add(waiter, flow);
     return waiter;
+  }
+
+  /** Counts in a lease that is granted without a wait, and returns its flow. */
+  hold(lane: Lane, flow: Flow | undefined): FlowRecord<T> | undefined {
+    return this.#lanes[lane].flows?.hold(flow);
+  }
+
+  /**
+   * Returns the waiter to reject because the queue is full: `newcomer`, the latest one. With `fairShare` it is the latest
+   * of the flow that has the most waiters per weight, in the newcomer's lane or a lower one: a flow that floods the
+   * queue keeps no other out.
+   */
+  surplus(newcomer: Waiter<T>): Waiter<T> {
+    let longest = newcomer.extras?.ticket?.flow;
+    if (!longest) return newcomer;
+    for (const lane of LANES.slice(LANES.indexOf(newcomer.queue.lane))) {
+      const other = this.#lanes[lane].flows?.longest;
+      if (other && isLonger(other, longest)) longest = other;
+    }
+    return longest.tickets.tail?.waiter ?? newcomer;
   }
 
   /** Ends the wait of a waiter at its deadline, and when its signal aborts. */
@@ -97,7 +133,7 @@ export class WaitQueue<T extends object> {
     if (this.size === 0) return undefined;
     for (let waiter = this.#first(); waiter; waiter = this.#first()) {
       if (waiter.deadline > now) {
-        this.#remove(waiter);
+        this.#remove(waiter, true);
         return waiter;
       }
       this.#expire(overdueFrom(waiter, now), now);
@@ -167,8 +203,14 @@ export class WaitQueue<T extends object> {
     });
   }
 
-  /** Returns the first of the waiters that may get a lease now. */
+  /** Returns the waiter to be served next, if one may get a lease now. */
   #first(): Waiter<T> | undefined {
+    const oldest = this.#oldest();
+    return oldest?.queue.flows ? oldest.queue.flows.first : oldest;
+  }
+
+  /** Returns the oldest waiter of the lane to be served next, if one may get a lease now. */
+  #oldest(): Waiter<T> | undefined {
     const capacity = this.#capacity;
     const { admin, high, normal, low } = this.#lanes;
     if (capacity.isSplit) {
@@ -181,12 +223,15 @@ export class WaitQueue<T extends object> {
     return earlier(admin.head, earlier(earlier(high.head, normal.head), low.head));
   }
 
-  #remove(waiter: Waiter<T>): void {
+  #remove(waiter: Waiter<T>, isServed = false): void {
     waiter.waiting = false;
     this.size--;
     waiter.queue.remove(waiter);
     const { extras } = waiter;
     if (!extras) return;
+    const { ticket } = extras;
+    if (ticket && isServed) ticket.flow.queue.serve(ticket);
+    else if (ticket) ticket.flow.queue.remove(ticket);
     this.#deadlines.remove(waiter);
     if (extras.signal) this.#aborts.remove(waiter, extras.signal);
   }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { FlowTicket } from "./fair_queue.ts";
 import type { LaneQueue } from "./lane.ts";
 import type { Lease } from "./lease.ts";
 import type { DeadlineEntry } from "./waiter_deadlines.ts";
@@ -16,6 +17,8 @@ export interface WaiterExtras<T extends object> {
   stack?: string | undefined;
   /** Its own entry among the deadlines. */
   deadlineEntry?: DeadlineEntry<T>;
+  /** Its ticket in the queue of its flow, where flows share the lane. */
+  ticket?: FlowTicket<T>;
 }
 
 /** A queued acquire. Only the queue that holds it touches its links. */

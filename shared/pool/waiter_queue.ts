@@ -45,6 +45,11 @@ export class WaiterQueue<N extends QueueNode<N>> {
     return this.#head;
   }
 
+  /** The youngest element. */
+  get tail(): N | undefined {
+    return this.#tail;
+  }
+
   /** The oldest element with the default timeout. */
   get firstWithDefaultTimeout(): N | undefined {
     return this.#cursor;

@@ -47,6 +47,8 @@ interface User {
   readonly credentials: Credentials;
   /** The expiry of the token, in seconds since the epoch. */
   readonly exp: number;
+  /** The user's id, from the token's `sub`. */
+  readonly subject: string;
 }
 
 /** Resolves identities to the credentials that the leases of one pool send. */
@@ -105,6 +107,17 @@ export class CredentialResolver {
     return own === this.#own ? credentials : Object.freeze({ ...credentials, apikey: own.apikey });
   }
 
+  /**
+   * Returns the key of the flow of `identity`, which has credentials: a user's own, whichever of the user's tokens it
+   * is, or one for all that is anonymous or admin. The key contains no credential.
+   */
+  flowOf(identity: Identity | undefined): string {
+    if (this.#kind === "admin") return "admin";
+    if (typeof identity !== "object") return "anonymous";
+    const { token } = identity;
+    return `user ${(this.#users.get(token) ?? this.#remember(token)).subject}`;
+  }
+
   /** Returns whether a lease for `identity` is possible now. */
   accepts(identity: Identity): boolean {
     try {
@@ -128,7 +141,7 @@ export class CredentialResolver {
   }
 
   #remember(token: string): User {
-    const exp = expiryOf(token, this.#roles);
+    const { exp, subject } = readUser(token, this.#roles);
     const { apikey } = this.#own;
     const credentials = Object.freeze({ apikey, authorization: `Bearer ${token}`, token, mayOverride: false });
     if (this.#users.size >= MAX_REMEMBERED) {
@@ -137,14 +150,14 @@ export class CredentialResolver {
         break;
       }
     }
-    const user = { credentials, exp };
+    const user = { credentials, exp, subject };
     this.#users.set(token, user);
     return user;
   }
 }
 
-/** Returns the expiry of a user's token, in seconds since the epoch; throws an `IdentityError` if it is not one. */
-function expiryOf(token: string, roles: readonly string[]): number {
+/** Reads a user's token; throws an `IdentityError` if it is not one. */
+function readUser(token: string, roles: readonly string[]): Pick<User, "exp" | "subject"> {
   const claims = token.length <= MAX_TOKEN_LENGTH && COMPACT.test(token) ? decodeClaims(token) : undefined;
   if (!claims) throw new IdentityError("The token is not a JWT: pass the access token of a signed-in user");
   if (typeof claims.sub !== "string" || claims.sub === "") {
@@ -158,5 +171,5 @@ function expiryOf(token: string, roles: readonly string[]): number {
       "The token has no exp claim up to the year 9999, in seconds: pass the access token of a signed-in user",
     );
   }
-  return claims.exp;
+  return { exp: claims.exp, subject: claims.sub };
 }

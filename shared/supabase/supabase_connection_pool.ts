@@ -8,6 +8,7 @@ import type { SupabaseClient } from "@supabase/supabase-js";
 import { anySignal, CachedProbe, Deadlines, Subscriptions, systemClock } from "../resilience/mod.ts";
 import {
   ConfigError,
+  type Flow,
   ForeignReleaseError,
   PoolClosedError,
   type PoolEvents,
@@ -134,7 +135,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
    */
   scope(options: ScopeOptions = {}): CallerScope<Database> {
     const credentials = this.#credentials.credentialsFor(options.identity, options.apiKey, options.admitted);
-    return new CallerScope<Database>(this.#scopes, credentials, options);
+    return new CallerScope<Database>(this.#scopes, credentials, options, this.#flowOf(options, options.identity));
   }
 
   /**
@@ -152,11 +153,21 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
    * ```
    */
   async lease(options: ClientLeaseOptions = {}): Promise<ClientLease<Database>> {
-    return await this.#lease(options, this.#credentials.credentialsFor(options.identity));
+    return await this.#lease(options, this.#credentials.credentialsFor(options.identity), options.identity);
   }
 
-  async #lease(options: ClientLeaseOptions, credentials: Credentials): Promise<ClientLease<Database>> {
-    const slot = await this.#pool.lease(options);
+  /** Returns the flow of an acquire on behalf of `identity`, which has credentials; `undefined` without `fairShare`. */
+  #flowOf({ flow }: Pick<ClientLeaseOptions, "flow">, identity: Identity | undefined): Flow | undefined {
+    return this.config.fairShare ? flow ?? this.#credentials.flowOf(identity) : undefined;
+  }
+
+  async #lease(
+    options: ClientLeaseOptions,
+    credentials: Credentials,
+    identity: Identity | undefined,
+  ): Promise<ClientLease<Database>> {
+    const flow = this.#flowOf(options, identity);
+    const slot = await this.#pool.lease(flow === undefined ? options : { ...options, flow });
     // A shutdown may have revoked it since it was granted.
     if (!slot.active) throw new PoolClosedError();
     return new CallerScope<Database>(this.#scopes, credentials, NO_OPTIONS).adopt(slot, options);
@@ -207,7 +218,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
       signal,
       lease: async (options) => {
         const credentials = this.#credentials.credentialsFor(identity, undefined, admitted);
-        return await this.#lease({ ...options, signal: anySignal(signal, options?.signal) }, credentials);
+        return await this.#lease({ ...options, signal: anySignal(signal, options?.signal) }, credentials, identity);
       },
       getStats: () => this.getStats(),
       healthCheck: () => this.healthCheck(),

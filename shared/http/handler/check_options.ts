@@ -70,7 +70,7 @@ function checkPool(pool: Partial<SupabasePoolConfig>): void {
  * @throws {ConfigError} listing every bad option.
  */
 export function checkOptions<Database>(options: PooledSupabaseOptions<Database>): void {
-  const { auth, allow, jwtSecret, lease, cors, supabaseOptions, pool } = options;
+  const { auth, allow, jwtSecret, lease, cors, flowKey, supabaseOptions, pool } = options;
   const issues = [
     ...authModeIssues(auth ?? allow ?? "user"),
     ...jwtSecret === undefined ? [] : secretIssues(jwtSecret),
@@ -78,6 +78,9 @@ export function checkOptions<Database>(options: PooledSupabaseOptions<Database>)
     ...lease === undefined ? [] : leaseIssues(lease),
     ...cors === undefined ? [] : corsIssues(cors),
   ];
+  if (flowKey !== undefined && typeof flowKey !== "function") {
+    issues.push({ path: "flowKey", message: `is a ${typeof flowKey}, must be a function` });
+  }
   let clientOptions: Partial<SupabasePoolConfig> = {};
   if (supabaseOptions) issues.push(...issuesOf(() => clientOptions = asPoolConfig(supabaseOptions)));
   if (supabaseOptions || pool) issues.push(...issuesOf(() => checkPool({ ...clientOptions, ...pool }), "pool."));

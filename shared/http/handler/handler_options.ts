@@ -5,6 +5,7 @@
  */
 import type { AuthModeWithKey, CredentialedAuthMode, ErrorResponseConfig } from "@supabase/server";
 import type { LogSink } from "../../observability/mod.ts";
+import type { Flow } from "../../pool/mod.ts";
 import { type Clock, Deadlines } from "../../resilience/mod.ts";
 import { parseHandlerSettings } from "./handler_settings.ts";
 import type { Authenticate } from "../auth/authenticate.ts";
@@ -68,6 +69,13 @@ export interface PooledSupabaseOptions<Database> extends RuntimeOptions<Database
   readonly deadlineMs?: number;
   /** The terms on which `ctx.supabase`, `ctx.supabaseAdmin` and leases take a slot. Default: lane `normal`, `acquireTimeoutMs`. */
   readonly lease?: LeaseDefaults;
+  /**
+   * Returns the key of the caller whose share of the slots a request takes, or `{ key, weight }`, in pools with
+   * `fairShare`; not called in others. It may be anything that a caller cannot choose freely, and no secret. What it
+   * throws, the first use of the pools throws. Default, also for `undefined`: the user, one key for all anonymous callers,
+   * and one for admin work of callers that are not users.
+   */
+  readonly flowKey?: (request: Request) => Flow | undefined;
   /** The headers of CORS. What the handler sets itself wins. Default: those of supabase-js, and any request header. */
   readonly cors?: CorsOption;
   /** The detail of responses that reject credentials. Default: everything but secrets. */

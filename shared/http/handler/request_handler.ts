@@ -244,12 +244,12 @@ class RequestHandler<Database> {
 
   async #respond(request: Request, handler: PooledHandler<Database>, timing: Timing): Promise<Response> {
     const { runtime, authenticate, deadlines, deadlineMs } = this.#prepared ??= this.#prepare();
-    const { health = true, lease = {}, legacyKeys } = this.#options;
+    const { health = true, lease = {}, legacyKeys, flowKey } = this.#options;
     if (health && request.url.includes("/health/pool") && isHealthPath(new URL(request.url).pathname)) {
       return await createHealthResponse(request, runtime as Runtime<never>, undefined, legacyKeys);
     }
     if (runtime.environment.secretKey === undefined) await loadMissingSecretKey();
-    const scope = new RequestScope({ request, runtime, deadlines, deadlineMs, lease, events: this.#events });
+    const scope = new RequestScope({ request, runtime, deadlines, deadlineMs, lease, flowKey, events: this.#events });
     const wait: RequestWait = (work) => scope.wait(work);
     let outcome: AuthOutcome;
     try {

@@ -6,7 +6,7 @@
 import type { AuthMode, AuthResult } from "@supabase/server";
 import type { SupabaseClient } from "@supabase/supabase-js";
 import { correlationIdOf } from "../../observability/mod.ts";
-import { LeaseReleasedError, PoolError } from "../../pool/mod.ts";
+import { type Flow, LeaseReleasedError, PoolError } from "../../pool/mod.ts";
 import { type Deadlines, type DeadlineTimer, isPromiseLike, memberOf } from "../../resilience/mod.ts";
 import { sourceOfError, toServiceError } from "../../services/mod.ts";
 import { type Identity, IdentityError, type ScopeOptions } from "../../supabase/mod.ts";
@@ -49,6 +49,8 @@ export interface RequestScopeOptions<Database> {
   readonly deadlineMs: number;
   /** The terms on which it takes its slots. */
   readonly lease: LeaseDefaults;
+  /** Returns the flow of a request, in pools with `fairShare`. Default: that of its caller. */
+  readonly flowKey?: ((request: Request) => Flow | undefined) | undefined;
   readonly events: RequestEvents;
 }
 
@@ -322,12 +324,24 @@ export class RequestScope<Database> implements LazyMembers<Database>, CurrentReq
     const [guard, onRefused] = [this.#guard, logRefusals(this.#outcome, this.#options)];
     const timeLeftMs = timeLeftOf(this.#token);
     // The token was verified when the request began. The scope may be opened after it has expired.
-    const scope = pool.scope({ identity, admitted: true, apiKey, lane, timeoutMs, guard, onRefused, timeLeftMs });
+    const flow = pool.config.fairShare ? this.#flow() : undefined;
+    const scope = pool.scope({ identity, admitted: true, apiKey, lane, timeoutMs, flow, guard, onRefused, timeLeftMs });
     if (this.#state.kind === "aborted") scope.abort(this.#state.reason);
     else if (this.#answered && this.#isBusy) scope.releaseBetweenCalls();
     // First used after the request has ended.
     else if (this.#answered) scope.close();
     return scope;
+  }
+
+  /** Returns the flow of the request; `undefined` for that of the pool's identity. */
+  #flow(): Flow | undefined {
+    const { flowKey, request } = this.#options;
+    const flow = flowKey?.(request);
+    // The key of a handler is never taken for a user's.
+    if (typeof flow === "string") return `key ${flow}`;
+    if (flow) return { ...flow, key: `key ${flow.key}` };
+    const subject = this.#auth?.jwtClaims?.sub;
+    return subject === undefined ? undefined : `user ${subject}`;
   }
 
   /** Rejects use by another request; code that belongs to none may use it. */

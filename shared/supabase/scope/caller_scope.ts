@@ -9,6 +9,7 @@ import {
   type AcquireLane,
   type AcquireOptions,
   DoubleReleaseError,
+  type Flow,
   LateReleaseError,
   type Lease,
   LeaseReleasedError,
@@ -36,6 +37,11 @@ export interface ScopeOptions extends AcquireOptions {
    * 30 s after its `exp`, as the Data API accepts it. Default: `false`; a token that has expired is rejected.
    */
   admitted?: boolean | undefined;
+  /**
+   * The flow whose share of the pool the scope takes, in a pool with `fairShare`; that of a single lease or client is not
+   * used. Default: one for each user, by the `sub` of the token, one for all anonymous callers, and one for admin work.
+   */
+  flow?: Flow | undefined;
   /** Another API key of the pool's kind, sent in place of the pool's own. Default: the pool's. */
   apiKey?: string | undefined;
   /** Aborts the scope when it aborts, as {@linkcode CallerScope.abort} does. Default: none. */
@@ -111,12 +117,12 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
   #controller: AbortController | undefined = undefined;
 
   /** For the pool: see `SupabaseConnectionPool.scope`. */
-  constructor(pool: ScopePool, credentials: Credentials, options: ScopeOptions) {
+  constructor(pool: ScopePool, credentials: Credentials, options: ScopeOptions, flow?: Flow) {
     this.#pool = pool;
     this.#credentials = credentials;
     this.#options = options;
     this.timeLeftMs = options.timeLeftMs;
-    this.#slot = new SlotHolder(pool.slots, pool.clock, pool.config.callsPerLease, options.timeLeftMs);
+    this.#slot = new SlotHolder(pool.slots, pool.clock, pool.config.callsPerLease, options.timeLeftMs, flow);
     const { signal } = options;
     if (!signal) return;
     if (signal.aborted) this.abort(signal.reason);

@@ -4,7 +4,7 @@
  * @module
  */
 import type { SupabaseClient } from "@supabase/supabase-js";
-import type { AcquireOptions, PoolStats, ReleaseOptions } from "../../pool/mod.ts";
+import type { AcquireOptions, Flow, PoolStats, ReleaseOptions } from "../../pool/mod.ts";
 import type { SupabasePoolConfig } from "../config.ts";
 import type { PoolHealth } from "../health.ts";
 import type { Identity } from "../identity.ts";
@@ -13,6 +13,11 @@ import type { Identity } from "../identity.ts";
 export interface ClientLeaseOptions extends AcquireOptions {
   /** The identity that the lease acts for. Default: the pool's own, anonymous or admin. */
   identity?: Identity | undefined;
+  /**
+   * The flow whose share of the pool the lease takes, in a pool with `fairShare`. Default: that of the identity. A scope
+   * has one flow for all its leases, which counts in place of this.
+   */
+  flow?: Flow | undefined;
   /** Ends the wait when it aborts, and aborts every call of the lease: the caller has disconnected, for example. */
   signal?: AbortSignal | undefined;
   /**

@@ -7,6 +7,7 @@ import {
   AcquireAbortedError,
   type AcquireLane,
   AcquireTimeoutError,
+  type Flow,
   type Lease,
   LeaseRevokedError,
   type ResourcePool,
@@ -67,6 +68,7 @@ export class SlotHolder<Member extends SlotMember = SlotMember> implements CallL
   readonly timeLeftMs: (() => number) | undefined;
   readonly #pool: SlotPool;
   readonly #clock: Clock;
+  readonly #flow: Flow | undefined;
   /** The members in the slot, and those that wait for it: a few. */
   readonly #members: Member[] = [];
   #slot: Lease<ClientSlot> | undefined = undefined;
@@ -82,8 +84,16 @@ export class SlotHolder<Member extends SlotMember = SlotMember> implements CallL
   /**
    * @param callsAtOnce How many calls run in the slot at once.
    * @param timeLeftMs Returns the time that the scope has left, in ms. Default: no limit.
+   * @param flow The flow whose share the slot takes. Default: that of acquires without one.
    */
-  constructor(pool: SlotPool, clock: Clock, callsAtOnce: number, timeLeftMs?: (() => number) | undefined) {
+  constructor(
+    pool: SlotPool,
+    clock: Clock,
+    callsAtOnce: number,
+    timeLeftMs?: (() => number) | undefined,
+    flow?: Flow | undefined,
+  ) {
+    this.#flow = flow;
     this.timeLeftMs = timeLeftMs;
     this.#pool = pool;
     this.#clock = clock;
@@ -158,7 +168,9 @@ export class SlotHolder<Member extends SlotMember = SlotMember> implements CallL
 
   /** Leases a slot that is free. The pool itself judges a timeout, and has the probe slot. */
   #tryLease(lane: AcquireLane | undefined, timeoutMs: number | undefined): Lease<ClientSlot> | undefined {
-    return this.#waits || timeoutMs !== undefined || lane === "probe" ? undefined : this.#pool.tryLease(lane);
+    return this.#waits || timeoutMs !== undefined || lane === "probe"
+      ? undefined
+      : this.#pool.tryLease(lane, this.#flow);
   }
 
   #hold(slot: Lease<ClientSlot>): void {
@@ -220,7 +232,7 @@ export class SlotHolder<Member extends SlotMember = SlotMember> implements CallL
     const controller = new AbortController();
     const wait: Wait = { key, lane, startedBy, members, controller };
     this.#waits?.set(key, wait);
-    this.#pool.lease({ lane, timeoutMs, signal: controller.signal }).then(
+    this.#pool.lease({ lane, timeoutMs, signal: controller.signal, flow: this.#flow }).then(
       (slot) => this.#granted(wait, slot),
       (error) => this.#failed(wait, error),
     );

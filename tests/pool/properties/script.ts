@@ -293,4 +293,4 @@ export const setups: fc.Arbitrary<Setup> = fc.record({
   resets: fc.boolean(),
   seed: fc.nat(999),
   listeners: fc.constantFrom("none", "calm", "throwing"),
-}).map(({ limits, config, ...rest }) => ({ config: { ...config, ...limits }, ...rest }));
+}).map(({ limits, config, ...rest }) => ({ config: { ...config, ...limits, fairShare: false }, ...rest }));

@@ -23,7 +23,7 @@ export const WAITING: readonly Mutation[] = [
   },
   {
     file: "wait_queue.ts",
-    find: "        this.#remove(waiter);\n        return waiter;",
+    find: "        this.#remove(waiter, true);\n        return waiter;",
     replace: "        return waiter;",
     what: "a served waiter stays in the queue",
     caughtBy: [4],
@@ -185,8 +185,8 @@ export const WAITING: readonly Mutation[] = [
   },
   {
     file: "dispatcher.ts",
-    find: "    slot.unassign();\n    this.#capacity.release(lane);\n    const observed",
-    replace: "    slot.unassign();\n    const observed",
+    find: "    slot.unassign();\n    this.#capacity.release(lane);\n    if (",
+    replace: "    slot.unassign();\n    if (",
     what: "a released resource counts as leased",
     caughtBy: [10],
   },
