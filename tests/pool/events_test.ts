@@ -1,5 +1,5 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type PoolRecorder } from "../../shared/pool/mod.ts";
+import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import { type PoolRecorder, ResourceInvalidError } from "../../shared/pool/mod.ts";
 import { settle } from "../support/fake_clock.ts";
 import { counts, testPool } from "../support/pool.ts";
 import { at } from "../support/scripted_factory.ts";
@@ -205,4 +205,24 @@ Deno.test("ResourcePool.on() lets a listener use the pool", async () => {
   assert(inner?.active);
   inner.release();
   assertEquals(counts(pool.getStats()), [1, 0, 1, 0]);
+});
+
+Deno.test("CreateContext.invalidate() emits one error event with its source, resource and reason, idle or leased", async () => {
+  const { pool, factory, errors, reasons } = watchedPool({ maxConnections: 2 });
+  const [idle, leased] = [await pool.lease(), await pool.lease()];
+  idle.release();
+  const reason = new Error("socket closed");
+  for (const { invalidate } of factory.contexts) {
+    invalidate(reason);
+    invalidate(new Error("again"));
+  }
+  await settle();
+  assertEquals(errors.map(({ source, resourceId }) => [source, resourceId]), [["invalidate", 1], ["invalidate", 2]]);
+  for (const { error } of errors) {
+    assertInstanceOf(error, ResourceInvalidError);
+    assertEquals([error.message, error.cause], ["The resource became invalid: socket closed", reason]);
+  }
+  leased.release();
+  await settle();
+  assertEquals([reasons(), errors.length], [["invalid", "invalid"], 2]);
 });

@@ -122,11 +122,40 @@ Deno.test("DeadlineQueue passes on at most 4,096 elements in one turn", () => {
   assertEquals([turn(), turn(), turn(), turn()], [4_096, 4_096, 1_808, 0]);
 });
 
-Deno.test("DeadlineQueue ends a turn that takes too long", () => {
+Deno.test("DeadlineQueue ends a turn after 4 ms, and reads the clock after each 64 elements", () => {
   const { add, turn } = turns(1);
   for (let i = 0; i < 1_000; i++) add();
-  const first = turn();
-  assert(first > 64 && first <= 320, `${first} due`);
+  assertEquals([turn(), turn()], [4 * 64, 4 * 64]);
+  const slow = turns(2);
+  for (let i = 0; i < 1_000; i++) slow.add();
+  assertEquals(slow.turn(), 2 * 64);
+});
+
+Deno.test("DeadlineQueue sets the timer again after remove() has cancelled it, also for a later deadline", async () => {
+  const { clock, queue, due, add } = setUp();
+  queue.remove(add(100));
+  add(200);
+  assertEquals(clock.timers, 1);
+  queue.stop();
+  assertEquals(clock.timers, 0);
+  add(300);
+  assertEquals(clock.timers, 1);
+  await clock.advance(300);
+  assertEquals(due, [200, 300]);
+});
+
+Deno.test("DeadlineQueue.remove() keeps the order of the others that are due at the same instant", async () => {
+  for (const removed of [[0], [1], [2], [0, 1], [1, 2], [2, 1], [0, 2]]) {
+    const clock = new FakeClock();
+    const order: number[] = [];
+    const own = new DeadlineQueue<Node>(clock, (node) => (order.push(nodes.indexOf(node)), 1));
+    const nodes = [0, 1, 2, 3, 4].map(() => new Node(clock.now() + 10));
+    for (const node of nodes.slice(0, 3)) own.add(node, clock.now());
+    for (const index of removed) own.remove(nodes[index] as Node);
+    for (const node of nodes.slice(3)) own.add(node, clock.now());
+    await clock.advance(10);
+    assertEquals(order, [0, 1, 2, 3, 4].filter((index) => !removed.includes(index)), `without ${removed}`);
+  }
 });
 
 Deno.test("DeadlineQueue agrees with a sorted list over random deadlines and departures", async () => {

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { EventHub } from "../../shared/resilience/mod.ts";
+import { EventHub, Subscriptions } from "../../shared/resilience/mod.ts";
 import { settle } from "../support/fake_clock.ts";
 
 interface Events {
@@ -67,4 +67,50 @@ Deno.test("EventHub reports a listener that throws or rejects as an error event,
   hub.emit("one", 1);
   await settle();
   assertEquals([seen, errors.sort()], [[1], ["rejected", "thrown"]]);
+});
+
+Deno.test("Subscriptions.on() and once() end when they are disposed of, and unsubscribe", async () => {
+  const { hub } = setUp();
+  const subscriptions = new Subscriptions<Events>((name, listener) => hub.on(name, listener));
+  const seen: string[] = [];
+  const always = subscriptions.on("one", (event) => seen.push(`on ${event}`));
+  subscriptions.once("one", (event) => seen.push(`once ${event}`));
+  const never = subscriptions.once("two", (event) => seen.push(`two ${event}`));
+  hub.emit("one", 1);
+  hub.emit("one", 2);
+  await settle();
+  assertEquals(seen, ["on 1", "once 1", "on 2"]);
+  never[Symbol.dispose]();
+  always[Symbol.dispose]();
+  always[Symbol.dispose]();
+  assertEquals([hub.has("one"), hub.has("two")], [false, false]);
+});
+
+Deno.test("Subscriptions.off() ends one subscription of that listener and name", async () => {
+  const { hub } = setUp();
+  const subscriptions = new Subscriptions<Events>((name, listener) => hub.on(name, listener));
+  const seen: number[] = [];
+  const listener = (event: number) => void seen.push(event);
+  for (let times = 0; times < 2; times++) subscriptions.on("one", listener);
+  subscriptions.on("two", listener);
+  subscriptions.off("one", () => {});
+  subscriptions.off("one", listener);
+  hub.emit("one", 1);
+  hub.emit("two", 2);
+  await settle();
+  assertEquals(seen, [1, 2]);
+  for (const name of ["one", "two", "two"] as const) subscriptions.off(name, listener);
+  assertEquals([hub.has("one"), hub.has("two")], [false, false]);
+});
+
+Deno.test("Subscriptions passes on what a listener returns, so that its rejection becomes an error event", async () => {
+  const { hub } = setUp();
+  const subscriptions = new Subscriptions<Events>((name, listener) => hub.on(name, listener));
+  const errors: unknown[] = [];
+  hub.on("error", ({ error }) => errors.push(error));
+  subscriptions.on("one", () => Promise.reject("on"));
+  subscriptions.once("one", () => Promise.reject("once"));
+  hub.emit("one", 1);
+  await settle();
+  assertEquals(errors, ["on", "once"]);
 });

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import {
   type Attempt,
   classifyFailure,
+  type Clock,
   retry,
   type RetryEvent,
   RetryTimeoutError,
@@ -293,4 +294,46 @@ Deno.test("retry() keeps the process alive during a delay", async () => {
   await writer.close();
   const { stdout, code } = await child.output();
   assertEquals([new TextDecoder().decode(stdout).trim(), code], ["done 2", 0]);
+});
+
+Deno.test("retry() names the number of attempts, the running one included, in RetryTimeoutError", async () => {
+  for (const [failures, text] of [[0, "and 1 attempt"], [1, "and 2 attempts"], [2, "and 3 attempts"]] as const) {
+    const clock = new FakeClock();
+    const { run } = script<string>(...new Array(failures).fill(throwing(TRANSIENT)), () => new Promise(() => {}));
+    const done = retry(run, { clock, delayMs: 1, deadlineMs: 1_000, random: () => 0 }).catch((error) => error);
+    await clock.advance(1_000);
+    const { message } = await done;
+    assert(message.endsWith(text), message);
+  }
+});
+
+Deno.test("retry() accepts each option at its least and most, and nothing beyond", async () => {
+  const most = 2_147_483_647;
+  const ranges = { retries: [0, 100], delayMs: [0, most], maxDelayMs: [0, most], deadlineMs: [1, most] } as const;
+  for (const [name, [least, highest]] of Object.entries(ranges)) {
+    const { run } = script(() => "done");
+    for (const value of [least, highest]) {
+      assertEquals(await retry(run, { [name]: value, clock: new FakeClock() }), "done");
+    }
+    for (const value of [least - 1, highest + 1, NaN]) {
+      await assertRejects(() => retry(run, { [name]: value }), RangeError);
+    }
+  }
+});
+
+Deno.test("retry() keeps the process alive during a delay", async () => {
+  const clock = new FakeClock();
+  const kept: unknown[] = [];
+  const watched: Clock = {
+    now: () => clock.now(),
+    setTimer: (callback, delayMs, options) => {
+      kept.push([delayMs, options?.keepAlive]);
+      return clock.setTimer(callback, delayMs);
+    },
+  };
+  const { run } = script<string>(throwing(TRANSIENT), () => "done");
+  const done = retry(run, { clock: watched, delayMs: 7, random: () => 0 });
+  await clock.advance(7);
+  assertEquals(await done, "done");
+  assertEquals(kept.filter((each) => Array.isArray(each) && each[0] === 7), [[7, true]]);
 });

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { codeOf, memberOf, messageOf, textOf, toError } from "../../shared/resilience/mod.ts";
+import { codeOf, isPromiseLike, memberOf, messageOf, observe, textOf, toError } from "../../shared/resilience/mod.ts";
+import { settle } from "../support/fake_clock.ts";
 
 const throwing = {
   get code(): string {
@@ -41,4 +42,24 @@ Deno.test("toError() returns an error unchanged, and an error with the text of a
   assertEquals(toError(error), error);
   assertEquals(toError("text").message, "text");
   assertEquals(toError(Object.create(null)).message, "a thrown object without a text");
+});
+
+Deno.test("isPromiseLike() accepts objects with a method then, and nothing else", () => {
+  for (const value of [Promise.resolve(), { then() {} }, Object.create({ then() {} })]) {
+    assertEquals(isPromiseLike(value), true);
+  }
+  const others = [null, undefined, 1, "then", Symbol("then"), {}, [], { then: 1 }, { then: undefined }, () => {}];
+  for (const value of others) assertEquals(isPromiseLike<unknown>(value), false, String(value));
+});
+
+Deno.test("observe() passes on what a call throws or rejects with, and nothing of a call that succeeds", async () => {
+  const errors: unknown[] = [];
+  const note = (error: unknown) => void errors.push(error);
+  observe(() => {
+    throw "thrown";
+  }, note);
+  observe(() => Promise.reject("rejected"), note);
+  for (const value of [undefined, null, 1, Promise.resolve("value"), { then: 1 }]) observe(() => value, note);
+  await settle();
+  assertEquals(errors, ["thrown", "rejected"]);
 });
