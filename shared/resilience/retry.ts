@@ -4,6 +4,7 @@
  * @module
  */
 import { backoffDelayMs } from "./backoff.ts";
+import { CircuitOpenError } from "./circuit_breaker.ts";
 import { type Clock, MAX_TIMER_MS, systemClock, type Timer } from "./clock.ts";
 import { Deadlines } from "./deadlines.ts";
 import { type HttpDescription, UPSTREAM_TIMEOUT } from "./error_class.ts";
@@ -137,6 +138,11 @@ export class AttemptCounter {
   #attempts = 0;
   #before = operationsBegun;
 
+  /** The number of failed attempts. */
+  get attempts(): number {
+    return this.#attempts;
+  }
+
   /** Begins an attempt. */
   begin(): void {
     this.#before = operationsBegun;
@@ -183,6 +189,8 @@ type Outcome<T> = { readonly value: T; readonly failed: boolean } | { readonly t
  * error, its causes untouched. Delays grow exponentially with jitter and are never shorter than what the server asked
  * for (`Retry-After`); if that is longer than the time left, there is no further attempt.
  *
+ * A rejection by a circuit breaker does not count as an attempt: the operation waits until the circuit may close.
+ *
  * Retries do not multiply: the attempts of a `retry` inside an attempt count as attempts of the outer one. Where both
  * allow 3 retries, an operation that keeps failing runs 4 times, not 16.
  *
@@ -221,22 +229,27 @@ export async function retry<T>(
   let pause: Timer | undefined;
 
   async function run(): Promise<T> {
-    for (;; attempt++) {
+    for (;;) {
       counter.begin();
       const outcome = await attemptOnce(operation, { attempt, signal: controller.signal });
       if (!outcome.failed) return outcome.value;
       controller.signal.throwIfAborted();
       last = "thrown" in outcome ? outcome.thrown : outcome.value;
       const source = explain ? explain(last) : last;
-      const attempts = counter.fail(source === last ? last : { error: last, cause: source });
+      // It was not sent: it does not count as an attempt, and takes nothing of the budget.
+      const notSent = source instanceof CircuitOpenError && source.retryAfterMs !== undefined;
+      const attempts = notSent
+        ? counter.attempts
+        : counter.fail(source === last ? last : { error: last, cause: source });
 
       const kind = classify(source);
       const backoff = backoffDelayMs(attempt, { baseMs: delayMs, capMs: Math.max(maxDelayMs, delayMs) }, random);
       const askedMs = retryAfterMs(source) ?? 0;
-      const delay = Math.max(backoff, askedMs);
+      const delay = notSent ? Math.max(1, askedMs) : Math.max(backoff, askedMs);
       const mayRetry = kind === "transient" || (kind === "ambiguous" && idempotent);
       const isTooLate = clock.now() + delay >= deadline || (askedMs > 0 && askedMs >= (timeLeftMs?.() ?? Infinity));
-      if (!mayRetry || attempts > retries || isTooLate || budget?.tryRetry() === false) {
+      const isRefused = notSent ? retries === 0 : attempts > retries;
+      if (!mayRetry || isRefused || isTooLate || (!notSent && budget?.tryRetry() === false)) {
         counter.end(last);
         if ("thrown" in outcome) throw outcome.thrown;
         return outcome.value;
@@ -247,6 +260,7 @@ export async function retry<T>(
         // A caller awaits this: a script must not end here because nothing else is left to do.
         pause = clock.setTimer(wake, delay, { keepAlive: true });
       });
+      if (!notSent) attempt++;
     }
   }
 

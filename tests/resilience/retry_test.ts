@@ -1,9 +1,11 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import {
   type Attempt,
+  CircuitOpenError,
   classifyFailure,
   type Clock,
   retry,
+  RetryBudget,
   type RetryEvent,
   RetryTimeoutError,
 } from "../../shared/resilience/mod.ts";
@@ -336,4 +338,47 @@ Deno.test("retry() keeps the process alive during a delay", async () => {
   await clock.advance(7);
   assertEquals(await done, "done");
   assertEquals(kept.filter((each) => Array.isArray(each) && each[0] === 7), [[7, true]]);
+});
+
+Deno.test("retry() waits for a circuit to close, without counting an attempt or taking of its budget", async () => {
+  const clock = new FakeClock();
+  const budget = new RetryBudget({ reserve: 0, ratio: 0, clock });
+  const attempts: number[] = [];
+  const operation = ({ attempt }: { attempt: number }) => {
+    attempts.push(attempt);
+    if (attempts.length <= 20) throw new CircuitOpenError("billing", 700);
+    return "sent";
+  };
+  const promise = retry(operation, { retries: 1, delayMs: 5_000, budget, clock });
+  await clock.advance(20 * 700 - 1);
+  assertEquals(attempts.length, 20);
+  await clock.advance(1);
+  assertEquals([await promise, new Set(attempts)], ["sent", new Set([0])]);
+  assertEquals(budget.getStats().refused, 0);
+});
+
+Deno.test("retry() does not wait for a circuit beyond its deadline or its caller's time, nor with retries 0", async () => {
+  for (const limit of [{ retries: 0 }, { deadlineMs: 700 }, { timeLeftMs: () => 700 }]) {
+    const open = new CircuitOpenError("billing", 700);
+    let calls = 0;
+    const fail = () => {
+      calls++;
+      throw open;
+    };
+    assertStrictEquals(await assertRejects(() => retry(fail, { clock: new FakeClock(), ...limit })), open);
+    assertEquals(calls, 1);
+  }
+});
+
+Deno.test("retry() counts attempts at a circuit that was opened by hand", async () => {
+  const clock = new FakeClock();
+  let calls = 0;
+  const promise = retry(() => {
+    calls++;
+    throw new CircuitOpenError("billing", undefined);
+  }, { retries: 2, clock });
+  const failed = assertRejects(() => promise, CircuitOpenError);
+  await clock.advance(10_000);
+  await failed;
+  assertEquals(calls, 3);
 });
