@@ -131,7 +131,8 @@ export class WaitQueue<T extends object> {
    */
   next(now: number): Waiter<T> | undefined {
     if (this.size === 0) return undefined;
-    for (let waiter = this.#first(); waiter; waiter = this.#first()) {
+    for (let oldest = this.#oldest(); oldest; oldest = this.#oldest()) {
+      const waiter = oldest.deadline > now ? turnAfter(oldest) : oldest;
       if (waiter.deadline > now) {
         this.#remove(waiter, true);
         return waiter;
@@ -143,8 +144,8 @@ export class WaitQueue<T extends object> {
 
   /** Rejects the waiter that would be served next, if one could be. */
   rejectNext(error: unknown): void {
-    const waiter = this.#first();
-    if (waiter) this.reject(waiter, error);
+    const oldest = this.#oldest();
+    if (oldest) this.reject(turnAfter(oldest), error);
   }
 
   /** Rejects every waiter. */
@@ -203,12 +204,6 @@ export class WaitQueue<T extends object> {
     });
   }
 
-  /** Returns the waiter to be served next, if one may get a lease now. */
-  #first(): Waiter<T> | undefined {
-    const oldest = this.#oldest();
-    return oldest?.queue.flows ? oldest.queue.flows.first : oldest;
-  }
-
   /** Returns the oldest waiter of the lane to be served next, if one may get a lease now. */
   #oldest(): Waiter<T> | undefined {
     const capacity = this.#capacity;
@@ -241,6 +236,11 @@ export class WaitQueue<T extends object> {
 function earlier<T extends object>(a: Waiter<T> | undefined, b: Waiter<T> | undefined): Waiter<T> | undefined {
   if (!a || !b) return a ?? b;
   return b.since + b.queue.agingOffsetMs < a.since + a.queue.agingOffsetMs ? b : a;
+}
+
+/** Returns the waiter to be served next in the lane of its oldest one. */
+function turnAfter<T extends object>(oldest: Waiter<T>): Waiter<T> {
+  return oldest.queue.flows?.first ?? oldest;
 }
 
 /** Returns `waiter` and those behind it, as far as their deadlines have passed. */

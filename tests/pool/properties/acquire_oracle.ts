@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { Lane, Lease } from "../../../shared/pool/mod.ts";
-import type { Acquire, Grant, Item } from "./records.ts";
+import type { Flow, Lane, Lease } from "../../../shared/pool/mod.ts";
+import { type Acquire, type FlowName, type Grant, type Item, WEIGHTS } from "./records.ts";
 import type { Model } from "./model.ts";
 
 /** The method and the options of an acquire. */
@@ -15,10 +15,19 @@ export interface LeaseRequest {
   readonly timeoutMs: number;
   /** Passes a signal. */
   readonly abortable: boolean;
+  /** Default: none. */
+  readonly flow?: FlowName;
+}
+
+/** Returns a flow as the pool takes it. */
+function flowOption(flow: FlowName): Flow | undefined {
+  const weight = WEIGHTS[flow];
+  if (flow === "") return undefined;
+  return weight === 1 ? flow : { key: flow, weight };
 }
 
 /** Acquires a resource. */
-export function requestLease(model: Model, { how, lane, timeoutMs, abortable }: LeaseRequest): void {
+export function requestLease(model: Model, { how, lane, timeoutMs, abortable, flow = "" }: LeaseRequest): void {
   model.askedIn = model.turn;
   const abort = abortable ? new AbortController() : undefined;
   const entry: Acquire = {
@@ -28,6 +37,7 @@ export function requestLease(model: Model, { how, lane, timeoutMs, abortable }: 
     entered: Infinity,
     how,
     lane,
+    flow,
     since: model.now,
     deadline: model.now + timeoutMs,
     abort,
@@ -38,12 +48,12 @@ export function requestLease(model: Model, { how, lane, timeoutMs, abortable }: 
     error: undefined,
   };
   if (how === "tryLease") {
-    model.transcript.did(`${entry.name} = pool.tryLease("${lane}")`);
+    model.transcript.did(`${entry.name} = pool.tryLease("${lane}"${flow && `, "${flow}"`})`);
     return tryLease(model, entry);
   }
   const signal = abort && spy(abort.signal, entry);
-  const options = { lane, timeoutMs, signal };
-  const shown = `{ lane: "${lane}", timeoutMs: ${timeoutMs}${signal ? `, signal` : ""} }`;
+  const options = { lane, timeoutMs, signal, flow: flowOption(flow) };
+  const shown = `{ lane: "${lane}", timeoutMs: ${timeoutMs}${signal ? `, signal` : ""}${flow && `, flow: "${flow}"`} }`;
   model.transcript.did(`${entry.name} = pool.${how}(${shown})`);
   model.waiting.add(entry);
   const { pool } = model;
@@ -120,7 +130,7 @@ function granted(model: Model, entry: Acquire, item: Item, lease?: Lease<Item>):
 function tryLease(model: Model, entry: Acquire): void {
   const must = isSure(model, entry.lane);
   const before = model.stats.totalAcquired;
-  const lease = model.pool.tryLease(entry.lane);
+  const lease = model.pool.tryLease(entry.lane, flowOption(entry.flow));
   if (must) {
     model.verdict.hold(5, lease !== undefined, () => `tryLease finds none of ${model.stats.idleConnections} idle`);
   }

@@ -13,6 +13,7 @@ import {
 } from "../../../shared/pool/mod.ts";
 import { settle } from "../../support/fake_clock.ts";
 import { assertOrder } from "./assert_order.ts";
+import { assertSurplus } from "./assert_shares.ts";
 import { assertProbes } from "./probes.ts";
 import type { Acquire, Item } from "./records.ts";
 import type { Model } from "./model.ts";
@@ -91,7 +92,13 @@ function assertSettled(model: Model): void {
 }
 
 /** Asserts that an acquire rejected by a full queue found it full, apart from the waiters that are about to be served. */
-function assertRefusal(model: Model, { name, queue }: Acquire): void {
+function assertRefusal(model: Model, refused: Acquire): void {
+  const { name, queue } = refused;
+  if (model.setup.config.fairShare) {
+    assertSurplus(model, refused);
+    // One that had been waiting is rejected for another one.
+    if (refused.turn < model.turn) return;
+  }
   if (!queue) return;
   const { waiting, pending } = queue;
   const full = waiting - pending >= model.setup.config.maxWaiters;
@@ -250,6 +257,10 @@ function assertWaiters(model: Model): void {
   const waiting = [...model.waiting];
   const counted = stats.waitingForConnection;
   verdict.hold(4, counted === waiting.length, () => `${counted} are said to wait, ${waiting.length} do`);
+  if (stats.waitingFlows !== undefined) {
+    const flows = new Set(waiting.map(({ lane, flow }) => `${lane} ${flow}`)).size;
+    verdict.hold(28, stats.waitingFlows === flows, () => `${stats.waitingFlows} flows are said to wait, ${flows} do`);
+  }
   for (const { name, abort } of waiting) {
     verdict.hold(9, abort?.signal.aborted !== true, () => `${name} was aborted and still waits`);
   }

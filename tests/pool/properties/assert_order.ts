@@ -4,6 +4,7 @@
  * @module
  */
 import type { Lane } from "../../../shared/pool/mod.ts";
+import { assertShares } from "./assert_shares.ts";
 import type { Acquire, Grant } from "./records.ts";
 import type { Model } from "./model.ts";
 
@@ -15,10 +16,24 @@ export function assertOrder(model: Model): void {
   number(model, grants);
   const others = [...model.waiting, ...settled.filter(({ state }) => state === "granted")];
   for (const grant of grants) {
-    for (const other of others) {
-      if (isPassed(grant, other) && isOrderKnown(model, grant, other)) compare(model, grant, other);
+    const passed = others.filter((other) => isPassed(grant, other));
+    const known = passed.filter((other) => isOrderKnown(model, grant, other));
+    const lead = leadOf(model, grant, passed);
+    // The lane is chosen by its oldest waiter: where that is not known, other lanes cannot be compared.
+    const isLeadKnown = lead === grant.acquire || known.includes(lead);
+    for (const other of known) {
+      if (other.lane === grant.acquire.lane) compareWithin(model, grant, other);
+      else if (isLeadKnown) compareLanes(model, grant, lead, other);
     }
   }
+  assertShares(model, grants, (grant) => others.filter((other) => isPassed(grant, other)));
+}
+
+/** Returns the waiter that the lane of a grant was chosen by: the oldest one, where flows share the lane. */
+function leadOf(model: Model, { acquire }: Grant, passed: readonly Acquire[]): Acquire {
+  if (!model.setup.config.fairShare) return acquire;
+  const lane = passed.filter(({ lane }) => lane === acquire.lane);
+  return lane.reduce((oldest, one) => one.seq < oldest.seq ? one : oldest, acquire);
 }
 
 /** Determines the order of the grants, and the room before each of them. */
@@ -77,14 +92,23 @@ function isOrderKnown(model: Model, grant: Grant, other: Acquire): boolean {
   return grant.acquire.turn < model.turn && other.turn < model.turn;
 }
 
-function compare(model: Model, grant: Grant, other: Acquire): void {
-  const { acquire: served, room } = grant;
+/** Compares a grant with a waiter of its lane. */
+function compareWithin(model: Model, { acquire: served }: Grant, other: Acquire): void {
+  const { verdict, setup: { config } } = model;
+  // A hook that a call runs may acquire, and is then queued before the caller.
+  const cameFirst = other.entered < served.seq;
+  const said = () => `${served.name} was served before ${other.name}, both ${served.lane} ${served.flow}`;
+  if (!config.fairShare || other.flow === served.flow) verdict.hold(6, !cameFirst, said);
+  // Another flow may be served first, but only from the queue.
+  else if (served.how === "tryLease") verdict.hold(7, !cameFirst, said);
+}
+
+/** Compares a grant, whose lane was chosen by `served`, with a waiter of another lane. */
+function compareLanes(model: Model, { room }: Grant, served: Acquire, other: Acquire): void {
   const { verdict } = model;
   // A hook that a call runs may acquire, and is then queued before the caller.
   const cameFirst = other.entered < served.seq;
   const said = () => `${served.name} (${served.lane}) was served before ${other.name} (${other.lane})`;
-  if (other.lane === served.lane) return verdict.hold(6, !cameFirst, said);
-
   // A hook may have freed the room after the grant.
   const isSplit = room.separate && (other.lane === "admin") !== (served.lane === "admin");
   if (isSplit && model.nestedIn === model.turn) return;

@@ -33,7 +33,11 @@ export function abort(model: Model, entry: Acquire): void {
   if (model.nested > 0) return;
   const left = before.waitingForConnection - model.stats.waitingForConnection;
   model.verdict.hold(9, left === waits, () => `aborting ${entry.name} removed ${left} from the queue, not ${waits}`);
-  unchanged(model, 10, () => ({ ...before, waitingForConnection: before.waitingForConnection - waits }), "an abort");
+  const waiting = { waitingForConnection: before.waitingForConnection - waits };
+  // The number of flows follows from the waiters.
+  const { waitingFlows } = model.stats;
+  const flows = waitingFlows === undefined ? {} : { waitingFlows };
+  unchanged(model, 10, () => ({ ...before, ...waiting, ...flows }), "an abort");
 }
 
 /** Gives a resource back. */

@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { checkTeardown } from "./teardown_checks.ts";
 import { type Invariant, InvariantError, INVARIANTS, Tally } from "./invariants.ts";
 import { assertInvariants } from "./assert_invariants.ts";
-import { scripts, setups, type Step, type Weights } from "./script.ts";
+import { fairSetups, scripts, setups, type Step, type Weights } from "./script.ts";
 import { Model, type Setup } from "./model.ts";
 
 /** The default seed, so that runs are the same everywhere. */
@@ -26,6 +26,8 @@ export interface Group {
   readonly invariants: readonly Invariant[];
   /** Minimum number of checks of each invariant. */
   readonly looks: number;
+  /** Flows share the lanes. */
+  readonly fair?: boolean;
   /** Runs one script. Default: on one pool. */
   readonly run?: (setup: Setup, script: Iterable<Step>, tally: Tally) => Promise<Model>;
 }
@@ -158,11 +160,12 @@ async function report(group: Group, details: fc.RunDetails<[Setup, Iterable<Step
 export function testGroup(group: Group): void {
   Deno.test(`properties: ${group.name}`, async (t) => {
     const { scale, replayPath, brokenLog, ...options } = readOptions();
-    const { run = runScript } = group;
+    const { run = runScript, fair = false } = group;
+    const drawn = scripts(group.weights, { maxCommands: MAX_STEPS, flows: fair, replayPath });
     const tally = new Tally();
     const wanted = group.steps * scale;
     let steps = 0;
-    const property = fc.asyncProperty(setups, scripts(group.weights, MAX_STEPS, replayPath), async (setup, script) => {
+    const property = fc.asyncProperty(fair ? fairSetups : setups, drawn, async (setup, script) => {
       steps += (await run(setup, script, tally)).steps;
     });
     // Scripts have any length: batches run until there are enough steps, each with a seed of its own.

@@ -32,6 +32,33 @@ const queue: Group = {
   looks: 50,
 };
 
+/** Flows that share the lanes. */
+const fair: Group = {
+  name: "flows that share the lanes",
+  fair: true,
+  weights: {
+    ask: 52,
+    probe: 1,
+    tamper: 1,
+    tryLease: 4,
+    release: 26,
+    misuse: 1,
+    abort: 8,
+    advance: 10,
+    freeze: 1,
+    create: 1,
+    hooks: 1,
+    finish: 1,
+    invalidate: 1,
+    listen: 2,
+    resize: 1,
+    shutdown: 0,
+  },
+  steps: 40_000,
+  invariants: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 28, 29],
+  looks: 50,
+};
+
 /** Factories that fail, hang and settle late. */
 const creation: Group = {
   name: "resources that cannot be created",
@@ -190,4 +217,4 @@ const listeners: Group = {
 };
 
 /** All groups. Each has a test file of its own, so that they run beside each other. */
-export const GROUPS = Object.freeze({ queue, creation, expiry, resizing, shutdown, probes, listeners });
+export const GROUPS = Object.freeze({ queue, fair, creation, expiry, resizing, shutdown, probes, listeners });

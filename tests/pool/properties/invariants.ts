@@ -11,8 +11,8 @@ export const INVARIANTS = {
   3: "no resource is leased twice at once",
   4: "every acquire settles exactly once, by its deadline",
   5: "at rest, no eligible waiter while a resource is idle or creatable",
-  6: "first come, first served within a lane",
-  7: "no newcomer passes an eligible waiter of its own or a higher lane",
+  6: "first come, first served within a lane, or within a flow of it where flows share it",
+  7: "no newcomer passes an eligible waiter of its own or a higher lane, but to share its lane with another flow",
   8: "between lanes, arrival plus handicap decides: low is served within the aging bound",
   9: "abort or expiry removes the waiter at once and frees its place",
   10: "an aborted acquire loses no resource",
@@ -32,6 +32,8 @@ export const INVARIANTS = {
   24: "a throwing listener changes nothing",
   26: "with any number of dead idle resources, a waiter is served within one validation and one creation",
   27: "the probe slot serves one probe at a time, whatever the pool does, and counts nowhere",
+  28: "a lease goes to the flow that holds the fewest per weight; of equal ones, none passes another out of its turn",
+  29: "a full queue rejects the latest waiter of the flow that has the most",
 } as const;
 
 /** The number of an invariant. */

@@ -11,6 +11,7 @@ import {
   type PoolStats,
   ResourcePool,
 } from "../../../shared/pool/mod.ts";
+import { Turns } from "./turns.ts";
 import type { Tally } from "./invariants.ts";
 import { Verdict } from "./invariants.ts";
 import { Pauses } from "./pauses.ts";
@@ -101,6 +102,8 @@ export class Model {
   /** Listeners that misbehave. */
   readonly subscriptions = new Set<Disposable>();
   readonly leased = { admin: 0, others: 0 };
+  /** The leases that waiting flows were passed over for. */
+  readonly turns = new Turns();
 
   /** A sequence number of what happens. */
   seq = 0;

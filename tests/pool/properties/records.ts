@@ -99,6 +99,12 @@ export interface Grant {
   room: Room;
 }
 
+/** The weights of the flows of scripts. Acquires without a flow have the empty name. */
+export const WEIGHTS = Object.freeze({ "": 1, a: 1, b: 1, c: 2 });
+
+/** The name of a flow. */
+export type FlowName = keyof typeof WEIGHTS;
+
 /** A request for a resource. */
 export interface Acquire {
   readonly name: string;
@@ -109,6 +115,7 @@ export interface Acquire {
   entered: number;
   readonly how: "lease" | "acquire" | "tryLease";
   readonly lane: Lane;
+  readonly flow: FlowName;
   readonly since: number;
   readonly deadline: number;
   readonly abort: AbortController | undefined;

@@ -9,7 +9,7 @@ import { requestLease } from "./acquire_oracle.ts";
 import * as commands from "./commands.ts";
 import { advance, assertInvariants, freeze } from "./assert_invariants.ts";
 import { abortProbe, releaseProbe, requestProbe } from "./probes.ts";
-import type { Ending, Hook } from "./records.ts";
+import type { Ending, FlowName, Hook } from "./records.ts";
 import { tamperWithLease, tamperWithPool } from "./tampering.ts";
 import { EVENTS } from "./factory_observer.ts";
 import { CREATE_MODES, type CreateMode, HOOK_MODES, type HookMode } from "./fake_factory.ts";
@@ -87,6 +87,7 @@ function on<T>(list: (model: Model) => Iterable<T>, index: number, act: (model: 
 }
 
 const index = fc.nat(7);
+const flows = fc.constantFrom<FlowName>("", "a", "a", "a", "b", "c");
 const lane = fc.constantFrom<Lane>("normal", "normal", "normal", "high", "low", "admin");
 const timeoutMs = fc.constantFrom(0, 10, 30, 30, 120, 120, 500, Infinity);
 
@@ -96,6 +97,22 @@ const asks = fc.record({
   timeoutMs,
   abortable: fc.boolean(),
 }).map((wish) => new Step(`${wish.how}(${JSON.stringify(wish)})`, always, (model) => requestLease(model, wish)));
+
+const fairAsks = fc.record({
+  how: fc.constantFrom<"lease" | "acquire">("lease", "lease", "lease", "acquire"),
+  lane: fc.constantFrom<Lane>("normal", "normal", "normal", "normal", "high", "low", "admin"),
+  timeoutMs,
+  abortable: fc.boolean(),
+  flow: flows,
+}).map((wish) => new Step(`${wish.how}(${JSON.stringify(wish)})`, always, (model) => requestLease(model, wish)));
+
+const fairTries = fc.tuple(lane, flows).map(([lane, flow]) =>
+  new Step(
+    `tryLease(${lane}, ${flow})`,
+    always,
+    (model) => requestLease(model, { how: "tryLease", lane, timeoutMs: 0, abortable: false, flow }),
+  )
+);
 
 const tries = lane.map((lane) =>
   new Step(
@@ -238,13 +255,25 @@ const shutdowns = fc.constantFrom(0, 50, 300).map((ms) =>
   new Step(`shutdown(${ms})`, always, (model) => commands.shutdown(model, ms))
 );
 
-/** Generates scripts of up to `maxCommands` steps. `replayPath` selects those that fast-check kept after a failure. */
-export function scripts(weights: Weights, maxCommands: number, replayPath?: string): fc.Arbitrary<Iterable<Step>> {
+/** Options of {@linkcode scripts}. */
+export interface ScriptOptions {
+  readonly maxCommands: number;
+  /** Acquires have flows. */
+  readonly flows: boolean;
+  /** Selects the steps that fast-check kept after a failure. */
+  readonly replayPath: string | undefined;
+}
+
+/** Generates scripts. */
+export function scripts(
+  weights: Weights,
+  { maxCommands, flows, replayPath }: ScriptOptions,
+): fc.Arbitrary<Iterable<Step>> {
   const arbitraries: Record<keyof Weights, fc.Arbitrary<Step>> = {
-    ask: asks,
+    ask: flows ? fairAsks : asks,
     probe: probes,
     tamper: tamperings,
-    tryLease: tries,
+    tryLease: flows ? fairTries : tries,
     release: releases,
     misuse: misuses,
     abort: aborts,
@@ -294,3 +323,7 @@ export const setups: fc.Arbitrary<Setup> = fc.record({
   seed: fc.nat(999),
   listeners: fc.constantFrom("none", "calm", "throwing"),
 }).map(({ limits, config, ...rest }) => ({ config: { ...config, ...limits, fairShare: false }, ...rest }));
+
+/** Generates the setups of runs whose flows share the lanes. The queue is mostly short, so that it is often full. */
+export const fairSetups: fc.Arbitrary<Setup> = fc.tuple(setups, fc.constantFrom(3, 5, 8, 1_000))
+  .map(([{ config, ...rest }, maxWaiters]) => ({ ...rest, config: { ...config, maxWaiters, fairShare: true } }));
