@@ -26,6 +26,7 @@ export {
   whole,
 } from "./config.ts";
 export type { PoolLimits } from "./capacity.ts";
+export { type CircuitBreakerConfig, optionsOf, resilienceShape, type RetryBudgetConfig } from "./resilience_options.ts";
 
 // Observation.
 export type { DestroyReason, ErrorSource, LeaseInfo, PoolEvents, PoolRecorder } from "./events.ts";

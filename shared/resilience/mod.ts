@@ -57,7 +57,7 @@ export {
 
 // Events and health probes.
 export { CachedProbe, type ProbeResult } from "./cached_probe.ts";
-export { EventHub, Subscriptions } from "./event_hub.ts";
+export { EventHub, type Listener, Subscriptions } from "./event_hub.ts";
 
 // Values of unknown origin.
 export { codeOf, isPromiseLike, memberOf, messageOf, observe, textOf, toError } from "./unknown.ts";

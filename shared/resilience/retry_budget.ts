@@ -61,9 +61,13 @@ export class RetryBudget {
     this.#clock = clock;
   }
 
-  /** Counts a request, which is not a retry. */
-  countRequest(): void {
-    this.#counts.add(1, 0, this.#clock.now());
+  /**
+   * Counts a request, which is not a retry.
+   *
+   * @param now The current time of the clock, where the caller has read it already.
+   */
+  countRequest(now: number = this.#clock.now()): void {
+    this.#counts.add(1, 0, now);
   }
 
   /** Returns whether a retry may be sent, and counts it if so. */

@@ -103,6 +103,7 @@ export abstract class PooledBaseService<Database = any> {
         delayMs,
         signal: leaseOptions?.signal ? anySignal(leaseOptions.signal, poolSignal) : poolSignal,
         timeLeftMs: this.pool.timeLeftMs,
+        budget: this.pool.retryBudget,
         explain: (failure) => transportFailure(latest, memberOf(failure, "error") ?? failure) ?? failure,
       });
     } catch (error) {

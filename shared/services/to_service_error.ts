@@ -5,6 +5,7 @@
  */
 import { PoolError } from "../pool/mod.ts";
 import {
+  CircuitOpenError,
   classifyFailure,
   codeOf,
   type FailedResponse,
@@ -126,11 +127,11 @@ const sources = new WeakMap<ServiceError, unknown>();
  * Returns the error a service throws for `failure`: something thrown, an error object of supabase-js, or a whole result
  * `{ data, error, status }`.
  *
- * An error of the pool, an abort, and a {@linkcode ServiceError} are returned as they are. The message of a failure of
+ * An error of the pool, its circuit breaker's included, an abort, and a {@linkcode ServiceError} are returned as they are. The message of a failure of
  * the server (5xx) stays in `cause`: it may name hosts.
  */
 export function toServiceError(failure: unknown): Error {
-  if (failure instanceof ServiceError || failure instanceof PoolError) return failure;
+  if (failure instanceof ServiceError || isOfPool(failure)) return failure;
   if (failure instanceof Error && failure.name === "AbortError") return failure;
   const wrapped = poolErrorBehind(failure);
   if (wrapped) return wrapped;
@@ -194,12 +195,15 @@ function shortened(text: string): string {
   return text.length <= MAX_CAUSE ? text : `${text.slice(0, MAX_CAUSE)}... (${text.length} characters)`;
 }
 
+/** Returns whether the pool did not send the call. */
+function isOfPool(failure: unknown): failure is PoolError | CircuitOpenError {
+  return failure instanceof PoolError || failure instanceof CircuitOpenError;
+}
+
 /** Returns the error of the pool that storage-js or functions-js have wrapped. */
-function poolErrorBehind(failure: unknown): PoolError | undefined {
+function poolErrorBehind(failure: unknown): PoolError | CircuitOpenError | undefined {
   const source = sourceOf(failure);
-  return [source, memberOf(source, "context"), memberOf(source, "originalError")].find((each) =>
-    each instanceof PoolError
-  );
+  return [source, memberOf(source, "context"), memberOf(source, "originalError")].find(isOfPool);
 }
 
 /** Returns the cause: something thrown keeps its own causes; an error object of the Data API loses its `details`. */

@@ -8,6 +8,7 @@ import type { SupabaseClient } from "@supabase/supabase-js";
 import * as z from "zod";
 import { MAX_TIMER_MS } from "../resilience/mod.ts";
 import {
+  type CircuitBreakerConfig,
   ConfigError,
   type ConfigIssue,
   DEFAULT_POOL_CONFIG,
@@ -16,6 +17,8 @@ import {
   parseConfig,
   type PoolConfig,
   poolConfigShape,
+  resilienceShape,
+  type RetryBudgetConfig,
   whole,
 } from "../pool/mod.ts";
 import { globalFetch } from "./calls/project_request.ts";
@@ -69,6 +72,16 @@ export interface SupabasePoolConfig extends Omit<PoolConfig, WithoutEffect> {
    * deadline. Default: true.
    */
   retryReads: boolean;
+  /**
+   * True, or its rules, if calls to a part of the project that fails are rejected at once with a
+   * {@linkcode CircuitOpenError} until it responds again; see docs/resilience.md. Default: true.
+   */
+  circuitBreaker: boolean | Readonly<CircuitBreakerConfig>;
+  /**
+   * True, or its size, if the retries of all clients and services of the pool together are bounded by a share of their
+   * requests. Default: true, 20 % and 10 more in ten seconds.
+   */
+  retryBudget: boolean | Readonly<RetryBudgetConfig>;
   /** The maximum number of calls of one lease or scope that run at once; further calls wait. Default: 6. */
   callsPerLease: number;
   /** The database schema of `from` and `rpc`. Default: `public`. */
@@ -106,6 +119,8 @@ export const DEFAULT_SUPABASE_POOL_CONFIG: Readonly<SupabasePoolConfig> = Object
   retryDelayMs: 100,
   requestTimeoutMs: 30_000,
   retryReads: true,
+  circuitBreaker: true,
+  retryBudget: true,
   callsPerLease: 6,
   schema: "public",
   headers: Object.freeze({}),
@@ -149,6 +164,7 @@ export const supabasePoolConfigShape = {
   retryDelayMs: whole(1, MAX_TIMER_MS),
   requestTimeoutMs: whole(1, MAX_TIMER_MS),
   retryReads: lazySchema(() => z.boolean({ error: "must be true or false" })),
+  ...resilienceShape,
   callsPerLease: whole(1, 10_000),
   schema: lazySchema(() => {
     const error = "must be the name of a schema";

@@ -5,6 +5,7 @@
  */
 import type { PoolStats } from "../pool/mod.ts";
 import { messageOf, type ProbeResult } from "../resilience/mod.ts";
+import type { CircuitStates } from "./circuits.ts";
 import type { AnyClient } from "./client_template.ts";
 
 /** The result of a health check. */
@@ -23,6 +24,8 @@ export interface PoolHealth {
       /** The reason why the query failed. For operators; not for public responses. */
       readonly error?: string;
     };
+    /** The state of each circuit breaker. Default: the pool has none. For operators; not for public responses. */
+    readonly circuits?: CircuitStates;
   };
 }
 

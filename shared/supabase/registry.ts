@@ -79,6 +79,11 @@ function checkSame(wanted: Readonly<SupabasePoolConfig>, existing: Readonly<Supa
   if (issues.length > 0) throw new ConfigError(issues);
 }
 
+/** Returns the value of an option that is a switch or a record of numbers, in a form in which order makes no difference. */
+function flat(value: boolean | Readonly<Record<string, unknown>>): string {
+  return JSON.stringify(typeof value === "boolean" ? value : Object.entries(value).sort());
+}
+
 /** Returns whether `option` means the same in two configurations. */
 function same(
   option: keyof SupabasePoolConfig,
@@ -90,5 +95,6 @@ function same(
     const roles = new Set(one.userRoles);
     return new Set(other.userRoles).size === roles.size && other.userRoles.every((role) => roles.has(role));
   }
+  if (option === "circuitBreaker" || option === "retryBudget") return flat(one[option]) === flat(other[option]);
   return Object.is(one[option], other[option]);
 }

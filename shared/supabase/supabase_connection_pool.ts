@@ -5,13 +5,22 @@
  */
 import { abortable } from "@std/async/abortable";
 import type { SupabaseClient } from "@supabase/supabase-js";
-import { anySignal, CachedProbe, Deadlines, Subscriptions, systemClock } from "../resilience/mod.ts";
+import {
+  anySignal,
+  CachedProbe,
+  Deadlines,
+  type EventHub,
+  type Listener,
+  RetryBudget,
+  Subscriptions,
+  systemClock,
+} from "../resilience/mod.ts";
 import {
   ConfigError,
   type Flow,
   ForeignReleaseError,
+  optionsOf,
   PoolClosedError,
-  type PoolEvents,
   type PoolLimits,
   type PoolRecorder,
   type PoolRuntime,
@@ -20,6 +29,8 @@ import {
   ResourcePool,
 } from "../pool/mod.ts";
 import type { CallSettings } from "./calls/call_host.ts";
+import { TargetGuards } from "./calls/target_guard.ts";
+import { CircuitEventHub, type ClientPoolEvents, PoolCircuits } from "./circuits.ts";
 import { type ClientSlot, clientSlots, type ClientTemplate, createTemplate } from "./client_template.ts";
 import type { SupabasePoolConfig } from "./config.ts";
 import { MAX_PROBE_MS, type PoolHealth, toTestQuery } from "./health.ts";
@@ -60,6 +71,10 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   readonly config: Readonly<SupabasePoolConfig>;
   /** By the key: clients act as callers (`user`), or bypass row-level security (`admin`). */
   readonly kind: PoolKind;
+  /** The circuit breakers of the project's parts: their states can be read, forced and seeded. */
+  readonly circuits: PoolCircuits;
+  /** Bounds the retries of all clients and services of the pool; `undefined` if it is off. */
+  readonly retryBudget: RetryBudget | undefined;
 
   readonly #credentials: CredentialResolver;
   readonly #pool: ResourcePool<ClientSlot>;
@@ -67,7 +82,8 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   readonly #probe: CachedProbe<PoolHealth["details"]["testQuery"]>;
   /** Leases of `acquire`, by their view. Released ones stay, so that a second release differs from a foreign one. */
   readonly #acquired = new WeakMap<object, ClientLease<Database>>();
-  readonly #subscriptions = new Subscriptions<PoolEvents>((name, listener) => this.#pool.on(name, listener));
+  readonly #circuitEvents = new CircuitEventHub();
+  readonly #subscriptions = new Subscriptions<ClientPoolEvents>((name, listener) => this.#subscribe(name, listener));
   #closed = false;
 
   private constructor(url: string, key: string, config: Readonly<SupabasePoolConfig>, runtime: SupabasePoolRuntime) {
@@ -77,7 +93,25 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     const { requestTimeoutMs, fetch } = config;
     const clock = runtime.clock ?? systemClock;
     const deadlines = new Deadlines(clock);
-    const settings: CallSettings = { baseUrl: url, deadlines, requestTimeoutMs, fetch, clock };
+    const breaker = optionsOf(config.circuitBreaker);
+    const budget = optionsOf(config.retryBudget);
+    const guards = breaker && new TargetGuards({
+      baseUrl: url,
+      breaker: { ...breaker, clock },
+      maxWaiting: config.maxWaiters,
+      onBreaker: (created, target) => this.#circuitEvents.watch(created, target),
+    });
+    this.circuits = new PoolCircuits(guards);
+    this.retryBudget = budget && new RetryBudget({ ...budget, clock });
+    const settings: CallSettings = {
+      baseUrl: url,
+      deadlines,
+      requestTimeoutMs,
+      fetch,
+      clock,
+      guards,
+      budget: this.retryBudget,
+    };
     const pool = this.#pool = new ResourcePool(clientSlots, coreOptions(config), runtime);
     // Created at the first lease: a pool that is kept for later costs a cold isolate little.
     let template: ClientTemplate | undefined;
@@ -216,6 +250,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     return {
       config: this.config,
       signal,
+      retryBudget: this.retryBudget,
       lease: async (options) => {
         const credentials = this.#credentials.credentialsFor(identity, undefined, admitted);
         return await this.#lease({ ...options, signal: anySignal(signal, options?.signal) }, credentials, identity);
@@ -260,7 +295,8 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
    */
   async healthCheck(): Promise<PoolHealth> {
     const testQuery = await this.#probe.check();
-    return { healthy: testQuery.success && !this.#closed, details: { stats: this.getStats(), testQuery } };
+    const details = { stats: this.getStats(), testQuery, circuits: this.circuits.snapshot() };
+    return { healthy: testQuery.success && !this.#closed, details };
   }
 
   /**
@@ -272,17 +308,17 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
    * using _waits = pool.on("timedOut", ({ waitedMs, lane }) => console.warn(`${lane}: ${waitedMs} ms`));
    * ```
    */
-  on<K extends keyof PoolEvents>(name: K, listener: (event: PoolEvents[K]) => void): Disposable {
+  on<K extends keyof ClientPoolEvents>(name: K, listener: (event: ClientPoolEvents[K]) => void): Disposable {
     return this.#subscriptions.on(name, listener);
   }
 
   /** Calls `listener` at the next event of that name, once. */
-  once<K extends keyof PoolEvents>(name: K, listener: (event: PoolEvents[K]) => void): Disposable {
+  once<K extends keyof ClientPoolEvents>(name: K, listener: (event: ClientPoolEvents[K]) => void): Disposable {
     return this.#subscriptions.once(name, listener);
   }
 
   /** Removes a listener; one that was added several times, once. Does nothing if it was not added. */
-  off<K extends keyof PoolEvents>(name: K, listener: (event: PoolEvents[K]) => void): void {
+  off<K extends keyof ClientPoolEvents>(name: K, listener: (event: ClientPoolEvents[K]) => void): void {
     this.#subscriptions.off(name, listener);
   }
 
@@ -306,6 +342,13 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     return ended;
   }
 
+  #subscribe<K extends keyof ClientPoolEvents>(name: K, listener: Listener<ClientPoolEvents[K]>): Disposable {
+    // Each emits the events of its own names only; both emit errors.
+    const sources = [this.#pool, this.#circuitEvents] as unknown as readonly Pick<EventHub<ClientPoolEvents>, "on">[];
+    const subscriptions = sources.map((source) => source.on(name, listener));
+    return { [Symbol.dispose]: () => subscriptions.forEach((each) => each[Symbol.dispose]()) };
+  }
+
   async #runProbe(signal: AbortSignal): Promise<void> {
     await using lease = await this.lease({ lane: "probe", signal });
     // A query that ignores the signal must not keep the probe slot.
@@ -319,7 +362,8 @@ const NO_OPTIONS: ScopeOptions = Object.freeze({});
 /** Returns the options of the core; the others concern calls. */
 function coreOptions(config: Readonly<SupabasePoolConfig>): Partial<SupabasePoolConfig> {
   const { maxRetries: _1, requestTimeoutMs: _2, callsPerLease: _3, schema: _4, headers: _5, ...rest } = config;
-  const { userRoles: _6, healthQuery: _7, fetch: _8, retryDelayMs: _9, retryReads: _10, ...core } = rest;
+  const { userRoles: _6, healthQuery: _7, fetch: _8, retryDelayMs: _9, retryReads: _10, ...others } = rest;
+  const { circuitBreaker: _11, retryBudget: _12, ...core } = others;
   return core;
 }
 

@@ -204,7 +204,7 @@ Deno.test("LeaseFetch.send() counts its attempts: a retry around it adds no more
 });
 
 Deno.test("ClientLease.client retries reads, but not with retryReads: false, nor after .retry(false)", async () => {
-  await using rig = createRig();
+  await using rig = createRig({ circuitBreaker: false });
   let nth = 0;
   rig.project.answer = () =>
     nth++ % 2 === 0 ? new Response("busy", { status: 503, headers: { "Retry-After": "0" } }) : Response.json([7]);

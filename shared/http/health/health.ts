@@ -69,7 +69,7 @@ function publicStats(stats: PoolHealth["details"]["stats"]): ConnectionPoolStats
 
 /** Creates the body of a health response. Times, errors and the other counters are for operators only. */
 function createBody({ healthy, details }: PoolHealth, pool: RequestPool<never>, forOperator: boolean) {
-  const { stats, testQuery } = details;
+  const { stats, testQuery, circuits } = details;
   const { component = "dataApi", config: { maxConnections } } = pool;
   const isFull = stats.activeConnections >= maxConnections;
   const hasWaiters = stats.waitingForConnection > 0;
@@ -85,6 +85,7 @@ function createBody({ healthy, details }: PoolHealth, pool: RequestPool<never>, 
     details: {
       stats: forOperator ? stats : publicStats(stats),
       testQuery: forOperator ? { ...testQuery, error } : { success: testQuery.success },
+      circuits: forOperator ? circuits : undefined,
     },
     checks: {
       "pool:activeConnections": check({

@@ -5,7 +5,7 @@
  */
 import { correlationIdOf, type LogLevel, type LogSink, StructuredLog } from "../../observability/mod.ts";
 import { PoolError } from "../../pool/mod.ts";
-import { type Clock, codeOf, systemClock } from "../../resilience/mod.ts";
+import { CircuitOpenError, type Clock, codeOf, systemClock } from "../../resilience/mod.ts";
 
 /** Lines in a second about failures that come in floods: each says the same. */
 const FLOOD_LINES = 1;
@@ -47,7 +47,7 @@ export class ThrottledLog {
    */
   logResponse(status: number, error: unknown, entry: FailureEntry = {}): boolean {
     if (status < 500) return false;
-    const rejected = status === 503 && error instanceof PoolError;
+    const rejected = status === 503 && (error instanceof PoolError || error instanceof CircuitOpenError);
     if (rejected) this.logThrottled("request_refused", error, { ...entry, level: "warn" });
     else if (isOutage(status, error)) this.logThrottled("request_failed", error, entry);
     else this.log("request_failed", error, entry);

@@ -6,8 +6,10 @@
 import {
   AttemptCounter,
   CircuitOpenError,
+  type DeadlineTimer,
   type FailedResponse,
   rememberResponse,
+  type RetryBudget,
   type Timer,
 } from "../../resilience/mod.ts";
 import { LeaseReleasedError } from "../../pool/mod.ts";
@@ -16,7 +18,13 @@ import type { CallHost } from "./call_host.ts";
 import { fetchWithinProject, globalFetch, type ProjectRequest, type ProjectResponse } from "./project_request.ts";
 import { asRetry, delayAfterError, delayAfterResponse, isRetriedRead, retryAfterOf } from "./read_retry.ts";
 import { StreamReader } from "./stream_reader.ts";
-import { type GuardedCall, verdictOnError, verdictOnStatus } from "./target_guard.ts";
+import {
+  type CallVerdict,
+  type GuardedCall,
+  type TargetGuard,
+  verdictOnError,
+  verdictOnResponse,
+} from "./target_guard.ts";
 import { type BodyWatcher, trackBody, trackText } from "./tracked_body.ts";
 
 /**
@@ -35,7 +43,7 @@ export class Call implements BodyWatcher {
   readonly #links: readonly AbortSignal[];
   readonly #onAbort: ((event: Event) => void) | undefined;
   readonly #controller = new AbortController();
-  #timeout: Timer | undefined = undefined;
+  #timeout: DeadlineTimer | undefined = undefined;
   /** Ends the wait before a retry. */
   #pause: Timer | undefined = undefined;
   #isPaused = false;
@@ -90,13 +98,12 @@ export class Call implements BodyWatcher {
   async run(request: ProjectRequest, send: typeof fetch, readsText: boolean): Promise<Response> {
     const host = this.#host;
     const { signal } = this;
-    const { baseUrl, deadlines, requestTimeoutMs, guards, budget } = host.settings;
+    const { baseUrl, clock, deadlines, requestTimeoutMs, guards, budget } = host.settings;
     const isRetried = readsText && host.retriesReads && isRetriedRead(request);
     const guard = guards?.of(request.url);
     let guarded: GuardedCall | undefined;
     try {
       let answer: ProjectResponse;
-      budget?.countRequest();
       for (let retries = 0, openMs = 0, sent = request;;) {
         let delayMs: number | undefined;
         let isOpen = false;
@@ -113,30 +120,32 @@ export class Call implements BodyWatcher {
             if (taken) await this.#race(taken);
           }
           signal.throwIfAborted();
-          guarded = guard?.admit();
-          this.#timeout = deadlines.start(requestTimeoutMs, () => this.#onTimeout());
+          const now = clock.now();
+          guarded = guard?.admit(now);
+          // What retries around this call has counted it.
+          if (retries === 0 && host.retriesReads) budget?.countRequest(now);
+          this.#timeout = deadlines.start(requestTimeoutMs, () => this.#onTimeout(), now);
           const sending = fetchWithinProject({ request: sent, credentials: host.credentials, signal, baseUrl, send });
           // A fetch that is not the runtime's own may ignore signals.
           answer = await (send === globalFetch ? sending : this.#race(sending));
-          if (guarded) guard?.settle(guarded, verdictOnStatus(answer.response.status));
+          if (guarded) guard?.settle(guarded, verdictOnResponse(answer.response));
           guarded = undefined;
           if (answer.response.ok || !isRetried) break;
           delayMs = delayAfterResponse(answer.response, retries);
-          if (delayMs === undefined || !this.#hasTimeFor(delayMs) || budget?.tryRetry() === false) break;
+          if (delayMs === undefined || !this.#hasTimeFor(delayMs) || !mayRetry(guard, budget)) break;
           answer.response.body?.cancel().catch(() => {});
         } catch (error) {
-          const { aborted } = signal;
-          if (guarded) guard?.settle(guarded, verdictOnError(aborted ? signal.reason : error, aborted));
+          if (guarded) guard?.settle(guarded, this.#verdictOn(error, request));
           guarded = undefined;
-          if (aborted || !isRetried) throw error;
+          if (signal.aborted || !isRetried) throw error;
           isOpen = error instanceof CircuitOpenError;
           delayMs = delayAfterError(error, retries);
           if (delayMs === undefined || !this.#hasTimeFor(delayMs, openMs)) throw error;
+          if (isOpen ? guard?.hasRoom === false : !mayRetry(guard, budget)) throw error;
           if (isOpen) openMs += delayMs;
-          else if (budget?.tryRetry() === false) throw error;
         }
         if (!isOpen) sent = asRetry(request, ++retries);
-        await this.#waitToSend(delayMs, !isOpen);
+        await this.#waitToSend(delayMs, !isOpen, isOpen ? guard : undefined);
       }
       if (this.#state === "sending") this.#state = "unread";
       if (this.#contended) this.onContention();
@@ -170,8 +179,9 @@ export class Call implements BodyWatcher {
    * Waits before the call is sent, without permit and, if no other call needs it, without slot.
    *
    * @param again True if it was sent before.
+   * @param guard Ends the wait when its circuit closes.
    */
-  async #waitToSend(delayMs: number, again: boolean): Promise<void> {
+  async #waitToSend(delayMs: number, again: boolean, guard: TargetGuard | undefined): Promise<void> {
     if (again) {
       this.#attempts ??= new AttemptCounter();
       this.#attempts.fail(undefined);
@@ -181,16 +191,26 @@ export class Call implements BodyWatcher {
     this.#limiter.release(this);
     this.#isPaused = true;
     this.#host.onPaused();
+    const { promise: elapsed, resolve: wake } = Promise.withResolvers<void>();
+    guard?.wait(wake);
     try {
-      const elapsed = new Promise<void>((resolve) => {
-        // A caller awaits this: a script must not end here because nothing else is left to do.
-        this.#pause = this.#host.settings.clock.setTimer(resolve, delayMs, { keepAlive: true });
-      });
+      // A caller awaits this: a script must not end here because nothing else is left to do.
+      this.#pause = this.#host.settings.clock.setTimer(wake, delayMs, { keepAlive: true });
       await this.#race(elapsed);
     } finally {
+      guard?.leave(wake);
+      this.#pause?.cancel();
       this.#isPaused = false;
     }
     this.signal.throwIfAborted();
+  }
+
+  /** Returns the verdict on the call, which failed before it had a response. */
+  #verdictOn(error: unknown, { init, target }: ProjectRequest): CallVerdict {
+    const { aborted, reason } = this.signal;
+    const lateMs = -this.#host.settings.deadlines.leftMs(this.#timeout);
+    const isUpload = (target instanceof Request ? target.body : init?.body) instanceof ReadableStream;
+    return verdictOnError(aborted ? reason : error, { aborted, lateMs, isUpload });
   }
 
   /** Remembers status and headers of a response that is not a success, for the errors that a client creates from its body. */
@@ -319,6 +339,11 @@ export class Call implements BodyWatcher {
       promise.then(resolve, reject);
     });
   }
+}
+
+/** Returns whether a retry may be sent: by the breaker, which bounds what is sent while the target fails, or the budget. */
+function mayRetry(guard: TargetGuard | undefined, budget: RetryBudget | undefined): boolean {
+  return guard?.isRestricted === true || budget?.tryRetry() !== false;
 }
 
 /** A semaphore for the calls of one scope: at most `permits` run at once, the others wait in order. */

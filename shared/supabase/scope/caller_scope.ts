@@ -16,7 +16,7 @@ import {
   type PoolStats,
   type ReleaseOptions,
 } from "../../pool/mod.ts";
-import type { Clock } from "../../resilience/mod.ts";
+import type { Clock, RetryBudget } from "../../resilience/mod.ts";
 import type { CallSettings } from "../calls/call_host.ts";
 import { LeaseFetch } from "../calls/lease_fetch.ts";
 import type { ClientSlot, ClientTemplate } from "../client_template.ts";
@@ -104,6 +104,8 @@ const NO_OPTIONS: ClientLeaseOptions = Object.freeze({});
 export class CallerScope<Database = unknown> implements ClientPool<Database>, AsyncDisposable {
   /** Returns the time that the caller has left, in ms. Default: no limit. */
   readonly timeLeftMs?: (() => number) | undefined;
+  /** Bounds the retries of all that share the pool. Default: none. */
+  readonly retryBudget?: RetryBudget | undefined;
   readonly #pool: ScopePool;
   readonly #credentials: Credentials;
   readonly #options: ScopeOptions;
@@ -122,6 +124,7 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
     this.#credentials = credentials;
     this.#options = options;
     this.timeLeftMs = options.timeLeftMs;
+    this.retryBudget = pool.settings.budget;
     this.#slot = new SlotHolder(pool.slots, pool.clock, pool.config.callsPerLease, options.timeLeftMs, flow);
     const { signal } = options;
     if (!signal) return;

@@ -6,6 +6,7 @@
 import type { SupabaseClient } from "@supabase/supabase-js";
 import type { AcquireOptions, Flow, PoolStats, ReleaseOptions } from "../../pool/mod.ts";
 import type { SupabasePoolConfig } from "../config.ts";
+import type { RetryBudget } from "../../resilience/mod.ts";
 import type { PoolHealth } from "../health.ts";
 import type { Identity } from "../identity.ts";
 
@@ -57,6 +58,8 @@ export interface ClientPool<Database = unknown> {
   readonly signal?: AbortSignal | undefined;
   /** Returns the time that its caller has left, in ms: no retry begins later. Default: no limit. */
   readonly timeLeftMs?: (() => number) | undefined;
+  /** Bounds the retries of all that share the pool. Default: none. */
+  readonly retryBudget?: RetryBudget | undefined;
   /** Leases a client. */
   lease(options?: ClientLeaseOptions): Promise<ClientLease<Database>>;
   /** Returns the pool's current statistics, as an immutable snapshot. */
