@@ -96,7 +96,7 @@ export function verdictOnError(error: unknown, { aborted, lateMs, isUpload }: Fa
 /** A call that a guard has admitted. */
 export interface GuardedCall {
   readonly permit: CircuitPermit | undefined;
-  /** What the observer returned. */
+  /** The value that the observer returned. */
   readonly load: unknown;
   /** The time at which it is sent, in ms of the pool's clock. */
   readonly now: number;
@@ -172,7 +172,7 @@ export class TargetGuard {
   }
 }
 
-/** The targets of a project (`/rest/v1`, `/auth/v1`, …) share the guard of the address itself beyond this number. */
+/** The targets of a project (`/rest/v1`, `/auth/v1`, ...) share the guard of the address itself beyond this number. */
 const MAX_TARGETS = 32;
 
 /** Options for {@linkcode TargetGuards}. */
@@ -190,7 +190,7 @@ export interface TargetGuardsOptions {
 }
 
 /**
- * The guards of the targets of one project. The first segment of a path names the target (`rest`, `auth`, …); each edge
+ * The guards of the targets of one project. The first segment of a path names the target (`rest`, `auth`, ...); each edge
  * function is a target of its own (`functions/<name>`): one that fails says nothing about the others.
  */
 export class TargetGuards {
