@@ -37,8 +37,14 @@ const ENTRY_POINTS: ReadonlySet<string> = new Set([
   "shared/observability/mod.ts",
 ]);
 
-/** Modules beside `mod.ts` that other folders of `shared/` may import, so that `mod.ts` does not load Postgres. */
-const SEPARATE_MODULES: ReadonlySet<string> = new Set(["shared/services/pooled_postgres_service.ts"]);
+/**
+ * Modules beside `mod.ts` that other folders of `shared/` may import, so that `mod.ts` does not load Postgres or what is
+ * loaded on demand.
+ */
+const SEPARATE_MODULES: ReadonlySet<string> = new Set([
+  "shared/resilience/adaptive_limit.ts",
+  "shared/services/pooled_postgres_service.ts",
+]);
 
 /** Parses a module and returns its imports. Works under `deno test` only, which offers the parser of `deno lint`. */
 export function parseImports(path: string, source: string): ModuleImport[] {

@@ -1,0 +1,121 @@
+/** AdaptiveLimit: what it does with each signal. The properties are in properties/adaptive_limit_test.ts. */
+import { assert, assertEquals } from "@std/assert";
+import { AdaptiveLimit, type LimitOutcome } from "../../shared/resilience/adaptive_limit.ts";
+
+/** Runs `calls` calls one after another, each beside enough others that the limit is reached. */
+function run(limit: AdaptiveLimit, calls: number, latencyMs: (limit: number) => number, from = 0): number {
+  let now = from;
+  for (let index = 0; index < calls; index++) {
+    const call = limit.begin(now, limit.limit, true);
+    now += latencyMs(limit.limit);
+    limit.end(call, now, "ok");
+  }
+  return now;
+}
+
+const create = (options = {}) => new AdaptiveLimit({ random: () => 0.5, ...options });
+
+/** One call that ends as `outcome` after 10 ms. */
+function one(limit: AdaptiveLimit, at: number, outcome: LimitOutcome, inFlight = limit.limit): void {
+  limit.end(limit.begin(at, inFlight, false), at + 10, outcome);
+}
+
+Deno.test("AdaptiveLimit begins with 10, and stays between min and max", () => {
+  assertEquals(create().limit, 10);
+  assertEquals(create({ initial: 500 }).limit, 200);
+  assertEquals(create({ initial: 2, min: 5 }).limit, 5);
+  const limit = create({ max: 40 });
+  run(limit, 500, () => 10);
+  assertEquals(limit.limit, 40);
+  limit.max = 20;
+  assertEquals([limit.limit, limit.max], [20, 20]);
+});
+
+Deno.test("AdaptiveLimit grows while latency stays, and moves to where it begins to grow", () => {
+  const free = create();
+  run(free, 500, () => 10);
+  assertEquals(free.limit, 200);
+  const bounded = create();
+  run(bounded, 5_000, (limit) => 10 * Math.max(1, limit / 50));
+  assert(Math.abs(bounded.limit - 50) <= 3, `${bounded.limit}`);
+});
+
+Deno.test("AdaptiveLimit does not change while it is not reached", () => {
+  const limit = create();
+  for (let at = 0; at < 100_000; at += 20) {
+    const call = limit.begin(at, 9, false);
+    limit.end(call, at + (at % 3_000 === 0 ? 5_000 : 10), "ok");
+  }
+  assertEquals(limit.limit, 10);
+});
+
+Deno.test("AdaptiveLimit decreases after an overload, once per round", () => {
+  const limit = create();
+  one(limit, 100, "overload");
+  assertEquals(limit.limit, 7);
+  // These began before the decrease.
+  const late = [limit.begin(100, 10, true), limit.begin(105, 10, true)];
+  for (const call of late) limit.end(call, 120, "overload");
+  assertEquals(limit.limit, 7);
+  one(limit, 130, "overload");
+  assertEquals(limit.limit, 4);
+  for (let at = 200; at < 2_000; at += 100) one(limit, at, "overload");
+  assertEquals(limit.limit, 1);
+});
+
+Deno.test("AdaptiveLimit does not decrease after an overload far below the limit", () => {
+  const limit = create({ initial: 100 });
+  one(limit, 0, "overload", 10);
+  one(limit, 100, "overload", 49);
+  assertEquals(limit.limit, 100);
+  one(limit, 200, "overload", 50);
+  assertEquals(limit.limit, 35);
+});
+
+Deno.test("AdaptiveLimit returns to the limit before, or just below what was refused, when a higher one is refused", () => {
+  const limit = create();
+  // The 20 calls of the first level, then the first experiment.
+  const now = run(limit, 20, () => 10);
+  assertEquals(limit.limit, 20);
+  one(limit, now + 1, "overload", 15);
+  assertEquals(limit.limit, 13);
+  const other = create();
+  const then = run(other, 20, () => 10);
+  one(other, then + 1, "overload", 11);
+  assertEquals(other.limit, 10);
+});
+
+Deno.test("AdaptiveLimit recovers after an outage", () => {
+  const limit = create();
+  let now = run(limit, 3_000, (value) => 10 * Math.max(1, value / 50));
+  for (let index = 0; index < 30; index++, now += 100) one(limit, now, "overload");
+  assertEquals(limit.limit, 1);
+  now = run(limit, 1_000, (value) => 10 * Math.max(1, value / 50), now);
+  assert(limit.limit >= 45, `${limit.limit}`);
+});
+
+Deno.test("AdaptiveLimit ignores aborted calls that were fast", () => {
+  const limit = create();
+  let now = run(limit, 3_000, (value) => 10 * Math.max(1, value / 50));
+  const before = limit.limit;
+  for (let index = 0; index < 1_000; index++) {
+    limit.end(limit.begin(now, before, true), now + 0.1, "ignored");
+    now += 0.1;
+  }
+  assertEquals(limit.limit, before);
+});
+
+Deno.test("AdaptiveLimit does not wait for a call that never ends", () => {
+  const limit = create();
+  limit.begin(0, 10, true);
+  run(limit, 500, () => 10);
+  assertEquals(limit.limit, 200);
+});
+
+Deno.test("AdaptiveLimit follows a rise of latency that it does not cause", () => {
+  const limit = create();
+  const now = run(limit, 3_000, (value) => 10 * Math.max(1, value / 50));
+  const before = limit.limit;
+  run(limit, 10_000, (value) => 60 * Math.max(1, value / 50), now);
+  assert(limit.limit >= before * 0.8, `${before} -> ${limit.limit}`);
+});
