@@ -45,6 +45,13 @@ const SWITCH: ReadonlyMap<string, boolean> = new Map([
   ["0", false],
 ]);
 
+const SWITCH_VALUES = "must be on or off, true or false, 1 or 0";
+
+/** Returns whether `schema` is that of a switch. */
+function isSwitch(schema: ValueSchema<unknown>): boolean {
+  return schema.safeParse(true).success && schema.safeParse(false).success;
+}
+
 const NUMBER = /^([+-]?(\d+(?:\.\d*)?|\.\d+)(e[+-]?\d+)?|Infinity)$/i;
 
 /** Matches the values that no message shows: API keys, JWTs, URLs and logins. */
@@ -126,7 +133,7 @@ export class VariableReader {
       if (result.success) return result.data;
       reason ??= result.error.issues[0]?.message;
     }
-    this.reject(found, reason ?? "must have another value", options);
+    this.reject(found, isSwitch(schema) ? SWITCH_VALUES : reason ?? "must have another value", options);
     return undefined;
   }
 
@@ -134,7 +141,7 @@ export class VariableReader {
   switch(names: string | readonly string[]): boolean | undefined {
     const found = this.find(names);
     const value = found && SWITCH.get(found.raw.toLowerCase());
-    if (found && value === undefined) this.reject(found, "must be on or off, true or false, 1 or 0");
+    if (found && value === undefined) this.reject(found, SWITCH_VALUES);
     return value;
   }
 

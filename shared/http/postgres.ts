@@ -10,10 +10,11 @@ import {
   type PostgresOptions,
   type PostgresPool,
   readPostgresEnvironment,
+  switchedOffPostgres,
   withoutAliases,
 } from "../postgres/mod.ts";
 import { SupabaseService } from "../services/mod.ts";
-import { kindOfKey, type PoolHealth } from "../supabase/mod.ts";
+import { kindOfKey, type PoolHealth, switchedOff } from "../supabase/mod.ts";
 import type { PooledSupabaseOptions } from "./handler/handler_options.ts";
 import type { PoolSource, RequestPool, RuntimeOptions } from "./handler/runtime.ts";
 import { withPooledSupabase } from "./handler/with_pooled_supabase.ts";
@@ -91,8 +92,13 @@ function createManager(
 }
 
 async function checkHealth(manager: PostgresConnectionManager): Promise<PoolHealth> {
-  const { healthy, durationMs, error } = await manager.healthCheck();
-  const testQuery = { success: healthy, durationMs, ...(error ? { error: messageOf(error) } : {}) };
+  const { healthy, skipped, durationMs, error } = await manager.healthCheck();
+  const testQuery = {
+    success: healthy,
+    ...(skipped ? { skipped } : {}),
+    durationMs,
+    ...(error ? { error: messageOf(error) } : {}),
+  };
   return { healthy, details: { stats: manager.getStats(), testQuery } };
 }
 
@@ -161,11 +167,12 @@ class HandlerPostgres {
         : clientPools ?? new SupabaseService<Database>(environment);
       const clients = service.getConnectionPool();
       const manager = this.#connected;
-      const { maxConnections } = manager.config;
+      const { maxConnections, healthChecks } = manager.config;
       const shown: RequestPool<Database> = {
         component: "postgres",
         waitedMs: (signal) => this.#waits.get(signal) ?? 0,
-        config: Object.freeze({ ...clients.config, maxConnections }),
+        config: Object.freeze({ ...clients.config, maxConnections, healthChecks }),
+        switchedOff: [...switchedOff(clients.config), ...switchedOffPostgres(manager.config)],
         scope: (options) => clients.scope(options),
         getStats: () => manager.getStats(),
         healthCheck: () => checkHealth(manager),

@@ -11,7 +11,7 @@ import { limitIssues, type PoolLimits } from "./capacity.ts";
 
 /** Options of a pool. All times are in milliseconds. */
 export interface PoolConfig {
-  /** Maximum number of resources, those being created or closed included. Default: 10. */
+  /** Maximum number of resources, those being created or closed included; `Infinity` for no limit. Default: 10. */
   maxConnections: number;
   /** Number of resources that are kept open even when idle. Default: 2, or `maxConnections` if that is less. */
   minConnections: number;
@@ -20,6 +20,11 @@ export interface PoolConfig {
    * that it may lease. Default: 0, all lanes share.
    */
   reservedConnections: number;
+  /**
+   * True if lanes have their meaning. With false each acquire counts as one of the lane `normal`, except `probe`, and
+   * no connections are reserved. Default: true.
+   */
+  priorities: boolean;
   /** Wait, in ms, that offsets one lane. Default: 2,000. */
   agingMs: number;
   /** Idle time, in ms, after which a resource above `minConnections` is destroyed. Default: 30,000. */
@@ -77,6 +82,7 @@ export const DEFAULT_POOL_CONFIG: Readonly<PoolConfig> = Object.freeze({
   maxConnections: 10,
   minConnections: 2,
   reservedConnections: 0,
+  priorities: true,
   agingMs: 2_000,
   idleTimeoutMs: 30_000,
   acquireTimeoutMs: 5_000,
@@ -146,8 +152,14 @@ function ms(min: number): LazySchema<z.ZodNumber> {
 
 const yesOrNo = lazySchema(() => z.boolean({ error: "must be true or false" }));
 
+/** The schema of a limit that is a number. */
+export const limitedConnections = whole(1, 10_000);
+
 const limitsShape = {
-  maxConnections: whole(1, 10_000),
+  maxConnections: lazySchema(() => {
+    const isValid = (value: unknown) => value === Infinity || limitedConnections().safeParse(value).success;
+    return z.custom<number>(isValid, { error: "must be Infinity or a whole number from 1 to 10000" });
+  }),
   minConnections: whole(0, 10_000),
   reservedConnections: whole(0, 10_000),
 } satisfies Record<keyof PoolLimits, LazySchema>;
@@ -155,6 +167,7 @@ const limitsShape = {
 /** The schema of each option; its message names the allowed range. */
 export const poolConfigShape = {
   ...limitsShape,
+  priorities: yesOrNo,
   agingMs: ms(1),
   idleTimeoutMs: ms(1),
   acquireTimeoutMs: ms(1),

@@ -39,6 +39,8 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
   readonly #isFair: boolean;
   /** The latest reading of the clock. A reading costs about as much as all the rest of a lease. */
   #now: number;
+  /** False if each lane counts as `normal`. */
+  readonly #hasLanes: boolean;
   #totalAcquired = 0;
   /** Hooks and listeners run while waiters are served, and may call back: then the loop that serves goes on for them. */
   #serving = false;
@@ -54,12 +56,13 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
     const { config, clock, events } = parts;
     const { maxConnections, minConnections, reservedConnections } = config;
     this.#config = config;
+    this.#hasLanes = config.priorities;
     this.#clock = clock;
     this.#events = events;
     this.#onEmpty = onEmpty;
     this.#isFair = config.fairShare;
     this.#now = clock.now();
-    this.#capacity = new Capacity({ maxConnections, minConnections, reservedConnections });
+    this.#capacity = new Capacity(this.#withoutReserve({ maxConnections, minConnections, reservedConnections }));
     const context: PoolContext<T> = { ...parts, capacity: this.#capacity, hooks: new ResourceHooks(parts) };
     this.#leaks = new LeakDetector(events, config.leakThresholdMs);
     this.#queue = new WaitQueue(context, this);
@@ -90,7 +93,8 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
   }
 
   /** Changes the limits. */
-  resize(limits: PoolLimits): void {
+  resize(wanted: PoolLimits): void {
+    const limits = this.#withoutReserve(wanted);
     const before = this.#capacity.limits;
     this.#capacity.resize(limits);
     // Emitted before hooks run that may change them again.
@@ -131,18 +135,19 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
     }
     const invalid = typeof options !== "object" || options === null;
     // Each is read once: an option that is a getter may have another value next time.
-    const { lane = "normal", timeoutMs, signal, flow: given }: AcquireOptions = invalid ? {} : options;
+    const { lane: asked = "normal", timeoutMs, signal, flow: given }: AcquireOptions = invalid ? {} : options;
     const flow = (given === undefined ? given : copyOfFlow(given)) as Flow | undefined;
-    const error = invalidAcquire(invalid, lane, timeoutMs, signal, flow);
+    const error = invalidAcquire(invalid, asked, timeoutMs, signal, flow);
     if (error) return Promise.reject(error);
-    if (lane === "probe") return this.#probe.lease(timeoutMs, signal);
+    if (asked === "probe") return this.#probe.lease(timeoutMs, signal);
+    const lane = this.#hasLanes ? asked : "normal";
     const lease = this.#leaseIdle(lane, now, flow);
     return lease ? Promise.resolve(lease) : this.#wait(lane, now, timeoutMs, signal, flow);
   }
 
   /** Leases an idle resource, if there is one. */
   tryLease(lane: Lane, flow: Flow | undefined): Lease<T> | undefined {
-    return this.#leaseIdle(lane, this.#now = this.#clock.now(), flow);
+    return this.#leaseIdle(this.#hasLanes ? lane : "normal", this.#now = this.#clock.now(), flow);
   }
 
   release(lease: LeaseRecord<T>, slot: Slot<T>, lane: Lane, destroy: boolean): void {
@@ -260,6 +265,11 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
 
   #checkEmpty(): void {
     if (this.#closed && this.size === 0) this.#onEmpty();
+  }
+
+  /** Returns `limits`, without reserved connections if lanes have no meaning. */
+  #withoutReserve(limits: PoolLimits): PoolLimits {
+    return this.#hasLanes ? limits : { ...limits, reservedConnections: 0 };
   }
 
   /** Returns the stack of the pool's caller, if leases are to keep it. */

@@ -17,6 +17,7 @@ export {
   DEFAULT_POOL_CONFIG,
   type LazySchema,
   lazySchema,
+  limitedConnections,
   parseConfig,
   parsePoolConfig,
   type PoolConfig,

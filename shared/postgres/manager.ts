@@ -188,7 +188,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
       hub: this.#hub,
       clock: this.#clock,
       timeoutMs: this.#healthTimeoutMs,
-      intervalMs: options.healthCheckIntervalMs,
+      intervalMs: options.healthChecks ? options.healthCheckIntervalMs : 0,
     });
     this.#forwardErrors();
   }
@@ -376,10 +376,11 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
 
   /**
    * Runs a trivial query on a connection of its own, outside `maxConnections`, which is closed after it; where the server
-   * accepts no further one, on a connection of the pool. The result is cached for a second. Never rejects.
+   * accepts no further one, on a connection of the pool. The result is cached for a second. With `healthChecks: false` it
+   * asks nothing, and a manager that is not shut down is healthy. Never rejects.
    */
   healthCheck(): Promise<PostgresHealth> {
-    return this.#health.check();
+    return this.config.healthChecks ? this.#health.check() : Promise.resolve(this.#health.unchecked());
   }
 
   /** Returns the current statistics, as an immutable snapshot. */
@@ -399,7 +400,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    * @throws {ConfigError} listing every bad value; then nothing is changed.
    */
   resize(limits: Partial<PoolLimits>): void {
-    this.#pool.resize(limits);
+    this.#pool.resize(this.config.enabled ? limits : { ...limits, minConnections: 0 });
   }
 
   /**
@@ -455,7 +456,8 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
 
   #retry<T>(once: () => Promise<T>, retries: number, delayMs: number, options: ExecuteOptions): Promise<T> {
     const { signal, idempotent = false, onRetry } = options;
-    return retryTransient(once, { retries, delayMs, signal, idempotent, onRetry, clock: this.#clock });
+    const allowed = this.config.retries ? retries : 0;
+    return retryTransient(once, { retries: allowed, delayMs, signal, idempotent, onRetry, clock: this.#clock });
   }
 
   /**

@@ -24,6 +24,7 @@ export {
   withoutAliases,
 } from "./config/config.ts";
 export { type PostgresEnvironment, type PriorityOverrides, readPostgresEnvironment } from "./config/environment.ts";
+export { type PostgresSwitch, switchedOffPostgres } from "./config/switches.ts";
 export type { Variables } from "../environment/mod.ts";
 
 // Queries.

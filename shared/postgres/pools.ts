@@ -28,11 +28,15 @@ const PRIORITY_DEFAULTS: Readonly<Record<OperationType, Readonly<Partial<Postgre
   admin: Object.freeze({ maxConnections: 5, minConnections: 1 }),
 });
 
+/** The options that remain per operation type without priorities: work under another role would fail. */
+const LOGIN: readonly string[] = ["user", "password"] satisfies (keyof PostgresConfig)[];
+
 /** Options by priority, which win over the common ones. */
 export type PoolOverrides = Readonly<Partial<Record<OperationType, PriorityOverrides>>>;
 
 /**
- * One manager per operation type, created when it is first used.
+ * One manager per operation type, created when it is first used. With `priorities: false` there is one for all types, with
+ * the common options, and another one only for a type with a login of its own.
  *
  * @example Background work with its own connections
  * ```ts
@@ -58,11 +62,14 @@ export class PostgresPools implements AsyncDisposable {
   constructor(config: PostgresOptions = {}, overrides: PoolOverrides = {}, runtime: PoolRuntime = {}) {
     const issues: ConfigIssue[] = [];
     const common = withoutAliases(config);
+    const hasPriorities = common.priorities ?? true;
     const configOf = (type: OperationType) => {
-      const given = Object.entries(overrides[type] ?? {}).filter(([, value]) => value !== undefined);
-      const own: Partial<PostgresConfig> = { ...common, ...PRIORITY_DEFAULTS[type], ...Object.fromEntries(given) };
+      const given = Object.entries(overrides[type] ?? {})
+        .filter(([option, value]) => value !== undefined && (hasPriorities || LOGIN.includes(option)));
+      const sizes = hasPriorities ? PRIORITY_DEFAULTS[type] : {};
+      const own: Partial<PostgresConfig> = { ...common, ...sizes, ...Object.fromEntries(given) };
       // A lower maximum alone lowers the minimum too.
-      if (overrides[type]?.minConnections === undefined) {
+      if (hasPriorities && overrides[type]?.minConnections === undefined) {
         own.minConnections = Math.min(own.minConnections ?? 0, own.maxConnections ?? 0);
       }
       try {
@@ -95,7 +102,7 @@ export class PostgresPools implements AsyncDisposable {
 
   /** Returns the manager of an operation type; for an unknown or missing type, that of `highPriority`. */
   getPool(operationType?: OperationType): PostgresConnectionManager {
-    const type = OPERATION_TYPES.find((one) => one === operationType) ?? "highPriority";
+    const type = this.#typeOf(OPERATION_TYPES.find((one) => one === operationType) ?? "highPriority");
     let manager = this.#managers.get(type);
     if (!manager) {
       manager = new PostgresConnectionManager(this.#configs[type], this.#runtime);
@@ -103,6 +110,15 @@ export class PostgresPools implements AsyncDisposable {
       if (this.#closed) void manager.shutdown(0);
     }
     return manager;
+  }
+
+  /** Returns the type whose manager serves `type`: without priorities, the first with the same login. */
+  #typeOf(type: OperationType): OperationType {
+    const { priorities, user, password } = this.#configs[type];
+    if (priorities !== false) return type;
+    const isSame = (other: OperationType) =>
+      this.#configs[other].user === user && this.#configs[other].password === password;
+    return OPERATION_TYPES.find(isSame) ?? type;
   }
 
   /** Returns the statistics of each manager that was used. */

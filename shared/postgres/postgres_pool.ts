@@ -65,6 +65,8 @@ export interface PostgresHealth {
    * hosted project whose disk is full. Such a database is healthy. `undefined` if it did not answer.
    */
   readonly readOnly?: boolean;
+  /** True if nothing was asked, because health checks are off. */
+  readonly skipped?: true;
   /** The duration of the check, in ms. */
   readonly durationMs: number;
   /** The statistics of the pool. */

@@ -99,7 +99,7 @@ export abstract class PooledBaseService<Database = any> {
           return abortable(Promise.resolve(operation(client)), signal);
         }, { ...leaseOptions, signal, retryReads: false }), {
         ...limits,
-        retries: maxRetries,
+        retries: this.pool.config.retries ? maxRetries : 0,
         delayMs,
         signal: leaseOptions?.signal ? anySignal(leaseOptions.signal, poolSignal) : poolSignal,
         timeLeftMs: this.pool.timeLeftMs,

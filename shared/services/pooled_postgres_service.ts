@@ -101,7 +101,7 @@ export abstract class PooledPostgresService {
         async ({ signal }) => ({ value: await this.withPooledClient(operation, { ...lease, signal }) }),
         {
           ...limits,
-          retries: maxRetries,
+          retries: this.pool.config.retries ? maxRetries : 0,
           delayMs,
           signal: anySignal(lease?.signal, this.pool.signal),
           classify: classifyPostgresFailure,

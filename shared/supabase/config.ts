@@ -14,6 +14,7 @@ import {
   DEFAULT_POOL_CONFIG,
   type LazySchema,
   lazySchema,
+  limitedConnections,
   parseConfig,
   type PoolConfig,
   poolConfigShape,
@@ -58,6 +59,15 @@ const WITHOUT_EFFECT: readonly string[] = [
 
 /** Options of a pool of Supabase clients. All times are in milliseconds. */
 export interface SupabasePoolConfig extends Omit<PoolConfig, WithoutEffect> {
+  /**
+   * True for pooling. With false each lease or scope gets a slot of its own at once, which is destroyed at its release:
+   * no limit, no queue and nothing idle; the limits have no effect. Default: true.
+   */
+  enabled: boolean;
+  /** True if calls and operations are retried. With false nothing is, whatever the other options say. Default: true. */
+  retries: boolean;
+  /** True if a health check sends `healthQuery`. With false it reports the statistics and sends nothing. Default: true. */
+  healthChecks: boolean;
   /** The default number of retries of `withRetry`. Default: 3. */
   maxRetries: number;
   /** The default delay before the first retry of `withRetry`, in ms; it doubles with each. Default: 100. */
@@ -115,6 +125,9 @@ function effective<T extends object>(options: T): Omit<T, WithoutEffect> {
 /** The default of each option. */
 export const DEFAULT_SUPABASE_POOL_CONFIG: Readonly<SupabasePoolConfig> = Object.freeze<SupabasePoolConfig>({
   ...effective(DEFAULT_POOL_CONFIG),
+  enabled: true,
+  retries: true,
+  healthChecks: true,
   maxRetries: 3,
   retryDelayMs: 100,
   requestTimeoutMs: 30_000,
@@ -128,6 +141,8 @@ export const DEFAULT_SUPABASE_POOL_CONFIG: Readonly<SupabasePoolConfig> = Object
   healthQuery: queryDataApi,
   fetch: globalFetch,
 });
+
+const yesOrNo = lazySchema(() => z.boolean({ error: "must be true or false" }));
 
 const isFunction = (value: unknown) => typeof value === "function";
 
@@ -160,10 +175,14 @@ const userRoles = lazySchema(() =>
 /** The schema of each option. */
 export const supabasePoolConfigShape = {
   ...effective(poolConfigShape),
+  maxConnections: limitedConnections,
+  enabled: yesOrNo,
+  retries: yesOrNo,
+  healthChecks: yesOrNo,
   maxRetries: whole(0, 100),
   retryDelayMs: whole(1, MAX_TIMER_MS),
   requestTimeoutMs: whole(1, MAX_TIMER_MS),
-  retryReads: lazySchema(() => z.boolean({ error: "must be true or false" })),
+  retryReads: yesOrNo,
   ...resilienceShape,
   callsPerLease: whole(1, 10_000),
   schema: lazySchema(() => {

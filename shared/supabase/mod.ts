@@ -7,7 +7,8 @@
 // The pool.
 export { SupabaseConnectionPool, type SupabasePoolRuntime } from "./supabase_connection_pool.ts";
 export { type CircuitPoolEvents, type CircuitStates, type ClientPoolEvents, PoolCircuits } from "./circuits.ts";
-export { type PoolHealth, toTestQuery } from "./health.ts";
+export { type PoolHealth, toTestQuery, uncheckedHealth } from "./health.ts";
+export { type PoolSwitch, switchedOff } from "./switches.ts";
 export type { Identity } from "./identity.ts";
 export { decodeClaims, kindOfKey, type PoolKind } from "./keys.ts";
 

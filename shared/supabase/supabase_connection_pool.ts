@@ -33,7 +33,7 @@ import { TargetGuards } from "./calls/target_guard.ts";
 import { CircuitEventHub, type ClientPoolEvents, PoolCircuits } from "./circuits.ts";
 import { type ClientSlot, clientSlots, type ClientTemplate, createTemplate } from "./client_template.ts";
 import type { SupabasePoolConfig } from "./config.ts";
-import { MAX_PROBE_MS, type PoolHealth, toTestQuery } from "./health.ts";
+import { MAX_PROBE_MS, type PoolHealth, toTestQuery, uncheckedHealth } from "./health.ts";
 import { CredentialResolver, type Credentials, type Identity } from "./identity.ts";
 import { kindOfKey, type PoolKind } from "./keys.ts";
 import { Registry } from "./registry.ts";
@@ -271,7 +271,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   }
 
   /**
-   * Changes the limits of a running pool; see `ResourcePool.resize`.
+   * Changes the limits of a running pool; see `ResourcePool.resize`. Has no effect while pooling is switched off.
    *
    * @throws {ConfigError} listing every bad value; nothing is changed then.
    * @example
@@ -280,13 +280,13 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
    * ```
    */
   resize(limits: Partial<PoolLimits>): void {
-    this.#pool.resize(limits);
+    if (this.config.enabled) this.#pool.resize(limits);
   }
 
   /**
    * Runs `healthQuery` on the probe slot, which is outside `maxConnections` and
    * in no statistic. One query runs at a time and its result is reused for one
-   * second. Never rejects.
+   * second. With `healthChecks: false` it sends nothing, and a pool that is open is healthy. Never rejects.
    *
    * @example
    * ```ts
@@ -294,6 +294,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
    * ```
    */
   async healthCheck(): Promise<PoolHealth> {
+    if (!this.config.healthChecks) return uncheckedHealth(this.getStats(), !this.#closed);
     const testQuery = await this.#probe.check();
     const details = { stats: this.getStats(), testQuery, circuits: this.circuits.snapshot() };
     return { healthy: testQuery.success && !this.#closed, details };
@@ -363,9 +364,16 @@ const NO_OPTIONS: ScopeOptions = Object.freeze({});
 function coreOptions(config: Readonly<SupabasePoolConfig>): Partial<SupabasePoolConfig> {
   const { maxRetries: _1, requestTimeoutMs: _2, callsPerLease: _3, schema: _4, headers: _5, ...rest } = config;
   const { userRoles: _6, healthQuery: _7, fetch: _8, retryDelayMs: _9, retryReads: _10, ...others } = rest;
-  const { circuitBreaker: _11, retryBudget: _12, ...core } = others;
-  return core;
+  const { circuitBreaker: _11, retryBudget: _12, ...further } = others;
+  const { enabled, retries: _13, healthChecks: _14, ...core } = further;
+  return enabled ? core : { ...core, ...UNPOOLED };
 }
+
+/** The limits of a pool that is switched off. */
+const UNLIMITED: PoolLimits = Object.freeze({ maxConnections: Infinity, minConnections: 0, reservedConnections: 0 });
+
+/** The options of the core without pooling: a slot for each lease, which nothing waits for and which is not kept. */
+const UNPOOLED = Object.freeze({ ...UNLIMITED, maxUses: 1 });
 
 /** Returns the URL without a slash at its end. The error shows neither it nor the key. */
 function checkAddress(url: string, key: string): string {

@@ -93,6 +93,7 @@ export class FakePool implements RequestPool<unknown> {
     totalCreated: 9,
     totalDestroyed: 1,
     totalTimeouts: 2,
+    maxConnections: 10,
   };
   probes = 0;
   health: () => Promise<{ healthy: boolean; testQuery: PoolHealth["details"]["testQuery"] }> = () =>

@@ -59,7 +59,7 @@ Deno.test("parsePoolConfig() lists every invalid value with its valid range", ()
   assertEquals(error.issues.map(({ path }) => path), Object.keys(bad));
   for (
     const part of [
-      "maxConnections: is 0, must be a whole number from 1 to 10000",
+      "maxConnections: is 0, must be Infinity or a whole number from 1 to 10000",
       "idleTimeoutMs: is 1.5, must be a whole number from 1 to",
       "acquireTimeoutMs: is a string, must be",
       "lifetimeJitter: is 2, must be a number from 0 to 0.5",
@@ -68,10 +68,10 @@ Deno.test("parsePoolConfig() lists every invalid value with its valid range", ()
   ) assertStringIncludes(error.message, part);
 });
 
-for (const value of [NaN, -1, Infinity, null, 1n, {}, [], true]) {
-  Deno.test(`parsePoolConfig() rejects a maxConnections of ${typeof value === "bigint" ? "1n" : JSON.stringify(value) ?? String(value)}`, () => {
+for (const value of [NaN, -1, -Infinity, 10_001, null, 1n, {}, [], true]) {
+  Deno.test(`parsePoolConfig() rejects a maxConnections of ${typeof value === "bigint" ? "1n" : typeof value === "number" ? value : JSON.stringify(value)}`, () => {
     const bad = { maxConnections: value } as unknown as Partial<PoolConfig>;
-    assertThrows(() => parsePoolConfig(bad), ConfigError, "must be a whole number from 1 to 10000");
+    assertThrows(() => parsePoolConfig(bad), ConfigError, "must be Infinity or a whole number from 1 to 10000");
   });
 }
 

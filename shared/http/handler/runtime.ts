@@ -23,6 +23,8 @@ export interface RequestPool<Database>
   scope(options: ScopeOptions): HandlerScope<Database>;
   /** The component that its health check queries, by its name in health responses. Default: `dataApi`. */
   readonly component?: string;
+  /** The parts that are switched off, as variables; operators see them. Default: those of `config`. */
+  readonly switchedOff?: readonly string[];
   /**
    * Returns the time a request has waited so far for what is not leased in its scope, in ms; the request is identified
    * by the scope's signal. Default: nothing of the kind exists.

@@ -8,7 +8,7 @@ import { abortable } from "@std/async/abortable";
 import { type LogSink, redact } from "../../observability/mod.ts";
 import { CachedProbe, messageOf, systemClock, timeoutSignal } from "../../resilience/mod.ts";
 import type { ConnectionPoolStats } from "../../pool/mod.ts";
-import { type ClientPool, type PoolHealth, toTestQuery } from "../../supabase/mod.ts";
+import { type ClientPool, type PoolHealth, switchedOff, toTestQuery, uncheckedHealth } from "../../supabase/mod.ts";
 import { checkOptions } from "../handler/check_options.ts";
 import { errorResponse } from "../responses/error_response.ts";
 import { ThrottledLog } from "../logging/throttled_log.ts";
@@ -67,10 +67,15 @@ function publicStats(stats: PoolHealth["details"]["stats"]): ConnectionPoolStats
   };
 }
 
+/** Said of a component that was not asked. */
+const NOT_CHECKED = "Not checked: health checks are off, the counters are all that is known";
+
 /** Creates the body of a health response. Times, errors and the other counters are for operators only. */
 function createBody({ healthy, details }: PoolHealth, pool: RequestPool<never>, forOperator: boolean) {
   const { stats, testQuery, circuits } = details;
-  const { component = "dataApi", config: { maxConnections } } = pool;
+  const { component = "dataApi", config } = pool;
+  const { maxConnections } = stats;
+  const off = pool.switchedOff ?? switchedOff(config);
   const isFull = stats.activeConnections >= maxConnections;
   const hasWaiters = stats.waitingForConnection > 0;
   const status: HealthStatus = !healthy ? "fail" : isFull || hasWaiters ? "warn" : "pass";
@@ -79,13 +84,16 @@ function createBody({ healthy, details }: PoolHealth, pool: RequestPool<never>, 
   const check = (shown: Record<string, unknown> & { status: HealthStatus }, detailed: Record<string, unknown>) => [
     forOperator ? { ...shown, time, ...detailed } : shown,
   ];
+  const skipped = testQuery.skipped && { skipped: true };
   return {
     status,
     healthy,
+    notes: skipped && [NOT_CHECKED],
     details: {
       stats: forOperator ? stats : publicStats(stats),
-      testQuery: forOperator ? { ...testQuery, error } : { success: testQuery.success },
+      testQuery: forOperator ? { ...testQuery, error } : { success: testQuery.success, ...skipped },
       circuits: forOperator ? circuits : undefined,
+      switchedOff: forOperator && off.length > 0 ? off : undefined,
     },
     checks: {
       "pool:activeConnections": check({
@@ -103,7 +111,8 @@ function createBody({ healthy, details }: PoolHealth, pool: RequestPool<never>, 
       [`${component}:responseTime`]: check({
         componentType: "datastore",
         status: testQuery.success ? "pass" : "fail",
-      }, { observedValue: testQuery.durationMs, observedUnit: "ms", output: error }),
+        output: skipped && NOT_CHECKED,
+      }, skipped ? {} : { observedValue: testQuery.durationMs, observedUnit: "ms", output: error }),
     },
   };
 }
@@ -198,6 +207,7 @@ function createCheck<Database>(probe: HealthProbe<Database>, pool: RequestPool<D
     clock: systemClock,
   });
   return async () => {
+    if (!pool.config.healthChecks) return uncheckedHealth(pool.getStats(), true);
     const testQuery = await cached.check();
     return { healthy: testQuery.success, details: { stats: pool.getStats(), testQuery } };
   };
@@ -210,7 +220,8 @@ function createCheck<Database>(probe: HealthProbe<Database>, pool: RequestPool<D
  * in `apikey`. One query runs at a time, on a slot of its own, and its result is
  * reused for one second: neither a flood of requests nor a full pool changes it.
  * The media type is `application/health+json`, or `application/json` for clients
- * that ask for that by name.
+ * that ask for that by name. With `healthChecks: false` nothing is asked: the
+ * counters are reported, and the response says so.
  *
  * `withPooledSupabase` serves `/<name>/health/pool` by itself; use this to serve
  * it on another path. If there can be no pool, because the environment is invalid

@@ -10,6 +10,7 @@ import {
   DEFAULT_POOL_CONFIG,
   type LazySchema,
   lazySchema,
+  limitedConnections,
   parseConfig,
   type PoolConfig,
   poolConfigShape,
@@ -47,6 +48,21 @@ export type PoolMode = "auto" | "session" | "transaction";
 
 /** Options of direct Postgres. All times are in milliseconds. */
 export interface PostgresConfig extends Omit<PoolConfig, "createTimeoutMs" | "createRetryMs"> {
+  /**
+   * True for pooling. With false each statement, transaction or lease gets a connection of its own, which is closed after
+   * it: none is idle, shared or prepared on. At most `maxConnections` are open at once. Default: true.
+   */
+  enabled: boolean;
+  /**
+   * True if transactions, operations and failed connects are retried. With false nothing is, whatever the other options
+   * say. Default: true.
+   */
+  retries: boolean;
+  /**
+   * True for health checks, on request and at an interval. With false `healthCheck` reports the statistics and asks
+   * nothing. Default: true.
+   */
+  healthChecks: boolean;
   /** The time limit of validating an idle connection. Default: 1,000. */
   validateTimeoutMs: number;
   /** The name or address of the server, or the folder of a Unix socket. Default: `localhost`. */
@@ -187,6 +203,9 @@ const MAX_TEXT_BYTES = 500_000_000;
 /** The defaults. */
 export const DEFAULT_POSTGRES_CONFIG: Readonly<PostgresConfig> = Object.freeze({
   ...coreDefaults,
+  enabled: true,
+  retries: true,
+  healthChecks: true,
   host: "localhost",
   port: 5432,
   database: "news_db",
@@ -292,6 +311,10 @@ const { createTimeoutMs: _timeoutShape, createRetryMs: _retryShape, ...coreShape
 /** One schema per option. A message states the allowed range. */
 export const postgresConfigShape = {
   ...coreShape,
+  maxConnections: limitedConnections,
+  enabled: yesOrNo,
+  retries: yesOrNo,
+  healthChecks: yesOrNo,
   host: lazySchema(() => {
     const error = "must be one host name, address or folder of a Unix socket, without a port";
     const form = /^(\/[^\0]*|[^\s\0,/:]+|[\da-f.]*:[\da-f:.]+(%[^\s\0,/]+)?)$/i;
@@ -362,11 +385,12 @@ export function parsePostgresConfig(input: PostgresOptions = {}): Readonly<Postg
 /** Returns the options of the resource pool: those of connections and statements are left out. */
 export function poolOptions(config: Readonly<PostgresConfig>): Partial<PoolConfig> {
   const options = Object.entries(config).filter(([name]) => name in coreShape);
-  const { connectionTimeoutMs, connectRetryMs } = config;
+  const { connectionTimeoutMs, connectRetryMs, enabled, retries } = config;
   return {
     ...Object.fromEntries(options),
+    ...(enabled ? {} : { minConnections: 0, maxUses: 1 }),
     // Each attempt has limits of its own, which begin when the throttle lets it start.
     createTimeoutMs: MAX_TIMER_MS,
-    createRetryMs: Math.max(connectionTimeoutMs, connectRetryMs),
+    createRetryMs: retries ? Math.max(connectionTimeoutMs, connectRetryMs) : 0,
   };
 }

@@ -54,6 +54,10 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   QUERY_TIMEOUT: "queryTimeoutMs",
   POOL_MODE: "poolMode",
   TRUSTED_LOGIN: "trustedLogin",
+  POOL_ENABLED: "enabled",
+  RETRIES: "retries",
+  PRIORITIES: "priorities",
+  HEALTH_CHECKS: "healthChecks",
 };
 
 /** The options of one priority, by the part behind `DB_HIGH_PRIORITY_`, `DB_LOW_PRIORITY_` or `DB_ADMIN_`. */

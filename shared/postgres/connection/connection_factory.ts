@@ -165,9 +165,11 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
     );
     if (!connection.death) this.#open.add(connection);
     try {
-      const { prepare, maxPreparedStatements, maxStatementsInFlight } = this.#config;
+      const { enabled, prepare, maxPreparedStatements, maxStatementsInFlight } = this.#config;
       if (await abortable(this.#pooler.ownsSession(connection), deadline.signal)) {
-        connection.enableSessionState(prepare ? maxPreparedStatements : 0, maxStatementsInFlight);
+        // A connection for one use prepares nothing, and is not shared.
+        const keeps = enabled && prepare ? maxPreparedStatements : 0;
+        connection.enableSessionState(keeps, enabled ? maxStatementsInFlight : 1);
       }
       return connection;
     } catch (error) {

@@ -43,6 +43,12 @@ export class HealthMonitor {
     return this.#probe.check();
   }
 
+  /** Returns the health without a check: the statistics, and healthy until it is stopped. */
+  unchecked(): PostgresHealth {
+    const stats = this.#options.getStats();
+    return Object.freeze({ healthy: !this.#stopped, skipped: true, durationMs: 0, stats });
+  }
+
   /** Notes that the database does not answer. */
   down(): void {
     this.#downSince ??= this.#options.clock.now();

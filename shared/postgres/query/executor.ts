@@ -101,7 +101,8 @@ export class Executor implements PostgresPool {
     options: TransactionOptions = {},
   ): Promise<T | QueryResult[]> {
     const combined = this.#withWork(options);
-    const { retries = 0, signal } = combined;
+    const { signal } = combined;
+    const retries = this.config.retries ? combined.retries ?? 0 : 0;
     const { clock } = this.#parts.runner;
     const timeoutMs = timeoutOf(combined.timeoutMs, Infinity);
     const until = retries === 0 ? Infinity : clock.now() + timeoutMs;

@@ -319,7 +319,7 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
 
   /** Returns whether reads are retried. A probe tells how the project is now. */
   #retriesReads(lane: AcquireLane | undefined, asked: boolean = this.#pool.config.retryReads): boolean {
-    return asked && lane !== "probe";
+    return asked && this.#pool.config.retries && lane !== "probe";
   }
 
   #remember(fetch: LeaseFetch): void {

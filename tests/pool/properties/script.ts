@@ -300,6 +300,7 @@ export function scripts(
 export const setups: fc.Arbitrary<Setup> = fc.record({
   limits,
   config: fc.record({
+    priorities: fc.constant(true),
     agingMs: fc.constantFrom(10, 60),
     idleTimeoutMs: fc.constantFrom(150, 700),
     acquireTimeoutMs: fc.constant(500),

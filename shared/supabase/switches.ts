@@ -1,0 +1,23 @@
+/**
+ * The parts of a client pool that a variable can switch off.
+ *
+ * @module
+ */
+import type { SupabasePoolConfig } from "./config.ts";
+
+/** The options that switch a part off with `false`. */
+export type PoolSwitch = "enabled" | "retries" | "priorities" | "healthChecks";
+
+const VARIABLES: Readonly<Record<PoolSwitch, string>> = {
+  enabled: "POOL_ENABLED",
+  retries: "POOL_RETRIES",
+  priorities: "POOL_PRIORITIES",
+  healthChecks: "POOL_HEALTH_CHECKS",
+};
+
+/** Returns the parts that are switched off, as the variables that do it: `POOL_RETRIES=off` for example. */
+export function switchedOff(config: Readonly<Pick<SupabasePoolConfig, PoolSwitch>>): readonly string[] {
+  return Object.entries(VARIABLES)
+    .filter(([option]) => config[option as PoolSwitch] === false)
+    .map(([, variable]) => `${variable}=off`);
+}
