@@ -66,6 +66,7 @@ export function toTestQuery({ durationMs, error }: ProbeResult): PoolHealth["det
 }
 
 /** Returns the health of a pool whose health checks are off: its statistics, and no query. */
-export function uncheckedHealth(stats: PoolStats, healthy: boolean): PoolHealth {
-  return { healthy, details: { stats, testQuery: { success: true, skipped: true, durationMs: 0 } } };
+export function uncheckedHealth(stats: PoolStats, healthy: boolean, circuits?: CircuitStates): PoolHealth {
+  const details = { stats, testQuery: { success: true, skipped: true, durationMs: 0 } as const };
+  return { healthy, details: circuits ? { ...details, circuits } : details };
 }

@@ -294,7 +294,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
    * ```
    */
   async healthCheck(): Promise<PoolHealth> {
-    if (!this.config.healthChecks) return uncheckedHealth(this.getStats(), !this.#closed);
+    if (!this.config.healthChecks) return uncheckedHealth(this.getStats(), !this.#closed, this.circuits.snapshot());
     const testQuery = await this.#probe.check();
     const details = { stats: this.getStats(), testQuery, circuits: this.circuits.snapshot() };
     return { healthy: testQuery.success && !this.#closed, details };

@@ -6,12 +6,13 @@
 import type { SupabasePoolConfig } from "./config.ts";
 
 /** The options that switch a part off with `false`. */
-export type PoolSwitch = "enabled" | "retries" | "priorities" | "healthChecks";
+export type PoolSwitch = "enabled" | "retries" | "priorities" | "circuitBreaker" | "healthChecks";
 
 const VARIABLES: Readonly<Record<PoolSwitch, string>> = {
   enabled: "POOL_ENABLED",
   retries: "POOL_RETRIES",
   priorities: "POOL_PRIORITIES",
+  circuitBreaker: "POOL_CIRCUIT_BREAKER",
   healthChecks: "POOL_HEALTH_CHECKS",
 };
 

@@ -217,6 +217,24 @@ Deno.test("POOL_PRIORITIES=off serves every lane in the order of arrival, and re
   assertEquals(served.rig.service.getConnectionPool().limits.reservedConnections, 0);
 });
 
+Deno.test("POOL_CIRCUIT_BREAKER=off sends every call to a target that fails, and the next one that works", async () => {
+  const callsOf = async (variables: Record<string, string>) => {
+    await using served = serve({ POOL_RETRIES: "off", ...variables });
+    const { project } = served.rig;
+    project.answer = () => new Response("{}", { status: 502 });
+    for (let call = 0; call < 30; call++) await (await served.get()).body?.cancel();
+    const sent = project.requests.length;
+    project.answer = () => Response.json([]);
+    const { status, body } = await served.get();
+    await body?.cancel();
+    return [sent, status];
+  };
+  assertEquals(await callsOf({ POOL_CIRCUIT_BREAKER: "off" }), [30, 200]);
+  const [sent, status] = await callsOf({});
+  assert(Number(sent) < 30, "the open circuit rejects calls");
+  assertEquals(status, 503);
+});
+
 Deno.test("POOL_HEALTH_CHECKS=off reports the counters without a query, and says so", async () => {
   await using served = serve({ POOL_HEALTH_CHECKS: "off" });
   const { project } = served.rig;
@@ -255,16 +273,31 @@ Deno.test("POOL_HEALTH_CHECKS=off turns off the probe of healthRoute() too", asy
 Deno.test("/health/pool lists with the secret key what is switched off, and nothing where all is on", async () => {
   await using on = serve({});
   assertEquals((await on.health("sb_secret_test")).body.details.switchedOff, undefined);
-  await using off = serve({ POOL_ENABLED: "0", POOL_RETRIES: "FALSE", POOL_PRIORITIES: "off" });
+  await using off = serve({
+    POOL_ENABLED: "0",
+    POOL_RETRIES: "FALSE",
+    POOL_PRIORITIES: "off",
+    POOL_CIRCUIT_BREAKER: "off",
+  });
   assertEquals((await off.health("sb_secret_test")).body.details.switchedOff, [
     "POOL_ENABLED=off",
     "POOL_RETRIES=off",
     "POOL_PRIORITIES=off",
+    "POOL_CIRCUIT_BREAKER=off",
   ]);
   assertEquals((await off.health("sb_publishable_test")).body.details.switchedOff, undefined);
 });
 
-for (const name of ["POOL_ENABLED", "POOL_RETRIES", "POOL_PRIORITIES", "POOL_HEALTH_CHECKS", "POOL_FAIR_SHARE"]) {
+for (
+  const name of [
+    "POOL_ENABLED",
+    "POOL_RETRIES",
+    "POOL_PRIORITIES",
+    "POOL_CIRCUIT_BREAKER",
+    "POOL_HEALTH_CHECKS",
+    "POOL_FAIR_SHARE",
+  ]
+) {
   Deno.test(`${name} names itself and the values it may have when it has another one`, () => {
     for (const value of ["of", "no", "2", "disabled", "null"]) {
       const error = assertThrows(
