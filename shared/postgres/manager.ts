@@ -9,18 +9,22 @@ import {
   ConfigError,
   type ErrorSource,
   LeaseRevokedError,
+  optionsOf,
   PoolClosedError,
   type PoolEvents,
   type PoolLimits,
   type PoolRecorder,
   type PoolRuntime,
-  ResourcePool,
+  type ResourcePool,
 } from "../pool/mod.ts";
 import {
+  type CircuitBreaker,
+  type CircuitEvents,
   classifyFailure,
   type Clock,
   Deadlines,
   EventHub,
+  RetryBudget,
   Subscriptions,
   systemClock,
   toError,
@@ -35,7 +39,9 @@ import type { PostgresConnection } from "./connection/connection.ts";
 import { ConnectionFactory } from "./connection/connection_factory.ts";
 import { HealthMonitor } from "./connection/health_monitor.ts";
 import { isAtConnectionLimit } from "./errors/pooler_error.ts";
+import { ConnectionPool } from "./connection/connection_pool.ts";
 import { PoolerDetector } from "./connection/pooler.ts";
+import { TargetCircuit } from "./connection/target_circuit.ts";
 import type { PostgresHealth, PostgresPool, PostgresStats, TransactionWork } from "./postgres_pool.ts";
 import { type ExecuteOptions, retryTransient } from "./query/attempts.ts";
 import { Executor, type ExecutorParts } from "./query/executor.ts";
@@ -79,11 +85,25 @@ export interface ManagerEvents extends Omit<PoolEvents, "error"> {
     /** The time for which it did not answer, in ms. */
     readonly downMs: number;
   };
+  /** The circuit opened: acquires that no open connection can serve are rejected. */
+  circuitOpened: CircuitEvents["opened"];
+  /** An attempt to connect is under way while the circuit is open. */
+  circuitHalfOpened: CircuitEvents["halfOpened"];
+  /** The circuit closed: every acquire is admitted. */
+  circuitClosed: CircuitEvents["closed"];
 }
 
 type OwnEvent = Exclude<keyof ManagerEvents, keyof Omit<PoolEvents, "error">>;
 
-const OWN_EVENTS: ReadonlySet<string> = new Set<OwnEvent>(["healthCheck", "healthCheckFailed", "error", "recovered"]);
+const OWN_EVENTS: ReadonlySet<string> = new Set<OwnEvent>([
+  "healthCheck",
+  "healthCheckFailed",
+  "error",
+  "recovered",
+  "circuitOpened",
+  "circuitHalfOpened",
+  "circuitClosed",
+]);
 
 /** The manager of `getInstance`, and the options it was created with. */
 interface Instance {
@@ -124,6 +144,9 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
 
   readonly #pool: ResourcePool<BackendConnection>;
   readonly #factory: ConnectionFactory;
+  readonly #circuit: TargetCircuit | undefined;
+  readonly #circuitEvents: readonly Disposable[];
+  readonly #budget: RetryBudget | undefined;
   #ended: Promise<void> | undefined = undefined;
   readonly #hub = new EventHub<ManagerEvents>({
     listenerError: (error) => ({ error: toError(error), source: "listener" }),
@@ -157,8 +180,13 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
     this.#clock = runtime.clock ?? systemClock;
     this.#pooler = new PoolerDetector(options);
     this.#deadlines = new Deadlines(this.#clock, { keepTimer: true });
-    const factory = this.#factory = new ConnectionFactory(options, this.#pooler, this.#clock, runtime.random);
-    this.#pool = new ResourcePool(factory, poolOptions(options), runtime);
+    const rules = optionsOf(options.circuitBreaker);
+    const circuit = this.#circuit = rules && new TargetCircuit(options, rules, this.#clock, runtime.random);
+    this.#circuitEvents = circuit ? this.#forwardCircuit(circuit.breaker) : [];
+    const budget = optionsOf(options.retryBudget);
+    this.#budget = budget && new RetryBudget({ ...budget, clock: this.#clock });
+    const factory = this.#factory = new ConnectionFactory(options, this.#pooler, this.#clock, runtime.random, circuit);
+    this.#pool = new ConnectionPool(factory, poolOptions(options), runtime, circuit);
     const runner: RunnerSettings = {
       clock: this.#clock,
       deadlines: this.#deadlines,
@@ -185,6 +213,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
     this.#health = new HealthMonitor({
       query: (signal) => this.#probe(signal),
       getStats: () => this.#pool.getStats(),
+      breaker: circuit?.breaker,
       hub: this.#hub,
       clock: this.#clock,
       timeoutMs: this.#healthTimeoutMs,
@@ -243,6 +272,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    * @throws {QueryTimeoutError} when it took longer than `timeoutMs`; it was canceled.
    * @throws {ConnectionLostError} when the connection broke, so that the effect of the statement is unknown.
    * @throws {AcquireTimeoutError} when no connection became available in time.
+   * @throws {CircuitOpenError} when the server is away, as {@linkcode circuit} has found.
    * @throws {PoolClosedError} after `shutdown` was called.
    *
    * @example Typed rows
@@ -386,7 +416,22 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
   /** Returns the current statistics, as an immutable snapshot. */
   getStats(): PostgresStats {
     const transactions = this.#transactions.snapshot();
-    return Object.freeze({ ...this.#pool.getStats(), transactions, poolMode: this.#pooler.mode });
+    return Object.freeze({
+      ...this.#pool.getStats(),
+      transactions,
+      poolMode: this.#pooler.mode,
+      ...(this.#circuit && { circuit: this.#circuit.stats() }),
+      ...(this.#budget && { retryBudget: this.#budget.getStats() }),
+    });
+  }
+
+  /**
+   * The circuit breaker of the server, which pools of this isolate share that connect to it in the same way; `undefined`
+   * if `circuitBreaker` is off. An operator can read it (`snapshot`), `force` it, and `restore` the state that an earlier
+   * isolate saved.
+   */
+  get circuit(): CircuitBreaker | undefined {
+    return this.#circuit?.breaker;
   }
 
   /** The limits in effect. */
@@ -437,6 +482,8 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
     const ended = this.#pool.shutdown(deadlineMs);
     if (!this.#pool.closed) return ended; // the deadline is invalid, and nothing has changed
     this.#health.stop(new PoolClosedError());
+    this.#circuit?.close();
+    for (const subscription of this.#circuitEvents) subscription[Symbol.dispose]();
     if (PostgresConnectionManager.#instance?.manager === this) PostgresConnectionManager.#instance = undefined;
     return this.#ended ??= ended.then(() => this.#endConnections());
   }
@@ -457,7 +504,8 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
   #retry<T>(once: () => Promise<T>, retries: number, delayMs: number, options: ExecuteOptions): Promise<T> {
     const { signal, idempotent = false, onRetry } = options;
     const allowed = this.config.retries ? retries : 0;
-    return retryTransient(once, { retries: allowed, delayMs, signal, idempotent, onRetry, clock: this.#clock });
+    const [budget, clock] = [this.#budget, this.#clock];
+    return retryTransient(once, { retries: allowed, delayMs, signal, idempotent, budget, onRetry, clock });
   }
 
   /**
@@ -480,6 +528,14 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
     const text = "SELECT current_setting('transaction_read_only') = 'on' AS read_only";
     const { rows } = await connection.query(text, [], { timeoutMs: Infinity });
     return rows[0]?.["read_only"] === true;
+  }
+
+  #forwardCircuit(breaker: CircuitBreaker): Disposable[] {
+    return [
+      breaker.on("opened", (event) => this.#hub.emit("circuitOpened", event)),
+      breaker.on("halfOpened", (event) => this.#hub.emit("circuitHalfOpened", event)),
+      breaker.on("closed", (event) => this.#hub.emit("circuitClosed", event)),
+    ];
   }
 
   #forwardErrors(): void {

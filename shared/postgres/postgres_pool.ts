@@ -4,8 +4,10 @@
  * @module
  */
 import type { PoolStats } from "../pool/mod.ts";
+import type { CircuitSnapshot, RetryBudgetStats } from "../resilience/mod.ts";
 import type { PostgresConfig } from "./config/config.ts";
 import type { PostgresConnection } from "./connection/connection.ts";
+import type { PostgresCircuitStats } from "./connection/target_circuit.ts";
 import type { LeaseOptions, ListedStatement, QueryOptions, TransactionOptions } from "./query/query_options.ts";
 import type { Transaction } from "./transaction/transaction.ts";
 import type { TransactionStats } from "./transaction/transaction_scope.ts";
@@ -52,6 +54,10 @@ export interface PostgresStats extends PoolStats {
   readonly transactions: TransactionStats;
   /** The mode of the pooler in front of Postgres, `session` without one; `undefined` until it is known. */
   readonly poolMode: "session" | "transaction" | undefined;
+  /** The circuit breaker of the server; absent if `circuitBreaker` is off. */
+  readonly circuit?: PostgresCircuitStats;
+  /** The use of the retry budget; absent if `retryBudget` is off. */
+  readonly retryBudget?: RetryBudgetStats;
 }
 
 /** The result of a health check. */
@@ -69,6 +75,8 @@ export interface PostgresHealth {
   readonly skipped?: true;
   /** The duration of the check, in ms. */
   readonly durationMs: number;
+  /** The state of the circuit breaker after the check; absent if `circuitBreaker` is off. */
+  readonly circuit?: CircuitSnapshot;
   /** The statistics of the pool. */
   readonly stats: PoolStats;
 }

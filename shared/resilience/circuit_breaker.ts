@@ -252,6 +252,16 @@ export class CircuitBreaker {
     return this.#probe(circuit.state === "half-open" ? circuit : this.#halfOpen(), now);
   }
 
+  /**
+   * Admits a call whatever the state, for calls that something else paces, such as attempts to connect with pauses of
+   * their own. In a circuit that is not closed it is a probe, however many are under way. {@linkcode settle} its permit.
+   */
+  admitPaced(): CircuitPermit {
+    const circuit = this.#circuit;
+    if (this.#forced || circuit.state === "closed") return this.#closedPermit(circuit);
+    return this.#probe(circuit.state === "half-open" ? circuit : this.#halfOpen(), this.#now());
+  }
+
   /** Throws if the circuit rejects calls at `now`. */
   #check(circuit: Circuit, now: number): void {
     if (this.#forced === "open") throw new CircuitOpenError(this.target, undefined);

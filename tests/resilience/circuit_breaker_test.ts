@@ -399,3 +399,21 @@ Deno.test("CircuitBreaker reports a listener that fails as an error event, and g
   assertEquals(errors, ["listener"]);
   assert(isRejected(breaker));
 });
+
+Deno.test("CircuitBreaker.admitPaced() admits calls in every state: in a circuit that is not closed they are probes", () => {
+  const clock = new FakeClock();
+  const breaker = new CircuitBreaker({ target: "t", consecutiveFailures: 1, clock, random: () => 0 });
+  breaker.settle(breaker.admitPaced(), "failed");
+  assertEquals(breaker.snapshot().state, "open");
+  const probes = [breaker.admitPaced(), breaker.admitPaced()];
+  assertEquals(breaker.snapshot(), { state: "half-open", probes: 2 });
+  for (const probe of probes) breaker.settle(probe, "failed");
+  assertEquals(breaker.snapshot(), { state: "open", retryAfterMs: 500 });
+  breaker.settle(breaker.admitPaced(), "succeeded");
+  assertEquals(breaker.snapshot(), { state: "closed" });
+  breaker.settle(breaker.admitPaced(), "failed");
+  breaker.force("closed");
+  breaker.settle(breaker.admitPaced(), "succeeded");
+  breaker.force(undefined);
+  assertEquals(breaker.snapshot(), { state: "open", retryAfterMs: 500 });
+});

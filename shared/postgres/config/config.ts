@@ -5,6 +5,7 @@
  */
 import * as z from "zod";
 import {
+  type CircuitBreakerConfig,
   ConfigError,
   type ConfigIssue,
   DEFAULT_POOL_CONFIG,
@@ -14,6 +15,8 @@ import {
   parseConfig,
   type PoolConfig,
   poolConfigShape,
+  resilienceShape,
+  type RetryBudgetConfig,
   whole,
 } from "../../pool/mod.ts";
 import { MAX_TIMER_MS } from "../../resilience/mod.ts";
@@ -108,6 +111,16 @@ export interface PostgresConfig extends Omit<PoolConfig, "createTimeoutMs" | "cr
    * second by default, so that a server that comes back is found within a second. Default: 25.
    */
   createRetryDelayMs: number;
+  /**
+   * True, or its rules, if acquires are rejected at once with a `CircuitOpenError` while the server is away and
+   * no open connection can serve them; see docs/postgres.md. Default: true, and `consecutiveFailures` 5.
+   */
+  circuitBreaker: boolean | Readonly<CircuitBreakerConfig>;
+  /**
+   * True, or its size, if the retries of `executeQueryWithRetry` and `executeTransactionWithRetry` together are bounded
+   * by a share of their calls. Default: true, 20 % and 10 more in ten seconds.
+   */
+  retryBudget: boolean | Readonly<RetryBudgetConfig>;
   /** The time limit of a statement, after which it is canceled; `Infinity` for none. Default: 30,000. */
   queryTimeoutMs: number;
   /** The time limit of a cancellation or rollback, after which the connection is closed. Default: 1,000. */
@@ -226,6 +239,8 @@ export const DEFAULT_POSTGRES_CONFIG: Readonly<PostgresConfig> = Object.freeze({
   maxRetries: 3,
   retryDelayMs: 1_000,
   createRetryDelayMs: 25,
+  circuitBreaker: true,
+  retryBudget: true,
   queryTimeoutMs: 30_000,
   cancelTimeoutMs: 1_000,
   healthCheckIntervalMs: 60_000,
@@ -335,6 +350,7 @@ export const postgresConfigShape = {
   connectRetryMs: ms(0),
   maxRetries: whole(0, 100),
   retryDelayMs: ms(1),
+  ...resilienceShape,
   queryTimeoutMs: lazySchema(() => z.union([z.literal(Infinity), ms(1)()], { error: queryTimeoutError })),
   cancelTimeoutMs: ms(1),
   healthCheckIntervalMs: ms(0),
@@ -382,15 +398,25 @@ export function parsePostgresConfig(input: PostgresOptions = {}): Readonly<Postg
   return parseConfig<PostgresConfig>(withoutAliases(input), postgresConfigShape, defaults, "Postgres configuration");
 }
 
+/**
+ * Returns the time for which connecting may fail in a row before a waiter that only a new connection can serve is
+ * rejected with the failure, in ms.
+ */
+export function connectRetryMs(
+  config: Pick<PostgresConfig, "connectionTimeoutMs" | "connectRetryMs" | "retries">,
+): number {
+  return config.retries ? Math.max(config.connectionTimeoutMs, config.connectRetryMs) : 0;
+}
+
 /** Returns the options of the resource pool: those of connections and statements are left out. */
 export function poolOptions(config: Readonly<PostgresConfig>): Partial<PoolConfig> {
   const options = Object.entries(config).filter(([name]) => name in coreShape);
-  const { connectionTimeoutMs, connectRetryMs, enabled, retries } = config;
+  const { enabled } = config;
   return {
     ...Object.fromEntries(options),
     ...(enabled ? {} : { minConnections: 0, maxUses: 1 }),
     // Each attempt has limits of its own, which begin when the throttle lets it start.
     createTimeoutMs: MAX_TIMER_MS,
-    createRetryMs: retries ? Math.max(connectionTimeoutMs, connectRetryMs) : 0,
+    createRetryMs: connectRetryMs(config),
   };
 }

@@ -60,6 +60,9 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   HEALTH_CHECKS: "healthChecks",
 };
 
+/** The options that one variable switches on or off. */
+const SWITCHES: Readonly<Record<string, Option>> = { CIRCUIT_BREAKER: "circuitBreaker", RETRY_BUDGET: "retryBudget" };
+
 /** The options of one priority, by the part behind `DB_HIGH_PRIORITY_`, `DB_LOW_PRIORITY_` or `DB_ADMIN_`. */
 const OF_PRIORITY = {
   MAX: "maxConnections",
@@ -156,6 +159,12 @@ class EnvironmentReader {
     return raw === undefined ? {} : readUrl(raw, name, this.issues, this.#readFile);
   }
 
+  /** Returns the options of a table that are only switched on or off. */
+  switches(table: Readonly<Record<string, Option>>): Record<string, unknown> {
+    const entries = Object.entries(table).map(([end, option]) => [option, this.#reader.switch(namesOf(end))] as const);
+    return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
+  }
+
   /** Returns the preset that `DB_PRESET` names. */
   preset(): PostgresPresetName | undefined {
     return this.#reader.choice(namesOf("PRESET"), Object.keys(POSTGRES_PRESETS) as PostgresPresetName[]);
@@ -198,6 +207,7 @@ export function readPostgresEnvironment(
     ...reader.url(),
     ...reader.options(OPTIONS),
     ...(ssl === undefined ? {} : { ssl }),
+    ...reader.switches(SWITCHES),
   };
   const [high, low, own] = preset ? PRIORITIES_OF_PRESET[preset] ?? [] : [];
   const highPriority = { ...high, ...reader.options(ofPriority("HIGH_PRIORITY")) };

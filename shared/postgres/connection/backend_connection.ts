@@ -26,8 +26,12 @@ import { catalogStatement, registerTypes } from "../wire/type_load.ts";
 export interface ConnectionListeners {
   /** Called when the server was reached, before the login. */
   readonly onReached?: (() => void) | undefined;
-  /** Called once, when the connection has become unusable. */
-  readonly onDeath: (reason: Error) => void;
+  /**
+   * Called once, when the connection has become unusable.
+   *
+   * @param lost The error of the statement that was in flight, if the server or the network ended the connection under it.
+   */
+  readonly onDeath: (reason: Error, lost: Error | undefined) => void;
 }
 
 /**
@@ -48,11 +52,15 @@ export class BackendConnection implements BatchSession, WireReceiver, QueueOwner
   mayHoldState = false;
   /** True if a statement ran on it as the login role since the latest reset. */
   ranAsLoginRole = false;
+  /** The instant at which it was established, in ms of the clock. */
+  establishedAt = Infinity;
+  /** The number of requests that the server has answered. */
+  answered = 0;
   /** The number of statements in flight whose lease has ended; see `PipelineSharing`. */
   detachedStatements = 0;
 
   readonly #client: DriverClient;
-  readonly #onDeath: (reason: Error) => void;
+  readonly #onDeath: ConnectionListeners["onDeath"];
   readonly #requests: RequestQueue;
   #response: PromiseWithResolvers<void> | undefined = undefined;
   #status: SessionStatus = "idle";
@@ -67,15 +75,15 @@ export class BackendConnection implements BatchSession, WireReceiver, QueueOwner
     maxResultBytes: number,
     schema: SchemaCache,
     clock: Clock,
-    onDeath: (reason: Error) => void,
+    onDeath: ConnectionListeners["onDeath"],
   ) {
     this.schema = schema;
     this.#client = client;
     client.connection.receiver = this;
     this.#requests = new RequestQueue(this, maxResultBytes, clock);
     this.#onDeath = onDeath;
-    client.on("error", (error) => this.#die(redacted(error)));
-    client.on("end", () => this.#die(redacted(new Error("Connection terminated unexpectedly"))));
+    client.on("error", (error) => this.#lose(redacted(error)));
+    client.on("end", () => this.#lose(redacted(new Error("Connection terminated unexpectedly"))));
   }
 
   /**
@@ -107,6 +115,7 @@ export class BackendConnection implements BatchSession, WireReceiver, QueueOwner
       client.connection.stream.destroy();
       throw signal.aborted ? signal.reason : redacted(error);
     }
+    connection.establishedAt = clock.now();
     connection.#notePath();
     return connection;
   }
@@ -320,6 +329,7 @@ export class BackendConnection implements BatchSession, WireReceiver, QueueOwner
 
   onReady(status: SessionStatus, answered: WireRequest, durationMs: number): void {
     this.#status = status;
+    this.answered++;
     if (this.#requests.length === 0) this.names.settle(status !== "idle");
     answered.onComplete(status, this.isCanceling, durationMs);
     if (this.#response) this.#notifyResponse();
@@ -361,11 +371,17 @@ export class BackendConnection implements BatchSession, WireReceiver, QueueOwner
     response?.resolve();
   }
 
-  #die(reason: Error): void {
+  /** Notes that the server or the network ended the connection. */
+  #lose(reason: Error): void {
+    const { first } = this.#requests;
+    this.#die(reason, first && !this.#closed ? first.failure ?? reason : undefined);
+  }
+
+  #die(reason: Error, lost?: Error): void {
     if (this.#death) return;
     this.#death = reason;
     this.#requests.close(reason);
     this.#notifyResponse();
-    this.#onDeath(reason);
+    this.#onDeath(reason, lost);
   }
 }

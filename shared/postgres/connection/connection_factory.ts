@@ -16,6 +16,7 @@ import { type BackendKey, type CancelRequest, requestCancel } from "./cancel.ts"
 import { ConnectDeadline } from "./connect_deadline.ts";
 import { type Login, throttleOf } from "./connect_throttle.ts";
 import type { PoolerDetector } from "./pooler.ts";
+import type { TargetCircuit } from "./target_circuit.ts";
 
 /** The first version of Deno that sends client certificates: before, `node:tls` accepts them and leaves them out. */
 const CLIENT_CERTIFICATES_SINCE = { major: 2, minor: 5 };
@@ -101,8 +102,17 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
   readonly #cancelRequests = new Set<CancelRequest>();
   #allClosed: (() => void) | undefined = undefined;
   readonly #schema: SchemaCache;
+  readonly #circuit: TargetCircuit | undefined;
 
-  constructor(config: Readonly<PostgresConfig>, pooler: PoolerDetector, clock: Clock, random?: () => number) {
+  /** @param circuit Watches the connections. Default: none. */
+  constructor(
+    config: Readonly<PostgresConfig>,
+    pooler: PoolerDetector,
+    clock: Clock,
+    random?: () => number,
+    circuit?: TargetCircuit,
+  ) {
+    this.#circuit = circuit;
     this.#schema = new SchemaCache(config.types);
     this.#options = driverOptions(config);
     this.#config = config;
@@ -121,8 +131,10 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
    */
   async create({ signal, invalidate }: CreateContext): Promise<BackendConnection> {
     try {
-      return await throttleOf(this.#config, this.#clock, this.#random)
-        .connect((login) => this.#connect(login, signal, invalidate), signal);
+      return await throttleOf(this.#config, this.#clock, this.#random).connect((login) => {
+        const connect = () => this.#connect(login, signal, invalidate);
+        return this.#circuit ? this.#circuit.attempt(connect, signal) : connect();
+      }, signal);
     } catch (error) {
       throw this.#withAdvice(error);
     }
@@ -151,8 +163,8 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
     let opened: BackendConnection | undefined;
     const listeners = {
       onReached: () => deadline.reached(),
-      onDeath: (reason: Error) => {
-        if (opened) this.#forget(opened);
+      onDeath: (reason: Error, lost: Error | undefined) => {
+        if (opened) this.#forget(opened, lost);
         invalidate(reason);
       },
     };
@@ -171,9 +183,12 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
         const keeps = enabled && prepare ? maxPreparedStatements : 0;
         connection.enableSessionState(keeps, enabled ? maxStatementsInFlight : 1);
       }
+      // A pooler accepts logins while its database is away: a probe is a connection that answers.
+      if (this.#circuit?.isClosed === false) await abortable(connection.run([{ text: "SELECT 1" }]), deadline.signal);
+      if (!connection.death) this.#circuit?.add(connection);
       return connection;
     } catch (error) {
-      connection.destroy(new Error("The mode of the pooler could not be detected", { cause: error }));
+      connection.destroy(new Error("The server accepted the connection and ran no statement", { cause: error }));
       throw error;
     }
   }
@@ -234,7 +249,10 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
     for (const connection of [...this.#open]) connection.destroy(reason);
   }
 
-  #forget(connection: BackendConnection): void {
+  #forget(connection: BackendConnection, lost: Error | undefined): void {
+    // An idle connection may have died long ago, for a reason of its own.
+    if (lost && !this.#validating.has(connection)) this.#circuit?.lost(connection, lost);
+    this.#circuit?.remove(connection);
     this.#open.delete(connection);
     this.#validating.delete(connection);
     if (this.#open.size === 0) this.#allClosed?.();

@@ -4,7 +4,15 @@
  * @module
  */
 import type { PoolStats } from "../../pool/mod.ts";
-import { CachedProbe, type Clock, type EventHub, type ProbeResult, type Timer, toError } from "../../resilience/mod.ts";
+import {
+  CachedProbe,
+  type CircuitBreaker,
+  type Clock,
+  type EventHub,
+  type ProbeResult,
+  type Timer,
+  toError,
+} from "../../resilience/mod.ts";
 import type { ManagerEvents } from "../manager.ts";
 import type { PostgresHealth } from "../postgres_pool.ts";
 
@@ -13,6 +21,8 @@ export interface HealthMonitorOptions {
   /** Queries the database, and returns whether it only reads; rejects when it does not answer. */
   readonly query: (signal: AbortSignal) => PromiseLike<boolean>;
   readonly getStats: () => PoolStats;
+  /** The circuit breaker. Default: none. */
+  readonly breaker?: CircuitBreaker | undefined;
   readonly hub: EventHub<ManagerEvents>;
   readonly clock: Clock;
   /** The time limit of a query, in ms. */
@@ -76,10 +86,17 @@ export class HealthMonitor {
   }
 
   #report({ durationMs, error: thrown }: ProbeResult): PostgresHealth {
-    const { hub, getStats } = this.#options;
+    const { hub, getStats, breaker } = this.#options;
     const error = thrown === undefined ? undefined : toError(thrown);
     const state = error ? { error } : { readOnly: this.#readOnly };
-    const health: PostgresHealth = Object.freeze({ healthy: !error, ...state, durationMs, stats: getStats() });
+    const circuit = breaker ? { circuit: breaker.snapshot() } : {};
+    const health: PostgresHealth = Object.freeze({
+      healthy: !error,
+      ...state,
+      durationMs,
+      ...circuit,
+      stats: getStats(),
+    });
     if (this.#stopped) return health;
     hub.emit("healthCheck", health);
     if (error) {

@@ -7,6 +7,7 @@ import { abortable } from "@std/async/abortable";
 import {
   AttemptCounter,
   backoffDelayMs,
+  CircuitOpenError,
   classifyFailure,
   type Clock,
   codeOf,
@@ -14,6 +15,7 @@ import {
   MAX_TIMER_MS,
   observe,
   retryAfterMs,
+  type RetryBudget,
   type RetryEvent,
 } from "../../resilience/mod.ts";
 import { TransactionRolledBackError } from "../errors/errors.ts";
@@ -60,6 +62,8 @@ export interface RetryAttemptOptions extends AttemptOptions {
   readonly delayMs: number;
   /** True if it may run twice: then a failure of unknown effect is retried too. */
   readonly idempotent: boolean;
+  /** Bounds the retries of all operations that have it. Default: none. */
+  readonly budget?: RetryBudget | undefined;
   readonly onRetry?: ((event: RetryEvent) => void) | undefined;
 }
 
@@ -91,7 +95,10 @@ function isConflict(error: unknown): boolean {
   return CONFLICTS.has(codeOf(error)) || isStale(error);
 }
 
-/** Runs a transaction, and retries it after conflicts. */
+/**
+ * Runs a transaction, and retries it after conflicts. They draw on no budget: the server works, and asks for the
+ * repetition. `retries`, `until` and the pauses bound them.
+ */
 export function retryTransaction<T>(once: () => Promise<T>, options: ConflictAttemptOptions): Promise<T> {
   if (options.retries === 0) return once();
   const delayOf = (error: unknown, retry: number) =>
@@ -101,7 +108,7 @@ export function retryTransaction<T>(once: () => Promise<T>, options: ConflictAtt
 
 /** Runs an operation, and retries it after transient failures; after ambiguous ones only if it may run twice. */
 export function retryTransient<T>(once: () => Promise<T>, options: RetryAttemptOptions): Promise<T> {
-  const { delayMs, idempotent, onRetry } = options;
+  const { delayMs, idempotent, budget, onRetry } = options;
   if (!(delayMs >= 0 && delayMs <= MAX_TIMER_MS)) {
     return Promise.reject(
       new RangeError(`Cannot wait ${delayMs} ms: the delay must be a number from 0 to ${MAX_TIMER_MS}`),
@@ -111,10 +118,13 @@ export function retryTransient<T>(once: () => Promise<T>, options: RetryAttemptO
   const delayOf = (failure: unknown, retry: number) => {
     const kind = classifyPostgresFailure(failure);
     if (kind === "permanent" || (kind === "ambiguous" && !idempotent)) return undefined;
+    // What the circuit rejected was not sent.
+    if (!(failure instanceof CircuitOpenError) && budget?.tryRetry() === false) return undefined;
     const delayMs = Math.max(backoffDelayMs(retry, backoff), retryAfterMs(failure) ?? 0);
     observe(() => onRetry?.({ retry: retry + 1, delayMs, failure, kind }), () => {}); // it decides nothing
     return delayMs;
   };
+  budget?.countRequest();
   return attempt(once, delayOf, options, Infinity);
 }
 

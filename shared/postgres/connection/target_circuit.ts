@@ -1,0 +1,304 @@
+/**
+ * The circuit breaker of a Postgres target, as one pool of connections uses it.
+ *
+ * It guards the wait for a connection, and only watches attempts to connect: these are paced already, one at a time with
+ * a growing pause (`connect_throttle.ts`, the pool's creation backoff), and are the probes of a circuit that is not
+ * closed. A second gate before them would add its pauses to theirs and find a server that returned later. What nothing
+ * else bounds are the acquires: without the circuit each waits for an attempt of its own, which a server that does not
+ * respond makes last for seconds, and a server that accepts logins and loses connections gets statements without end.
+ *
+ * @module
+ */
+import type { CircuitBreakerConfig } from "../../pool/mod.ts";
+import {
+  type CallOutcome,
+  CircuitBreaker,
+  type CircuitBreakerOptions,
+  CircuitOpenError,
+  type CircuitPermit,
+  type CircuitSnapshot,
+  classifyFailure,
+  type Clock,
+  codeOf,
+} from "../../resilience/mod.ts";
+import { connectRetryMs, type PostgresConfig } from "../config/config.ts";
+import { ConnectTimeoutError } from "../errors/connect_error.ts";
+import { ConnectionError } from "../errors/errors.ts";
+import { isAtConnectionLimit } from "../errors/pooler_error.ts";
+import { TlsError } from "../errors/tls_error.ts";
+
+/**
+ * The failures in a row that open the circuit, unless `circuitBreaker` says otherwise. Attempts to connect run one at a
+ * time: five of them say more than five calls that were under way together, and take half a second at least.
+ */
+const CONSECUTIVE_FAILURES = 5;
+
+/** This program has no file or memory for a socket: that says nothing about the server. */
+const LOCAL_FAILURES: ReadonlySet<string | undefined> = new Set(["EMFILE", "ENFILE", "ENOBUFS"]);
+
+/** FATAL errors that a limit of the client's own session causes: `idle_in_transaction_session_timeout`, `transaction_timeout`. */
+const SESSION_LIMITS: ReadonlySet<string | undefined> = new Set(["25P03", "25P04"]);
+
+/** Returns what a failed attempt to connect says about the target. */
+function outcomeOfAttempt(error: unknown): CallOutcome {
+  // The server responds, and is full: a limit is what helps.
+  if (isAtConnectionLimit(error) || LOCAL_FAILURES.has(codeOf(error))) return "ignored";
+  const isAway = error instanceof ConnectionError || error instanceof ConnectTimeoutError || error instanceof TlsError;
+  // What lasts are refusals: of credentials, which the throttle of logins bounds, or of the configuration.
+  return isAway || classifyFailure(error) !== "permanent" ? "failed" : "ignored";
+}
+
+/** Returns whether the loss of a connection under a statement is a failure of the target. */
+function isFailureOfTarget(error: unknown): boolean {
+  return !isAtConnectionLimit(error) && !SESSION_LIMITS.has(codeOf(error));
+}
+
+/** A connection, as its circuit sees it. */
+export interface ObservedConnection {
+  /** The instant at which it was established, in ms of the clock. */
+  readonly establishedAt: number;
+  /** The number of requests that the server has answered on it. */
+  readonly answered: number;
+  /** The number of requests that are not answered. */
+  readonly inFlight: number;
+  /** The reason why it is unusable, once it is. */
+  readonly death: Error | undefined;
+}
+
+/** The part of a target that all pools of the isolate share that connect in the same way. */
+class Target {
+  readonly breaker: CircuitBreaker;
+  /** The circuits of its pools. */
+  readonly circuits = new Set<TargetCircuit>();
+  /** The start of the first attempt to connect that no success has followed, in ms of the clock. */
+  failingSince: number | undefined = undefined;
+  /** The latest failure that counted. */
+  lastFailure: unknown = undefined;
+
+  readonly #clock: Clock;
+  /** More successes than that between two failures do not change the state: the ratio is not reached. */
+  readonly #maxSuccesses: number;
+  /** The answers of all pools at the latest failure. */
+  #answers = 0;
+  /** The instant of the latest loss of a connection that counted, in ms of the clock. */
+  #lostAt = -Infinity;
+
+  constructor(options: CircuitBreakerOptions & { readonly clock: Clock }) {
+    const { clock, failureRatio = 0.5 } = options;
+    this.breaker = new CircuitBreaker({ consecutiveFailures: CONSECUTIVE_FAILURES, ...options });
+    this.#clock = clock;
+    this.#maxSuccesses = Math.ceil(2 / failureRatio);
+  }
+
+  /** Notes that an attempt to connect failed. */
+  attemptFailed(permit: CircuitPermit, startedAt: number, error: unknown): void {
+    const outcome = outcomeOfAttempt(error);
+    if (outcome !== "failed") return this.breaker.settle(permit, outcome);
+    this.failingSince = Math.min(this.failingSince ?? Infinity, startedAt);
+    this.#fail(permit, error);
+  }
+
+  /** Notes that an attempt to connect succeeded. */
+  attemptSucceeded(permit: CircuitPermit): void {
+    const { breaker } = this;
+    this.failingSince = undefined;
+    breaker.settle(permit, "ignored");
+    // A connection that answers shows how the target is now: it counts even if the circuit has opened since it began. While
+    // the circuit is closed, the answers to statements count instead: a server may accept logins and lose connections.
+    if (!breaker.isClosed) breaker.settle(breaker.admitPaced(), "succeeded");
+  }
+
+  /** Notes that a connection was lost under a statement. */
+  lost({ establishedAt }: ObservedConnection, error: unknown): void {
+    // Connections that break together are one failure: whether others can be established is not known yet.
+    if (establishedAt < this.#lostAt || !this.breaker.isClosed || !isFailureOfTarget(error)) return;
+    this.#lostAt = this.#clock.now();
+    this.#fail(this.breaker.admitPaced(), error);
+  }
+
+  #fail(permit: CircuitPermit, error: unknown): void {
+    const { breaker } = this;
+    this.lastFailure = error;
+    const wasClosed = breaker.isClosed;
+    if (wasClosed) this.#countAnswers(permit);
+    breaker.settle(permit, "failed");
+    if (wasClosed && !breaker.isClosed) { for (const circuit of this.circuits) circuit.noteOpening(); }
+  }
+
+  /** Counts what the server has answered since the latest failure: only here, so that a statement costs nothing. */
+  #countAnswers(permit: CircuitPermit): void {
+    let answers = 0;
+    for (const circuit of this.circuits) answers += circuit.answers;
+    const successes = Math.min(answers - this.#answers, this.#maxSuccesses);
+    this.#answers = answers;
+    for (let counted = 0; counted < successes; counted++) this.breaker.settle(permit, "succeeded");
+  }
+}
+
+/** The targets of one clock, by how they are connected to: those of the isolate share the system's. */
+const registries = new WeakMap<Clock, Map<string, WeakRef<Target>>>();
+
+/** Returns the target that all pools share that would connect in the same way, and use the same rules. */
+function targetOf(config: CircuitConfig, rules: CircuitBreakerConfig, clock: Clock, random: () => number): Target {
+  const { host, port, user, database, ssl, options } = config;
+  const key = JSON.stringify([host.toLowerCase(), port, user, database, ssl, options, rules]);
+  let targets = registries.get(clock);
+  if (!targets) registries.set(clock, targets = new Map());
+  const known = targets.get(key)?.deref();
+  if (known && known.circuits.size > 0) return known;
+  // A program may use any number of addresses.
+  for (const [old, target] of targets) if (!target.deref()?.circuits.size) targets.delete(old);
+  const target = new Target({ ...rules, target: `${host}:${port}/${database}`, clock, random });
+  targets.set(key, new WeakRef(target));
+  return target;
+}
+
+/** The options that a circuit depends on. */
+export type CircuitConfig = Pick<
+  PostgresConfig,
+  | "host"
+  | "port"
+  | "user"
+  | "database"
+  | "ssl"
+  | "options"
+  | "circuitBreaker"
+  | "connectionTimeoutMs"
+  | "connectRetryMs"
+  | "retries"
+>;
+
+/** The state of a circuit, for statistics. */
+export type PostgresCircuitStats = CircuitSnapshot & {
+  /** The acquires of this pool that it rejected. */
+  readonly rejected: number;
+};
+
+/** The circuit of one pool of connections. */
+export class TargetCircuit {
+  readonly #target: Target;
+  readonly #clock: Clock;
+  readonly #retryMs: number;
+  /** The open connections, with the number of their answers when the circuit last opened. */
+  readonly #connections = new Map<ObservedConnection, number>();
+  /** The answers on connections that have closed, without those to attempts to connect. */
+  #answersOfClosed = 0;
+  #rejected = 0;
+
+  /** @param rules The rules of the breaker. */
+  constructor(config: CircuitConfig, rules: CircuitBreakerConfig, clock: Clock, random: () => number = Math.random) {
+    this.#target = targetOf(config, rules, clock, random);
+    this.#target.circuits.add(this);
+    this.#clock = clock;
+    this.#retryMs = connectRetryMs(config);
+  }
+
+  /** The breaker, which other pools of the same target share. */
+  get breaker(): CircuitBreaker {
+    return this.#target.breaker;
+  }
+
+  /** True while every acquire is admitted. */
+  get isClosed(): boolean {
+    return this.#target.breaker.isClosed;
+  }
+
+  /** The number of requests that the server has answered. */
+  get answers(): number {
+    let answers = this.#answersOfClosed;
+    for (const { answered } of this.#connections.keys()) answers += answered;
+    return answers;
+  }
+
+  /** Returns the state, for statistics. */
+  stats(): PostgresCircuitStats {
+    return Object.freeze({ ...this.breaker.snapshot(), rejected: this.#rejected });
+  }
+
+  /**
+   * Checks that an acquire may wait for a connection.
+   *
+   * @throws {CircuitOpenError} when the circuit is open, no connection is open that may still work, and connecting has
+   * failed for longer than a waiter would wait.
+   */
+  check(): void {
+    const { breaker, lastFailure } = this.#target;
+    try {
+      breaker.check();
+    } catch (error) {
+      const { retryAfterMs } = error as CircuitOpenError;
+      const isForced = retryAfterMs === undefined;
+      if (!isForced && (this.#mayWait() || this.#mayHaveConnection())) return;
+      this.#rejected++;
+      throw new CircuitOpenError(breaker.target, retryAfterMs, isForced ? {} : { cause: lastFailure });
+    }
+  }
+
+  /**
+   * Runs an attempt to connect, and notes its outcome.
+   *
+   * @param signal Aborts the attempt: its failure says nothing then.
+   * @throws {CircuitOpenError} when an operator has opened the circuit.
+   * @throws what `connect` throws.
+   */
+  async attempt<T>(connect: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    const { breaker } = this;
+    const snapshot = breaker.snapshot();
+    if (snapshot.state === "open" && snapshot.forced) throw new CircuitOpenError(breaker.target, undefined);
+    const permit = breaker.admitPaced();
+    const startedAt = this.#clock.now();
+    try {
+      const connection = await connect();
+      this.#target.attemptSucceeded(permit);
+      return connection;
+    } catch (error) {
+      if (signal.aborted) breaker.settle(permit, "ignored");
+      else this.#target.attemptFailed(permit, startedAt, error);
+      throw error;
+    }
+  }
+
+  /** Notes a new connection. What it has answered to its attempt to connect is not the answer to a statement. */
+  add(connection: ObservedConnection): void {
+    this.#connections.set(connection, connection.answered);
+    this.#answersOfClosed -= connection.answered;
+  }
+
+  /** Notes that a connection has closed. */
+  remove(connection: ObservedConnection): void {
+    if (this.#connections.delete(connection)) this.#answersOfClosed += connection.answered;
+  }
+
+  /**
+   * Notes that the server, or the network, ended a connection while a statement was in flight.
+   *
+   * @param error The server's last error, or the failure of the connection.
+   */
+  lost(connection: ObservedConnection, error: unknown): void {
+    if (this.#connections.has(connection)) this.#target.lost(connection, error);
+  }
+
+  /** Notes that the circuit has opened: what is not answered from now on says that a connection may not work. */
+  noteOpening(): void {
+    for (const connection of this.#connections.keys()) this.#connections.set(connection, connection.answered);
+  }
+
+  /** Ends the use of the target by this pool. */
+  close(): void {
+    this.#target.circuits.delete(this);
+  }
+
+  /** Returns whether connecting has not failed for longer than a waiter waits for it: the next attempt may succeed. */
+  #mayWait(): boolean {
+    const { failingSince } = this.#target;
+    return failingSince !== undefined && this.#clock.now() - failingSince < this.#retryMs;
+  }
+
+  /** Returns whether a connection is open that has answered since the circuit opened, or was not asked. */
+  #mayHaveConnection(): boolean {
+    for (const [{ death, inFlight, answered }, before] of this.#connections) {
+      if (!death && (inFlight === 0 || answered > before)) return true;
+    }
+    return false;
+  }
+}
