@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { codeOf, memberOf, responseOf, textOf } from "../resilience/mod.ts";
+import { attemptsOf, codeOf, type FailedAttempt, memberOf, responseOf, textOf } from "../resilience/mod.ts";
 import { cut, redact, withoutEmails, withoutQuotes } from "./redact.ts";
 
 /** One error of a chain. */
@@ -22,6 +22,8 @@ export interface ErrorDescription extends ErrorSummary {
   readonly hint?: string;
   /** The frames of the stack, without the message. */
   readonly stack?: string;
+  /** The attempts of an operation that was retried, the earliest first and at most ten; absent for any other. */
+  readonly attempts?: readonly FailedAttempt[];
   /** The errors behind it, the nearest first: its causes and the members of an `AggregateError`. */
   readonly causes?: readonly ErrorSummary[];
 }
@@ -218,11 +220,13 @@ export function describeError(thrown: unknown, secrets: Iterable<string> = []): 
     const summary = summarize(thrown, clean, MAX_MESSAGE);
     const hint = hidesHint(thrown) ? undefined : textOf(thrown, "hint");
     const stack = thrown instanceof Error ? framesOf(thrown) : undefined;
+    const attempts = attemptsOf(thrown);
     const causes = errorsBehind(thrown).map((cause) => summarize(cause, clean, MAX_CAUSE_MESSAGE));
     return {
       ...summary,
       ...(hint === undefined ? {} : { hint: clean(hint, MAX_CAUSE_MESSAGE) }),
       ...(stack === undefined ? {} : { stack }),
+      ...(attempts.length === 0 ? {} : { attempts }),
       ...(causes.length === 0 ? {} : { causes }),
     };
   } catch {

@@ -15,7 +15,8 @@ export { anySignal, timeoutSignal } from "./signals.ts";
 export { type Backoff, backoffDelayMs } from "./backoff.ts";
 export { classifyFailure, failedResponse, type FailureKind, parseRetryAfter, retryAfterMs } from "./failure.ts";
 export { type FailedResponse, rememberResponse, responseOf } from "./failed_response.ts";
-export { type Attempt, AttemptCounter, retry, type RetryEvent, type RetryOptions, RetryTimeoutError } from "./retry.ts";
+export { AttemptCounter, attemptsOf, type FailedAttempt, passAttempts } from "./attempts.ts";
+export { type Attempt, retry, type RetryEvent, type RetryOptions, RetryTimeoutError } from "./retry.ts";
 export { RetryBudget, type RetryBudgetOptions, type RetryBudgetStats } from "./retry_budget.ts";
 
 // Circuit breaker.

@@ -3,12 +3,13 @@
  *
  * @module
  */
+import { AttemptCounter } from "./attempts.ts";
 import { backoffDelayMs } from "./backoff.ts";
 import { CircuitOpenError } from "./circuit_breaker.ts";
 import { type Clock, MAX_TIMER_MS, systemClock, type Timer } from "./clock.ts";
 import { Deadlines } from "./deadlines.ts";
 import { type HttpDescription, UPSTREAM_TIMEOUT } from "./error_class.ts";
-import { classifyFailure, failureChain, type FailureKind, retryAfterMs } from "./failure.ts";
+import { classifyFailure, type FailureKind, retryAfterMs } from "./failure.ts";
 import type { RetryBudget } from "./retry_budget.ts";
 import { observe } from "./unknown.ts";
 
@@ -125,51 +126,6 @@ function checkRange(name: string, value: number, least: number, most: number, wh
   );
 }
 
-/** By the error that an operation failed with: when it began, and how many attempts it made. */
-const counts = new WeakMap<object, { readonly begun: number; readonly attempts: number }>();
-let operationsBegun = 0;
-
-/**
- * Counts the attempts of one operation. The attempts of a retry inside an attempt count as its own, so that nested
- * retries add up instead of multiplying.
- */
-export class AttemptCounter {
-  readonly #begun = ++operationsBegun;
-  #attempts = 0;
-  #before = operationsBegun;
-
-  /** The number of failed attempts. */
-  get attempts(): number {
-    return this.#attempts;
-  }
-
-  /** Begins an attempt. */
-  begin(): void {
-    this.#before = operationsBegun;
-  }
-
-  /** Counts the attempts behind the failure of the current one. Returns how many there have been. */
-  fail(failure: unknown): number {
-    return this.#attempts += attemptsBehind(failure, this.#before);
-  }
-
-  /** Notes the attempts in the failure that the operation ends with, for a retry around it. */
-  end(failure: unknown): void {
-    if (this.#attempts < 2) return;
-    for (const link of failureChain(failure)) counts.set(link, { begun: this.#begun, attempts: this.#attempts });
-  }
-}
-
-/** Returns the number of attempts behind a failure: those of an operation that began after `before`, or 1. */
-function attemptsBehind(failure: unknown, before: number): number {
-  for (const link of failureChain(failure)) {
-    const count = counts.get(link);
-    // An error object may be thrown more than once: the attempts of an earlier operation do not count.
-    if (count !== undefined && count.begun > before) return count.attempts;
-  }
-  return 1;
-}
-
 /** The deadlines of the operations on each clock: most end long before theirs, and share one timer. */
 const deadlines = new WeakMap<Clock, Deadlines>();
 
@@ -216,7 +172,7 @@ export async function retry<T>(
   signal?.throwIfAborted();
   budget?.countRequest();
 
-  const counter = new AttemptCounter();
+  const counter = new AttemptCounter(clock);
   const deadline = clock.now() + deadlineMs;
   const controller = new AbortController();
   const { promise, resolve, reject } = Promise.withResolvers<T>();

@@ -4,8 +4,10 @@
  * @module
  */
 import {
+  attemptsOf,
   describeStatus,
   type ErrorCodes,
+  type FailedAttempt,
   type FailureKind,
   type HttpDescription,
   RetryTimeoutError,
@@ -72,6 +74,11 @@ export class ServiceError extends Error {
   /** The retry class, as `classifyFailure` reads it; `undefined`: code, status or cause decide. */
   get retry(): FailureKind | undefined {
     return (this.constructor as typeof ServiceError).retry;
+  }
+
+  /** The attempts of an operation that was retried, the earliest first and at most ten; empty for any other. */
+  get attempts(): readonly FailedAttempt[] {
+    return attemptsOf(this);
   }
 
   /** The HTTP response to the error. */

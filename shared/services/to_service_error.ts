@@ -11,6 +11,7 @@ import {
   type FailedResponse,
   failedResponse,
   memberOf,
+  passAttempts,
   retryAfterMs,
   RetryTimeoutError,
   sqlstateMeaning,
@@ -142,6 +143,7 @@ export function toServiceError(failure: unknown): Error {
   const source = sourceOf(failure);
   const error = ofApiError(apiError(failure, source), source, failure);
   sources.set(error, source);
+  passAttempts(failure, error);
   return error;
 }
 

@@ -12,6 +12,7 @@ import { checkOptions } from "./check_options.ts";
 import { type Cors, parseCors, preflightResponse } from "../responses/cors.ts";
 import { CallerLeftError, type RequestWait } from "../request/deadline.ts";
 import { errorResponse } from "../responses/error_response.ts";
+import { logCircuits } from "../logging/circuit_log.ts";
 import { ThrottledLog } from "../logging/throttled_log.ts";
 import { type PooledHandler, type PooledSupabaseOptions, prepare, type Prepared } from "./handler_options.ts";
 import { createHealthResponse, isHealthPath } from "../health/health.ts";
@@ -215,6 +216,7 @@ class RequestHandler<Database> {
 
   #createEvents(containsRejections: boolean): RequestEvents {
     const failures = this.#failures;
+    const writeEvent = failures.logEvent.bind(failures);
     return {
       rejected: (reason, request) =>
         failures.log("background_work_failed", reason, { secrets: this.#secrets, request }),
@@ -224,6 +226,7 @@ class RequestHandler<Database> {
         failures.logThrottled("call_refused", new RequestEndedError(reason), { level: "warn", request }),
       bodyFailed: (error, request) =>
         failures.logThrottled("response_body_failed", error, { secrets: this.#secrets, request }),
+      poolUsed: (pool) => logCircuits(pool, writeEvent),
       unhandled: containsRejections
         ? (reason) => failures.log("unhandled_rejection", reason, { secrets: this.#secrets })
         : undefined,

@@ -19,6 +19,8 @@ export type HandlerScope<Database> = Omit<CallerScope<Database>, "adopt" | typeo
 /** A pool, as requests use it. */
 export interface RequestPool<Database>
   extends Pick<SupabaseConnectionPool<Database>, "getStats" | "healthCheck" | "config"> {
+  /** Calls a listener at each event of the pool. Default: the pool emits none. */
+  readonly on?: SupabaseConnectionPool["on"];
   /** Opens the scope of a request; see `SupabaseConnectionPool.scope`. */
   scope(options: ScopeOptions): HandlerScope<Database>;
   /** The component that its health check queries, by its name in health responses. Default: `dataApi`. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { correlationIdOf, type LogLevel, type LogSink, StructuredLog } from "../../observability/mod.ts";
+import { correlationIdOf, type LogData, type LogLevel, type LogSink, StructuredLog } from "../../observability/mod.ts";
 import { PoolError } from "../../pool/mod.ts";
 import { CircuitOpenError, type Clock, codeOf, systemClock } from "../../resilience/mod.ts";
 
@@ -52,6 +52,11 @@ export class ThrottledLog {
     else if (isOutage(status, error)) this.logThrottled("request_failed", error, entry);
     else this.log("request_failed", error, entry);
     return true;
+  }
+
+  /** Logs an event that is not a failure. */
+  logEvent(level: LogLevel, event: string, data: LogData): void {
+    this.#log.write(level, event, { data });
   }
 
   /** Logs why no request can be served: each error once, however many requests meet it. */

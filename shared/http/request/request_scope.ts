@@ -35,6 +35,8 @@ export interface RequestEvents {
   readonly refused: (reason: unknown, request: Request) => void;
   /** The streamed body of the response to `request` failed with `error`. */
   readonly bodyFailed: (error: unknown, request: Request) => void;
+  /** A request uses `pool`. */
+  readonly poolUsed: (pool: Pick<RequestPool<never>, "on">) => void;
   /** Code of a request left a rejection unhandled. `undefined`: the runtime decides. */
   readonly unhandled: RequestToken["onUnhandled"];
 }
@@ -320,6 +322,7 @@ export class RequestScope<Database> implements LazyMembers<Database>, CurrentReq
     apiKey: ScopeOptions["apiKey"],
   ): HandlerScope<Database> {
     this.#listen();
+    this.#options.events.poolUsed(pool);
     const { lane, timeoutMs } = this.#options.lease;
     const [guard, onRefused] = [this.#guard, logRefusals(this.#outcome, this.#options)];
     const timeLeftMs = timeLeftOf(this.#token);

@@ -138,7 +138,7 @@ async function attempt<T>(
   if (!Number.isInteger(retries) || retries < 0 || retries > 100) {
     throw new RangeError(`Cannot retry ${retries} times: retries must be a whole number from 0 to 100`);
   }
-  const counter = new AttemptCounter();
+  const counter = new AttemptCounter(clock);
   for (let retry = 0;; retry++) {
     counter.begin();
     try {

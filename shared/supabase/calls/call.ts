@@ -15,6 +15,7 @@ import {
 import { LeaseReleasedError } from "../../pool/mod.ts";
 import { RequestTimeoutError } from "../errors.ts";
 import type { CallHost } from "./call_host.ts";
+import { CallLimiter } from "./call_limiter.ts";
 import { fetchWithinProject, globalFetch, type ProjectRequest, type ProjectResponse } from "./project_request.ts";
 import { asRetry, delayAfterError, delayAfterResponse, isRetriedRead, retryAfterOf } from "./read_retry.ts";
 import { StreamReader } from "./stream_reader.ts";
@@ -106,7 +107,7 @@ export class Call implements BodyWatcher {
       let answer: ProjectResponse;
       for (let retries = 0, openMs = 0, sent = request;;) {
         let delayMs: number | undefined;
-        let isOpen = false;
+        let failure: unknown;
         try {
           // A call that is not sent does not wait for a slot.
           guard?.check();
@@ -133,19 +134,28 @@ export class Call implements BodyWatcher {
           if (answer.response.ok || !isRetried) break;
           delayMs = delayAfterResponse(answer.response, retries);
           if (delayMs === undefined || !this.#hasTimeFor(delayMs) || !mayRetry(guard, budget)) break;
+          failure = answer.response;
           answer.response.body?.cancel().catch(() => {});
         } catch (error) {
+          failure = error;
           if (guarded) guard?.settle(guarded, this.#verdictOn(error, request));
           guarded = undefined;
           if (signal.aborted || !isRetried) throw error;
-          isOpen = error instanceof CircuitOpenError;
+          const isOpen = error instanceof CircuitOpenError;
           delayMs = delayAfterError(error, retries);
           if (delayMs === undefined || !this.#hasTimeFor(delayMs, openMs)) throw error;
           if (isOpen ? guard?.hasRoom === false : !mayRetry(guard, budget)) throw error;
           if (isOpen) openMs += delayMs;
         }
-        if (!isOpen) sent = asRetry(request, ++retries);
-        await this.#waitToSend(delayMs, !isOpen, isOpen ? guard : undefined);
+        if (failure instanceof CircuitOpenError) {
+          await this.#waitToSend(delayMs, guard);
+        } else {
+          this.#attempts ??= new AttemptCounter(clock);
+          this.#attempts.fail(failure);
+          this.#attempts.begin();
+          sent = asRetry(request, ++retries);
+          await this.#waitToSend(delayMs, undefined);
+        }
       }
       if (this.#state === "sending") this.#state = "unread";
       if (this.#contended) this.onContention();
@@ -156,7 +166,7 @@ export class Call implements BodyWatcher {
     } catch (error) {
       this.settle();
       const reason = signal.aborted ? signal.reason : error;
-      this.#attempts?.fail(undefined);
+      if (!(reason instanceof CircuitOpenError)) this.#attempts?.fail(reason);
       this.#attempts?.end(reason);
       host.onFailed(reason);
       throw reason;
@@ -178,15 +188,9 @@ export class Call implements BodyWatcher {
   /**
    * Waits before the call is sent, without permit and, if no other call needs it, without slot.
    *
-   * @param again True if it was sent before.
    * @param guard Ends the wait when its circuit closes.
    */
-  async #waitToSend(delayMs: number, again: boolean, guard: TargetGuard | undefined): Promise<void> {
-    if (again) {
-      this.#attempts ??= new AttemptCounter();
-      this.#attempts.fail(undefined);
-      this.#attempts.begin();
-    }
+  async #waitToSend(delayMs: number, guard: TargetGuard | undefined): Promise<void> {
     this.#timeout?.cancel();
     this.#limiter.release(this);
     this.#isPaused = true;
@@ -215,7 +219,7 @@ export class Call implements BodyWatcher {
 
   /** Remembers status and headers of a response that is not a success, for the errors that a client creates from its body. */
   #noteRejection(response: Response, tracked: Response): void {
-    this.#attempts?.fail(undefined);
+    this.#attempts?.fail(response);
     this.#failed = {
       status: tracked.status,
       retryAfterMs: retryAfterOf(response),
@@ -344,46 +348,4 @@ export class Call implements BodyWatcher {
 /** Returns whether a retry may be sent: by the breaker, which bounds what is sent while the target fails, or the budget. */
 function mayRetry(guard: TargetGuard | undefined, budget: RetryBudget | undefined): boolean {
   return guard?.isRestricted === true || budget?.tryRetry() !== false;
-}
-
-/** A semaphore for the calls of one scope: at most `permits` run at once, the others wait in order. */
-export class CallLimiter {
-  readonly #permits: number;
-  /** A handful at most: an array costs less than a `Set`. */
-  readonly #running: Call[] = [];
-  /** The functions that start waiting calls, the longest wait first. */
-  #waiting: Map<Call, () => void> | undefined = undefined;
-
-  constructor(permits: number) {
-    this.#permits = permits;
-  }
-
-  /** Resolves when `call` has a permit; `undefined` when it has one at once. */
-  acquire(call: Call): Promise<void> | undefined {
-    if (this.#running.length < this.#permits) {
-      this.#running.push(call);
-      return undefined;
-    }
-    const waiting = this.#waiting ??= new Map();
-    for (const other of [...this.#running]) other.onContention();
-    return new Promise((resolve) => waiting.set(call, resolve));
-  }
-
-  /** Releases the permit of `call`, or removes it from those that wait; the next call starts. */
-  release(call: Call): void {
-    const at = this.#running.indexOf(call);
-    if (at < 0) {
-      this.#waiting?.delete(call);
-      return;
-    }
-    this.#running.splice(at, 1);
-    const waiting = this.#waiting;
-    if (!waiting) return;
-    for (const [next, start] of waiting) {
-      waiting.delete(next);
-      this.#running.push(next);
-      if (waiting.size > 0) next.onContention();
-      return start();
-    }
-  }
 }

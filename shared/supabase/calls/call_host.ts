@@ -5,7 +5,7 @@
  */
 import type { Clock, Deadlines, FailedResponse, RetryBudget } from "../../resilience/mod.ts";
 import type { Credentials } from "../identity.ts";
-import type { CallLimiter } from "./call.ts";
+import type { CallLimiter } from "./call_limiter.ts";
 import type { TargetGuards } from "./target_guard.ts";
 
 /** The settings that the calls of all leases of a pool share. */

@@ -14,7 +14,7 @@ import {
 } from "../../pool/mod.ts";
 import type { Clock } from "../../resilience/mod.ts";
 import type { ClientSlot } from "../client_template.ts";
-import type { CallLimiter } from "../calls/call.ts";
+import type { CallLimiter } from "../calls/call_limiter.ts";
 import type { CallLimit } from "../calls/call_host.ts";
 
 /** The pool of slots, as a scope uses it. */
