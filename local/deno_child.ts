@@ -49,8 +49,12 @@ export function exitReason(
     return `It called Deno.exit(${exitCode}): a function must return a response instead. On the hosted runtime, the call ` +
       "does nothing.";
   }
+  if (lines.some((line) => /Fatal JavaScript out of memory/.test(line))) {
+    return "It ran out of memory, at the limit of Deno itself, several GB: hosted functions have 256 MB. To stop it there, " +
+      "run with --limits.";
+  }
   // Deno prints an uncaught error as its last output.
-  const pattern = served ? /^error: Uncaught|Fatal JavaScript (?:out of memory|invalid size)/ : /^error: /;
+  const pattern = served ? /^error: Uncaught|Fatal JavaScript invalid size/ : /^error: /;
   const at = lines.findLastIndex((line) => pattern.test(line));
   const error = lines.slice(at).filter((line) => !/^\s*(?:Stack backtrace:|\d+: <unknown>)/.test(line));
   if (at >= 0) return error.slice(0, SHOWN_LINES).join("\n").replace(/^error: (?:Uncaught )?/, "");

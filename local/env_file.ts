@@ -10,6 +10,8 @@ export interface EnvFile {
   readonly variables: Readonly<Record<string, string>>;
   /** The numbers of the lines that are neither blank, a comment nor part of `NAME=value`. */
   readonly strayLines: readonly number[];
+  /** The numbers of the lines whose quote is not closed: the value is the rest of the line, with the quote. */
+  readonly unclosedLines: readonly number[];
 }
 
 const NAME = /^[\w.-]+$/;
@@ -37,6 +39,7 @@ function unescape(value: string): string {
 export function parseEnvFile(text: string): EnvFile {
   const variables: Record<string, string> = {};
   const strayLines: number[] = [];
+  const unclosedLines: number[] = [];
   const lines = text.replace(/^\uFEFF/, "").replaceAll("\r\n", "\n").split("\n");
   for (let at = 0; at < lines.length; at++) {
     const line = (lines[at] ?? "").trim();
@@ -50,13 +53,14 @@ export function parseEnvFile(text: string): EnvFile {
     const quote = QUOTES.includes(rest.charAt(0)) ? rest.charAt(0) : "";
     const quoted = quote === "" ? undefined : readQuoted(lines, at, rest, quote);
     if (!quoted) {
+      if (quote !== "") unclosedLines.push(at + 1);
       variables[name] = expand(withoutComment(rest), variables);
       continue;
     }
     at = quoted.last;
     variables[name] = quote === '"' ? expand(unescape(quoted.value), variables) : quoted.value;
   }
-  return { variables, strayLines };
+  return { variables, strayLines, unclosedLines };
 }
 
 function withoutComment(value: string): string {

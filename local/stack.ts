@@ -264,7 +264,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       const found = await readFunctions(project, config);
       return config.edgeRuntime.enabled ? found : { ...found, functions: [] };
     };
-    parts.use(await watchSources({ project, functions, read, log }));
+    parts.use(await watchSources({ project, functions, envFile: options.envFile, read, log }));
   }
 
   const { promise: broken, resolve: onFailure } = Promise.withResolvers<StackError>();

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { resolve } from "node:path";
 import { nearestName } from "../../shared/environment/mod.ts";
 import { HOSTED_LIMITS, type Limits } from "../functions/limits.ts";
 import { commandOf } from "../invocation.ts";
@@ -121,7 +122,7 @@ function file(value: string | undefined): string {
       "--env-file must be a file, for example --env-file .env.local: the value is missing.",
     );
   }
-  return value.startsWith("/") ? value : `${Deno.cwd()}/${value}`;
+  return resolve(value);
 }
 
 function folder(value: string | undefined): string {

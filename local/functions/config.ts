@@ -40,6 +40,7 @@ export interface ProjectFunctions {
 
 /** Matches the names of functions, by the rule of the CLI. Other folders, such as `_shared`, are not functions. */
 export const FUNCTION_NAME = /^[A-Za-z][A-Za-z0-9_-]*$/;
+const NAME_RULE = "begin it with a letter, and use letters, digits, - and _ only";
 const MODULES = ["index.ts", "index.tsx", "index.js", "index.jsx", "index.mjs"];
 
 /** Resolves a path of the config file, which is relative to the folder of that file. */
@@ -62,15 +63,24 @@ async function moduleIn(folder: string): Promise<string> {
   return `${folder}/index.ts`;
 }
 
-/** Returns the names of the folders in `parent` that hold the module of a function. */
-async function functionFolders(parent: string): Promise<string[]> {
-  const names: string[] = [];
+/** The folders that hold the module of a function, by name. */
+interface FunctionFolders {
+  readonly valid: readonly string[];
+  /** Those whose name no function can have, except those that begin with `_` or `.`, which are not meant as functions. */
+  readonly invalid: readonly string[];
+}
+
+/** Finds the folders in `parent` that hold the module of a function. */
+async function functionFolders(parent: string): Promise<FunctionFolders> {
+  const valid: string[] = [];
+  const invalid: string[] = [];
   // A folder that does not exist or cannot be read has none.
   const entries = await Array.fromAsync(Deno.readDir(parent)).catch(() => []);
-  for (const { name } of entries) {
-    if (FUNCTION_NAME.test(name) && await isFile(await moduleIn(`${parent}/${name}`))) names.push(name);
+  for (const { name } of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
+    if (/^[_.]/.test(name) || !await isFile(await moduleIn(`${parent}/${name}`))) continue;
+    (FUNCTION_NAME.test(name) ? valid : invalid).push(name);
   }
-  return names.sort();
+  return { valid, invalid };
 }
 
 function invalid(path: string, detail: string): StackError {
@@ -79,7 +89,7 @@ function invalid(path: string, detail: string): StackError {
 
 function checkTable(path: string, name: string, table: unknown): TomlTable {
   if (!FUNCTION_NAME.test(name)) {
-    throw invalid(path, `"${name}" is not a valid function name: use letters, digits, - and _.`);
+    throw invalid(path, `"${name}" is not a valid function name: ${NAME_RULE}.`);
   }
   if (!isTable(table)) throw invalid(path, `functions.${name} must be a table, for example [functions.${name}].`);
   return table;
@@ -100,7 +110,7 @@ export async function readFunctions(project: Project, config?: ProjectConfig): P
   const functions: FunctionConfig[] = [];
   const disabled: string[] = [];
   const warnings: string[] = [];
-  for (const name of [...new Set([...Object.keys(tables), ...found])].sort()) {
+  for (const name of [...new Set([...Object.keys(tables), ...found.valid])].sort()) {
     const registered = Object.hasOwn(tables, name);
     const table = registered ? checkTable(path, name, tables[name]) : {};
     const at = (key: string) => `functions.${name}.${key}`;
@@ -136,6 +146,12 @@ export async function readFunctions(project: Project, config?: ProjectConfig): P
       registered,
     });
   }
+  for (const name of found.invalid) {
+    warnings.push(
+      `supabase/functions/${name} is neither served nor deployed, because "${name}" is not a valid function name: ` +
+        `${NAME_RULE}.`,
+    );
+  }
   warnings.push(...await unservedFolders(project, functions, disabled));
   return { functions, disabled, warnings };
 }
@@ -161,8 +177,8 @@ async function unservedFolders(
   functions: readonly FunctionConfig[],
   disabled: readonly string[],
 ): Promise<string[]> {
-  const folders = await functionFolders(`${root}/functions`);
-  return folders.filter((name) =>
+  const { valid } = await functionFolders(`${root}/functions`);
+  return valid.filter((name) =>
     !disabled.includes(name) && !functions.some(({ entrypoint }) => entrypoint.startsWith(`${root}/functions/${name}/`))
   ).map((name) =>
     `functions/${name} is not a function of the project: the Supabase CLI looks in supabase/functions. Move it there, ` +

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { messageOf } from "../../shared/resilience/mod.ts";
 import { jwksOf } from "../auth/tokens.ts";
 import { parseEnvFile } from "../env_file.ts";
 import { legacyKeys } from "../keys.ts";
@@ -74,11 +75,30 @@ export interface SecretsOptions {
   readonly envFile?: string | undefined;
 }
 
+/** The size of a variable that Linux passes to a process, with its name, in bytes. */
+const MAX_VARIABLE_BYTES = 131_000;
+
+/** Returns the reason why no process can have a variable of this value, and the remedy. */
+function unusableReason(value: string): string | undefined {
+  if (value.includes("\0")) return "it contains a null byte: encode the value, for example as base64";
+  const { length } = new TextEncoder().encode(value);
+  return length > MAX_VARIABLE_BYTES
+    ? `it has ${length} bytes, of which a process can have ${MAX_VARIABLE_BYTES}: read it from a file`
+    : undefined;
+}
+
+/** Returns the reason why a file that exists cannot be read, and the remedy. */
+function unreadableReason(error: unknown): string {
+  if (error instanceof Deno.errors.IsADirectory) return "it is a folder: name a file";
+  if (error instanceof Deno.errors.PermissionDenied) return "its mode does not allow it: change it with chmod";
+  return messageOf(error);
+}
+
 /**
  * Reads the project's own secrets.
  *
- * @returns The variables, and a warning for each name that the hosted platform reserves and for each invalid line.
- * @throws {StackError} `CONFIG_INVALID` if `envFile` does not exist.
+ * @returns The variables, and a warning for each that is ignored and for each invalid line.
+ * @throws {StackError} `CONFIG_INVALID` if `envFile` does not exist, or a file cannot be read.
  */
 export async function readSecrets(
   project: Project,
@@ -88,7 +108,9 @@ export async function readSecrets(
   const warnings: string[] = [];
   const add = (file: string, variables: Readonly<Record<string, string>>) => {
     for (const [name, value] of Object.entries(variables)) {
-      if (!name.startsWith("SUPABASE_")) secrets[name] = value;
+      const unusable = unusableReason(value);
+      if (unusable !== undefined) warnings.push(`${file}: ${name} is ignored, because ${unusable}.`);
+      else if (!name.startsWith("SUPABASE_")) secrets[name] = value;
       else if (!SHARED_FILES.includes(file)) {
         warnings.push(
           `${file}: ${name} is ignored, because names that begin with SUPABASE_ are reserved: rename it.`,
@@ -102,13 +124,22 @@ export async function readSecrets(
     try {
       text = await Deno.readTextFile(file.startsWith("/") ? file : `${project.root}/${file}`);
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-      if (file !== envFile) continue;
-      throw new StackError("CONFIG_INVALID", `File not found: ${file}, the file of --env-file.`, { cause: error });
+      const missing = error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
+      if (missing && file !== envFile) continue;
+      throw new StackError(
+        "CONFIG_INVALID",
+        missing
+          ? `File not found: ${file}, the file of --env-file.`
+          : `Cannot read the secrets in ${file}, because ${unreadableReason(error)}.`,
+        { cause: error },
+      );
     }
-    const { variables, strayLines } = parseEnvFile(text);
+    const { variables, strayLines, unclosedLines } = parseEnvFile(text);
     for (const line of strayLines) {
       warnings.push(`${file}, line ${line} is ignored, because it is not NAME=value: fix it, or begin it with #.`);
+    }
+    for (const line of unclosedLines) {
+      warnings.push(`${file}, line ${line}: the value keeps its quote, because the quote is not closed: close it.`);
     }
     add(file, variables);
   }

@@ -64,6 +64,8 @@ export interface WatchOptions {
   readonly project: Project;
   /** The functions that are served. */
   readonly functions: Functions;
+  /** A file with secrets of every function, beside those of the project. Default: none. */
+  readonly envFile?: string | undefined;
   /** Returns the functions of the project as its files are now. */
   readonly read: () => Promise<ProjectFunctions>;
   /** Called with the name of a function, or `watch`, and a line. */
@@ -72,15 +74,20 @@ export interface WatchOptions {
 
 /** Follows the files of a project: serves new functions, stops removed ones, and reloads the others as they change. */
 export async function watchSources(options: WatchOptions): Promise<Disposable> {
-  const { project, functions, read, log } = options;
+  const { project, functions, envFile, read, log } = options;
   const paths = await watchedPaths(project, functions.configs);
-  let watcher: Deno.FsWatcher;
+  const watchers: Deno.FsWatcher[] = [];
   try {
-    watcher = Deno.watchFs(paths);
+    watchers.push(Deno.watchFs(paths));
+    // Its folder: an editor may replace the file.
+    if (envFile !== undefined) watchers.push(Deno.watchFs(folderOf(envFile), { recursive: false }));
   } catch (error) {
+    for (const watcher of watchers) watcher.close();
     log("watch", `cannot watch the sources (${messageOf(error)}): restart after a change`);
     return { [Symbol.dispose]: () => {} };
   }
+  const affectedBy = (path: string, configs: readonly FunctionConfig[]) =>
+    path === envFile ? configs.map(({ name }) => name) : affectedFunctions(path, configs, project.supabase);
   const reported = new Set((await read()).warnings);
   const pending = new Set<string>();
 
@@ -106,7 +113,7 @@ export async function watchSources(options: WatchOptions): Promise<Disposable> {
     for (const name of removed) log(name, "removed: it is no longer served");
     // A file of a function that was removed or added affects no other.
     const known = [...functions.configs, ...before];
-    const affected = paths.flatMap((path) => affectedFunctions(path, known, project.supabase));
+    const affected = paths.flatMap((path) => affectedBy(path, known));
     for (const name of new Set([...added, ...changed, ...affected])) {
       if (!functions.get(name)) continue;
       // The output of the function says why it failed.
@@ -119,25 +126,28 @@ export async function watchSources(options: WatchOptions): Promise<Disposable> {
 
   let timer: ReturnType<typeof setTimeout> | undefined;
   let applying = Promise.resolve();
-  (async () => {
+  const follow = async (watcher: Deno.FsWatcher) => {
     for await (const { kind, paths } of watcher) {
       if (kind === "access") continue;
       for (const path of paths) {
         const isFolder = kind !== "modify" && path.startsWith(`${project.supabase}/functions/`);
         if (
           isFolder || readAtStart(path, project) !== undefined ||
-          affectedFunctions(path, functions.configs, project.supabase).length > 0
+          affectedBy(path, functions.configs).length > 0
         ) pending.add(path);
       }
       if (pending.size === 0) continue;
       clearTimeout(timer);
       timer = setTimeout(() => applying = applying.then(apply), DEBOUNCE_MS);
     }
-  })().catch((error) => log("watch", `stopped watching the sources: ${messageOf(error)}`));
+  };
+  for (const watcher of watchers) {
+    follow(watcher).catch((error) => log("watch", `stopped watching the sources: ${messageOf(error)}`));
+  }
   return {
     [Symbol.dispose]: () => {
       clearTimeout(timer);
-      watcher.close();
+      for (const watcher of watchers) watcher.close();
     },
   };
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { memberOf, messageOf } from "../../shared/resilience/mod.ts";
 import { TOKEN_HEADER } from "../control.ts";
 import { ENCODING_HEADER } from "../functions/protocol.ts";
 import { LOOPBACK } from "../ports.ts";
@@ -61,22 +62,10 @@ export function forwardedHeaders(
   return headers;
 }
 
-/** Returns a body that calls `onError` if the one of the client cannot be read. */
-function watchBody(body: ReadableStream<Uint8Array>, onError: (error: unknown) => void): ReadableStream<Uint8Array> {
-  const reader = body.getReader();
-  return new ReadableStream({
-    async pull(controller) {
-      try {
-        const { done, value } = await reader.read();
-        if (done) controller.close();
-        else controller.enqueue(value);
-      } catch (error) {
-        onError(error);
-        controller.error(error);
-      }
-    },
-    cancel: (reason) => reader.cancel(reason),
-  });
+/** Returns whether `fetch` failed because the client's body could not be read: all other causes name the request. */
+function isBodyError(error: unknown): boolean {
+  const cause = memberOf(error, "cause");
+  return cause !== undefined && !/error sending request|client error/.test(messageOf(cause));
 }
 
 /**
@@ -99,19 +88,19 @@ export async function forward(
   const headers = forwardedHeaders(request, target, extra);
   // The server of the gateway compresses for the client.
   headers.set("accept-encoding", "identity");
-  let bodyError: unknown;
   let response: Response;
   try {
     response = await fetch(`http://${LOOPBACK}:${target.port}${path}`, {
       method: request.method,
       headers,
-      body: request.body && watchBody(request.body, (error) => bodyError = error),
+      // As it is: one that a reader holds keeps the connection of a client that has disconnected.
+      body: request.body,
       signal,
       redirect: "manual",
     });
   } catch (error) {
-    if (bodyError === undefined || signal.aborted) throw error;
-    throw new MalformedRequestError("The body of the request cannot be read.", { cause: bodyError });
+    if (signal.aborted || request.body === null || !isBodyError(error)) throw error;
+    throw new MalformedRequestError("The body of the request cannot be read.", { cause: error });
   }
   const responseHeaders = withoutHopByHop(response.headers);
   const encoding = responseHeaders.get(ENCODING_HEADER);

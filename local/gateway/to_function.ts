@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { messageOf } from "../../shared/resilience/mod.ts";
+import { memberOf, messageOf } from "../../shared/resilience/mod.ts";
 import { type FunctionIsolate, FunctionUnavailableError, type RunningFunction } from "../functions/isolate.ts";
 import type { Functions } from "../functions/mod.ts";
 import { ABSENT_HEADER, ORIGIN_HEADER, ORIGINAL_PREFIX } from "../functions/protocol.ts";
@@ -101,16 +101,29 @@ async function brokenOff(name: string, running: RunningFunction, error: unknown)
     return failure({ name, status: 546, code: hosted, hosted, failed: "was stopped", detail: `It ${limit}.` });
   }
   const hosted = "WORKER_ERROR";
-  return detail === undefined
-    ? failure({
+  if (detail !== undefined) {
+    return failure({ name, status: 503, code: "FUNCTION_CRASHED", hosted, failed: "crashed", detail });
+  }
+  const reason = messageOf(memberOf(error, "cause") ?? error);
+  if (/head is too large/.test(reason)) {
+    return failure({
       name,
-      status: 503,
-      code: "FUNCTION_BROKE_OFF",
+      status: 502,
+      code: "RESPONSE_HEADERS_TOO_LARGE",
       hosted,
-      failed: "closed the connection",
-      detail: messageOf(error),
-    })
-    : failure({ name, status: 503, code: "FUNCTION_CRASHED", hosted, failed: "crashed", detail });
+      failed: "sent too many headers",
+      detail: "The local stack passes on about 95 headers of a response: send fewer, or put the values in the body.",
+    });
+  }
+  return failure({
+    name,
+    status: 503,
+    code: "FUNCTION_BROKE_OFF",
+    hosted,
+    failed: "closed the connection",
+    // Before it come the addresses of the stack.
+    detail: `It closed the connection before its response: ${reason.replace(/^.*client error \(\w+\): /, "")}.`,
+  });
 }
 
 /**

@@ -81,9 +81,10 @@ Deno.test("readFunctions() finds folders without a table, with the defaults of t
     ["hello", true, false],
     ["hello-2", true, false],
   ]);
-  assertEquals(warnings.length, 2, warnings.join("\n"));
+  assertEquals(warnings.length, 3, warnings.join("\n"));
   assertStringIncludes(warnings[0] ?? "", "hello-2/index.mjs is served, but the Supabase CLI looks for index.ts");
-  assertStringIncludes(warnings[1] ?? "", "functions/web is not a function of the project");
+  assertStringIncludes(warnings[1] ?? "", "supabase/functions/2fa is neither served nor deployed");
+  assertStringIncludes(warnings[2] ?? "", "functions/web is not a function of the project");
 });
 
 Deno.test("readFunctions() finds the import map of a function in the order of the CLI", async () => {
@@ -214,4 +215,22 @@ Deno.test("readFunctions() finds nothing to say about a project whose functions 
   const { functions, warnings } = await readFunctions(projectAt(fixture.root));
   assertEquals([functions.map(({ name }) => name), warnings], [["health", "probe"], []]);
   assert(functions.every(({ registered }) => registered));
+});
+
+Deno.test("readFunctions() warns of folders whose names no function can have, except those that begin with _ or .", async () => {
+  const names = ["a.b", "1st", "\u00fcber", "a b", "_shared", ".hidden", "good"];
+  await using project = await writeProject(
+    Object.fromEntries(
+      names.map((name) => [`supabase/functions/${name}/index.ts`, "Deno.serve(() => new Response());"]),
+    ),
+  );
+  const { functions, warnings } = await readFunctions(projectAt(project.root));
+  assertEquals(functions.map(({ name }) => name), ["good"]);
+  assertEquals(
+    warnings,
+    ["1st", "a b", "a.b", "\u00fcber"].map((name) =>
+      `supabase/functions/${name} is neither served nor deployed, because "${name}" is not a valid function name: begin ` +
+      "it with a letter, and use letters, digits, - and _ only."
+    ),
+  );
 });

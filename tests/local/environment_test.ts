@@ -35,6 +35,40 @@ Deno.test("parseEnvFile() accepts every line that is part of NAME=value, and ret
   for (const [text, expected] of cases) assertEquals(parseEnvFile(text).strayLines, expected, text);
 });
 
+Deno.test("parseEnvFile() returns the numbers of the lines whose quote is not closed", () => {
+  const { variables, unclosedLines } = parseEnvFile('A=\'open\nB=x\nC="x\\"\nD=`a\nb`\n');
+  assertEquals([variables, unclosedLines], [{ A: "'open", B: "x", C: '"x\\"', D: "a\nb" }, [1, 3]]);
+});
+
+Deno.test("readSecrets() ignores values that no process can have, and names each with the remedy", async () => {
+  await using project = await writeProject({
+    "supabase/functions/.env": `A=a\0b\nB=${"x".repeat(131_001)}\nC=1\nD="open`,
+  });
+  const { secrets, warnings } = await readSecrets(projectAt(project.root));
+  assertEquals(secrets, { C: "1", D: '"open' });
+  assertEquals(warnings, [
+    "supabase/functions/.env, line 4: the value keeps its quote, because the quote is not closed: close it.",
+    "supabase/functions/.env: A is ignored, because it contains a null byte: encode the value, for example as base64.",
+    "supabase/functions/.env: B is ignored, because it has 131001 bytes, of which a process can have 131000: read it " +
+    "from a file.",
+  ]);
+});
+
+Deno.test("readSecrets() says why a file cannot be read, and what to do", async () => {
+  await using project = await writeProject({ "supabase/functions/.env/x": "", "file": "" });
+  const at = projectAt(project.root);
+  const folder = await assertRejects(() => readSecrets(at), StackError);
+  assertEquals(
+    [folder.code, folder.message],
+    ["CONFIG_INVALID", "Cannot read the secrets in supabase/functions/.env, because it is a folder: name a file."],
+  );
+  const nothing = await writeProject({ "supabase/config.toml": "" });
+  await using _removed = nothing;
+  const below = `${project.root}/file/.env`;
+  const missing = await assertRejects(() => readSecrets(projectAt(nothing.root), { envFile: below }), StackError);
+  assertEquals(missing.message, `File not found: ${below}, the file of --env-file.`);
+});
+
 Deno.test("parseEnvFile() reads and expands values as the Supabase CLI does", () => {
   const cases: [string, Record<string, string>][] = [
     ["BASE=foo\nA=${BASE}/bar\nB=$BASE-x", { BASE: "foo", A: "foo/bar", B: "foo-x" }],

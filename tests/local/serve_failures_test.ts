@@ -105,6 +105,14 @@ Deno.test("exitReason() returns an uncaught error, a call of Deno.exit, or the s
   assertMatch(exitReason(lines, { served: true, status: 0, exitCode: 0 }), /^It called Deno\.exit\(0\)/);
   assertMatch(exitReason([], { served: true, status: 137 }), /killed/);
   assertEquals(exitReason([], { served: true, status: 139 }), "It was ended by signal 11.");
+  const memory = [
+    "<--- Last few GCs --->",
+    "#",
+    "# Fatal JavaScript out of memory: Reached heap limit",
+    "#",
+    "==== C stack",
+  ];
+  assertMatch(exitReason(memory, { served: true, status: 133 }), /^It ran out of memory, .* run with --limits\.$/);
 });
 
 Deno.test("Functions are stopped at the limits of hosted projects, alone, with the reason", async (t) => {

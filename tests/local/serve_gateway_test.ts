@@ -347,3 +347,61 @@ Deno.test("Gateway accepts no forged, expired or ambiguous token for verify_jwt"
   );
   assertStringIncludes(twice, "HTTP/1.1 401 ");
 });
+
+/** Returns the number of files and sockets that this process has open. */
+async function openFiles(): Promise<number> {
+  return (await Array.fromAsync(Deno.readDir("/proc/self/fd"))).length;
+}
+
+Deno.test({
+  name: "Gateway closes the connection of a client that disconnects within its body, also after the response began",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    await using served = await serveProject({
+      files: {
+        "supabase/config.toml": openTo("a"),
+        "supabase/functions/a/index.ts": `Deno.serve((request) => new Response(request.body));`,
+      },
+    });
+    const head = `POST /functions/v1/a HTTP/1.1\r\nhost: 127.0.0.1:${served.port}\r\ncontent-length: 50\r\n\r\n`;
+    const send = async () => {
+      const connection = await Deno.connect({ hostname: "127.0.0.1", port: served.port });
+      await connection.write(new TextEncoder().encode(`${head}hello`));
+      const buffer = new Uint8Array(4_000);
+      // The response has begun: it repeats the body.
+      for (let text = ""; !text.includes("hello");) {
+        text += new TextDecoder().decode(buffer.subarray(0, await connection.read(buffer) ?? 0));
+      }
+      return connection;
+    };
+    (await send()).close();
+    const before = await openFiles();
+    for (let n = 0; n < 20; n++) (await send()).close();
+    await eventually(async () => await openFiles() <= before + 5, "the connections are closed");
+
+    // A client that still reads gets the end of the response.
+    using half = await send();
+    await half.closeWrite();
+    const buffer = new Uint8Array(4_000);
+    while (await half.read(buffer) !== null);
+    await eventually(() => served.functions.get("a")?.idleSince !== undefined, "no request is in flight");
+  },
+});
+
+Deno.test("Gateway names the limit of a response with too many headers, and the reason of a closed connection", async () => {
+  await using served = await serveProject({
+    files: {
+      "supabase/config.toml": openTo("a"),
+      "supabase/functions/a/index.ts": `
+        Deno.serve((request) => {
+          const count = Number(new URL(request.url).searchParams.get("count"));
+          return new Response("", { headers: Array.from({ length: count }, (_, n) => ["x-" + n, "v"]) });
+        });`,
+    },
+  });
+  assertEquals((await served.call("a?count=90")).status, 200);
+  const response = await served.call("a?count=200");
+  const { code, detail } = await response.json();
+  assertEquals([response.status, code], [502, "RESPONSE_HEADERS_TOO_LARGE"]);
+  assertStringIncludes(detail, "send fewer, or put the values in the body");
+});

@@ -67,3 +67,27 @@ Deno.test("watchSources() serves new functions, stops removed ones, and follows 
   assertEquals(await body("kept"), 401);
   assertStringIncludes(logged.join("\n"), "watch: supabase/config.toml changed");
 });
+
+Deno.test("watchSources() reloads every function when the file of --env-file changes or is replaced", async () => {
+  await using served = await serveProject({
+    files: {
+      "supabase/config.toml": openTo("one"),
+      "supabase/functions/one/index.ts": respond("one"),
+      "secrets/my.env": "A=1",
+      "secrets/other.txt": "",
+    },
+  });
+  const { root, functions } = served;
+  const project = projectAt(root);
+  const logged: string[] = [];
+  const envFile = `${root}/secrets/my.env`;
+  const log = (source: string, line: string) => logged.push(`${source}: ${line}`);
+  using _watch = await watchSources({ project, functions, envFile, read: () => readFunctions(project), log });
+  await Deno.writeTextFile(envFile, "A=2");
+  await eventually(() => logged.length === 1, "the first reload");
+  await Deno.writeTextFile(`${root}/secrets/other.txt`, "not a secret");
+  await Deno.writeTextFile(`${envFile}.new`, "A=3");
+  await Deno.rename(`${envFile}.new`, envFile);
+  await eventually(() => logged.length === 2, "the second reload");
+  assertEquals(logged, ["one: reloaded", "one: reloaded"]);
+});
