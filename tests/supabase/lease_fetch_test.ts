@@ -253,6 +253,19 @@ Deno.test("LeaseFetch.failure() finds the last eight failures only", async () =>
   assertEquals(calls.failure(text(11)), undefined);
 });
 
+Deno.test("LeaseFetch.failure() compares the message alone for errors of auth-js only", async () => {
+  const reset = new TypeError("connection reset");
+  const { calls } = calling({ fetch: () => Promise.reject(reset) });
+  await assertRejects(() => calls.fetch(URL_OF_X), TypeError);
+  const named = (name: string, message: string) => Object.assign(new Error(message), { name });
+  assertStrictEquals(calls.failure(reset), reset);
+  assertStrictEquals(calls.failure({ message: "TypeError: connection reset" }), reset);
+  assertStrictEquals(calls.failure(named("AuthRetryableFetchError", "connection reset")), reset);
+  assertEquals(calls.failure(named("StorageUnknownError", "connection reset")), undefined);
+  assertEquals(calls.failure(named("AuthRetryableFetchError", "something else")), undefined);
+  assertEquals(calls.failure("connection reset"), undefined);
+});
+
 Deno.test("LeaseFetch.failure() finds the cause of a broken body", async () => {
   const { calls, sent } = calling();
   const call = calls.fetch(URL_OF_X);

@@ -114,7 +114,7 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
   /** The latest leases, released or not: they know why their calls failed. */
   readonly #latest: LeaseFetch[] = [];
   #state: ScopeState = OPEN;
-  #betweenCalls: "hold" | "release" = "hold";
+  #releasesBetweenCalls = false;
   /** Created when it is asked for: it costs more than the rest of a scope. */
   #controller: AbortController | undefined = undefined;
 
@@ -183,7 +183,7 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
       { lane, timeoutMs, onRefused },
       this.#retriesReads(lane),
     );
-    if (this.#betweenCalls === "release") this.#leaveWhenIdle(fetch);
+    if (this.#releasesBetweenCalls) this.#leaveWhenIdle(fetch);
     if (this.#state.kind === "open") this.#views.push(fetch);
     else fetch.end(this.#state.kind === "aborted" ? this.#state.reason : undefined);
     return createView(template, fetch) as unknown as SupabaseClient<Database>;
@@ -265,7 +265,7 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
    * been answered while a stream or background work goes on. Idempotent.
    */
   releaseBetweenCalls(): void {
-    this.#betweenCalls = "release";
+    this.#releasesBetweenCalls = true;
     for (const view of this.#views) this.#leaveWhenIdle(view);
   }
 

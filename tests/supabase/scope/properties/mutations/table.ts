@@ -118,7 +118,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     file: "scope/caller_scope.ts",
-    find: '    if (this.#betweenCalls === "release") this.#leaveWhenIdle(fetch);\n',
+    find: "    if (this.#releasesBetweenCalls) this.#leaveWhenIdle(fetch);\n",
     replace: "",
     what: "a later client keeps the slot between calls",
   },
