@@ -2,20 +2,34 @@ import { assert, assertEquals } from "@std/assert";
 import { FOLDERS } from "./folders.ts";
 import { outcomeTable } from "./main.ts";
 import { findMutations } from "./operators.ts";
-import { seeded } from "./random.ts";
-import { runFolder } from "./run.ts";
+import { importGraph, nearestFirst } from "./imports.ts";
+import { inOrderOf } from "./random.ts";
+import { drawn, runFolder } from "./run.ts";
 import { describeMutation, type FileMutation, lineOf, staleReasons, type Survivors } from "./survivors.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const REASONS: Survivors = JSON.parse(await Deno.readTextFile(new URL("survivors.json", import.meta.url)));
 
-Deno.test("seeded() returns the same numbers for the same seed, all over the range", () => {
-  const [one, same, other] = [seeded(1), seeded(1), seeded(2)];
-  const numbers = Array.from({ length: 1_000 }, () => one());
-  assertEquals(numbers, Array.from({ length: 1_000 }, () => same()));
-  assert(numbers[0] !== other());
-  assert(numbers.every((number) => number >= 0 && number < 1));
-  assertEquals(new Set(numbers.map((number) => Math.floor(number * 10))).size, 10);
+Deno.test("inOrderOf() orders by the seed, whichever other values there are", () => {
+  const values = Array.from({ length: 1_000 }, (_, index) => `value ${index}`);
+  const ordered = inOrderOf(1, values, String);
+  assertEquals(ordered, inOrderOf(1, [...values].reverse(), String));
+  assertEquals(ordered.toSorted(), values.toSorted());
+  assertEquals(
+    ordered.filter((value) => value.endsWith("7")),
+    inOrderOf(1, values.filter((v) => v.endsWith("7")), String),
+  );
+  assert(ordered.slice(0, 20).join() !== inOrderOf(2, values, String).slice(0, 20).join());
+  // Of 100 drawn values, about ten are from each tenth of all.
+  const tenths = new Set(ordered.slice(0, 100).map((value) => Math.floor(values.indexOf(value) / 100)));
+  assertEquals(tenths.size, 10);
+});
+
+Deno.test("inOrderOf() does not put values with the same key beside each other", () => {
+  const values = Array.from({ length: 200 }, (_, index) => index);
+  const drawnFirst = inOrderOf(1, values, (value) => value < 100 ? "same" : `key ${value}`).slice(0, 50);
+  const same = drawnFirst.filter((value) => value < 100).length;
+  assert(same > 10 && same < 40, `${same} of 50`);
 });
 
 const SOURCE = "const a = 1;\n\nif (a < 2) {\n  park(slot);\n}\n";
@@ -25,6 +39,41 @@ Deno.test("describeMutation() names the change and its line, and no line number"
   assert(bound);
   assertEquals(describeMutation(SOURCE, bound), "move a bound: < -> <= in: if (a < 2) {");
   assertEquals(lineOf(SOURCE, bound.start), 3);
+});
+
+Deno.test("drawn() keeps the order of mutations when another line is edited", () => {
+  const find = (source: string) => findMutations("a.ts", source).map((mutation) => ({ path: "a.ts", ...mutation }));
+  const edited = `const b = 7;\n${SOURCE}`;
+  const describe = (source: string) =>
+    drawn(find(source), new Map([["a.ts", source]]), 3).map((mutation) => describeMutation(source, mutation));
+  assertEquals(describe(edited).filter((text) => !text.includes("const b")), describe(SOURCE));
+});
+
+Deno.test("importGraph() and nearestFirst() run the tests nearest to a module first", async () => {
+  const folder = await Deno.realPath(await Deno.makeTempDir());
+  try {
+    const files = {
+      "pool.ts": "export const pool = 1;",
+      "mod.ts": 'export * from "./pool.ts"; export type { T } from "./types.ts";',
+      "types.ts": "export type T = string;",
+      "a_test.ts": "",
+      "b_test.ts": 'import "./mod.ts";',
+      "c_test.ts": 'import { pool } from "./pool.ts"; console.log(pool);',
+      "pool_of_files_test.ts": "",
+    };
+    for (const [path, text] of Object.entries(files)) await Deno.writeTextFile(`${folder}/${path}`, text);
+    const tests = Object.keys(files).filter((path) => path.endsWith("_test.ts"));
+    const imports = await importGraph(folder, tests);
+    assertEquals(imports.get("b_test.ts"), ["mod.ts"]);
+    assertEquals(nearestFirst(tests, "pool.ts", imports), [
+      "pool_of_files_test.ts",
+      "c_test.ts",
+      "b_test.ts",
+      "a_test.ts",
+    ]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 Deno.test("staleReasons() reports the reasons whose mutation does not exist any more", () => {

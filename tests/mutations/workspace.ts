@@ -4,6 +4,7 @@
  * @module
  */
 import type { FolderTests } from "./folders.ts";
+import { importGraph, nearestFirst } from "./imports.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 /** The files that tests read beside their own folders. */
@@ -45,10 +46,12 @@ export class Workspace implements AsyncDisposable {
   readonly path: string;
   /** The paths of the tests from the root. */
   readonly tests: readonly string[];
+  readonly #imports: ReadonlyMap<string, readonly string[]>;
 
-  private constructor(path: string, tests: readonly string[]) {
+  private constructor(path: string, tests: readonly string[], imports: ReadonlyMap<string, readonly string[]>) {
     this.path = path;
     this.tests = tests;
+    this.#imports = imports;
   }
 
   /** Creates a copy. */
@@ -63,17 +66,17 @@ export class Workspace implements AsyncDisposable {
     }
     await Deno.symlink(`${root}/node_modules`, `${path}/node_modules`);
     const files = (await Promise.all(tests.map((test) => filesBelow(root, test)))).flat();
-    return new Workspace(path, files.filter((file) => !slow.some((prefix) => file.startsWith(prefix))));
+    const chosen = files.filter((file) => !slow.some((prefix) => file.startsWith(prefix)));
+    return new Workspace(path, chosen, await importGraph(path, chosen));
   }
 
-  /** Returns the tests named like a module: those of `wait_queue.ts` begin with `wait_queue`. */
-  nearest(module: string): string[] {
-    const stem = module.replace(/^.*\//, "").replace(/\.ts$/, "");
-    return this.tests.filter((test) => (test.split("/").at(-1) ?? "").startsWith(stem));
+  /** Returns the tests in the order in which they are likely to notice a fault in a module. */
+  testsFor(module: string): string[] {
+    return nearestFirst(this.tests, module, this.#imports);
   }
 
   /**
-   * Runs tests until one fails.
+   * Runs tests in their order until one fails.
    *
    * @param limitMs A run that takes longer counts as caught: a fault may make it run forever.
    * @throws The reason of the signal when it is aborted.
