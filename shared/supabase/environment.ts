@@ -73,8 +73,10 @@ function readKeys(reader: VariableReader, names: KeyVariables): Readonly<Record<
   }
   if (Object.keys(keys).length === 0) {
     const single = reader.find([names.singular, names.legacy]);
-    path = single?.name ?? path;
-    keys = single ? { default: single.raw } : {};
+    if (single) {
+      path = single.name;
+      keys = { default: single.raw };
+    }
   }
   for (const [name, key] of Object.entries(keys)) {
     if (kindOfKey(key) === names.kind) continue;

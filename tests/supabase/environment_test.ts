@@ -64,6 +64,28 @@ for (
   });
 }
 
+Deno.test("readSupabaseEnvironment() rejects secret keys with an example of them", () => {
+  assertEquals(issuesOf({ SUPABASE_SECRET_KEYS: "{" }), {
+    SUPABASE_SECRET_KEYS: 'must be a JSON object mapping names to keys, for example {"default":"sb_secret_\u2026"}',
+  });
+});
+
+Deno.test("readSupabaseEnvironment() reads single keys where none are named, and names their variables", () => {
+  const single = { SUPABASE_PUBLISHABLE_KEYS: "{}", SUPABASE_SECRET_KEYS: undefined };
+  const environment = readSupabaseEnvironment({
+    ...PROJECT,
+    ...single,
+    SUPABASE_PUBLISHABLE_KEY: "sb_publishable_one",
+    SUPABASE_SECRET_KEY: "sb_secret_one",
+  });
+  assertEquals([environment.publishableKey, environment.secretKey], ["sb_publishable_one", "sb_secret_one"]);
+  assertEquals(environment.secretKeys, { default: "sb_secret_one" });
+  assertEquals(
+    Object.keys(issuesOf({ ...single, SUPABASE_PUBLISHABLE_KEY: "sb_secret_a", SUPABASE_SECRET_KEY: "opaque" })),
+    ["SUPABASE_PUBLISHABLE_KEY", "SUPABASE_SECRET_KEY"],
+  );
+});
+
 Deno.test("readSupabaseEnvironment() rejects keys of the other kind by their names and variables", () => {
   assertEquals(
     issuesOf({
