@@ -266,6 +266,26 @@ Deno.test("LeaseFetch.failure() compares the message alone for errors of auth-js
   assertEquals(calls.failure("connection reset"), undefined);
 });
 
+Deno.test("LeaseFetch.rejection() returns the latest of the last eight failed responses with a status", async () => {
+  let status = 200;
+  const { calls } = calling({
+    fetch: () => Promise.resolve(new Response("{}", { status, headers: { "retry-after": `${status - 400}` } })),
+  });
+  const respond = async (next: number) => {
+    status = next;
+    await (await calls.fetch(URL_OF_X, { method: "POST" })).text();
+  };
+  assertEquals(calls.rejection(200), undefined);
+  await respond(200);
+  for (let next = 401; next <= 409; next++) await respond(next);
+  assertEquals([calls.rejection(200), calls.rejection(401)], [undefined, undefined]);
+  assertEquals(calls.rejection(402)?.retryAfterMs, 2_000);
+  const earlier = calls.rejection(409);
+  await respond(409);
+  assertEquals([calls.rejection(402), calls.rejection(403)?.status], [undefined, 403]);
+  assert(earlier && calls.rejection(409) && earlier !== calls.rejection(409));
+});
+
 Deno.test("LeaseFetch.failure() finds the cause of a broken body", async () => {
   const { calls, sent } = calling();
   const call = calls.fetch(URL_OF_X);

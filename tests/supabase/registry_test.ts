@@ -100,3 +100,14 @@ Deno.test("Registry.get() rejects a header that is named twice", () => {
   assertEquals(error.issues.map(({ path }) => path), ["headers"]);
   assertEquals(error.message.includes("twice"), true);
 });
+
+Deno.test("Registry.delete() removes one pool, and keeps the others of its project and of other projects", () => {
+  const { get, pools } = registry();
+  const first = get({ schema: "one" });
+  const second = get({ schema: "two" });
+  const elsewhere = get({ schema: "one" }, "http://b.test");
+  pools.delete(first);
+  assertStrictEquals(get({ schema: "two" }), second);
+  assertStrictEquals(get({ schema: "one" }, "http://b.test"), elsewhere);
+  assertEquals(get({ schema: "one" }) === first, false);
+});
