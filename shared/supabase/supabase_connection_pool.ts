@@ -84,7 +84,6 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   readonly #acquired = new WeakMap<object, ClientLease<Database>>();
   readonly #circuitEvents = new CircuitEventHub();
   readonly #subscriptions = new Subscriptions<ClientPoolEvents>((name, listener) => this.#subscribe(name, listener));
-  #closed = false;
 
   private constructor(url: string, key: string, config: Readonly<SupabasePoolConfig>, runtime: SupabasePoolRuntime) {
     this.config = config;
@@ -297,7 +296,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     if (!this.config.healthChecks) return uncheckedHealth(this.getStats(), !this.#closed, this.circuits.snapshot());
     const testQuery = await this.#probe.check();
     const details = { stats: this.getStats(), testQuery, circuits: this.circuits.snapshot() };
-    return { healthy: testQuery.success && !this.#closed, details };
+    return { healthy: testQuery.success && !this.#pool.closed, details };
   }
 
   /**
@@ -337,8 +336,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   shutdown(deadlineMs?: number): Promise<void> {
     const ended = this.#pool.shutdown(deadlineMs);
     if (!this.#pool.closed) return ended; // the deadline is invalid, and nothing has changed
-    if (!this.#closed) this.#probe.stop(new PoolClosedError());
-    this.#closed = true;
+    this.#probe.stop(new PoolClosedError());
     SupabaseConnectionPool.#registry.delete(this);
     return ended;
   }

@@ -241,6 +241,23 @@ Deno.test("CallerScope.client() aborts its calls when the scope's signal aborts"
   await scope.close().drained;
 });
 
+Deno.test("CallerScope.signal aborts with abort(), before or after it is read", async () => {
+  await using rig = createRig();
+  const [before, after] = [new Error("before"), new Error("after")];
+  const scope = rig.pool.scope();
+  const { signal } = scope;
+  assertEquals(scope.signal === signal, true);
+  assertEquals(signal.aborted, false);
+  scope.abort(after);
+  assertEquals([signal.aborted, signal.reason], [true, after]);
+  const other = rig.pool.scope();
+  other.abort(before);
+  assertEquals([other.signal.aborted, other.signal.reason], [true, before]);
+  const closed = rig.pool.scope();
+  await closed.close().drained;
+  assertEquals(closed.signal.aborted, false);
+});
+
 Deno.test("CallerScope.close() leaves the queue of a call that was aborted", async () => {
   await using rig = createRig({ maxConnections: 1 });
   const holder = await rig.pool.lease();
