@@ -21,6 +21,8 @@ export interface ServerOptions {
   readonly fsync: boolean;
   /** The password of the superuser `supabase_admin`, set when the data is created. */
   readonly superuserPassword: string;
+  /** A data folder to copy, with that password, instead of running `initdb`. Default: none. */
+  readonly template?: string | undefined;
   /** More settings of the server. Default: none. */
   readonly settings?: Readonly<Record<string, string>>;
   /** Called before each start; rejects if the data may belong to another stack by now. Default: none. */
@@ -210,12 +212,27 @@ export class PostgresServer {
     });
   }
 
-  /** Runs initdb on a draft of the data folder and renames it, so that a data folder is always complete. */
+  /** Creates a draft of the data folder and renames it, so that a data folder is always complete. */
   async #initialize(): Promise<void> {
-    const { location, superuserPassword } = this.#options;
+    const { location, template } = this.#options;
     const draft = `${location.data}.new`;
-    const passwordFile = `${location.data}.password`;
     await Deno.remove(draft, { recursive: true }).catch(() => {});
+    await (template === undefined ? this.#runInitdb(draft) : this.#copyTemplate(template, draft));
+    await Deno.rename(draft, location.data);
+  }
+
+  async #copyTemplate(template: string, draft: string): Promise<void> {
+    const lines: string[] = [];
+    const child = this.#spawn(["cp", "-R", template, draft], (line) => lines.push(line));
+    const status = await child.exited;
+    if (status === 0) return;
+    const reason = lines.at(-1) ?? `cp exited with status ${status}`;
+    throw new StackError("POSTGRES_FAILED", `Postgres could not copy its data folder (${reason}): fix that.`);
+  }
+
+  async #runInitdb(draft: string): Promise<void> {
+    const { location, superuserPassword } = this.#options;
+    const passwordFile = `${location.data}.password`;
     await Deno.writeTextFile(passwordFile, superuserPassword, { mode: 0o600 });
     try {
       if (location.user) await Deno.chown(passwordFile, location.user.uid, location.user.gid);
@@ -242,7 +259,6 @@ export class PostgresServer {
             "fix that, then start again.",
         );
       }
-      await Deno.rename(draft, location.data);
     } finally {
       await Deno.remove(passwordFile).catch(() => {});
     }

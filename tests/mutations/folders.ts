@@ -8,6 +8,8 @@
 export interface FolderTests {
   /** The tests, as paths from the root. */
   readonly tests: readonly string[];
+  /** True if they start Postgres servers, which copy the data of one. Default: false. */
+  readonly needsPostgres?: boolean;
   /** Tests that take long or need other programs, and are left out. */
   readonly slow?: readonly string[];
 }
@@ -23,6 +25,7 @@ export const FOLDERS: Readonly<Record<string, FolderTests>> = {
   http: { tests: ["tests/http/"] },
   postgres: {
     tests: ["tests/postgres/"],
+    needsPostgres: true,
     slow: [
       "chaos/",
       "pgbouncer/",

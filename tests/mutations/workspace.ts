@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { type LocalPostgres, startPostgres } from "../../local/postgres/mod.ts";
+import { TEMPLATE_VARIABLE } from "../postgres/template.ts";
 import type { FolderTests } from "./folders.ts";
 import { importGraph, nearestFirst } from "./imports.ts";
 
@@ -47,15 +49,22 @@ export class Workspace implements AsyncDisposable {
   /** The paths of the tests from the root. */
   readonly tests: readonly string[];
   readonly #imports: ReadonlyMap<string, readonly string[]>;
+  readonly #postgres: LocalPostgres | undefined;
 
-  private constructor(path: string, tests: readonly string[], imports: ReadonlyMap<string, readonly string[]>) {
+  private constructor(
+    path: string,
+    tests: readonly string[],
+    imports: ReadonlyMap<string, readonly string[]>,
+    postgres: LocalPostgres | undefined,
+  ) {
     this.path = path;
     this.tests = tests;
     this.#imports = imports;
+    this.#postgres = postgres;
   }
 
   /** Creates a copy. */
-  static async create({ tests, slow = [] }: FolderTests): Promise<Workspace> {
+  static async create({ tests, needsPostgres, slow = [] }: FolderTests): Promise<Workspace> {
     const root = await Deno.realPath(ROOT);
     const path = await Deno.makeTempDir({ prefix: "mutations-" });
     // Servers of tests may run as another user.
@@ -67,7 +76,10 @@ export class Workspace implements AsyncDisposable {
     await Deno.symlink(`${root}/node_modules`, `${path}/node_modules`);
     const files = (await Promise.all(tests.map((test) => filesBelow(root, test)))).flat();
     const chosen = files.filter((file) => !slow.some((prefix) => file.startsWith(prefix)));
-    return new Workspace(path, chosen, await importGraph(path, chosen));
+    const postgres = needsPostgres ? await startPostgres() : undefined;
+    // Its data is complete on disk from here on.
+    await postgres?.stop();
+    return new Workspace(path, chosen, await importGraph(path, chosen), postgres);
   }
 
   /** Returns the tests in the order in which they are likely to notice a fault in a module. */
@@ -91,7 +103,10 @@ export class Workspace implements AsyncDisposable {
     const child = new Deno.Command(Deno.execPath(), {
       args: ["test", "-A", "--no-check", "--quiet", "--parallel", "--fail-fast", ...tests],
       cwd: this.path,
-      env: { NO_COLOR: "1" },
+      env: {
+        NO_COLOR: "1",
+        ...(this.#postgres ? { [TEMPLATE_VARIABLE]: JSON.stringify(this.#postgres.template) } : {}),
+      },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -110,6 +125,7 @@ export class Workspace implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#postgres?.[Symbol.asyncDispose]();
     await Deno.remove(this.path, { recursive: true });
   }
 }

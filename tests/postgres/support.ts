@@ -19,6 +19,7 @@ import { PipelineSharing } from "../../shared/postgres/query/shared_query.ts";
 import { TransactionCounters } from "../../shared/postgres/transaction/transaction_scope.ts";
 import type { RunnerSettings } from "../../shared/postgres/query/statement_runner.ts";
 import { Deadlines, systemClock } from "../../shared/resilience/mod.ts";
+import { templateOptions } from "./template.ts";
 
 /** A login role. */
 export type Login = "superuser" | "authenticator" | "postgres";
@@ -41,7 +42,7 @@ export class TestDatabase implements AsyncDisposable {
    */
   static async start(onLine?: (line: string) => void): Promise<TestDatabase> {
     // As on the hosted platform. With another level the server warns about the platform's publication.
-    const server = await startPostgres({ onLine, settings: { wal_level: "logical" } });
+    const server = await startPostgres({ onLine, settings: { wal_level: "logical" }, ...templateOptions() });
     const keys = generateKeys();
     const sql = postgres(server.url, { max: 1, onnotice: () => {} });
     await prepareDatabase(sql, keys);

@@ -11,6 +11,7 @@ import { type LocalPostgres, startPostgres } from "../../../local/postgres/mod.t
 import { CATALOG_QUERY, type TypeRow } from "../../../shared/postgres/types/catalog.ts";
 import type { Codec, EncodedValue } from "../../../shared/postgres/types/codec.ts";
 import { TypeRegistry } from "../../../shared/postgres/types/registry.ts";
+import { templateOptions } from "../template.ts";
 
 /** Types of the tests' own. */
 export const SCHEMA = `
@@ -65,7 +66,7 @@ export class TypeServer implements AsyncDisposable {
 
   /** Starts a server with {@linkcode SCHEMA}. */
   static async start(): Promise<TypeServer> {
-    const server = await startPostgres();
+    const server = await startPostgres(templateOptions());
     const started = new TypeServer(server, server.url);
     await started.#client.connect();
     await started.query("SET timezone = 'UTC'");
