@@ -10,8 +10,8 @@ import { ANONYMOUS, BASE, counted, settled, URL_OF_X } from "./lease_fetch_rig.t
 import { createRig } from "./support.ts";
 import { until } from "../support/until.ts";
 
-/** A response, or what `fetch` rejects with. */
-type Outcome = Response | Error;
+/** A response, now or later, or what `fetch` rejects with. */
+type Outcome = Response | Promise<Response> | Error;
 
 /** Sends queries whose outcomes a test decides, on a fake clock. */
 function querying(outcomes: (nth: number) => Outcome, {
@@ -21,6 +21,7 @@ function querying(outcomes: (nth: number) => Outcome, {
   retries = true,
   requestTimeoutMs = 30_000,
   timeLeftMs = undefined as (() => number) | undefined,
+  callsAtOnce = 1,
 } = {}) {
   const clock = new FakeClock();
   const sent: { at: number; count: string | null }[] = [];
@@ -28,7 +29,7 @@ function querying(outcomes: (nth: number) => Outcome, {
   const send: typeof fetch = (_input, { headers } = {}) => {
     sent.push({ at: clock.now() - start, count: new Headers(headers).get("x-retry-count") });
     const outcome = outcomes(sent.length);
-    return outcome instanceof Response ? Promise.resolve(outcome) : Promise.reject(outcome);
+    return outcome instanceof Error ? Promise.reject(outcome) : Promise.resolve(outcome);
   };
   const start = clock.now();
   const settings = { baseUrl: BASE, deadlines: new Deadlines(clock), requestTimeoutMs, fetch: send, clock };
@@ -36,7 +37,7 @@ function querying(outcomes: (nth: number) => Outcome, {
     settings,
     ANONYMOUS,
     {
-      callsAtOnce: 1,
+      callsAtOnce,
       limiter: undefined,
       timeLeftMs,
       take: () => void slot.push("take"),
@@ -283,4 +284,21 @@ Deno.test("ClientLease.client rejects a retry after its release", async () => {
   const { error, status } = await query;
   assertEquals([status, error?.message.startsWith(LeaseReleasedError.name)], [0, true]);
   assertEquals(rig.project.requests.length, 1);
+});
+
+Deno.test("LeaseFetch.send() of a view holds the slot while a retry is under way, though another call waits for its own", async () => {
+  const retried = Promise.withResolvers<Response>();
+  const { clock, sent, slot, query } = querying(
+    (nth) => nth === 2 ? retried.promise : nth === 4 ? Response.json([]) : busy({ "Retry-After": "0" }),
+    { isView: true, callsAtOnce: 2 },
+  );
+  const first = query();
+  await clock.advance(500);
+  assertEquals([sent.length, slot.filter((step) => step === "leave").length], [2, 1]);
+  const second = query();
+  await clock.advance(500);
+  assertEquals((await second).status, 200);
+  assertEquals([sent.length, slot.filter((step) => step === "leave").length], [4, 1]);
+  retried.resolve(Response.json([]));
+  assertEquals((await first).status, 200);
 });

@@ -337,3 +337,24 @@ Deno.test("transportFailure() returns the error of its own call among several th
   assertInstanceOf(second, RequestTimeoutError);
   assertEquals([(first as { code?: string }).code, second.code], ["FOREIGN_ADDRESS", "REQUEST_TIMEOUT"]);
 });
+
+Deno.test("ClientLease.client returns the text of an error whose body is JSON, but not an object", async () => {
+  await using rig = createRig();
+  await using lease = await rig.pool.lease();
+  for (const [body, message] of [["the database is down", "the database is down"], [7, "7"], [null, "null"]] as const) {
+    rig.project.answer = () => Response.json(body, { status: 500 });
+    const { data, error, status } = await lease.client.from("budgets").select();
+    assertEquals([data, error?.message, status], [null, message, 500]);
+  }
+});
+
+Deno.test("ClientLease.client sends getOpenApiSpec() as the lease's caller, and returns the description", async () => {
+  await using rig = createRig();
+  await using lease = await rig.pool.lease({ identity: { token: alice } });
+  rig.project.answer = () => Response.json({ swagger: "2.0" });
+  const { data } = await lease.client.getOpenApiSpec();
+  assertEquals(data?.swagger, "2.0");
+  assertEquals(rig.project.requests.map(({ path, headers }) => [path, headers.get("authorization")]), [
+    ["/rest/v1/", `Bearer ${alice}`],
+  ]);
+});
