@@ -293,7 +293,9 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
    * ```
    */
   async healthCheck(): Promise<PoolHealth> {
-    if (!this.config.healthChecks) return uncheckedHealth(this.getStats(), !this.#closed, this.circuits.snapshot());
+    if (!this.config.healthChecks) {
+      return uncheckedHealth(this.getStats(), !this.#pool.closed, this.circuits.snapshot());
+    }
     const testQuery = await this.#probe.check();
     const details = { stats: this.getStats(), testQuery, circuits: this.circuits.snapshot() };
     return { healthy: testQuery.success && !this.#pool.closed, details };
