@@ -5,6 +5,7 @@ import { errorStatics } from "../support/error_statics.ts";
 Deno.test("each error class of shared/postgres has its code, retry class and HTTP status", () => {
   assertEquals(errorStatics(exported), {
     CallerError: ["CALLER_INVALID", "permanent", 500],
+    CircuitOpenError: ["CIRCUIT_OPEN", "transient", 503],
     CommitOutcomeUnknownError: ["COMMIT_OUTCOME_UNKNOWN", "ambiguous", 502],
     ConnectTimeoutError: ["CONNECT_TIMEOUT", "transient", 503],
     ConnectionBrokenError: ["CONNECTION_BROKEN", "transient", 503],

@@ -33,6 +33,19 @@ Deno.test("Registry.get() ignores the order of roles, and names other roles as a
   }
 });
 
+Deno.test("Registry.get() ignores the order of the settings of a circuit breaker, and names other settings as a difference", () => {
+  const { get } = registry();
+  const pool = get({ circuitBreaker: { consecutiveFailures: 3, openMs: 700 } });
+  assertStrictEquals(get({ circuitBreaker: { openMs: 700, consecutiveFailures: 3 } }), pool);
+  for (const circuitBreaker of [true, false, { consecutiveFailures: 4, openMs: 700 }, { consecutiveFailures: 3 }]) {
+    const error = assertThrows(() => get({ circuitBreaker }), ConfigError);
+    assertEquals(error.issues.map(({ path }) => path), ["circuitBreaker"]);
+  }
+  const off = get({ circuitBreaker: false }, "http://b.test");
+  assertStrictEquals(get({ circuitBreaker: false }, "http://b.test"), off);
+  assertThrows(() => get({ circuitBreaker: true }, "http://b.test"), ConfigError);
+});
+
 Deno.test("Registry.get() has one pool for each URL, key, schema and headers", () => {
   const { get, pools } = registry();
   const created = [
