@@ -201,6 +201,11 @@ Deno.test("/<name>/health/pool responds with application/json only if that is as
     "application/json;q=0.5, application/health+json": false,
     "application/json;q=0": false,
     "application/json;q=much": false,
+    "application/json;q=2": false,
+    "application/json;q=1.001": false,
+    "application/json;q=1, application/health+json;q=0.999": true,
+    "application/json;q=0.001, application/health+json;q=0": true,
+    "application/json;q=0, application/health+json;q=-1": false,
     "": false,
   };
   for (const [accept, plain] of Object.entries(rows)) {
