@@ -1,7 +1,7 @@
 /** Tests rejections that no code handles, in isolates of their own: the runtime ends an isolate for one. */
 import { assertEquals } from "@std/assert";
 import { restoresContext } from "../../shared/http/request/unhandled_rejections.ts";
-import { type DenoProcess, startDeno } from "../support/deno_process.ts";
+import { denoArgs, type DenoProcess, startDeno } from "../support/deno_process.ts";
 import { until } from "../support/until.ts";
 
 const start = (env: Record<string, string> = {}) => startDeno(new URL("./isolates/rejecting.ts", import.meta.url), env);
@@ -68,4 +68,27 @@ Deno.test("withPooledSupabase() contains a rejection of other code while a reque
 Deno.test("restoresContext() takes a version that it cannot read for an older one", () => {
   const versions = ["2.8.0", "2.10.1", "3.0.0", "2.9.6+abc", "2.5.0", "2.1.4", "1.46.3", "", "x"];
   assertEquals(versions.map(restoresContext), [true, true, true, true, false, false, false, false, false]);
+});
+
+/** Runs `isolates/node_rejections.ts` and returns its lines. */
+async function rejectOnNode(...args: string[]): Promise<string[]> {
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "-A",
+      "--no-check",
+      ...denoArgs(),
+      new URL("./isolates/node_rejections.ts", import.meta.url).pathname,
+      ...args,
+    ],
+    stdin: "null",
+    stderr: "inherit",
+  }).output();
+  return new TextDecoder().decode(stdout).trimEnd().split("\n");
+}
+
+Deno.test("containRejections() listens once on Node, and ends the process for others only as the sole listener", async () => {
+  const contained = ["contained of a request", "contained a late call"];
+  assertEquals(await rejectOnNode(), ["1 listeners, events: false", ...contained, "thrown of no request"]);
+  assertEquals(await rejectOnNode("own"), ["2 listeners, events: false", ...contained]);
 });

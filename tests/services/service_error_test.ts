@@ -3,6 +3,7 @@ import type { SupabaseClient } from "@supabase/supabase-js";
 import { AcquireTimeoutError } from "../../shared/pool/mod.ts";
 import { classifyFailure, RetryTimeoutError } from "../../shared/resilience/mod.ts";
 import { BaseService, NotFoundError, ServiceError, toServiceError } from "../../shared/services/mod.ts";
+import { sourceOfError } from "../../shared/services/to_service_error.ts";
 
 function serviceError(failure: unknown): ServiceError {
   const error = toServiceError(failure);
@@ -163,4 +164,12 @@ Deno.test("BaseService.handleError() throws a ServiceError for every failure", (
 Deno.test("NotFoundError has status 404, in its HTTP description and as itself", () => {
   const error = new NotFoundError("budget");
   assertEquals([error.status, error.http.status, error.code], [404, 404, "NOT_FOUND"]);
+});
+
+Deno.test("sourceOfError() returns the failure that an error was created from, and any other error itself", () => {
+  const failure = { error: { code: "23505", message: "m" }, status: 409 };
+  assertStrictEquals(sourceOfError(toServiceError(failure)), failure.error);
+  for (const other of [new NotFoundError("category"), new Error("other"), "text", undefined]) {
+    assertStrictEquals(sourceOfError(other), other);
+  }
 });
