@@ -28,3 +28,23 @@ Deno.test("nearestName() returns undefined when no name is within maxEdits, whic
   assertEquals(nearestName("abc", [], 9), undefined);
   assertEquals(nearestName("same", ["same"], 0), "same");
 });
+
+Deno.test("nearestName() counts one edit for each character that is inserted, dropped or replaced", () => {
+  const rows: readonly (readonly [written: string, known: string, edits: number])[] = [
+    ["abc", "abcd", 1],
+    ["abc", "xabc", 1],
+    ["abc", "abcde", 2],
+    ["abcd", "abc", 1],
+    ["xabc", "abc", 1],
+    ["abcde", "abc", 2],
+    ["abc", "abx", 1],
+    ["abc", "xyz", 3],
+    ["abc", "", 3],
+    ["", "abc", 3],
+    ["kitten", "sitting", 3],
+  ];
+  for (const [written, known, edits] of rows) {
+    assertEquals(nearestName(written, [known], edits), known, `${written}, ${known}`);
+    assertEquals(nearestName(written, [known], edits - 1), undefined, `${written}, ${known}`);
+  }
+});

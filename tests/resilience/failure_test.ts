@@ -45,6 +45,26 @@ const CASES: readonly (readonly [what: string, failure: unknown, kind: FailureKi
     "permanent",
   ],
   ["a result: the status", { data: null, error: { code: "", message: "<html>" }, status: 503 }, "transient"],
+  [
+    "a result: the status 499, whatever its text",
+    { data: null, error: { message: "connection refused" }, status: 499 },
+    "permanent",
+  ],
+  [
+    "a result: the status 500, by its text",
+    { data: null, error: { message: "connection refused" }, status: 500 },
+    "transient",
+  ],
+  [
+    "a result: the status 399, by its text",
+    { data: null, error: { message: "connection refused" }, status: 399 },
+    "transient",
+  ],
+  [
+    "a result: the status 400, whatever its text",
+    { data: null, error: { message: "connection refused" }, status: 400 },
+    "permanent",
+  ],
   ["a result: the status 500", { data: null, error: { code: "", message: "oops" }, status: 500 }, "permanent"],
   [
     "a result: the text",
@@ -168,7 +188,9 @@ Deno.test("retryAfterMs() reads both forms of Retry-After, and retryAfterMs of a
     assertEquals(retryAfterMs(response(bad), at), undefined, bad);
   }
   assertEquals(retryAfterMs(Object.assign(new Error(), { retryAfterMs: 250 })), 250);
-  assertEquals(retryAfterMs(Object.assign(new Error(), { retryAfterMs: NaN })), undefined);
+  for (const [retryAfterMsOf, known] of [[0, 0], [-1, undefined], [NaN, undefined], [Infinity, undefined]] as const) {
+    assertEquals(retryAfterMs(Object.assign(new Error(), { retryAfterMs: retryAfterMsOf })), known);
+  }
   assertEquals(retryAfterMs("503"), undefined);
 });
 
