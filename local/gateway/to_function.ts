@@ -153,16 +153,19 @@ export async function toFunction(
     running.inFlight--;
     running.usedAt = performance.now();
   };
-  if (isWebSocketRequest(request)) {
-    return await forwardWebSocket(request, running.child, path, privateHeaders(request), release);
-  }
-  completed.catch(() => {}).finally(release);
+  let isUpgraded = false;
   const idle = new AbortController();
   const idleMs = isolate.limits?.idleMs;
   const timer = idleMs === undefined ? undefined : setTimeout(() => idle.abort(), idleMs);
   try {
     const signal = idleMs === undefined ? request.signal : AbortSignal.any([request.signal, idle.signal]);
-    const response = await forward(request, running.child, path, privateHeaders(request), signal);
+    const headers = privateHeaders(request);
+    if (isWebSocketRequest(request)) {
+      const response = await forwardWebSocket(request, running.child, path, headers, { signal, onEnd: release });
+      isUpgraded = response.status === 101;
+      return response;
+    }
+    const response = await forward(request, running.child, path, headers, signal);
     if (response.status >= 500 && !response.headers.has("sb-error-code")) {
       response.headers.set("sb-error-code", "EDGE_FUNCTION_ERROR");
     }
@@ -177,5 +180,7 @@ export async function toFunction(
     return await brokenOff(name, running, error);
   } finally {
     clearTimeout(timer);
+    // A WebSocket is in flight for longer than its response.
+    if (!isUpgraded) completed.catch(() => {}).finally(release);
   }
 }

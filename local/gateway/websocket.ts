@@ -13,12 +13,23 @@ export function isWebSocketRequest(request: Request): boolean {
   return request.headers.get("upgrade")?.toLowerCase() === "websocket";
 }
 
-async function opened(socket: WebSocket): Promise<boolean> {
+/** Waits until `socket` is open: `true`, or is closed: `false`. Closes it when `signal` aborts. */
+async function opened(socket: WebSocket, signal: AbortSignal): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   socket.addEventListener("open", () => resolve(true), { once: true });
   socket.addEventListener("error", () => resolve(false), { once: true });
   socket.addEventListener("close", () => resolve(false), { once: true });
-  return await promise;
+  const close = () => {
+    socket.close();
+    resolve(false);
+  };
+  signal.addEventListener("abort", close);
+  if (signal.aborted) close();
+  try {
+    return await promise;
+  } finally {
+    signal.removeEventListener("abort", close);
+  }
 }
 
 /** Passes the messages and the end of `from` on to `to`. */
@@ -38,9 +49,11 @@ function relay(from: WebSocket, to: WebSocket): void {
  *
  * @param path The path and query at the target.
  * @param extra Headers to add.
- * @param onEnd Called when the connection has ended.
- * @returns The response of the target, if it does not open a WebSocket.
+ * @param options.signal Aborts the handshake.
+ * @param options.onEnd Called when a connection has ended, which has a response of status 101.
+ * @returns The response: that of the target, if it does not open a WebSocket.
  * @throws {MalformedRequestError} If the handshake is invalid.
+ * @throws The reason of `signal`, if it aborts the handshake.
  * @throws {TypeError} If the target cannot be reached or closes the connection before its response.
  */
 export async function forwardWebSocket(
@@ -48,7 +61,7 @@ export async function forwardWebSocket(
   target: Target,
   path: string,
   extra: Readonly<Record<string, string>>,
-  onEnd: () => void,
+  { signal, onEnd }: { readonly signal: AbortSignal; readonly onEnd: () => void },
 ): Promise<Response> {
   const id = crypto.randomUUID();
   const headers = forwardedHeaders(request, target, { ...extra, [UPGRADE_HEADER]: id });
@@ -59,7 +72,6 @@ export async function forwardWebSocket(
   try {
     upstream = new WebSocket(`ws://${LOOPBACK}:${target.port}${path}`, { protocols, headers });
   } catch (error) {
-    onEnd();
     // A name of a protocol that is not a token, or is named twice.
     throw new MalformedRequestError("The header sec-websocket-protocol is invalid.", { cause: error });
   }
@@ -68,16 +80,15 @@ export async function forwardWebSocket(
   const early: MessageEvent[] = [];
   const keep = (event: MessageEvent) => void early.push(event);
   upstream.addEventListener("message", keep);
-  if (!await opened(upstream)) {
-    onEnd();
-    const question = new Request(request.url, { signal: request.signal });
+  if (!await opened(upstream, signal)) {
+    signal.throwIfAborted();
+    const question = new Request(request.url);
     return await forward(question, target, "/", {
       [TOKEN_HEADER]: target.token,
       [COMMAND_HEADER]: REFUSAL,
       [UPGRADE_HEADER]: id,
-    });
+    }, signal);
   }
-  upstream.addEventListener("close", onEnd, { once: true });
   const { protocol } = upstream;
   let upgraded: Deno.WebSocketUpgrade;
   try {
@@ -91,7 +102,10 @@ export async function forwardWebSocket(
     upstream.close();
     throw new MalformedRequestError("The request is not a valid handshake of a WebSocket.", { cause: error });
   }
+  upstream.addEventListener("close", onEnd, { once: true });
   const { socket, response } = upgraded;
+  // Of a client that disconnects before it has the response, no event follows.
+  request.signal.addEventListener("abort", () => socket.readyState === WebSocket.CONNECTING && upstream.close());
   socket.binaryType = "arraybuffer";
   relay(socket, upstream);
   socket.addEventListener("open", () => {

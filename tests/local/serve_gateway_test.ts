@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { SignJWT } from "jose";
 import { KEYS, openTo, raw, serveProject, sign } from "./serve.ts";
 import { eventually } from "./fixture.ts";
@@ -404,4 +404,41 @@ Deno.test("Gateway names the limit of a response with too many headers, and the 
   const { code, detail } = await response.json();
   assertEquals([response.status, code], [502, "RESPONSE_HEADERS_TOO_LARGE"]);
   assertStringIncludes(detail, "send fewer, or put the values in the body");
+});
+
+Deno.test("Gateway releases the function of a WebSocket whose client leaves, and gives failures the status of other requests", async () => {
+  await using served = await serveProject({
+    limits: { memoryMb: 1_000, cpuMs: 60_000, wallClockMs: 60_000, idleMs: 1_500 },
+    files: {
+      "supabase/config.toml": openTo("a"),
+      "supabase/functions/a/index.ts": `
+        Deno.serve(async (request) => {
+          switch (new URL(request.url).pathname) {
+            case "/a/hang":
+              await new Promise(() => {});
+              break;
+            case "/a/late":
+              await new Promise((resolve) => setTimeout(resolve, 200));
+              break;
+            case "/a/exit":
+              Deno.exit(3);
+          }
+          return Deno.upgradeWebSocket(request).response;
+        });`,
+    },
+  });
+  const handshake = (path: string) =>
+    `GET /functions/v1/a/${path} HTTP/1.1\r\nHost: 127.0.0.1:${served.port}\r\nUpgrade: websocket\r\n` +
+    "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+  const isIdle = () => served.functions.get("a")?.idleSince !== undefined;
+  for (const path of ["hang", "late"]) {
+    const client = await Deno.connect({ hostname: "127.0.0.1", port: served.port });
+    await client.write(new TextEncoder().encode(handshake(path)));
+    await eventually(() => !isIdle(), `${path} is in flight`);
+    client.close();
+    await eventually(isIdle, `${path} is released`);
+  }
+  assertMatch(await raw(served.port, handshake("hang")), /^HTTP\/1\.1 504 [^]*"IDLE_TIMEOUT"/);
+  await eventually(isIdle, "nothing is in flight");
+  assertMatch(await raw(served.port, handshake("exit")), /^HTTP\/1\.1 503 [^]*It called Deno\.exit\(3\)/);
 });
