@@ -10,6 +10,7 @@ import type { Finding } from "./finding.ts";
 import { checkJwtSecret, checkKeys, checkUrl } from "./keys.ts";
 import { checkImports, checkVerifyJwt, checkVersions, readProject } from "./project_files.ts";
 import { checkServices } from "./services.ts";
+import { checkSwitches } from "./switches.ts";
 import { readProjectFiles } from "./variables.ts";
 
 /**
@@ -34,6 +35,7 @@ export async function examine(
     checkUrl(variables),
     checkKeys(variables),
     checkJwtSecret(variables),
+    checkSwitches(variables),
     offline ? undefined : checkServices(variables),
     checkDatabase(variables, files, offline),
   ]);

@@ -275,3 +275,19 @@ Deno.test("parseDoctorArguments() reads options, and rejects unknown ones", () =
     "did you mean --offline?",
   );
 });
+
+Deno.test("examine() lists each part that a variable switches off, and the variables that are no switches", async () => {
+  const findings = await find(
+    { ...URL_OF_PROJECT, POOL_ENABLED: "off", DB_RETRIES: "0", POOL_ADAPTIVE_LIMIT: "dry-run", POOL_PRIORITIES: "no" },
+    { "supabase/functions/.env": "POOL_RETRIES=false\nPOOL_HEALTH_CHECKS=on\nPOOL_ADAPTIVE_LIMIT=off\n" },
+  );
+  const switches = findings.filter(({ check }) => check.startsWith("switches."));
+  assertEquals(switches.map(({ level, message }) => `${level}: ${message}`), [
+    "warn: POOL_ENABLED=off (environment) switches off pooling of clients: requests have no limit and no queue",
+    "warn: POOL_RETRIES=off (supabase/functions/.env) switches off retries of calls",
+    'fail: POOL_PRIORITIES is "no", must be on or off, true or false, 1 or 0',
+    "warn: POOL_ADAPTIVE_LIMIT=dry-run: the adaptive limit changes nothing",
+    "warn: DB_RETRIES=off (environment) switches off retries on Postgres",
+  ]);
+  assertEquals((await find(URL_OF_PROJECT)).filter(({ check }) => check.startsWith("switches.")), []);
+});
