@@ -3,6 +3,7 @@
  */
 import { assert, assertEquals, assertFalse, assertThrows } from "@std/assert";
 import { delay } from "@std/async";
+import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import { ConfigError } from "../../shared/pool/mod.ts";
 import { PooledBaseService } from "../../shared/services/mod.ts";
 import { healthRoute, type PooledHandler, readEnvironment } from "../support/http.ts";
@@ -312,3 +313,87 @@ for (
     }
   });
 }
+
+Deno.test("with all switches off, a function sends and responds as one on plain supabase-js without retries", async () => {
+  const off = {
+    POOL_ENABLED: "off",
+    POOL_RETRIES: "off",
+    POOL_PRIORITIES: "off",
+    POOL_CIRCUIT_BREAKER: "off",
+    POOL_RETRY_BUDGET: "off",
+    POOL_HEALTH_CHECKS: "off",
+  };
+  type Client = Pick<SupabaseClient, "from" | "rpc">;
+  const use = async (client: Client, request: Request) => {
+    const { pathname } = new URL(request.url);
+    if (pathname === "/insert") {
+      const { data, error, status } = await client.from("notes").insert({ text: "a" }).select().single();
+      return Response.json({ data, error, status });
+    }
+    if (pathname === "/rpc") {
+      const { data, error, status } = await client.rpc("count_notes", { since: 1 });
+      return Response.json({ data, error, status });
+    }
+    const { data, error, status, count } = await client.from("notes").select("id,text", { count: "exact" }).limit(3);
+    return Response.json({ data, error, status, count });
+  };
+  await using pooled = serve(off, (request, { supabase }) => use(supabase, request));
+  const { project } = pooled.rig;
+  const token = await sharedSecretToken({ sub: "ada" });
+  await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
+    const client = createClient(project.url, "sb_publishable_test", {
+      auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
+      global: { headers: { Authorization: `Bearer ${token}` } },
+      db: { retry: false } as Record<string, unknown>,
+    });
+    return use(client as Client, request);
+  });
+  const plain = (path: string) => fetch(`http://127.0.0.1:${server.addr.port}${path}`);
+  const shared = (path: string) => pooled.get(path, { Authorization: `Bearer ${token}` });
+  /** Returns what the project received and the caller got. */
+  const outcome = async (send: (path: string) => Promise<Response>, path: string) => {
+    project.requests.length = 0;
+    const response = await send(path);
+    const sent = project.requests.map(({ method, path, apikey, authorization, headers }) => {
+      const names = ["accept", "content-type", "content-profile", "accept-profile", "prefer", "x-retry-count"];
+      return { method, path, apikey, authorization, headers: names.map((name) => headers.get(name)) };
+    });
+    return { status: response.status, body: await response.json(), sent };
+  };
+  const answers: Record<string, () => Response> = {
+    rows: () => Response.json([{ id: 1 }], { headers: { "Content-Range": "0-0/1" } }),
+    "an error of the database": () =>
+      Response.json({ code: "23505", message: "duplicate", details: null, hint: null }, { status: 409 }),
+    "a rejected token": () => Response.json({ code: "PGRST301", message: "JWT expired" }, { status: 401 }),
+    "an error of the server": () => Response.json({ message: "boom" }, { status: 500 }),
+    "a gateway error": () => new Response("bad gateway", { status: 502 }),
+  };
+  for (const [name, answer] of Object.entries(answers)) {
+    project.answer = answer;
+    for (const path of ["/select", "/insert", "/rpc"]) {
+      const expected = await outcome(plain, path);
+      const actual = await outcome(shared, path);
+      assertEquals(expected.sent.length, 1, `${path}, ${name}`);
+      assertEquals(actual, expected, `${path}, ${name}`);
+    }
+  }
+  project.answer = () => new Response("{}", { status: 503, headers: { "Retry-After": "0" } });
+  for (const path of ["/select", "/insert", "/rpc"]) assertEquals((await outcome(shared, path)).sent.length, 1);
+
+  project.load.most = 0;
+  const release = Promise.withResolvers<void>();
+  project.answer = async () => {
+    await release.promise;
+    return Response.json([]);
+  };
+  const burst = Array.from({ length: 40 }, () => shared("/select"));
+  await until("all calls are under way at once", () => project.load.now === 40);
+  release.resolve();
+  const responses = await Promise.all(burst);
+  await Promise.all(responses.map((response) => response.body?.cancel()));
+  assertEquals(responses.map(({ status }) => status), Array(40).fill(200));
+  project.answer = () => Response.json([]);
+  const last = await pooled.get();
+  await last.body?.cancel();
+  assertEquals(counters(last), UNUSED);
+});
