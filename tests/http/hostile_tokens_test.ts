@@ -85,3 +85,11 @@ Deno.test("withPooledSupabase() prefers an earlier auth mode to a token that is 
   assertEquals((await respond(token, { apikey: "sb_secret_default" })).status, 200);
   assertEquals((await respond(token)).status, 401);
 });
+
+Deno.test("withPooledSupabase() reads a token of 16,384 characters, and no longer one", async () => {
+  const { respond } = setUp();
+  for (const [length, isTooLong] of [[MAX_TOKEN_LENGTH, false], [MAX_TOKEN_LENGTH + 1, true]] as const) {
+    const { status, text } = await respond(`a.b.${"x".repeat(length - 4)}`);
+    assertEquals([status, text.includes("it is longer than")], [401, isTooLong], `${length}`);
+  }
+});

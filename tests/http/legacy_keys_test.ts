@@ -154,3 +154,16 @@ Deno.test("withLegacyKeys() drops the remembered tokens of what it extends when 
   extended.clearCache();
   assertEquals(cleared, 1);
 });
+
+Deno.test("withLegacyKeys() accepts one legacy key where the project has no other", async () => {
+  for (
+    const [name, legacyKey, auth] of [
+      ["SUPABASE_ANON_KEY", ANON, "publishable"],
+      ["SUPABASE_SERVICE_ROLE_KEY", SERVICE, "secret"],
+    ] as const
+  ) {
+    const { send } = setUp(() => new Response(), { auth, variables: { ...VARIABLES, [name]: legacyKey } });
+    const response = await send({ headers: { apikey: legacyKey } });
+    assertEquals(response.status, 200, name);
+  }
+});

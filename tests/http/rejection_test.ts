@@ -43,3 +43,16 @@ Deno.test("rejectionResponse() shows no query and no credentials of the URL that
   assertFalse(text.includes("canary"), text);
   assert(text.includes("https://[credentials]@h/jwks.json"), text);
 });
+
+Deno.test("rejectionResponse() shows a scheme of at most 20 characters, and no longer word of the header", async () => {
+  for (const [length, isShown] of [[20, true], [21, false]] as const) {
+    const scheme = "x".repeat(length);
+    const error = await invalidToken(["user"], new Request("https://x.test/"), "token", {
+      reason: `it is ${scheme}`,
+      hint: "",
+    });
+    const request = new Request("https://x.test/", { headers: { Authorization: `${scheme} y` } });
+    const text = await rejectionResponse(error, request).text();
+    assertEquals([text.includes(scheme), text.includes("[credential]")], [isShown, !isShown], `${length}`);
+  }
+});

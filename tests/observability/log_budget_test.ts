@@ -57,3 +57,14 @@ Deno.test("LogThrottle.take() counts again after 1,000 ms, and not after 999", a
   await clock.advance(1);
   assertEquals(throttle.take("a", 1), 3);
 });
+
+Deno.test("LogBudget.take() needs room for two lines to write one after a single suppressed line", async () => {
+  const clock = new FakeClock();
+  const budget = new LogBudget(clock);
+  for (let line = 0; line < 50; line++) assertEquals(budget.take(), 0);
+  assertEquals(budget.take(), undefined);
+  await clock.advance(300);
+  assertEquals(budget.take(), undefined);
+  await clock.advance(100);
+  assertEquals(budget.take(), 2);
+});

@@ -77,3 +77,10 @@ Deno.test("plainData() replaces what cannot be read", () => {
   circle["self"] = circle;
   assertEquals(JSON.stringify(plainData(circle)), '{"self":{"self":{"self":{"self":"[deeper]"}}}}');
 });
+
+Deno.test("plainData() shows data that is no plain object as its value or its items", () => {
+  assertEquals(plainData(new Date(0)), { value: "1970-01-01T00:00:00.000Z" });
+  assertEquals(plainData(new RangeError("too far")), { value: "RangeError: too far" });
+  assertEquals(plainData(new Uint8Array(3)), { value: "[3 bytes]" });
+  assertEquals(plainData(["a", { b: 1 }]), { 0: "a", 1: { b: 1 } });
+});

@@ -141,3 +141,18 @@ Deno.test("StructuredLog shares the limits of a sink among logs, and writes to a
   log.info("e");
   assertEquals(others.length, 1);
 });
+
+Deno.test("StructuredLog writes the error alone, cut to 1,000 characters, where escapes make a line too long", () => {
+  const { log, parsed } = setUp();
+  // Each of these characters takes six in JSON.
+  const data = { a: "\u0001".repeat(1_000), b: "\u0001".repeat(1_000) };
+  log.info("e", { data });
+  for (const length of [999, 1_000]) log.info("e", { data, error: `${"x".repeat(length)} y` });
+  assertEquals(parsed().map((line) => line.data), [
+    { error: "the data of this line is too long" },
+    { error: `${"x".repeat(999)} [2 more]` },
+    { error: `${"x".repeat(1_000)} [2 more]` },
+  ]);
+  log.info("e", { data, error: `${"x".repeat(998)} y` });
+  assertEquals(parsed().at(-1)?.data, { error: `${"x".repeat(998)} y` });
+});

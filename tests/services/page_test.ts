@@ -38,3 +38,9 @@ Deno.test("readPage() rejects with the error of the query, also of the second on
     assertEquals([error.code, error.status], ["42501", 403]);
   }
 });
+
+Deno.test("readPage() returns no rows and a total of 0 for a result without rows or a count", async () => {
+  const { ranges, read } = reading({ data: null, error: null, count: null });
+  assertEquals(await readPage({ limit: 1, offset: 0 }, read), { items: [], total: 0, limit: 1, offset: 0 });
+  assertEquals(ranges, [[0, 0]]);
+});

@@ -2,7 +2,15 @@ import { assert, assertEquals, assertInstanceOf, assertStrictEquals, assertThrow
 import type { SupabaseClient } from "@supabase/supabase-js";
 import { AcquireTimeoutError } from "../../shared/pool/mod.ts";
 import { classifyFailure, RetryTimeoutError } from "../../shared/resilience/mod.ts";
-import { BaseService, NotFoundError, ServiceError, toServiceError } from "../../shared/services/mod.ts";
+import {
+  ApiKeyRejectedError,
+  BaseService,
+  NotFoundError,
+  ServiceError,
+  toServiceError,
+  UpstreamUnavailableError,
+} from "../../shared/services/mod.ts";
+import { messageFor } from "../../shared/services/service_error.ts";
 import { sourceOfError } from "../../shared/services/to_service_error.ts";
 
 function serviceError(failure: unknown): ServiceError {
@@ -172,4 +180,32 @@ Deno.test("sourceOfError() returns the failure that an error was created from, a
   for (const other of [new NotFoundError("category"), new Error("other"), "text", undefined]) {
     assertStrictEquals(sourceOfError(other), other);
   }
+});
+
+Deno.test("ServiceError.retry is the retry class of the class, undefined where the failure decides", () => {
+  assertEquals(new NotFoundError("category").retry, "permanent");
+  assertEquals(new ApiKeyRejectedError(new Error("Invalid API key")).retry, "permanent");
+  assertEquals(new UpstreamUnavailableError(new TypeError("refused")).retry, undefined);
+  assertEquals(new ServiceError({ code: "23505", status: 409, message: "m" }).retry, undefined);
+});
+
+Deno.test("the errors of services have the status of their class", () => {
+  const cause = new Error("cause");
+  assertEquals(
+    [new NotFoundError("category"), new ApiKeyRejectedError(cause), new UpstreamUnavailableError(cause)].map(
+      (error) => [error.status, error.http.status, error.code],
+    ),
+    [[404, 404, "NOT_FOUND"], [500, 500, "API_KEY_REJECTED"], [503, 503, "UPSTREAM_UNAVAILABLE"]],
+  );
+  assertEquals(new UpstreamUnavailableError(cause, 7).retryAfterMs, 7);
+});
+
+Deno.test("messageFor() has a text for a project that is unavailable, one that is too slow, and any other failure", () => {
+  assertEquals([500, 502, 503, 504, 505].map(messageFor), [
+    "The project could not complete the call",
+    "The project could not complete the call",
+    "The project is unavailable",
+    "The project did not respond in time",
+    "The project could not complete the call",
+  ]);
 });
