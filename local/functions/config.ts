@@ -66,7 +66,7 @@ async function moduleIn(folder: string): Promise<string> {
 /** The folders that hold the module of a function, by name. */
 interface FunctionFolders {
   readonly valid: readonly string[];
-  /** Those whose name no function can have, except those that begin with `_` or `.`, which are not meant as functions. */
+  /** Folders with a name that no function can have, except those that begin with `_` or `.`, which are not meant as functions. */
   readonly invalid: readonly string[];
 }
 
