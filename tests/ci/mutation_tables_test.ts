@@ -1,10 +1,12 @@
 import { assert } from "@std/assert";
+import { MUTATIONS as BREAKER } from "../resilience/properties/mutations/table.ts";
 import { MUTATIONS as SCOPE } from "../supabase/scope/properties/mutations/table.ts";
 import { MUTATIONS as TRANSACTION } from "../postgres/properties/mutations/table.ts";
 import { mutate, type Mutation } from "../support/mutations.ts";
 
 const TABLES: readonly (readonly [folder: string, mutations: readonly Mutation[]])[] = [
   ["shared/supabase/", SCOPE],
+  ["shared/", BREAKER],
   ["shared/postgres/", TRANSACTION],
 ];
 

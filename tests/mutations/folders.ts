@@ -21,7 +21,7 @@ export const FOLDERS: Readonly<Record<string, FolderTests>> = {
   resilience: { tests: ["tests/resilience/"] },
   pool: { tests: ["tests/pool/"], slow: ["tests/pool/properties/documentation_test.ts"] },
   services: { tests: ["tests/services/", "tests/http/", "tests/postgres/pooled_postgres_service_test.ts"] },
-  supabase: { tests: ["tests/supabase/", "tests/http/"] },
+  supabase: { tests: ["tests/supabase/", "tests/http/"], slow: ["tests/supabase/chaos/"] },
   http: { tests: ["tests/http/"] },
   postgres: {
     tests: ["tests/postgres/"],

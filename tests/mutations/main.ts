@@ -26,7 +26,8 @@ why it changes nothing that a test could see.
   --help            Print this
 
 It takes a second for each fault of a small folder, and up to a minute in postgres.
-The faults that are written by hand: deno task mutations:pool, mutations:scope, mutations:transaction.
+The faults that are written by hand: deno task mutations:pool, mutations:scope, mutations:breaker,
+mutations:transaction.
 `;
 
 function parseCount(flag: string, text: string): number {

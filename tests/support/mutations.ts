@@ -21,8 +21,8 @@ export interface MutationRun {
   readonly mutations: readonly Mutation[];
   /** The folder of the mutated files: `shared/supabase/`. */
   readonly folder: string;
-  /** The folder of the property tests. */
-  readonly tests: string;
+  /** The folders and files of the tests. */
+  readonly tests: string | readonly string[];
   /** Files and folders that the copy needs beside `shared`. */
   readonly copied: readonly string[];
 }
@@ -53,9 +53,9 @@ async function copy(from: string, to: string): Promise<void> {
 }
 
 /** Runs the tests, and returns the first lines of their failure; `undefined` if they pass. */
-async function failure(folder: string, tests: string): Promise<string | undefined> {
+async function failure(folder: string, tests: MutationRun["tests"]): Promise<string | undefined> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["test", "-A", "--no-check", tests],
+    args: ["test", "-A", "--no-check", ...typeof tests === "string" ? [tests] : tests],
     cwd: folder,
     env: { NO_COLOR: "1" },
     signal: AbortSignal.timeout(LIMIT_MS),
