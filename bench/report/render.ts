@@ -16,6 +16,7 @@ const TITLES: Readonly<Record<BenchmarkName, string>> = {
   cold_start: "The first request of an isolate",
   compare: "A client per request and pooled clients, on the local stack",
   claims: "Sockets and limits",
+  fair: "A caller beside a flood",
 };
 
 /** The titles of metrics in tables. */
