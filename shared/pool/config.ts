@@ -155,11 +155,17 @@ const yesOrNo = lazySchema(() => z.boolean({ error: "must be true or false" }));
 /** The schema of a limit that is a number. */
 export const limitedConnections = whole(1, 10_000);
 
+/** Returns the schema of `Infinity` or a whole number; a union would lose `Infinity` in the error for a number. */
+function wholeOrInfinity(min: number, max: number): LazySchema {
+  const finite = whole(min, max);
+  return lazySchema(() => {
+    const isValid = (value: unknown) => value === Infinity || finite().safeParse(value).success;
+    return z.custom<number>(isValid, { error: `must be Infinity or a whole number from ${min} to ${max}` });
+  });
+}
+
 const limitsShape = {
-  maxConnections: lazySchema(() => {
-    const isValid = (value: unknown) => value === Infinity || limitedConnections().safeParse(value).success;
-    return z.custom<number>(isValid, { error: "must be Infinity or a whole number from 1 to 10000" });
-  }),
+  maxConnections: wholeOrInfinity(1, 10_000),
   minConnections: whole(0, 10_000),
   reservedConnections: whole(0, 10_000),
 } satisfies Record<keyof PoolLimits, LazySchema>;
@@ -178,11 +184,7 @@ export const poolConfigShape = {
     const error = "must be a number from 0 to 0.5";
     return z.number({ error }).min(0, { error }).max(0.5, { error });
   }),
-  maxUses: lazySchema(() =>
-    z.union([z.literal(Infinity), whole(1, Number.MAX_SAFE_INTEGER)()], {
-      error: `must be Infinity or a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`,
-    })
-  ),
+  maxUses: wholeOrInfinity(1, Number.MAX_SAFE_INTEGER),
   validateAfterIdleMs: ms(0),
   leakThresholdMs: ms(1),
   captureLeaseStacks: yesOrNo,
@@ -192,9 +194,7 @@ export const poolConfigShape = {
   destroyTimeoutMs: ms(1),
   shutdownTimeoutMs: ms(0),
   createRetryDelayMs: ms(1),
-  createRetryMs: lazySchema(() =>
-    z.union([z.literal(Infinity), ms(0)()], { error: `must be Infinity or a whole number from 0 to ${MAX_TIMER_MS}` })
-  ),
+  createRetryMs: wholeOrInfinity(0, MAX_TIMER_MS),
 } satisfies Record<keyof PoolConfig, LazySchema>;
 
 /** Describes an invalid value for a message. A string may be a secret and is not shown. */
