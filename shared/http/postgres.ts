@@ -180,6 +180,10 @@ class HandlerPostgres {
       return {
         getConnectionPool: () => shown,
         getAdminPool: () => service.getAdminPool(),
+        setMemoryLow: (isLow) => {
+          manager.setMemoryLow(isLow);
+          service.setMemoryLow?.(isLow);
+        },
         shutdown: async (deadlineMs) => {
           await Promise.all([manager.shutdown(deadlineMs), service.shutdown(deadlineMs)]);
         },

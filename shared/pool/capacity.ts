@@ -39,6 +39,8 @@ export class Capacity {
   #others = 0;
   #reserved = 0;
   #unreserved = 0;
+  /** True if the unreserved part is halved. */
+  isHalved = false;
 
   constructor(limits: PoolLimits) {
     this.#limits = limits;
@@ -54,7 +56,14 @@ export class Capacity {
   resize(limits: PoolLimits): void {
     this.#limits = Object.freeze(limits);
     this.#reserved = limits.reservedConnections;
-    this.#unreserved = limits.maxConnections - limits.reservedConnections;
+    const unreserved = limits.maxConnections - limits.reservedConnections;
+    this.#unreserved = this.isHalved && unreserved > 1 ? Math.floor(unreserved / 2) : unreserved;
+  }
+
+  /** Halves the unreserved part, down to 1, or ends that. */
+  halve(isHalved: boolean): void {
+    this.isHalved = isHalved;
+    this.resize(this.#limits);
   }
 
   /** True when the lane `admin` is counted apart. */

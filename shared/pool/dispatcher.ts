@@ -42,6 +42,7 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
   /** False if each lane counts as `normal`. */
   readonly #hasLanes: boolean;
   #totalAcquired = 0;
+  #totalMemoryLow = 0;
   /** Hooks and listeners run while waiters are served, and may call back: then the loop that serves goes on for them. */
   #serving = false;
   #scheduled = false;
@@ -105,6 +106,19 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
     this.schedule();
   }
 
+  /** Halves the limit while memory is low, and closes idle resources above the floor. */
+  setMemoryLow(isLow: boolean): void {
+    if (this.#closed) return;
+    const changes = isLow !== this.#capacity.isHalved;
+    this.#capacity.halve(isLow);
+    if (changes) {
+      if (isLow) this.#totalMemoryLow++;
+      this.#events.emit(isLow ? "memoryLow" : "memoryRecovered", { leased: this.#capacity.leased });
+    }
+    if (isLow) this.#store.trim();
+    this.schedule();
+  }
+
   /** Returns the current statistics. */
   stats(): PoolStats {
     const store = this.#store;
@@ -122,6 +136,7 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
       totalAbandoned: store.abandoned,
       totalTimeouts: this.#queue.timeouts,
       maxConnections: this.#capacity.limits.maxConnections,
+      ...this.#totalMemoryLow > 0 ? { totalMemoryLow: this.#totalMemoryLow } : undefined,
       ...this.#isFair ? { waitingFlows: this.#queue.waitingFlows } : undefined,
     });
   }

@@ -21,6 +21,8 @@ export type DestroyReason =
   | "broken"
   /** `maxConnections` was lowered. */
   | "shrunk"
+  /** Memory was low, and it was idle above the floor. */
+  | "memory"
   /** The pool was shut down. */
   | "shutdown"
   /** It arrived after its creation had timed out. */
@@ -62,6 +64,10 @@ export interface PoolEvents {
   returned: LeaseInfo & { readonly heldMs: number };
   /** The limits were changed. */
   resized: { readonly limits: PoolLimits; readonly before: PoolLimits };
+  /** Memory is low: the limit is halved, and idle resources above the floor are closed. */
+  memoryLow: { readonly leased: number };
+  /** Memory is no longer low: the limit is what it was. */
+  memoryRecovered: { readonly leased: number };
   /** The pool is shut down and empty, except for `abandoned` resources whose `destroy` hung. */
   closed: { readonly abandoned: number };
   /** A hook of the factory or a listener failed, or a resource died. Without a listener, nothing is thrown. */

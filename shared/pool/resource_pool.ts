@@ -169,6 +169,15 @@ export class ResourcePool<T extends object> {
   }
 
   /**
+   * Halves the number of leases that may be out while memory is low, down to 1
+   * (reserved connections stay), and closes the idle resources above the floor.
+   * A further call with `true` only closes idle ones again.
+   */
+  setMemoryLow(isLow: boolean): void {
+    this.#dispatcher.setMemoryLow(isLow);
+  }
+
+  /**
    * Calls `listener` with each event of that name until the returned
    * subscription is disposed of. What a listener throws becomes an `error` event.
    */

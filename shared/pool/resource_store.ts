@@ -148,6 +148,14 @@ export class ResourceStore<T extends object> {
     }
   }
 
+  /** Closes idle resources, the least recently used first, until the floor is kept. */
+  trim(): void {
+    for (const slot of [...this.#idle]) {
+      if (this.#retained <= this.#capacity.limits.minConnections) return;
+      if (slot.idle) this.#closeIdle(slot, "memory"); // the close of another one may have led to its lease
+    }
+  }
+
   /**
    * Brings resources on their way for the waiters in demand: idle ones that must
    * be validated first, then new ones. {@linkcode checkOutUnexpired} has found

@@ -36,6 +36,8 @@ export interface PoolStats extends ConnectionPoolStats {
   readonly totalTimeouts: number;
   /** With `fairShare`: the number of flows that wait. */
   readonly waitingFlows?: number;
+  /** The number of times that memory was low, if it ever was. */
+  readonly totalMemoryLow?: number;
   /** The maximum number of resources. */
   readonly maxConnections: number;
 }

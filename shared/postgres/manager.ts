@@ -449,6 +449,16 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
   }
 
   /**
+   * While memory is low, halves the number of leases that may be out, down to 1, closes idle connections above the floor,
+   * and drops what is known about statements: they are closed at the server with the next request of their connection.
+   * A further call with `true` drops these again.
+   */
+  setMemoryLow(isLow: boolean): void {
+    this.#pool.setMemoryLow(isLow);
+    if (isLow) this.#factory.dropCaches();
+  }
+
+  /**
    * Calls `listener` at each event of that name, until the subscription is disposed or {@linkcode off} is called.
    * What a listener throws becomes an `error` event.
    */

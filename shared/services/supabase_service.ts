@@ -97,6 +97,12 @@ export class SupabaseService<Database = any> {
     return this.#user.healthCheck();
   }
 
+  /** Halves the limits of both pools while memory is low; see {@linkcode SupabaseConnectionPool.setMemoryLow}. */
+  setMemoryLow(isLow: boolean): void {
+    this.#user.setMemoryLow(isLow);
+    this.#admin?.setMemoryLow(isLow);
+  }
+
   /**
    * Shuts both pools down. They reject new work before this returns. Idempotent.
    *

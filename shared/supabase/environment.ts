@@ -115,7 +115,7 @@ type Option = keyof SupabasePoolConfig;
 const IN_CODE_ONLY: ReadonlySet<Option> = new Set<Option>(["headers", "healthQuery", "fetch"]);
 
 /** The variables that configure handlers; `shared/http` reads them. */
-const HANDLER_VARIABLES = ["POOL_HEADERS", "POOL_REMEMBER_TOKENS_MS", "POOL_DEADLINE_MS"];
+const HANDLER_VARIABLES = ["POOL_HEADERS", "POOL_REMEMBER_TOKENS_MS", "POOL_DEADLINE_MS", "POOL_MEMORY_LIMIT_MB"];
 
 /** Returns the variable of an option, for example `POOL_MAX_CONNECTIONS` for `maxConnections`. */
 function poolVariableOf(option: string): string {

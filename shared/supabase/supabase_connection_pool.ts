@@ -283,6 +283,14 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   }
 
   /**
+   * Halves the number of slots that may be leased while memory is low, down to 1, and closes idle ones above the floor;
+   * see `ResourcePool.setMemoryLow`.
+   */
+  setMemoryLow(isLow: boolean): void {
+    this.#pool.setMemoryLow(isLow);
+  }
+
+  /**
    * Runs `healthQuery` on the probe slot, which is outside `maxConnections` and
    * in no statistic. One query runs at a time and its result is reused for one
    * second. With `healthChecks: false` it sends nothing, and a pool that is open is healthy. Never rejects.

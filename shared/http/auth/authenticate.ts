@@ -52,7 +52,7 @@ export interface Authenticate {
    * @throws what `wait` throws, and nothing else.
    */
   (request: Request, wait?: RequestWait): AuthOutcome | Promise<AuthOutcome>;
-  /** Drops every cached token, when memory is low. */
+  /** Drops every cached token and the keys of earlier addresses, when memory is low. */
   clearCache(): void;
 }
 
@@ -126,6 +126,7 @@ class Authenticator {
 
   clearCache(): void {
     this.#cache.clear();
+    JwksSource.forgetStale();
   }
 
   /** Returns whether keys or a secret are still those that tokens are verified with. */

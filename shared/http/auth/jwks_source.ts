@@ -47,6 +47,11 @@ export class JwksSource {
     return source;
   }
 
+  /** Forgets the sources whose keys are too old to serve. A handler that has one keeps it. */
+  static forgetStale(): void {
+    for (const [address, source] of JwksSource.#sources) if (!source.fresh) JwksSource.#sources.delete(address);
+  }
+
   /**
    * The keys, if they are young enough. The same object for as long as they are the same keys. Their age is unknown when
    * the wall clock is before the moment of their fetch: to `jose` they would stay young until that moment comes again.

@@ -5,13 +5,15 @@
  */
 import type { SupabaseEnv } from "@supabase/server";
 import { VariableReader, type Variables } from "../../environment/mod.ts";
-import { ConfigError } from "../../pool/mod.ts";
+import { ConfigError, whole } from "../../pool/mod.ts";
 import type { LegacyKeys } from "../auth/legacy_keys.ts";
 import { decodeClaims, readProjectVariables, type SupabaseEnvironment } from "../../supabase/mod.ts";
 import { type HandlerSettings, readHandlerSettings } from "./handler_settings.ts";
 
 /** The minimum length of the shared secret for HS256 (RFC 7518, section 3.2: a key as long as the hash), in bytes. */
 export const MIN_JWT_SECRET_BYTES = 32;
+
+const memoryLimitMb = whole(0, 1_000_000);
 
 /** The environment of a function, checked. */
 export interface Environment extends SupabaseEnvironment {
@@ -23,6 +25,11 @@ export interface Environment extends SupabaseEnvironment {
   readonly legacyKeys: LegacyKeys;
   /** True if responses carry the `X-Pool-*` headers, from `POOL_HEADERS`. Default: true. */
   readonly poolHeaders: boolean;
+  /**
+   * The memory of the isolate, in bytes, from `POOL_MEMORY_LIMIT_MB`: caches are dropped and limits halved near it.
+   * Default: 256 MB on the hosted runtime, and none elsewhere.
+   */
+  readonly memoryLimitBytes: number | undefined;
   /** The settings of handlers. Settings without a variable have their default. */
   readonly handler: Readonly<HandlerSettings>;
 }
@@ -93,6 +100,16 @@ function readJwtSecret(reader: VariableReader): string | undefined {
   return secret;
 }
 
+/** The memory of a hosted isolate, in MB. */
+const HOSTED_MEMORY_MB = 256;
+
+/** Reads the limit of memory, in bytes. 0 stands for none. */
+function readMemoryLimit(reader: VariableReader): number | undefined {
+  const limitMb = reader.value("POOL_MEMORY_LIMIT_MB", memoryLimitMb()) ??
+    (reader.text("SB_EXECUTION_ID") === undefined ? 0 : HOSTED_MEMORY_MB);
+  return limitMb === 0 ? undefined : limitMb * 2 ** 20;
+}
+
 /** Reads the legacy keys. One whose role is not that of its variable counts as none. */
 function readLegacyKeys(reader: VariableReader): LegacyKeys {
   const read = (name: string, role: string) => {
@@ -111,6 +128,7 @@ function readLegacyKeys(reader: VariableReader): LegacyKeys {
  * - `SUPABASE_URL`, the API keys and `POOL_*` (see {@linkcode readSupabaseEnvironment});
  * - `SUPABASE_JWKS`, `SUPABASE_JWKS_URL` or `SUPABASE_PUBLIC_URL`, as `@supabase/server` reads them;
  * - `JWT_SECRET`, for tokens signed with HS256;
+ * - `POOL_MEMORY_LIMIT_MB`;
  * - `POOL_HEADERS`, `POOL_REMEMBER_TOKENS_MS` and `POOL_DEADLINE_MS` (see {@linkcode HandlerSettings}).
  *
  * @param variables Default: the variables of this process.
@@ -124,6 +142,7 @@ export function readEnvironment(variables?: Variables): Environment {
     jwks: readJwks(reader, project.url),
     jwtSecret: readJwtSecret(reader),
     legacyKeys: readLegacyKeys(reader),
+    memoryLimitBytes: readMemoryLimit(reader),
     poolHeaders: reader.switch("POOL_HEADERS") ?? true,
     handler: readHandlerSettings(reader),
   });

@@ -3,8 +3,10 @@
  *
  * @module
  */
+import type { LogData, LogLevel } from "../../observability/mod.ts";
 import { PoolClosedError } from "../../pool/mod.ts";
 import { type Clock, memberOf, systemClock, type Timer } from "../../resilience/mod.ts";
+import { isolateMemory, type LowMemory, MemoryWatch, type ReadMemory } from "./memory_watch.ts";
 
 /** Pools that end with the isolate. */
 export interface OwnedPools {
@@ -12,6 +14,15 @@ export interface OwnedPools {
   shutdown(deadlineMs?: number): Promise<void>;
   /** The time requests may go on once the isolate is ending, in ms. */
   readonly drainMs: number;
+  /** Called when memory becomes low, and when it is no longer: caches are dropped and limits halved in between. */
+  setMemoryLow?(isLow: boolean): void;
+}
+
+/** Writes a line of the log about memory. */
+export type LogMemory = (level: LogLevel, event: string, data: LogData) => void;
+
+function megabytes(bytes: number | undefined): number | undefined {
+  return bytes === undefined ? undefined : Math.round(bytes / 2 ** 20);
 }
 
 /** Returns the target of the runtime's events. The `globalThis` of Node is none. */
@@ -27,8 +38,9 @@ function runtimeEvents(): EventTarget {
  *   new requests are rejected; those under way go on, the pools with them, and
  *   what still runs after `drainMs` is aborted. Then the pools are shut down.
  * - `early_drop`: no request is under way. The pools are shut down at once.
- * - `memory`: the isolate lives on and serves requests. Caches are
- *   dropped; see {@linkcode onMemoryLow}.
+ * - `memory`: the isolate lives on and serves requests. Caches are dropped and
+ *   limits halved until memory has recovered, as when {@linkcode watchMemory}
+ *   finds it low; see {@linkcode onMemoryLow}.
  * - no reason, as in plain Deno, whose event loop is empty then: as for `termination`.
  *
  * `drain` comes when the isolate is retired (at half of its wall clock, for
@@ -40,6 +52,8 @@ export class IsolateLifecycle {
   readonly #target: EventTarget;
   readonly #pools = new Set<OwnedPools>();
   readonly #memoryLow = new Set<() => void>();
+  readonly #memory: MemoryWatch;
+  #logMemory: LogMemory | undefined = undefined;
   #state: "open" | "draining" | "closed" = "open";
   #underWay = 0;
   #timer: Timer | undefined = undefined;
@@ -49,9 +63,17 @@ export class IsolateLifecycle {
    *
    * @param target The target of the events. Default: the isolate's own `globalThis`; on Node, which announces
    * no end, one without events.
+   * @param readMemory Reads the memory in use. Default: that of this isolate.
    */
-  constructor(clock: Clock, target: EventTarget = runtimeEvents()) {
+  constructor(clock: Clock, target: EventTarget = runtimeEvents(), readMemory: ReadMemory = isolateMemory) {
     this.#clock = clock;
+    this.#memory = new MemoryWatch(clock, readMemory, {
+      low: (memory, begins) => this.#onLowMemory(memory, begins),
+      recovered: (usedBytes) => {
+        for (const pools of this.#pools) pools.setMemoryLow?.(false);
+        this.#logMemory?.("info", "memory_recovered", { usedMb: megabytes(usedBytes) });
+      },
+    });
     this.#target = target;
     target.addEventListener("beforeunload", this.#unload);
     target.addEventListener("drain", this.#drain);
@@ -74,6 +96,7 @@ export class IsolateLifecycle {
    */
   beginRequest(): () => void {
     if (this.#state !== "open") throw new PoolClosedError("Cannot serve the request: this isolate is shutting down");
+    this.#memory.check();
     this.#underWay++;
     let ended = false;
     return () => {
@@ -88,11 +111,31 @@ export class IsolateLifecycle {
     this.#memoryLow.add(drop);
   }
 
+  /**
+   * Checks the memory with requests from now on, every few seconds at most.
+   *
+   * @param limitBytes The limit of the isolate, in bytes.
+   * @param log Writes a line when an episode begins or ends. Of several, the first does.
+   */
+  watchMemory(limitBytes: number | undefined, log?: LogMemory): void {
+    this.#logMemory ??= log;
+    if (limitBytes !== undefined) this.#memory.limit(limitBytes);
+  }
+
+  #onLowMemory({ usedBytes, limitBytes, source }: LowMemory, begins: boolean): void {
+    for (const drop of this.#memoryLow) drop();
+    // Again with each check: idle connections come back with every burst.
+    for (const pools of this.#pools) pools.setMemoryLow?.(true);
+    if (begins) {
+      const data = { source, usedMb: megabytes(usedBytes), limitMb: megabytes(limitBytes) };
+      this.#logMemory?.("warn", "memory_low", data);
+    }
+  }
+
   readonly #unload = (event: object): void => {
     switch (memberOf(memberOf(event, "detail"), "reason")) {
       case "memory":
-        for (const drop of this.#memoryLow) drop();
-        return;
+        return this.#memory.announce();
       case "early_drop":
         return this.#close(0);
       default:

@@ -237,6 +237,8 @@ class RequestHandler<Database> {
   #prepare(): Prepared<Database> {
     const prepared = prepare(this.#options, this.#runtime(), this.#clock);
     joinEdgeRuntime();
+    const { life, environment } = prepared.runtime;
+    life?.watchMemory(environment.memoryLimitBytes, (...line) => this.#failures.logEvent(...line));
     if (this.#events.unhandled) containRejections(this.#events.unhandled);
     return prepared;
   }

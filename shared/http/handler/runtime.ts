@@ -42,6 +42,8 @@ export interface PoolSource<Database> {
   getAdminPool(): RequestPool<Database>;
   /** Rejects new work at once, lets running work finish until the deadline (default: the pools' own), then aborts it. */
   shutdown(deadlineMs?: number): Promise<void>;
+  /** Called when memory becomes low, again while it is, and when it is no longer. Default: nothing happens. */
+  setMemoryLow?(isLow: boolean): void;
 }
 
 /** The sources of a handler's environment and pools. */
@@ -103,7 +105,11 @@ function create<Database>(options: RuntimeOptions<Database>): Runtime<Database> 
   const pools: PoolSource<Database> = service ? service(environment) : new SupabaseService<Database>(environment);
   const life = isolateLifecycle();
   const { shutdownTimeoutMs } = pools.getConnectionPool().config;
-  life.registerPools({ shutdown: (deadlineMs) => pools.shutdown(deadlineMs), drainMs: shutdownTimeoutMs });
+  life.registerPools({
+    shutdown: (deadlineMs) => pools.shutdown(deadlineMs),
+    drainMs: shutdownTimeoutMs,
+    setMemoryLow: (isLow) => pools.setMemoryLow?.(isLow),
+  });
   return { environment, service: pools, life };
 }
 

@@ -233,6 +233,12 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
     return request;
   }
 
+  /** Drops what is known about statements, on connections that run none at once and on others before their next one. */
+  dropCaches(): void {
+    this.#schema.changed();
+    for (const connection of this.#open) if (connection.inFlight === 0) connection.statements.clear();
+  }
+
   /**
    * Ends everything that is left: waits for the connections that are closing, for at most `graceMs`, and then destroys
    * them, whatever the server does.
