@@ -48,11 +48,11 @@ Deno.test("ResourcePool.setMemoryLow() halves the limit and closes idle resource
   pool.setMemoryLow(false);
   pool.resize({ maxConnections: 6 });
   pool.setMemoryLow(true);
-  assertEquals(events, ["memoryLow", "memoryRecovered", "memoryLow"]);
   assertEquals(pool.getStats().totalMemoryLow, 2);
   for (const lease of leases) lease.release();
   assertEquals(pool.getStats().waitingForConnection, 0);
   await pool.shutdown(0);
   pool.setMemoryLow(true);
-  assertEquals(events.length, 3, "a pool that is shut down has nothing to drop");
+  await new Promise((resolve) => setTimeout(resolve));
+  assertEquals(events, ["memoryLow", "memoryRecovered", "memoryLow"], "a pool that is shut down has nothing to drop");
 });
