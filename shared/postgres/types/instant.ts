@@ -148,9 +148,10 @@ function parseDistant(text: string, type: string): unknown {
   const offset = (sign === "-" ? -1 : 1) *
     (Number(zoneHours ?? 0) * 3600 + Number(zoneMinutes ?? 0) * 60 + Number(zoneSeconds ?? 0));
   const ofDay = Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds) - offset;
-  const time = days * DAY_MS + ofDay * 1000 + Number(fraction.padEnd(3, "0").slice(0, 3));
+  const ofSecond = fraction.padEnd(6, "0");
+  const time = days * DAY_MS + ofDay * 1000 + Number(ofSecond.slice(0, 3));
   if (time <= MOST_MS) return new Date(time);
-  const micros = (BigInt(days) * 86_400n + BigInt(ofDay)) * 1_000_000n + BigInt(fraction.padEnd(6, "0"));
+  const micros = (BigInt(days) * 86_400n + BigInt(ofDay)) * 1_000_000n + BigInt(ofSecond);
   return distantText(micros - BigInt(EPOCH_MS) * 1000n, sign ? "+00" : "");
 }
 
