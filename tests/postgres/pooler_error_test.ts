@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { CreateFailedError, PoolError } from "../../shared/pool/mod.ts";
 import { redacted } from "../../shared/postgres/errors/errors.ts";
-import { PoolerError, PoolerRefusedError, PostgresError } from "../../shared/postgres/mod.ts";
+import { PoolerError, PoolerLostServerError, PoolerRefusedError, PostgresError } from "../../shared/postgres/mod.ts";
 import { classifyFailure, type FailureKind } from "../../shared/resilience/mod.ts";
 
 /** As the driver gives what a pooler says: without a routine, which every error of the server names. */
@@ -108,4 +108,12 @@ Deno.test("redacted() returns PostgresError for errors of the server, whatever t
   const error = said("XX000", "Max client connections reached", "exec_stmt_raise");
   assertInstanceOf(error, PostgresError);
   assertEquals([error.code, classifyFailure(error)], ["XX000", "permanent"]);
+});
+
+Deno.test("PoolerLostServerError has the pooler's message, and says how to go on", () => {
+  assertEquals(
+    new PoolerLostServerError("server conn crashed?").message,
+    "The pooler lost its connection to Postgres, so the effect of the statement is unknown (server conn crashed?). " +
+      "Check its effect before retrying, or retry only if it is idempotent",
+  );
 });

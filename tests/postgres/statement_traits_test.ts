@@ -1,6 +1,10 @@
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { StatementError } from "../../shared/postgres/mod.ts";
-import { traitsOf } from "../../shared/postgres/wire/statement_traits.ts";
+import {
+  outlivesTransactionError,
+  traitsOf,
+  transactionControlError,
+} from "../../shared/postgres/wire/statement_traits.ts";
 
 Deno.test("traitsOf() skips blanks and comments in front of a statement, and between its words", () => {
   const controls: Record<string, boolean> = {
@@ -231,4 +235,16 @@ Deno.test("traitsOf() caches the traits of recent texts, and never more than 1,0
   assertEquals(traitsOf("select 'cached'") === first, false);
   const long = `select '${"x".repeat(10_000)}'`;
   assertEquals(traitsOf(long) === traitsOf(long), false);
+});
+
+Deno.test("outlivesTransactionError() and transactionControlError() say what to use instead", () => {
+  assertEquals(
+    outlivesTransactionError().message,
+    "Cannot change the session behind a pooler in transaction mode: use SET LOCAL, set_config(\u2026, true), " +
+      "pg_advisory_xact_lock and ON COMMIT DROP, or connect without the pooler",
+  );
+  assertEquals(
+    transactionControlError().message,
+    "Transaction control is not allowed here: use transaction() and its tx, or lease() a connection",
+  );
 });
