@@ -96,6 +96,7 @@ export type { Variables } from "./environment/mod.ts";
 
 // Pools of Supabase clients.
 export {
+  type AdaptiveLimitMode,
   type CallerScope,
   type ClientLease,
   type ClientLeaseOptions,

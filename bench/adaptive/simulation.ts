@@ -243,7 +243,7 @@ function isBefore(a: Event & { readonly order: number }, b: Event & { readonly o
   return a.at < b.at || (a.at === b.at && a.order < b.order);
 }
 
-/** What callers got between two instants. */
+/** The calls that ended between two instants, in numbers. */
 export interface Summary {
   /** Calls that succeeded, per second. */
   readonly perSecond: number;

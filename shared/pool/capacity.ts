@@ -16,6 +16,14 @@ export interface PoolLimits {
   readonly reservedConnections: number;
 }
 
+/** The load of a pool, as a limit that follows it sees it: that of the lanes that share the unreserved part. */
+export interface PoolLoad {
+  /** The number of leases. */
+  readonly leased: number;
+  /** True when acquires wait because of the limit. */
+  readonly hasWaiters: boolean;
+}
+
 /** Returns the issues of limits that are valid alone and not together. */
 export function limitIssues({ maxConnections, minConnections, reservedConnections }: PoolLimits): ConfigIssue[] {
   const most = `must be at most maxConnections (${maxConnections})`;
@@ -41,6 +49,8 @@ export class Capacity {
   #unreserved = 0;
   /** True if the unreserved part is halved. */
   isHalved = false;
+  /** The limit that follows load, below `maxConnections`. */
+  #adapted = Infinity;
 
   constructor(limits: PoolLimits) {
     this.#limits = limits;
@@ -56,14 +66,39 @@ export class Capacity {
   resize(limits: PoolLimits): void {
     this.#limits = Object.freeze(limits);
     this.#reserved = limits.reservedConnections;
-    const unreserved = limits.maxConnections - limits.reservedConnections;
-    this.#unreserved = this.isHalved && unreserved > 1 ? Math.floor(unreserved / 2) : unreserved;
+    this.#setUnreserved();
   }
 
   /** Halves the unreserved part, down to 1, or ends that. */
   halve(isHalved: boolean): void {
     this.isHalved = isHalved;
-    this.resize(this.#limits);
+    this.#setUnreserved();
+  }
+
+  /** The number of leases that may be out now: `maxConnections`, or less where {@linkcode adapt} lowered it. */
+  get limit(): number {
+    return this.#reserved + this.#unreserved;
+  }
+
+  /** The number of leases of the lanes that share the unreserved part, and the most of them that may be out now. */
+  get shared(): { readonly leased: number; readonly limit: number } {
+    return { leased: this.#reserved === 0 ? this.leased : this.#others, limit: this.#unreserved };
+  }
+
+  /**
+   * Lowers the unreserved part to `limit`, which follows load. It stays at least 1 and within `maxConnections`; reserved
+   * connections stay as they are.
+   */
+  adapt(limit: number): void {
+    this.#adapted = limit;
+    this.#setUnreserved();
+  }
+
+  #setUnreserved(): void {
+    const { maxConnections, reservedConnections } = this.#limits;
+    const unreserved = maxConnections - reservedConnections;
+    const adapted = Math.min(unreserved, Math.max(1, this.#adapted));
+    this.#unreserved = this.isHalved && adapted > 1 ? Math.floor(adapted / 2) : adapted;
   }
 
   /** True when the lane `admin` is counted apart. */

@@ -5,7 +5,7 @@
  */
 import { type Clock, messageOf } from "../resilience/mod.ts";
 import { type AcquireOptions, copyOfFlow, invalidAcquire } from "./acquire_options.ts";
-import { Capacity, type PoolLimits } from "./capacity.ts";
+import { Capacity, type PoolLimits, type PoolLoad } from "./capacity.ts";
 import type { PoolConfig } from "./config.ts";
 import type { CreationFailure } from "./creation_backoff.ts";
 import { CreateFailedError, LeaseRevokedError, PoolClosedError, QueueFullError, withoutStack } from "./errors.ts";
@@ -119,6 +119,22 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
     this.schedule();
   }
 
+  /** Lowers or raises the limit that follows load; see {@linkcode Capacity.adapt}. */
+  adapt(limit: number): void {
+    const before = this.#capacity.limit;
+    this.#capacity.adapt(limit);
+    const after = this.#capacity.limit;
+    if (after === before) return;
+    this.#events.emit("limitChanged", { limit: after, before, applied: true });
+    if (after > before && this.#queue.size > 0) this.schedule();
+  }
+
+  /** Returns what a limit that follows load is judged by. */
+  load(): PoolLoad {
+    const { leased, limit } = this.#capacity.shared;
+    return { leased, hasWaiters: leased >= limit && this.#queue.size > 0 };
+  }
+
   /** Returns the current statistics. */
   stats(): PoolStats {
     const store = this.#store;
@@ -136,6 +152,7 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
       totalAbandoned: store.abandoned,
       totalTimeouts: this.#queue.timeouts,
       maxConnections: this.#capacity.limits.maxConnections,
+      limit: this.#capacity.limit,
       ...this.#totalMemoryLow > 0 ? { totalMemoryLow: this.#totalMemoryLow } : undefined,
       ...this.#isFair ? { waitingFlows: this.#queue.waitingFlows } : undefined,
     });
@@ -266,7 +283,7 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
       if (lease) longest = Math.max(longest, now - leaseAccess.acquiredAtOf(lease));
     }
     return `total ${size}, active ${this.#capacity.leased}, idle ${idle}, creating ${creating}, waiting ${this.#queue.size}, ` +
-      `limit ${this.#capacity.limits.maxConnections}; longest holder ${Math.round(longest)} ms` +
+      `limit ${this.#capacity.limit}; longest holder ${Math.round(longest)} ms` +
       (lastCreationFailure ? `; last creation error: ${messageOf(lastCreationFailure.error)}` : "");
   }
 

@@ -68,6 +68,11 @@ export interface PoolEvents {
   memoryLow: { readonly leased: number };
   /** Memory is no longer low: the limit is what it was. */
   memoryRecovered: { readonly leased: number };
+  /**
+   * The limit that follows load has changed. `applied` is false where it only would have, because `adaptiveLimit` is
+   * `dry-run`.
+   */
+  limitChanged: { readonly limit: number; readonly before: number; readonly applied: boolean };
   /** The pool is shut down and empty, except for `abandoned` resources whose `destroy` hung. */
   closed: { readonly abandoned: number };
   /** A hook of the factory or a listener failed, or a resource died. Without a listener, nothing is thrown. */

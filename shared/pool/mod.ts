@@ -26,7 +26,7 @@ export {
   PRESETS,
   whole,
 } from "./config.ts";
-export type { PoolLimits } from "./capacity.ts";
+export type { PoolLimits, PoolLoad } from "./capacity.ts";
 export { type CircuitBreakerConfig, optionsOf, resilienceShape, type RetryBudgetConfig } from "./resilience_options.ts";
 
 // Observation.

@@ -9,7 +9,7 @@
 import { type Clock, systemClock, type Timer } from "../resilience/mod.ts";
 import { type AcquireOptions, BAD_FLOW, BAD_LANE, badMs, copyOfFlow, isFlow, isMs } from "./acquire_options.ts";
 import type { Flow } from "./fair_queue.ts";
-import type { PoolLimits } from "./capacity.ts";
+import type { PoolLimits, PoolLoad } from "./capacity.ts";
 import { parseLimits, parsePoolConfig, type PoolConfig } from "./config.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { ConfigError, ForeignReleaseError, PoolClosedError } from "./errors.ts";
@@ -175,6 +175,26 @@ export class ResourcePool<T extends object> {
    */
   setMemoryLow(isLow: boolean): void {
     this.#dispatcher.setMemoryLow(isLow);
+  }
+
+  /**
+   * Changes the number of leases that the lanes without reserved connections may have, within `maxConnections`. Leases
+   * that are out stay; waiters are served from what a higher limit adds. Emits `limitChanged`.
+   *
+   * @param limit At least 1.
+   */
+  adapt(limit: number): void {
+    this.#dispatcher.adapt(limit);
+  }
+
+  /** Returns what a limit that follows load is judged by. */
+  load(): PoolLoad {
+    return this.#dispatcher.load();
+  }
+
+  /** Emits `limitChanged` for a change that is not applied. */
+  reportLimit(limit: number, before: number): void {
+    this.#events.emit("limitChanged", { limit, before, applied: false });
   }
 
   /**

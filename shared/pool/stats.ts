@@ -40,4 +40,6 @@ export interface PoolStats extends ConnectionPoolStats {
   readonly totalMemoryLow?: number;
   /** The maximum number of resources. */
   readonly maxConnections: number;
+  /** The number of leases that may be out now: `maxConnections`, or less where the limit follows load. */
+  readonly limit: number;
 }

@@ -76,7 +76,7 @@ const PEAK_HALF_LIFE_MS = 300_000;
 /** Several limits on one target push each other up, each seeing a part of the effect: from here on, they stop. */
 const BRAKE_FULL_AT = Math.log(5);
 
-/** What was measured at one limit: the mean logarithm of latencies, and its standard error. */
+/** A measurement at one limit: the mean logarithm of latencies, and its standard error. */
 interface Level {
   readonly mean: number;
   readonly error: number;
@@ -105,8 +105,8 @@ type Mode =
  * @example
  * ```ts
  * const limit = new AdaptiveLimit({ max: 200 });
- * const call = limit.begin(performance.now(), inFlight, queue.length > 0);
- * const response = await fetch(url);
+ * const call = limit.begin(performance.now(), 1, false);
+ * const response = await fetch("https://example.com");
  * limit.end(call, performance.now(), response.status === 503 ? "overload" : "ok");
  * ```
  */

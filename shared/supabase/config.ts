@@ -37,6 +37,19 @@ import { queryDataApi } from "./health.ts";
 // deno-lint-ignore no-explicit-any -- a query may be written against any schema
 export type HealthQuery = (client: SupabaseClient<any, any, any>) => PromiseLike<{ error: unknown }>;
 
+/** The mode of the limit of `maxConnections: "auto"`. */
+export type AdaptiveLimitMode = "on" | "dry-run" | "off";
+
+/** The maximum number of slots with `maxConnections: "auto"`. */
+export const AUTO_CEILING = 200;
+
+/** Returns the maximum number of slots of a configuration. */
+export function ceilingOf(config: Pick<SupabasePoolConfig, "maxConnections" | "adaptiveLimit">): number {
+  const { maxConnections, adaptiveLimit } = config;
+  if (maxConnections !== "auto") return maxConnections;
+  return adaptiveLimit === "on" ? AUTO_CEILING : DEFAULT_POOL_CONFIG.maxConnections;
+}
+
 /** The options of the core that a client pool rejects: there is nothing in a slot to create, check or close. */
 export type WithoutEffect =
   | "validateAfterIdleMs"
@@ -58,7 +71,17 @@ const WITHOUT_EFFECT: readonly string[] = [
 ] satisfies WithoutEffect[];
 
 /** Options of a pool of Supabase clients. All times are in milliseconds. */
-export interface SupabasePoolConfig extends Omit<PoolConfig, WithoutEffect> {
+export interface SupabasePoolConfig extends Omit<PoolConfig, WithoutEffect | "maxConnections"> {
+  /**
+   * Maximum number of slots, those being created or closed included. `"auto"`: at most {@linkcode AUTO_CEILING}, under
+   * which the limit follows the latency of calls; see docs/adaptive-limit.md. Default: 10.
+   */
+  maxConnections: number | "auto";
+  /**
+   * Applies the limit of `maxConnections: "auto"` (`on`), emits `limitChanged` with what it would begin to do and keeps
+   * the limit at 10 (`dry-run`), or keeps it at 10 (`off`). Default: `on`.
+   */
+  adaptiveLimit: AdaptiveLimitMode;
   /**
    * True for pooling. With false each lease or scope gets a slot of its own at once, which is destroyed at its release:
    * no limit, no queue and nothing idle; the limits have no effect. Default: true.
@@ -128,6 +151,7 @@ export const DEFAULT_SUPABASE_POOL_CONFIG: Readonly<SupabasePoolConfig> = Object
   enabled: true,
   retries: true,
   healthChecks: true,
+  adaptiveLimit: "on",
   maxRetries: 3,
   retryDelayMs: 100,
   requestTimeoutMs: 30_000,
@@ -175,10 +199,19 @@ const userRoles = lazySchema(() =>
 /** The schema of each option. */
 export const supabasePoolConfigShape = {
   ...effective(poolConfigShape),
-  maxConnections: limitedConnections,
   enabled: yesOrNo,
   retries: yesOrNo,
   healthChecks: yesOrNo,
+  maxConnections: lazySchema(() =>
+    z.union([z.literal("auto"), limitedConnections()], { error: "must be auto or a whole number from 1 to 10000" })
+  ),
+  adaptiveLimit: lazySchema(() =>
+    // The words of switches are those of variables.
+    z.preprocess(
+      (value) => value === "true" || value === "1" ? "on" : value === "false" || value === "0" ? "off" : value,
+      z.enum(["on", "dry-run", "off"], { error: "must be on, dry-run or off" }),
+    )
+  ),
   maxRetries: whole(0, 100),
   retryDelayMs: whole(1, MAX_TIMER_MS),
   requestTimeoutMs: whole(1, MAX_TIMER_MS),
@@ -195,6 +228,21 @@ export const supabasePoolConfigShape = {
   fetch: lazySchema(() => z.custom<typeof fetch>(isFunction, { error: "must be a function" })),
 } satisfies Record<keyof SupabasePoolConfig, LazySchema>;
 
+/** The options with the number of slots that `"auto"` stands for, which the other limits are compared with. */
+type NumericConfig = Omit<SupabasePoolConfig, "maxConnections"> & { maxConnections: number };
+
+function parse(input: Partial<SupabasePoolConfig>): Readonly<SupabasePoolConfig> {
+  const shape = supabasePoolConfigShape;
+  const defaults = DEFAULT_SUPABASE_POOL_CONFIG as NumericConfig;
+  const { maxConnections, adaptiveLimit = defaults.adaptiveLimit } = input;
+  if (maxConnections !== "auto") return parseConfig<NumericConfig>(input as Partial<NumericConfig>, shape, defaults);
+  const ceiling = ceilingOf({ maxConnections, adaptiveLimit });
+  return Object.freeze({
+    ...parseConfig<NumericConfig>({ ...input, maxConnections: ceiling }, shape, defaults),
+    maxConnections,
+  });
+}
+
 /**
  * Checks `input` and fills missing options with their defaults.
  *
@@ -206,9 +254,9 @@ export function parseSupabasePoolConfig(input: Partial<SupabasePoolConfig> = {})
     path,
     message: "has no effect on a client pool, whose slots hold nothing to create, validate, reset or close: remove it",
   }));
-  if (issues.length === 0) return parseConfig(input, supabasePoolConfigShape, DEFAULT_SUPABASE_POOL_CONFIG);
+  if (issues.length === 0) return parse(input);
   try {
-    parseConfig<SupabasePoolConfig>(effective(input), supabasePoolConfigShape, DEFAULT_SUPABASE_POOL_CONFIG);
+    parse(effective(input));
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     issues.push(...error.issues);

@@ -14,6 +14,8 @@ export { decodeClaims, kindOfKey, type PoolKind } from "./keys.ts";
 
 // Configuration.
 export {
+  type AdaptiveLimitMode,
+  AUTO_CEILING,
   type ConnectionPoolConfig,
   DEFAULT_SUPABASE_POOL_CONFIG,
   type HealthQuery,

@@ -8,6 +8,7 @@ import type { SupabaseClient } from "@supabase/supabase-js";
 import {
   anySignal,
   CachedProbe,
+  type Clock,
   Deadlines,
   type EventHub,
   type Listener,
@@ -21,6 +22,7 @@ import {
   ForeignReleaseError,
   optionsOf,
   PoolClosedError,
+  type PoolConfig,
   type PoolLimits,
   type PoolRecorder,
   type PoolRuntime,
@@ -31,8 +33,9 @@ import {
 import type { CallSettings } from "./calls/call_host.ts";
 import { TargetGuards } from "./calls/target_guard.ts";
 import { CircuitEventHub, type ClientPoolEvents, PoolCircuits } from "./circuits.ts";
+import { AutoLimit } from "./auto_limit.ts";
 import { type ClientSlot, clientSlots, type ClientTemplate, createTemplate } from "./client_template.ts";
-import type { SupabasePoolConfig } from "./config.ts";
+import { AUTO_CEILING, ceilingOf, type SupabasePoolConfig } from "./config.ts";
 import { MAX_PROBE_MS, type PoolHealth, toTestQuery, uncheckedHealth } from "./health.ts";
 import { CredentialResolver, type Credentials, type Identity } from "./identity.ts";
 import { kindOfKey, type PoolKind } from "./keys.ts";
@@ -84,6 +87,7 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
   readonly #acquired = new WeakMap<object, ClientLease<Database>>();
   readonly #circuitEvents = new CircuitEventHub();
   readonly #subscriptions = new Subscriptions<ClientPoolEvents>((name, listener) => this.#subscribe(name, listener));
+  readonly #autoLimit: AutoLimit | undefined;
 
   private constructor(url: string, key: string, config: Readonly<SupabasePoolConfig>, runtime: SupabasePoolRuntime) {
     this.config = config;
@@ -94,9 +98,12 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     const deadlines = new Deadlines(clock);
     const breaker = optionsOf(config.circuitBreaker);
     const budget = optionsOf(config.retryBudget);
-    const guards = breaker && new TargetGuards({
+    const pool = this.#pool = new ResourcePool(clientSlots, coreOptions(config), runtime);
+    this.#autoLimit = this.#createAutoLimit(clock, runtime.random ?? Math.random);
+    const guards = (breaker || this.#autoLimit) && new TargetGuards({
       baseUrl: url,
-      breaker: { ...breaker, clock },
+      breaker: breaker && { ...breaker, clock },
+      observer: this.#autoLimit,
       maxWaiting: config.maxWaiters,
       onBreaker: (created, target) => this.#circuitEvents.watch(created, target),
     });
@@ -111,7 +118,6 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
       guards,
       budget: this.retryBudget,
     };
-    const pool = this.#pool = new ResourcePool(clientSlots, coreOptions(config), runtime);
     // Created at the first lease: a pool that is kept for later costs a cold isolate little.
     let template: ClientTemplate | undefined;
     this.#scopes = {
@@ -279,7 +285,9 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
    * ```
    */
   resize(limits: Partial<PoolLimits>): void {
-    if (this.config.enabled) this.#pool.resize(limits);
+    if (!this.config.enabled) return;
+    this.#pool.resize(limits);
+    if (this.#autoLimit) this.#autoLimit.max = maxOf(this.limits);
   }
 
   /**
@@ -358,6 +366,14 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     return { [Symbol.dispose]: () => subscriptions.forEach((each) => each[Symbol.dispose]()) };
   }
 
+  #createAutoLimit(clock: Clock, random: () => number): AutoLimit | undefined {
+    const { enabled, maxConnections, adaptiveLimit } = this.config;
+    if (!enabled || maxConnections !== "auto" || adaptiveLimit === "off") return undefined;
+    const isDryRun = adaptiveLimit === "dry-run";
+    const max = isDryRun ? AUTO_CEILING : maxOf(this.#pool.limits);
+    return new AutoLimit(this.#pool, { clock, random, isDryRun, max });
+  }
+
   async #runProbe(signal: AbortSignal): Promise<void> {
     await using lease = await this.lease({ lane: "probe", signal });
     // A query that ignores the signal must not keep the probe slot.
@@ -368,13 +384,18 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
 
 const NO_OPTIONS: ScopeOptions = Object.freeze({});
 
+/** Returns the highest limit of the lanes that share the unreserved part. */
+function maxOf({ maxConnections, reservedConnections }: PoolLimits): number {
+  return Math.max(1, maxConnections - reservedConnections);
+}
+
 /** Returns the options of the core; the others concern calls. */
-function coreOptions(config: Readonly<SupabasePoolConfig>): Partial<SupabasePoolConfig> {
+function coreOptions(config: Readonly<SupabasePoolConfig>): Partial<PoolConfig> {
   const { maxRetries: _1, requestTimeoutMs: _2, callsPerLease: _3, schema: _4, headers: _5, ...rest } = config;
   const { userRoles: _6, healthQuery: _7, fetch: _8, retryDelayMs: _9, retryReads: _10, ...others } = rest;
-  const { circuitBreaker: _11, retryBudget: _12, ...further } = others;
-  const { enabled, retries: _13, healthChecks: _14, ...core } = further;
-  return enabled ? core : { ...core, ...UNPOOLED };
+  const { circuitBreaker: _11, retryBudget: _12, adaptiveLimit: _13, ...further } = others;
+  const { enabled, retries: _14, healthChecks: _15, ...core } = further;
+  return enabled ? { ...core, maxConnections: ceilingOf(config) } : { ...core, ...UNPOOLED };
 }
 
 /** The limits of a pool that is switched off. */

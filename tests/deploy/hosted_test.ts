@@ -30,6 +30,7 @@ const POOL_HEADERS = [
   "x-pool-active-connections",
   "x-pool-idle-connections",
   "x-pool-waiting-requests",
+  "x-pool-limit",
 ];
 
 function newClient({ url }: RunningProject): SupabaseClient {

@@ -103,15 +103,16 @@ export async function call(stack: Stack, path: string, options: Call = {}): Prom
   return { status: response.status, headers: response.headers, body: json ? JSON.parse(text) : text };
 }
 
-/** The four headers of every pooled response. */
+/** The headers of every pooled response. */
 export const POOL_HEADERS = [
   "x-pool-total-connections",
   "x-pool-active-connections",
   "x-pool-idle-connections",
   "x-pool-waiting-requests",
+  "x-pool-limit",
 ];
 
-/** Returns the X-Pool-* headers as numbers: total, active, idle, waiting. */
+/** Returns the X-Pool-* headers as numbers: total, active, idle, waiting, limit. */
 export function poolHeaders({ headers, status }: Answer): number[] {
   return POOL_HEADERS.map((name) => {
     const value = headers.get(name);

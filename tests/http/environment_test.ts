@@ -128,7 +128,7 @@ Deno.test("readEnvironment() lists every bad variable in one error", () => {
       "SUPABASE_URL",
     ],
   );
-  assertEquals(issues["POOL_MAX_CONNECTIONS"], 'is "ten", must be a whole number from 1 to 10000');
+  assertEquals(issues["POOL_MAX_CONNECTIONS"], 'is "ten", must be auto or a whole number from 1 to 10000');
   assertStringIncludes(issues["POOL_PRESET"] ?? "", "development, production, high-load");
   assertStringIncludes(issues["POOL_MAX_CONECTIONS"] ?? "", "Did you mean POOL_MAX_CONNECTIONS?");
 });

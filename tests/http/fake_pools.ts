@@ -94,6 +94,7 @@ export class FakePool implements RequestPool<unknown> {
     totalDestroyed: 1,
     totalTimeouts: 2,
     maxConnections: 10,
+    limit: 10,
   };
   probes = 0;
   health: () => Promise<{ healthy: boolean; testQuery: PoolHealth["details"]["testQuery"] }> = () =>

@@ -26,7 +26,7 @@ const tell = (_request: Request, { userClaims, jwtClaims, authMode, authKeyName 
   Promise.resolve(Response.json({ userClaims, jwtClaims, authMode, authKeyName }, { headers: { "X-Mine": "1" } }));
 
 const OURS = ["x-pool-total-connections", "x-pool-active-connections", "x-pool-idle-connections"]
-  .concat(["x-pool-waiting-requests", "server-timing"]);
+  .concat(["x-pool-waiting-requests", "x-pool-limit", "server-timing"]);
 
 /** Headers that a preflight gets besides those of `withSupabase`. */
 const OF_PREFLIGHTS = ["access-control-allow-headers", "access-control-max-age", "vary"];

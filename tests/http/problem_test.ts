@@ -41,15 +41,16 @@ Deno.test("problem() leaves out absent members", async () => {
   });
 });
 
-Deno.test("stampHeaders() sets the four counters and the time waited", () => {
-  const stats = { totalConnections: 8, activeConnections: 3, idleConnections: 5, waitingForConnection: 1 };
+Deno.test("stampHeaders() sets the counters, the limit and the time waited", () => {
+  const stats = { totalConnections: 8, activeConnections: 3, idleConnections: 5, waitingForConnection: 1, limit: 8 };
   assertEquals(Object.fromEntries(stampHeaders(new Response(), undefined, stats, 12.345).headers), {
     "access-control-expose-headers":
       "X-Pool-Total-Connections, X-Pool-Active-Connections, X-Pool-Idle-Connections, X-Pool-Waiting-Requests, " +
-      "Server-Timing",
+      "X-Pool-Limit, Server-Timing",
     "server-timing": "pool;dur=12.3",
     "x-pool-active-connections": "3",
     "x-pool-idle-connections": "5",
+    "x-pool-limit": "8",
     "x-pool-total-connections": "8",
     "x-pool-waiting-requests": "1",
   });

@@ -70,13 +70,18 @@ function publicStats(stats: PoolHealth["details"]["stats"]): ConnectionPoolStats
 /** Said of a component that was not asked. */
 const NOT_CHECKED = "Not checked: health checks are off, the counters are all that is known";
 
+function fullText(limit: number, maxConnections: number): string {
+  const which = limit < maxConnections ? `the limit (${limit})` : `maxConnections (${maxConnections})`;
+  return `all of ${which} are in use`;
+}
+
 /** Creates the body of a health response. Times, errors and the other counters are for operators only. */
 function createBody({ healthy, details }: PoolHealth, pool: RequestPool<never>, forOperator: boolean) {
   const { stats, testQuery, circuits } = details;
   const { component = "dataApi", config } = pool;
-  const { maxConnections } = stats;
+  const { limit, maxConnections } = stats;
   const off = pool.switchedOff ?? switchedOff(config);
-  const isFull = stats.activeConnections >= maxConnections;
+  const isFull = stats.activeConnections >= limit;
   const hasWaiters = stats.waitingForConnection > 0;
   const status: HealthStatus = !healthy ? "fail" : isFull || hasWaiters ? "warn" : "pass";
   const time = new Date().toISOString();
@@ -101,7 +106,7 @@ function createBody({ healthy, details }: PoolHealth, pool: RequestPool<never>, 
         observedValue: stats.activeConnections,
         observedUnit: "connections",
         status: isFull ? "warn" : "pass",
-      }, { output: isFull ? `all of maxConnections (${maxConnections}) are in use` : undefined }),
+      }, { output: isFull ? fullText(limit, maxConnections) : undefined }),
       "pool:waitingForConnection": check({
         componentType: "component",
         observedValue: stats.waitingForConnection,

@@ -10,7 +10,7 @@ import type { Cors } from "./cors.ts";
 /** The counters in the headers. */
 export type HeaderStats = Pick<
   PoolStats,
-  "totalConnections" | "activeConnections" | "idleConnections" | "waitingForConnection"
+  "totalConnections" | "activeConnections" | "idleConnections" | "waitingForConnection" | "limit"
 >;
 
 /** The counters before a pool exists. */
@@ -19,6 +19,7 @@ export const NO_POOL: Readonly<HeaderStats> = Object.freeze({
   activeConnections: 0,
   idleConnections: 0,
   waitingForConnection: 0,
+  limit: 0,
 });
 
 /** The header that lists what browsers may read. */
@@ -35,6 +36,7 @@ const HEADERS = [
   ["X-Pool-Active-Connections", "activeConnections"],
   ["X-Pool-Idle-Connections", "idleConnections"],
   ["X-Pool-Waiting-Requests", "waitingForConnection"],
+  ["X-Pool-Limit", "limit"],
 ] as const satisfies readonly (readonly [string, keyof HeaderStats])[];
 
 const EXPOSED: readonly string[] = [...HEADERS.map(([name]) => name), "Server-Timing"];
@@ -118,7 +120,10 @@ export function stampHeaders(
       }
     }
     if (!stats) return;
-    for (const [name, counter] of HEADERS) headers.set(name, String(stats[counter]));
+    for (const [name, counter] of HEADERS) {
+      // Without pooling there is no limit to show.
+      if (stats[counter] < Infinity) headers.set(name, String(stats[counter]));
+    }
     setTiming(headers, waitedMs);
     if (headers.has(EXPOSE)) exposeHeaders(headers, EXPOSED);
     else headers.append(EXPOSE, ALL_EXPOSED);

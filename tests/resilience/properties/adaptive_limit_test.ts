@@ -1,6 +1,6 @@
 /**
- * What an AdaptiveLimit promises, in a deterministic simulation: throughput and latency beside all fixed limits, what
- * happens when capacity changes, and which traffic must not collapse it. `SIMULATION=full` runs the whole grid of
+ * The promises of an AdaptiveLimit, in a deterministic simulation: throughput and latency beside all fixed limits,
+ * changes of capacity, and traffic that must not collapse it. `SIMULATION=full` runs the whole grid of
  * backends with three seeds, which takes minutes, and prints it.
  */
 import { assert } from "@std/assert";
