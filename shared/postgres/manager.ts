@@ -15,7 +15,6 @@ import {
   type PoolLimits,
   type PoolRecorder,
   type PoolRuntime,
-  type ResourcePool,
 } from "../pool/mod.ts";
 import {
   type CircuitBreaker,
@@ -34,7 +33,6 @@ import { RoleSettingsCache } from "./caller/role_settings.ts";
 import { parsePostgresConfig, poolOptions, type PostgresConfig, type PostgresOptions } from "./config/config.ts";
 import { configOfUrl } from "./config/config_url.ts";
 import { readPostgresEnvironment } from "./config/environment.ts";
-import type { BackendConnection } from "./connection/backend_connection.ts";
 import type { PostgresConnection } from "./connection/connection.ts";
 import { ConnectionFactory } from "./connection/connection_factory.ts";
 import { HealthMonitor } from "./connection/health_monitor.ts";
@@ -142,7 +140,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
 
   static #instance: Instance | undefined = undefined;
 
-  readonly #pool: ResourcePool<BackendConnection>;
+  readonly #pool: ConnectionPool;
   readonly #factory: ConnectionFactory;
   readonly #circuit: TargetCircuit | undefined;
   readonly #circuitEvents: readonly Disposable[];
@@ -186,7 +184,9 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
     const budget = optionsOf(options.retryBudget);
     this.#budget = budget && new RetryBudget({ ...budget, clock: this.#clock });
     const factory = this.#factory = new ConnectionFactory(options, this.#pooler, this.#clock, runtime.random, circuit);
-    this.#pool = new ConnectionPool(factory, poolOptions(options), runtime, circuit);
+    const { adaptiveLimit } = options;
+    const pool = this.#pool = new ConnectionPool(factory, poolOptions(options), runtime, { circuit, adaptiveLimit });
+    factory.onRefused = (error, startedAt) => pool.refused(error, startedAt);
     const runner: RunnerSettings = {
       clock: this.#clock,
       deadlines: this.#deadlines,
@@ -420,6 +420,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
       ...this.#pool.getStats(),
       transactions,
       poolMode: this.#pooler.mode,
+      connectionLimit: this.#pool.limitStats,
       ...(this.#circuit && { circuit: this.#circuit.stats() }),
       ...(this.#budget && { retryBudget: this.#budget.getStats() }),
     });

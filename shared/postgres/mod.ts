@@ -9,6 +9,7 @@ export { type ManagerEvents, PostgresConnectionManager } from "./manager.ts";
 export { OPERATION_TYPES, type OperationType, type PoolOverrides, PostgresPools } from "./pools.ts";
 export { PostgresConnection } from "./connection/connection.ts";
 export type { PostgresHealth, PostgresPool, PostgresQueries, PostgresStats, TransactionWork } from "./postgres_pool.ts";
+export type { ConnectionLimitStats } from "./connection/connection_pool.ts";
 export type { PostgresCircuitStats } from "./connection/target_circuit.ts";
 export {
   CircuitBreaker,

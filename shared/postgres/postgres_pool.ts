@@ -7,6 +7,7 @@ import type { PoolStats } from "../pool/mod.ts";
 import type { CircuitSnapshot, RetryBudgetStats } from "../resilience/mod.ts";
 import type { PostgresConfig } from "./config/config.ts";
 import type { PostgresConnection } from "./connection/connection.ts";
+import type { ConnectionLimitStats } from "./connection/connection_pool.ts";
 import type { PostgresCircuitStats } from "./connection/target_circuit.ts";
 import type { LeaseOptions, ListedStatement, QueryOptions, TransactionOptions } from "./query/query_options.ts";
 import type { Transaction } from "./transaction/transaction.ts";
@@ -54,6 +55,8 @@ export interface PostgresStats extends PoolStats {
   readonly transactions: TransactionStats;
   /** The mode of the pooler in front of Postgres, `session` without one; `undefined` until it is known. */
   readonly poolMode: "session" | "transaction" | undefined;
+  /** The limit of the pool while its server is full. */
+  readonly connectionLimit?: ConnectionLimitStats;
   /** The circuit breaker of the server; absent if `circuitBreaker` is off. */
   readonly circuit?: PostgresCircuitStats;
   /** The use of the retry budget; absent if `retryBudget` is off. */

@@ -165,11 +165,11 @@ Deno.test("TargetCircuit.check() admits an acquire after openMs, and rejects oth
 
 Deno.test("TargetCircuit.attempt() closes the circuit with one success, whenever the attempt began", async () => {
   const setup = new Setup();
-  const early = Promise.withResolvers<object>();
+  const early = Promise.withResolvers<FakeConnection>();
   const attempt = setup.circuit.attempt(() => early.promise, never);
   await setup.fail(REFUSED, 5, 1_000);
   assertEquals(setup.state, "open");
-  early.resolve({});
+  early.resolve(new FakeConnection(0));
   await attempt;
   assertEquals(setup.state, "closed");
   setup.circuit.check();
@@ -196,6 +196,55 @@ Deno.test("TargetCircuit opens when connections are lost under statements in a r
   }
   assertEquals(setup.state, "open");
   assertThrows(() => setup.circuit.check(), CircuitOpenError);
+});
+
+/** A circuit that connections lost under statements have opened. */
+async function openedByLosses(): Promise<Setup> {
+  const setup = new Setup();
+  for (let time = 0; time < 5; time++) {
+    const connection = await setup.connect();
+    await setup.clock.advance(10);
+    setup.lose(connection);
+  }
+  assertEquals(setup.state, "open");
+  await setup.clock.advance(500);
+  return setup;
+}
+
+Deno.test("TargetCircuit opened by losses closes when a new connection has answered a statement", async () => {
+  for (const look of ["check", "stats"] as const) {
+    const setup = await openedByLosses();
+    const connection = await setup.connect();
+    setup.circuit[look]();
+    assertEquals(setup.state, "half-open");
+    connection.answered++;
+    setup.circuit[look]();
+    assertEquals(setup.state, "closed");
+  }
+  const setup = await openedByLosses();
+  const connection = await setup.connect();
+  connection.answered++;
+  setup.circuit.remove(connection); // its statement was answered, and then it closed
+  assertEquals(setup.state, "closed");
+});
+
+Deno.test("TargetCircuit opened by losses opens again when the new connection is lost, too", async () => {
+  const setup = await openedByLosses();
+  setup.lose(await setup.connect());
+  assertEquals(setup.circuit.stats(), { state: "open", retryAfterMs: 500, rejected: 0 });
+  assertThrows(() => setup.circuit.check(), CircuitOpenError);
+});
+
+Deno.test("TargetCircuit opened by losses learns nothing from a new connection that closes, or reaches its own limit", async () => {
+  const setup = await openedByLosses();
+  setup.circuit.remove(await setup.connect());
+  assertEquals(setup.circuit.breaker.snapshot(), { state: "half-open", probes: 0 });
+  setup.lose(await setup.connect(), new PostgresError({ code: "25P04", severity: "FATAL", message: "limit" }));
+  assertEquals(setup.circuit.breaker.snapshot(), { state: "half-open", probes: 0 });
+  await setup.fail(REFUSED);
+  assertEquals(setup.state, "open");
+  await setup.connect(); // connecting failed, and succeeds again
+  assertEquals(setup.state, "closed");
 });
 
 Deno.test("TargetCircuit.lost() takes connections that break together for one failure", async () => {
@@ -328,7 +377,7 @@ Deno.test("TargetCircuit.check() and attempt() reject while an operator has open
   const attempt = () =>
     setup.circuit.attempt(() => {
       ran = true;
-      return Promise.resolve({});
+      return Promise.resolve(new FakeConnection(0));
     }, never);
   await assertRejects(attempt, CircuitOpenError);
   assertEquals(ran, false);

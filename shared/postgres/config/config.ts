@@ -121,6 +121,11 @@ export interface PostgresConfig extends Omit<PoolConfig, "createTimeoutMs" | "cr
    * by a share of their calls. Default: true, 20 % and 10 more in ten seconds.
    */
   retryBudget: boolean | Readonly<RetryBudgetConfig>;
+  /**
+   * The use of a limit below `maxConnections` while the server has no more connections for the pool (`53300`,
+   * `EMAXCONN...`): `on`; `dry-run`, for statistics alone; or `off`. Default: `on`.
+   */
+  adaptiveLimit: "on" | "dry-run" | "off";
   /** The time limit of a statement, after which it is canceled; `Infinity` for none. Default: 30,000. */
   queryTimeoutMs: number;
   /** The time limit of a cancellation or rollback, after which the connection is closed. Default: 1,000. */
@@ -241,6 +246,7 @@ export const DEFAULT_POSTGRES_CONFIG: Readonly<PostgresConfig> = Object.freeze({
   createRetryDelayMs: 25,
   circuitBreaker: true,
   retryBudget: true,
+  adaptiveLimit: "on",
   queryTimeoutMs: 30_000,
   cancelTimeoutMs: 1_000,
   healthCheckIntervalMs: 60_000,
@@ -351,6 +357,7 @@ export const postgresConfigShape = {
   maxRetries: whole(0, 100),
   retryDelayMs: ms(1),
   ...resilienceShape,
+  adaptiveLimit: lazySchema(() => z.enum(["on", "dry-run", "off"], { error: "must be on, dry-run or off" })),
   queryTimeoutMs: lazySchema(() => z.union([z.literal(Infinity), ms(1)()], { error: queryTimeoutError })),
   cancelTimeoutMs: ms(1),
   healthCheckIntervalMs: ms(0),

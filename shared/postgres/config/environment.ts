@@ -52,6 +52,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   RETRY_DELAY: "retryDelayMs",
   HEALTH_CHECK_INTERVAL: "healthCheckIntervalMs",
   QUERY_TIMEOUT: "queryTimeoutMs",
+  ADAPTIVE_LIMIT: "adaptiveLimit",
   POOL_MODE: "poolMode",
   TRUSTED_LOGIN: "trustedLogin",
   POOL_ENABLED: "enabled",

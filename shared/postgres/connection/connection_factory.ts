@@ -9,6 +9,7 @@ import { type Clock, timeoutSignal } from "../../resilience/mod.ts";
 import type { PostgresConfig, TlsOptions } from "../config/config.ts";
 import { addressAdvice, ConnectTimeoutError, isIpv6Only } from "../errors/connect_error.ts";
 import { ConnectionError } from "../errors/errors.ts";
+import { isAtConnectionLimit } from "../errors/pooler_error.ts";
 import type { DriverOptions } from "../wire/driver.ts";
 import { SchemaCache } from "../wire/schema_cache.ts";
 import { BackendConnection } from "./backend_connection.ts";
@@ -103,6 +104,11 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
   #allClosed: (() => void) | undefined = undefined;
   readonly #schema: SchemaCache;
   readonly #circuit: TargetCircuit | undefined;
+  /**
+   * Called with the error of an attempt that the server or a pooler refused for lack of connections, and its start in ms
+   * of the clock. Default: nothing is.
+   */
+  onRefused: ((error: object, startedAt: number) => void) | undefined = undefined;
 
   /** @param circuit Watches the connections. Default: none. */
   constructor(
@@ -130,12 +136,14 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
    * @throws {ConnectionError} when the server cannot be reached.
    */
   async create({ signal, invalidate }: CreateContext): Promise<BackendConnection> {
+    const startedAt = this.#clock.now();
     try {
       return await throttleOf(this.#config, this.#clock, this.#random).connect((login) => {
         const connect = () => this.#connect(login, signal, invalidate);
         return this.#circuit ? this.#circuit.attempt(connect, signal) : connect();
       }, signal);
     } catch (error) {
+      if (isAtConnectionLimit(error)) this.onRefused?.(error as object, startedAt);
       throw this.#withAdvice(error);
     }
   }

@@ -65,6 +65,12 @@ export interface ObservedConnection {
   readonly death: Error | undefined;
 }
 
+/** A new connection that has not answered a statement, with the number of the answers to its attempt to connect. */
+interface Probe {
+  readonly permit: CircuitPermit;
+  readonly answered: number;
+}
+
 /** The part of a target that all pools of the isolate share that connect in the same way. */
 class Target {
   readonly breaker: CircuitBreaker;
@@ -82,6 +88,10 @@ class Target {
   #answers = 0;
   /** The instant of the latest loss of a connection that counted, in ms of the clock. */
   #lostAt = -Infinity;
+  /** True if the latest failure was the loss of a connection: then one that connects does not show that it is over. */
+  #lost = false;
+  /** The new connections whose first statement decides. */
+  readonly #probes = new Map<ObservedConnection, Probe>();
 
   constructor(options: CircuitBreakerOptions & { readonly clock: Clock }) {
     const { clock, failureRatio = 0.5 } = options;
@@ -94,26 +104,58 @@ class Target {
   attemptFailed(permit: CircuitPermit, startedAt: number, error: unknown): void {
     const outcome = outcomeOfAttempt(error);
     if (outcome !== "failed") return this.breaker.settle(permit, outcome);
+    this.#lost = false;
     this.failingSince = Math.min(this.failingSince ?? Infinity, startedAt);
     this.#fail(permit, error);
   }
 
   /** Notes that an attempt to connect succeeded. */
-  attemptSucceeded(permit: CircuitPermit): void {
+  attemptSucceeded(permit: CircuitPermit, connection: ObservedConnection): void {
     const { breaker } = this;
     this.failingSince = undefined;
     breaker.settle(permit, "ignored");
-    // A connection that answers shows how the target is now: it counts even if the circuit has opened since it began. While
-    // the circuit is closed, the answers to statements count instead: a server may accept logins and lose connections.
-    if (!breaker.isClosed) breaker.settle(breaker.admitPaced(), "succeeded");
+    // While the circuit is closed, the answers to statements count instead: a server may accept logins and lose connections.
+    if (breaker.isClosed) return;
+    // A new connection shows how the target is now: it counts even if the circuit has opened since its attempt began.
+    const probe = breaker.admitPaced();
+    if (this.#lost) this.#probes.set(connection, { permit: probe, answered: connection.answered });
+    else breaker.settle(probe, "succeeded");
   }
 
   /** Notes that a connection was lost under a statement. */
-  lost({ establishedAt }: ObservedConnection, error: unknown): void {
+  lost(connection: ObservedConnection, error: unknown): void {
+    const probe = this.#takeProbe(connection);
+    if (!isFailureOfTarget(error)) {
+      if (probe) this.breaker.settle(probe.permit, "ignored");
+      return;
+    }
+    if (probe) return this.#fail(probe.permit, error);
     // Connections that break together are one failure: whether others can be established is not known yet.
-    if (establishedAt < this.#lostAt || !this.breaker.isClosed || !isFailureOfTarget(error)) return;
+    if (connection.establishedAt < this.#lostAt || !this.breaker.isClosed) return;
     this.#lostAt = this.#clock.now();
+    this.#lost = true;
     this.#fail(this.breaker.admitPaced(), error);
+  }
+
+  /** Notes that a connection has closed. */
+  closed(connection: ObservedConnection): void {
+    const probe = this.#takeProbe(connection);
+    if (probe) this.breaker.settle(probe.permit, connection.answered > probe.answered ? "succeeded" : "ignored");
+  }
+
+  /** Closes the circuit if a new connection has answered a statement since it opened. */
+  update(): void {
+    for (const [connection, { permit, answered }] of this.#probes) {
+      if (connection.answered <= answered) continue;
+      this.#probes.delete(connection);
+      this.breaker.settle(permit, "succeeded");
+    }
+  }
+
+  #takeProbe(connection: ObservedConnection): Probe | undefined {
+    const probe = this.#probes.get(connection);
+    this.#probes.delete(connection);
+    return probe;
   }
 
   #fail(permit: CircuitPermit, error: unknown): void {
@@ -122,7 +164,8 @@ class Target {
     const wasClosed = breaker.isClosed;
     if (wasClosed) this.#countAnswers(permit);
     breaker.settle(permit, "failed");
-    if (wasClosed && !breaker.isClosed) { for (const circuit of this.circuits) circuit.noteOpening(); }
+    if (!wasClosed || breaker.isClosed) return;
+    for (const circuit of this.circuits) circuit.noteOpening();
   }
 
   /** Counts what the server has answered since the latest failure: only here, so that a statement costs nothing. */
@@ -212,6 +255,7 @@ export class TargetCircuit {
 
   /** Returns the state, for statistics. */
   stats(): PostgresCircuitStats {
+    this.#target.update();
     return Object.freeze({ ...this.breaker.snapshot(), rejected: this.#rejected });
   }
 
@@ -223,6 +267,7 @@ export class TargetCircuit {
    */
   check(): void {
     const { breaker, lastFailure } = this.#target;
+    this.#target.update();
     try {
       breaker.check();
     } catch (error) {
@@ -241,7 +286,7 @@ export class TargetCircuit {
    * @throws {CircuitOpenError} when an operator has opened the circuit.
    * @throws what `connect` throws.
    */
-  async attempt<T>(connect: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  async attempt<T extends ObservedConnection>(connect: () => Promise<T>, signal: AbortSignal): Promise<T> {
     const { breaker } = this;
     const snapshot = breaker.snapshot();
     if (snapshot.state === "open" && snapshot.forced) throw new CircuitOpenError(breaker.target, undefined);
@@ -249,7 +294,7 @@ export class TargetCircuit {
     const startedAt = this.#clock.now();
     try {
       const connection = await connect();
-      this.#target.attemptSucceeded(permit);
+      this.#target.attemptSucceeded(permit, connection);
       return connection;
     } catch (error) {
       if (signal.aborted) breaker.settle(permit, "ignored");
@@ -267,6 +312,7 @@ export class TargetCircuit {
   /** Notes that a connection has closed. */
   remove(connection: ObservedConnection): void {
     if (this.#connections.delete(connection)) this.#answersOfClosed += connection.answered;
+    this.#target.closed(connection);
   }
 
   /**

@@ -1,0 +1,153 @@
+import { assertEquals } from "@std/assert";
+import type { ResourceFactory } from "../../shared/pool/mod.ts";
+import type { BackendConnection } from "../../shared/postgres/connection/backend_connection.ts";
+import { ConnectionPool, type ConnectionPoolOptions } from "../../shared/postgres/connection/connection_pool.ts";
+import { FakeClock, settle } from "../support/fake_clock.ts";
+
+/** Waits until creations, which take many turns, have ended, and their events were delivered. */
+async function rest(): Promise<void> {
+  for (let turn = 0; turn < 10; turn++) await settle();
+}
+
+/** A pool of a server that has `free` connections for it. */
+class Setup {
+  readonly clock = new FakeClock();
+  readonly pool: ConnectionPool;
+  free = 4;
+  attempts = 0;
+
+  constructor(options: ConnectionPoolOptions = {}, limits = { maxConnections: 10, minConnections: 0 }) {
+    const factory: ResourceFactory<BackendConnection> = {
+      create: async () => {
+        this.attempts++;
+        const startedAt = this.clock.now();
+        await Promise.resolve();
+        if (this.free > 0) {
+          this.free--;
+          return {} as BackendConnection;
+        }
+        // The pool learns first of those that it got.
+        for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+        const error = Object.assign(new Error("too many clients"), { code: "53300" });
+        this.pool.refused(error, startedAt);
+        throw error;
+      },
+      destroy: () => void this.free++,
+    };
+    const runtime = { clock: this.clock, random: () => 0.5 };
+    this.pool = new ConnectionPool(
+      factory,
+      { ...limits, createRetryDelayMs: 25, acquireTimeoutMs: 60_000 },
+      runtime,
+      options,
+    );
+  }
+}
+
+Deno.test("ConnectionPool lowers its limit when the server is full, and closes what is above it at its release", async () => {
+  const setup = new Setup();
+  const { pool, clock } = setup;
+  const leases = await Promise.all(Array.from({ length: 4 }, () => pool.lease()));
+  const waiting = pool.lease();
+  await rest();
+  assertEquals([pool.limitStats, pool.limits.maxConnections], [{ limit: 3, refused: 1 }, 3]);
+  leases[0]?.release();
+  await rest();
+  // Four are leased of three: the first is closed.
+  assertEquals([pool.getStats().totalConnections, setup.free], [3, 1]);
+  leases[1]?.release();
+  (await waiting).release();
+  leases[2]?.release();
+  leases[3]?.release();
+  // No acquire waits: it stays, until it is lifted.
+  await clock.advance(20_000);
+  assertEquals(pool.limits.maxConnections, 3);
+  await clock.advance(10_000);
+  assertEquals([pool.limits.maxConnections, pool.limitStats], [10, { limit: undefined, refused: 1 }]);
+  await pool.shutdown();
+});
+
+Deno.test("ConnectionPool raises its limit while acquires wait: all are served when the server has room again", async () => {
+  const setup = new Setup();
+  const { pool, clock } = setup;
+  const leases: { release(): void }[] = [];
+  const all = Array.from({ length: 10 }, () => pool.lease().then((lease) => leases.push(lease)));
+  await rest();
+  assertEquals([leases.length, pool.limits.maxConnections], [4, 3]);
+  setup.free = 100;
+  await clock.advance(8_000);
+  await Promise.all(all);
+  for (const lease of leases) lease.release();
+  await pool.shutdown();
+});
+
+Deno.test("ConnectionPool keeps the minimum at or below its limit, and restores both", async () => {
+  const setup = new Setup({}, { maxConnections: 10, minConnections: 6 });
+  const { pool, clock } = setup;
+  await rest();
+  assertEquals([pool.limits.maxConnections, pool.limits.minConnections], [3, 3]);
+  const { attempts } = setup;
+  await clock.advance(400);
+  assertEquals(setup.attempts, attempts);
+  setup.free = 100;
+  await clock.advance(60_000);
+  assertEquals([pool.limits.maxConnections, pool.limits.minConnections], [10, 6]);
+  await pool.shutdown();
+});
+
+Deno.test("ConnectionPool.resize() sets limits as configured, and finds that of the server again", async () => {
+  const setup = new Setup();
+  const { pool } = setup;
+  const leases = await Promise.all(Array.from({ length: 4 }, () => pool.lease()));
+  const waiting = pool.lease();
+  await rest();
+  assertEquals(pool.limits.maxConnections, 3);
+  for (const lease of leases) lease.release();
+  (await waiting).release();
+  pool.resize({ minConnections: 1 });
+  assertEquals([pool.limits.maxConnections, pool.limits.minConnections, pool.limitStats.limit], [10, 1, undefined]);
+  pool.resize({ maxConnections: 7 });
+  assertEquals([pool.limits.maxConnections, pool.limits.minConnections], [7, 1]);
+  await pool.shutdown();
+});
+
+Deno.test("ConnectionPool with adaptiveLimit dry-run and off applies no limit", async () => {
+  for (const [adaptiveLimit, limit] of [["dry-run", 3], ["off", undefined]] as const) {
+    const setup = new Setup({ adaptiveLimit });
+    const { pool } = setup;
+    const leases = await Promise.all(Array.from({ length: 4 }, () => pool.lease()));
+    const waiting = pool.lease();
+    await rest();
+    assertEquals([pool.limitStats, pool.limits.maxConnections], [{ limit, refused: 1 }, 10]);
+    for (const lease of leases) lease.release();
+    (await waiting).release();
+    await pool.shutdown();
+  }
+});
+
+Deno.test("ConnectionPool leaves one connection to the other lanes beside reserved ones", async () => {
+  const setup = new Setup();
+  const { pool } = setup;
+  pool.resize({ reservedConnections: 5 });
+  const leases = await Promise.all(Array.from({ length: 4 }, () => pool.lease()));
+  const waiting = pool.lease();
+  await rest();
+  assertEquals(pool.limits.maxConnections, 6);
+  for (const lease of leases) lease.release();
+  (await waiting).release();
+  await pool.shutdown();
+});
+
+Deno.test("ConnectionPool.shutdown() ends the changes of its limit", async () => {
+  const setup = new Setup();
+  const { pool, clock } = setup;
+  const leases = await Promise.all(Array.from({ length: 4 }, () => pool.lease()));
+  const waiting = pool.lease().catch(() => {});
+  await rest();
+  const ended = pool.shutdown(1_000);
+  await waiting;
+  for (const lease of leases) lease.release();
+  await ended;
+  await clock.advance(60_000);
+  assertEquals([pool.limits.maxConnections, clock.timers], [3, 0]);
+});
