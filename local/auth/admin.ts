@@ -52,9 +52,12 @@ function pageOf(url: URL, name: string, fallback: number): number {
   return Number(text) || fallback;
 }
 
+/** The largest page of users: of more, the responses would be too large. */
+const MAX_PAGE = 10_000;
+
 /** `GET /admin/users`: a page of users, newest first, with the headers of pages. */
 export async function listUsers({ database }: AuthContext, { url }: AuthRequest): Promise<Response> {
-  const [page, perPage] = [pageOf(url, "page", 1), pageOf(url, "per_page", 50)];
+  const [page, perPage] = [pageOf(url, "page", 1), Math.min(pageOf(url, "per_page", 50), MAX_PAGE)];
   const filter = url.searchParams.get("filter") ?? "";
   const condition = `where ($1 = '' or email ilike '%' || $1 || '%'
     or raw_user_meta_data ->> 'full_name' ilike '%' || $1 || '%')`;
@@ -66,7 +69,7 @@ export async function listUsers({ database }: AuthContext, { url }: AuthRequest)
   const users = await findUsers(
     database,
     `${condition} order by created_at desc, id limit $2::bigint offset $3::bigint`,
-    [filter, Math.min(perPage, 10_000), Math.min((page - 1) * perPage, Number.MAX_SAFE_INTEGER)],
+    [filter, perPage, Math.min((page - 1) * perPage, Number.MAX_SAFE_INTEGER)],
   );
   const last = Math.max(Math.ceil(total / perPage), 1);
   const link = (target: number, rel: string) => {

@@ -7,6 +7,7 @@
  * @module
  */
 import { PostgresConnectionManager, StatementError } from "../../shared/postgres/mod.ts";
+import { parseObject, readText } from "../body.ts";
 import type { ProjectConfig } from "../config/mod.ts";
 import { badToken, noToken, reauthenticate, recover, requireUser, resend, signOut, updateAccount } from "./account.ts";
 import {
@@ -198,25 +199,11 @@ function match(pattern: string, path: string): string[] | undefined {
 
 async function bodyOf(request: Request): Promise<Input> {
   if (request.method === "GET" || request.method === "HEAD") return new Input({});
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
-  let length = 0;
-  for await (const chunk of request.body ?? []) {
-    length += chunk.length;
-    if (length > MAX_BODY) throw new AuthError(413, "request_too_large", "Request body too large");
-    chunks.push(chunk);
-  }
-  const text = await new Blob(chunks).text();
-  if (text.trim() === "") return new Input({});
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    // The body may hold a password.
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new AuthError(400, "bad_json", "Could not parse request body as JSON");
-  }
-  return new Input(value as Record<string, unknown>);
+  const text = await readText(request, MAX_BODY);
+  if (text === undefined) throw new AuthError(413, "request_too_large", "Request body too large");
+  const value = parseObject(text);
+  if (!value) throw new AuthError(400, "bad_json", "Could not parse request body as JSON");
+  return new Input(value);
 }
 
 /** Handles requests to `/auth/v1`. */

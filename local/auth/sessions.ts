@@ -35,6 +35,11 @@ export function parseDuration(text: string): number | undefined {
   return Number.isFinite(seconds) ? seconds : undefined;
 }
 
+/** Returns the limit of a duration, in s. None, or one of 0, is no limit. */
+function limitOf(text: string): number {
+  return parseDuration(text) || Infinity;
+}
+
 async function createRefreshToken(sql: Sql, userId: string, sessionId: string, parent: string | null): Promise<string> {
   const token = randomBytes(16).toString("base64url");
   await sql.query(
@@ -143,8 +148,8 @@ export async function refreshSession(context: AuthContext, { body }: AuthRequest
       return new AuthError(400, "session_not_found", "Invalid Refresh Token: No Valid Session Found");
     }
     if (isBanned(user)) return new AuthError(400, "user_banned", "Invalid Refresh Token: User Banned");
-    if ((row.session_age ?? 0) > (parseDuration(config.sessions.timebox) ?? Infinity)) return expired();
-    if ((row.idle ?? 0) > (parseDuration(config.sessions.inactivityTimeout) ?? Infinity)) {
+    if ((row.session_age ?? 0) > limitOf(config.sessions.timebox)) return expired();
+    if ((row.idle ?? 0) > limitOf(config.sessions.inactivityTimeout)) {
       return expired(" (Inactivity)");
     }
 

@@ -75,15 +75,22 @@ export function isUuid(text: string): boolean {
   return UUID.test(text);
 }
 
-function parse(json: string): User {
-  // GoTrue writes times of UTC with Z.
-  return JSON.parse(
-    json,
-    (_name, value) =>
-      typeof value === "string" && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00$/.test(value)
-        ? value.replace("+00:00", "Z")
-        : value,
+/** Writes the times of a row with Z, as GoTrue does. Texts in metadata are the project's own. */
+function withTimes(row: Json): Json {
+  return Object.fromEntries(
+    Object.entries(row).map(([name, value]) =>
+      /_(at|until)$/.test(name) && typeof value === "string" ? [name, value.replace(/\+00:00$/, "Z")] : [name, value]
+    ),
   );
+}
+
+function parse(json: string): User {
+  const user = JSON.parse(json);
+  return {
+    ...withTimes(user),
+    identities: user.identities.map(withTimes),
+    factors: user.factors.map(withTimes),
+  } as unknown as User;
 }
 
 /** Returns the users that `condition`, SQL with placeholders, selects. */

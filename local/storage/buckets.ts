@@ -16,9 +16,12 @@ const UNITS: Readonly<Record<string, number>> = { b: 1, kb: 1e3, mb: 1e6, gb: 1e
 function limitOf(value: unknown): number | null | undefined {
   if (value === undefined || value === null) return value;
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
+  const invalid = () => invalidRequest("Invalid file size format, hint: use 20GB / 20MB / 30KB / 3B");
   const [, amount, unit = "b"] = /^(\d+(?:\.\d+)?)(gb|mb|kb|b)?$/i.exec(String(value)) ?? [];
-  if (amount === undefined) throw invalidRequest("Invalid file size format, hint: use 20GB / 20MB / 30KB / 3B");
-  return Math.floor(Number(amount) * (UNITS[unit.toLowerCase()] ?? 1));
+  if (amount === undefined) throw invalid();
+  const bytes = Math.floor(Number(amount) * (UNITS[unit.toLowerCase()] ?? 1));
+  if (!Number.isSafeInteger(bytes)) throw invalid();
+  return bytes;
 }
 
 function typesOf(value: unknown): string | null | undefined {

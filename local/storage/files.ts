@@ -38,7 +38,7 @@ export class Files {
    * @throws {StorageError} `EntityTooLarge`.
    */
   async write(content: AsyncIterable<Uint8Array>, maxBytes: number): Promise<WrittenFile> {
-    await (this.#ready ??= this.#prepare());
+    await this.#prepared();
     const version = crypto.randomUUID();
     const draft = `${this.#root}/drafts/${version}`;
     const hash = createHash("md5");
@@ -120,7 +120,7 @@ export class Files {
     const copy = crypto.randomUUID();
     const draft = `${this.#root}/drafts/${copy}`;
     try {
-      await (this.#ready ??= this.#prepare());
+      await this.#prepared();
       await Deno.copyFile(this.#path(version), draft);
       await this.#publish(draft, copy);
       return copy;
@@ -158,6 +158,14 @@ export class Files {
       if (error instanceof Deno.errors.NotFound) return undefined;
       throw error;
     }
+  }
+
+  /** Prepares the folder once. After a failure, such as a full disk, the next write tries again. */
+  #prepared(): Promise<void> {
+    return this.#ready ??= this.#prepare().catch((error) => {
+      this.#ready = undefined;
+      throw error;
+    });
   }
 
   /** Creates the folder of drafts, without those of a process that was killed. */

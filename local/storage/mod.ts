@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { drain } from "../body.ts";
 import type { Credentials } from "../auth/credentials.ts";
 import type { ProjectConfig } from "../config/mod.ts";
 import { createBucket, deleteBucket, emptyBucket, getBucket, listBuckets, updateBucket } from "./buckets.ts";
@@ -107,20 +108,6 @@ function decode(path: string): string {
     return decodeURIComponent(path);
   } catch {
     throw invalidRequest(`Invalid key: ${path.slice(0, 200)}`, "InvalidKey");
-  }
-}
-
-/** The longest time for which the rest of a rejected upload is read, in ms: the client reads no response before. */
-const DRAIN_MS = 5_000;
-
-/** Reads the rest of a body without keeping it. */
-async function drain({ body }: Request): Promise<void> {
-  if (!body || body.locked) return;
-  const until = Date.now() + DRAIN_MS;
-  try {
-    for await (const _chunk of body) if (Date.now() > until) return;
-  } catch {
-    // The client has disconnected.
   }
 }
 

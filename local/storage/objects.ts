@@ -19,6 +19,7 @@ import { checkKey } from "./names.ts";
 import {
   actionOf,
   claimsOf,
+  type Json,
   numberOf,
   readJson,
   type StorageContext,
@@ -31,7 +32,7 @@ import { checkUpload, recordFile, upload, type UploadTarget } from "./upload.ts"
 
 type Outcome = Response | Record<string, unknown> | readonly unknown[];
 
-/** The longest time for which a signed URL is valid, in s: a year. */
+/** The longest time for which a signed URL is valid, in s: ten years. */
 const MAX_EXPIRY_S = 31_536_000 * 10;
 const UPLOAD_EXPIRY_S = 7_200;
 
@@ -148,6 +149,16 @@ export async function moveObject({ database }: StorageContext, request: StorageR
   return { message: "Successfully moved", Id: moved.id, Key: `${to}/${target}` };
 }
 
+/** Returns the metadata that a copy may replace. The rest describes the file: its size, its hash. */
+function givenMetadata({ metadata }: Json): { readonly cacheControl?: string; readonly mimetype?: string } {
+  if (typeof metadata !== "object" || metadata === null) return {};
+  const { cacheControl, mimetype }: { cacheControl?: unknown; mimetype?: unknown } = metadata;
+  return {
+    ...(typeof cacheControl === "string" ? { cacheControl } : {}),
+    ...(typeof mimetype === "string" ? { mimetype } : {}),
+  };
+}
+
 /** `POST /object/copy`. */
 export async function copyObject(context: StorageContext, request: StorageRequest): Promise<Outcome> {
   const { database, files } = context;
@@ -164,10 +175,9 @@ export async function copyObject(context: StorageContext, request: StorageReques
     owner: subjectOf(request.caller),
     upsert: request.request.headers.get("x-upsert") === "true",
   };
-  const given = typeof body.metadata === "object" && body.metadata !== null ? body.metadata : {};
   const metadata = {
     ...object.metadata,
-    ...(body.copyMetadata === false ? given : {}),
+    ...(body.copyMetadata === false ? givenMetadata(body) : {}),
     lastModified: new Date().toISOString(),
   };
   await checkUpload(database, action, target, metadata, object.user_metadata ?? undefined);

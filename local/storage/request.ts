@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { parseObject, readText } from "../body.ts";
 import type { Caller } from "../auth/credentials.ts";
 import type { Claims } from "../auth/tokens.ts";
 import type { Action, StorageDatabase } from "./database.ts";
@@ -74,22 +75,11 @@ export type Json = Readonly<Record<string, unknown>>;
  * @throws {StorageError} `InvalidRequest`.
  */
 export async function readJson({ request }: StorageRequest): Promise<Json> {
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
-  let length = 0;
-  for await (const chunk of request.body ?? []) {
-    length += chunk.length;
-    if (length > MAX_JSON) throw invalidRequest("Request body is too large");
-    chunks.push(chunk);
-  }
-  const text = await new Blob(chunks).text();
-  if (text.trim() === "") return {};
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value };
-  } catch {
-    // Reported below.
-  }
-  throw invalidRequest("Body is not valid JSON");
+  const text = await readText(request, MAX_JSON);
+  if (text === undefined) throw invalidRequest("Request body is too large");
+  const value = parseObject(text);
+  if (!value) throw invalidRequest("Body is not valid JSON");
+  return value;
 }
 
 /** Returns a text of a body. @throws {StorageError} `InvalidRequest` if it is missing. */

@@ -6,6 +6,7 @@
 import { Busboy } from "@fastify/busboy";
 import { Buffer } from "node:buffer";
 import { Readable } from "node:stream";
+import { DRAIN_MS, parseObject } from "../body.ts";
 import {
   type Action,
   type Bucket,
@@ -17,7 +18,7 @@ import {
   writeObject,
 } from "./database.ts";
 import { invalidRequest, keyExists, tooLarge } from "./errors.ts";
-import type { Files } from "./files.ts";
+import type { Files, WrittenFile } from "./files.ts";
 import { checkMediaType, isEmptyFolder } from "./names.ts";
 
 /** The content of an upload. */
@@ -26,19 +27,16 @@ export interface Content {
   readonly mediaType: string;
   readonly cacheControl: string;
   readonly userMetadata: Record<string, unknown> | undefined;
+  /** Reads the rest of a form that is rejected, without keeping it. */
+  readonly discard?: () => Promise<void>;
 }
 
 const MAX_METADATA = 1_048_576;
 const MAX_FIELD = 2_000_000;
 
-function objectOf(text: string): Record<string, unknown> | undefined {
+function metadataOf(text: string): Record<string, unknown> | undefined {
   if (text.length > MAX_METADATA) throw tooLarge();
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : undefined;
-  } catch {
-    return undefined;
-  }
+  return text.trim() === "" ? undefined : parseObject(text);
 }
 
 /** Returns the content of a form: the file, and the fields before it. */
@@ -51,7 +49,16 @@ async function readForm(body: ReadableStream<Uint8Array>, contentType: string): 
   form.on("field", (name: string, value: string) => fields.set(name, value));
   // deno-lint-ignore no-explicit-any
   const source = Readable.fromWeb(body as any);
-  return await new Promise((resolve, reject) => {
+  const closed = new Promise<void>((resolve) => source.once("close", resolve));
+  const discard = async () => {
+    // Nothing reads a form whose file is not read.
+    source.unpipe(form);
+    source.resume();
+    const timer = setTimeout(() => source.destroy(), DRAIN_MS);
+    await closed;
+    clearTimeout(timer);
+  };
+  const content = new Promise<Content>((resolve, reject) => {
     const fail = () => reject(invalidRequest("No content provided"));
     form.on("error", fail);
     form.on("finish", fail);
@@ -70,7 +77,8 @@ async function readForm(body: ReadableStream<Uint8Array>, contentType: string): 
           bytes: stream,
           mediaType: fields.get("contentType") || mediaType,
           cacheControl: seconds ? `max-age=${seconds}` : "no-cache",
-          userMetadata: given === undefined ? undefined : objectOf(given),
+          userMetadata: given === undefined ? undefined : metadataOf(given),
+          discard,
         });
       } catch (error) {
         reject(error);
@@ -79,6 +87,12 @@ async function readForm(body: ReadableStream<Uint8Array>, contentType: string): 
     source.once("error", fail);
     source.pipe(form);
   });
+  try {
+    return await content;
+  } catch (error) {
+    await discard();
+    throw error;
+  }
 }
 
 /**
@@ -99,7 +113,7 @@ export async function contentOf(request: Request, maxBytes: number): Promise<Con
     bytes: body ?? (async function* () {})(),
     mediaType: type,
     cacheControl: headers.get("cache-control") ?? "no-cache",
-    userMetadata: metadata === null ? undefined : objectOf(Buffer.from(metadata, "base64").toString()),
+    userMetadata: metadata === null ? undefined : metadataOf(Buffer.from(metadata, "base64").toString()),
   };
 }
 
@@ -167,10 +181,18 @@ export async function upload(
   const { bucket, name } = target;
   const folder = isEmptyFolder(name);
   const limit = folder ? 0 : Math.min(maxBytes, bucket.file_size_limit ?? maxBytes);
-  const { bytes, mediaType, cacheControl, userMetadata } = await contentOf(request, limit);
-  if (!folder) checkMediaType(mediaType, bucket.allowed_mime_types ?? []);
-  if (action) await checkUpload(database, action, target, { mimetype: mediaType }, userMetadata);
-  const { version, size, etag } = await files.write(bytes, limit);
+  const content = await contentOf(request, limit);
+  const { bytes, mediaType, cacheControl, userMetadata } = content;
+  let written: WrittenFile;
+  try {
+    if (!folder) checkMediaType(mediaType, bucket.allowed_mime_types ?? []);
+    if (action) await checkUpload(database, action, target, { mimetype: mediaType }, userMetadata);
+    written = await files.write(bytes, limit);
+  } catch (error) {
+    await content.discard?.();
+    throw error;
+  }
+  const { version, size, etag } = written;
   const metadata: FileMetadata = {
     eTag: etag,
     size,

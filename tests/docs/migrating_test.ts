@@ -5,8 +5,8 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { SignJWT } from "jose";
-import { fromFileUrl } from "../../local/paths.ts";
 import { startFakeProject } from "../support/fake_project.ts";
+import { runJsonScript } from "../support/json_script.ts";
 import { ROOT } from "./documents.ts";
 import type { HandlerRequest, HandlerResponse, HandlerRun } from "./run_handlers.ts";
 
@@ -101,31 +101,10 @@ async function readPairs(): Promise<Map<string, { before: string; after: string 
 }
 
 async function run(runs: readonly HandlerRun[], url: string): Promise<HandlerResponse[][]> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "-A",
-      "--no-check",
-      `--config=${fromFileUrl(new URL("deno.json", ROOT))}`,
-      fromFileUrl(new URL("run_handlers.ts", import.meta.url)),
-    ],
-    env: {
-      SUPABASE_URL: url,
-      SUPABASE_ANON_KEY: ANON,
-      SUPABASE_SERVICE_ROLE_KEY: SERVICE,
-      JWT_SECRET: SECRET,
-      NO_COLOR: "1",
-    },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(JSON.stringify(runs)));
-  await writer.close();
-  const { code, stdout, stderr } = await child.output();
-  assertEquals(code, 0, new TextDecoder().decode(stderr));
-  return JSON.parse(new TextDecoder().decode(stdout));
+  return await runJsonScript(new URL("run_handlers.ts", import.meta.url), {
+    input: runs,
+    env: { SUPABASE_URL: url, SUPABASE_ANON_KEY: ANON, SUPABASE_SERVICE_ROLE_KEY: SERVICE, JWT_SECRET: SECRET },
+  });
 }
 
 Deno.test("the pairs of docs/migrating.md give the same responses before and after", async (t) => {

@@ -11,6 +11,7 @@ import { ModuleGraph } from "../../local/init/source/graph.ts";
 import { migrate } from "../../local/init/source/migrate.ts";
 import type { Migration } from "../../local/init/source/migration.ts";
 import { fromFileUrl } from "../../local/paths.ts";
+import { runJsonScript } from "../support/json_script.ts";
 import { FUNCTIONS, type SampleFunction } from "./init_functions.ts";
 import type { FunctionRequest, FunctionResponse, FunctionRuns } from "./run_functions.ts";
 
@@ -86,14 +87,10 @@ async function signature(body: string): Promise<string> {
 }
 
 async function run(folder: string, modules: readonly string[]): Promise<FunctionResponse[][]> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "-A",
-      "--no-check",
-      `--config=${CONFIG}`,
-      fromFileUrl(new URL("run_functions.ts", import.meta.url)),
-    ],
+  const names = Object.fromEntries(Object.entries(TOKENS).map(([name, token]) => [token, name]));
+  const runs: FunctionRuns = { modules, requests: Object.values(REQUESTS), names };
+  return await runJsonScript(new URL("run_functions.ts", import.meta.url), {
+    input: runs,
     cwd: folder,
     env: {
       SUPABASE_URL: "http://project.test",
@@ -102,20 +99,8 @@ async function run(folder: string, modules: readonly string[]): Promise<Function
       JWT_SECRET: SECRET,
       CRON_SECRET: "cron-secret",
       OTHER_TOKEN: TOKENS["user two"],
-      NO_COLOR: "1",
     },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const names = Object.fromEntries(Object.entries(TOKENS).map(([name, token]) => [token, name]));
-  const runs: FunctionRuns = { modules, requests: Object.values(REQUESTS), names };
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(JSON.stringify(runs)));
-  await writer.close();
-  const { code, stdout, stderr } = await child.output();
-  assertEquals(code, 0, new TextDecoder().decode(stderr));
-  return JSON.parse(new TextDecoder().decode(stdout));
+  });
 }
 
 /** Writes a function before and after its migration; returns the URLs of both. */

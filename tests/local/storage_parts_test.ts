@@ -205,3 +205,13 @@ Deno.test("SignedUrls.verify() accepts its own tokens for their object and actio
     assertEquals(await rejected(text, "b/o", "download"), "InvalidJWT");
   }
 });
+
+Deno.test("Files.write() tries again to prepare its folder after that has failed", async () => {
+  await inFolder(async (_, root) => {
+    await Deno.writeTextFile(`${root}/blocked`, "");
+    const files = new Files(`${root}/blocked`);
+    await assertRejects(() => files.write(chunks(new Uint8Array(3)), 10));
+    await Deno.remove(`${root}/blocked`);
+    assertEquals((await files.write(chunks(new Uint8Array(3)), 10)).size, 3);
+  });
+});

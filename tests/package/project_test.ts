@@ -52,6 +52,43 @@ async function serveEdgeRuntimeTypes(): Promise<JsrRegistry> {
   }
 }
 
+/** A project of the CLI's template, and the registries that it takes packages from. */
+interface PackagedProject extends AsyncDisposable {
+  readonly packed: PackedPackage;
+  readonly project: Folder;
+  /** Variables under which the tools of the package run. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Runs `deploy` of the package with a stand-in for the Management API. Returns the uploaded files of `hello`. */
+  deploy(): Promise<string[]>;
+}
+
+async function setUpProject(): Promise<PackagedProject> {
+  await using parts = new AsyncDisposableStack();
+  const packed = parts.use(await servePackage());
+  const project = parts.use(await createProject(packed));
+  const jsr = parts.use(await serveEdgeRuntimeTypes());
+  const env = { ...packed.env, JSR_URL: jsr.url };
+  const held = parts.move();
+  return {
+    packed,
+    project,
+    env,
+    async deploy() {
+      await using api = new ManagementApi();
+      const { code, output } = await runDeploy({
+        api,
+        command: ["run", "-A", "--no-lock", `${packed.artifacts.npm}/tools/deploy.js`],
+        cwd: project.path,
+        args: ["hello", `--remote=${api.ref}`, "--yes"],
+        env,
+      });
+      assertEquals(code, 0, output);
+      return [...api.deployed.get("hello")?.files.keys() ?? []].sort();
+    },
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
+}
+
 /** Starts `dev` of the package, and returns what it prints until the stack runs. */
 function startDev(packed: PackedPackage, cwd: string, jsr: string) {
   const child = new Deno.Command(Deno.execPath(), {
@@ -88,14 +125,13 @@ Deno.test({
   name: `A project of the CLI's template type-checks with the package, and runs in its dev${cli.note}`,
   ignore: cli.ignore,
   fn: async () => {
-    await using packed = await servePackage();
-    await using project = await createProject(packed);
-    await using jsr = await serveEdgeRuntimeTypes();
-    const options = { cwd: `${project.path}/${FUNCTION}`, env: { JSR_URL: jsr.url } };
+    await using set = await setUpProject();
+    const { packed, project, env } = set;
+    const options = { cwd: `${project.path}/${FUNCTION}`, env: { JSR_URL: env["JSR_URL"] ?? "" } };
     const check = await runCommand([Deno.execPath(), "check", "--no-lock", "index.ts"], options);
     assertEquals(check.code, 0, check.output);
 
-    const dev = startDev(packed, project.path, jsr.url);
+    const dev = startDev(packed, project.path, options.env.JSR_URL);
     try {
       await dev.running;
       const [, url = ""] = /(http:\/\/127\.0\.0\.1:\d+)/.exec(dev.output()) ?? [];
@@ -120,20 +156,8 @@ Deno.test({
   name: `deploy of the package uploads a function's own files only${cli.note}`,
   ignore: cli.ignore,
   fn: async () => {
-    await using packed = await servePackage();
-    await using project = await createProject(packed);
-    await using jsr = await serveEdgeRuntimeTypes();
-    await using api = new ManagementApi();
-    const { code, output } = await runDeploy({
-      api,
-      command: ["run", "-A", "--no-lock", `${packed.artifacts.npm}/tools/deploy.js`],
-      cwd: project.path,
-      args: ["hello", `--remote=${api.ref}`, "--yes"],
-      env: { ...packed.env, JSR_URL: jsr.url },
-    });
-    assertEquals(code, 0, output);
-    const upload = api.deployed.get("hello");
-    const files = [...upload?.files.keys() ?? []].sort();
+    await using set = await setUpProject();
+    const files = await set.deploy();
     assertEquals(files, [`${FUNCTION}/deno.json`, `${FUNCTION}/index.ts`]);
   },
 });
@@ -143,11 +167,8 @@ Deno.test({
     `init, doctor and deploy of the package work on a project of the CLI's template, with a copy of the library${cli.note}`,
   ignore: cli.ignore,
   fn: async () => {
-    await using packed = await servePackage();
-    await using project = await createProject(packed);
-    await using jsr = await serveEdgeRuntimeTypes();
-    await using api = new ManagementApi();
-    const env = { ...packed.env, JSR_URL: jsr.url };
+    await using set = await setUpProject();
+    const { packed, project, env } = set;
     const tool = (name: string, ...args: string[]) => {
       const command = [Deno.execPath(), "run", "-A", "--no-lock", `${packed.artifacts.npm}/tools/${name}.js`];
       return runCommand([...command, ...args], { cwd: project.path, env });
@@ -162,15 +183,7 @@ Deno.test({
     const doctor = await tool("doctor", ".");
     assertStringIncludes(doctor.output, "hello", doctor.output);
 
-    const deploy = await runDeploy({
-      api,
-      command: ["run", "-A", "--no-lock", `${packed.artifacts.npm}/tools/deploy.js`],
-      cwd: project.path,
-      args: ["hello", `--remote=${api.ref}`, "--yes"],
-      env,
-    });
-    assertEquals(deploy.code, 0, deploy.output);
-    const files = [...api.deployed.get("hello")?.files.keys() ?? []].sort();
+    const files = await set.deploy();
     assertEquals(files.filter((path) => !path.startsWith(VENDOR_FOLDER)), [
       `${FUNCTION}/deno.json`,
       `${FUNCTION}/index.ts`,
