@@ -35,8 +35,8 @@ export function parseDuration(text: string): number | undefined {
   return Number.isFinite(seconds) ? seconds : undefined;
 }
 
-/** Returns the limit of a duration, in s. None, or one of 0, is no limit. */
-function limitOf(text: string): number {
+/** Returns the limit that a setting sets, in s: none for an empty text and for a duration of 0, as in GoTrue. */
+export function sessionLimitS(text: string): number {
   return parseDuration(text) || Infinity;
 }
 
@@ -148,8 +148,8 @@ export async function refreshSession(context: AuthContext, { body }: AuthRequest
       return new AuthError(400, "session_not_found", "Invalid Refresh Token: No Valid Session Found");
     }
     if (isBanned(user)) return new AuthError(400, "user_banned", "Invalid Refresh Token: User Banned");
-    if ((row.session_age ?? 0) > limitOf(config.sessions.timebox)) return expired();
-    if ((row.idle ?? 0) > limitOf(config.sessions.inactivityTimeout)) {
+    if ((row.session_age ?? 0) > sessionLimitS(config.sessions.timebox)) return expired();
+    if ((row.idle ?? 0) > sessionLimitS(config.sessions.inactivityTimeout)) {
       return expired(" (Inactivity)");
     }
 

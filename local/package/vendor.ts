@@ -39,7 +39,7 @@ async function linkTypes(folder: string, path = ""): Promise<void> {
     else if (name.endsWith(".d.ts")) {
       const text = await Deno.readTextFile(file);
       await Deno.writeTextFile(file, text.replaceAll(/(from "\.[^"]*)\.js"/g, '$1.d.ts"'));
-    } else if (names.some((each) => each.name === name.replace(/\.js$/, ".d.ts"))) {
+    } else if (name.endsWith(".js") && names.some((each) => each.name === name.replace(/\.js$/, ".d.ts"))) {
       const types = `./${name.replace(/\.js$/, ".d.ts")}`;
       await Deno.writeTextFile(file, `/* @ts-self-types="${types}" */\n${await Deno.readTextFile(file)}`);
     }

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { decodeProtectedHeader, exportJWK, generateKeyPair, importJWK, jwtVerify, SignJWT } from "jose";
 import { Credentials } from "../../local/auth/credentials.ts";
 import { checkRedirect, matchesGlob } from "../../local/auth/redirects.ts";
-import { parseDuration } from "../../local/auth/sessions.ts";
+import { parseDuration, sessionLimitS } from "../../local/auth/sessions.ts";
 import { Tokens } from "../../local/auth/tokens.ts";
 import { parseConfig } from "../../local/config/mod.ts";
 import { generateKeys, legacyKeys } from "../../local/keys.ts";
@@ -182,4 +182,8 @@ Deno.test("parseDuration() reads durations as Go does", () => {
     ["1.2.3h", undefined],
   ];
   for (const [text, expected] of cases) assertEquals(parseDuration(text), expected, text);
+});
+
+Deno.test("sessionLimitS() is no limit for an empty text and for a duration of 0, as in GoTrue", () => {
+  assertEquals(["", "0", "0s", "90m"].map(sessionLimitS), [Infinity, Infinity, Infinity, 5_400]);
 });

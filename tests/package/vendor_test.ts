@@ -41,3 +41,19 @@ Deno.test("writeLibrary() writes a bundle that type-checks and runs as files of 
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+Deno.test("writeLibrary() links types from modules only, and leaves other files as they are", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "package-vendor-" });
+  try {
+    await Deno.mkdir(`${folder}/own/dist/chunks`, { recursive: true });
+    const files = { "mod.js": "export {};\n", "mod.d.ts": 'export * from "./chunks/a.js";\n', "chunks/a.js.map": "{}" };
+    for (const [name, text] of Object.entries(files)) await Deno.writeTextFile(`${folder}/own/dist/${name}`, text);
+    await writeLibrary(`${folder}/pool`, `${folder}/own`);
+    const written = (name: string) => Deno.readTextFile(`${folder}/pool/${name}`);
+    assertEquals(await written("mod.js"), '/* @ts-self-types="./mod.d.ts" */\nexport {};\n');
+    assertEquals(await written("mod.d.ts"), 'export * from "./chunks/a.d.ts";\n');
+    assertEquals(await written("chunks/a.js.map"), "{}");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
