@@ -5,6 +5,7 @@
  */
 import { messageOf } from "../resilience/mod.ts";
 import {
+  type ManagerEvents,
   POSTGRES_PRESETS,
   PostgresConnectionManager,
   type PostgresOptions,
@@ -92,14 +93,15 @@ function createManager(
 }
 
 async function checkHealth(manager: PostgresConnectionManager): Promise<PoolHealth> {
-  const { healthy, skipped, durationMs, error } = await manager.healthCheck();
+  const { healthy, skipped, durationMs, error, circuit } = await manager.healthCheck();
   const testQuery = {
     success: healthy,
     ...(skipped ? { skipped } : {}),
     durationMs,
     ...(error ? { error: messageOf(error) } : {}),
   };
-  return { healthy, details: { stats: manager.getStats(), testQuery } };
+  const circuits = circuit && { postgres: circuit };
+  return { healthy, details: { stats: manager.getStats(), testQuery, ...(circuits && { circuits }) } };
 }
 
 const CREATE_POOL = Symbol("createPool");
@@ -176,6 +178,8 @@ class HandlerPostgres {
         scope: (options) => clients.scope(options),
         getStats: () => manager.getStats(),
         healthCheck: () => checkHealth(manager),
+        // The events of both have the same names.
+        on: (name, listener) => manager.on(name as keyof ManagerEvents, listener as (event: unknown) => void),
       };
       return {
         getConnectionPool: () => shown,

@@ -1,9 +1,12 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { withPooledPostgres } from "../../shared/http/postgres.ts";
 import { ConfigError } from "../../shared/pool/mod.ts";
 import { PostgresConnectionManager, readPostgresEnvironment } from "../../shared/postgres/mod.ts";
 import { retryTransient } from "../../shared/postgres/query/attempts.ts";
 import { CircuitOpenError, RetryBudget } from "../../shared/resilience/mod.ts";
+import { environment } from "../http/real_rig.ts";
 import { FakeClock } from "../support/fake_clock.ts";
+import { startFakeProject } from "../support/fake_project.ts";
 import { until } from "../support/until.ts";
 
 /** Keeps the process alive: the timers of a pool do not. */
@@ -128,4 +131,34 @@ Deno.test("executeQueryWithRetry() of one manager shares one budget", async () =
   await Promise.all(all);
   const { retryBudget } = manager.getStats();
   assertEquals([retryBudget?.requests, retryBudget?.retries, retryBudget?.refused], [5, 3, 5]);
+});
+
+Deno.test("withPooledPostgres responds 503 while the circuit is open, logs it, and shows it to operators", async () => {
+  using _alive = keepAlive();
+  await using project = startFakeProject();
+  await using manager = refused();
+  const lines: string[] = [];
+  const handle = withPooledPostgres<unknown>(
+    {
+      auth: "none",
+      variables: environment(project.url),
+      postgres: () => manager,
+      log: (line: string) => void lines.push(line),
+    },
+    async (_request, { postgres }) => Response.json((await postgres.query("select 1")).rows),
+  );
+  let response: Response | undefined;
+  await until("the circuit is open", async () => {
+    response = await handle(new Request("http://localhost/f"));
+    const { code } = await response.json();
+    return code === "CIRCUIT_OPEN";
+  });
+  assertEquals([response?.status, response?.headers.get("Retry-After")], [503, "1"]);
+  const opened = lines.filter((line) => JSON.parse(line).event === "circuit_opened");
+  assertEquals([opened.length, opened[0]?.includes("consecutive failures")], [1, true]);
+  const health = (key?: string) =>
+    handle(new Request("http://localhost/f/health/pool", { headers: key ? { apikey: key } : {} }));
+  const shown = await (await health("sb_secret_test")).json();
+  assertEquals(shown.details.circuits.postgres.state, "open");
+  assertEquals((await (await health()).json()).details.circuits, undefined);
 });
