@@ -290,7 +290,7 @@ if (import.meta.main) {
       "tests/postgres/connection_pool_test.ts",
       "tests/postgres/target_circuit_test.ts",
     ],
-    copied: ["tests/postgres"],
+    copied: ["tests/postgres", "tests/http"],
   });
   Deno.exit(missed === 0 ? 0 : 1);
 }
