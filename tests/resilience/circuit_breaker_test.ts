@@ -274,6 +274,24 @@ Deno.test("CircuitBreaker ignores results of earlier generations (Polly 216, std
   assertEquals(breaker.snapshot(), { state: "closed" });
 });
 
+Deno.test("CircuitBreaker closes in each of many outages, after any number of probes that fail (opossum 7, 57)", () => {
+  const { breaker, clock, fail, succeed } = setUp();
+  for (let outage = 0; outage < 20; outage++) {
+    fail(10);
+    for (let failedProbes = 0; failedProbes < outage; failedProbes++) {
+      clock.freeze(500);
+      const probe = breaker.admit();
+      // Calls that are rejected while it is half open change nothing.
+      for (let i = 0; i < 3; i++) assert(isRejected(breaker));
+      breaker.settle(probe, "failed");
+      assertEquals(breaker.snapshot().state, "open");
+    }
+    clock.freeze(500);
+    succeed();
+    assertEquals(breaker.snapshot(), { state: "closed" });
+  }
+});
+
 Deno.test("CircuitBreaker stays closed after a probe succeeded under load (opossum 484)", () => {
   const { breaker } = setUpProbing({ maxProbes: 1 });
   const probe = breaker.admit();

@@ -16,7 +16,7 @@ if (import.meta.main) {
     tests: [
       "tests/resilience/circuit_breaker_test.ts",
       "tests/resilience/retry_budget_test.ts",
-      "tests/resilience/properties/",
+      "tests/resilience/properties/circuit_breaker_test.ts",
       "tests/resilience/attempts_test.ts",
       "tests/supabase/target_guard_test.ts",
       "tests/supabase/circuits_test.ts",
