@@ -292,6 +292,17 @@ Deno.test("CircuitBreaker closes in each of many outages, after any number of pr
   }
 });
 
+Deno.test("CircuitBreaker emits the time of the whole outage when it closes, failed probes included", async () => {
+  const { events, clock, fail, succeed } = setUp();
+  fail(10);
+  clock.freeze(500);
+  fail();
+  clock.freeze(700);
+  succeed();
+  await settle();
+  assertEquals(events.at(-1), "closed after 1200");
+});
+
 Deno.test("CircuitBreaker stays closed after a probe succeeded under load (opossum 484)", () => {
   const { breaker } = setUpProbing({ maxProbes: 1 });
   const probe = breaker.admit();
