@@ -24,6 +24,9 @@ interface TokenRow {
   readonly idle: number | null;
 }
 
+/** The longest duration of Go, in s: 2^63 ns, 292 years. */
+const MAX_DURATION_S = 2 ** 63 / 1e9;
+
 /** Returns the seconds of a duration such as `24h` or `1h30m`; `undefined` if the text is not one. */
 export function parseDuration(text: string): number | undefined {
   const units: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1, ms: 0.001, us: 1e-6, ns: 1e-9 };
@@ -32,7 +35,7 @@ export function parseDuration(text: string): number | undefined {
   for (const [, amount, unit] of text.matchAll(/([\d.]{1,15})(h|ms|us|ns|m|s)/g)) {
     seconds += Number(amount) * (units[unit ?? ""] ?? 0);
   }
-  return Number.isFinite(seconds) ? seconds : undefined;
+  return seconds <= MAX_DURATION_S ? seconds : undefined;
 }
 
 /** Returns the limit that a setting sets, in s: none for an empty text and for a duration of 0, as in GoTrue. */

@@ -272,10 +272,9 @@ export class FunctionIsolate {
     this.#crashes = [...this.#crashes.filter((at) => now - at < CRASHES_WITHIN_MS), now];
     const detail = this.#shown(reason);
     if (this.#crashes.length >= CRASHES) {
-      this.#unavailable = new FunctionUnavailableError("FUNCTION_CRASHED", detail);
-      this.#options.log(
-        `crashed ${CRASHES} times within ${CRASHES_WITHIN_MS / 1000} s: change its sources to reload it`,
-      );
+      const often = `crashed ${CRASHES} times within ${CRASHES_WITHIN_MS / 1000} s: change its sources to reload it`;
+      this.#unavailable = new FunctionUnavailableError("FUNCTION_CRASHED", `${detail}\nIt ${often}.`);
+      this.#options.log(often);
     } else {
       this.#options.log(`crashed: the next request restarts it. ${detail.split("\n")[0]}`);
     }

@@ -180,6 +180,9 @@ Deno.test("parseDuration() reads durations as Go does", () => {
     ["1d", undefined],
     ["-1h", undefined],
     ["1.2.3h", undefined],
+    ["876000h", 3_153_600_000],
+    ["2562048h", undefined],
+    ["9999999999999h", undefined],
   ];
   for (const [text, expected] of cases) assertEquals(parseDuration(text), expected, text);
 });
