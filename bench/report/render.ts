@@ -17,6 +17,7 @@ const TITLES: Readonly<Record<BenchmarkName, string>> = {
   compare: "A client per request and pooled clients, on the local stack",
   claims: "Sockets and limits",
   fair: "A caller beside a flood",
+  adaptive: "The adaptive limit beside fixed limits",
 };
 
 /** The titles of metrics in tables. */
@@ -44,6 +45,7 @@ const METRICS: Readonly<Record<string, string>> = {
   backends: "backends",
   busyBackends: "active backends",
   heapMb: "heap, MB",
+  limit: "limit",
 };
 
 function environmentTable({ benchmarks, soak }: StoredResults): string {

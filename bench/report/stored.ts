@@ -7,7 +7,16 @@ import type { SoakResults } from "../soak/results.ts";
 import type { CaseResult, Results } from "../support/results.ts";
 
 /** The benchmarks of the report, in its order. */
-export const BENCHMARKS = ["pool", "handler", "postgres", "cold_start", "compare", "claims", "fair"] as const;
+export const BENCHMARKS = [
+  "pool",
+  "handler",
+  "postgres",
+  "cold_start",
+  "compare",
+  "claims",
+  "fair",
+  "adaptive",
+] as const;
 
 /** The name of a benchmark: that of its folder in `bench/` and of its files in the results. */
 export type BenchmarkName = typeof BENCHMARKS[number];
