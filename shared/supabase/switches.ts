@@ -17,8 +17,14 @@ const VARIABLES: Readonly<Record<PoolSwitch, string>> = {
 };
 
 /** Returns the parts that are switched off, as the variables that do it: `POOL_RETRIES=off` for example. */
-export function switchedOff(config: Readonly<Pick<SupabasePoolConfig, PoolSwitch>>): readonly string[] {
-  return Object.entries(VARIABLES)
+export function switchedOff(
+  config: Readonly<Pick<SupabasePoolConfig, PoolSwitch | "maxConnections" | "adaptiveLimit">>,
+): readonly string[] {
+  const { maxConnections, adaptiveLimit } = config;
+  const off = Object.entries(VARIABLES)
     .filter(([option]) => config[option as PoolSwitch] === false)
     .map(([, variable]) => `${variable}=off`);
+  // With a fixed number of connections there is nothing to adapt.
+  if (maxConnections === "auto" && adaptiveLimit !== "on") off.push(`POOL_ADAPTIVE_LIMIT=${adaptiveLimit}`);
+  return off;
 }

@@ -236,6 +236,27 @@ Deno.test("POOL_CIRCUIT_BREAKER=off sends every call to a target that fails, and
   assertEquals(status, 503);
 });
 
+Deno.test("POOL_ADAPTIVE_LIMIT=off and dry-run keep the limit of auto at 10, and on lets it grow", async () => {
+  const limitsOf = async (mode: string) => {
+    await using served = serve({ POOL_MAX_CONNECTIONS: "auto", POOL_ADAPTIVE_LIMIT: mode });
+    served.rig.project.answer = async () => {
+      await delay(1);
+      return Response.json([]);
+    };
+    const limits = new Set<number>();
+    for (let round = 0; round < 20; round++) {
+      for (const { status, headers } of await sendMany(served, 40)) {
+        assertEquals(status, 200);
+        limits.add(Number(headers.get("X-Pool-Limit")));
+      }
+    }
+    return limits;
+  };
+  assertEquals(await limitsOf("off"), new Set([10]));
+  assertEquals(await limitsOf("dry-run"), new Set([10]));
+  assert((await limitsOf("on")).size > 1);
+});
+
 Deno.test("POOL_HEALTH_CHECKS=off reports the counters without a query, and says so", async () => {
   await using served = serve({ POOL_HEALTH_CHECKS: "off" });
   const { project } = served.rig;
@@ -274,6 +295,8 @@ Deno.test("POOL_HEALTH_CHECKS=off turns off the probe of healthRoute() too", asy
 Deno.test("/health/pool lists with the secret key what is switched off, and nothing where all is on", async () => {
   await using on = serve({});
   assertEquals((await on.health("sb_secret_test")).body.details.switchedOff, undefined);
+  await using auto = serve({ POOL_MAX_CONNECTIONS: "auto", POOL_ADAPTIVE_LIMIT: "dry-run" });
+  assertEquals((await auto.health("sb_secret_test")).body.details.switchedOff, ["POOL_ADAPTIVE_LIMIT=dry-run"]);
   await using off = serve({
     POOL_ENABLED: "0",
     POOL_RETRIES: "FALSE",
