@@ -125,6 +125,8 @@ Deno.test("verdictOnError() takes network errors and timeouts for failures of th
     [timeout, aborted, "failed overload"],
     [new DOMException("left", "AbortError"), aborted, "ignored ignored"],
     [new Error("the deadline of the handler"), aborted, "ignored ignored"],
+    [new DOMException("Signal timed out.", "TimeoutError"), aborted, "ignored ignored"],
+    [new DOMException("Signal timed out.", "TimeoutError"), at, "failed ignored"],
     [new PoolClosedError(), at, "ignored ignored"],
     [new DOMException("of a fetch of its own", "AbortError"), at, "ignored ignored"],
     [new TypeError('Invalid header: "x\ny"'), at, "ignored ignored"],
@@ -151,6 +153,7 @@ Deno.test("TargetGuards.of() has a guard for each part of the project, and for e
       ["/rest/v1/b?x=/functions/v1/y", "/rest"],
       ["/auth/v1/token", "/auth"],
       ["/storage/v1/object/a/b", "/storage"],
+      ["/functions/v1/v1", "/functions/v1"],
       ["/functions/v1/hello", "/functions/hello"],
       ["/functions/v1/hello?x=1", "/functions/hello"],
       ["/functions/v1/hello/deep", "/functions/hello"],
@@ -267,6 +270,35 @@ Deno.test("LeaseFetch.send() lets a read wait for an open circuit, without slot,
   // The other one does not wait for its own timer: the circuit has closed.
   assertEquals(await (await second).text(), "[7]");
   assertEquals([sent.length, circuit(), clock.timers], [12, { state: "closed" }, 0]);
+});
+
+Deno.test("LeaseFetch.send() sends the reads that wait once the probe of another call has succeeded", async () => {
+  const { read, fail, sent, clock, guards } = guarded((nth) => nth <= 10 ? REFUSED : Response.json([7]));
+  await fail();
+  const reads = [read(), read()];
+  await settle();
+  clock.freeze(500);
+  const breaker = guards.guardOf("rest").breaker;
+  const probe = breaker?.admit();
+  await clock.advance(0);
+  assertEquals(sent.length, 10);
+  if (probe) breaker?.settle(probe, "succeeded");
+  await settle();
+  assertEquals(sent.length, 12);
+  for (const each of reads) assertEquals(await (await each).text(), "[7]");
+  assertEquals(clock.timers, 0);
+});
+
+Deno.test("LeaseFetch.send() notifies once of a read whose retry finds the circuit open", async () => {
+  const { read, clock, loads, calls, circuit } = guarded(() => new Response("", { status: 503 }), {
+    breaker: { consecutiveFailures: 1, openMs: 5_000 },
+  });
+  read().catch(() => {});
+  await clock.advance(2_000);
+  assertEquals([loads, circuit()?.state], [["overload"], "open"]);
+  calls.end();
+  await settle();
+  assertEquals([loads, clock.timers], [["overload"], 0]);
 });
 
 Deno.test("LeaseFetch.send() lets a read wait as long as its deadline allows, or else for requestTimeoutMs", async () => {

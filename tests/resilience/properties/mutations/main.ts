@@ -18,6 +18,7 @@ if (import.meta.main) {
       "tests/resilience/retry_budget_test.ts",
       "tests/resilience/properties/circuit_breaker_test.ts",
       "tests/resilience/attempts_test.ts",
+      "tests/resilience/sliding_counts_test.ts",
       "tests/supabase/target_guard_test.ts",
       "tests/supabase/circuits_test.ts",
     ],
