@@ -1,7 +1,13 @@
 /** Tests what counts as a failure of a target, and that calls ask and notify the guard of their target. */
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { PoolClosedError } from "../../shared/pool/mod.ts";
-import { type CircuitBreakerOptions, CircuitOpenError, Deadlines, RetryBudget } from "../../shared/resilience/mod.ts";
+import {
+  attemptsOf,
+  type CircuitBreakerOptions,
+  CircuitOpenError,
+  Deadlines,
+  RetryBudget,
+} from "../../shared/resilience/mod.ts";
 import { LeaseFetch } from "../../shared/supabase/calls/lease_fetch.ts";
 import {
   type LoadOutcome,
@@ -299,6 +305,16 @@ Deno.test("LeaseFetch.send() notifies once of a read whose retry finds the circu
   calls.end();
   await settle();
   assertEquals([loads, clock.timers], [["overload"], 0]);
+});
+
+Deno.test("LeaseFetch.send() keeps the attempts before a circuit opened in the history of its error, and no more", async () => {
+  const { read, clock } = guarded(() => REFUSED, {
+    breaker: { consecutiveFailures: 1, openMs: 60_000 },
+    timeLeftMs: () => 5_000,
+  });
+  const call = assertRejects(() => read(), CircuitOpenError);
+  await clock.advance(2_000);
+  assertEquals(attemptsOf(await call), [{ afterMs: 0, outcome: "TypeError" }]);
 });
 
 Deno.test("LeaseFetch.send() lets a read wait as long as its deadline allows, or else for requestTimeoutMs", async () => {
