@@ -2,6 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { delay } from "@std/async";
 import { SupabaseConnectionPool, type SupabasePoolConfig } from "../../../shared/supabase/mod.ts";
+import { denoArgs } from "../../support/deno_process.ts";
 import { until } from "../../support/until.ts";
 import { Backend } from "./backend.ts";
 import { CONFIGURATIONS, runOutage } from "./outage.ts";
@@ -159,8 +160,14 @@ Deno.test({
     await using backend = new Backend();
     backend.latencyMs = 20;
     const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", new URL("./frozen_isolate.ts", import.meta.url).pathname, backend.url],
-      cwd: new URL("../../../", import.meta.url).pathname,
+      args: [
+        "run",
+        "-A",
+        "--no-check",
+        ...denoArgs(),
+        new URL("./frozen_isolate.ts", import.meta.url).pathname,
+        backend.url,
+      ],
       stdin: "piped",
       stdout: "piped",
       stderr: "inherit",
