@@ -19,7 +19,7 @@ import { kindOfKey, type PoolHealth, switchedOff } from "../supabase/mod.ts";
 import type { PooledSupabaseOptions } from "./handler/handler_options.ts";
 import type { PoolSource, RequestPool, RuntimeOptions } from "./handler/runtime.ts";
 import { withPooledSupabase } from "./handler/with_pooled_supabase.ts";
-import type { PooledContext } from "./request/pooled_context.ts";
+import { type FlowKey, flowOf, type PooledContext } from "./request/pooled_context.ts";
 
 export {
   PooledPostgresService,
@@ -76,7 +76,7 @@ export function withPooledPostgres<Database = any>(
   handler: PooledPostgresHandler<Database>,
 ): (request: Request) => Promise<Response> {
   const { postgres: connect, ...rest } = options;
-  const postgres = new HandlerPostgres(() => createManager(connect, options));
+  const postgres = new HandlerPostgres(() => createManager(connect, options), options.flowKey);
   return withPooledSupabase<Database>(
     { ...rest, service: postgres.createPoolSource(options.service) },
     typeof handler === "function" ? (request, context) => handler(request, postgres.extend(context, request)) : handler,
@@ -127,12 +127,14 @@ function* withoutSecrets(headers: Headers): Iterable<[name: string, value: strin
 /** The Postgres connections of one handler. */
 class HandlerPostgres {
   readonly #connect: () => PostgresConnectionManager;
+  readonly #flowKey: FlowKey | undefined;
   #manager: PostgresConnectionManager | undefined = undefined;
   /** The time that each request has waited for a connection, in ms, by the signal of its pool. */
   readonly #waits = new WeakMap<AbortSignal, number>();
 
-  constructor(connect: () => PostgresConnectionManager) {
+  constructor(connect: () => PostgresConnectionManager, flowKey: FlowKey | undefined) {
     this.#connect = connect;
+    this.#flowKey = flowKey;
   }
 
   get #connected(): PostgresConnectionManager {
@@ -151,10 +153,12 @@ class HandlerPostgres {
     const onWaited = signal && ((waitedMs: number) => {
       this.#waits.set(signal, (this.#waits.get(signal) ?? 0) + waitedMs);
     });
-    return this.#connected.as(jwtClaims ? { claims: jwtClaims } : "anonymous", {
+    const manager = this.#connected;
+    return manager.as(jwtClaims ? { claims: jwtClaims } : "anonymous", {
       signal,
       onWaited,
       admitted: true,
+      flow: manager.config.fairShare ? flowOf(this.#flowKey, request) : undefined,
       request: { method: request.method, url: request.url, headers: withoutSecrets(request.headers) },
     });
   }

@@ -5,14 +5,13 @@
  */
 import type { AuthModeWithKey, CredentialedAuthMode, ErrorResponseConfig } from "@supabase/server";
 import type { LogSink } from "../../observability/mod.ts";
-import type { Flow } from "../../pool/mod.ts";
 import { type Clock, Deadlines } from "../../resilience/mod.ts";
 import { parseHandlerSettings } from "./handler_settings.ts";
 import type { Authenticate } from "../auth/authenticate.ts";
 import type { CorsOption } from "../responses/cors.ts";
 import { createLazyAuthenticate } from "../auth/lazy_authenticate.ts";
 import { withLegacyKeys } from "../auth/legacy_keys.ts";
-import type { LeaseDefaults, PooledContext } from "../request/pooled_context.ts";
+import type { FlowKey, LeaseDefaults, PooledContext } from "../request/pooled_context.ts";
 import type { Runtime, RuntimeOptions } from "./runtime.ts";
 
 /** The auth modes a handler may take: one, or a list in which `none`, which matches every request, can only come last. */
@@ -75,7 +74,7 @@ export interface PooledSupabaseOptions<Database> extends RuntimeOptions<Database
    * throws, the first use of the pools throws. Default, also for `undefined`: the user, one key for all anonymous callers,
    * and one for admin work of callers that are not users.
    */
-  readonly flowKey?: (request: Request) => Flow | undefined;
+  readonly flowKey?: FlowKey;
   /** The headers of CORS. What the handler sets itself wins. Default: those of supabase-js, and any request header. */
   readonly cors?: CorsOption;
   /** The detail of responses that reject credentials. Default: everything but secrets. */

@@ -5,11 +5,22 @@
  */
 import type { AuthMode, AuthResult, JWTClaims, UserClaims } from "@supabase/server";
 import type { SupabaseClient } from "@supabase/supabase-js";
-import type { AcquireOptions } from "../../pool/mod.ts";
+import type { AcquireOptions, Flow } from "../../pool/mod.ts";
 import type { ClientPool } from "../../supabase/mod.ts";
 
 /** The terms on which a request takes its slot by default. */
 export type LeaseDefaults = Pick<AcquireOptions, "lane" | "timeoutMs">;
+
+/** Returns the key of the caller whose share of the slots a request takes; `undefined` for the default. */
+export type FlowKey = (request: Request) => Flow | undefined;
+
+/** Returns the flow that `flowKey` chooses for a request; `undefined` for that of its caller. */
+export function flowOf(flowKey: FlowKey | undefined, request: Request): Flow | undefined {
+  const flow = flowKey?.(request);
+  // The key of a handler is never taken for a user's.
+  if (typeof flow === "string") return `key ${flow}`;
+  return flow && { ...flow, key: `key ${flow.key}` };
+}
 
 /**
  * The pool for one request and its caller only. All that the request does on it

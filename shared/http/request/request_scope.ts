@@ -18,6 +18,8 @@ import { keepIsolateUntil } from "./edge_runtime.ts";
 import { createMissingAdminProxy } from "./missing_admin.ts";
 import {
   createContext,
+  type FlowKey,
+  flowOf,
   type LazyMembers,
   type LeaseDefaults,
   type PooledContext,
@@ -52,7 +54,7 @@ export interface RequestScopeOptions<Database> {
   /** The terms on which it takes its slots. */
   readonly lease: LeaseDefaults;
   /** Returns the flow of a request, in pools with `fairShare`. Default: that of its caller. */
-  readonly flowKey?: ((request: Request) => Flow | undefined) | undefined;
+  readonly flowKey?: FlowKey | undefined;
   readonly events: RequestEvents;
 }
 
@@ -339,12 +341,8 @@ export class RequestScope<Database> implements LazyMembers<Database>, CurrentReq
   /** Returns the flow of the request; `undefined` for that of the pool's identity. */
   #flow(): Flow | undefined {
     const { flowKey, request } = this.#options;
-    const flow = flowKey?.(request);
-    // The key of a handler is never taken for a user's.
-    if (typeof flow === "string") return `key ${flow}`;
-    if (flow) return { ...flow, key: `key ${flow.key}` };
     const subject = this.#auth?.jwtClaims?.sub;
-    return subject === undefined ? undefined : `user ${subject}`;
+    return flowOf(flowKey, request) ?? (subject === undefined ? undefined : `user ${subject}`);
   }
 
   /** Rejects use by another request; code that belongs to none may use it. */

@@ -51,12 +51,14 @@ function setting(
   return { text: `SELECT ${columns.join(", ")}`, values };
 }
 
-const ANONYMOUS = { json: '{"role":"anon"}', role: "anon", exp: Infinity };
+const ANONYMOUS = { json: '{"role":"anon"}', role: "anon", exp: Infinity, sub: undefined };
 
 /** A caller whose claims have been checked. */
 export class VerifiedCaller {
   /** The role of its statements. */
   readonly role: string;
+  /** The key of the flow of what it runs: a user's own, or one for all anonymous callers. */
+  readonly flow: string;
 
   readonly #json: string;
   readonly #request: CallerRequest | undefined;
@@ -78,10 +80,11 @@ export class VerifiedCaller {
     { admitted = false, request }: Pick<WorkOptions, "admitted" | "request"> = {},
     wallClock: () => number = Date.now,
   ) {
-    const { json, role, exp } = caller === "anonymous" ? ANONYMOUS : checkClaims(caller);
+    const { json, role, exp, sub } = caller === "anonymous" ? ANONYMOUS : checkClaims(caller);
     this.#wallClock = wallClock;
     this.#servesUntilMs = servesUntilMs(exp, admitted, wallClock());
     this.role = role;
+    this.flow = sub === undefined ? "anonymous" : `user ${sub}`;
     this.#json = json;
     this.#request = request;
   }

@@ -23,6 +23,8 @@ export interface CheckedClaims {
   readonly role: string;
   /** The `exp` claim, in seconds since the epoch. */
   readonly exp: number;
+  /** The `sub` claim: the user's id. */
+  readonly sub: string;
 }
 
 /**
@@ -56,7 +58,7 @@ export function checkClaims(caller: unknown): CheckedClaims {
   if (!isNumericDate(exp)) {
     throw new CallerError("The exp claim must be a number of seconds since the epoch, up to the year 9999");
   }
-  return { json, role, exp };
+  return { json, role, exp, sub };
 }
 
 /** Returns claims as JSON; `undefined` for what no token holds, such as a cycle or a bigint. */

@@ -59,6 +59,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   RETRIES: "retries",
   PRIORITIES: "priorities",
   HEALTH_CHECKS: "healthChecks",
+  FAIR_SHARE: "fairShare",
 };
 
 /** The options that one variable switches on or off. */

@@ -21,9 +21,9 @@ import type { BackendConnection } from "./backend_connection.ts";
 /** Leases a connection. Statements of other callers may still be in flight on it. */
 export async function leaseShared(
   pool: ResourcePool<BackendConnection>,
-  { lane, signal, acquireTimeoutMs: timeoutMs }: LeaseOptions,
+  { lane, signal, flow, acquireTimeoutMs: timeoutMs }: LeaseOptions,
 ): Promise<Lease<BackendConnection>> {
-  const lease = await pool.lease({ lane, signal, timeoutMs });
+  const lease = await pool.lease({ lane, signal, timeoutMs, flow });
   throwIfRevoked(lease);
   return lease;
 }

@@ -301,11 +301,12 @@ export class Executor implements PostgresPool {
     }
   }
 
-  /** Adds the signal of the work to the options of a call. */
+  /** Adds the signal of the work, and its flow where flows share the connections, to the options of a call. */
   #withWork<O extends LeaseOptions>(options: O): O {
-    const { signal } = this.#work;
-    if (!signal) return options;
-    return { ...options, signal: anySignal(signal, options.signal) };
+    const { signal, flow: ofWork } = this.#work;
+    const flow = this.config.fairShare ? options.flow ?? ofWork ?? this.#caller?.flow : undefined;
+    if (!signal && flow === undefined) return options;
+    return { ...options, signal: anySignal(signal, options.signal), flow };
   }
 
   /** Notes as whom a connection is used: what callers leave behind is never judged by its text. */

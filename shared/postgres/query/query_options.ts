@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type AcquireLane, ConfigError, type Lane } from "../../pool/mod.ts";
+import { type AcquireLane, ConfigError, type Flow, type Lane } from "../../pool/mod.ts";
 import type { CallerRequest } from "../caller/request_settings.ts";
 import { StatementError } from "../errors/errors.ts";
 import type { BeginOptions } from "../transaction/transaction_options.ts";
@@ -19,6 +19,11 @@ export interface LeaseOptions {
   readonly lane?: AcquireLane | undefined;
   /** The longest wait for a connection, in ms. Default: the manager's `acquireTimeoutMs`. */
   readonly acquireTimeoutMs?: number | undefined;
+  /**
+   * The flow whose share of the connections is taken, with `fairShare`. Default: that of the caller, by the `sub` of a
+   * user; the login role has one of its own.
+   */
+  readonly flow?: Flow | undefined;
 }
 
 /** Options of one statement. */
@@ -49,6 +54,8 @@ export interface QueryOptions extends LeaseOptions, StatementOptions {
 export interface WorkOptions {
   /** Aborts all of it; see {@linkcode QueryOptions}. Default: none. */
   readonly signal?: AbortSignal | undefined;
+  /** The flow of all of it; see {@linkcode LeaseOptions}. Default: that of the caller. */
+  readonly flow?: Flow | undefined;
   /** Called with the time that each acquire waited for a connection, in ms, also if it failed. Default: none. */
   readonly onWaited?: ((waitedMs: number) => void) | undefined;
   /**

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Lane, Lease, ResourcePool } from "../../pool/mod.ts";
+import type { Lease, ResourcePool } from "../../pool/mod.ts";
 import type { BackendConnection } from "../connection/backend_connection.ts";
 import { leaseShared, throwReason, toRevocationError, waitUntilIdle } from "../connection/lease_connection.ts";
 import type { QueryResult, Statement } from "../wire/query_result.ts";
@@ -47,7 +47,7 @@ export class PipelineSharing {
     if (traits.controlsTransaction) throw transactionControlError();
     for (;;) {
       bounds.signal?.throwIfAborted();
-      const free = this.#tryLease(options.lane);
+      const free = this.#tryLease(options);
       let since = free ? undefined : settings.clock.now();
       const lease = free ?? await leaseShared(this.#pool, options).catch(throwReason);
       const connection = lease.resource;
@@ -85,10 +85,10 @@ export class PipelineSharing {
   }
 
   /** Leases a connection that is free, or that becomes free by ending a lease early. */
-  #tryLease(lane: Lane | undefined): Lease<BackendConnection> | undefined {
-    const free = this.#pool.tryLease(lane);
+  #tryLease({ lane, flow }: QueryOptions): Lease<BackendConnection> | undefined {
+    const free = this.#pool.tryLease(lane, flow);
     if (free || !this.#detachOne()) return free;
-    return this.#pool.tryLease(lane);
+    return this.#pool.tryLease(lane, flow);
   }
 
   /**
