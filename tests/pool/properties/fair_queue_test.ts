@@ -13,6 +13,9 @@ type Step = readonly ["add" | "hold" | "abort" | "serve" | "release", number];
 /** The flows, by index, and their weights. */
 const WEIGHTS: readonly number[] = [1, 1, 1, 2, 3, 0.5];
 
+/** The virtual time of a lease of weight 1: each weight divides it. */
+const SHARES = 6;
+
 const RUNS = 3_000;
 
 const scenes = fc.array(
@@ -31,6 +34,8 @@ interface ModelFlow {
   readonly key: string;
   waiting: Ticket[];
   held: number;
+  /** Its turns: as many in the same virtual time as it has weight. */
+  turn: number;
   /** The leases that other flows got while this one waited and both held as much, by key. */
   passes: Map<string, number>;
 }
@@ -44,10 +49,13 @@ class Scene {
     key: `flow ${index}`,
     waiting: [],
     held: 0,
+    turn: 0,
     passes: new Map(),
   }));
   readonly leases: { readonly flow: ModelFlow; readonly record: FlowRecord<object> }[] = [];
   checks = 0;
+  /** The latest turn that was served. */
+  virtualTime = 0;
 
   step([what, index]: Step): void {
     const flow = this.flows[index % this.flows.length];
@@ -67,6 +75,7 @@ class Scene {
 
   add(flow: ModelFlow): void {
     const waiter = new Waiter<object>(this.lane, 0, 1, true);
+    if (flow.waiting.length === 0) flow.turn = this.virtualTime + SHARES / flow.weight;
     flow.waiting.push(this.queue.add(waiter, { key: flow.key, weight: flow.weight }));
   }
 
@@ -106,7 +115,10 @@ class Scene {
       const passes = (other.passes.get(served.key) ?? 0) + 1;
       other.passes.set(served.key, passes);
       this.hold28(passes <= Math.ceil(served.weight / other.weight), () => `${said()} for the ${passes}. time`);
+      this.hold28(served.turn <= other.turn, () => `${said()}, whose turn is earlier`);
     }
+    this.virtualTime = Math.max(this.virtualTime, served.turn);
+    served.turn = this.virtualTime + SHARES / served.weight;
     const ticket = served.waiting.shift();
     if (!ticket) return;
     this.queue.serve(ticket);
