@@ -66,3 +66,17 @@ Deno.test("withPooledSupabase() expires idle clients and times out calls after a
   Deno.kill(isolate.pid, "SIGUSR1");
   assertEquals([await isolate.line(), await isolate.code], ["drained", 0]);
 });
+
+Deno.test("withPooledSupabase() halves the limit of a process that comes near POOL_MEMORY_LIMIT_MB, until it has recovered", async () => {
+  const variables = environment("http://127.0.0.1:1", { POOL_MEMORY_LIMIT_MB: "160", JWT_SECRET: "" });
+  await using isolate = startDeno(script("hungry"), variables as Record<string, string>);
+  const reports = [];
+  for (let line = await isolate.line(); line !== undefined; line = await isolate.line()) reports.push(JSON.parse(line));
+  assertEquals(reports.map(({ totalMemoryLow, limit, events }) => [totalMemoryLow, limit, events]), [
+    [0, 8, []],
+    [1, 4, ["memory_low"]],
+    [1, 8, ["memory_recovered"]],
+  ]);
+  const [before, low, after] = reports.map(({ usedMb }) => usedMb);
+  assert(before < 100 && low > 160 && after < 100, `${before}, ${low} and ${after} MB`);
+});
