@@ -63,6 +63,14 @@ Deno.test("AdaptiveLimit decreases after an overload, once per round", () => {
   assertEquals(limit.limit, 1);
 });
 
+Deno.test("AdaptiveLimit decreases once in the time of a call, however fast refusals are", () => {
+  const limit = create();
+  const now = run(limit, 3_000, (value) => 10 * Math.max(1, value / 50)) + 1;
+  const before = limit.limit;
+  for (let at = now; at < now + 9; at++) limit.end(limit.begin(at, limit.limit, true), at + 0.5, "overload");
+  assert(limit.limit >= Math.floor(before * 0.7), `${before} -> ${limit.limit}`);
+});
+
 Deno.test("AdaptiveLimit does not decrease after an overload far below the limit", () => {
   const limit = create({ initial: 100 });
   one(limit, 0, "overload", 10);
