@@ -84,3 +84,10 @@ Deno.test("plainData() shows data that is no plain object as its value or its it
   assertEquals(plainData(new Uint8Array(3)), { value: "[3 bytes]" });
   assertEquals(plainData(["a", { b: 1 }]), { 0: "a", 1: { b: 1 } });
 });
+
+Deno.test("plainData() shows a value that cannot be inspected at all as unreadable", () => {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  assertEquals(plainData({ proxy, list: [proxy] }), { proxy: "[unreadable]", list: ["[unreadable]"] });
+  assertEquals(plainData(proxy), { value: "[unreadable]" });
+});
