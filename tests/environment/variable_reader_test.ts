@@ -57,6 +57,26 @@ Deno.test("VariableReader.value() reports a bad value with the name of its varia
   ]);
 });
 
+Deno.test("VariableReader.value() names the values of a switch where the schema accepts both, and else its own message", () => {
+  const error = "its own message";
+  const rows: readonly (readonly [schema: z.ZodType, message: string])[] = [
+    [z.boolean({ error }), "must be on or off, true or false, 1 or 0"],
+    [z.union([z.boolean(), number], { error }), "must be on or off, true or false, 1 or 0"],
+    [z.literal(true, { error }), error],
+    [z.literal(false, { error }), error],
+    [z.literal("auto", { error }), error],
+    // One without a message of its own.
+    [
+      { safeParse: () => ({ success: false, error: { issues: [] } }) } as unknown as z.ZodType,
+      "must have another value",
+    ],
+  ];
+  for (const [schema, message] of rows) {
+    const [value, issues] = reading<unknown>({ A: "maybe" }, (reader) => reader.value("A", schema));
+    assertEquals([value, issues], [undefined, { A: `is "maybe", ${message}` }]);
+  }
+});
+
 Deno.test("VariableReader.switch() and choice() accept any case and report other values", () => {
   assertEquals(reading({ A: "TRUE" }, (reader) => reader.switch("A")), [true, {}]);
   assertEquals(reading({ A: "off" }, (reader) => reader.switch("A")), [false, {}]);
