@@ -6,6 +6,7 @@ import { healthRoute, withPooledSupabase } from "../support/http.ts";
 import { isHealthPath } from "../../shared/http/health/health.ts";
 import { PoolClosedError } from "../../shared/pool/mod.ts";
 import { SupabaseService } from "../../shared/services/mod.ts";
+import type { PoolHealth } from "../../shared/supabase/mod.ts";
 import { FakePools, URL_OF_PROJECT, VARIABLES } from "./fake_pools.ts";
 
 const COUNTERS = {
@@ -100,6 +101,23 @@ Deno.test("/<name>/health/pool is 503 for a failed query, and shows its error on
       assertMatch(body.checks["dataApi:responseTime"][0].time, /^\d{4}-\d\d-\d\dT/);
     });
   }
+});
+
+Deno.test("/<name>/health/pool lists circuits and what is switched off with the secret key only", async () => {
+  const { get, pool } = setUp();
+  const circuits: NonNullable<PoolHealth["details"]["circuits"]> = { rest: { state: "open", retryAfterMs: 400 } };
+  pool.config = { ...pool.config, priorities: false };
+  pool.healthCheck = () =>
+    Promise.resolve({
+      healthy: true,
+      details: { stats: pool.getStats(), testQuery: { success: true, durationMs: 1 }, circuits },
+    });
+  const detailsFor = async (headers: Record<string, string>) => (await (await get({ headers })).json()).details;
+  assertEquals(Object.keys(await detailsFor({})).toSorted(), ["stats", "testQuery"]);
+  const shown = await detailsFor({ apikey: "sb_secret_default" });
+  assertEquals(Object.keys(shown).toSorted(), ["circuits", "stats", "switchedOff", "testQuery"]);
+  assertEquals(shown.circuits, circuits);
+  assertEquals(shown.switchedOff, ["POOL_PRIORITIES=off"]);
 });
 
 Deno.test("/<name>/health/pool is 200 with a warning for a full pool and waiting requests", async () => {
