@@ -12,7 +12,7 @@ const ROOT = new URL("../../", import.meta.url);
 /** The files that tests read beside their own folders. */
 const ALWAYS = [
   ...["deno.json", "deno.lock", "import_map.json", "shared", "functions", "supabase", "local", "tests"],
-  ...["bench/support", "bench/compare"],
+  ...["bench/support", "bench/compare", "bench/adaptive"],
 ];
 
 /** The result of a run of tests. */
