@@ -156,3 +156,16 @@ Deno.test("StructuredLog writes the error alone, cut to 1,000 characters, where 
   log.info("e", { data, error: `${"x".repeat(998)} y` });
   assertEquals(parsed().at(-1)?.data, { error: `${"x".repeat(998)} y` });
 });
+
+Deno.test("StructuredLog says with log_suppressed how many lines of a sink were not written", () => {
+  using time = new FakeTime();
+  const { log, parsed } = setUp();
+  for (let line = 0; line < 53; line++) log.info("e");
+  assertEquals(parsed().length, 50);
+  time.tick(1_000);
+  log.info("after");
+  assertEquals(parsed().slice(50).map(({ level, event, data }) => [level, event, data]), [
+    ["warn", "log_suppressed", { count: 3 }],
+    ["info", "after", undefined],
+  ]);
+});
