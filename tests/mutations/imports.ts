@@ -35,15 +35,21 @@ export async function importGraph(folder: string, from: readonly string[]): Prom
   }
 }
 
+/** Tests of a module: those that are likely to notice a fault in it, and the rest, the nearest first. */
+export interface TestOrder {
+  readonly near: readonly string[];
+  readonly far: readonly string[];
+}
+
 /**
- * Sorts tests: first those named like the module (`wait_queue_test.ts` for `wait_queue.ts`), then by the number of
- * imports to it, then the others, which may still reach it through another process.
+ * Sorts tests: near are those named like the module (`wait_queue_test.ts` for `wait_queue.ts`), and those that import
+ * it. Behind them are the others, by the number of imports to it, and last those that may reach it through a process.
  */
 export function nearestFirst(
   tests: readonly string[],
   module: string,
   imports: ReadonlyMap<string, readonly string[]>,
-): string[] {
+): TestOrder {
   const stem = module.replace(/^.*\//, "").replace(/\.ts$/, "");
   const importers = new Map<string, string[]>();
   for (const [from, targets] of imports) {
@@ -59,5 +65,6 @@ export function nearestFirst(
   const rank = (test: string) => {
     return (test.split("/").at(-1) ?? "").startsWith(stem) ? 0 : distances.get(test) ?? Infinity;
   };
-  return [...tests].sort((a, b) => rank(a) - rank(b) || 0);
+  const sorted = [...tests].sort((a, b) => rank(a) - rank(b) || 0);
+  return { near: sorted.filter((test) => rank(test) <= 1), far: sorted.filter((test) => rank(test) > 1) };
 }

@@ -65,12 +65,10 @@ Deno.test("importGraph() and nearestFirst() run the tests nearest to a module fi
     const tests = Object.keys(files).filter((path) => path.endsWith("_test.ts"));
     const imports = await importGraph(folder, tests);
     assertEquals(imports.get("b_test.ts"), ["mod.ts"]);
-    assertEquals(nearestFirst(tests, "pool.ts", imports), [
-      "pool_of_files_test.ts",
-      "c_test.ts",
-      "b_test.ts",
-      "a_test.ts",
-    ]);
+    assertEquals(nearestFirst(tests, "pool.ts", imports), {
+      near: ["pool_of_files_test.ts", "c_test.ts"],
+      far: ["b_test.ts", "a_test.ts"],
+    });
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

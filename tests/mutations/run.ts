@@ -7,7 +7,7 @@ import type { FolderTests } from "./folders.ts";
 import { applyMutation } from "./operators.ts";
 import { inOrderOf } from "./random.ts";
 import { describeMutation, type FileMutation, lineOf, reasonOf, type Survivors } from "./survivors.ts";
-import { Workspace } from "./workspace.ts";
+import { type Outcome, Workspace } from "./workspace.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const PARSE = new URL("parse.ts", import.meta.url);
@@ -121,7 +121,12 @@ export async function runFolder(options: RunOptions): Promise<FolderOutcome> {
     const description = describeMutation(source, mutation);
     const where = `${path}:${lineOf(source, start)}`;
     await Deno.writeTextFile(`${workspace.path}/${path}`, applyMutation(source, mutation));
-    const { outcome } = await workspace.run(workspace.testsFor(path), limitMs, signal);
+    const { near, far } = workspace.testsFor(path);
+    let outcome: Outcome = "survived";
+    // The few near tests start at once.
+    for (const tests of [near, far]) {
+      if (outcome === "survived" && tests.length > 0) ({ outcome } = await workspace.run(tests, limitMs, signal));
+    }
     await Deno.writeTextFile(`${workspace.path}/${path}`, source);
     if (outcome === "invalid") continue;
     if (outcome === "caught") {

@@ -6,7 +6,7 @@
 import { type LocalPostgres, startPostgres } from "../../local/postgres/mod.ts";
 import { TEMPLATE_VARIABLE } from "../postgres/template.ts";
 import type { FolderTests } from "./folders.ts";
-import { importGraph, nearestFirst } from "./imports.ts";
+import { importGraph, nearestFirst, type TestOrder } from "./imports.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 /** The files that tests read beside their own folders. */
@@ -83,7 +83,7 @@ export class Workspace implements AsyncDisposable {
   }
 
   /** Returns the tests in the order in which they are likely to notice a fault in a module. */
-  testsFor(module: string): string[] {
+  testsFor(module: string): TestOrder {
     return nearestFirst(this.tests, module, this.#imports);
   }
 
