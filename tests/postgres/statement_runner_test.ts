@@ -1,7 +1,7 @@
 /** A cancel request that arrives when its own statement is over. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { BackendKey } from "../../shared/postgres/connection/cancel.ts";
-import { QueryTimeoutError } from "../../shared/postgres/mod.ts";
+import { QueryTimeoutError, TransactionEndedError } from "../../shared/postgres/mod.ts";
 import { loneExecutor, TestDatabase, thrownBy } from "./support.ts";
 
 Deno.test("StatementRunner keeps a late cancel request from the next holder of a connection", async (t) => {
@@ -89,4 +89,22 @@ Deno.test("StatementRunner closes a connection whose cancel request was lost and
   await executor.query("select pg_sleep(0.3)", [], { timeoutMs: 50 }).catch(() => {});
   // The request may still arrive, and would hit the next statement.
   assert(await pid() !== before);
+});
+
+Deno.test("StatementRunner.cancelAll() cancels the statements that run when their transaction ends", async () => {
+  await using database = await TestDatabase.start();
+  const manager = database.manager({ maxConnections: 1 });
+  let statement: Promise<TransactionEndedError> | undefined;
+  await assertRejects(
+    () =>
+      manager.transaction(async (tx) => {
+        await tx.query("select 1");
+        statement = thrownBy(() => tx.query("select pg_sleep(20)"), TransactionEndedError);
+        throw new Error("left");
+      }),
+    Error,
+    "left",
+  );
+  assert(await statement);
+  assertEquals((await manager.query("select 1")).rowCount, 1);
 });

@@ -84,6 +84,13 @@ Deno.test("surviveRetyping() is true for values whose text other types read righ
   // The text of an object means nothing to other types; a string may.
   assertEquals([survive({ x: 1, y: 2 }, point), survive("(1,2)", point)], [true, false]);
   assertEquals([survive([1], oid("int4range[]")), survive(new Date(0), oid("timetz"))], [false, false]);
+  // An instant is what other types of date and time read; a duration is not.
+  const temporal = (kind: string) => ({ [Symbol.toStringTag]: `Temporal.${kind}`, toString: () => "x" });
+  const timetz = oid("timetz");
+  assertEquals(
+    ["Instant", "PlainDate", "ZonedDateTime", "Duration"].map((kind) => survive(temporal(kind), timetz)),
+    [false, false, false, true],
+  );
   assertEquals(surviveRetyping(["x", "(1,2)"], [TEXT, point], codecs), false);
   assertEquals(surviveRetyping(["x", "(1,2)"], [TEXT], codecs), true);
 });
