@@ -150,3 +150,10 @@ Deno.test("the binary form of a range has the bounds of its flags", () => {
   assertEquals(read(0x18), range("()", null, null));
   assertThrows(() => decodeBinary?.(bytes(0x02, 1), 0, 9 - 1), DecodeError);
 });
+
+Deno.test("the codec of tsrange reads bounds in quotes", () => {
+  assertEquals(
+    codecOf("tsrange").decodeText('["2026-01-31 12:34:56","2026-02-01 00:00:00")'),
+    range("[)", new Date("2026-01-31T12:34:56Z"), new Date("2026-02-01T00:00:00Z")),
+  );
+});
