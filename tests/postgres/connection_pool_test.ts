@@ -1,7 +1,9 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import type { ResourceFactory } from "../../shared/pool/mod.ts";
 import type { BackendConnection } from "../../shared/postgres/connection/backend_connection.ts";
 import { ConnectionPool, type ConnectionPoolOptions } from "../../shared/postgres/connection/connection_pool.ts";
+import type { TargetCircuit } from "../../shared/postgres/connection/target_circuit.ts";
+import { CircuitOpenError } from "../../shared/resilience/mod.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 
 /** Waits until creations, which take many turns, have ended, and their events were delivered. */
@@ -150,4 +152,35 @@ Deno.test("ConnectionPool.shutdown() ends the changes of its limit", async () =>
   await ended;
   await clock.advance(60_000);
   assertEquals([pool.limits.maxConnections, clock.timers], [3, 0]);
+});
+
+Deno.test("ConnectionPool.lease() lifts the limit of an isolate that was frozen", async () => {
+  const setup = new Setup();
+  const { pool, clock } = setup;
+  const leases = await Promise.all(Array.from({ length: 4 }, () => pool.lease()));
+  const waiting = pool.lease();
+  await rest();
+  for (const lease of leases) lease.release();
+  (await waiting).release();
+  assertEquals(pool.limits.maxConnections, 3);
+  clock.freeze(60_000);
+  (await pool.lease()).release();
+  assertEquals(pool.limits.maxConnections, 10);
+  await pool.shutdown();
+});
+
+Deno.test("ConnectionPool leases no idle connection past its circuit", async () => {
+  let isClosed = true;
+  const check = () => {
+    throw new CircuitOpenError("server", undefined);
+  };
+  const circuit = Object.create({ check }, { isClosed: { get: () => isClosed } }) as TargetCircuit;
+  const { pool } = new Setup({ circuit });
+  (await pool.lease()).release();
+  pool.tryLease()?.release();
+  assertEquals(pool.getStats().totalAcquired, 2);
+  isClosed = false;
+  assertEquals(pool.tryLease(), undefined);
+  await assertRejects(() => pool.lease(), CircuitOpenError);
+  await pool.shutdown();
 });
