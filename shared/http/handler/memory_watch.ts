@@ -11,7 +11,7 @@ export type ReadMemory = () => number | undefined;
 /** The part of `memoryUsage()` of Deno, Node and the hosted runtime that is counted here. */
 interface MemoryUsage {
   readonly heapUsed: number;
-  /** Of array buffers, for example. */
+  /** The size of array buffers, for example. */
   readonly external: number;
 }
 
@@ -40,7 +40,7 @@ export interface LowMemory {
   readonly source: "runtime" | "usage";
 }
 
-/** What a {@linkcode MemoryWatch} calls. */
+/** The observer of a {@linkcode MemoryWatch}. */
 export interface MemoryListener {
   /**
    * Called when memory is low, and again with each check as long as it is: what was dropped may be there again.

@@ -20,7 +20,7 @@ const STEADY_RAISES = 3;
 /** The time without a refusal after which the limit is lifted, in ms. */
 const LIFT_MS = 30_000;
 
-/** What a pool has and needs. */
+/** The state of a pool that bears on its limit. */
 export interface ConnectionDemand {
   /** The number of open connections. */
   readonly open: number;

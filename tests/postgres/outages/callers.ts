@@ -5,7 +5,7 @@
  */
 import { until } from "../../support/until.ts";
 
-/** What callers met. */
+/** The results of the callers. */
 export interface Met {
   /** The number of times that each outcome occurred: `ok`, or the code of an error. */
   readonly outcomes: ReadonlyMap<string, number>;
