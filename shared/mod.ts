@@ -14,6 +14,7 @@ export {
   type ClientOptions,
   type CorsFunction,
   type CorsOption,
+  type FlowKey,
   type HandlerScope,
   type LeaseDefaults,
   type LogSink,
@@ -75,16 +76,31 @@ export {
   type WithRetryOptions,
 } from "./services/mod.ts";
 
-// Retries, time, and the description of errors.
+// Retries, circuit breakers, time, and the description of errors.
 export {
+  type CallJudge,
+  type CallOutcome,
+  CircuitBreaker,
+  type CircuitBreakerOptions,
+  type CircuitEvents,
+  CircuitOpenError,
+  type CircuitPermit,
+  type CircuitSnapshot,
   type Clock,
   type ErrorCodes,
+  type FailedAttempt,
   type FailureKind,
   type HttpDescription,
+  type Listener,
+  type OpenReason,
   type RefusalReason,
+  RetryBudget,
+  type RetryBudgetOptions,
+  type RetryBudgetStats,
   type RetryEvent,
   type RetryOptions,
   RetryTimeoutError,
+  type SettledCall,
   type Timer,
   type TimerOptions,
 } from "./resilience/mod.ts";
@@ -98,13 +114,17 @@ export type { Variables } from "./environment/mod.ts";
 export {
   type AdaptiveLimitMode,
   type CallerScope,
+  type CircuitPoolEvents,
+  type CircuitStates,
   type ClientLease,
   type ClientLeaseOptions,
   type ClientPool,
+  type ClientPoolEvents,
   type ConnectionPoolConfig,
   DEFAULT_SUPABASE_POOL_CONFIG,
   type HealthQuery,
   type Identity,
+  type PoolCircuits,
   type PoolHealth,
   type PoolKind,
   type ScopeEnd,
@@ -118,6 +138,7 @@ export {
 export {
   type AcquireLane,
   type AcquireOptions,
+  type CircuitBreakerConfig,
   type ConnectionPoolStats,
   type CreateContext,
   DEFAULT_POOL_CONFIG,
@@ -130,6 +151,7 @@ export {
   type PoolConfig,
   type PoolEvents,
   type PoolLimits,
+  type PoolLoad,
   type PoolRecorder,
   type PoolRuntime,
   type PoolStats,
@@ -138,6 +160,7 @@ export {
   type ReleaseOptions,
   type ResourceFactory,
   ResourcePool,
+  type RetryBudgetConfig,
   type WeightedFlow,
 } from "./pool/mod.ts";
 

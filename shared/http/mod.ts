@@ -15,7 +15,7 @@ export {
 } from "./handler/with_pooled_supabase.ts";
 export type { HandlerScope, PoolSource, RequestPool, RuntimeOptions } from "./handler/runtime.ts";
 export type { LogSink } from "../observability/mod.ts";
-export type { LeaseDefaults, PooledContext, RequestClientPool } from "./request/pooled_context.ts";
+export type { FlowKey, LeaseDefaults, PooledContext, RequestClientPool } from "./request/pooled_context.ts";
 export { DeadlineExceededError } from "./request/deadline.ts";
 
 // The environment of a function.

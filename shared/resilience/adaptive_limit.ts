@@ -86,8 +86,8 @@ interface Level {
 type Mode =
   /** Takes the latency to compare with. `step` is that of the first experiment. */
   | { readonly kind: "measure"; readonly step: number }
-  /** Stays until the next experiment is due, or latency has changed. */
-  | { readonly kind: "hold"; readonly until: number }
+  /** Stays until the next experiment is due, or latency has changed. `isDoubted`: latency rose in the calls before. */
+  | { readonly kind: "hold"; readonly until: number; readonly isDoubted: boolean }
   /** Compares a changed limit with the one before. `isShift`: since latency had risen by itself. */
   | {
     readonly kind: "probe";
@@ -186,8 +186,10 @@ export class AdaptiveLimit {
     const mode = this.#mode;
     // Slow calls end last: until all have ended, a cohort can only look too fast.
     const mayRise = mode.kind === "hold" || (mode.kind === "probe" && !mode.isUp && !mode.isShift);
-    if (mayRise && this.#change(cohort) > 0) this.#followRise(Math.max(cohort.mean, raw, this.#recent), cohort, now);
-    else if (!cohort.isComplete) return;
+    if (mayRise && this.#change(cohort) > 0) {
+      if (mode.kind !== "hold" || !mode.isDoubted) this.#doubt(mode, now);
+      else this.#followRise(Math.max(cohort.mean, raw, this.#recent), cohort, now);
+    } else if (!cohort.isComplete) return;
     else if (mode.kind === "hold") this.#hold(mode.until, cohort, now);
     else if (mode.kind === "probe") this.#judge(mode, cohort, now);
     else {
@@ -203,6 +205,24 @@ export class AdaptiveLimit {
     const noise = Math.sqrt(Math.max(this.#variance, cohort.variance) / cohort.ended + error ** 2);
     const change = cohort.mean - mean;
     return Math.abs(change) > Math.max(0.1, 4 * noise) ? change : 0;
+  }
+
+  /**
+   * Latency has risen though the limit has not. A pause of the isolate or of the target slows all calls that are under
+   * way at once, however many they are: only if those that begin from now on are slow as well, it is a trend.
+   */
+  #doubt(mode: Mode, now: number): void {
+    if (mode.kind === "probe") {
+      this.#limit = mode.from;
+      this.#level = mode.before;
+    }
+    this.#mode = { kind: "hold", until: mode.kind === "hold" ? mode.until : now, isDoubted: true };
+    this.#cohort = this.#roundsOf(2);
+  }
+
+  /** Returns a cohort for that many rounds of calls. */
+  #roundsOf(rounds: number): Cohort {
+    return new Cohort(Math.max(20, Math.min(MAX_COHORT, this.#limit * rounds)));
   }
 
   /** Latency has risen though the limit has not: tries a limit that is lower by as much. */
@@ -271,7 +291,10 @@ export class AdaptiveLimit {
     if (now >= until) {
       this.#goesUp = !this.#goesUp;
       this.#probe(this.#goesUp, this.#step(), false, now);
-    } else this.#cohort = new Cohort(cohort.size);
+    } else {
+      this.#mode = { kind: "hold", until, isDoubted: false };
+      this.#cohort = new Cohort(cohort.size);
+    }
   }
 
   /** Begins an experiment. */
@@ -317,9 +340,13 @@ export class AdaptiveLimit {
     const rounds = ROUNDS_PER_EXPERIMENT * (1 + this.#callsFor(Math.log(1 + this.#step())) / limit);
     const max = limit < this.#peak / 2 ? MAX_RECOVERY_INTERVAL_MS : MAX_INTERVAL_MS;
     const intervalMs = Math.max(MIN_INTERVAL_MS, Math.min(max, rounds * Math.exp(this.#level.mean))) / 2;
-    this.#mode = { kind: "hold", until: now + intervalMs * this.#patience * (0.75 + this.#random() / 2) };
+    this.#mode = {
+      kind: "hold",
+      until: now + intervalMs * this.#patience * (0.75 + this.#random() / 2),
+      isDoubted: false,
+    };
     this.#patience = Math.min(1, this.#patience * 1.5);
-    this.#cohort = new Cohort(Math.max(20, Math.min(MAX_COHORT, limit * 2)));
+    this.#cohort = this.#roundsOf(2);
   }
 
   #setLevel(cohort: Cohort): void {

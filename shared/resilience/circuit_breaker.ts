@@ -188,7 +188,11 @@ export class CircuitBreaker {
   #openedAt = 0;
   #forced: "open" | "closed" | undefined = undefined;
 
-  /** @throws {RangeError} when an option is out of range, naming it. */
+  /**
+   * Creates a breaker, closed unless it is seeded.
+   *
+   * @throws {RangeError} when an option is out of range, naming it.
+   */
   constructor(options: CircuitBreakerOptions) {
     const { target, seed, clock = systemClock, random = Math.random } = options;
     const { consecutiveFailures = 10, failureRatio = 0.5, minimumCalls = 20, windowMs = 10_000 } = options;

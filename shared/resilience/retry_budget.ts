@@ -21,9 +21,11 @@ export interface RetryBudgetOptions {
 
 /** The use of a {@linkcode RetryBudget}, over the last ten seconds. */
 export interface RetryBudgetStats {
+  /** The number of requests, retries not included. */
   readonly requests: number;
+  /** The number of retries that were allowed. */
   readonly retries: number;
-  /** The retries that were refused, since the budget was created. */
+  /** The number of retries that were refused, since the budget was created. */
   readonly refused: number;
 }
 
@@ -50,7 +52,11 @@ export class RetryBudget {
   readonly #counts = new SlidingCounts(WINDOW_MS);
   #refused = 0;
 
-  /** @throws {RangeError} when an option is out of range, naming it. */
+  /**
+   * Creates a budget that nothing has been taken of.
+   *
+   * @throws {RangeError} when an option is out of range, naming it.
+   */
   constructor({ ratio = 0.2, reserve = 10, clock = systemClock }: RetryBudgetOptions = {}) {
     if (!(ratio >= 0 && ratio <= 1)) throw new RangeError(`ratio must be a number from 0 to 1: it is ${ratio}`);
     if (!(Number.isSafeInteger(reserve) && reserve >= 0)) {
