@@ -313,12 +313,13 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
     if (now >= this.#sweeper.dueAt) this.#sweeper.run(now);
     if (!this.#mayLease(lane)) return undefined;
     const usable = this.#store.checkOut(now);
-    if (usable) return this.#grantAtOnce(usable, lane, now, flow);
+    if (usable && this.#isFair) return this.#grantShare(usable, lane, now, flow);
+    if (usable) return this.#grant(usable, lane, now, 0, this.#callerStack());
     if (this.#store.idle === 0) return undefined;
     const slot = this.#store.checkOutUnexpired(now);
     if (!slot) return undefined;
     // The close of expired ones may have called a hook that used the pool.
-    if (this.#mayLease(lane)) return this.#grantAtOnce(slot, lane, now, flow);
+    if (this.#mayLease(lane)) return this.#grantShare(slot, lane, now, flow);
     this.handOff(slot, now);
     return undefined;
   }
@@ -329,7 +330,7 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
     return this.#queue.size === 0 || this.#queue.demand === 0;
   }
 
-  #grantAtOnce(slot: Slot<T>, lane: Lane, now: number, flow: Flow | undefined): LeaseRecord<T> {
+  #grantShare(slot: Slot<T>, lane: Lane, now: number, flow: Flow | undefined): LeaseRecord<T> {
     const share = this.#isFair ? this.#queue.hold(lane, flow) : undefined;
     return this.#grant(slot, lane, now, 0, this.#callerStack(), share);
   }
@@ -340,7 +341,7 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
     now: number,
     waitedMs: number,
     stack: string | undefined,
-    share: LeaseShare | undefined,
+    share?: LeaseShare,
   ): LeaseRecord<T> {
     const lease = new LeaseRecord(slot, lane, now, ++this.#totalAcquired, stack);
     if (share) leaseAccess.setShare(lease, share);
