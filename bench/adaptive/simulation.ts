@@ -40,17 +40,28 @@ export interface BackendOptions {
   readonly refuseAbove?: number;
   /** Slow calls: their share, and their latency in ms. Default: none. */
   readonly slow?: { readonly share: number; readonly latencyMs: number };
+  /** Pauses of the isolate or of the backend, in which no call ends: their interval and length, in ms. Default: none. */
+  readonly pauses?: { readonly everyMs: number; readonly forMs: number };
+}
+
+/** Returns the instant at which a call ends that would end at `at`, were there no pauses. */
+function afterPause(at: number, pauses: BackendOptions["pauses"]): number {
+  if (!pauses) return at;
+  const { everyMs, forMs } = pauses;
+  const phase = at % everyMs;
+  return phase < everyMs - forMs ? at : at - phase + everyMs;
 }
 
 /** Returns a backend whose latency depends on the number of calls under way when one begins. */
 export function latencyBackend(options: BackendOptions): Backend {
-  const { latencyMs, capacity, degrade = 1, noise = 0, refuseAbove = Infinity, slow } = options;
+  const { latencyMs, capacity, degrade = 1, noise = 0, refuseAbove = Infinity, slow, pauses } = options;
   let inFlight = 0;
   return {
     call(now, random) {
       if (++inFlight > refuseAbove) return { at: now + 1, outcome: "overload" };
       const ms = latencyMs * Math.max(1, inFlight / capacity(now)) ** degrade * noiseFactor(noise, random);
-      return { at: now + (slow && random() < slow.share ? slow.latencyMs : ms), outcome: "ok" };
+      const at = now + (slow && random() < slow.share ? slow.latencyMs : ms);
+      return { at: afterPause(at, pauses), outcome: "ok" };
     },
     done() {
       inFlight--;

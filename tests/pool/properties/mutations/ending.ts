@@ -51,8 +51,8 @@ export const ENDING: readonly Mutation[] = [
   },
   {
     file: "capacity.ts",
-    find: "    this.#unreserved = limits.maxConnections - limits.reservedConnections;\n",
-    replace: "    this.#unreserved ||= limits.maxConnections - limits.reservedConnections;\n",
+    find: "    this.#unreserved = this.isHalved && adapted > 1 ? Math.floor(adapted / 2) : adapted;\n",
+    replace: "    this.#unreserved ||= this.isHalved && adapted > 1 ? Math.floor(adapted / 2) : adapted;\n",
     what: "a resize does not change the room of the lanes other than admin",
     caughtBy: [21],
   },
