@@ -1,0 +1,191 @@
+/** Outages with many callers: the states of the circuit breaker, judged by what reached the server. */
+import { assert, assertEquals } from "@std/assert";
+import { type PostgresConfig, type PostgresConnectionManager } from "../../../shared/postgres/mod.ts";
+import { claimsOf } from "../support.ts";
+import { Callers, median } from "../outages/callers.ts";
+import { pause, Rig, until, useEverySlot } from "./rig.ts";
+
+/** Begins to call, each time with a trivial query unless `call` is given. */
+function startCallers(
+  manager: PostgresConnectionManager,
+  count: number,
+  call: () => Promise<unknown> = () => manager.query("select 1 as n"),
+): Callers {
+  return new Callers(count, call);
+}
+
+/** Waits until nothing is left of the outage: no waiter, no lease, every slot usable, and the circuit closed. */
+async function assertRecovered(manager: PostgresConnectionManager): Promise<void> {
+  await useEverySlot(manager);
+  await until("all is returned", () => manager.getStats().activeConnections === 0);
+  const { waitingForConnection, totalCreated, totalDestroyed, totalConnections, totalAbandoned, circuit } = manager
+    .getStats();
+  assertEquals(
+    [waitingForConnection, totalCreated - totalDestroyed - totalConnections, totalAbandoned, circuit?.state],
+    [0, 0, 0, "closed"],
+  );
+}
+
+const FAST: Partial<PostgresConfig> = { connectionTimeoutMs: 500, connectRetryMs: 0, acquireTimeoutMs: 10_000 };
+
+Deno.test("PostgresConnectionManager.circuit in outages with many callers", async (t) => {
+  await using rig = await Rig.start();
+  const { proxy, database } = rig;
+
+  await t.step(
+    "rejects calls at once while a killed server is away, and closes within a second of its return",
+    async () => {
+      const manager = rig.manager(FAST);
+      await useEverySlot(manager);
+      const events: string[] = [];
+      manager.on("circuitOpened", () => events.push("opened"));
+      manager.on("circuitClosed", () => events.push("closed"));
+      await database.server.kill();
+      await until("they are gone", () => manager.getStats().totalConnections === 0);
+      const before = proxy.accepted;
+      const callers = startCallers(manager, 40);
+      await until("the circuit rejects", () => callers.count("CIRCUIT_OPEN") > 100);
+      const attemptsBefore = proxy.accepted;
+      const start = performance.now();
+      await pause(1_500);
+      const attempts = proxy.accepted - attemptsBefore;
+      // One attempt at a time, after 500 to 750 ms.
+      assert(attempts <= 2 + (performance.now() - start) / 400, `${attempts} attempts`);
+      assert(attemptsBefore - before < 40, `${attemptsBefore - before} attempts until it opened`);
+      await database.server.start();
+      const outage = await callers.recover();
+      assert(outage.firstSuccessMs < 5_000, `${outage.firstSuccessMs} ms`);
+      // Those that wait, and those that the circuit rejects: nothing else.
+      const codes = [...outage.outcomes.keys()].filter((code) => !["ok", "CIRCUIT_OPEN"].includes(code));
+      for (const code of codes) {
+        assert(
+          ["CONNECTION_RESET", "ECONNRESET", "57P03", "CONNECTION_ENDED"].includes(code) || code.startsWith("CONN") ||
+            code.startsWith("E"),
+          code,
+        );
+      }
+      await assertRecovered(manager);
+      assertEquals([events[0], events.at(-1)], ["opened", "closed"]);
+    },
+  );
+
+  await t.step("serves every call that waits, where connectRetryMs covers the outage", async () => {
+    const manager = rig.manager({ ...FAST, connectRetryMs: 10_000 });
+    await useEverySlot(manager);
+    await database.server.kill();
+    await until("they are gone", () => manager.getStats().totalConnections === 0);
+    const calls = Array.from({ length: 40 }, () => manager.query("select 1 as n"));
+    await pause(1_000);
+    calls.push(...Array.from({ length: 40 }, () => manager.query("select 1 as n")));
+    await database.server.start();
+    assertEquals((await Promise.allSettled(calls)).filter(({ status }) => status === "rejected"), []);
+    await assertRecovered(manager);
+  });
+
+  await t.step("does not have callers wait for a server that accepts connections and does not respond", async () => {
+    const manager = rig.manager({ ...FAST, queryTimeoutMs: 1_000, cancelTimeoutMs: 100 });
+    await useEverySlot(manager);
+    proxy.stall();
+    const callers = startCallers(manager, 20);
+    await until("the circuit rejects", () => callers.count("CIRCUIT_OPEN") > 300);
+    proxy.resume();
+    proxy.reset();
+    const { failedMs, firstSuccessMs } = await callers.recover();
+    assert(median(failedMs) < 100, `a failed call takes ${median(failedMs)} ms`);
+    assert(firstSuccessMs < 5_000, `${firstSuccessMs} ms`);
+    await assertRecovered(manager);
+  });
+
+  await t.step("opens when connections break under statements, although logins succeed", async () => {
+    const manager = rig.manager({ ...FAST, maxConnections: 1 });
+    let flaps = true;
+    proxy.tap = (from, bytes, connection) => {
+      if (flaps && from === "client" && new TextDecoder().decode(bytes).includes("select 'work'")) connection.reset();
+    };
+    const callers = startCallers(manager, 20, () => manager.query("select 'work'"));
+    await until("the circuit rejects", () => callers.count("CIRCUIT_OPEN") > 100);
+    const before = proxy.accepted;
+    await pause(1_500);
+    const attempts = proxy.accepted - before;
+    assert(attempts < 60, `${attempts} connections`);
+    flaps = false;
+    const { firstSuccessMs } = await callers.recover();
+    proxy.tap = undefined;
+    assert(firstSuccessMs < 5_000, `${firstSuccessMs} ms`);
+    await assertRecovered(manager);
+  });
+
+  await t.step("stays closed while the server is slow", async () => {
+    const manager = rig.manager(FAST);
+    proxy.latencyMs = 100;
+    const results = await Promise.allSettled(Array.from({ length: 40 }, () => manager.query("select 1 as n")));
+    proxy.latencyMs = 0;
+    assertEquals(results.filter(({ status }) => status === "rejected"), []);
+    assertEquals(manager.circuit?.snapshot(), { state: "closed" });
+  });
+
+  await t.step("loses no call when the server is stopped for two seconds and continued", async () => {
+    const manager = rig.manager({
+      ...FAST,
+      connectionTimeoutMs: 2_000,
+      connectRetryMs: 10_000,
+      validateTimeoutMs: 500,
+    });
+    await useEverySlot(manager);
+    const { rows } = await database.manager({ maxConnections: 1 }).query<{ file: string }>(
+      "select pg_read_file('postmaster.pid') as file",
+    );
+    const postmaster = Number(rows[0]?.file.split("\n")[0]);
+    const processes = [postmaster, ...await childrenOf(postmaster)];
+    for (const pid of processes) Deno.kill(pid, "SIGSTOP");
+    await pause(600); // idle connections are validated from here on
+    const calls = Array.from({ length: 40 }, () => manager.query("select 1 as n"));
+    await pause(1_400);
+    for (const pid of processes) Deno.kill(pid, "SIGCONT");
+    assertEquals((await Promise.allSettled(calls)).filter(({ status }) => status === "rejected"), []);
+    await assertRecovered(manager);
+  });
+
+  await t.step("shares a server that is full with another pool, and serves every call", async () => {
+    const direct = database.manager();
+    await direct.query("alter role postgres connection limit 10");
+    const config = { maxConnections: 20, acquireTimeoutMs: 30_000, createRetryDelayMs: 25 };
+    const first = rig.manager(config, "postgres");
+    const work = "select pg_sleep(0.02)";
+    const callers = [new Callers(first, 30, () => first.query(work))];
+    await until("it is refused", () => (first.getStats().connectionLimit?.refused ?? 0) > 0);
+    const second = rig.manager(config, "postgres");
+    callers.push(new Callers(second, 30, () => second.query(work)));
+    await until("the second has two", () => second.getStats().totalConnections >= 2);
+    await pause(2_000);
+    assert(first.getStats().totalConnections <= 9, `${first.getStats().totalConnections}`);
+    await direct.query("alter role postgres connection limit -1");
+    for (const each of callers) assertEquals([...(await each.recover()).outcomes.keys()], ["ok"]);
+    for (const manager of [first, second]) await assertRecovered(manager);
+  });
+
+  await t.step("admits calls as a caller in the same way", async () => {
+    const manager = rig.manager({ ...FAST, maxConnections: 2 }, "authenticator");
+    const caller = manager.as(claimsOf(crypto.randomUUID()));
+    await caller.query("select 1");
+    await proxy.refuse();
+    proxy.reset();
+    const callers = startCallers(manager, 10, () => caller.query("select 1"));
+    await until("the circuit rejects", () => callers.count("CIRCUIT_OPEN") > 50);
+    await proxy.accept();
+    assert((await callers.recover()).firstSuccessMs < 5_000);
+    await assertRecovered(manager);
+  });
+});
+
+/** Returns the processes that another one has started. */
+async function childrenOf(parent: number): Promise<number[]> {
+  const children: number[] = [];
+  for await (const { name } of Deno.readDir("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const stat = await Deno.readTextFile(`/proc/${name}/stat`).catch(() => "");
+    // The name of the process, in parentheses, may hold spaces.
+    if (Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]) === parent) children.push(Number(name));
+  }
+  return children;
+}
