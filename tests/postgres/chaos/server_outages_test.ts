@@ -152,10 +152,10 @@ Deno.test("PostgresConnectionManager.circuit in outages with many callers", asyn
     const config = { maxConnections: 20, acquireTimeoutMs: 30_000, createRetryDelayMs: 25 };
     const first = rig.manager(config, "postgres");
     const work = "select pg_sleep(0.02)";
-    const callers = [new Callers(first, 30, () => first.query(work))];
+    const callers = [new Callers(30, () => first.query(work))];
     await until("it is refused", () => (first.getStats().connectionLimit?.refused ?? 0) > 0);
     const second = rig.manager(config, "postgres");
-    callers.push(new Callers(second, 30, () => second.query(work)));
+    callers.push(new Callers(30, () => second.query(work)));
     await until("the second has two", () => second.getStats().totalConnections >= 2);
     await pause(2_000);
     assert(first.getStats().totalConnections <= 9, `${first.getStats().totalConnections}`);
