@@ -223,7 +223,8 @@ Deno.test({
       assertEquals(code, 0, `${out}\n${err}`);
       const results: SoakResults = JSON.parse(await Deno.readTextFile(`${folder}/soak.json`));
       assertEquals(results.series.map(({ growth }) => growth.grows), results.series.map(() => false));
-      assert(results.series.every(({ samples }) => samples.length >= 10 && samples.every(([, value]) => value > 0)));
+      // A sample that is taken while the database is down finds no backend.
+      assert(results.series.every(({ samples }) => samples.filter(([, value]) => value > 0).length >= 10));
       for (const { title, sent, failed } of results.load) {
         assert(sent > 10 && failed < sent / 2, `${title}: ${failed} of ${sent} failed`);
       }

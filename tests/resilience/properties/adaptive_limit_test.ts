@@ -132,6 +132,13 @@ for (const [name, { active, ...faults }] of Object.entries(TRAFFIC)) {
   });
 }
 
+Deno.test("AdaptiveLimit tries another limit each few seconds, however long the present one holds", () => {
+  const limits = run({ latencyMs: 50, capacity: () => 20 }, adaptive(3), 120_000).limits;
+  const changes = limits.filter(({ at, limit }, index) => at > 30_000 && limit !== limits[index - 1]?.limit);
+  const gaps = changes.slice(1).map(({ at }, index) => at - (changes[index]?.at ?? 0));
+  assert(gaps.length > 20 && Math.max(...gaps) < 7_000, `${gaps}`);
+});
+
 Deno.test("AdaptiveLimit does not oscillate at low traffic", () => {
   const limiter = adaptive();
   const pool = { limiter, backend: latencyBackend({ latencyMs: 20, capacity: () => 50, noise: 0.5 }), callers: 5 };

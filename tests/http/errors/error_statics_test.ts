@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import * as exported from "../../shared/http/mod.ts";
-import { errorStatics } from "../support/error_statics.ts";
+import * as exported from "../../../shared/http/mod.ts";
+import { errorStatics } from "../../support/error_statics.ts";
 
 Deno.test("each error class of shared/http has its code, retry class and HTTP status", () => {
   assertEquals(errorStatics(exported), {
