@@ -7,7 +7,7 @@ import { openTo, type ServedProject, serveProject } from "./serve.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
-/** What the function reports. */
+/** The report of the function. */
 interface Report {
   readonly usedMb: number;
   readonly active: number;

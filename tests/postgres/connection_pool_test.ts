@@ -15,7 +15,7 @@ async function rest(): Promise<void> {
 class Setup {
   readonly clock = new FakeClock();
   readonly pool: ConnectionPool;
-  free = 4;
+  free = 5;
   attempts = 0;
 
   constructor(options: ConnectionPoolOptions = {}, limits = { maxConnections: 10, minConnections: 0 }) {
@@ -49,21 +49,21 @@ class Setup {
 Deno.test("ConnectionPool lowers its limit when the server is full, and closes what is above it at its release", async () => {
   const setup = new Setup();
   const { pool, clock } = setup;
-  const leases = await Promise.all(Array.from({ length: 4 }, () => pool.lease()));
+  const leases = await Promise.all(Array.from({ length: 5 }, () => pool.lease()));
   const waiting = pool.lease();
   await rest();
-  assertEquals([pool.limitStats, pool.limits.maxConnections], [{ limit: 3, refused: 1 }, 3]);
+  assertEquals([pool.limitStats, pool.limits.maxConnections], [{ limit: 4, refused: 1 }, 4]);
   leases[0]?.release();
   await rest();
-  // Four are leased of three: the first is closed.
-  assertEquals([pool.getStats().totalConnections, setup.free], [3, 1]);
+  // Five are leased of four: the first is closed.
+  assertEquals([pool.getStats().totalConnections, setup.free], [4, 1]);
   leases[1]?.release();
   (await waiting).release();
   leases[2]?.release();
-  leases[3]?.release();
+  for (const lease of leases.slice(3)) lease.release();
   // No acquire waits: it stays, until it is lifted.
   await clock.advance(20_000);
-  assertEquals(pool.limits.maxConnections, 3);
+  assertEquals(pool.limits.maxConnections, 4);
   await clock.advance(10_000);
   assertEquals([pool.limits.maxConnections, pool.limitStats], [10, { limit: undefined, refused: 1 }]);
   await pool.shutdown();
@@ -75,7 +75,7 @@ Deno.test("ConnectionPool raises its limit while acquires wait: all are served w
   const leases: { release(): void }[] = [];
   const all = Array.from({ length: 10 }, () => pool.lease().then((lease) => leases.push(lease)));
   await rest();
-  assertEquals([leases.length, pool.limits.maxConnections], [4, 3]);
+  assertEquals([leases.length, pool.limits.maxConnections], [5, 4]);
   setup.free = 100;
   await clock.advance(8_000);
   await Promise.all(all);
@@ -87,7 +87,7 @@ Deno.test("ConnectionPool keeps the minimum at or below its limit, and restores 
   const setup = new Setup({}, { maxConnections: 10, minConnections: 6 });
   const { pool, clock } = setup;
   await rest();
-  assertEquals([pool.limits.maxConnections, pool.limits.minConnections], [3, 3]);
+  assertEquals([pool.limits.maxConnections, pool.limits.minConnections], [4, 4]);
   const { attempts } = setup;
   await clock.advance(400);
   assertEquals(setup.attempts, attempts);
@@ -100,10 +100,10 @@ Deno.test("ConnectionPool keeps the minimum at or below its limit, and restores 
 Deno.test("ConnectionPool.resize() sets limits as configured, and finds that of the server again", async () => {
   const setup = new Setup();
   const { pool } = setup;
-  const leases = await Promise.all(Array.from({ length: 4 }, () => pool.lease()));
+  const leases = await Promise.all(Array.from({ length: 5 }, () => pool.lease()));
   const waiting = pool.lease();
   await rest();
-  assertEquals(pool.limits.maxConnections, 3);
+  assertEquals(pool.limits.maxConnections, 4);
   for (const lease of leases) lease.release();
   (await waiting).release();
   pool.resize({ minConnections: 1 });
@@ -114,10 +114,10 @@ Deno.test("ConnectionPool.resize() sets limits as configured, and finds that of 
 });
 
 Deno.test("ConnectionPool with adaptiveLimit dry-run and off applies no limit", async () => {
-  for (const [adaptiveLimit, limit] of [["dry-run", 3], ["off", undefined]] as const) {
+  for (const [adaptiveLimit, limit] of [["dry-run", 4], ["off", undefined]] as const) {
     const setup = new Setup({ adaptiveLimit });
     const { pool } = setup;
-    const leases = await Promise.all(Array.from({ length: 4 }, () => pool.lease()));
+    const leases = await Promise.all(Array.from({ length: 5 }, () => pool.lease()));
     const waiting = pool.lease();
     await rest();
     assertEquals([pool.limitStats, pool.limits.maxConnections], [{ limit, refused: 1 }, 10]);
@@ -130,6 +130,7 @@ Deno.test("ConnectionPool with adaptiveLimit dry-run and off applies no limit", 
 Deno.test("ConnectionPool leaves one connection to the other lanes beside reserved ones", async () => {
   const setup = new Setup();
   const { pool } = setup;
+  setup.free = 4;
   pool.resize({ reservedConnections: 5 });
   const leases = await Promise.all(Array.from({ length: 4 }, () => pool.lease()));
   const waiting = pool.lease();
@@ -143,25 +144,25 @@ Deno.test("ConnectionPool leaves one connection to the other lanes beside reserv
 Deno.test("ConnectionPool.shutdown() ends the changes of its limit", async () => {
   const setup = new Setup();
   const { pool, clock } = setup;
-  const leases = await Promise.all(Array.from({ length: 4 }, () => pool.lease()));
+  const leases = await Promise.all(Array.from({ length: 5 }, () => pool.lease()));
   const waiting = pool.lease().catch(() => {});
   await rest();
   const ended = pool.shutdown(1_000);
   await waiting;
   for (const lease of leases) lease.release();
   await ended;
-  assertEquals([pool.limits.maxConnections, clock.timers], [3, 0]);
+  assertEquals([pool.limits.maxConnections, clock.timers], [4, 0]);
 });
 
 Deno.test("ConnectionPool.lease() lifts the limit of an isolate that was frozen", async () => {
   const setup = new Setup();
   const { pool, clock } = setup;
-  const leases = await Promise.all(Array.from({ length: 4 }, () => pool.lease()));
+  const leases = await Promise.all(Array.from({ length: 5 }, () => pool.lease()));
   const waiting = pool.lease();
   await rest();
   for (const lease of leases) lease.release();
   (await waiting).release();
-  assertEquals(pool.limits.maxConnections, 3);
+  assertEquals(pool.limits.maxConnections, 4);
   clock.freeze(60_000);
   (await pool.lease()).release();
   assertEquals(pool.limits.maxConnections, 10);

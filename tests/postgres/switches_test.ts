@@ -103,7 +103,7 @@ Deno.test("switches of direct Postgres", OF_ISOLATE, async (t) => {
   await t.step(
     "with DB_POOL_ENABLED=on the connection is kept",
     () =>
-      withFunction(database, { DB_POOL_ENABLED: "on" }, pidOf, async (get) => {
+      withFunction(database, { DB_POOL_ENABLED: "on", DB_MIN_CONNECTIONS: "0" }, pidOf, async (get) => {
         const pids = [await (await get()).json(), await (await get()).json()];
         assertEquals(new Set(pids).size, 1);
         assertEquals(await backends(), 1);

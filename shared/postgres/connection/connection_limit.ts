@@ -22,8 +22,8 @@ const LIFT_MS = 30_000;
 
 /** The state of a pool that bears on its limit. */
 export interface ConnectionDemand {
-  /** The number of open connections. */
-  readonly open: number;
+  /** The number of connections that are open or being opened: the attempts beside one that is refused may succeed. */
+  readonly usable: number;
   /** True if the pool would open another one. */
   readonly wantsMore: boolean;
   /** The number that it may open at most, as configured. */
@@ -40,9 +40,10 @@ export interface LimitedPool {
 
 /**
  * Shares the connections of a server with the pools of other isolates. A pool that is refused another connection (`53300`,
- * `EMAXCONN...`) lowers its limit to four fifths of those that it has, and raises it again by one each second while acquires
- * wait, faster when that is not refused for some time. So those with many connections leave some to those with few: additive increase and multiplicative decrease is
- * fair between pools that do not know of each other (Chiu and Jain, 1989).
+ * `EMAXCONN...`) lowers its limit to four fifths of those that it has, rounded up, and raises it again by one each second while
+ * acquires wait, faster when that is not refused for some time. So those with many connections leave some to those with
+ * few: additive increase and multiplicative decrease is fair between pools that do not know of each other (Chiu and
+ * Jain, 1989).
  *
  * There is no limit before the first refusal, and none 30 s after the latest.
  */
@@ -82,11 +83,12 @@ export class ConnectionLimit {
     this.#refusedAt = now;
     this.#raises = 0;
     if (startedAt <= this.#loweredAt || this.#stopped) return;
-    const { open, wantsMore } = this.#pool.demand();
+    const { usable, wantsMore } = this.#pool.demand();
     // A health check connects beside the pool, which may need no connection.
     if (!wantsMore) return;
     this.#loweredAt = now;
-    this.#set(Math.max(1, Math.floor(open * DECREASE)), now);
+    // A pool with a few keeps them: one less would be a large part of it, and help others little.
+    this.#set(Math.max(1, Math.ceil(usable * DECREASE)), now);
     this.#arm();
   }
 

@@ -128,8 +128,9 @@ export class ConnectionPool extends ResourcePool<BackendConnection> {
   #demand(): ConnectionDemand {
     const { maxConnections, minConnections } = this.#configured;
     const { totalConnections, creatingConnections, closingConnections, waitingForConnection } = this.getStats();
-    const open = totalConnections - creatingConnections - closingConnections;
-    return { open, wantsMore: waitingForConnection > 0 || open < minConnections, maxConnections };
+    const usable = totalConnections - closingConnections;
+    const open = usable - creatingConnections;
+    return { usable, wantsMore: waitingForConnection > 0 || open < minConnections, maxConnections };
   }
 
   #apply(limit: number): void {
