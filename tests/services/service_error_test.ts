@@ -169,6 +169,16 @@ Deno.test("BaseService.handleError() throws a ServiceError for every failure", (
   assertEquals(assertThrows(() => notes.fail(undefined), ServiceError).status, 502);
 });
 
+Deno.test("BaseService.client is the client that the service was created with", () => {
+  class Notes extends BaseService {
+    own(): unknown {
+      return this.client;
+    }
+  }
+  const client = {} as SupabaseClient<unknown>;
+  assertStrictEquals(new Notes(client).own(), client);
+});
+
 Deno.test("NotFoundError has status 404, in its HTTP description and as itself", () => {
   const error = new NotFoundError("budget");
   assertEquals([error.status, error.http.status, error.code], [404, 404, "NOT_FOUND"]);
