@@ -5,6 +5,7 @@ import {
   parsePostgresConfig,
   POSTGRES_PRESETS,
   readPostgresEnvironment,
+  switchedOffPostgres,
 } from "../../shared/postgres/mod.ts";
 
 const PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
@@ -224,4 +225,19 @@ Deno.test("parsePostgresConfig() accepts the option names of pg and of the speci
   assertEquals(both.issues.map(({ path }) => path), ["max"]);
   const bad = assertThrows(() => parsePostgresConfig({ max: -1 }), ConfigError);
   assertEquals(bad.issues.map(({ path }) => path), ["maxConnections"]);
+});
+
+Deno.test("switchedOffPostgres() lists each part that is off, as the variable that does it", () => {
+  const off = { enabled: false, retries: false, priorities: false, circuitBreaker: false, healthChecks: false };
+  assertEquals(switchedOffPostgres({ ...off, adaptiveLimit: "off" }), [
+    "DB_POOL_ENABLED=off",
+    "DB_RETRIES=off",
+    "DB_PRIORITIES=off",
+    "DB_CIRCUIT_BREAKER=off",
+    "DB_HEALTH_CHECKS=off",
+    "DB_ADAPTIVE_LIMIT=off",
+  ]);
+  assertEquals(switchedOffPostgres({ ...DEFAULT_POSTGRES_CONFIG, adaptiveLimit: "dry-run" }), [
+    "DB_ADAPTIVE_LIMIT=dry-run",
+  ]);
 });

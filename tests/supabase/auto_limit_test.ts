@@ -117,3 +117,18 @@ Deno.test("POOL_MAX_CONNECTIONS=auto and POOL_ADAPTIVE_LIMIT are read", () => {
   }
   assertThrows(() => read("maybe"), ConfigError, "must be on, dry-run or off");
 });
+
+Deno.test("AutoLimit.max is the ceiling of the algorithm that is loaded later, and applies nothing before", async () => {
+  const applied: number[] = [];
+  const pool = {
+    load: () => ({ leased: 1, hasWaiters: true }),
+    adapt: (limit: number) => void applied.push(limit),
+    reportLimit: () => {},
+  };
+  const limit = new AutoLimit(pool, { clock: new FakeClock(), random: () => 0.5, max: 200, isDryRun: false });
+  limit.max = 4;
+  assertEquals(applied, [INITIAL_LIMIT]);
+  await limit.loaded;
+  limit.max = 3;
+  assertEquals(applied, [INITIAL_LIMIT, 3]);
+});
