@@ -4,7 +4,7 @@ import { FakeClock } from "../support/fake_clock.ts";
 
 class FakePool {
   readonly clock: FakeClock;
-  usable = 0;
+  open = 0;
   wantsMore = true;
   maxConnections = 20;
   readonly applied: number[] = [];
@@ -16,21 +16,21 @@ class FakePool {
   }
 
   demand() {
-    const { usable, wantsMore, maxConnections } = this;
-    return { usable, wantsMore, maxConnections };
+    const { open, wantsMore, maxConnections } = this;
+    return { open, wantsMore, maxConnections };
   }
 
   apply(limit: number): void {
     this.applied.push(limit);
-    this.usable = Math.min(this.usable, limit);
+    this.open = Math.min(this.open, limit);
   }
 }
 
 Deno.test("ConnectionLimit.refused() lowers the limit to four fifths of the connections, rounded up, at least 1", async () => {
-  for (const [usable, limit] of [[0, 1], [1, 1], [2, 2], [4, 4], [5, 4], [11, 9], [20, 16]] as const) {
+  for (const [open, limit] of [[0, 1], [1, 1], [2, 2], [4, 4], [5, 4], [11, 9], [20, 16]] as const) {
     const pool = new FakePool();
     assertEquals(pool.limit.limit, Infinity);
-    pool.usable = usable;
+    pool.open = open;
     pool.limit.refused(0);
     assertEquals([pool.limit.limit, pool.applied], [limit, [limit]]);
     pool.limit.stop();
@@ -41,7 +41,7 @@ Deno.test("ConnectionLimit.refused() lowers the limit to four fifths of the conn
 
 Deno.test("ConnectionLimit.refused() lowers the limit once for attempts that were under way together", async () => {
   const pool = new FakePool();
-  pool.usable = 10;
+  pool.open = 10;
   await pool.clock.advance(100);
   const startedAt = pool.clock.now() - 50;
   for (let time = 0; time < 5; time++) pool.limit.refused(startedAt);
@@ -53,7 +53,7 @@ Deno.test("ConnectionLimit.refused() lowers the limit once for attempts that wer
 
 Deno.test("ConnectionLimit.refused() changes nothing while the pool needs no connection", () => {
   const pool = new FakePool();
-  pool.usable = 10;
+  pool.open = 10;
   pool.wantsMore = false;
   pool.limit.refused(0);
   assertEquals(pool.applied, []);
@@ -62,7 +62,7 @@ Deno.test("ConnectionLimit.refused() changes nothing while the pool needs no con
 Deno.test("ConnectionLimit raises the limit by one each second while acquires wait, up to maxConnections", async () => {
   const pool = new FakePool();
   pool.maxConnections = 6;
-  pool.usable = 3;
+  pool.open = 3;
   pool.limit.refused(0);
   for (let second = 0; second < 5; second++) {
     pool.limit.refused(-1); // of the same round: it only shows that the server is full
@@ -74,7 +74,7 @@ Deno.test("ConnectionLimit raises the limit by one each second while acquires wa
 Deno.test("ConnectionLimit raises the limit of a large pool by a twentieth", async () => {
   const pool = new FakePool();
   pool.maxConnections = 100;
-  pool.usable = 50;
+  pool.open = 50;
   pool.limit.refused(0);
   await pool.clock.advance(2_000);
   assertEquals(pool.applied, [40, 45, 50]);
@@ -85,7 +85,7 @@ Deno.test("ConnectionLimit raises the limit faster after three raises without a 
   pool.limit.refused(0);
   await pool.clock.advance(6_000);
   assertEquals(pool.applied, [1, 2, 3, 4, 6, 10, 18]);
-  pool.usable = 18;
+  pool.open = 18;
   pool.limit.refused(pool.clock.now());
   await pool.clock.advance(1_000);
   assertEquals(pool.applied.slice(7), [15, 16]);
@@ -93,7 +93,7 @@ Deno.test("ConnectionLimit raises the limit faster after three raises without a 
 
 Deno.test("ConnectionLimit.lift() forgets the limit", async () => {
   const pool = new FakePool();
-  pool.usable = 3;
+  pool.open = 3;
   pool.limit.refused(0);
   pool.limit.lift();
   assertEquals(pool.limit.limit, Infinity);
@@ -103,7 +103,7 @@ Deno.test("ConnectionLimit.lift() forgets the limit", async () => {
 
 Deno.test("ConnectionLimit keeps the limit while no acquire waits, and lifts it 30 s after the latest refusal", async () => {
   const pool = new FakePool();
-  pool.usable = 3;
+  pool.open = 3;
   pool.limit.refused(0);
   pool.wantsMore = false;
   await pool.clock.advance(29_000);
@@ -118,7 +118,7 @@ Deno.test("ConnectionLimit.update() judges time lazily: after a freeze it lifts 
   const pool = new FakePool();
   pool.limit.update();
   assertEquals(pool.applied, []);
-  pool.usable = 3;
+  pool.open = 3;
   pool.limit.refused(0);
   pool.limit.update();
   assertEquals(pool.applied, [3]);
@@ -138,17 +138,17 @@ Deno.test("ConnectionLimit shares a server: pools that begin at 20 and 0 of 20 c
   const random = () => (seed = (seed * 16_807) % 2_147_483_647) / 2_147_483_647;
   const pools = [new FakePool(clock, random), new FakePool(clock, random)];
   const [first, second] = pools as [FakePool, FakePool];
-  first.usable = 20;
+  first.open = 20;
   first.maxConnections = second.maxConnections = 40;
   let share = 0;
   for (let turn = 0; turn < 1_200; turn++) {
     for (const pool of turn % 2 ? pools : pools.toReversed()) {
-      if (pool.usable >= Math.min(pool.limit.limit, pool.maxConnections)) continue;
-      if (first.usable + second.usable < 20) pool.usable++;
+      if (pool.open >= Math.min(pool.limit.limit, pool.maxConnections)) continue;
+      if (first.open + second.open < 20) pool.open++;
       else pool.limit.refused(clock.now());
     }
     await clock.advance(100);
-    if (turn >= 600) share += second.usable / (first.usable + second.usable) / 600;
+    if (turn >= 600) share += second.open / (first.open + second.open) / 600;
   }
   assert(share > 0.4 && share < 0.6, `${share}`);
 });

@@ -22,8 +22,8 @@ const LIFT_MS = 30_000;
 
 /** The state of a pool that bears on its limit. */
 export interface ConnectionDemand {
-  /** The number of connections that are open or being opened: the attempts beside one that is refused may succeed. */
-  readonly usable: number;
+  /** The number of open connections. */
+  readonly open: number;
   /** True if the pool would open another one. */
   readonly wantsMore: boolean;
   /** The number that it may open at most, as configured. */
@@ -83,12 +83,12 @@ export class ConnectionLimit {
     this.#refusedAt = now;
     this.#raises = 0;
     if (startedAt <= this.#loweredAt || this.#stopped) return;
-    const { usable, wantsMore } = this.#pool.demand();
+    const { open, wantsMore } = this.#pool.demand();
     // A health check connects beside the pool, which may need no connection.
     if (!wantsMore) return;
     this.#loweredAt = now;
     // A pool with a few keeps them: one less would be a large part of it, and help others little.
-    this.#set(Math.max(1, Math.ceil(usable * DECREASE)), now);
+    this.#set(Math.max(1, Math.ceil(open * DECREASE)), now);
     this.#arm();
   }
 

@@ -43,6 +43,8 @@ export class ConnectionPool extends ResourcePool<BackendConnection> {
   /** The limits as configured. */
   #configured: PoolLimits;
   #refused = 0;
+  /** The latest start of a refused attempt that the limit has not followed yet, in ms of the clock. */
+  #refusedStart = -Infinity;
   /** The starts of refused attempts by their errors, in ms of the clock. */
   readonly #refusals = new WeakMap<object, number>();
 
@@ -61,6 +63,7 @@ export class ConnectionPool extends ResourcePool<BackendConnection> {
     const pool = { demand: () => this.#demand(), apply: (limit: number) => this.#apply(limit) };
     this.#limit = new ConnectionLimit(pool, clock, random);
     this.on("error", (event) => this.#onError(event));
+    this.on("created", () => this.#lower());
   }
 
   /** The limit that the server sets. */
@@ -119,18 +122,29 @@ export class ConnectionPool extends ResourcePool<BackendConnection> {
     if (!this.#refusals.has(error)) this.#refusals.set(error, startedAt);
   }
 
-  /** Lowers the limit once a refused attempt holds no slot any more: else a connection would close in its place. */
   #onError({ error, source }: PoolEvents["error"]): void {
     const startedAt = source === "create" ? this.#refusals.get(error as object) : undefined;
-    if (startedAt !== undefined) this.#limit?.refused(startedAt);
+    if (startedAt === undefined) return;
+    this.#refusedStart = Math.max(this.#refusedStart, startedAt);
+    this.#lower();
+  }
+
+  /**
+   * Lowers the limit after a refusal, once no attempt holds a slot: a connection would close in its place, and the attempt
+   * succeed with what that left free.
+   */
+  #lower(): void {
+    if (this.#refusedStart === -Infinity || this.getStats().creatingConnections > 0) return;
+    const startedAt = this.#refusedStart;
+    this.#refusedStart = -Infinity;
+    this.#limit?.refused(startedAt);
   }
 
   #demand(): ConnectionDemand {
     const { maxConnections, minConnections } = this.#configured;
     const { totalConnections, creatingConnections, closingConnections, waitingForConnection } = this.getStats();
-    const usable = totalConnections - closingConnections;
-    const open = usable - creatingConnections;
-    return { usable, wantsMore: waitingForConnection > 0 || open < minConnections, maxConnections };
+    const open = totalConnections - creatingConnections - closingConnections;
+    return { open, wantsMore: waitingForConnection > 0 || open < minConnections, maxConnections };
   }
 
   #apply(limit: number): void {

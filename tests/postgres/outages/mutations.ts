@@ -232,14 +232,14 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     file: LIMIT,
-    find: "Math.max(1, Math.ceil(usable * DECREASE))",
-    replace: "Math.ceil(usable * DECREASE)",
+    find: "Math.max(1, Math.ceil(open * DECREASE))",
+    replace: "Math.ceil(open * DECREASE)",
     what: "the limit is lowered to none",
   },
   {
     file: LIMIT,
-    find: "Math.max(1, Math.ceil(usable * DECREASE))",
-    replace: "Math.max(1, usable)",
+    find: "Math.max(1, Math.ceil(open * DECREASE))",
+    replace: "Math.max(1, open)",
     what: "a pool keeps all that it has",
   },
   {
