@@ -12,16 +12,16 @@ import { type Arguments, HELP, parseArguments } from "./cli/arguments.ts";
 import { banner } from "./cli/banner.ts";
 import { resetProject } from "./cli/reset.ts";
 import { readConfig } from "./config/mod.ts";
+import { type Dashboard, openDashboard } from "./dashboard/mod.ts";
 import { StackError } from "./stack_error.ts";
 import { storageReason } from "./storage_error.ts";
-import { requirePort } from "./ports.ts";
+import { DEFAULT_PORT, requirePort } from "./ports.ts";
 import { printable } from "./printable.ts";
 import { requireUnlocked } from "./lock.ts";
 import { prepareState, projectAt, requireSupabase } from "./project.ts";
 import { type Stack, startStack } from "./stack.ts";
 
 const FORCE_AFTER_MS = 15_000;
-const DEFAULT_PORT = 54321;
 const DEFAULT_DATABASE_PORT = 54322;
 
 /** Prints a line. A closed terminal is not an error. */
@@ -81,6 +81,17 @@ async function start(args: Arguments): Promise<Stack> {
   });
 }
 
+/** Starts the dashboard of a stack on a port of its own, where no other page shares its origin. */
+function dashboardOf({ url, secretKey, functions: { names } }: Stack): Dashboard | undefined {
+  if (!names.includes("health")) return undefined;
+  try {
+    return openDashboard({ url, secretKey });
+  } catch {
+    // No port is free: the stack works without it.
+    return undefined;
+  }
+}
+
 async function main(): Promise<void> {
   const args = parseArguments(Deno.args);
   if (args.help) return print(HELP);
@@ -102,8 +113,10 @@ async function main(): Promise<void> {
   const starting = start(args);
   const stack = await Promise.race([starting, stopRequest.promise]);
   if (typeof stack !== "string") {
-    print(banner(stack));
+    const dashboard = dashboardOf(stack);
+    print(banner(stack, dashboard?.url));
     const reason = await Promise.race([stopRequest.promise, stack.broken]);
+    dashboard?.stop();
     if (reason instanceof StackError) broken = reason;
     else if (!args.quiet) print(`\nStopping (${reason}) …`);
   } else if (!args.quiet) {

@@ -8,6 +8,9 @@ import { StackError } from "./stack_error.ts";
 /** The only address that the stack listens on. */
 export const LOOPBACK = "127.0.0.1";
 
+/** The port of the gateway, unless the project or the command line names another. */
+export const DEFAULT_PORT = 54321;
+
 /** Returns a loopback port that is free at this moment. */
 export function freePort(): number {
   using listener = Deno.listen({ hostname: LOOPBACK, port: 0 });

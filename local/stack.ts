@@ -249,6 +249,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   }
   const checkJwt = createJwtCheck({ ...keys, jwks: jwksOf(keys.signingKey) });
   gateway.connect({ functions, checkJwt, dataApi: dataApi.value });
+  await lock?.publish(gateway.url);
 
   const background = await startBackground({
     superuserUrl: server.url(SUPERUSER, keys.superuserPassword),

@@ -2,8 +2,8 @@
  * The public surface of the library, for functions: the handler wrapper, services, pools of Supabase clients and the
  * pool core below them.
  *
- * More entry points: `http/hono.ts`, `http/fields.ts`, `http/postgres.ts` and `postgres/mod.ts`. Each is loaded and
- * uploaded only by the functions that import it.
+ * More entry points: `http/hono.ts`, `http/fields.ts`, `http/postgres.ts`, `postgres/mod.ts`, `data/mod.ts` and `cache/mod.ts`. Each is
+ * loaded and uploaded only by the functions that import it.
  *
  * @module
  */
@@ -17,7 +17,10 @@ export {
   type FlowKey,
   type HandlerScope,
   type LeaseDefaults,
+  type LogLevel,
+  type LogSettings,
   type LogSink,
+  type MetricsOptions,
   type PooledContext,
   type PooledHandler,
   type PooledSupabaseOptions,
@@ -26,7 +29,31 @@ export {
   type RequestClientPool,
   type RequestPool,
   type RuntimeOptions,
+  type TracedPostgres,
+  type TracedTimes,
+  type TracedWork,
   withPooledSupabase,
+} from "./http/mod.ts";
+
+// Metrics, as `metrics` of the handler takes them. The entry point of observability has their values.
+export type {
+  Counter,
+  CounterSeries,
+  Gauge,
+  GaugeOptions,
+  GaugeSeries,
+  Histogram,
+  HistogramOptions,
+  HistogramSeries,
+  Instrument,
+  InstrumentOptions,
+  Labels,
+  MetricOptions,
+  MetricSnapshot,
+  MetricsRegistry,
+  MetricsSnapshot,
+  MetricType,
+  SeriesSnapshot,
 } from "./http/mod.ts";
 
 // Reading a request.
@@ -34,16 +61,22 @@ export { readJson, type ReadJsonOptions, readParam, readQuery } from "./http/mod
 
 // Responses: JSON, problems (RFC 9457) and health.
 export {
+  type AlertEvent,
+  type AlertRuleName,
   BodyTooLargeError,
   createdResponse,
   DeadlineExceededError,
   DocumentedRequestError,
+  type FleetOptions,
+  type FleetRedis,
+  type FleetSettings,
   type HealthProbe,
   healthRoute,
   type HealthRouteOptions,
   jsonNoStore,
   MalformedJsonError,
   MethodNotAllowedError,
+  MetricsOffError,
   problem,
   type ProblemField,
   type ProblemInit,
@@ -114,6 +147,7 @@ export type { Variables } from "./environment/mod.ts";
 export {
   type AdaptiveLimitMode,
   type CallerScope,
+  type CallPoolEvents,
   type CircuitPoolEvents,
   type CircuitStates,
   type ClientLease,
@@ -122,6 +156,7 @@ export {
   type ClientPoolEvents,
   type ConnectionPoolConfig,
   DEFAULT_SUPABASE_POOL_CONFIG,
+  type HealthPoolEvents,
   type HealthQuery,
   type Identity,
   type PoolCircuits,

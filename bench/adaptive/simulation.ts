@@ -40,28 +40,46 @@ export interface BackendOptions {
   readonly refuseAbove?: number;
   /** Slow calls: their share, and their latency in ms. Default: none. */
   readonly slow?: { readonly share: number; readonly latencyMs: number };
-  /** Pauses of the isolate or of the backend, in which no call ends: their interval and length, in ms. Default: none. */
-  readonly pauses?: { readonly everyMs: number; readonly forMs: number };
+  /**
+   * Pauses of the isolate or of the backend, in which no call ends: their interval and length, in ms. With a seed these
+   * are means, exponentially distributed. Default: none.
+   */
+  readonly pauses?: { readonly everyMs: number; readonly forMs: number; readonly seed?: number };
 }
 
-/** Returns the instant at which a call ends that would end at `at`, were there no pauses. */
-function afterPause(at: number, pauses: BackendOptions["pauses"]): number {
-  if (!pauses) return at;
-  const { everyMs, forMs } = pauses;
-  const phase = at % everyMs;
-  return phase < everyMs - forMs ? at : at - phase + everyMs;
+/** Returns a function of the instant at which a call would end, were there no pauses: the instant at which it ends. */
+function pausing(pauses: BackendOptions["pauses"]): (at: number) => number {
+  if (!pauses) return (at) => at;
+  const { everyMs, forMs, seed } = pauses;
+  if (seed === undefined) {
+    return (at) => {
+      const phase = at % everyMs;
+      return phase < everyMs - forMs ? at : at - phase + everyMs;
+    };
+  }
+  const random = seeded(seed);
+  const known: { readonly from: number; readonly to: number }[] = [];
+  return (at) => {
+    for (let last = known.at(-1)?.to ?? 0; last <= at; last = known.at(-1)?.to ?? Infinity) {
+      const from = last - Math.log(1 - random()) * everyMs;
+      known.push({ from, to: from - Math.log(1 - random()) * forMs });
+    }
+    const next = known[known.findLastIndex(({ to }) => to <= at) + 1];
+    return next && next.from <= at ? next.to : at;
+  };
 }
 
 /** Returns a backend whose latency depends on the number of calls under way when one begins. */
 export function latencyBackend(options: BackendOptions): Backend {
-  const { latencyMs, capacity, degrade = 1, noise = 0, refuseAbove = Infinity, slow, pauses } = options;
+  const { latencyMs, capacity, degrade = 1, noise = 0, refuseAbove = Infinity, slow } = options;
+  const afterPause = pausing(options.pauses);
   let inFlight = 0;
   return {
     call(now, random) {
       if (++inFlight > refuseAbove) return { at: now + 1, outcome: "overload" };
       const ms = latencyMs * Math.max(1, inFlight / capacity(now)) ** degrade * noiseFactor(noise, random);
       const at = now + (slow && random() < slow.share ? slow.latencyMs : ms);
-      return { at: afterPause(at, pauses), outcome: "ok" };
+      return { at: afterPause(at), outcome: "ok" };
     },
     done() {
       inFlight--;

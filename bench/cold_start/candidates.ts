@@ -30,6 +30,8 @@ export interface ColdStartCandidate {
   readonly title: string;
   /** The name of its module in `entries/`. */
   readonly entry: string;
+  /** Environment variables of its process besides those of the project. Default: none. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 const WITH_SUPABASE: ColdStartCandidate = {
@@ -38,12 +40,20 @@ const WITH_SUPABASE: ColdStartCandidate = {
   entry: "with_supabase",
 };
 const OURS: ColdStartCandidate = { id: "ours", title: "withPooledSupabase", entry: "pooled" };
+/** Its parts are loaded after the first response. */
+const OBSERVED: ColdStartCandidate = {
+  id: "ours_observed",
+  title: "the same, metrics and fleet",
+  entry: "pooled",
+  env: { POOL_METRICS: "on", POOL_FLEET: "on" },
+};
 
 /** The candidates that verify no caller. */
 export const CANDIDATES: readonly ColdStartCandidate[] = [
   { id: "bare", title: "supabase-js, zod and a bare client", entry: "bare" },
   WITH_SUPABASE,
   OURS,
+  OBSERVED,
 ];
 
 /** The candidates that verify the token of a user. */
@@ -51,6 +61,7 @@ export const VERIFIED_CANDIDATES: readonly ColdStartCandidate[] = [
   { id: "bare", title: "verifyAuth, zod and a bare client", entry: "verify_auth" },
   WITH_SUPABASE,
   OURS,
+  OBSERVED,
 ];
 
 /** A signed-in user and the key set of the project. */
@@ -182,6 +193,8 @@ export interface Circumstances {
   readonly runtime?: Runtime;
   /** The caller. Default: anonymous. */
   readonly caller?: Caller | undefined;
+  /** Environment variables besides those of the project. Default: none. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
 }
 
 /**
@@ -191,12 +204,13 @@ export interface Circumstances {
  */
 export async function startCold(
   module: string,
-  { dataApi, runtime = THIS_DENO, caller }: Circumstances,
+  { dataApi, runtime = THIS_DENO, caller, env }: Circumstances,
 ): Promise<Measurement<Metric>> {
   const command = new Deno.Command(runtime.program, {
     args: ["run", "--quiet", "--no-check", ...runtime.flags, "-A", FIRST_REQUEST, `file://${module}`],
     env: {
       ...runtime.env,
+      ...env,
       SUPABASE_URL: dataApi.url,
       SUPABASE_PUBLISHABLE_KEY: "sb_publishable_benchmark",
       SUPABASE_SECRET_KEY: "sb_secret_benchmark",
@@ -238,7 +252,7 @@ export function startCase({ id, title, candidates, pathOf, ...circumstances }: S
     candidates: candidates.map((start) => ({
       id: start.id,
       title: start.title,
-      measure: () => startCold(pathOf(start), circumstances),
+      measure: () => startCold(pathOf(start), { ...circumstances, env: start.env }),
     })),
   };
 }

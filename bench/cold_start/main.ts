@@ -20,13 +20,10 @@
  * @module
  */
 import { DENO_2_1 } from "../../local/deno_2_1/deno.ts";
-import { checkTargets } from "../support/targets.ts";
 import { startDataApi } from "../support/child.ts";
 import { type Bench, runBench } from "../support/command.ts";
 import { environment } from "../support/environment.ts";
-import { MeasuredMetrics } from "../support/metrics.ts";
-import { gather } from "../support/results.ts";
-import { runRounds, Samples } from "../support/rounds.ts";
+import { measurePhases } from "../support/measure.ts";
 import { TARGETS } from "./targets.ts";
 import {
   bundle,
@@ -34,7 +31,6 @@ import {
   type ColdStartCandidate,
   hostedDeno,
   loadedBy,
-  type Metric,
   moduleOf,
   signedInUser,
   startCase,
@@ -67,9 +63,9 @@ const bench: Bench<ColdStartResults> = {
   caseIds: CASE_IDS,
   rounds: { full: 41, quick: 9 },
   collects: false,
-  async measure({ quick, rounds, only }, onRounds) {
+  async measure(options, onRounds) {
     const here = environment(["@supabase/server", "@supabase/supabase-js", "zod"]);
-    const loaded = await Promise.all(CANDIDATES.map(loadedBy));
+    const loaded = await Promise.all(CANDIDATES.filter(({ env }) => !env).map(loadedBy));
     await using dataApi = await startDataApi();
     const folder = await Deno.makeTempDir({ prefix: "bench-cold-start-" });
     try {
@@ -80,6 +76,7 @@ const bench: Bench<ColdStartResults> = {
       const bundleOf = ({ entry }: ColdStartCandidate) => bundled.get(entry) ?? "";
       const transpiled = new Map<string, string>();
       const transpiledOf = ({ entry }: ColdStartCandidate) => transpiled.get(entry) ?? "";
+      const { only } = options;
       const wanted = (id: string) => only.length === 0 || only.includes(id);
       const hosted = wanted("hosted") || wanted("verified") ? await hostedDeno(`${folder}/cache`) : THIS_DENO;
       if (hosted !== THIS_DENO) {
@@ -99,12 +96,15 @@ const bench: Bench<ColdStartResults> = {
           runtime: hosted,
           caller: await signedInUser(dataApi.url),
         }),
-      ].filter(({ id }) => wanted(id));
-      const samples = new Samples();
-      const warmUps = 2;
-      await runRounds(cases, samples, { rounds, warmUps, onRound: onRounds(rounds + warmUps) });
-      const measured = new MeasuredMetrics<Metric>(cases, samples, "totalMs");
-      return { ...gather(measured, checkTargets(measured, TARGETS), { environment: here, rounds, quick }), loaded };
+      ];
+      const results = await measurePhases([{ cases, warmUps: 2 }], {
+        options,
+        onRounds,
+        environment: here,
+        metric: "totalMs",
+        targets: TARGETS,
+      });
+      return { ...results, loaded };
     } finally {
       await Deno.remove(folder, { recursive: true });
     }

@@ -14,9 +14,7 @@ import type { Case } from "../support/case.ts";
 import { type Child, startChild } from "../support/child.ts";
 import { type Bench, runBench } from "../support/command.ts";
 import { environment } from "../support/environment.ts";
-import { MeasuredMetrics } from "../support/metrics.ts";
-import { gather } from "../support/results.ts";
-import { runRounds, Samples } from "../support/rounds.ts";
+import { measurePhases } from "../support/measure.ts";
 import { CONCURRENT } from "./burst.ts";
 import type { Burst, HeapSample, Metric } from "./metrics.ts";
 import { type CompareResults, plot, report } from "./report.ts";
@@ -88,7 +86,7 @@ const bench: Bench<CompareResults> = {
   caseIds: ["burst"],
   rounds: { full: 21, quick: 5 },
   collects: false,
-  async measure({ quick, rounds }, onRounds) {
+  async measure(options, onRounds) {
     const load = environment(["@supabase/supabase-js", "@supabase/lite"]);
     await using resources = new AsyncDisposableStack();
     const stage = resources.use(await openStage());
@@ -99,11 +97,15 @@ const bench: Bench<CompareResults> = {
     });
     for (const { child } of workers) await child.say(JSON.stringify(stage.endpoint));
     const cases = [burstCase(stage, workers)];
-    const samples = new Samples();
-    await runRounds(cases, samples, { rounds, warmUps: WARM_UPS, onRound: onRounds(rounds + WARM_UPS) });
-    const measured = new MeasuredMetrics<Metric>(cases, samples, "meanMs");
+    const results = await measurePhases([{ cases, warmUps: WARM_UPS }], {
+      options,
+      onRounds,
+      environment: here,
+      metric: "meanMs",
+      targets: [],
+    });
     return {
-      ...gather(measured, [], { environment: here, rounds, quick }),
+      ...results,
       heap: Object.fromEntries(workers.map(({ candidate, heap }) => [candidate.id, heap.samples])),
     };
   },

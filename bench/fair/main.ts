@@ -9,11 +9,10 @@
  */
 import { type Bench, runBench } from "../support/command.ts";
 import { environment } from "../support/environment.ts";
-import { MeasuredMetrics } from "../support/metrics.ts";
+import { measurePhases } from "../support/measure.ts";
 import { plotResults } from "../support/plot.ts";
-import { gather, type Results } from "../support/results.ts";
-import { runRounds, Samples } from "../support/rounds.ts";
-import { checkTargets, type Target } from "../support/targets.ts";
+import type { Results } from "../support/results.ts";
+import type { Target } from "../support/targets.ts";
 import { type Column, heading, medianOf, section, targetTable } from "../support/text.ts";
 import { CASE_IDS, FULL, type Metric, openCases, type Size } from "./cases.ts";
 
@@ -63,15 +62,17 @@ const bench: Bench<Results<Metric>> = {
   caseIds: CASE_IDS,
   rounds: { full: 9, quick: 2 },
   collects: false,
-  async measure({ quick, rounds, only }, onRounds) {
+  async measure(options, onRounds) {
     const here = environment(["@supabase/server", "@supabase/supabase-js"]);
     await using resources = new AsyncDisposableStack();
-    const cases = (await openCases(quick ? QUICK : FULL, resources))
-      .filter(({ id }) => only.length === 0 || only.includes(id));
-    const samples = new Samples();
-    await runRounds(cases, samples, { rounds, warmUps: 1, onRound: onRounds(rounds + 1) });
-    const measured = new MeasuredMetrics<Metric>(cases, samples, "requestsPerSecond");
-    return gather(measured, checkTargets(measured, TARGETS), { environment: here, rounds, quick });
+    const cases = await openCases(options.quick ? QUICK : FULL, resources);
+    return await measurePhases([{ cases, warmUps: 1 }], {
+      options,
+      onRounds,
+      environment: here,
+      metric: "requestsPerSecond",
+      targets: TARGETS,
+    });
   },
   report: (results) =>
     heading(results) + section("the one user", results, COLUMNS, medianOf) + targetTable(results.targets),

@@ -7,6 +7,7 @@ import { withSupabase } from "@supabase/server";
 import { verifyAuth } from "@supabase/server/core";
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import { SupabaseConnectionPool, withPooledSupabase } from "../../shared/mod.ts";
+import { observed } from "./observed.ts";
 import type { Project } from "./project.ts";
 
 /** Responds to a request. */
@@ -140,5 +141,19 @@ export const CANDIDATES: readonly HandlerCandidate[] = [
     verifies: true,
     inTargets: false,
     open: pooled(60_000),
+  },
+  {
+    id: "ours_observed",
+    title: "withPooledSupabase, metrics, fleet and log",
+    verifies: true,
+    inTargets: false,
+    open: observed(false),
+  },
+  {
+    id: "ours_traced",
+    title: "the same, traced",
+    verifies: true,
+    inTargets: false,
+    open: observed(true),
   },
 ];

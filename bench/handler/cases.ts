@@ -7,6 +7,7 @@ import { cpuUsage } from "node:process";
 import type { SupabaseConnectionPool } from "../../shared/mod.ts";
 import type { Case, Measurement } from "../support/case.ts";
 import { heapLive, heapUsed, tidy } from "../support/heap.ts";
+import type { Phase } from "../support/measure.ts";
 import { CANDIDATES, openPool } from "./candidates.ts";
 import { load } from "./load.ts";
 import type { Metric } from "./metrics.ts";
@@ -23,15 +24,6 @@ const STEP_MS = 60;
 /** Too few for a collection between two readings of the heap size. */
 const VIEWS = 200;
 const LEASES = 1_000_000;
-
-/** Cases that share their rounds. A full collection discards optimized code of the candidates measured next. */
-export interface Phase {
-  readonly cases: readonly Case<Metric>[];
-  /** The number of rounds before the counted ones. */
-  readonly warmUps: number;
-  /** The counted rounds, as a share of `--rounds`. */
-  readonly share: number;
-}
 
 function handlersCase(project: Project): Case<Metric> {
   return {
@@ -122,8 +114,11 @@ function retentionCase(project: Project, pool: SupabaseConnectionPool): Case<Met
   };
 }
 
-/** Returns all cases, for the project of the Data API. */
-export function allPhases(project: Project): Phase[] {
+/**
+ * Returns all cases, for the project of the Data API. Phases are separate, because a full collection discards optimized
+ * code of the candidates measured next.
+ */
+export function allPhases(project: Project): Phase<Metric>[] {
   const pool = openPool(project);
   return [
     { cases: [handlersCase(project)], warmUps: 3, share: 1 },

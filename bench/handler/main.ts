@@ -15,13 +15,11 @@
  *
  * @module
  */
-import { checkTargets } from "../support/targets.ts";
 import { startDataApi } from "../support/child.ts";
 import { type Bench, runBench } from "../support/command.ts";
 import { environment } from "../support/environment.ts";
-import { MeasuredMetrics } from "../support/metrics.ts";
-import { gather, type Results } from "../support/results.ts";
-import { runRounds, Samples } from "../support/rounds.ts";
+import { measurePhases } from "../support/measure.ts";
+import type { Results } from "../support/results.ts";
 import { TARGETS } from "./targets.ts";
 import { allPhases, CALLERS, CASE_IDS } from "./cases.ts";
 import { openPool } from "./candidates.ts";
@@ -49,22 +47,20 @@ const bench: Bench<Results<Metric>> = {
   caseIds: CASE_IDS,
   rounds: { full: 25, quick: 5 },
   collects: true,
-  async measure({ quick, rounds, only }, onRounds) {
+  async measure(options, onRounds) {
     const here = environment(["@supabase/server", "@supabase/supabase-js", "jose"]);
     await using dataApi = await startDataApi();
     const project = await createProject(dataApi.url, CALLERS);
-    const phases = allPhases(project).map(({ cases, warmUps, share }) => ({
-      cases: cases.filter(({ id }) => only.length === 0 || only.includes(id)),
-      warmUps,
-      rounds: Math.ceil(rounds * share),
-    })).filter(({ cases }) => cases.length > 0);
-    const onRound = onRounds(phases.reduce((sum, phase) => sum + phase.warmUps + phase.rounds, 0));
-    const samples = new Samples();
-    for (const phase of phases) await runRounds(phase.cases, samples, { ...phase, onRound });
+    const results = await measurePhases(allPhases(project), {
+      options,
+      onRounds,
+      environment: here,
+      metric: "requestsPerSecond",
+      targets: TARGETS,
+      unrelated: ["retainedBytes"],
+    });
     await openPool(project).shutdown();
-    const measured = new MeasuredMetrics<Metric>(phases.flatMap(({ cases }) => cases), samples, "requestsPerSecond");
-    // The retained bytes are around zero and have no meaningful ratio.
-    return gather(measured, checkTargets(measured, TARGETS), { environment: here, rounds, quick }, ["retainedBytes"]);
+    return results;
   },
   report,
   plot,

@@ -9,6 +9,7 @@ import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import { createAuthenticate } from "../../shared/http/auth/authenticate.ts";
 import { SupabaseConnectionPool, withPooledSupabase } from "../../shared/mod.ts";
 import { stampHeaders } from "../../shared/http/responses/response_headers.ts";
+import { MetricsRegistry, observePool } from "../../shared/observability/mod.ts";
 import { Deadlines, systemClock } from "../../shared/resilience/mod.ts";
 import { LeaseFetch } from "../../shared/supabase/calls/lease_fetch.ts";
 import { createTemplate } from "../../shared/supabase/client_template.ts";
@@ -56,11 +57,11 @@ export function queryFactory({ env, publishableKey }: Project): () => unknown {
 /** Returns all steps, smaller ones first. */
 export function openSteps(project: Project): Step[] {
   const { env, publishableKey, tokens: [token = ""] } = project;
-  const pool = SupabaseConnectionPool.getInstance(env.url, publishableKey, {
-    fetch: instantly,
-    // Another schema makes it another pool than that of the candidates.
-    schema: "steps",
-  });
+  // Another schema makes it another pool than that of the candidates.
+  const openPool = (schema: string) =>
+    SupabaseConnectionPool.getInstance(env.url, publishableKey, { fetch: instantly, schema });
+  const [pool, observedPool] = [openPool("steps"), openPool("observed")];
+  observePool(new MetricsRegistry(), observedPool, "observed");
   const identity = { token };
   const client = createClient(env.url, publishableKey, { auth: CLIENT, global: { fetch: instantly } });
   const request = () =>
@@ -73,24 +74,22 @@ export function openSteps(project: Project): Step[] {
     );
   const [idle, whole] = [handle(60_000, false), handle(60_000, true)];
   const stats = pool.getStats();
+  const leaseOf = (pool: SupabaseConnectionPool) => async () => {
+    const lease = await pool.lease({ identity });
+    lease.client.from("categories");
+    lease.release();
+  };
   return [
     { id: "request", title: "a Request with a token", work: request },
     { id: "client", title: "createClient", work: () => createClient(env.url, publishableKey, { auth: CLIENT }) },
     { id: "from", title: "from() of a shared client", work: queryFactory(project) },
     { id: "view", title: "a view and its from()", work: viewFactory(project, pool.config) },
-    {
-      id: "lease",
-      title: "a lease, its view and its from()",
-      work: async () => {
-        const lease = await pool.lease({ identity });
-        lease.client.from("categories");
-        lease.release();
-      },
-    },
+    { id: "lease", title: "a lease, its view and its from()", work: leaseOf(pool) },
+    { id: "lease_observed", title: "the same with metrics", work: leaseOf(observedPool) },
     {
       id: "stamp",
       title: "Response.json, stamped",
-      work: () => stampHeaders(Response.json([]), undefined, stats, 0),
+      work: () => stampHeaders(Response.json([]), undefined, stats, { verifyMs: 0, waitedMs: 0, upstreamMs: 0 }),
     },
     { id: "recall", title: "a remembered token", work: () => remembered(request()) },
     { id: "verify", title: "verifyAuth", work: () => verifyAuth(request(), { auth: "user", env }) },

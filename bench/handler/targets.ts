@@ -45,6 +45,13 @@ export const TARGETS: readonly Target<Metric>[] = [
     value: throughput("ours_no_memory", "with_supabase"),
   },
   {
+    what: "requests per second with metrics, fleet and log, to none",
+    relation: "at least",
+    limit: 0.95,
+    unit: "×",
+    value: throughput("ours_observed", "ours"),
+  },
+  {
     what: "p99, to the best candidate that verifies",
     relation: "at most",
     limit: 1,
@@ -64,6 +71,14 @@ export const TARGETS: readonly Target<Metric>[] = [
     limit: 1.5,
     unit: "µs",
     value: (measured) => measured.perRound((at) => at("steps", "view", "cpuUs") - at("steps", "from", "cpuUs")),
+  },
+  {
+    what: "the metrics of a lease: time",
+    relation: "at most",
+    limit: 0.5,
+    unit: "µs",
+    value: (measured) =>
+      measured.perRound((at) => at("steps", "lease_observed", "cpuUs") - at("steps", "lease", "cpuUs")),
   },
   {
     what: "a view: heap, without its from()",

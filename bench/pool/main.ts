@@ -15,12 +15,10 @@
  *
  * @module
  */
-import { checkTargets } from "../support/targets.ts";
 import { type Bench, runBench } from "../support/command.ts";
 import { environment } from "../support/environment.ts";
-import { MeasuredMetrics } from "../support/metrics.ts";
-import { gather, type Results } from "../support/results.ts";
-import { runRounds, Samples } from "../support/rounds.ts";
+import { measurePhases } from "../support/measure.ts";
+import type { Results } from "../support/results.ts";
 import { TARGETS } from "./targets.ts";
 import { allPhases, closeSetups, type Metric, openSetups } from "./cases/mod.ts";
 import { HELP, KNOWN } from "./options.ts";
@@ -31,21 +29,18 @@ const bench: Bench<Results<Metric>> = {
   name: "pool",
   help: HELP,
   collects: true,
-  async measure({ quick, rounds, only }, onRounds) {
+  async measure(options, onRounds) {
     const here = environment(["generic-pool", "lightning-pool", "tarn", "p-limit"]);
     const setups = await openSetups();
     try {
-      const phases = allPhases(setups, !quick).map(({ cases, warmUps, share }) => ({
-        cases: cases.filter(({ id }) => only.length === 0 || only.includes(id)),
-        warmUps,
-        rounds: Math.ceil(rounds * share),
-      })).filter(({ cases }) => cases.length > 0);
-      const onRound = onRounds(phases.reduce((sum, phase) => sum + phase.warmUps + phase.rounds, 0));
-      const samples = new Samples();
-      for (const phase of phases) await runRounds(phase.cases, samples, { ...phase, onRound });
-      const measured = new MeasuredMetrics<Metric>(phases.flatMap(({ cases }) => cases), samples, "ns");
-      // The retained bytes are around zero and have no meaningful ratio.
-      return gather(measured, checkTargets(measured, TARGETS), { environment: here, rounds, quick }, ["retainedBytes"]);
+      return await measurePhases(allPhases(setups, !options.quick), {
+        options,
+        onRounds,
+        environment: here,
+        metric: "ns",
+        targets: TARGETS,
+        unrelated: ["retainedBytes"],
+      });
     } finally {
       await closeSetups(setups);
     }

@@ -10,43 +10,7 @@ import postgres from "postgres";
 import { ResourcePool } from "../../shared/pool/mod.ts";
 import { type PostgresConfig, PostgresConnectionManager } from "../../shared/postgres/mod.ts";
 import type { Login } from "./database.ts";
-
-/** The connections of each candidate. */
-export const CONNECTIONS = 10;
-
-/** The callers that contend for them. */
-export const CALLERS = 100;
-
-/** Selects a row by its key. */
-export const ONE = "select id, name, ok from item where id = $1";
-
-/** Selects twenty rows of five columns. */
-export const TWENTY = "select id, name, price, made, ok from item where id >= $1 order by id limit 20";
-
-/** The work of a candidate. Each function resolves to the number of rows. */
-export interface Work {
-  one(id: number): Promise<number>;
-  twenty(id: number): Promise<number>;
-  /** Selects one row three times in a transaction. */
-  transaction(id: number): Promise<number>;
-}
-
-/** A connected candidate. */
-export interface OpenCandidate extends Work {
-  close(): Promise<void>;
-}
-
-/** A candidate. */
-export interface PostgresCandidate {
-  readonly id: string;
-  readonly title: string;
-  /**
-   * Connects the candidate.
-   *
-   * @param name Its `application_name` at the server.
-   */
-  open(login: Login, name: string): OpenCandidate;
-}
+import { CONNECTIONS, ONE, type OpenCandidate, type SqlCandidate, TWENTY, type Work } from "./work.ts";
 
 type PgQuery = (text: string, values: unknown[]) => Promise<{ rows: unknown[] }>;
 
@@ -58,7 +22,7 @@ async function pgTransaction(query: PgQuery, id: number): Promise<number> {
   return rows;
 }
 
-const perRequest: PostgresCandidate = {
+const perRequest: SqlCandidate = {
   id: "per_request",
   title: "a connection per request (pg)",
   open(login, name) {
@@ -82,11 +46,13 @@ const perRequest: PostgresCandidate = {
   },
 };
 
-const pgPool: PostgresCandidate = {
+const pgPool: SqlCandidate = {
   id: "pg_pool",
   title: "pg Pool",
   open(login, name) {
     const pool = new pg.Pool({ ...login, application_name: name, max: CONNECTIONS });
+    // Its end resolves before the sockets are closed, and the server may stop meanwhile.
+    pool.on("error", () => {});
     return {
       one: async (id) => (await pool.query(ONE, [id])).rows.length,
       twenty: async (id) => (await pool.query(TWENTY, [id])).rows.length,
@@ -122,7 +88,7 @@ function postgresWork(sql: postgres.Sql): Work {
   };
 }
 
-const postgresPool: PostgresCandidate = {
+const postgresPool: SqlCandidate = {
   id: "postgres",
   title: "postgres.js",
   open(login, name) {
@@ -139,7 +105,7 @@ const POOL = {
 };
 
 /** The pool core on each driver without our batches, to compare the drivers. */
-const coreOnPg: PostgresCandidate = {
+const coreOnPg: SqlCandidate = {
   id: "core_pg",
   title: "our pool core on pg",
   open(login, name) {
@@ -165,7 +131,7 @@ const coreOnPg: PostgresCandidate = {
   },
 };
 
-const coreOnPostgres: PostgresCandidate = {
+const coreOnPostgres: SqlCandidate = {
   id: "core_postgres",
   title: "our pool core on postgres.js",
   open(login, name) {
@@ -195,11 +161,12 @@ export function openManager(
   return new PostgresConnectionManager({ ...POOL, ...login, ...options, applicationName, healthCheckIntervalMs: 0 });
 }
 
-function ourCandidate(id: string, title: string, options: Partial<PostgresConfig> = {}): PostgresCandidate {
+/** Creates a candidate that uses a manager with statements as text. */
+export function ourCandidate(id: string, title: string, options: Partial<PostgresConfig> = {}): SqlCandidate {
   return {
     id,
     title,
-    open(login, name) {
+    open(login, name): OpenCandidate {
       const manager = openManager(login, name, options);
       return {
         one: async (id) => (await manager.query(ONE, [id])).rows.length,
@@ -217,7 +184,7 @@ function ourCandidate(id: string, title: string, options: Partial<PostgresConfig
 }
 
 /** All candidates, in table order. */
-export const CANDIDATES: readonly PostgresCandidate[] = [
+export const CANDIDATES: readonly SqlCandidate[] = [
   perRequest,
   pgPool,
   postgresPool,

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import type { Candidate, Case, Measurement } from "../support/case.ts";
-import { quantile } from "../support/statistics.ts";
-import { CALLERS, ONE, type OpenCandidate, openManager, type PostgresCandidate, type Work } from "./candidates.ts";
+import type { Candidate, Case } from "../support/case.ts";
+import { openManager } from "./candidates.ts";
 import type { BenchDatabase } from "./database.ts";
+import { CALLERS, loop, measuring, ONE, type OpenCandidate, type SqlCandidate, WORK } from "./work.ts";
 
 /** The metrics of the cases. */
 export type Metric =
@@ -23,46 +23,12 @@ export type Metric =
   /** Statements that failed, in percent. */
   | "failedPercent";
 
-/** The approximate time of each measurement. */
-const BUDGET_MS = 300;
-
-/** The rows that each kind of work must return. */
-const ROWS: Readonly<Record<keyof Work, number>> = { one: 1, twenty: 20, transaction: 3 };
-
-/** The work of the cases with many callers. */
-export const WORK: readonly { readonly id: keyof Work; readonly title: string }[] = [
-  { id: "one", title: "one row" },
-  { id: "twenty", title: "20 rows" },
-  { id: "transaction", title: "transaction of three" },
-];
-
-async function loop(
-  callers: number,
-  ops: number,
-  work: (n: number) => Promise<unknown>,
-): Promise<Measurement<Metric>> {
-  const times: number[] = [];
-  let left = ops;
-  const start = performance.now();
-  await Promise.all(Array.from({ length: callers }, async () => {
-    while (left-- > 0) {
-      const start = performance.now();
-      await work(left % 900 + 1);
-      times.push(performance.now() - start);
-    }
-  }));
-  const seconds = (performance.now() - start) / 1_000;
-  return { perSecond: ops / seconds, p50Ms: quantile(times, 0.5), p99Ms: quantile(times, 0.99) };
-}
-
-async function checked(opened: OpenCandidate, id: keyof Work, n: number): Promise<void> {
-  const rows = await opened[id](n);
-  if (rows !== ROWS[id]) throw new Error(`${id} returned ${rows} rows instead of ${ROWS[id]}`);
-}
+/** The approximate time of each measurement, in ms. */
+export const BUDGET_MS = 300;
 
 /** A connected candidate and its name at the server. */
 export interface Setup {
-  readonly candidate: PostgresCandidate;
+  readonly candidate: SqlCandidate;
   readonly opened: OpenCandidate;
   /** Its `application_name` at the server. */
   readonly name: string;
@@ -70,21 +36,18 @@ export interface Setup {
 
 /** Returns the cases of 100 callers on 10 connections. */
 export function throughputCases(setups: readonly Setup[], database: BenchDatabase): Case<Metric>[] {
-  return WORK.map(({ id, title }) => ({
-    id,
-    title,
+  return WORK.map((work) => ({
+    id: work.id,
+    title: work.title,
     metrics: ["perSecond", "p50Ms", "p99Ms", "peakBackends"],
     candidates: setups.map(({ candidate, opened, name }): Candidate<Metric> => {
-      let perSecond = 1_000;
+      const measure = measuring(opened, work, CALLERS, BUDGET_MS);
       return {
         id: candidate.id,
         title: candidate.title,
         async measure() {
-          const ops = Math.max(CALLERS, Math.ceil(perSecond * BUDGET_MS / 1_000));
           database.watch(name);
-          const measured = await loop(CALLERS, ops, (n) => checked(opened, id, n));
-          perSecond = measured.perSecond ?? perSecond;
-          return { ...measured, peakBackends: await database.peak() };
+          return { ...await measure(), peakBackends: await database.peak() };
         },
       };
     }),

@@ -8,9 +8,10 @@
 import pg from "pg";
 import type { Candidate, Case, Measurement } from "../support/case.ts";
 import { quantile } from "../support/statistics.ts";
-import { CONNECTIONS, ONE, openManager } from "./candidates.ts";
+import { openManager } from "./candidates.ts";
 import type { Metric } from "./cases.ts";
 import type { BenchDatabase, Login } from "./database.ts";
+import { CONNECTIONS, ONE } from "./work.ts";
 
 /** The callers of the case `overload`: twice the connections that a server accepts by default. */
 export const OVERLOAD_CALLERS = 200;

@@ -5,8 +5,9 @@
  */
 import type { Target } from "../support/targets.ts";
 import type { MeasuredMetrics, Reader } from "../support/metrics.ts";
-import { type Metric, WORK } from "./cases.ts";
-import { CONNECTIONS } from "./candidates.ts";
+import type { Metric } from "./cases.ts";
+import { CLIENTS, pgbenchCaseId } from "./pgbench.ts";
+import { CONNECTIONS, WORK, type Work } from "./work.ts";
 
 /** The round-trip time that the proxy adds, in ms. */
 export const ROUND_TRIP_MS = 10;
@@ -55,6 +56,9 @@ function speedTargets({ id, title }: (typeof WORK)[number]): Target<Metric>[] {
   ];
 }
 
+/** The least speed beside pgbench, by the kind of work. */
+const TO_PGBENCH: Readonly<Record<keyof Work, number>> = { one: 1, twenty: 0.6, transaction: 0.75 };
+
 /** All targets, in report order. */
 export const TARGETS: readonly Target<Metric>[] = [
   {
@@ -65,6 +69,16 @@ export const TARGETS: readonly Target<Metric>[] = [
     value: perRound((at) => at("one", "ours", "perSecond") / at("one", "per_request", "perSecond")),
   },
   ...WORK.flatMap(speedTargets),
+  ...WORK.map(({ id, title }): Target<Metric> => {
+    const caseId = pgbenchCaseId(id);
+    return {
+      what: `${CLIENTS} callers, ${title}: to pgbench`,
+      relation: "at least",
+      limit: TO_PGBENCH[id],
+      unit: "×",
+      value: perRound((at) => at(caseId, "ours") / at(caseId, "pgbench")),
+    };
+  }),
   {
     what: "a lease: time, to a new connection",
     relation: "at most",

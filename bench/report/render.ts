@@ -13,11 +13,14 @@ const TITLES: Readonly<Record<BenchmarkName, string>> = {
   pool: "The pool core",
   handler: "A handled request",
   postgres: "Direct Postgres",
+  data: "Kysely and the query builder",
+  replicas: "A primary and its standby",
   cold_start: "The first request of an isolate",
   compare: "A client per request and pooled clients, on the local stack",
   claims: "Sockets and limits",
   fair: "A caller beside a flood",
   adaptive: "The adaptive limit beside fixed limits",
+  cache: "The cache",
 };
 
 /** The titles of metrics in tables. */
@@ -46,6 +49,7 @@ const METRICS: Readonly<Record<string, string>> = {
   busyBackends: "active backends",
   heapMb: "heap, MB",
   limit: "limit",
+  loads: "loads",
 };
 
 function environmentTable({ benchmarks, soak }: StoredResults): string {

@@ -11,11 +11,14 @@ export const BENCHMARKS = [
   "pool",
   "handler",
   "postgres",
+  "data",
+  "replicas",
   "cold_start",
   "compare",
   "claims",
   "fair",
   "adaptive",
+  "cache",
 ] as const;
 
 /** The name of a benchmark: that of its folder in `bench/` and of its files in the results. */

@@ -1,6 +1,6 @@
 /**
- * A Data API with one response: twenty rows. It does as little as possible, so
- * that a benchmark measures its clients.
+ * A Data API with one response, twenty rows, and one reply to the reports of a
+ * fleet. It does as little as possible, so that a benchmark measures its clients.
  *
  *     deno run --allow-net bench/support/data_api.ts
  *
@@ -35,7 +35,8 @@ export function rowsResponse(): Response {
 export function serveDataApi(onRequest: (request: Request) => void = () => {}): Deno.HttpServer<Deno.NetAddr> {
   return Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
     onRequest(request);
-    return rowsResponse();
+    // The store of the fleet, the only function that is called.
+    return request.method === "POST" ? Response.json({ version: 1 }) : rowsResponse();
   });
 }
 

@@ -20,9 +20,12 @@ const SECTIONS: Readonly<Record<string, string>> = {
   pool: "The pool",
   supabase: "Supabase clients",
   postgres: "Direct Postgres",
+  data: "The data layer",
   services: "Services",
   http: "Requests and responses",
   resilience: "Retries",
+  cache: "The cache",
+  observability: "Observability",
 };
 
 /** A documented error class. */

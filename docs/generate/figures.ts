@@ -40,6 +40,8 @@ const HANDLERS: Readonly<Record<string, string>> = {
   with_supabase: "`withSupabase`",
   ours_no_memory: "`withPooledSupabase`, tokens not remembered",
   ours: "**`withPooledSupabase`**",
+  ours_observed: "`withPooledSupabase`, metrics, fleet and log at `debug`",
+  ours_traced: "the same with spans",
 };
 
 const POOLS: Readonly<Record<string, string>> = {

@@ -1,7 +1,9 @@
 /**
- * The health of the pool of this function's isolate:
+ * The health of the pool of this function's isolate, the fleet and its metrics:
  *
  *     GET /health/pool
+ *     GET /health/fleet
+ *     GET /health/metrics
  *
  * @module
  */
@@ -29,5 +31,7 @@ export function createHealthHandler(options: RuntimeOptions<Database> = {}): (re
   const health = healthRoute<Database>({ ...options, probe: (pool) => new HealthService(pool).probe() });
   const routes = createRoutes<Database>("health");
   routes.all("/pool", (c) => health(c.req.raw));
+  routes.all("/fleet", (c) => health(c.req.raw));
+  routes.all("/metrics", (c) => health(c.req.raw));
   return withPooledSupabase<Database>({ ...options, auth: "none" }, serveRoutes(routes));
 }

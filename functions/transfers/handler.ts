@@ -83,5 +83,5 @@ routes.all("/:id", onlyMethods("GET"));
 export function createTransfersHandler(
   options: Omit<PooledPostgresOptions<Database>, "auth"> = {},
 ): (request: Request) => Promise<Response> {
-  return withPooledPostgres<Database>({ ...options, auth: "user" }, serveRoutes(routes));
+  return withPooledPostgres<Database>({ priority: "highPriority", ...options, auth: "user" }, serveRoutes(routes));
 }

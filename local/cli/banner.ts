@@ -64,8 +64,12 @@ export function functionLines({ functions: { configs, failures } }: Pick<Stack, 
   });
 }
 
-/** Returns the addresses, the keys and example commands. The database password is only in its file. */
-export function banner(stack: Stack): string {
+/**
+ * Returns the addresses, the keys and example commands. The database password is only in its file.
+ *
+ * @param dashboardUrl The address of the dashboard; `undefined` if there is none.
+ */
+export function banner(stack: Stack, dashboardUrl?: string): string {
   const database = new URL(stack.dbUrl);
   const rows: [string, string][] = [
     ["Gateway", stack.url],
@@ -73,6 +77,7 @@ export function banner(stack: Stack): string {
     ["Data API", stack.restUrl],
     ["Auth", stack.authUrl],
     ["Postgres", `${database.host}${database.pathname}, user postgres, password in .local/keys.json`],
+    ...(dashboardUrl === undefined ? [] : [["Dashboard", dashboardUrl] satisfies [string, string]]),
     ["Publishable key", stack.publishableKey],
     ["Secret key", stack.secretKey],
   ];

@@ -7,7 +7,7 @@ import { codeOf, messageOf } from "../../shared/resilience/mod.ts";
 import { ConfigError } from "../../shared/pool/mod.ts";
 import { PostgresConnectionManager, readPostgresEnvironment } from "../../shared/postgres/mod.ts";
 import { LOGIN_ROLE_STRENGTH } from "../../shared/postgres/caller/login_role.ts";
-import { isIpv6Only } from "../../shared/postgres/errors/connect_error.ts";
+import { isIpv6Only } from "../../shared/postgres/errors/connection_error.ts";
 import { Findings, listed } from "./finding.ts";
 import { projectRefOf } from "./keys.ts";
 import type { ProjectFiles } from "./project_files.ts";

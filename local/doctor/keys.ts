@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { placeholderIn } from "../../shared/postgres/config/placeholders.ts";
+import { placeholderIn } from "../../shared/postgres/config/config.ts";
 import { decodeClaims } from "../../shared/supabase/mod.ts";
 import { Findings } from "./finding.ts";
 import type { ProjectVariables } from "./variables.ts";

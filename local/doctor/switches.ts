@@ -16,6 +16,7 @@ const PARTS: Readonly<Record<string, string>> = {
   POOL_RETRY_BUDGET: "the retry budget",
   POOL_ADAPTIVE_LIMIT: "the adaptive limit",
   POOL_HEALTH_CHECKS: "health checks: /health/pool sends no query",
+  POOL_FLEET: "reports to the fleet: pages show one isolate, and nothing raises alerts",
   DB_POOL_ENABLED: "pooling of Postgres connections: each statement opens one",
   DB_RETRIES: "retries on Postgres",
   DB_PRIORITIES: "lanes and pools by priority on Postgres",

@@ -34,8 +34,9 @@ export interface InitArguments {
 export const HELP = `Usage: ${commandOf("init")} [<project>] [options]
 
 Prepares an existing Supabase project for the pool: an import in each function's import map, a health function,
-tables in supabase/config.toml for functions without one, and .local/ in .gitignore. It shows the changes as a diff
-and asks before it writes. Then it lists, per function, the lines that create clients and what to change.
+tables in supabase/config.toml for functions without one, the migration that lets isolates report to the fleet, and
+.local/ in .gitignore. It shows the changes as a diff and asks before it writes. Then it lists, per function, the lines
+that create clients and what to change.
 
   <project>             Folder of the project, which contains supabase/ (default: the current folder)
   --migrate             Also rewrite the functions, where the result is certain; the rest is listed with the reason

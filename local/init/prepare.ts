@@ -1,5 +1,5 @@
 /**
- * The changes that prepare a project: imports, tables, the health function and .gitignore.
+ * The changes that prepare a project: imports, tables, the health function, the migration of the fleet and .gitignore.
  *
  * @module
  */
@@ -8,6 +8,7 @@ import { parseConfig } from "../config/mod.ts";
 import { packageImports } from "../functions/import_map.ts";
 import { StackError } from "../stack_error.ts";
 import type { Files } from "./files.ts";
+import { planFleetMigration } from "./fleet_migration.ts";
 import { addImport, importsOf, JsonEditError } from "./json_edit.ts";
 import type { Layout, ProjectFunction } from "./layout.ts";
 
@@ -154,6 +155,7 @@ export function planPreparation(layout: Layout, entry: ImportEntry, files: Files
     tables.push(tableOf(layout, health, false));
   }
   addTables(layout, tables, files);
+  notes.push(...planFleetMigration(layout, files));
   ignoreState(layout.root, files);
   if (layout.notes.length === 0 && layout.functions.every(({ name }) => name === "health")) {
     notes.push("The project has no functions of its own yet. Create one with: npx supabase functions new hello");

@@ -20,6 +20,11 @@ export const ENTRY_POINTS: Readonly<Record<string, string>> = {
   "./hono": "shared/http/hono.ts",
   "./fields": "shared/http/fields.ts",
   "./postgres": "shared/postgres/mod.ts",
+  "./data": "shared/data/mod.ts",
+  "./cache": "shared/cache/mod.ts",
+  "./observability": "shared/observability/mod.ts",
+  "./tunnel": "shared/data/tunnel/mod.ts",
+  "./connection-log": "shared/data/connection_log/mod.ts",
   "./http/postgres": "shared/http/postgres.ts",
 };
 
@@ -34,6 +39,8 @@ export const TOOLS: Readonly<Record<string, string>> = {
   "./doctor": "local/doctor/main.ts",
   "./dev": "local/dev.ts",
   "./deploy": "local/deploy/main.ts",
+  "./dashboard": "local/dashboard/main.ts",
+  "./load": "local/load/main.ts",
 };
 
 /**

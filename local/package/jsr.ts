@@ -47,6 +47,8 @@ export async function writeJsrPackage(root: URL, folder: string): Promise<void> 
       Object.entries(ENTRY_POINTS).map(([subpath, path]) => [subpath, `./${path.slice(SOURCES.length)}`]),
     ),
     compilerOptions,
+    // The folder is in the state of the project, which git ignores.
+    publish: { exclude: ["!**"] },
   };
   await Deno.writeTextFile(`${folder}/deno.json`, `${JSON.stringify(config, undefined, 2)}\n`);
   await copyDocuments(root, folder);

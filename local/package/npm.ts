@@ -12,9 +12,10 @@ import { writeTools } from "./tools.ts";
 
 /**
  * Packages that only one entry point needs and that its users import themselves. `pg` is not among them: users of
- * direct Postgres do not import it, and Deno finds a peer only if the program imports it.
+ * direct Postgres do not import it, and Deno finds a peer only if the program imports it. `ssh2` is one: as a dependency,
+ * every hosted function would upload it.
  */
-const OPTIONAL_PEERS: ReadonlySet<string> = new Set(["hono"]);
+const OPTIONAL_PEERS: ReadonlySet<string> = new Set(["hono", "ssh2"]);
 
 /** The versions of Node: the Supabase packages support 22 and later, and `URL.parse` exists since 22.1. */
 export const NODE_RANGE = ">=22.1";

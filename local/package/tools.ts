@@ -17,6 +17,9 @@ const LEFT_OUT = ["local/postgres/test.ts", "local/deno_2_1/test.ts", "local/pac
 /** The modules of `local/package/` that tools import. */
 const KEPT = ["local/package/identity.ts", "local/package/import_map.ts", "local/package/vendor.ts"];
 
+/** The files that tools read: path in the package to path in the repository. A folder `supabase` would be a project. */
+const DATA = { "local/init/20260109090000_fleet.sql": "supabase/migrations/20260109090000_fleet.sql" };
+
 /** The options of `deno.json` that the tools need. */
 const OPTIONS = ["nodeModulesDir", "unstable", "allowScripts", "compilerOptions"];
 
@@ -53,6 +56,7 @@ export async function toolSources(root: URL): Promise<Record<string, string>> {
   for (const folder of FOLDERS) {
     for await (const path of modules(root, folder)) files[path] = await Deno.readTextFile(new URL(path, root));
   }
+  for (const [path, source] of Object.entries(DATA)) files[path] = await Deno.readTextFile(new URL(source, root));
   const config = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
   const own = Object.fromEntries(OPTIONS.map((name) => [name, config[name]]));
   const imports = await toolImports(root, Object.values(files).join("\n"));

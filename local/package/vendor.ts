@@ -7,6 +7,7 @@ import { parseNpm, readImports } from "./import_map.ts";
 
 /** The packages that the bundle imports. */
 export const LIBRARY_PACKAGES: readonly string[] = [
+  "@opentelemetry/api",
   "@supabase/auth-js",
   "@supabase/functions-js",
   "@supabase/postgrest-js",
@@ -17,8 +18,12 @@ export const LIBRARY_PACKAGES: readonly string[] = [
   "@supabase/supabase-js/cors",
   "hono",
   "hono/http-exception",
+  "ioredis",
   "jose",
+  "kysely",
+  "lru-cache",
   "pg",
+  "ssh2",
   "zod",
 ];
 
@@ -57,8 +62,8 @@ export async function copyFolder(from: string, to: string): Promise<void> {
 
 /**
  * Writes the library's bundle and its types into `folder`: a module for each entry point (`mod.js`, `hono.js`,
- * `fields.js`, `postgres.js`, `http/postgres.js`) and `chunks/`. From the package it is copied; in a checkout it is
- * built.
+ * `fields.js`, `postgres.js`, `data.js`, `cache.js`, `observability.js`, `tunnel.js`, `connection-log.js`,
+ * `http/postgres.js`) and `chunks/`. From the package it is copied; in a checkout it is built.
  *
  * @param own The folder of the package. Default: that of the launcher, if one runs this.
  */

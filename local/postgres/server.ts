@@ -156,7 +156,7 @@ export class PostgresServer {
     const child = this.#spawn([`${location.binaries}/bin/postgres`, "-D", location.data, ...flags], (line) => {
       if (lines.push(line) > LAST_LINES) lines.shift();
       this.#options.onLine?.(line);
-      if (line.includes("database system is ready to accept connections")) markReady(true);
+      if (/database system is ready to accept (read-only )?connections/.test(line)) markReady(true);
       else if (/\b(PANIC|WARNING):/.test(line)) this.#options.log(line);
     });
     this.#child = child;

@@ -4,4 +4,5 @@
  * @module
  */
 export { nearestName } from "./nearest_name.ts";
+export { installRedis, openRedis, type RedisSender, type RedisSourceOptions } from "./redis_source.ts";
 export { processVariables, type ValueSchema, VariableReader, type Variables } from "./variable_reader.ts";

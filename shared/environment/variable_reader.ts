@@ -121,12 +121,16 @@ export class VariableReader {
   }
 
   /**
-   * Returns the value that the text of a variable stands for under `schema`: the text, a number, a switch or a list.
+   * Returns the value that the text of a variable stands for under a schema: the text, a number, a switch or a list.
    * Returns `undefined` if the variable is not set or bad.
+   *
+   * @param schemaOf Returns the schema. It is called only for a variable that is set: schemas take time to create, which a
+   * cold start would wait for.
    */
-  value<T>(names: string | readonly string[], schema: ValueSchema<T>, options?: ReadOptions): T | undefined {
+  value<T>(names: string | readonly string[], schemaOf: () => ValueSchema<T>, options?: ReadOptions): T | undefined {
     const found = this.find(names, options);
     if (!found) return undefined;
+    const schema = schemaOf();
     let reason: string | undefined;
     for (const value of interpretations(found.raw)) {
       const result = schema.safeParse(value);

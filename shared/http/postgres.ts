@@ -3,9 +3,13 @@
  *
  * @module
  */
-import { messageOf } from "../resilience/mod.ts";
+import { ConfigError } from "../pool/mod.ts";
+import { BusyTime, messageOf } from "../resilience/mod.ts";
 import {
+  EDGE_PRIORITIES,
   type ManagerEvents,
+  OPERATION_TYPES,
+  type OperationType,
   POSTGRES_PRESETS,
   PostgresConnectionManager,
   type PostgresOptions,
@@ -34,6 +38,11 @@ export interface PooledPostgresOptions<Database> extends PooledSupabaseOptions<D
    * a function that creates the manager, called at the first request. Default: none.
    */
   readonly postgres?: PostgresOptions | (() => PostgresConnectionManager) | undefined;
+  /**
+   * The priority of the function, which has the size and the timeouts of `DB_HIGH_PRIORITY_*`, `DB_LOW_PRIORITY_*` or
+   * `DB_ADMIN_*`, and on the edge 4, 2 or 1 connections by default. `postgres` wins over it. Default: none; `DB_*` alone.
+   */
+  readonly priority?: OperationType | undefined;
 }
 
 /** The context of `withPooledSupabase`, and the Postgres connections. */
@@ -61,9 +70,10 @@ export type PooledPostgresHandler<Database> = (
  * @example A query as the caller
  * ```ts
  * export default {
- *   fetch: withPooledPostgres({ auth: "user" }, async (_request, ctx) => {
- *     const { rows } = await ctx.postgres.query("SELECT name FROM budgets");
- *     return Response.json(rows);
+ *   fetch: withPooledPostgres({ auth: "user" }, async (request, ctx) => {
+ *     const id = new URL(request.url).searchParams.get("id");
+ *     const budget = await ctx.postgres.sql`SELECT name FROM budgets WHERE id = ${id}`.first();
+ *     return Response.json(budget ?? null);
  *   }),
  * };
  * ```
@@ -75,7 +85,11 @@ export function withPooledPostgres<Database = any>(
   options: PooledPostgresOptions<Database>,
   handler: PooledPostgresHandler<Database>,
 ): (request: Request) => Promise<Response> {
-  const { postgres: connect, ...rest } = options;
+  const { postgres: connect, priority, ...rest } = options;
+  if (priority !== undefined && !OPERATION_TYPES.includes(priority)) {
+    const issue = { path: "priority", message: `must be one of ${OPERATION_TYPES.join(", ")}` };
+    throw new ConfigError([issue], "options of withPooledPostgres");
+  }
   const postgres = new HandlerPostgres(() => createManager(connect, options), options.flowKey);
   return withPooledSupabase<Database>(
     { ...rest, service: postgres.createPoolSource(options.service) },
@@ -85,11 +99,20 @@ export function withPooledPostgres<Database = any>(
 
 function createManager(
   postgres: PooledPostgresOptions<never>["postgres"],
-  { variables }: Pick<RuntimeOptions<never>, "variables">,
+  { variables, priority }: Pick<PooledPostgresOptions<never>, "variables" | "priority">,
 ): PostgresConnectionManager {
   if (typeof postgres === "function") return postgres();
-  const { config } = readPostgresEnvironment(variables);
-  return new PostgresConnectionManager({ ...POSTGRES_PRESETS.edge, ...config, ...withoutAliases(postgres ?? {}) });
+  const environment = readPostgresEnvironment(variables);
+  const given = withoutAliases(postgres ?? {});
+  const config = { ...POSTGRES_PRESETS.edge, ...environment.config };
+  if (priority === undefined) return new PostgresConnectionManager({ ...config, ...given });
+  const own = { ...EDGE_PRIORITIES[priority], ...environment[priority] };
+  const { user = config.user, password = config.password } = own;
+  const hasPriorities = given.priorities ?? config.priorities ?? true;
+  const ofPriority = hasPriorities
+    ? own
+    : { ...(user !== undefined && { user }), ...(password !== undefined && { password }) };
+  return new PostgresConnectionManager({ ...config, ...ofPriority, ...given });
 }
 
 async function checkHealth(manager: PostgresConnectionManager): Promise<PoolHealth> {
@@ -124,13 +147,22 @@ function* withoutSecrets(headers: Headers): Iterable<[name: string, value: strin
   }
 }
 
+/** The times of a request on the Postgres connections. */
+interface RequestTimes {
+  /** The time it waited for connections, in ms. */
+  waitedMs: number;
+  /** The time in which its statements were under way. */
+  readonly upstream: BusyTime;
+}
+
 /** The Postgres connections of one handler. */
 class HandlerPostgres {
   readonly #connect: () => PostgresConnectionManager;
   readonly #flowKey: FlowKey | undefined;
   #manager: PostgresConnectionManager | undefined = undefined;
-  /** The time that each request has waited for a connection, in ms, by the signal of its pool. */
-  readonly #waits = new WeakMap<AbortSignal, number>();
+  #onLeased: Parameters<NonNullable<RequestPool<never>["onLeased"]>>[0] | undefined = undefined;
+  /** The times of each request, by the signal of its pool. */
+  readonly #times = new WeakMap<AbortSignal, RequestTimes>();
 
   constructor(connect: () => PostgresConnectionManager, flowKey: FlowKey | undefined) {
     this.#connect = connect;
@@ -150,13 +182,14 @@ class HandlerPostgres {
   }
 
   #poolOf<Database>({ jwtClaims, pool: { signal } }: PooledContext<Database>, request: Request): PostgresPool {
-    const onWaited = signal && ((waitedMs: number) => {
-      this.#waits.set(signal, (this.#waits.get(signal) ?? 0) + waitedMs);
-    });
+    const times: RequestTimes = { waitedMs: 0, upstream: new BusyTime() };
+    if (signal) this.#times.set(signal, times);
     const manager = this.#connected;
     return manager.as(jwtClaims ? { claims: jwtClaims } : "anonymous", {
       signal,
-      onWaited,
+      onWaited: (waitedMs) => times.waitedMs += waitedMs,
+      upstream: times.upstream,
+      onLeased: this.#onLeased && ((leaseId) => this.#onLeased?.(leaseId, request)),
       admitted: true,
       flow: manager.config.fairShare ? flowOf(this.#flowKey, request) : undefined,
       request: { method: request.method, url: request.url, headers: withoutSecrets(request.headers) },
@@ -176,10 +209,21 @@ class HandlerPostgres {
       const { maxConnections, healthChecks } = manager.config;
       const shown: RequestPool<Database> = {
         component: "postgres",
-        waitedMs: (signal) => this.#waits.get(signal) ?? 0,
+        statements: manager,
+        onLeased: (listener) => this.#onLeased = listener,
+        waitedMs: (signal) => this.#times.get(signal)?.waitedMs ?? 0,
+        upstreamMs: (signal) => this.#times.get(signal)?.upstream.totalMs ?? 0,
         config: Object.freeze({ ...clients.config, maxConnections, healthChecks }),
         switchedOff: [...switchedOff(clients.config), ...switchedOffPostgres(manager.config)],
-        scope: (options) => clients.scope(options),
+        ...(clients.circuits && { circuits: clients.circuits }),
+        ...(clients.retryBudget && { retryBudget: clients.retryBudget }),
+        record: (recorder) => manager.record(recorder),
+        get limits() {
+          return manager.limits;
+        },
+        resize: (limits) => manager.resize(limits),
+        // The leases of clients have numbers of their own: those of the log are of the Postgres connections.
+        scope: (options) => clients.scope({ ...options, onLeased: undefined }),
         getStats: () => manager.getStats(),
         healthCheck: () => checkHealth(manager),
         // The events of both have the same names.

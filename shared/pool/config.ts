@@ -67,7 +67,8 @@ export interface PoolConfig {
   shutdownTimeoutMs: number;
   /**
    * Pause, in ms, after a first transient creation failure. It doubles with each
-   * failure, up to 20 times this, with jitter. Default: 100.
+   * failure, up to 20 times this, with jitter, and is never shorter than what
+   * the failure asks for (`Retry-After`), up to a minute. Default: 100.
    */
   createRetryDelayMs: number;
   /**
@@ -150,7 +151,8 @@ function ms(min: number): LazySchema<z.ZodNumber> {
   return whole(min, MAX_TIMER_MS);
 }
 
-const yesOrNo = lazySchema(() => z.boolean({ error: "must be true or false" }));
+/** The schema of an option that is true or false. */
+export const yesOrNo: LazySchema<z.ZodBoolean> = lazySchema(() => z.boolean({ error: "must be true or false" }));
 
 /** The schema of a limit that is a number. */
 export const limitedConnections = whole(1, 10_000);
@@ -205,6 +207,44 @@ function shown(value: unknown): string {
   return String(value);
 }
 
+/** The valid options of a configuration, and an issue for each other one. */
+export interface CheckedOptions {
+  /** The valid options, by name. */
+  readonly given: Record<string, unknown>;
+  /** Every unknown option and every invalid value. */
+  readonly issues: ConfigIssue[];
+}
+
+/**
+ * Checks each option of `input` against `shape`. One that is present but `undefined` counts as missing.
+ *
+ * @param defaults Values that are valid without a check: a configuration that was parsed before consists mostly of them.
+ */
+export function checkEachOption(
+  input: object,
+  shape: Readonly<Record<string, LazySchema>>,
+  defaults: object,
+): CheckedOptions {
+  const issues: ConfigIssue[] = [];
+  const given: Record<string, unknown> = {};
+  for (const [path, value] of Object.entries(input)) {
+    if (value === undefined) continue;
+    const schema = Object.hasOwn(shape, path) ? shape[path] : undefined;
+    if (!schema) {
+      issues.push({ path, message: `unknown option; valid options: ${Object.keys(shape).join(", ")}` });
+      continue;
+    }
+    if (Object.is(value, Reflect.get(defaults, path))) {
+      given[path] = value;
+      continue;
+    }
+    const result = schema().safeParse(value);
+    if (result.success) given[path] = result.data;
+    else issues.push({ path, message: `is ${shown(value)}, ${result.error.issues[0]?.message ?? "not allowed"}` });
+  }
+  return { given, issues };
+}
+
 /**
  * Checks `input` against `shape` and fills what is missing from `defaults`.
  * An option that is present but `undefined` counts as missing.
@@ -218,24 +258,7 @@ export function parseConfig<C extends PoolLimits>(
   defaults: Readonly<C>,
   what?: string,
 ): Readonly<C> {
-  const issues: ConfigIssue[] = [];
-  const given: Record<string, unknown> = {};
-  for (const [path, value] of Object.entries(input)) {
-    if (value === undefined) continue;
-    const schema = Object.hasOwn(shape, path) ? shape[path as keyof C & string] : undefined;
-    if (!schema) {
-      issues.push({ path, message: `unknown option; valid options: ${Object.keys(shape).join(", ")}` });
-      continue;
-    }
-    // A default is valid. A whole configuration that was parsed before consists mostly of defaults.
-    if (Object.is(value, defaults[path as keyof C & string])) {
-      given[path] = value;
-      continue;
-    }
-    const result = schema().safeParse(value);
-    if (result.success) given[path] = result.data;
-    else issues.push({ path, message: `is ${shown(value)}, ${result.error.issues[0]?.message ?? "not allowed"}` });
-  }
+  const { given, issues } = checkEachOption(input, shape, defaults);
   const config = { ...defaults, ...given } as C;
   const minConnections = Math.min(defaults.minConnections, config.maxConnections);
   if (!("minConnections" in given)) Object.assign(config, { minConnections });
@@ -260,5 +283,7 @@ export function parsePoolConfig(input: Partial<PoolConfig> = {}): Readonly<PoolC
  * @throws {ConfigError} listing every unknown limit and every invalid value.
  */
 export function parseLimits(input: Partial<PoolLimits>, before: PoolLimits): PoolLimits {
-  return parseConfig<PoolLimits>(input, limitsShape, before);
+  const isUnlimited = before.maxConnections === Infinity;
+  const shape = isUnlimited ? limitsShape : { ...limitsShape, maxConnections: limitedConnections };
+  return parseConfig<PoolLimits>(input, shape, before);
 }

@@ -3,10 +3,13 @@
  *
  * @module
  */
-import { backoffDelayMs, type Clock, type Timer } from "../resilience/mod.ts";
+import { backoffDelayMs, type Clock, retryAfterMs, type Timer } from "../resilience/mod.ts";
 
 /** The longest pause, as a multiple of the first. */
 const MAX_FACTOR = 20;
+
+/** The longest pause that a failure can ask for, in ms: one bad `Retry-After` must not stop a pool for hours. */
+const MAX_ASKED_MS = 60_000;
 
 /** A failed creation, for the errors of those who waited for it. */
 export interface CreationFailure {
@@ -61,18 +64,19 @@ export class CreationBackoff {
   /**
    * Begins a pause. Attempts that were under way together and fail together are
    * one failure: they say no more about the far side than the first of them.
+   * A pause is never shorter than what a failure asks for (`Retry-After`), up to a minute.
    */
   failed({ error, kind, startedAt }: FailedAttempt, now: number): void {
     this.last = { error, at: now };
     this.failingSince = Math.min(this.failingSince, startedAt);
-    if (startedAt <= this.#pausedAt) {
-      if (kind === "transient") this.retryAt = Math.max(this.retryAt, this.refillAt);
-    } else {
+    if (startedAt > this.#pausedAt) {
       this.#pausedAt = now;
       const backoff = { baseMs: this.#baseMs, capMs: this.#baseMs * MAX_FACTOR };
       this.refillAt = now + backoffDelayMs(this.#failures++, backoff, this.#random);
-      if (kind === "transient") this.retryAt = this.refillAt;
     }
+    const askedMs = Math.min(retryAfterMs(error) ?? 0, MAX_ASKED_MS);
+    if (askedMs > 0) this.refillAt = Math.max(this.refillAt, now + askedMs);
+    if (kind === "transient") this.retryAt = Math.max(this.retryAt, this.refillAt);
     this.#arm(now);
   }
 

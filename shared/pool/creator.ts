@@ -6,7 +6,8 @@
  */
 import { classifyFailure, isPromiseLike } from "../resilience/mod.ts";
 import { CreationBackoff, type CreationFailure } from "./creation_backoff.ts";
-import { NoResourceError, PoolClosedError, ResourceInvalidError } from "./errors.ts";
+import { PoolClosedError } from "./errors.ts";
+import { NoResourceError, ResourceInvalidError } from "./resource_errors.ts";
 import type { PoolContext, PoolHost } from "./pool_host.ts";
 import type { ResourceHooks } from "./resource_hooks.ts";
 import type { ResourceFactory } from "./resource_factory.ts";
@@ -197,9 +198,10 @@ export class Creator<T extends object> implements CreationHandler<T> {
   }
 
   arrivedAfterAbandon(creation: Creation<T>, resource: T): void {
-    const id = this.#emitCreated(creation, this.#context.clock.now());
+    const now = this.#context.clock.now();
+    const id = this.#emitCreated(creation, now);
     // Counted as created and as destroyed when it has closed.
-    this.#store.destroyOrphan(resource, id, () => this.count++);
+    this.#store.destroyOrphan(resource, id, now, () => this.count++);
   }
 
   #createSlot(creation: Creation<T>, resource: T): Slot<T> {

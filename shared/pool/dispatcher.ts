@@ -8,7 +8,8 @@ import { type AcquireOptions, copyOfFlow, invalidAcquire } from "./acquire_optio
 import { Capacity, type PoolLimits, type PoolLoad } from "./capacity.ts";
 import type { PoolConfig } from "./config.ts";
 import type { CreationFailure } from "./creation_backoff.ts";
-import { CreateFailedError, LeaseRevokedError, PoolClosedError, QueueFullError, withoutStack } from "./errors.ts";
+import { LeaseRevokedError, PoolClosedError, QueueFullError, withoutStack } from "./errors.ts";
+import { CreateFailedError } from "./resource_errors.ts";
 import type { PoolEventHub } from "./events.ts";
 import type { Flow } from "./fair_queue.ts";
 import type { AcquireLane, Lane } from "./lane.ts";
@@ -350,7 +351,7 @@ export class Dispatcher<T extends object> implements PoolHost<T> {
     this.#watch(now, now + TICK_MS);
     if (this.#events.observesLeases) {
       if (this.#events.has("acquired")) this.#events.emit("acquired", { ...leaseInfo(lease, slot.id), waitedMs });
-      this.#events.recordWait(waitedMs);
+      this.#events.recordWait(waitedMs, lane);
     }
     return lease;
   }

@@ -48,8 +48,13 @@ export interface LeaseInfo {
 export interface PoolEvents {
   /** A resource was created. Its `resourceId` counts from 1. */
   created: { readonly resourceId: number; readonly durationMs: number };
-  /** A resource was destroyed, or abandoned because its `destroy` hung. */
-  destroyed: { readonly resourceId: number; readonly reason: DestroyReason; readonly abandoned: boolean };
+  /** A resource was destroyed, or abandoned because its `destroy` hung. `ageMs`: the time since it was created. */
+  destroyed: {
+    readonly resourceId: number;
+    readonly reason: DestroyReason;
+    readonly abandoned: boolean;
+    readonly ageMs: number;
+  };
   /** A resource was leased. `waitedMs` is 0 where one was idle. */
   acquired: LeaseInfo & { readonly waitedMs: number };
   /** A lease ended. */
@@ -90,8 +95,8 @@ export interface PoolEvents {
  * number and return. What they throw becomes an `error` event.
  */
 export interface PoolRecorder {
-  /** Takes the wait of a lease that was granted, in ms; 0 where a resource was idle. */
-  waitTime?(waitedMs: number): void;
+  /** Takes the wait of a lease that was granted, in ms, and its lane; 0 where a resource was idle. */
+  waitTime?(waitedMs: number, lane: Lane): void;
   /** Takes the duration of a lease that ended, in ms. */
   useTime?(heldMs: number): void;
 }
@@ -114,7 +119,7 @@ export class PoolEventHub extends EventHub<PoolEvents> {
   record(recorder: PoolRecorder): Disposable {
     // An entry of its own, so that the same recorder added twice is two subscriptions.
     const entry: PoolRecorder = {
-      waitTime: (ms) => this.#watch(recorder.waitTime?.(ms)),
+      waitTime: (ms, lane) => this.#watch(recorder.waitTime?.(ms, lane)),
       useTime: (ms) => this.#watch(recorder.useTime?.(ms)),
     };
     this.#setRecorders([...this.#recorders, entry]);
@@ -122,10 +127,10 @@ export class PoolEventHub extends EventHub<PoolEvents> {
   }
 
   /** Passes the wait of a lease to the recorders. */
-  recordWait(ms: number): void {
+  recordWait(ms: number, lane: Lane): void {
     for (const recorder of this.#recorders) {
       try {
-        recorder.waitTime?.(ms);
+        recorder.waitTime?.(ms, lane);
       } catch (error) {
         this.#failed(error);
       }

@@ -14,6 +14,8 @@ export { type PoolRuntime, ResourcePool } from "./resource_pool.ts";
 
 // Configuration.
 export {
+  checkEachOption,
+  type CheckedOptions,
   DEFAULT_POOL_CONFIG,
   type LazySchema,
   lazySchema,
@@ -25,6 +27,7 @@ export {
   type PresetName,
   PRESETS,
   whole,
+  yesOrNo,
 } from "./config.ts";
 export type { PoolLimits, PoolLoad } from "./capacity.ts";
 export { type CircuitBreakerConfig, optionsOf, resilienceShape, type RetryBudgetConfig } from "./resilience_options.ts";
@@ -39,18 +42,20 @@ export {
   AcquireTimeoutError,
   ConfigError,
   type ConfigIssue,
-  CreateFailedError,
-  CreateTimeoutError,
   DoubleReleaseError,
   ForeignReleaseError,
-  HookTimeoutError,
   LateReleaseError,
   LeaseReleasedError,
   LeaseRevokedError,
-  NoResourceError,
   PoolClosedError,
   PoolError,
   type PoolErrorCode,
   QueueFullError,
-  ResourceInvalidError,
 } from "./errors.ts";
+export {
+  CreateFailedError,
+  CreateTimeoutError,
+  HookTimeoutError,
+  NoResourceError,
+  ResourceInvalidError,
+} from "./resource_errors.ts";

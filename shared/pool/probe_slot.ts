@@ -13,12 +13,11 @@ import { Creation, type CreationHandler } from "./creator.ts";
 import {
   AcquireAbortedError,
   AcquireTimeoutError,
-  CreateFailedError,
   LeaseRevokedError,
   PoolClosedError,
   QueueFullError,
-  ResourceInvalidError,
 } from "./errors.ts";
+import { CreateFailedError, ResourceInvalidError } from "./resource_errors.ts";
 import type { ErrorSource } from "./events.ts";
 import { type Lease, leaseAccess, LeaseRecord } from "./lease.ts";
 import type { PoolContext } from "./pool_host.ts";

@@ -5,7 +5,8 @@
  */
 import { type Clock, isPromiseLike, type Timer } from "../resilience/mod.ts";
 import type { PoolConfig } from "./config.ts";
-import { CreateTimeoutError, HookTimeoutError, PoolClosedError } from "./errors.ts";
+import { PoolClosedError } from "./errors.ts";
+import { CreateTimeoutError, HookTimeoutError } from "./resource_errors.ts";
 import type { ErrorSource, PoolEventHub } from "./events.ts";
 import type { PoolParts } from "./pool_host.ts";
 import type { ResourceFactory } from "./resource_factory.ts";

@@ -160,7 +160,8 @@ export class ResourcePool<T extends object> {
   /**
    * Changes the limits. Idle resources above a lower maximum are destroyed at
    * once, leased ones at their release; waiters are served from what a higher
-   * one adds. A floor that is not given follows a lower maximum.
+   * one adds. A floor that is not given follows a lower maximum. A pool that has
+   * a maximum keeps having one.
    *
    * @throws {ConfigError} listing every invalid value; nothing is changed then.
    */

@@ -7,7 +7,8 @@ import type { Capacity } from "./capacity.ts";
 import type { PoolConfig } from "./config.ts";
 import type { CreationFailure } from "./creation_backoff.ts";
 import { Creator } from "./creator.ts";
-import { PoolClosedError, ResourceInvalidError } from "./errors.ts";
+import { PoolClosedError } from "./errors.ts";
+import { ResourceInvalidError } from "./resource_errors.ts";
 import type { DestroyReason } from "./events.ts";
 import { leaseAccess } from "./lease.ts";
 import type { PoolContext, PoolHost } from "./pool_host.ts";
@@ -229,15 +230,15 @@ export class ResourceStore<T extends object> {
     slot.close();
     this.live.delete(slot);
     this.closing++;
-    this.#destroy(slot.resource, slot.id, reason, () => {
+    this.#destroy(slot.resource, slot.id, slot.createdAt, reason, () => {
       this.closing--;
       this.#host.schedule();
     });
   }
 
-  /** Destroys a resource that holds no slot; `done` is called when it has closed. */
-  destroyOrphan(resource: T, id: number, done: () => void): void {
-    this.#destroy(resource, id, "late", done);
+  /** Destroys a resource that holds no slot and was created at `createdAt`; `done` is called when it has closed. */
+  destroyOrphan(resource: T, id: number, createdAt: number, done: () => void): void {
+    this.#destroy(resource, id, createdAt, "late", done);
   }
 
   /** Adds a new resource. */
@@ -371,11 +372,14 @@ export class ResourceStore<T extends object> {
     slot.unpark();
   }
 
-  #destroy(resource: T, resourceId: number, reason: DestroyReason, done: () => void): void {
-    this.#context.hooks.destroy(resource, (abandoned) => {
+  #destroy(resource: T, resourceId: number, createdAt: number, reason: DestroyReason, done: () => void): void {
+    const { clock, events, hooks } = this.#context;
+    hooks.destroy(resource, (abandoned) => {
       if (abandoned) this.abandoned++;
       else this.destroyed++;
-      this.#context.events.emit("destroyed", { resourceId, reason, abandoned });
+      if (events.has("destroyed")) {
+        events.emit("destroyed", { resourceId, reason, abandoned, ageMs: clock.now() - createdAt });
+      }
       done();
     });
   }

@@ -41,6 +41,8 @@ export class Slot<T extends object> {
   /** The number of the resource in the events of the pool. */
   readonly id: number;
   readonly owner: SlotOwner<T>;
+  /** The instant of its creation, in ms of the pool's clock. */
+  readonly createdAt: number;
   /** The end of its lifetime, in ms of the pool's clock. Drawn once, at birth. */
   readonly expiresAt: number;
   /** The number of its leases. */
@@ -61,6 +63,7 @@ export class Slot<T extends object> {
     this.resource = resource;
     this.id = id;
     this.owner = owner;
+    this.createdAt = now;
     this.expiresAt = expiresAt;
     this.skipValidationUntil = expiresAt;
     this.usedAt = now;

@@ -3,45 +3,22 @@
  *
  * @module
  */
-import { setImmediate } from "node:timers";
 import type { Variables } from "../environment/mod.ts";
-import {
-  ConfigError,
-  type ErrorSource,
-  LeaseRevokedError,
-  optionsOf,
-  PoolClosedError,
-  type PoolEvents,
-  type PoolLimits,
-  type PoolRecorder,
-  type PoolRuntime,
-} from "../pool/mod.ts";
-import {
-  type CircuitBreaker,
-  type CircuitEvents,
-  classifyFailure,
-  type Clock,
-  Deadlines,
-  EventHub,
-  RetryBudget,
-  Subscriptions,
-  systemClock,
-  toError,
-} from "../resilience/mod.ts";
+import { ConfigError, type PoolLimits, type PoolRecorder, type PoolRuntime } from "../pool/mod.ts";
+import type { CircuitBreaker, RetryBudget } from "../resilience/mod.ts";
 import { type Caller, VerifiedCaller } from "./caller/caller.ts";
 import { RoleSettingsCache } from "./caller/role_settings.ts";
-import { parsePostgresConfig, poolOptions, type PostgresConfig, type PostgresOptions } from "./config/config.ts";
+import { parsePostgresConfig } from "./config/config.ts";
+import type { PostgresConfig, PostgresOptions } from "./config/options.ts";
 import { configOfUrl } from "./config/config_url.ts";
+import { differingOptions } from "./config/differing_options.ts";
 import { readPostgresEnvironment } from "./config/environment.ts";
 import type { PostgresConnection } from "./connection/connection.ts";
-import { ConnectionFactory } from "./connection/connection_factory.ts";
-import { HealthMonitor } from "./connection/health_monitor.ts";
-import { isAtConnectionLimit } from "./errors/pooler_error.ts";
-import { ConnectionPool } from "./connection/connection_pool.ts";
-import { PoolerDetector } from "./connection/pooler.ts";
-import { TargetCircuit } from "./connection/target_circuit.ts";
+import type { ManagerEvents } from "./manager_events.ts";
+import { ManagerParts } from "./manager_parts.ts";
+import { Observation } from "./observation.ts";
 import type { PostgresHealth, PostgresPool, PostgresStats, TransactionWork } from "./postgres_pool.ts";
-import { type ExecuteOptions, retryTransient } from "./query/attempts.ts";
+import type { ExecuteOptions } from "./query/attempts.ts";
 import { Executor, type ExecutorParts } from "./query/executor.ts";
 import {
   captureList,
@@ -51,70 +28,19 @@ import {
   type TransactionOptions,
   type WorkOptions,
 } from "./query/query_options.ts";
+import type { SqlTag } from "./query/sql.ts";
+import { type StatementObserver, StatementObservers } from "./query/statement_observer.ts";
 import { PipelineSharing } from "./query/shared_query.ts";
-import type { RunnerSettings } from "./query/statement_runner.ts";
+import { nextPool } from "./transaction/current_transaction.ts";
+import type { Transaction } from "./transaction/transaction.ts";
 import type { BeginOptions } from "./transaction/transaction_options.ts";
-import { TransactionCounters } from "./transaction/transaction_scope.ts";
 import { captureValues } from "./wire/captured_values.ts";
 import type { QueryResult, Row } from "./wire/query_result.ts";
-
-/** The longest that a health check waits for its response, in ms. */
-const HEALTH_TIMEOUT_MS = 5_000;
-
-/** The longest time that the server has to cancel what runs at the deadline of a shutdown, in ms. */
-const SHUTDOWN_GRACE_MS = 500;
-
-/** The events of a manager, by name: its own, and those of its pool. A `resourceId` is the id of a connection. */
-export interface ManagerEvents extends Omit<PoolEvents, "error"> {
-  /** A health check has ended. */
-  healthCheck: PostgresHealth;
-  /** A health check has failed. */
-  healthCheckFailed: Error;
-  /** An error that no caller receives, or not in full: a connection broke, could not be created, or was closed. */
-  error: {
-    readonly error: Error;
-    /** The source of the error; `settings` for a setting of a caller's role. */
-    readonly source: ErrorSource | "settings";
-    /** The connection that broke or was closed; `undefined` when it concerns none that was open. */
-    readonly connectionId?: number | undefined;
-  };
-  /** The database answers again. */
-  recovered: {
-    /** The time for which it did not answer, in ms. */
-    readonly downMs: number;
-  };
-  /** The circuit opened: acquires that no open connection can serve are rejected. */
-  circuitOpened: CircuitEvents["opened"];
-  /** An attempt to connect is under way while the circuit is open. */
-  circuitHalfOpened: CircuitEvents["halfOpened"];
-  /** The circuit closed: every acquire is admitted. */
-  circuitClosed: CircuitEvents["closed"];
-}
-
-type OwnEvent = Exclude<keyof ManagerEvents, keyof Omit<PoolEvents, "error">>;
-
-const OWN_EVENTS: ReadonlySet<string> = new Set<OwnEvent>([
-  "healthCheck",
-  "healthCheckFailed",
-  "error",
-  "recovered",
-  "circuitOpened",
-  "circuitHalfOpened",
-  "circuitClosed",
-]);
 
 /** The manager of `getInstance`, and the options it was created with. */
 interface Instance {
   readonly manager: PostgresConnectionManager;
   readonly options: Readonly<PostgresConfig>;
-}
-
-/** Returns whether two values of an option are the same: what holds functions is compared by identity. */
-function isSame(one: unknown, other: unknown): boolean {
-  const functions = (value: unknown) =>
-    typeof value === "object" && value !== null &&
-    Object.values(value).some((inner) => typeof inner === "object" && inner !== null);
-  return functions(one) || functions(other) ? one === other : JSON.stringify(one) === JSON.stringify(other);
 }
 
 /**
@@ -140,29 +66,11 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
 
   static #instance: Instance | undefined = undefined;
 
-  readonly #pool: ConnectionPool;
-  readonly #factory: ConnectionFactory;
-  readonly #circuit: TargetCircuit | undefined;
-  readonly #circuitEvents: readonly Disposable[];
-  readonly #budget: RetryBudget | undefined;
-  #ended: Promise<void> | undefined = undefined;
-  readonly #hub = new EventHub<ManagerEvents>({
-    listenerError: (error) => ({ error: toError(error), source: "listener" }),
-  });
-  readonly #health: HealthMonitor;
-  readonly #healthTimeoutMs: number;
-  readonly #deadlines: Deadlines;
-  readonly #pooler: PoolerDetector;
-  readonly #clock: Clock;
-  readonly #parts: ExecutorParts;
+  readonly #parts: ManagerParts;
+  readonly #observation: Observation;
   readonly #executor: Executor;
-  readonly #transactions = new TransactionCounters();
-  readonly #subscriptions = new Subscriptions<ManagerEvents>((name, call) =>
-    // A listener of a pool's event is added to the pool: without one, the pool does not create events.
-    OWN_EVENTS.has(name)
-      ? this.#hub.on(name, call)
-      : this.#pool.on(name as keyof PoolEvents, call as (event: PoolEvents[keyof PoolEvents]) => void)
-  );
+  readonly #executorParts: ExecutorParts;
+  #ended: Promise<void> | undefined = undefined;
 
   /**
    * Creates a manager, which begins to create `minConnections` connections.
@@ -175,51 +83,29 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
     const options = parsePostgresConfig(typeof config === "string" ? configOfUrl(config) : config);
     const { password: _password, ssl: _ssl, ...shown } = options;
     this.config = Object.freeze(shown);
-    this.#clock = runtime.clock ?? systemClock;
-    this.#pooler = new PoolerDetector(options);
-    this.#deadlines = new Deadlines(this.#clock, { keepTimer: true });
-    const rules = optionsOf(options.circuitBreaker);
-    const circuit = this.#circuit = rules && new TargetCircuit(options, rules, this.#clock, runtime.random);
-    this.#circuitEvents = circuit ? this.#forwardCircuit(circuit.breaker) : [];
-    const budget = optionsOf(options.retryBudget);
-    this.#budget = budget && new RetryBudget({ ...budget, clock: this.#clock });
-    const factory = this.#factory = new ConnectionFactory(options, this.#pooler, this.#clock, runtime.random, circuit);
-    const { adaptiveLimit } = options;
-    const pool = this.#pool = new ConnectionPool(factory, poolOptions(options), runtime, { circuit, adaptiveLimit });
-    factory.onRefused = (error, startedAt) => pool.refused(error, startedAt);
-    const runner: RunnerSettings = {
-      clock: this.#clock,
-      deadlines: this.#deadlines,
-      cancelTimeoutMs: options.cancelTimeoutMs,
-      requestCancel: (key) => factory.requestCancel(key),
-    };
-    this.#parts = {
-      pool: this.#pool,
-      sharing: new PipelineSharing(this.#pool, runner),
+    const parts = this.#parts = new ManagerParts(options, runtime);
+    const { pool, runner, transactions } = parts;
+    const observation = this.#observation = new Observation(
+      parts,
+      (lease) => this.lease({ ...lease, outsideTransaction: true }),
+    );
+    parts.onServerState((state) => observation.serverState(state));
+    this.#executorParts = {
+      pool,
+      poolNumber: nextPool(),
+      sharing: new PipelineSharing(pool, runner),
       runner,
-      roleSettings: new RoleSettingsCache(
-        this.#clock,
-        (error) => this.#hub.emit("error", { error, source: "settings" }),
-      ),
+      observers: new StatementObservers(),
+      roleSettings: new RoleSettingsCache(runner.clock, (error) => observation.settingFailed(error)),
       host: {
         config: this.config,
-        getStats: () => this.getStats(),
-        healthCheck: () => this.healthCheck(),
-        onTransactionEnd: (outcome, durationMs) => this.#transactions.add(outcome, durationMs),
+        retryBudget: parts.budget,
+        getStats: () => parts.getStats(),
+        healthCheck: () => observation.healthCheck(),
+        onTransactionEnd: (outcome, durationMs) => transactions.add(outcome, durationMs),
       },
     };
-    this.#executor = new Executor(this.#parts);
-    this.#healthTimeoutMs = Math.min(HEALTH_TIMEOUT_MS, options.queryTimeoutMs, options.acquireTimeoutMs);
-    this.#health = new HealthMonitor({
-      query: (signal) => this.#probe(signal),
-      getStats: () => this.#pool.getStats(),
-      breaker: circuit?.breaker,
-      hub: this.#hub,
-      clock: this.#clock,
-      timeoutMs: this.#healthTimeoutMs,
-      intervalMs: options.healthChecks ? options.healthCheckIntervalMs : 0,
-    });
-    this.#forwardErrors();
+    this.#executor = new Executor(this.#executorParts);
   }
 
   /**
@@ -256,10 +142,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
       PostgresConnectionManager.#instance = { manager, options };
       return manager;
     }
-    const message = "differs from the existing manager: shut that manager down first, or omit the config";
-    const issues = (Object.keys(options) as (keyof PostgresConfig)[])
-      .filter((path) => !isSame(options[path], existing.options[path]))
-      .map((path) => ({ path, message }));
+    const issues = differingOptions(options, existing.options);
     if (issues.length > 0) throw new ConfigError(issues, "Postgres configuration");
     return existing.manager;
   }
@@ -274,6 +157,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    * @throws {AcquireTimeoutError} when no connection became available in time.
    * @throws {CircuitOpenError} when the server is away, as {@linkcode circuit} has found.
    * @throws {PoolClosedError} after `shutdown` was called.
+   * @throws {OutsideTransactionError} inside the function of {@linkcode transaction}: use the transaction there.
    *
    * @example Typed rows
    * ```ts
@@ -290,6 +174,20 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
     return this.#executor.query<R>(text, values, options);
   }
 
+  /**
+   * Creates statements as templates, whose values are parameters by construction. They run when they are awaited.
+   *
+   * @example A value, and the first row
+   * ```ts
+   * const manager = PostgresConnectionManager.fromEnv();
+   * const row = await manager.sql<{ name: string }>`SELECT name FROM budgets WHERE id = ${"b1"}`.first();
+   * console.log(row?.name);
+   * ```
+   */
+  get sql(): SqlTag {
+    return this.#executor.sql;
+  }
+
   transaction(statements: readonly ListedStatement[], options?: TransactionOptions): Promise<QueryResult[]>;
   transaction<T>(work: TransactionWork<T>, options?: TransactionOptions): Promise<T>;
   /**
@@ -299,6 +197,8 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    * @throws {CommitOutcomeUnknownError} when COMMIT was not answered.
    * @throws {TransactionRolledBackError} when a statement failed and the function caught its error.
    * @throws {TransactionTimeoutError} after `timeoutMs`.
+   * @throws {OutsideTransactionError} inside the function of another transaction of the login role: use the nested
+   * `tx.transaction` there. The same holds for {@linkcode query} and {@linkcode lease}.
    * @throws what {@linkcode query} throws.
    *
    * @example A function, and a list
@@ -324,6 +224,17 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
   }
 
   /**
+   * Returns whether a statement is known to only read: by its text, and by the volatility of every function that it calls
+   * (`pg_proc`), also by views, operators, aggregates and policies. While that is not known it returns false, and the server
+   * is asked in the background.
+   *
+   * @throws {StatementError} when `text` is not a string, or holds a NUL character.
+   */
+  onlyReads(text: string): boolean {
+    return this.#executorParts.sharing.onlyReads(text);
+  }
+
+  /**
    * Returns the pool as one caller uses it: every statement runs with the caller's role and claims, so that row-level
    * security applies as in the Data API. One statement, or one list, costs one round trip.
    *
@@ -342,7 +253,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    * ```
    */
   as(caller: Caller, work?: WorkOptions): PostgresPool {
-    return new Executor(this.#parts, new VerifiedCaller(caller, work), work);
+    return new Executor(this.#executorParts, new VerifiedCaller(caller, work), work);
   }
 
   /**
@@ -362,6 +273,16 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    */
   lease(options?: LeaseOptions): Promise<PostgresConnection> {
     return this.#executor.lease(options);
+  }
+
+  /**
+   * Returns the open transaction of the login role in whose function the running code is, the innermost one; `undefined`
+   * outside of any.
+   *
+   * @throws {TransactionEndedError} when the code was started in the function of a transaction that has ended.
+   */
+  currentTransaction(): Transaction | undefined {
+    return this.#executor.currentTransaction();
   }
 
   /** Leases a connection, under the name that `pg` gives it. `client.release()` releases it. */
@@ -384,7 +305,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
     options: ExecuteOptions = {},
   ): Promise<QueryResult<R>> {
     const captured = captureValues(values);
-    return this.#retry(() => this.query<R>(query, captured, options), maxRetries, baseDelay, options);
+    return this.#parts.retry(() => this.query<R>(query, captured, options), maxRetries, baseDelay, options);
   }
 
   /**
@@ -401,7 +322,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
     options: ExecuteOptions & BeginOptions = {},
   ): Promise<QueryResult[]> {
     const captured = captureList(queries);
-    return this.#retry(() => this.transaction(captured, options), maxRetries, baseDelay, options);
+    return this.#parts.retry(() => this.transaction(captured, options), maxRetries, baseDelay, options);
   }
 
   /**
@@ -410,20 +331,27 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    * asks nothing, and a manager that is not shut down is healthy. Never rejects.
    */
   healthCheck(): Promise<PostgresHealth> {
-    return this.config.healthChecks ? this.#health.check() : Promise.resolve(this.#health.unchecked());
+    return this.#observation.healthCheck();
   }
 
   /** Returns the current statistics, as an immutable snapshot. */
   getStats(): PostgresStats {
-    const transactions = this.#transactions.snapshot();
-    return Object.freeze({
-      ...this.#pool.getStats(),
-      transactions,
-      poolMode: this.#pooler.mode,
-      connectionLimit: this.#pool.limitStats,
-      ...(this.#circuit && { circuit: this.#circuit.stats() }),
-      ...(this.#budget && { retryBudget: this.#budget.getStats() }),
-    });
+    return this.#parts.getStats();
+  }
+
+  /** The connections that exist, under the name that `pg` gives them. */
+  get totalCount(): number {
+    return this.getStats().totalConnections;
+  }
+
+  /** The connections that are not leased, under the name that `pg` gives them. */
+  get idleCount(): number {
+    return this.getStats().idleConnections;
+  }
+
+  /** The acquires that wait for a connection, under the name that `pg` gives them. */
+  get waitingCount(): number {
+    return this.getStats().waitingForConnection;
   }
 
   /**
@@ -432,12 +360,17 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    * isolate saved.
    */
   get circuit(): CircuitBreaker | undefined {
-    return this.#circuit?.breaker;
+    return this.#parts.circuit?.breaker;
   }
 
   /** The limits in effect. */
   get limits(): PoolLimits {
-    return this.#pool.limits;
+    return this.#parts.pool.limits;
+  }
+
+  /** Bounds the retries of all that share the manager; `undefined` if `retryBudget` is off. */
+  get retryBudget(): RetryBudget | undefined {
+    return this.#parts.budget;
   }
 
   /**
@@ -446,7 +379,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    * @throws {ConfigError} listing every bad value; then nothing is changed.
    */
   resize(limits: Partial<PoolLimits>): void {
-    this.#pool.resize(this.config.enabled ? limits : { ...limits, minConnections: 0 });
+    this.#parts.pool.resize(this.config.enabled ? limits : { ...limits, minConnections: 0 });
   }
 
   /**
@@ -455,8 +388,7 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    * A further call with `true` drops these again.
    */
   setMemoryLow(isLow: boolean): void {
-    this.#pool.setMemoryLow(isLow);
-    if (isLow) this.#factory.dropCaches();
+    this.#parts.setMemoryLow(isLow);
   }
 
   /**
@@ -464,22 +396,30 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    * What a listener throws becomes an `error` event.
    */
   on<K extends keyof ManagerEvents>(name: K, listener: (event: ManagerEvents[K]) => void): Disposable {
-    return this.#subscriptions.on(name, listener);
+    return this.#observation.on(name, listener);
   }
 
   /** Calls `listener` at the next event of that name, once. */
   once<K extends keyof ManagerEvents>(name: K, listener: (event: ManagerEvents[K]) => void): Disposable {
-    return this.#subscriptions.once(name, listener);
+    return this.#observation.once(name, listener);
   }
 
   /** Removes a listener; one that was added several times, once. Does nothing if it was not added. */
   off<K extends keyof ManagerEvents>(name: K, listener: (event: ManagerEvents[K]) => void): void {
-    this.#subscriptions.off(name, listener);
+    this.#observation.off(name, listener);
   }
 
   /** Passes the wait and use times of leases to `recorder`, until the subscription is disposed; see `PoolRecorder`. */
   record(recorder: PoolRecorder): Disposable {
-    return this.#pool.record(recorder);
+    return this.#parts.pool.record(recorder);
+  }
+
+  /**
+   * Passes each statement and transaction to `observer`, also those of callers, until the subscription is disposed: for
+   * spans, for example. Without an observer nothing is measured.
+   */
+  observeStatements(observer: StatementObserver): Disposable {
+    return this.#executorParts.observers.add(observer);
   }
 
   /**
@@ -490,76 +430,17 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
    * @param deadlineMs How long running work may take, in ms. Default: `shutdownTimeoutMs`, 5,000.
    */
   shutdown(deadlineMs?: number): Promise<void> {
-    const ended = this.#pool.shutdown(deadlineMs);
-    if (!this.#pool.closed) return ended; // the deadline is invalid, and nothing has changed
-    this.#health.stop(new PoolClosedError());
-    this.#circuit?.close();
-    for (const subscription of this.#circuitEvents) subscription[Symbol.dispose]();
+    const { pool, circuit } = this.#parts;
+    const ended = pool.shutdown(deadlineMs);
+    if (!pool.closed) return ended; // the deadline is invalid, and nothing has changed
+    this.#observation.stop();
+    circuit?.close();
     if (PostgresConnectionManager.#instance?.manager === this) PostgresConnectionManager.#instance = undefined;
-    return this.#ended ??= ended.then(() => this.#endConnections());
+    return this.#ended ??= ended.then(() => this.#parts.end());
   }
 
   /** Shuts down; see {@linkcode shutdown}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.shutdown();
-  }
-
-  /** Ends what the pool no longer waits for: nothing may be pending after a shutdown, whatever the server does. */
-  async #endConnections(): Promise<void> {
-    await this.#factory.shutdown(Math.min(this.config.cancelTimeoutMs, SHUTDOWN_GRACE_MS), new LeaseRevokedError());
-    // What was in flight rejects its callers first.
-    await new Promise<void>((resolve) => setImmediate(resolve));
-    this.#deadlines.stop();
-  }
-
-  #retry<T>(once: () => Promise<T>, retries: number, delayMs: number, options: ExecuteOptions): Promise<T> {
-    const { signal, idempotent = false, onRetry } = options;
-    const allowed = this.config.retries ? retries : 0;
-    const [budget, clock] = [this.#budget, this.#clock];
-    return retryTransient(once, { retries: allowed, delayMs, signal, idempotent, budget, onRetry, clock });
-  }
-
-  /**
-   * Queries the database on the probe slot: a pool whose connections are all leased is healthy. Where the server accepts
-   * no further connection, one of the pool's own shows that it serves.
-   */
-  async #probe(signal: AbortSignal): Promise<boolean> {
-    try {
-      return await this.#queryHealth({ lane: "probe", signal });
-    } catch (error) {
-      if (!isAtConnectionLimit(error) || this.#pool.getStats().totalConnections === 0) throw error;
-      // The limit is the reason to report if that fails, too. The check itself must not have timed out by then.
-      const acquireTimeoutMs = this.#healthTimeoutMs / 2;
-      return await this.#queryHealth({ lane: "admin", signal, acquireTimeoutMs }).catch(() => Promise.reject(error));
-    }
-  }
-
-  async #queryHealth(options: LeaseOptions): Promise<boolean> {
-    await using connection = await this.lease(options);
-    const text = "SELECT current_setting('transaction_read_only') = 'on' AS read_only";
-    const { rows } = await connection.query(text, [], { timeoutMs: Infinity });
-    return rows[0]?.["read_only"] === true;
-  }
-
-  #forwardCircuit(breaker: CircuitBreaker): Disposable[] {
-    return [
-      breaker.on("opened", (event) => this.#hub.emit("circuitOpened", event)),
-      breaker.on("halfOpened", (event) => this.#hub.emit("circuitHalfOpened", event)),
-      breaker.on("closed", (event) => this.#hub.emit("circuitClosed", event)),
-    ];
-  }
-
-  #forwardErrors(): void {
-    let latest: unknown;
-    this.#pool.on("error", ({ error, source, resourceId: connectionId }) => {
-      if (source === "create" && classifyFailure(error) !== "permanent" && !isAtConnectionLimit(error)) {
-        this.#health.down();
-      }
-      // One attempt to connect fails for all who wait for it; one that a shutdown ends is not an error.
-      if (source === "create" && (error === latest || error instanceof PoolClosedError)) return;
-      latest = error;
-      this.#hub.emit("error", { error: toError(error), source, connectionId });
-    });
-    this.#pool.on("created", () => this.#health.up());
   }
 }

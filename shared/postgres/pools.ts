@@ -5,7 +5,8 @@
  */
 import type { Variables } from "../environment/mod.ts";
 import { ConfigError, type ConfigIssue, type PoolRuntime } from "../pool/mod.ts";
-import { parsePostgresConfig, type PostgresConfig, type PostgresOptions, withoutAliases } from "./config/config.ts";
+import { parsePostgresConfig } from "./config/config.ts";
+import { type PostgresConfig, type PostgresOptions, withoutAliases } from "./config/options.ts";
 import { type PriorityOverrides, readPostgresEnvironment } from "./config/environment.ts";
 import { PostgresConnectionManager } from "./manager.ts";
 import type { PostgresStats } from "./postgres_pool.ts";
@@ -31,8 +32,19 @@ const PRIORITY_DEFAULTS: Readonly<Record<OperationType, Readonly<Partial<Postgre
 /** The options that remain per operation type without priorities: work under another role would fail. */
 const LOGIN: readonly string[] = ["user", "password"] satisfies (keyof PostgresConfig)[];
 
-/** Options by priority, which win over the common ones. */
-export type PoolOverrides = Readonly<Partial<Record<OperationType, PriorityOverrides>>>;
+/** Options by priority, which win over the common ones. The names that `pg` gives them are accepted, too. */
+export type PoolOverrides = Readonly<Partial<Record<OperationType, Readonly<PostgresOptions>>>>;
+
+/** Returns options by priority under their own names, and adds what is wrong with them to `issues`. */
+function resolveOverrides(type: OperationType, options: PostgresOptions, issues: ConfigIssue[]): PriorityOverrides {
+  try {
+    return withoutAliases(options);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    issues.push(...error.issues.map(({ path, message }) => ({ path: `${type}.${path}`, message })));
+    return {};
+  }
+}
 
 /**
  * One manager per operation type, created when it is first used. With `priorities: false` there is one for all types, with
@@ -64,12 +76,13 @@ export class PostgresPools implements AsyncDisposable {
     const common = withoutAliases(config);
     const hasPriorities = common.priorities ?? true;
     const configOf = (type: OperationType) => {
-      const given = Object.entries(overrides[type] ?? {})
+      const wanted = resolveOverrides(type, overrides[type] ?? {}, issues);
+      const given = Object.entries(wanted)
         .filter(([option, value]) => value !== undefined && (hasPriorities || LOGIN.includes(option)));
       const sizes = hasPriorities ? PRIORITY_DEFAULTS[type] : {};
       const own: Partial<PostgresConfig> = { ...common, ...sizes, ...Object.fromEntries(given) };
       // A lower maximum alone lowers the minimum too.
-      if (hasPriorities && overrides[type]?.minConnections === undefined) {
+      if (hasPriorities && wanted.minConnections === undefined) {
         own.minConnections = Math.min(own.minConnections ?? 0, own.maxConnections ?? 0);
       }
       try {
@@ -110,6 +123,21 @@ export class PostgresPools implements AsyncDisposable {
       if (this.#closed) void manager.shutdown(0);
     }
     return manager;
+  }
+
+  /** The manager of user requests; see {@linkcode getPool}. */
+  get highPriority(): PostgresConnectionManager {
+    return this.getPool("highPriority");
+  }
+
+  /** The manager of background work; see {@linkcode getPool}. */
+  get lowPriority(): PostgresConnectionManager {
+    return this.getPool("lowPriority");
+  }
+
+  /** The manager of administration; see {@linkcode getPool}. */
+  get admin(): PostgresConnectionManager {
+    return this.getPool("admin");
   }
 
   /** Returns the type whose manager serves `type`: without priorities, the first with the same login. */

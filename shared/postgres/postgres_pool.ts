@@ -4,12 +4,13 @@
  * @module
  */
 import type { PoolStats } from "../pool/mod.ts";
-import type { CircuitSnapshot, RetryBudgetStats } from "../resilience/mod.ts";
-import type { PostgresConfig } from "./config/config.ts";
+import type { CircuitSnapshot, RetryBudget, RetryBudgetStats } from "../resilience/mod.ts";
+import type { PostgresConfig } from "./config/options.ts";
 import type { PostgresConnection } from "./connection/connection.ts";
 import type { ConnectionLimitStats } from "./connection/connection_pool.ts";
 import type { PostgresCircuitStats } from "./connection/target_circuit.ts";
 import type { LeaseOptions, ListedStatement, QueryOptions, TransactionOptions } from "./query/query_options.ts";
+import type { SqlTag } from "./query/sql.ts";
 import type { Transaction } from "./transaction/transaction.ts";
 import type { TransactionStats } from "./transaction/transaction_scope.ts";
 import type { QueryResult, Row } from "./wire/query_result.ts";
@@ -17,7 +18,13 @@ import type { QueryResult, Row } from "./wire/query_result.ts";
 /** A function to run in a transaction. */
 export type TransactionWork<T> = (transaction: Transaction) => PromiseLike<T> | T;
 
-/** Queries and transactions. */
+/**
+ * Queries and transactions.
+ *
+ * The function of a transaction uses the transaction that it receives. Inside it, the pool rejects work as the same
+ * identity with an {@linkcode OutsideTransactionError}, since that would run outside the transaction; work as another
+ * identity, and on another pool, runs by itself. `outsideTransaction: true` allows it.
+ */
 export interface PostgresQueries {
   /** Runs one statement, in a transaction of its own. */
   query<R extends object = Row>(
@@ -37,12 +44,23 @@ export interface PostgresPool extends PostgresQueries {
   readonly config: Readonly<Omit<PostgresConfig, "password" | "ssl">>;
   /** Aborts all queries, transactions and leases; `undefined` where nothing does. */
   readonly signal?: AbortSignal | undefined;
+  /** Bounds the retries of all that share the pool. Default: none. */
+  readonly retryBudget?: RetryBudget | undefined;
+  /** Creates statements as templates: sql`SELECT name FROM budgets WHERE id = ${id}`. */
+  readonly sql: SqlTag;
   /**
    * Leases a connection. It must be released; `await using` does it.
    *
    * @throws {AcquireTimeoutError} when none became available in time.
    */
   lease(options?: LeaseOptions): Promise<PostgresConnection>;
+  /**
+   * Returns the open transaction of this pool and identity in whose function the running code is, the innermost one;
+   * `undefined` outside of any.
+   *
+   * @throws {TransactionEndedError} when the code was started in the function of a transaction that has ended.
+   */
+  currentTransaction(): Transaction | undefined;
   /** Returns the current statistics. */
   getStats(): PostgresStats;
   /** Checks that the database answers. Never rejects. */

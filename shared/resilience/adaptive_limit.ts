@@ -10,26 +10,23 @@
  *
  * @module
  */
-import { Cohort } from "./cohort.ts";
+import { Cohort, combined, type LatencyLevel } from "./cohort.ts";
+import { LimitMemory } from "./limit_memory.ts";
+import type { LimitedCall, LimitMode, LimitOutcome, Probe } from "./limit_mode.ts";
+import {
+  callsFor,
+  callsOf,
+  firstStep,
+  higherLimit,
+  lowerLimit,
+  MAX_STEP,
+  MIN_COHORT,
+  nextStepDown,
+  nextStepUp,
+  restMs,
+} from "./limit_steps.ts";
 
-/** The result of a call, as a limit judges it. */
-export type LimitOutcome =
-  /** It took the time it needed, whatever its result. */
-  | "ok"
-  /** The target refused it for lack of capacity, or did not respond in time. */
-  | "overload"
-  /** It was aborted, or says nothing about the target. */
-  | "ignored";
-
-/** A call under way, as {@linkcode AdaptiveLimit.begin} returned it. */
-export interface LimitedCall {
-  /** The instant at which it began, in ms. */
-  readonly at: number;
-  /** The number of calls under way when it began, including it. */
-  readonly inFlight: number;
-  /** The calls it is compared with; `undefined` where it says nothing about the limit. */
-  readonly cohort: Cohort | undefined;
-}
+export type { LimitedCall, LimitOutcome };
 
 /** Options of an {@linkcode AdaptiveLimit}. */
 export interface AdaptiveLimitOptions {
@@ -46,57 +43,14 @@ export interface AdaptiveLimitOptions {
 /** Latencies are logarithms, and no call counts as more than 4 times as slow as usual: one slow query is not a trend. */
 const MAX_DEVIATION = Math.log(4);
 
-/** The largest step down, once latency has risen by itself: a tenth. */
-const MAX_STEP_DOWN = 9;
-
 /** The factor of a decrease after an overload signal. */
 const DECREASE = 0.7;
 
-/** The calls of a cohort: enough to see a difference at all, and not more than is worth waiting for. */
-const MIN_COHORT = 10;
-const MAX_COHORT = 400;
+/** The calls of the first level, and of one after an overload. */
+const FIRST_COHORT = 20;
 
-/** The standard error of an elasticity that decides. */
-const PRECISION = 0.2;
-
-/**
- * The time between two experiments with a higher limit, in rounds. So they concern about 0.8 % of the calls, and even
- * the 99th percentile of latency does not show them.
- */
-const ROUNDS_PER_EXPERIMENT = 125;
-const MIN_INTERVAL_MS = 500;
-const MAX_INTERVAL_MS = 15_000;
-/** Below half of a recent limit, what was lost may return at any time. */
-const MAX_RECOVERY_INTERVAL_MS = 3_000;
-
-/** The half-lives of what is remembered of the lowest latency and of the highest limit, in ms. */
-const FLOOR_HALF_LIFE_MS = 300_000;
-const PEAK_HALF_LIFE_MS = 300_000;
-
-/** Several limits on one target push each other up, each seeing a part of the effect: from here on, they stop. */
-const BRAKE_FULL_AT = Math.log(5);
-
-/** A measurement at one limit: the mean logarithm of latencies, and its standard error. */
-interface Level {
-  readonly mean: number;
-  readonly error: number;
-}
-
-/** The state of a limit. */
-type Mode =
-  /** Takes the latency to compare with. `step` is that of the first experiment. */
-  | { readonly kind: "measure"; readonly step: number }
-  /** Stays until the next experiment is due, or latency has changed. `isDoubted`: latency rose in the calls before. */
-  | { readonly kind: "hold"; readonly until: number; readonly isDoubted: boolean }
-  /** Compares a changed limit with the one before. `isShift`: since latency had risen by itself. */
-  | {
-    readonly kind: "probe";
-    readonly from: number;
-    readonly before: Level;
-    readonly isUp: boolean;
-    readonly step: number;
-    readonly isShift: boolean;
-  };
+/** The part of the time between experiments that is waited after a change. It grows while nothing changes. */
+const MIN_PATIENCE = 0.125;
 
 /**
  * A limit on concurrent calls that adapts to the latency of calls and to overload signals. It has no timer and reads no
@@ -115,22 +69,18 @@ export class AdaptiveLimit {
   #max: number;
   readonly #random: () => number;
   #limit: number;
-  #mode: Mode = { kind: "measure", step: 1 };
-  #cohort = new Cohort(20);
-  /** The latency at the limit in force. */
-  #level: Level = { mean: NaN, error: 0 };
+  #mode: LimitMode = { kind: "measure", step: 1 };
+  #cohort = new Cohort(FIRST_COHORT);
+  /** The latency at the limit in force; `undefined` until the first calls have ended. */
+  #level: LatencyLevel | undefined = undefined;
   /** The variance of single calls. */
   #variance = 0.02;
-  /** The lowest latency of late, and the highest limit. Both expire. */
-  #floor = Infinity;
-  #peak = 0;
-  #agedAt = 0;
-  /** The mean of the last few latencies, as they were. */
-  #recent = 0;
+  readonly #memory = new LimitMemory();
   #decreasedAt = -Infinity;
-  #goesUp = true;
-  /** The part of the interval between experiments that is waited. It grows while nothing changes. */
-  #patience = 0.125;
+  /** The limit before latency rose by itself, until it is tried again. */
+  #beforeRise = 0;
+  #wasUp = false;
+  #patience = MIN_PATIENCE;
 
   constructor({ initial = 10, min = 1, max = 200, random = Math.random }: AdaptiveLimitOptions = {}) {
     this.#min = min;
@@ -151,7 +101,9 @@ export class AdaptiveLimit {
 
   set max(max: number) {
     this.#max = Math.max(this.#min, max);
-    this.#limit = this.#clamp(this.#limit);
+    if (this.#limit <= this.#max) return;
+    this.#limit = this.#max;
+    this.#startOver();
   }
 
   /**
@@ -162,12 +114,8 @@ export class AdaptiveLimit {
    * @param hasWaiters True when others wait for the limit.
    */
   begin(now: number, inFlight: number, hasWaiters: boolean): LimitedCall {
-    const cohort = this.#cohort;
-    if (cohort.isFull || (!hasWaiters && inFlight < this.#limit * 0.95)) {
-      return { at: now, inFlight, cohort: undefined };
-    }
-    cohort.begin(now);
-    return { at: now, inFlight, cohort };
+    const isReached = hasWaiters || inFlight >= this.#limit * 0.95;
+    return { at: now, inFlight, cohort: isReached && this.#cohort.begin(now) ? this.#cohort : undefined };
   }
 
   /**
@@ -178,89 +126,57 @@ export class AdaptiveLimit {
   end(call: LimitedCall, now: number, outcome: LimitOutcome): void {
     const cohort = this.#cohort;
     if (outcome === "overload") this.#onOverload(call, now);
-    else if (call.cohort === cohort) this.#add(cohort, call.at, now, outcome);
+    else if (call.cohort === cohort) this.#add(cohort, now - call.at, outcome);
     if (this.#cohort !== cohort || cohort.ended === 0) return;
-    const raw = cohort.rawMean(now);
     // No call counts as slower than those that have not ended by now.
-    if (this.#isLate(cohort, now)) cohort.complete(this.#usual(cohort) + MAX_DEVIATION);
+    const slowest = (this.#level ?? cohort.level).mean + this.#maxDeviation();
+    if (cohort.isFull && now - cohort.lastStartAt >= Math.exp(slowest)) cohort.complete(slowest);
     const mode = this.#mode;
-    // Slow calls end last: until all have ended, a cohort can only look too fast.
-    const mayRise = mode.kind === "hold" || (mode.kind === "probe" && !mode.isUp && !mode.isShift);
-    if (mayRise && this.#change(cohort) > 0) {
-      if (mode.kind !== "hold" || !mode.isDoubted) this.#doubt(mode, now);
-      else this.#followRise(Math.max(cohort.mean, raw, this.#recent), cohort, now);
-    } else if (!cohort.isComplete) return;
-    else if (mode.kind === "hold") this.#hold(mode.until, cohort, now);
-    else if (mode.kind === "probe") this.#judge(mode, cohort, now);
-    else {
-      this.#setLevel(cohort);
-      this.#probe(true, mode.step, false, now);
+    switch (mode.kind) {
+      case "measure":
+        if (cohort.isComplete) this.#measure(mode.step, cohort, now);
+        break;
+      case "hold":
+        // Slow calls end last: until all have ended, a cohort can only look too fast.
+        if (this.#change(cohort) > 0) this.#doubt(mode.until);
+        else if (cohort.isComplete) this.#hold(mode.until, cohort, now);
+        break;
+      case "doubt":
+        if (this.#isSlow(cohort)) this.#followRise(cohort, now);
+        else if (cohort.isComplete) this.#hold(mode.until, cohort, now);
+        break;
+      case "probe":
+        if (!mode.isShift && this.#isUnexplained(mode, cohort)) this.#giveUp(mode, now);
+        else if (cohort.isComplete) this.#judge(mode, cohort, now);
     }
   }
 
-  /** Returns by how much the latency of a cohort differs from the level, 0 where noise explains it. */
-  #change(cohort: Cohort): number {
-    if (cohort.ended < MIN_COHORT && !cohort.isComplete) return 0;
-    const { mean, error } = this.#level;
-    const noise = Math.sqrt(Math.max(this.#variance, cohort.variance) / cohort.ended + error ** 2);
-    const change = cohort.mean - mean;
-    return Math.abs(change) > Math.max(0.1, 4 * noise) ? change : 0;
-  }
-
-  /**
-   * Latency has risen though the limit has not. A pause of the isolate or of the target slows all calls that are under
-   * way at once, however many they are: only if those that begin from now on are slow as well, it is a trend.
-   */
-  #doubt(mode: Mode, now: number): void {
-    if (mode.kind === "probe") {
-      this.#limit = mode.from;
-      this.#level = mode.before;
-    }
-    this.#mode = { kind: "hold", until: mode.kind === "hold" ? mode.until : now, isDoubted: true };
-    this.#cohort = this.#roundsOf(2);
-  }
-
-  /** Returns a cohort for that many rounds of calls. */
-  #roundsOf(rounds: number): Cohort {
-    return new Cohort(Math.max(20, Math.min(MAX_COHORT, this.#limit * rounds)));
-  }
-
-  /** Latency has risen though the limit has not: tries a limit that is lower by as much. */
-  #followRise(latency: number, cohort: Cohort, now: number): void {
-    const step = Math.min(MAX_STEP_DOWN, Math.exp(latency - this.#level.mean) - 1);
-    this.#level = { mean: latency, error: Math.sqrt(this.#variance / cohort.ended) };
-    this.#patience = 0.125;
-    this.#probe(false, step, true, now);
-  }
-
-  /** Returns whether what a cohort lacks has been under way for longer than any call counts. */
-  #isLate(cohort: Cohort, now: number): boolean {
-    return cohort.isFull && now - cohort.lastStartAt >= Math.exp(this.#usual(cohort) + MAX_DEVIATION);
-  }
-
-  #usual(cohort: Cohort): number {
-    return Number.isNaN(this.#level.mean) ? cohort.mean : this.#level.mean;
-  }
-
-  #add(cohort: Cohort, at: number, now: number, outcome: LimitOutcome): void {
-    const latency = Math.log(Math.max(0.01, now - at));
-    const usual = cohort.ended === 0 && Number.isNaN(this.#level.mean) ? latency : this.#usual(cohort);
+  /** Adds a call that was not refused. */
+  #add(cohort: Cohort, latencyMs: number, outcome: LimitOutcome): void {
+    const latency = Math.log(Math.max(0.01, latencyMs));
+    const usual = this.#level?.mean ?? (cohort.ended === 0 ? latency : cohort.mean);
     // An aborted call would have taken at least this long. If that is short, it says nothing.
-    if (outcome === "ignored" && latency < usual) return cohort.drop(at);
-    this.#recent += (latency - this.#recent) * 0.3;
-    // After a shift, latency may fall as far as it rose.
-    const isShift = this.#mode.kind === "probe" && this.#mode.isShift;
-    const lowest = isShift ? -Infinity : usual - MAX_DEVIATION;
-    cohort.end(at, latency, Math.max(lowest, Math.min(usual + MAX_DEVIATION, latency)));
+    if (outcome === "ignored" && latency < usual) return cohort.drop();
+    const mode = this.#mode;
+    // Latency may rise by any amount, and fall as far again.
+    const highest = mode.kind === "doubt" ? Infinity : usual + this.#maxDeviation();
+    const lowest = mode.kind === "probe" && mode.isShift ? -Infinity : usual - MAX_DEVIATION;
+    cohort.end(Math.max(lowest, Math.min(highest, latency)));
+  }
+
+  /** Returns by how much slower than usual a call may count: more where a higher limit may slow all calls. */
+  #maxDeviation(): number {
+    const mode = this.#mode;
+    return MAX_DEVIATION + (mode.kind === "probe" && mode.isUp ? Math.log(this.#limit / mode.from) : 0);
   }
 
   /** Decreases the limit, once per round: what began before the last decrease says nothing about the limit since. */
   #onOverload(call: LimitedCall, now: number): void {
-    const roundMs = Number.isNaN(this.#level.mean) ? 0 : Math.exp(this.#level.mean);
+    const roundMs = this.#level ? Math.exp(this.#level.mean) : 0;
     const isNews = call.at > this.#decreasedAt && now - this.#decreasedAt >= roundMs;
     // Far below the limit, a lower one would not have helped.
     if (!isNews || call.inFlight < this.#limit / 2) {
-      if (call.cohort === this.#cohort) call.cohort.drop(call.at);
+      if (call.cohort === this.#cohort) call.cohort.drop();
       return;
     }
     const mode = this.#mode;
@@ -268,117 +184,155 @@ export class AdaptiveLimit {
     if (mode.kind === "probe" && mode.isUp && call.inFlight > mode.from) {
       // Those that were not refused tell how far it may go.
       this.#limit = Math.max(mode.from, Math.floor((Math.min(this.#limit, call.inFlight) - 1) * 0.95));
-      this.#level = mode.before;
-      return this.#rest(now);
+      return this.#rest(mode.before, now);
     }
     this.#limit = this.#clamp(Math.floor(Math.min(this.#limit, call.inFlight) * DECREASE));
-    this.#patience = 0.125;
-    this.#mode = { kind: "measure", step: this.#step() };
-    this.#cohort = new Cohort(20);
+    this.#startOver();
+  }
+
+  /** Measures the latency at a limit that has changed for another reason than an experiment. */
+  #startOver(): void {
+    this.#patience = MIN_PATIENCE;
+    this.#mode = { kind: "measure", step: this.#firstStep() };
+    this.#cohort = new Cohort(FIRST_COHORT);
+  }
+
+  /** Takes the latency of a cohort as that of the limit, and begins an experiment with a higher limit. */
+  #measure(step: number, cohort: Cohort, now: number): void {
+    this.#probe(true, step, this.#setLevel(cohort), now);
   }
 
   #hold(until: number, cohort: Cohort, now: number): void {
     if (this.#change(cohort) < 0) {
-      this.#patience = 0.125;
-      this.#setLevel(cohort);
-      return this.#probe(true, Math.max(0.25, this.#step()), false, now);
+      this.#patience = MIN_PATIENCE;
+      return this.#measure(this.#firstStep(), cohort, now);
     }
     // The level follows, and more calls make it more exact.
     this.#variance += (cohort.variance - this.#variance) * 0.3;
-    const { mean } = this.#level;
-    this.#level = { mean: mean + (cohort.mean - mean) * 0.3, error: Math.sqrt(this.#variance / cohort.size * 0.18) };
-    this.#age(now);
-    if (now >= until) {
-      this.#goesUp = !this.#goesUp;
-      this.#probe(this.#goesUp, this.#step(), false, now);
-    } else {
-      this.#mode = { kind: "hold", until, isDoubted: false };
-      this.#cohort = new Cohort(cohort.size);
-    }
+    const { mean } = this.#level ?? cohort.level;
+    const error = Math.sqrt(this.#variance / cohort.size * 0.18);
+    const level = this.#level = { mean: mean + (cohort.mean - mean) * 0.3, error };
+    this.#memory.age(this.#limit, level, now);
+    if (now >= until) return this.#experiment(level, now);
+    this.#mode = { kind: "hold", until };
+    this.#cohort = new Cohort(cohort.size);
   }
 
-  /** Begins an experiment. */
-  #probe(isUp: boolean, step: number, isShift: boolean, now: number): void {
+  /** Returns by how much the latency of a cohort differs from the level, 0 where noise explains it. */
+  #change(cohort: Cohort): number {
+    if (!this.#level || (cohort.ended < MIN_COHORT && !cohort.isComplete)) return 0;
+    return cohort.changeFrom(this.#level, this.#variance);
+  }
+
+  /**
+   * Latency has risen though the limit has not. A pause of the isolate or of the target slows all calls that are under
+   * way at once, however many they are: only if those that begin from now on are slow as well, it is a trend.
+   */
+  #doubt(until: number): void {
+    this.#mode = { kind: "doubt", until };
+    this.#cohort = new Cohort(callsOf(2, this.#limit), 0, (this.#level?.mean ?? 0) + 0.1);
+  }
+
+  /** Returns whether latency has risen though the limit is lower, or in a whole round by far more than the limit. */
+  #isUnexplained({ from, isUp }: Probe, cohort: Cohort): boolean {
+    if (isUp && cohort.ended < this.#limit) return false;
+    return this.#change(cohort) > (isUp ? 2 * Math.log(this.#limit / from) : 0);
+  }
+
+  /** Latency has risen for another reason: the limit returns. */
+  #giveUp({ from, before }: Probe, now: number): void {
+    this.#limit = this.#clamp(from);
+    this.#level = before;
+    this.#doubt(now);
+  }
+
+  /** Returns whether calls are slow one after another, and not those of one more pause. */
+  #isSlow(cohort: Cohort): boolean {
+    const change = this.#change(cohort);
+    const isRound = cohort.ended >= this.#limit || cohort.isComplete;
+    return change > Math.log(8) || (change > 0 && isRound && cohort.fastShare <= 0.25);
+  }
+
+  /** Latency has risen though the limit has not: tries a limit that is lower by as much. */
+  #followRise(cohort: Cohort, now: number): void {
+    const step = Math.min(MAX_STEP, Math.exp(cohort.mean - (this.#level?.mean ?? 0)) - 1);
+    this.#beforeRise = Math.max(this.#beforeRise, this.#limit);
+    this.#patience = MIN_PATIENCE;
+    const error = Math.sqrt(this.#variance / cohort.ended);
+    this.#probe(false, step, { mean: cohort.mean, error }, now, true);
+  }
+
+  /** Begins the next experiment: up and down in turn. */
+  #experiment(level: LatencyLevel, now: number): void {
+    const back = Math.min(1, this.#beforeRise / this.#limit - 1);
+    this.#beforeRise = 0;
+    // If a pause was why latency rose, the limit before is still right. If not, twice the limit is enough to see it.
+    if (back > 0.1) return this.#probe(true, back, level, now);
+    this.#wasUp = !this.#wasUp;
+    this.#probe(this.#wasUp, this.#firstStep(), level, now);
+  }
+
+  /** Begins an experiment: a limit that is higher or lower by `step`, a fraction, beside the latency before. */
+  #probe(isUp: boolean, step: number, before: LatencyLevel, now: number, isShift = false): void {
     const from = this.#limit;
-    const to = this.#clamp(
-      isUp ? Math.max(from + 1, Math.round(from * (1 + step))) : Math.min(from - 1, Math.round(from / (1 + step))),
-    );
-    if (to === from) return this.#rest(now);
-    this.#mode = { kind: "probe", from, before: this.#level, isUp, step, isShift };
+    const to = this.#clamp(isUp ? higherLimit(from, step, this.#memory.peak) : lowerLimit(from, step));
+    if (to === from) return this.#rest(before, now);
     this.#limit = to;
-    this.#cohort = new Cohort(this.#callsFor(Math.abs(Math.log(to / from))));
+    this.#level = before;
+    this.#mode = { kind: "probe", from, before, isUp, isShift, isRepeated: false };
+    // The calls that begin at once, until a higher limit is reached, are faster than those after them.
+    this.#cohort = new Cohort(callsFor(from, to, this.#variance), Math.max(0, to - from));
   }
 
-  /** Ends an experiment. */
-  #judge(mode: Mode & { kind: "probe" }, cohort: Cohort, now: number): void {
-    const { from, before, isUp } = mode;
+  /** Ends an experiment, or goes on with it. */
+  #judge(probe: Probe, cohort: Cohort, now: number): void {
+    const { from, before, isUp, isShift, isRepeated } = probe;
     const elasticity = (cohort.mean - before.mean) / Math.log(this.#limit / from);
-    const above = Math.max(0, Math.max(before.mean, cohort.mean) - this.#floor) / BRAKE_FULL_AT;
+    const brake = this.#memory.brake(Math.max(before.mean, cohort.mean));
     // Noise and rounded corners raise small elasticities: the square counts them less.
-    const below = 1 - Math.max(0, Math.min(1, elasticity + above)) ** 2;
-    if (isUp ? below > 0.8 : below < 0.2) {
-      this.#setLevel(cohort);
-      return this.#probe(isUp, mode.isShift ? this.#step() : Math.min(1, mode.step * 2), false, now);
+    const below = 1 - Math.max(0, Math.min(1, elasticity + brake)) ** 2;
+    if (isUp ? below > 0.8 : below < 0.2 && !isShift) return this.#goOn(probe, cohort, now);
+    if (isUp && !isRepeated && this.#memory.mayHold(this.#limit)) {
+      // A pause may have slowed these calls: those that begin from now on decide.
+      this.#mode = { ...probe, isRepeated: true };
+      this.#cohort = new Cohort(Math.max(cohort.size, this.#limit));
+      return;
     }
     // The limit is not why latency is above its floor. Another limit, which changed meanwhile, may have looked like this.
-    const lower = Math.min(before.mean, cohort.mean);
-    if (elasticity < 0.1 && lower > this.#floor) this.#floor += (lower - this.#floor) * (mode.isShift ? 0.5 : 0.3);
+    if (elasticity < 0.1) this.#memory.raise(Math.min(before.mean, cohort.mean), isShift ? 0.5 : 0.3);
     const [low, high] = isUp ? [from, this.#limit] : [this.#limit, from];
-    const knee = this.#clamp(Math.round(low * (high / low) ** below));
-    this.#level = {
-      mean: before.mean + elasticity * Math.log(knee / from),
-      error: Math.sqrt(cohort.variance / cohort.ended),
-    };
-    this.#limit = knee;
-    this.#rest(now);
+    this.#limit = this.#clamp(Math.round(low * (high / low) ** below));
+    const mean = before.mean + elasticity * Math.log(this.#limit / from);
+    this.#rest({ mean, error: cohort.level.error }, now);
+  }
+
+  /** A step up had no effect on latency, or a step down its full one: takes the next step, twice as large. */
+  #goOn({ from, before, isUp }: Probe, cohort: Cohort, now: number): void {
+    this.#patience = MIN_PATIENCE;
+    const next = isUp ? nextStepUp(from, this.#limit, this.#memory.peak) : nextStepDown(from, this.#limit);
+    const level = this.#setLevel(cohort);
+    this.#probe(isUp, Math.max(this.#firstStep(), next), isUp ? combined(before, level) : level, now);
   }
 
   /** Waits until the next experiment. */
-  #rest(now: number): void {
-    this.#age(now);
-    const limit = this.#limit;
-    const rounds = ROUNDS_PER_EXPERIMENT * (1 + this.#callsFor(Math.log(1 + this.#step())) / limit);
-    const max = limit < this.#peak / 2 ? MAX_RECOVERY_INTERVAL_MS : MAX_INTERVAL_MS;
-    const intervalMs = Math.max(MIN_INTERVAL_MS, Math.min(max, rounds * Math.exp(this.#level.mean))) / 2;
-    this.#mode = {
-      kind: "hold",
-      until: now + intervalMs * this.#patience * (0.75 + this.#random() / 2),
-      isDoubted: false,
-    };
+  #rest(level: LatencyLevel, now: number): void {
+    this.#level = level;
+    this.#memory.age(this.#limit, level, now);
+    if (this.#beforeRise > 0) return this.#experiment(level, now);
+    const ms = restMs(this.#limit, this.#firstStep(), this.#variance, Math.exp(level.mean), this.#memory.peak);
+    this.#mode = { kind: "hold", until: now + ms * this.#patience * (0.75 + this.#random() / 2) };
     this.#patience = Math.min(1, this.#patience * 1.5);
-    this.#cohort = this.#roundsOf(2);
+    this.#cohort = new Cohort(callsOf(2, this.#limit));
   }
 
-  #setLevel(cohort: Cohort): void {
+  #setLevel(cohort: Cohort): LatencyLevel {
     this.#variance = cohort.variance;
-    this.#level = { mean: cohort.mean, error: Math.sqrt(cohort.variance / cohort.ended) };
-    this.#lowerFloor();
+    this.#memory.note(cohort.level);
+    return this.#level = cohort.level;
   }
 
-  #lowerFloor(): void {
-    this.#floor = Math.min(this.#floor, this.#level.mean + this.#level.error);
-  }
-
-  /** Has what is remembered expire. */
-  #age(now: number): void {
-    const elapsed = this.#agedAt === 0 ? 0 : now - this.#agedAt;
-    this.#agedAt = now;
-    this.#lowerFloor();
-    this.#floor += (this.#level.mean - this.#floor) * (1 - 0.5 ** (elapsed / FLOOR_HALF_LIFE_MS));
-    this.#peak = Math.max(this.#limit, this.#peak * 0.5 ** (elapsed / PEAK_HALF_LIFE_MS));
-  }
-
-  /** Returns the number of calls that tell elasticities apart by a step, given as the logarithm of its factor. */
-  #callsFor(logStep: number): number {
-    const calls = 2 * (Math.sqrt(this.#variance) / (PRECISION * logStep)) ** 2;
-    return Math.round(Math.max(MIN_COHORT, Math.min(MAX_COHORT, calls)));
-  }
-
-  /** Returns the smallest step, as a fraction, that about two rounds of calls can judge. */
-  #step(): number {
-    const calls = Math.max(20, Math.min(MAX_COHORT, this.#limit * 2));
-    const step = Math.exp(Math.sqrt(2 * this.#variance / calls) / PRECISION) - 1;
-    return Math.min(0.5, Math.max(0.05, 0.4 / Math.sqrt(this.#limit), step));
+  #firstStep(): number {
+    return firstStep(this.#limit, this.#variance, this.#random());
   }
 
   #clamp(limit: number): number {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { CircuitOpenError } from "./circuit_breaker.ts";
+import { CircuitOpenError } from "./circuit_open_error.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { responseOf } from "./failed_response.ts";
 import { failureChain } from "./failure.ts";

@@ -4,126 +4,21 @@
  * @module
  */
 import { backoffDelayMs } from "./backoff.ts";
-import { type Clock, MAX_TIMER_MS, systemClock } from "./clock.ts";
-import { type HttpDescription, SERVICE_UNAVAILABLE } from "./error_class.ts";
+import { CircuitOpenError } from "./circuit_open_error.ts";
+import type {
+  CallJudge,
+  CallOutcome,
+  CircuitBreakerOptions,
+  CircuitEvents,
+  CircuitPermit,
+  CircuitSnapshot,
+  OpenReason,
+  SettledCall,
+} from "./circuit_types.ts";
+import { MAX_TIMER_MS, systemClock } from "./clock.ts";
 import { EventHub, type Listener } from "./event_hub.ts";
-import type { FailureKind } from "./failure_table.ts";
 import { SlidingCounts } from "./sliding_counts.ts";
-import { textOf } from "./unknown.ts";
-
-/**
- * The circuit breaker of a target is open: the call was not sent, because calls to the target failed a moment ago.
- *
- * @cause The target (the project or its database) failed again and again, or an operator has opened the circuit.
- * @fix Send the request again after `Retry-After`. Calls resume by themselves once a probe succeeds.
- * @sample new CircuitOpenError("https://abc.supabase.co", 750)
- */
-export class CircuitOpenError extends Error {
-  /** The code in logs and responses. */
-  static readonly code = "CIRCUIT_OPEN";
-  /** The retry class. */
-  static readonly retry = "transient";
-  /** The response to a request that fails with it. */
-  static readonly http: HttpDescription & { readonly detail: string } = {
-    ...SERVICE_UNAVAILABLE,
-    detail: "A service that this one depends on is failing",
-  };
-
-  /** Stable across releases. */
-  readonly code: string = CircuitOpenError.code;
-  /** The name of the class. */
-  override readonly name = "CircuitOpenError";
-  /** The time until a call may be sent again, in ms; `undefined` if an operator decides. */
-  readonly retryAfterMs: number | undefined;
-
-  /**
-   * Creates the error.
-   *
-   * @param target The name of the target.
-   * @param retryAfterMs The time until a call may be sent again, in ms; `undefined` if an operator decides.
-   */
-  constructor(target: string, retryAfterMs: number | undefined, options?: ErrorOptions) {
-    const advice = retryAfterMs === undefined
-      ? "it was opened by hand: close it, or restore its rules"
-      : `try again in ${Math.ceil(retryAfterMs)} ms`;
-    super(`Cannot call ${target}: its circuit breaker is open; ${advice}`, options);
-    this.retryAfterMs = retryAfterMs;
-  }
-
-  /** The retry class, as `classifyFailure` reads it. */
-  get retry(): FailureKind {
-    return CircuitOpenError.retry;
-  }
-
-  /** The HTTP response to the error. */
-  get http(): HttpDescription {
-    const seconds = Math.max(1, Math.ceil((this.retryAfterMs ?? 1_000) / 1_000));
-    return { ...CircuitOpenError.http, retryAfterSeconds: seconds };
-  }
-}
-
-/** Options for {@linkcode CircuitBreaker}. */
-export interface CircuitBreakerOptions {
-  /** The name of the target, for errors and events. */
-  readonly target: string;
-  /** The number of failures in a row that opens the circuit. Default: 10. */
-  readonly consecutiveFailures?: number;
-  /** The share of failed calls, above 0 and at most 1, that opens the circuit. Default: 0.5. */
-  readonly failureRatio?: number;
-  /** The number of calls in the window from which on the share counts. Default: 20. */
-  readonly minimumCalls?: number;
-  /** The length of the window that the share is taken over, in ms. Default: 10,000. */
-  readonly windowMs?: number;
-  /** The time for which an open circuit rejects calls, in ms; lengthened at random by up to a half. Default: 500. */
-  readonly openMs?: number;
-  /** The number of probes that may be under way at once while the circuit is half open. Default: 1. */
-  readonly maxProbes?: number;
-  /** The number of probes that must succeed before the circuit closes. Default: 1. */
-  readonly successesToClose?: number;
-  /**
-   * The time after which a probe that has not settled makes room for another, in ms: a target that does not respond must
-   * not keep the circuit half open. Its result still counts: a target may be slower than this. Default: 1,000.
-   */
-  readonly probeTimeoutMs?: number;
-  /** The state to begin in, as another breaker's {@linkcode CircuitBreaker.snapshot} returned it. Default: closed. */
-  readonly seed?: CircuitSnapshot;
-  /** Default: the isolate's own time. */
-  readonly clock?: Clock;
-  /** Returns numbers in `[0, 1)`. Default: `Math.random`. */
-  readonly random?: () => number;
-}
-
-/** The state of a circuit breaker, as plain data. */
-export type CircuitSnapshot =
-  | { readonly state: "closed"; readonly forced?: boolean }
-  /** `retryAfterMs`: the time until a probe may be sent, in ms; 0 once it may; `undefined` if forced. */
-  | { readonly state: "open"; readonly retryAfterMs?: number | undefined; readonly forced?: boolean }
-  /** `probes`: the number of probes under way, late ones included. */
-  | { readonly state: "half-open"; readonly probes: number };
-
-/** The outcome of a call. `ignored`: it says nothing about the target, for example because its caller aborted it. */
-export type CallOutcome = "succeeded" | "failed" | "ignored";
-
-/** The right to send one call. */
-export interface CircuitPermit {
-  /** The generation in which the call began: it grows when the circuit becomes half open, and when it closes. */
-  readonly generation: number;
-}
-
-/** The cause that opened a circuit. */
-export type OpenReason = "consecutive failures" | "failure ratio" | "probe failed" | "forced";
-
-/** The events of a {@linkcode CircuitBreaker}. */
-export interface CircuitEvents {
-  /** The circuit opened: calls are rejected. */
-  readonly opened: { readonly target: string; readonly reason: OpenReason; readonly retryAfterMs: number | undefined };
-  /** The first probe was admitted. */
-  readonly halfOpened: { readonly target: string };
-  /** The circuit closed: calls are sent. `openMs`: the time since it opened, in ms. */
-  readonly closed: { readonly target: string; readonly openMs: number };
-  /** A listener failed. */
-  readonly error: { readonly error: unknown };
-}
+import { memberOf, textOf } from "./unknown.ts";
 
 interface ClosedCircuit {
   readonly state: "closed";
@@ -184,14 +79,16 @@ export class CircuitBreaker {
   readonly #hub = new EventHub<CircuitEvents>({ listenerError: (error) => ({ error }) });
   #generation = 0;
   #circuit: Circuit;
-  /** The instant at which the circuit last opened from closed, in ms of the clock. */
+  /** The instant from which on calls were no longer admitted without a bound, in ms of the clock. */
   #openedAt = 0;
+  /** The cause that last opened the circuit by its rules. */
+  #reason: OpenReason = "consecutive failures";
   #forced: "open" | "closed" | undefined = undefined;
 
   /**
    * Creates a breaker, closed unless it is seeded.
    *
-   * @throws {RangeError} when an option is out of range, naming it.
+   * @throws {RangeError} when an option is out of range, naming it, or the seed is not a state.
    */
   constructor(options: CircuitBreakerOptions) {
     const { target, seed, clock = systemClock, random = Math.random } = options;
@@ -199,13 +96,14 @@ export class CircuitBreaker {
     const { openMs = 500, maxProbes = 1, successesToClose = 1, probeTimeoutMs = 1_000 } = options;
     const counts = { consecutiveFailures, minimumCalls, maxProbes, successesToClose };
     const times = { windowMs, openMs, probeTimeoutMs };
-    checkRanges(counts, Number.isSafeInteger, Number.MAX_SAFE_INTEGER, "a whole number from 1");
-    checkRanges(times, Number.isFinite, MAX_TIMER_MS, `a number from 1 to ${MAX_TIMER_MS.toLocaleString("en")}`);
+    checkRanges(counts, Number.isSafeInteger, Number.MAX_SAFE_INTEGER, "a whole number");
+    checkRanges(times, Number.isFinite, MAX_TIMER_MS, "a number");
     if (!(failureRatio > 0 && failureRatio <= 1)) {
       throw new RangeError(`failureRatio must be above 0 and at most 1: it is ${failureRatio}`);
     }
     this.#options = { target, clock, random, failureRatio, ...counts, ...times };
     this.#window = new SlidingCounts(windowMs);
+    if (seed !== undefined) checkSnapshot(seed);
     this.#circuit = this.#begin(seed);
   }
 
@@ -222,7 +120,7 @@ export class CircuitBreaker {
       case "closed":
         return { state: "closed" };
       case "open":
-        return { state: "open", retryAfterMs: Math.max(0, circuit.until - this.#now()) };
+        return { state: "open", retryAfterMs: this.#leftMs(this.#now()) };
       case "half-open":
         return { state: "half-open", probes: circuit.probes.size };
     }
@@ -304,7 +202,8 @@ export class CircuitBreaker {
    * Runs one call.
    *
    * @param call Called once, unless the circuit is open.
-   * @param judge Returns the outcome of a settled call. Default: a rejection is a failure, unless it is an `AbortError`.
+   * @param judge Returns the outcome of a settled call; if it throws, the call is not counted, and the breaker emits
+   * `error`. Default: a rejection is a failure, unless it is an `AbortError`.
    * @throws {CircuitOpenError} when the circuit is open. Otherwise the promise settles as `call` does.
    */
   async run<T>(call: () => PromiseLike<T> | T, judge: CallJudge<T> = judgeByRejection): Promise<T> {
@@ -318,23 +217,38 @@ export class CircuitBreaker {
       settled = { error };
       throw error;
     } finally {
-      this.settle(permit, settled ? judge(settled) : "ignored");
+      this.settle(permit, this.#judge(settled, judge));
     }
   }
 
-  /** Opens or closes the circuit, whatever the results are, until it is called with `undefined`. */
+  /**
+   * Opens or closes the circuit, whatever the results are, until it is called with `undefined`: then its rules go on with
+   * the results in between. Events are emitted when calls are rejected that were sent before, and the reverse.
+   *
+   * @throws {RangeError} when `state` is another one.
+   */
   force(state: "open" | "closed" | undefined): void {
+    if (state !== undefined && !isForced(state)) {
+      throw new RangeError(`Cannot force the circuit of ${this.target}: the state must be open, closed or undefined`);
+    }
     if (state === this.#forced) return;
+    const wasClosed = this.isClosed;
     this.#forced = state;
+    const now = this.#now();
+    if (wasClosed) this.#openedAt = now;
     if (state === "open") this.#emitOpened("forced", undefined);
-    else if (state === "closed") this.#emitClosed(this.#now());
+    else if (wasClosed && !this.isClosed) this.#emitOpened(this.#reason, this.#leftMs(now));
+    else if (!wasClosed && this.isClosed) this.#emitClosed(now);
   }
 
   /**
    * Puts the circuit into the state that another breaker's {@linkcode snapshot} returned, in a generation of its own: the
    * results of calls under way do not count. It emits no event.
+   *
+   * @throws {RangeError} when `state` is not a state; nothing is changed then.
    */
   restore(state: CircuitSnapshot): void {
+    checkSnapshot(state);
     this.#forced = undefined;
     this.#window.clear();
     this.#circuit = this.#begin(state);
@@ -347,6 +261,20 @@ export class CircuitBreaker {
 
   #now(): number {
     return this.#options.clock.now();
+  }
+
+  /** Returns the time for which an open circuit rejects calls, in ms. */
+  #leftMs(now: number): number {
+    return this.#circuit.state === "open" ? Math.max(0, this.#circuit.until - now) : 0;
+  }
+
+  #judge<T>(settled: SettledCall<T> | undefined, judge: CallJudge<T>): CallOutcome {
+    try {
+      return settled ? judge(settled) : "ignored";
+    } catch (error) {
+      this.#hub.emit("error", { error });
+      return "ignored";
+    }
   }
 
   #begin(seed: CircuitSnapshot | undefined): Circuit {
@@ -392,9 +320,10 @@ export class CircuitBreaker {
   #open(reason: OpenReason, now: number): void {
     const { openMs, random } = this.#options;
     const delayMs = backoffDelayMs(0, { baseMs: openMs, capMs: openMs * 1.5 }, random);
-    if (this.#circuit.state === "closed") this.#openedAt = now;
+    if (this.isClosed) this.#openedAt = now;
+    if (this.#circuit.state === "closed") this.#reason = reason;
     this.#circuit = { state: "open", until: now + delayMs };
-    this.#emitOpened(reason, delayMs);
+    if (!this.#forced) this.#emitOpened(reason, delayMs);
   }
 
   #halfOpen(): HalfOpenCircuit {
@@ -416,7 +345,7 @@ export class CircuitBreaker {
   #close(): void {
     this.#window.clear();
     this.#circuit = this.#newClosed();
-    this.#emitClosed(this.#now());
+    if (!this.#forced) this.#emitClosed(this.#now());
   }
 
   #emitOpened(reason: OpenReason, retryAfterMs: number | undefined): void {
@@ -428,12 +357,6 @@ export class CircuitBreaker {
   }
 }
 
-/** A settled call. */
-export type SettledCall<T> = { readonly value: T } | { readonly error: unknown };
-
-/** Returns the outcome of a settled call for the breaker. It must not throw. */
-export type CallJudge<T> = (settled: SettledCall<T>) => CallOutcome;
-
 function judgeByRejection(settled: SettledCall<unknown>): CallOutcome {
   if (!("error" in settled)) return "succeeded";
   return textOf(settled.error, "name") === "AbortError" ? "ignored" : "failed";
@@ -443,11 +366,22 @@ function checkRanges(
   options: Readonly<Record<string, number>>,
   isValid: (value: number) => boolean,
   most: number,
-  rule: string,
+  kind: string,
 ): void {
   for (const [name, value] of Object.entries(options)) {
-    if (!(isValid(value) && value >= 1 && value <= most)) {
-      throw new RangeError(`${name} must be ${rule}: it is ${value}`);
-    }
+    if (isValid(value) && value >= 1 && value <= most) continue;
+    const limit = most === Number.MAX_SAFE_INTEGER ? "" : ` to ${most.toLocaleString("en")}`;
+    throw new RangeError(`${name} must be ${kind} from 1${limit}: it is ${value}`);
   }
+}
+
+function isForced(state: unknown): state is "open" | "closed" {
+  return state === "open" || state === "closed";
+}
+
+/** Throws unless a value is a state: seeds come from another isolate, through a store. */
+function checkSnapshot(value: unknown): asserts value is CircuitSnapshot {
+  const [state, forced] = [memberOf(value, "state"), memberOf(value, "forced")];
+  const isState = isForced(state) ? forced === undefined || typeof forced === "boolean" : state === "half-open";
+  if (!isState) throw new RangeError("Cannot restore a circuit: the seed must be what snapshot() returned");
 }

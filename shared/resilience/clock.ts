@@ -34,10 +34,12 @@ export interface Clock {
 export const MAX_TIMER_MS = 2_147_483_647;
 
 /**
- * Runs a function outside of every async context. A timer serves many requests: in the context of the request that set
- * it, it would retain that request, and work for other requests would run in its context.
+ * Calls a function outside of every async context, if this module was loaded outside of any. A timer serves many
+ * requests: in the context of the request that set it, it would retain that request, and work for other requests would
+ * run in its context.
  */
-const withoutContext = AsyncLocalStorage.snapshot();
+export const withoutContext: <A extends unknown[], R>(call: (...args: A) => R, ...args: A) => R = AsyncLocalStorage
+  .snapshot();
 
 function unref(id: unknown): void {
   if (typeof id === "object" && id !== null && "unref" in id && typeof id.unref === "function") id.unref();

@@ -7,31 +7,39 @@
  */
 
 // Time.
-export { type Clock, MAX_TIMER_MS, systemClock, type Timer, type TimerOptions } from "./clock.ts";
+export { type Clock, MAX_TIMER_MS, systemClock, type Timer, type TimerOptions, withoutContext } from "./clock.ts";
 export { type DeadlineNode, DeadlineQueue, Deadlines, type DeadlineTimer } from "./deadlines.ts";
 export { anySignal, timeoutSignal } from "./signals.ts";
+export { BusyTime } from "./busy_time.ts";
 
 // Retries.
 export { type Backoff, backoffDelayMs } from "./backoff.ts";
-export { classifyFailure, failedResponse, type FailureKind, parseRetryAfter, retryAfterMs } from "./failure.ts";
+export {
+  classifyFailure,
+  failedResponse,
+  failureChain,
+  type FailureKind,
+  parseRetryAfter,
+  retryAfterMs,
+} from "./failure.ts";
 export { type FailedResponse, rememberResponse, responseOf } from "./failed_response.ts";
 export { AttemptCounter, attemptsOf, type FailedAttempt, passAttempts } from "./attempts.ts";
 export { type Attempt, retry, type RetryEvent, type RetryOptions, RetryTimeoutError } from "./retry.ts";
 export { RetryBudget, type RetryBudgetOptions, type RetryBudgetStats } from "./retry_budget.ts";
 
 // Circuit breaker.
-export {
-  type CallJudge,
-  type CallOutcome,
-  CircuitBreaker,
-  type CircuitBreakerOptions,
-  type CircuitEvents,
-  CircuitOpenError,
-  type CircuitPermit,
-  type CircuitSnapshot,
-  type OpenReason,
-  type SettledCall,
-} from "./circuit_breaker.ts";
+export { CircuitBreaker } from "./circuit_breaker.ts";
+export { CircuitOpenError } from "./circuit_open_error.ts";
+export type {
+  CallJudge,
+  CallOutcome,
+  CircuitBreakerOptions,
+  CircuitEvents,
+  CircuitPermit,
+  CircuitSnapshot,
+  OpenReason,
+  SettledCall,
+} from "./circuit_types.ts";
 
 // Errors that describe themselves.
 export {
@@ -47,7 +55,8 @@ export {
 } from "./error_class.ts";
 export { sqlstateMeaning } from "./sqlstate.ts";
 
-// Tokens of callers.
+// Callers.
+export { checkCaller, installCallerCheck } from "./caller_check.ts";
 export {
   isNumericDate,
   type RefusalReason,
@@ -61,4 +70,4 @@ export { CachedProbe, type ProbeResult } from "./cached_probe.ts";
 export { EventHub, type Listener, Subscriptions } from "./event_hub.ts";
 
 // Values of unknown origin.
-export { codeOf, isPromiseLike, memberOf, messageOf, observe, textOf, toError } from "./unknown.ts";
+export { codeOf, countOf, fieldsOf, isPromiseLike, memberOf, messageOf, observe, textOf, toError } from "./unknown.ts";

@@ -5,7 +5,7 @@
  */
 import { AttemptCounter } from "./attempts.ts";
 import { backoffDelayMs } from "./backoff.ts";
-import { CircuitOpenError } from "./circuit_breaker.ts";
+import { CircuitOpenError } from "./circuit_open_error.ts";
 import { type Clock, MAX_TIMER_MS, systemClock, type Timer } from "./clock.ts";
 import { Deadlines } from "./deadlines.ts";
 import { type HttpDescription, UPSTREAM_TIMEOUT } from "./error_class.ts";
@@ -106,6 +106,8 @@ export interface RetryOptions {
   readonly timeLeftMs?: (() => number) | undefined;
   /** Bounds the retries of all operations that have it. Default: none. */
   readonly budget?: RetryBudget | undefined;
+  /** Returns whether a retry after a failure takes from `budget`. Default: each does. */
+  readonly isBudgeted?: (failure: unknown) => boolean;
   /** Called before each delay. What it throws or rejects with is ignored. */
   readonly onRetry?: (event: RetryEvent) => void;
   /** Default: the isolate's own time. */
@@ -135,6 +137,11 @@ function deadlinesOf(clock: Clock): Deadlines {
   return known;
 }
 
+/** The maximum number of operations of an isolate that wait for circuits: an outage must not use up its memory. */
+const MAX_WAITING = 1_000;
+
+let waiting = 0;
+
 type Outcome<T> = { readonly value: T; readonly failed: boolean } | { readonly thrown: unknown; readonly failed: true };
 
 /**
@@ -145,7 +152,8 @@ type Outcome<T> = { readonly value: T; readonly failed: boolean } | { readonly t
  * error, its causes untouched. Delays grow exponentially with jitter and are never shorter than what the server asked
  * for (`Retry-After`); if that is longer than the time left, there is no further attempt.
  *
- * A rejection by a circuit breaker does not count as an attempt: the operation waits until the circuit may close.
+ * A rejection by a circuit breaker does not count as an attempt: the operation waits until the circuit may close. At most
+ * 1,000 operations of an isolate wait so; one more is rejected.
  *
  * Retries do not multiply: the attempts of a `retry` inside an attempt count as attempts of the outer one. Where both
  * allow 3 retries, an operation that keeps failing runs 4 times, not 16.
@@ -164,7 +172,8 @@ export async function retry<T>(
   options: RetryOptions = {},
 ): Promise<T> {
   const { retries = 3, delayMs = 100, maxDelayMs = 10_000, deadlineMs = 60_000, idempotent = false, signal } = options;
-  const { classify = classifyFailure, explain, timeLeftMs, budget, onRetry, clock = systemClock, random } = options;
+  const { classify = classifyFailure, explain, timeLeftMs, budget, isBudgeted, onRetry } = options;
+  const { clock = systemClock, random } = options;
   checkRange("retries", retries, 0, 100, true);
   checkRange("delayMs", delayMs, 0, MAX_TIMER_MS, false);
   checkRange("maxDelayMs", maxDelayMs, 0, MAX_TIMER_MS, false);
@@ -183,6 +192,15 @@ export async function retry<T>(
   let last: unknown;
   let attempt = 0;
   let pause: Timer | undefined;
+  let isWaiting = false;
+  const beginWaiting = () => {
+    isWaiting = true;
+    waiting++;
+  };
+  const endWaiting = () => {
+    if (isWaiting) waiting--;
+    isWaiting = false;
+  };
 
   async function run(): Promise<T> {
     for (;;) {
@@ -192,8 +210,9 @@ export async function retry<T>(
       controller.signal.throwIfAborted();
       last = "thrown" in outcome ? outcome.thrown : outcome.value;
       const source = explain ? explain(last) : last;
-      // It was not sent: it does not count as an attempt, and takes nothing of the budget.
-      const notSent = source instanceof CircuitOpenError && source.retryAfterMs !== undefined;
+      // It was not sent: it takes nothing of the budget, and does not count as an attempt unless an operator decides.
+      const isRejected = source instanceof CircuitOpenError;
+      const notSent = isRejected && source.retryAfterMs !== undefined;
       const attempts = notSent
         ? counter.attempts
         : counter.fail(source === last ? last : { error: last, cause: source });
@@ -204,18 +223,23 @@ export async function retry<T>(
       const delay = notSent ? Math.max(1, askedMs) : Math.max(backoff, askedMs);
       const mayRetry = kind === "transient" || (kind === "ambiguous" && idempotent);
       const isTooLate = clock.now() + delay >= deadline || (askedMs > 0 && askedMs >= (timeLeftMs?.() ?? Infinity));
-      const isRefused = notSent ? retries === 0 : attempts > retries;
-      if (!mayRetry || isRefused || isTooLate || (!notSent && budget?.tryRetry() === false)) {
+      const isRefused = notSent ? retries === 0 || waiting >= MAX_WAITING : attempts > retries;
+      const draws = !isRejected && (isBudgeted?.(source) ?? true);
+      if (!mayRetry || isRefused || isTooLate || (draws && budget?.tryRetry() === false)) {
         counter.end(last);
         if ("thrown" in outcome) throw outcome.thrown;
         return outcome.value;
       }
       const event = { retry: attempt + 1, delayMs: delay, failure: last, kind };
       observe(() => onRetry?.(event), () => {}); // an observer decides nothing
+      if (notSent) beginWaiting();
       await new Promise<void>((wake) => {
         // A caller awaits this: a script must not end here because nothing else is left to do.
         pause = clock.setTimer(wake, delay, { keepAlive: true });
       });
+      endWaiting();
+      // The abort and the timer may have come in one turn.
+      controller.signal.throwIfAborted();
       if (!notSent) attempt++;
     }
   }
@@ -232,6 +256,7 @@ export async function retry<T>(
   } finally {
     timer.cancel();
     pause?.cancel();
+    endWaiting();
     signal?.removeEventListener("abort", onAbort);
   }
 }

@@ -52,6 +52,9 @@ export class RetryBudget {
   readonly #counts = new SlidingCounts(WINDOW_MS);
   #refused = 0;
 
+  /** The number of retries that were allowed since the budget was created. */
+  totalRetries = 0;
+
   /**
    * Creates a budget that nothing has been taken of.
    *
@@ -86,6 +89,7 @@ export class RetryBudget {
       return false;
     }
     counts.add(0, 1, now);
+    this.totalRetries++;
     return true;
   }
 

@@ -20,6 +20,16 @@ export function textOf(value: unknown, key: PropertyKey): string | undefined {
   return typeof member === "string" ? member : undefined;
 }
 
+/** Returns the fields of an object, and none of any other value. */
+export function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? value as Record<string, unknown> : {};
+}
+
+/** Returns a number that is positive and finite, and 0 for any other value. */
+export function countOf(value: unknown): number {
+  return typeof value === "number" && value > 0 && value < Infinity ? value : 0;
+}
+
 /** Returns the `code` of an error if it is a string, or `undefined`. */
 export function codeOf(error: unknown): string | undefined {
   return textOf(error, "code");

@@ -20,4 +20,4 @@ export {
   UpstreamFailedError,
   UpstreamUnavailableError,
 } from "./service_error.ts";
-export { sourceOfError, toServiceError } from "./to_service_error.ts";
+export { poolErrorBehind, sourceOfError, toServiceError } from "./to_service_error.ts";

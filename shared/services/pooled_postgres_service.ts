@@ -5,6 +5,7 @@
  */
 import {
   classifyPostgresFailure,
+  drawsOnBudget,
   type LeaseOptions,
   type PostgresConnection,
   type PostgresHealth,
@@ -105,6 +106,8 @@ export abstract class PooledPostgresService {
           delayMs,
           signal: anySignal(lease?.signal, this.pool.signal),
           classify: classifyPostgresFailure,
+          budget: this.pool.retryBudget,
+          isBudgeted: drawsOnBudget,
         },
       );
       return value;

@@ -202,8 +202,11 @@ function isOfPool(failure: unknown): failure is PoolError | CircuitOpenError {
   return failure instanceof PoolError || failure instanceof CircuitOpenError;
 }
 
-/** Returns the error of the pool that storage-js or functions-js have wrapped. */
-function poolErrorBehind(failure: unknown): PoolError | CircuitOpenError | undefined {
+/**
+ * Returns the error of the pool or of its circuit breaker that `failure` is, or that storage-js or functions-js have
+ * wrapped in it; `undefined` for any other failure.
+ */
+export function poolErrorBehind(failure: unknown): PoolError | CircuitOpenError | undefined {
   const source = sourceOf(failure);
   return [source, memberOf(source, "context"), memberOf(source, "originalError")].find(isOfPool);
 }

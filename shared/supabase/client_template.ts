@@ -62,8 +62,14 @@ interface RuntimeGlobals {
   readonly process?: { readonly version?: string };
 }
 
-function runtimeOf({ Deno: deno, process }: RuntimeGlobals): { readonly name: string; readonly version?: string } {
-  const [name, version] = deno ? ["deno", deno.version?.deno] : ["node", process?.version?.slice("v".length)];
+/**
+ * Returns the name and the version of the runtime. It reads `process` only where there is no `Deno`: the first read of
+ * that global loads Node's part of Deno, which takes longer than the rest of a first request.
+ */
+function runtimeOf(globals: RuntimeGlobals): { readonly name: string; readonly version?: string } {
+  const [name, version] = globals.Deno
+    ? ["deno", globals.Deno.version?.deno]
+    : ["node", globals.process?.version?.slice("v".length)];
   return { name, ...(version === undefined ? {} : { version }) };
 }
 

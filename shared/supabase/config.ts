@@ -21,6 +21,7 @@ import {
   resilienceShape,
   type RetryBudgetConfig,
   whole,
+  yesOrNo,
 } from "../pool/mod.ts";
 import { globalFetch } from "./calls/project_request.ts";
 import { queryDataApi } from "./health.ts";
@@ -115,6 +116,11 @@ export interface SupabasePoolConfig extends Omit<PoolConfig, WithoutEffect | "ma
    * requests. Default: true, 20 % and 10 more in ten seconds.
    */
   retryBudget: boolean | Readonly<RetryBudgetConfig>;
+  /**
+   * The URLs of read replicas: reads of the Data API (GET and HEAD) go to the least loaded one, writes and all else to the
+   * project. A scope that has written reads from the project; see docs/replicas.md. Default: none.
+   */
+  readReplicas: readonly string[];
   /** The maximum number of calls of one lease or scope that run at once; further calls wait. Default: 6. */
   callsPerLease: number;
   /** The database schema of `from` and `rpc`. Default: `public`. */
@@ -158,6 +164,7 @@ export const DEFAULT_SUPABASE_POOL_CONFIG: Readonly<SupabasePoolConfig> = Object
   retryReads: true,
   circuitBreaker: true,
   retryBudget: true,
+  readReplicas: Object.freeze([]),
   callsPerLease: 6,
   schema: "public",
   headers: Object.freeze({}),
@@ -165,8 +172,6 @@ export const DEFAULT_SUPABASE_POOL_CONFIG: Readonly<SupabasePoolConfig> = Object
   healthQuery: queryDataApi,
   fetch: globalFetch,
 });
-
-const yesOrNo = lazySchema(() => z.boolean({ error: "must be true or false" }));
 
 const isFunction = (value: unknown) => typeof value === "function";
 
@@ -196,6 +201,25 @@ const userRoles = lazySchema(() =>
     .refine((roles) => !roles.some((role) => RESERVED_ROLES.includes(role)), { error: rolesError }).readonly()
 );
 
+const replicasError = "must be a list of URLs, http(s)://host[:port], without credentials";
+
+/** Returns the URL of a replica without a slash at its end; an empty text if it is not one. */
+function replicaUrl(text: string): string {
+  const { protocol, username, password, search, hash, origin, pathname } = URL.parse(text.trim()) ?? {};
+  const isValid = /^https?:$/.test(protocol ?? "") && !username && !password && !search && !hash;
+  return isValid ? `${origin}${pathname}`.replace(/(?<!\/)\/+$/, "") : "";
+}
+
+const readReplicas = lazySchema(() =>
+  z.preprocess(
+    // A variable has them separated by commas.
+    (value) => typeof value === "string" ? value.split(",").filter((url) => url.trim() !== "") : value,
+    z.array(z.string({ error: replicasError }).transform(replicaUrl), { error: replicasError })
+      .refine((urls) => !urls.includes(""), { error: replicasError })
+      .refine((urls) => new Set(urls).size === urls.length, { error: "must not name a replica twice" }).readonly(),
+  )
+);
+
 /** The schema of each option. */
 export const supabasePoolConfigShape = {
   ...effective(poolConfigShape),
@@ -217,6 +241,7 @@ export const supabasePoolConfigShape = {
   requestTimeoutMs: whole(1, MAX_TIMER_MS),
   retryReads: yesOrNo,
   ...resilienceShape,
+  readReplicas,
   callsPerLease: whole(1, 10_000),
   schema: lazySchema(() => {
     const error = "must be the name of a schema";

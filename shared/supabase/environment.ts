@@ -115,7 +115,20 @@ type Option = keyof SupabasePoolConfig;
 const IN_CODE_ONLY: ReadonlySet<Option> = new Set<Option>(["headers", "healthQuery", "fetch"]);
 
 /** The variables that configure handlers; `shared/http` reads them. */
-const HANDLER_VARIABLES = ["POOL_HEADERS", "POOL_REMEMBER_TOKENS_MS", "POOL_DEADLINE_MS", "POOL_MEMORY_LIMIT_MB"];
+const HANDLER_VARIABLES = [
+  "POOL_HEADERS",
+  "POOL_REMEMBER_TOKENS_MS",
+  "POOL_DEADLINE_MS",
+  "POOL_MEMORY_LIMIT_MB",
+  "POOL_TRACING",
+  "POOL_METRICS",
+  "POOL_LOG_LEVEL",
+  "POOL_LOG_SAMPLE",
+  "POOL_FLEET",
+  "POOL_FLEET_CAP",
+  "POOL_ALERT_WEBHOOK_URL",
+  "POOL_ALERT_WEBHOOK_SECRET",
+];
 
 /** Returns the variable of an option, for example `POOL_MAX_CONNECTIONS` for `maxConnections`. */
 function poolVariableOf(option: string): string {
@@ -153,9 +166,10 @@ function readPoolVariables(reader: VariableReader): Readonly<Partial<SupabasePoo
   const preset = reader.choice("POOL_PRESET", Object.keys(PRESETS) as PresetName[]);
   if (preset) Object.assign(pool, PRESETS[preset]);
   for (const [name, option] of optionsByVariable()) {
-    const value = reader.value<unknown>(name, supabasePoolConfigShape[option]());
+    const value = reader.value<unknown>(name, supabasePoolConfigShape[option]);
     if (value !== undefined) pool[option] = value;
   }
+  if (Object.keys(pool).length === 0) return NO_OPTIONS;
   if (reader.issues.length === issuesBefore) checkTogether(pool, reader);
   return Object.freeze(pool);
 }

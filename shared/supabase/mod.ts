@@ -6,7 +6,14 @@
 
 // The pool.
 export { SupabaseConnectionPool, type SupabasePoolRuntime } from "./supabase_connection_pool.ts";
-export { type CircuitPoolEvents, type CircuitStates, type ClientPoolEvents, PoolCircuits } from "./circuits.ts";
+export {
+  type CallPoolEvents,
+  type CircuitPoolEvents,
+  type CircuitStates,
+  type ClientPoolEvents,
+  type HealthPoolEvents,
+  PoolCircuits,
+} from "./circuits.ts";
 export { type PoolHealth, toTestQuery, uncheckedHealth } from "./health.ts";
 export { type PoolSwitch, switchedOff } from "./switches.ts";
 export type { Identity } from "./identity.ts";

@@ -95,6 +95,7 @@ function same(
     const roles = new Set(one.userRoles);
     return new Set(other.userRoles).size === roles.size && other.userRoles.every((role) => roles.has(role));
   }
+  if (option === "readReplicas") return one.readReplicas.join() === other.readReplicas.join();
   if (option === "circuitBreaker" || option === "retryBudget") return flat(one[option]) === flat(other[option]);
   return Object.is(one[option], other[option]);
 }

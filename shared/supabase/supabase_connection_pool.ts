@@ -8,6 +8,7 @@ import type { SupabaseClient } from "@supabase/supabase-js";
 import {
   anySignal,
   CachedProbe,
+  type CircuitBreaker,
   type Clock,
   Deadlines,
   type EventHub,
@@ -31,6 +32,7 @@ import {
   ResourcePool,
 } from "../pool/mod.ts";
 import type { CallSettings } from "./calls/call_host.ts";
+import { ReadBalancer } from "./calls/read_balancer.ts";
 import { TargetGuards } from "./calls/target_guard.ts";
 import { CircuitEventHub, type ClientPoolEvents, PoolCircuits } from "./circuits.ts";
 import { AutoLimit } from "./auto_limit.ts";
@@ -117,6 +119,8 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
       clock,
       guards,
       budget: this.retryBudget,
+      events: this.#circuitEvents,
+      reads: this.#createReads(url, clock, runtime.random ?? Math.random),
     };
     // Created at the first lease: a pool that is kept for later costs a cold isolate little.
     let template: ClientTemplate | undefined;
@@ -133,7 +137,10 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     };
     this.#probe = new CachedProbe({
       run: (signal) => this.#runProbe(signal),
-      report: toTestQuery,
+      report: (result) => {
+        this.#circuitEvents.emit("healthCheck", { healthy: result.error === undefined, ...result });
+        return toTestQuery(result);
+      },
       timeoutMs: Math.min(config.acquireTimeoutMs, requestTimeoutMs, MAX_PROBE_MS),
       clock,
     });
@@ -193,6 +200,16 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
    */
   async lease(options: ClientLeaseOptions = {}): Promise<ClientLease<Database>> {
     return await this.#lease(options, this.#credentials.credentialsFor(options.identity), options.identity);
+  }
+
+  /** Returns the balancer of reads; `undefined` without read replicas. */
+  #createReads(baseUrl: string, clock: Clock, random: () => number): ReadBalancer | undefined {
+    const { readReplicas: urls, requestTimeoutMs, fetch: send, circuitBreaker } = this.config;
+    if (urls.length === 0) return undefined;
+    const rules = optionsOf(circuitBreaker);
+    const breaker = rules && { ...rules, clock };
+    const onBreaker = (created: CircuitBreaker, target: string) => this.#circuitEvents.watch(created, target);
+    return new ReadBalancer({ baseUrl, urls, clock, random, requestTimeoutMs, send, breaker, onBreaker });
   }
 
   /** Returns the flow of an acquire on behalf of `identity`, which has credentials; `undefined` without `fairShare`. */
@@ -394,7 +411,7 @@ function coreOptions(config: Readonly<SupabasePoolConfig>): Partial<PoolConfig> 
   const { maxRetries: _1, requestTimeoutMs: _2, callsPerLease: _3, schema: _4, headers: _5, ...rest } = config;
   const { userRoles: _6, healthQuery: _7, fetch: _8, retryDelayMs: _9, retryReads: _10, ...others } = rest;
   const { circuitBreaker: _11, retryBudget: _12, adaptiveLimit: _13, ...further } = others;
-  const { enabled, retries: _14, healthChecks: _15, ...core } = further;
+  const { enabled, retries: _14, healthChecks: _15, readReplicas: _16, ...core } = further;
   return enabled ? { ...core, maxConnections: ceilingOf(config) } : { ...core, ...UNPOOLED };
 }
 

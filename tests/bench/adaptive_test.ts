@@ -1,21 +1,9 @@
-import { assert, assertEquals } from "@std/assert";
 import { CASE_IDS, openCases } from "../../bench/adaptive/cases.ts";
 import { TARGETS } from "../../bench/adaptive/main.ts";
-import { MeasuredMetrics } from "../../bench/support/metrics.ts";
-import { runRounds, Samples } from "../../bench/support/rounds.ts";
-import { checkTargets } from "../../bench/support/targets.ts";
+import { runOnce } from "./small_run.ts";
 
 Deno.test("openCases() of bench:adaptive measures every candidate, and every target reads candidates that exist", async () => {
   await using resources = new AsyncDisposableStack();
   const cases = await openCases({ callers: 30, forMs: 150, warmUpMs: 150 }, resources);
-  assertEquals(cases.map(({ id }) => id), CASE_IDS);
-  const samples = new Samples();
-  await runRounds(cases, samples, { rounds: 1, warmUps: 0 });
-  const measured = new MeasuredMetrics(cases, samples, "requestsPerSecond");
-  for (const { id, metrics, candidates } of cases) {
-    for (const candidate of candidates) {
-      for (const metric of metrics) assert(measured.summary(id, candidate.id, metric).median > 0, candidate.id);
-    }
-  }
-  assertEquals(checkTargets(measured, TARGETS).filter(({ met }) => met === undefined), []);
+  await runOnce({ cases, caseIds: CASE_IDS, targets: TARGETS });
 });

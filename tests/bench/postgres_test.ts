@@ -1,11 +1,14 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { TARGETS } from "../../bench/postgres/targets.ts";
-import { latencyCase, type Metric, type Setup, throughputCases, WORK } from "../../bench/postgres/cases.ts";
-import { CANDIDATES, CONNECTIONS } from "../../bench/postgres/candidates.ts";
+import { latencyCase, type Metric, type Setup, throughputCases } from "../../bench/postgres/cases.ts";
+import { CANDIDATES } from "../../bench/postgres/candidates.ts";
+import { CONNECTIONS, WORK } from "../../bench/postgres/work.ts";
 import { connectionCases } from "../../bench/postgres/connections.ts";
 import type { Measurement } from "../../bench/support/case.ts";
 import { BenchDatabase } from "../../bench/postgres/database.ts";
 import { LatencyProxy } from "../../bench/postgres/latency_proxy.ts";
+import { pgbenchCases, pgbenchPath } from "../../bench/postgres/pgbench.ts";
+import { component } from "../support/components.ts";
 import { checkTargets } from "../../bench/support/targets.ts";
 import { MeasuredMetrics } from "../../bench/support/metrics.ts";
 import { Samples } from "../../bench/support/rounds.ts";
@@ -83,6 +86,27 @@ Deno.test("bench:postgres", async (t) => {
     },
   );
 
+  const pgbench = component("pgbench", { path: pgbenchPath() });
+  await t.step({
+    name: `pgbenchCases() measures the same work by pgbench and by ours${pgbench.note}`,
+    ignore: pgbench.ignore,
+    async fn() {
+      const ours = CANDIDATES.find(({ id }) => id === "ours")?.open(owner, "test_beside_pgbench");
+      assert(ours);
+      try {
+        await using opened = await pgbenchCases(owner, ours);
+        for (const { id, candidates } of opened.cases) {
+          assertEquals(candidates.map((candidate) => candidate.id), ["pgbench", "ours"]);
+          for (const { measure } of candidates) assert(((await measure()).perSecond ?? NaN) > 0, id);
+        }
+        await using failing = await pgbenchCases({ ...owner, password: "wrong" }, ours);
+        await assertRejects(async () => await failing.cases[0]?.candidates[0]?.measure(), Error, "pgbench failed");
+      } finally {
+        await ours.close();
+      }
+    },
+  });
+
   await t.step("TARGETS read cases and candidates that exist", async () => {
     const setups = CANDIDATES.map((candidate): Setup => {
       const idle = {
@@ -94,7 +118,11 @@ Deno.test("bench:postgres", async (t) => {
     });
     const latency = latencyCase(database, owner.port);
     const connections = connectionCases(database);
-    const cases = [...throughputCases(setups, database), latency.case, ...connections.cases];
+    const [setup] = setups;
+    assert(setup);
+    // It is not run.
+    await using beside = await pgbenchCases(owner, setup.opened, "pgbench");
+    const cases = [...throughputCases(setups, database), ...beside.cases, latency.case, ...connections.cases];
     const samples = new Samples();
     for (const { id, metrics, candidates } of cases) {
       for (const candidate of candidates) for (const metric of metrics) samples.add(id, candidate.id, metric, 7);
@@ -103,6 +131,6 @@ Deno.test("bench:postgres", async (t) => {
     await connections.close();
     const targetTable = checkTargets(new MeasuredMetrics<Metric>(cases, samples, "perSecond"), TARGETS);
     assertEquals(targetTable.filter(({ met }) => met === undefined), []);
-    assertEquals(targetTable.length, 1 + 4 * WORK.length + 5);
+    assertEquals(targetTable.length, 1 + 5 * WORK.length + 5);
   });
 });

@@ -223,10 +223,14 @@ Deno.test({
       assertEquals(code, 0, `${out}\n${err}`);
       const results: SoakResults = JSON.parse(await Deno.readTextFile(`${folder}/soak.json`));
       assertEquals(results.series.map(({ growth }) => growth.grows), results.series.map(() => false));
-      // A sample that is taken while the database is down finds no backend.
-      assert(results.series.every(({ samples }) => samples.filter(([, value]) => value > 0).length >= 10));
+      for (const { id, samples } of results.series) {
+        const found = samples.filter(([, value]) => value > 0);
+        // One that is taken while the database is down finds no backend. All else is always there.
+        assert(found.length >= 10 && (id === "backends" || found.length === samples.length), `${id}: ${samples}`);
+      }
       for (const { title, sent, failed } of results.load) {
-        assert(sent > 10 && failed < sent / 2, `${title}: ${failed} of ${sent} failed`);
+        // The faults take about half of these seconds, and on a loaded machine more; writes are not retried.
+        assert(sent > 10 && failed < sent * 0.75, `${title}: ${failed} of ${sent} failed`);
       }
       assert(Object.values(results.faults).filter((count) => count > 0).length >= 4, JSON.stringify(results.faults));
       assertEquals((await Deno.stat(`${folder}/soak.svg`)).isFile, true);

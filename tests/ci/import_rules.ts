@@ -33,6 +33,7 @@ const ENTRY_POINTS: ReadonlySet<string> = new Set([
   "shared/http/postgres.ts",
   "shared/postgres/mod.ts",
   "shared/data/mod.ts",
+  "shared/data/connection_log/mod.ts",
   "shared/cache/mod.ts",
   "shared/observability/mod.ts",
 ]);
@@ -42,7 +43,15 @@ const ENTRY_POINTS: ReadonlySet<string> = new Set([
  * loaded on demand.
  */
 const SEPARATE_MODULES: ReadonlySet<string> = new Set([
+  "shared/observability/alerts/mod.ts",
+  "shared/observability/fleet/mod.ts",
+  "shared/observability/log/mod.ts",
+  "shared/observability/metrics/mod.ts",
+  "shared/observability/tracing/mod.ts",
+  "shared/observability/tracing/otel/mod.ts",
+  "shared/observability/monitors/health_sources.ts",
   "shared/resilience/adaptive_limit.ts",
+  "shared/resilience/load_balancer.ts",
   "shared/services/pooled_postgres_service.ts",
 ]);
 

@@ -20,13 +20,15 @@ Deno.test("shared/ and functions/ follow the import rules", async () => {
   assertEquals(violations, []);
 });
 
-Deno.test("shared/mod.ts, shared/http/hono.ts and shared/http/fields.ts do not load shared/postgres", async () => {
+Deno.test("shared/mod.ts, shared/http/hono.ts and shared/http/fields.ts do not load shared/postgres, shared/data or shared/cache", async () => {
   const modules = await parseModules();
   for (const entry of ["shared/mod.ts", "shared/http/hono.ts", "shared/http/fields.ts"]) {
     const reached = [...reachableFrom(entry, modules)];
-    assertEquals(reached.filter((path) => path.startsWith("shared/postgres/")), [], entry);
+    assertEquals(reached.filter((path) => /^shared\/(postgres|data|cache)\//.test(path)), [], entry);
   }
   assert(reachableFrom("shared/http/postgres.ts", modules).has("shared/postgres/mod.ts"));
+  const direct = [...reachableFrom("shared/postgres/mod.ts", modules)];
+  assertEquals(direct.filter((path) => /^shared\/(data|cache)\//.test(path)), []);
 });
 
 // The Supabase CLI reads imports by text, in comments too, and warns of files that do not exist.

@@ -47,6 +47,7 @@ async function run(commands: Commands): Promise<[code: number, lastLine: string 
       "-y deno task test:postgres 14") ${old};;
       "-y deno task test:2.1") ${hosted};;
       "-y supabase@"*" --version" | "-y deno@"*" --version" | "-y node@"*" --version") true;;
+      "-y --ignore-scripts -p prisma@"*) true;;
       *) echo "unexpected: $*"; exit 99;;
       esac`,
     );

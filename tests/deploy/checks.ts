@@ -8,7 +8,7 @@ import { MARKER } from "./project_copy.ts";
 import type { UploadedTree } from "./tree.ts";
 
 /** The parts of `shared/` that a function uploads only if it imports them. */
-export const OPTIONAL_PARTS = ["postgres", "cache", "fleet"];
+export const OPTIONAL_PARTS = ["postgres", "data", "cache", "fleet"];
 
 /** Returns the paths of the modules that the function needs. */
 function needed({ root, graph }: Pick<UploadedTree, "root" | "graph">): string[] {
@@ -18,9 +18,9 @@ function needed({ root, graph }: Pick<UploadedTree, "root" | "graph">): string[]
 /** Returns true if a module of the application in the upload imports that part. */
 function importsPart(part: string, { files }: Upload): boolean {
   const decoder = new TextDecoder();
-  return [...files].some(([path, content]) =>
-    path.startsWith("functions/") && decoder.decode(content).includes(`/shared/${part}/`)
-  );
+  // shared/http/postgres.ts is the entry point to Postgres for handlers.
+  const imported = new RegExp(String.raw`/shared/(http/${part}\.ts|${part}/)`);
+  return [...files].some(([path, content]) => path.startsWith("functions/") && imported.test(decoder.decode(content)));
 }
 
 /** Returns one line for each fault of an upload. */

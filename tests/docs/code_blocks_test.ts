@@ -59,6 +59,8 @@ const FOLDERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     manager: 'import("./mod.ts").PostgresConnectionManager',
     pool: 'import("./mod.ts").PostgresPool',
   },
+  "shared/data/": { manager: 'import("../postgres/mod.ts").PostgresConnectionManager' },
+  "shared/cache/": { cache: 'import("./mod.ts").LayeredCache' },
   "shared/resilience/": { clock: 'import("./mod.ts").Clock' },
 };
 
@@ -69,6 +71,10 @@ const ENTRY_POINTS = [
   "shared/http/fields.ts",
   "shared/http/postgres.ts",
   "shared/postgres/mod.ts",
+  "shared/data/mod.ts",
+  "shared/cache/mod.ts",
+  "shared/data/tunnel/mod.ts",
+  "shared/data/connection_log/mod.ts",
   "shared/observability/mod.ts",
 ];
 
@@ -153,14 +159,21 @@ function toModule(
     };
     if (/\bz\./.test(code)) imports.push('import * as z from "zod";\n');
     for (const [name, path] of Object.entries(EXAMPLE_APPLICATION)) add(path, [name]);
-    for (const path of module === undefined ? ENTRY_POINTS : [module, ...ENTRY_POINTS]) {
-      add(path, exported.get(path) ?? []);
+    const paths = module === undefined ? ENTRY_POINTS : [module, ...ENTRY_POINTS];
+    // An entry point may have the type alone of what another one exports.
+    for (const isType of [false, true]) {
+      for (const path of paths) {
+        add(path, (exported.get(path) ?? []).filter((name) => name.startsWith("type ") === isType));
+      }
     }
   }
   const folder = Object.keys(FOLDERS).find((prefix) => module?.startsWith(prefix)) ?? "";
   const declarations = Object.entries(FOLDERS[folder] ?? {})
     .filter(([name]) => !new RegExp(`\\b(const|using|let) ${name}\\b`).test(code))
-    .map(([name, type]) => `declare const ${name}: ${type.replace("./", `${new URL(folder, ROOT)}`)};\n`);
+    .map(([name, type]) => {
+      const resolved = type.replace(/"(\..*?)"/, (_, target) => `"${new URL(target, new URL(folder, ROOT))}"`);
+      return `declare const ${name}: ${resolved};\n`;
+    });
   return [...imports, ...declarations].join("") +
     code.replaceAll(/"(?:\.\.\/\.\.|\.)\/shared\//g, `"${new URL("shared/", ROOT)}`)
       .replaceAll('"../support/', `"${new URL("tests/support/", ROOT)}`)

@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { DEFAULT_POOL_CONFIG } from "../../shared/pool/config.ts";
 import { PRESETS } from "../../shared/mod.ts";
-import { DEFAULT_POSTGRES_CONFIG, POSTGRES_PRESETS } from "../../shared/postgres/config/config.ts";
+import { DEFAULT_POSTGRES_CONFIG, POSTGRES_PRESETS } from "../../shared/postgres/config/options.ts";
 import { poolVariables } from "../../shared/supabase/environment.ts";
 import { DEFAULT_SUPABASE_POOL_CONFIG } from "../../shared/supabase/config.ts";
 import { ROOT } from "./documents.ts";
@@ -20,7 +20,7 @@ function rowsBelow(text: string, heading: string): string[][] {
 function written(value: unknown): string {
   if (typeof value === "number") return Number.isFinite(value) ? value.toLocaleString("en") : String(value);
   if (typeof value === "boolean") return value ? "on" : "off";
-  return Array.isArray(value) ? value.join(",") : String(value);
+  return Array.isArray(value) ? value.join(",") || "none" : String(value);
 }
 
 const read = (path: string) => Deno.readTextFile(new URL(path, ROOT));

@@ -3,12 +3,13 @@ import { inSectionOrder, parseDocstring, parseErrors, readErrors } from "../../d
 import { readModules, ROOT } from "./documents.ts";
 import { errorResponse } from "../../shared/http/responses/error_response.ts";
 import { DocumentedRequestError, RequestError } from "../../shared/http/mod.ts";
+import { CacheError } from "../../shared/cache/mod.ts";
 import { PoolError } from "../../shared/pool/mod.ts";
 import { PoolerError, TlsError } from "../../shared/postgres/mod.ts";
 
 Deno.test("readErrors() finds each error class that a module of shared/ exports", async () => {
   // The bases, which have no code of their own.
-  const known: unknown[] = [PoolError, PoolerError, TlsError, RequestError, DocumentedRequestError];
+  const known: unknown[] = [CacheError, PoolError, PoolerError, TlsError, RequestError, DocumentedRequestError];
   const names = new Set((await readErrors()).map(({ name }) => name));
   const missing: string[] = [];
   for (const { path, text } of await readModules()) {

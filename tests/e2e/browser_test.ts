@@ -37,6 +37,10 @@ const VISITS: Record<string, readonly Visit[]> = {
     status: 200,
     headers: { traceparent: `00-${"a".repeat(32)}-${"b".repeat(16)}-01` },
   }],
+  reports: [
+    { method: "GET", path: `/reports?budget_id=${ID}`, status: 503, exposed: ["retry-after"] },
+    { method: "GET", path: "/reports", status: 400 },
+  ],
   templates: [{ method: "GET", path: "/templates", status: 200 }],
   transfers: [
     {

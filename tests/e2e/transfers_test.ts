@@ -132,13 +132,18 @@ Deno.test("GET /transfers/health/pool reports the Postgres connections", async (
   assertEquals([all.body.details.stats.poolMode, all.body.details.testQuery.success], ["session", true]);
 });
 
-Deno.test("only transfers loads the Postgres driver", async () => {
+Deno.test("only transfers and reports load the Postgres driver, and no function the data layer", async () => {
   const project = projectAt();
   const loading: string[] = [];
   for (const { name, entrypoint, importMap } of (await readFunctions(project)).functions) {
     const { packages, files } = await readModuleGraph({ entrypoint, importMap, root: project.root });
-    assertEquals(packages.some((specifier) => /^npm:pg@/.test(specifier)), name === "transfers", name);
+    assertEquals(
+      packages.some((specifier) => /^npm:pg@/.test(specifier)),
+      ["reports", "transfers"].includes(name),
+      name,
+    );
     if (files.some((path) => path.includes("/shared/postgres/"))) loading.push(name);
+    assertEquals(packages.filter((specifier) => /^npm:(kysely|ioredis|lru-cache|ssh2)@/.test(specifier)), [], name);
   }
-  assertEquals(loading, ["transfers"]);
+  assertEquals(loading.sort(), ["reports", "transfers"]);
 });

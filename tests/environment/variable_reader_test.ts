@@ -33,8 +33,15 @@ Deno.test("VariableReader.value() returns the text, number, switch, list or lowe
     ["Transaction", z.enum(["session", "transaction"]), "transaction"],
   ];
   for (const [raw, schema, value] of rows) {
-    assertEquals(reading<unknown>({ A: raw }, (reader) => reader.value("A", schema)), [value, {}], raw);
+    assertEquals(reading<unknown>({ A: raw }, (reader) => reader.value("A", () => schema)), [value, {}], raw);
   }
+});
+
+Deno.test("VariableReader.value() creates the schema of a variable only if that is set", () => {
+  let created = 0;
+  const schemaOf = () => (created++, number);
+  assertEquals(reading({ A: " " }, (reader) => reader.value(["A", "B"], schemaOf)), [undefined, {}]);
+  assertEquals([created, reading({ A: "1" }, (reader) => reader.value("A", schemaOf)), created], [0, [1, {}], 1]);
 });
 
 Deno.test("VariableReader.value() reports a bad value with the name of its variable and the schema's message", () => {
@@ -49,9 +56,13 @@ Deno.test("VariableReader.value() reports a bad value with the name of its varia
     ["a:b@c", "is set to a value that may be secret, must be a whole number"],
   ];
   for (const [raw, message] of rows) {
-    assertEquals(reading({ B: raw }, (reader) => reader.value(["A", "B"], number)), [undefined, { B: message }], raw);
+    assertEquals(
+      reading({ B: raw }, (reader) => reader.value(["A", "B"], () => number)),
+      [undefined, { B: message }],
+      raw,
+    );
   }
-  assertEquals(reading({ A: "hunter2" }, (reader) => reader.value("A", number, { secret: true })), [
+  assertEquals(reading({ A: "hunter2" }, (reader) => reader.value("A", () => number, { secret: true })), [
     undefined,
     { A: "is set, must be a whole number" },
   ]);
@@ -72,7 +83,7 @@ Deno.test("VariableReader.value() names the values of a switch where the schema 
     ],
   ];
   for (const [schema, message] of rows) {
-    const [value, issues] = reading<unknown>({ A: "maybe" }, (reader) => reader.value("A", schema));
+    const [value, issues] = reading<unknown>({ A: "maybe" }, (reader) => reader.value("A", () => schema));
     assertEquals([value, issues], [undefined, { A: `is "maybe", ${message}` }]);
   }
 });

@@ -90,7 +90,7 @@ export interface Problem {
  * Ends the isolate, and waits until its pools have closed: that takes turns of the event loop, which may be slow on a
  * loaded machine.
  */
-export async function endIsolate(): Promise<void> {
+export async function endIsolate(turns = 50): Promise<void> {
   dispatchEvent(new CustomEvent("beforeunload", { detail: { reason: "early_drop" } }));
-  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setTimeout(resolve, 2));
+  for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setTimeout(resolve, 2));
 }

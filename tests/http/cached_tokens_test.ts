@@ -8,6 +8,7 @@ import { JWKS_MAX_AGE_MS } from "../../shared/http/auth/jwks_source.ts";
 import { createLazyAuthenticate } from "../../shared/http/auth/lazy_authenticate.ts";
 import { ConfigError } from "../../shared/pool/mod.ts";
 import { type PooledContext, type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";
+import { cancelUnreadBodies } from "../support/unread_bodies.ts";
 import { FakePools, JWT_SECRET, URL_OF_PROJECT, VARIABLES } from "./fake_pools.ts";
 import { createProjectKey, type ProjectKey, sharedSecretToken } from "./tokens.ts";
 
@@ -217,30 +218,26 @@ Deno.test("createAuthenticate() keeps the cache when a fetch brings the same key
   assertEquals([jwks.state.fetched, counted.checks], [2, 3]);
 });
 
-Deno.test({
-  name: "createAuthenticate() keeps the cache while keys stay the same, and not when they cannot be fetched",
-  // jose leaves the body of a response that is not a key set unread.
-  sanitizeResources: false,
-  fn: async () => {
-    await using jwks = startJwks(project);
-    using time = new FakeTime();
-    using counted = countChecks();
-    const ask = setUp({ env: jwks.env });
-    const token = await project.sign({ exp: 4_000_000_000 });
-    await ask(token);
-    time.tick(JWKS_MAX_AGE_MS - 1_000);
-    await ask(token);
-    time.tick(1_000);
-    await ask(token);
-    await ask(token);
-    assertEquals([counted.checks, jwks.state.fetched], [3, 2]);
-    jwks.state.status = 500;
-    time.tick(JWKS_MAX_AGE_MS - 1);
-    assertStringIncludes(await ask(token), "1111");
-    time.tick(1);
-    assertEquals(await ask(token), "500 JWKS_FETCH_FAILED");
-    assertEquals(await setUp({ env: jwks.env, rememberTokensMs: 0 })(token), "500 JWKS_FETCH_FAILED");
-  },
+Deno.test("createAuthenticate() keeps the cache while keys stay the same, and not when they cannot be fetched", async () => {
+  await using _bodies = cancelUnreadBodies();
+  await using jwks = startJwks(project);
+  using time = new FakeTime();
+  using counted = countChecks();
+  const ask = setUp({ env: jwks.env });
+  const token = await project.sign({ exp: 4_000_000_000 });
+  await ask(token);
+  time.tick(JWKS_MAX_AGE_MS - 1_000);
+  await ask(token);
+  time.tick(1_000);
+  await ask(token);
+  await ask(token);
+  assertEquals([counted.checks, jwks.state.fetched], [3, 2]);
+  jwks.state.status = 500;
+  time.tick(JWKS_MAX_AGE_MS - 1);
+  assertStringIncludes(await ask(token), "1111");
+  time.tick(1);
+  assertEquals(await ask(token), "500 JWKS_FETCH_FAILED");
+  assertEquals(await setUp({ env: jwks.env, rememberTokensMs: 0 })(token), "500 JWKS_FETCH_FAILED");
 });
 
 /** Returns the contexts that a handler gets for requests with the same token. */

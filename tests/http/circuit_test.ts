@@ -1,4 +1,4 @@
-/** Tests responses, health and log while a circuit breaker is open. */
+/** Tests responses, health and log while a circuit breaker is open, and the log of a limit. */
 import { assert, assertEquals, assertFalse } from "@std/assert";
 import { PooledBaseService } from "../../shared/services/mod.ts";
 import type { PooledHandler } from "../support/http.ts";
@@ -38,12 +38,29 @@ const WAYS: Record<string, (ctx: Context) => PromiseLike<unknown>> = {
     const { error } = await supabase.from("notes").select().retry(false);
     throw error;
   },
+  "a file of the storage": async ({ supabase }) => {
+    const { error } = await supabase.storage.from("notes").download("a.txt");
+    throw error;
+  },
+  "another function": async ({ supabase }) => {
+    const { error } = await supabase.functions.invoke("notes");
+    throw error;
+  },
+  "Auth": async ({ supabaseAdmin }) => {
+    const { error } = await supabaseAdmin.auth.admin.listUsers();
+    throw error;
+  },
 };
+/** The targets of these ways. */
+const TARGETS = ["rest", "storage", "functions/notes", "auth"];
 
 for (const [way, ask] of Object.entries(WAYS)) {
   Deno.test(`withPooledSupabase() responds 503 CIRCUIT_OPEN with Retry-After, and sends nothing: ${way}`, async () => {
     await using rig = setUp(async (_request, ctx) => Response.json(await ask(ctx) ?? null));
-    rig.service.getConnectionPool().circuits.seed({ rest: { state: "open", retryAfterMs: 500 } });
+    for (const pool of [rig.service.getConnectionPool(), rig.service.getAdminPool()]) {
+      // By hand: a circuit that is open by its rules ends while a loaded machine serves the first request.
+      for (const target of TARGETS) pool.circuits.force(target, "open");
+    }
     const response = await rig.fetch("/notes");
     assertEquals([response.status, response.headers.get("Retry-After")], [503, "1"]);
     assertEquals(response.headers.get("Content-Type"), "application/problem+json");
@@ -89,6 +106,26 @@ Deno.test("withPooledSupabase() logs once that a circuit opened, and once that i
     ["circuit_opened", "warn", "rest", "consecutive failures"],
     ["circuit_closed", "info", "rest", undefined],
   ]);
+});
+
+Deno.test("withPooledSupabase() logs each limit that a dry run of the adaptive limit would try, once", async () => {
+  await using rig = setUp(async (_request, { supabase }) => {
+    const { error } = await supabase.from("notes").insert([]);
+    return new Response(error && "failed");
+  }, { POOL_MAX_CONNECTIONS: "auto", POOL_ADAPTIVE_LIMIT: "dry-run" });
+  rig.project.answer = () => new Response(null, { status: 201 });
+  const events: number[] = [];
+  rig.service.getConnectionPool().on("limitChanged", ({ limit }) => events.push(limit));
+  const burst = () => Promise.all(Array.from({ length: 50 }, async () => (await rig.fetch("/notes")).body?.cancel()));
+  await until("a limit is reported", async () => {
+    await burst();
+    return events.length > 0;
+  });
+  const lines = rig.log.map((line) => JSON.parse(line)).filter(({ event }) => event === "limit_not_applied");
+  assertEquals(
+    lines.map(({ level, data }) => [level, data]),
+    [...new Set(events)].map((limit) => ["info", { limit, before: 10 }]),
+  );
 });
 
 Deno.test("/<name>/health/pool shows the circuits with the secret key only", async () => {

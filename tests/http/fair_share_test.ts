@@ -1,5 +1,5 @@
 /** Tests whose share of the slots a request takes in pools with `fairShare`, with a fake project. */
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertInstanceOf, assertStringIncludes, assertThrows } from "@std/assert";
 import { ConfigError, type Flow } from "../../shared/pool/mod.ts";
 import { type PooledHandler, type PooledSupabaseOptions, withPooledSupabase } from "../support/http.ts";
 import { until } from "../support/until.ts";
@@ -91,6 +91,26 @@ Deno.test("flowKey cannot name a user, and gives weights", async () => {
     ["t3", as],
   ]);
   assertEquals(order, "t1 a1 t2 t3 a2");
+});
+
+for (const [what, flow] of [["a promise", Promise.resolve("t")], ["a number", 7], ["an object without a key", {}]]) {
+  Deno.test(`flowKey that returns ${what} is an error, and does not put all callers into one flow`, async () => {
+    let failure: unknown;
+    const handler: PooledHandler<unknown> = async (_request, { pool }) => {
+      failure = await pool.lease().catch((error) => error);
+      return new Response();
+    };
+    await using rig = oneSlot(handler, { flowKey: (() => flow) as () => Flow });
+    await rig.fetch("/t1");
+    assertInstanceOf(failure, ConfigError);
+    assertStringIncludes(failure.message, "flow: must be a string, or { key, weight }");
+    assertEquals(rig.service.getConnectionPool().getStats().activeConnections, 0);
+  });
+}
+
+Deno.test("flowKey that returns null leaves the default", async () => {
+  await using rig = oneSlot(query, { flowKey: () => null as unknown as undefined });
+  assertEquals(await orderOf(rig, [["a1", { as: ada }], ["a2", { as: ada }], ["b1", { as: bob }]]), "a1 b1 a2");
 });
 
 Deno.test("POOL_FAIR_SHARE shares the admin pool between the users that requests act for", async () => {

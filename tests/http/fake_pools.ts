@@ -27,6 +27,7 @@ export const VARIABLES: Variables = {
 export class FakeScope implements HandlerScope<unknown> {
   readonly config = DEFAULT_SUPABASE_POOL_CONFIG;
   readonly waitedMs = 4;
+  readonly upstreamMs = 9;
   readonly options: ScopeOptions;
   readonly #controller = new AbortController();
   readonly #pool: FakePool;

@@ -1,14 +1,14 @@
 /** A fetch of keys that hangs or fails. */
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { withSupabase } from "@supabase/server";
-import { createAuthenticate } from "../../shared/http/auth/authenticate.ts";
-import { JWKS_MAX_AGE_MS } from "../../shared/http/auth/jwks_source.ts";
-import type { RequestWait } from "../../shared/http/request/deadline.ts";
+import { createAuthenticate, type RequestWait } from "../../shared/http/auth/authenticate.ts";
+import { JWKS_MAX_AGE_MS, JwksSource } from "../../shared/http/auth/jwks_source.ts";
 import { createRequestHandler } from "../../shared/http/handler/request_handler.ts";
 import { withPooledSupabase } from "../support/http.ts";
 import type { Clock } from "../../shared/resilience/mod.ts";
 import { FakeClock } from "../support/fake_clock.ts";
+import { cancelUnreadBodies } from "../support/unread_bodies.ts";
 import { until } from "../support/until.ts";
 import { FakePools, URL_OF_PROJECT, VARIABLES } from "./fake_pools.ts";
 import { createProjectKey, sharedSecretToken, unsignedToken } from "./tokens.ts";
@@ -133,31 +133,42 @@ Deno.test("createAuthenticate() adopts keys that arrive after every caller has l
   assertEquals(keys.state.fetched, 2);
 });
 
-Deno.test({
-  name: "withPooledSupabase() fetches unavailable keys once, and rejects as withSupabase does",
-  // jose leaves the body of a response that is not a key set unread.
-  sanitizeResources: false,
-  async fn() {
-    await using keys = startKeys();
-    keys.go.resolve();
-    const { handle, log } = handlerOn(keys);
-    const theirs = withSupabase({ env: keys.env }, () => Promise.resolve(Response.json("in")));
-    const faults: readonly (() => Response)[] = [
-      () => new Response("no", { status: 503 }),
-      () => new Response("<html>"),
-      () => Response.json({ keys: "none" }),
-    ];
-    for (const answer of faults) {
-      keys.state.answer = answer;
-      keys.state.fetched = 0;
-      const ours = await ask(handle);
-      assertEquals(keys.state.fetched, 1);
-      const other = await ask(theirs);
-      assertEquals([ours.status, await ours.json()], [other.status, await other.json()]);
-      assertEquals(ours.headers.get("x-supabase-server-error"), "JWKS_FETCH_FAILED");
-    }
-    assertEquals(log.length, 1);
-  },
+Deno.test("withPooledSupabase() fetches unavailable keys once, and rejects as withSupabase does", async () => {
+  await using keys = startKeys();
+  await using _bodies = cancelUnreadBodies();
+  keys.go.resolve();
+  const { handle, log } = handlerOn(keys);
+  const theirs = withSupabase({ env: keys.env }, () => Promise.resolve(Response.json("in")));
+  const faults: readonly (() => Response)[] = [
+    () => new Response("no", { status: 503 }),
+    () => new Response("<html>"),
+    () => Response.json({ keys: "none" }),
+  ];
+  for (const answer of faults) {
+    keys.state.answer = answer;
+    keys.state.fetched = 0;
+    const ours = await ask(handle);
+    assertEquals(keys.state.fetched, 1);
+    const other = await ask(theirs);
+    assertEquals([ours.status, await ours.json()], [other.status, await other.json()]);
+    assertEquals(ours.headers.get("x-supabase-server-error"), "JWKS_FETCH_FAILED");
+  }
+  assertEquals(log.length, 1);
+});
+
+Deno.test("JwksSource.keysFor() cancels the body of a response that is not a key set", async () => {
+  await using keys = startKeys();
+  keys.go.resolve();
+  for (const status of [204, 302, 404, 503]) {
+    let canceled = status === 204;
+    const endless = () =>
+      new ReadableStream({ start: (body) => body.enqueue(new Uint8Array(10)), cancel: () => void (canceled = true) });
+    keys.state.answer = () => new Response(status === 204 ? null : endless(), { status });
+    const source = JwksSource.at(new URL(`?${status}`, keys.env.jwks));
+    const { failure } = await source.keysFor("a", (work) => work);
+    assertStringIncludes(String(failure), "Expected 200 OK");
+    await until(`the body of status ${status} to be canceled`, () => canceled);
+  }
 });
 
 Deno.test("withPooledSupabase() fetches no keys for a token that it rejects with any keys", async () => {

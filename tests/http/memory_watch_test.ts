@@ -18,7 +18,7 @@ function setUp(limitMb?: number) {
     return memory.usedMb === undefined ? undefined : memory.usedMb * MB;
   }, {
     low: ({ source }, begins) => calls.push(`${source}${begins ? " begins" : ""}`),
-    recovered: (bytes) => calls.push(`recovered at ${bytes / MB}`),
+    recovered: (bytes) => calls.push(`recovered at ${bytes === undefined ? "?" : bytes / MB}`),
   });
   if (limitMb !== undefined) watch.limit(limitMb * MB);
   return { clock, memory, calls, watch };
@@ -86,6 +86,23 @@ Deno.test("MemoryWatch.announce() begins an episode without a limit, which ends 
   assertEquals(memory.reads, 4, "without a limit, nothing is left to check");
 });
 
+Deno.test("MemoryWatch ends an episode 60 s after its latest announcement where the memory cannot be read", async () => {
+  const { clock, memory, calls, watch } = setUp();
+  memory.usedMb = undefined;
+  watch.announce();
+  await clock.advance(30_000);
+  watch.announce();
+  await clock.advance(59_999);
+  watch.check();
+  assertEquals([calls, watch.isLow], [["runtime begins", "runtime"], true]);
+  await clock.advance(2_000);
+  watch.check();
+  assertEquals([calls.at(-1), watch.isLow], ["recovered at ?", false]);
+  await clock.advance(2_000);
+  watch.check();
+  assertEquals([calls.length, memory.reads], [3, 4], "nothing is left to check");
+});
+
 Deno.test("MemoryWatch keeps an episode where the runtime stops reporting, and begins none", async () => {
   const { clock, memory, calls, watch } = setUp(100);
   memory.usedMb = undefined;
@@ -130,6 +147,54 @@ Deno.test("IsolateLifecycle logs an episode of low memory once, and drops caches
   assertEquals(log, [
     ["warn", "memory_low", { source: "usage", usedMb: 220, limitMb: 256 }],
     ["info", "memory_recovered", { usedMb: 100 }],
+  ]);
+});
+
+Deno.test("isolateMemory() is undefined where the runtime has no figures, or none that can be used", () => {
+  const descriptor = Object.getOwnPropertyDescriptor(Deno, "memoryUsage") ?? {};
+  try {
+    for (
+      const memoryUsage of [
+        () => {
+          throw new Error("not supported");
+        },
+        () => ({}),
+        () => ({ heapUsed: NaN, external: 0 }),
+      ]
+    ) {
+      Object.defineProperty(Deno, "memoryUsage", { ...descriptor, value: memoryUsage });
+      assertEquals(isolateMemory(), undefined);
+    }
+  } finally {
+    Object.defineProperty(Deno, "memoryUsage", descriptor);
+  }
+});
+
+Deno.test("IsolateLifecycle serves requests, and asks every pool, if what low memory notifies throws", async () => {
+  const clock = new FakeClock();
+  let usedMb = 220;
+  const life = new IsolateLifecycle(clock, new EventTarget(), () => usedMb * MB);
+  const log: string[] = [];
+  const pools: boolean[] = [];
+  const throws = () => {
+    throw new Error("no memory");
+  };
+  life.onMemoryLow(throws);
+  life.registerPools({ drainMs: 0, shutdown: () => Promise.resolve(), setMemoryLow: throws });
+  const setMemoryLow = (isLow: boolean) => void pools.push(isLow);
+  life.registerPools({ drainMs: 0, shutdown: () => Promise.resolve(), setMemoryLow });
+  life.watchMemory(256 * MB, (_level, event) => log.push(event));
+  life.beginRequest()();
+  await clock.advance(2_000);
+  usedMb = 10;
+  life.beginRequest()();
+  assertEquals(pools, [true, false]);
+  assertEquals(log, [
+    "memory_hook_failed",
+    "memory_hook_failed",
+    "memory_low",
+    "memory_hook_failed",
+    "memory_recovered",
   ]);
 });
 

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { EnvError, Errors, MissingDefaultSecretKeyError } from "@supabase/server";
-import { createMissingAdminProxy, loadMissingSecretKey } from "../../shared/http/request/missing_admin.ts";
+import { createMissingAdminProxy, loadMissingSecretKey } from "../../shared/http/request/request_pools.ts";
 import { URL_OF_PROJECT } from "./fake_pools.ts";
 
 Deno.test("createMissingAdminProxy() creates a client that throws the error of withSupabase() when it is used", async () => {

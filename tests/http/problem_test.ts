@@ -41,13 +41,14 @@ Deno.test("problem() leaves out absent members", async () => {
   });
 });
 
-Deno.test("stampHeaders() sets the counters, the limit and the time waited", () => {
+Deno.test("stampHeaders() sets the counters, the limit and the parts of the time", () => {
   const stats = { totalConnections: 8, activeConnections: 3, idleConnections: 5, waitingForConnection: 1, limit: 8 };
-  assertEquals(Object.fromEntries(stampHeaders(new Response(), undefined, stats, 12.345).headers), {
+  const parts = { verifyMs: 1, waitedMs: 12.345, upstreamMs: 20.06 };
+  assertEquals(Object.fromEntries(stampHeaders(new Response(), undefined, stats, parts).headers), {
     "access-control-expose-headers":
       "X-Pool-Total-Connections, X-Pool-Active-Connections, X-Pool-Idle-Connections, X-Pool-Waiting-Requests, " +
       "X-Pool-Limit, Server-Timing",
-    "server-timing": "pool;dur=12.3",
+    "server-timing": "pool;dur=12.3, verify;dur=1.0, wait;dur=12.3, upstream;dur=20.1",
     "x-pool-active-connections": "3",
     "x-pool-idle-connections": "5",
     "x-pool-limit": "8",

@@ -10,7 +10,10 @@ type Options = PooledSupabaseOptions<unknown>;
 function assertStamped(response: Response, counters = ["8", "3", "5", "0"]): void {
   const names = ["Total-Connections", "Active-Connections", "Idle-Connections", "Waiting-Requests"];
   assertEquals(names.map((name) => response.headers.get(`X-Pool-${name}`)), counters);
-  assertMatch(response.headers.get("Server-Timing") ?? "", /(^|, )pool;dur=\d+\.\d$/);
+  assertMatch(
+    response.headers.get("Server-Timing") ?? "",
+    /(^|, )pool;dur=\d+\.\d, verify;dur=\d+\.\d, wait;dur=\d+\.\d, upstream;dur=\d+\.\d$/,
+  );
   const exposed = response.headers.get("Access-Control-Expose-Headers") ?? "";
   for (const name of [...names.map((name) => `X-Pool-${name}`), "Server-Timing"]) assertStringIncludes(exposed, name);
 }
@@ -78,7 +81,10 @@ Deno.test("withPooledSupabase() replaces the pool headers of a response that is 
   const second = await send();
   assertStamped(second, ["8", "7", "5", "0"]);
   assertEquals(second.headers.get("Access-Control-Expose-Headers"), exposed);
-  assertMatch(second.headers.get("Server-Timing") ?? "", /^pool;dur=[\d.]+$/);
+  assertMatch(
+    second.headers.get("Server-Timing") ?? "",
+    /^pool;dur=[\d.]+, verify;dur=[\d.]+, wait;dur=[\d.]+, upstream;dur=[\d.]+$/,
+  );
 });
 
 Deno.test("withPooledSupabase() streams a body: the response resolves before its end", async () => {

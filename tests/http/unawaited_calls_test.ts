@@ -3,6 +3,7 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { memberOf } from "../../shared/resilience/mod.ts";
 import type { PooledContext } from "../support/http.ts";
 import { setUp } from "./real_rig.ts";
+import { FakeClock } from "../support/fake_clock.ts";
 import { until } from "../support/until.ts";
 
 const ONE = { POOL_MAX_CONNECTIONS: "1" };
@@ -19,6 +20,12 @@ function slowTable() {
     return Response.json([]);
   };
   return { go, calls, answer };
+}
+
+/** Waits for `work` and never resolves. */
+async function hang(work: Promise<unknown>): Promise<never> {
+  await work;
+  return await new Promise<never>(() => {});
 }
 
 Deno.test("withPooledSupabase() aborts unawaited calls and frees the slot when the handler throws", async () => {
@@ -77,6 +84,30 @@ Deno.test("withPooledSupabase() completes calls in flight after the response, th
   await until("the lease ends", () => rig.service.getPoolStats().activeConnections === 0);
   assertEquals(rig.project.requests.length, 1);
   assertEquals(rig.log.map((line) => JSON.parse(line).event), ["call_refused"]);
+});
+
+Deno.test("withPooledSupabase() follows the calls of both pools after the response, until the deadline", async () => {
+  const clock = new FakeClock();
+  const { go, calls, answer } = slowTable();
+  const left: Promise<{ data: unknown; error: unknown }>[] = [];
+  await using rig = setUp(
+    async (_request, { supabase, supabaseAdmin }) => {
+      left.push(Promise.resolve(supabase.from("slow").select()));
+      left.push(Promise.resolve(supabaseAdmin.from("slow_too").select()));
+      await until("both calls arrive", () => calls.arrived === 2);
+      return new Response();
+    },
+    {},
+    { deadlineMs: 1_000 },
+    clock,
+  );
+  rig.project.answer = (request) => request.url.includes("slow_too") ? hang(answer(request)) : answer(request);
+  assertEquals((await rig.fetch("/f")).status, 200);
+  go.resolve();
+  assertEquals((await left[0])?.data, []);
+  await until("the slot is free", () => rig.service.getPoolStats().activeConnections === 0);
+  await clock.advance(1_000);
+  assertStringIncludes(Deno.inspect((await left[1])?.error), "DeadlineExceededError");
 });
 
 Deno.test("ctx.supabase rejects calls after the response while a call that came before has still to be sent", async (t) => {

@@ -12,7 +12,7 @@ import { migrate } from "../../local/init/source/migrate.ts";
 import type { Migration } from "../../local/init/source/migration.ts";
 import { fromFileUrl } from "../../local/paths.ts";
 import { runJsonScript } from "../support/json_script.ts";
-import { FUNCTIONS, type SampleFunction } from "./init_functions.ts";
+import { FUNCTIONS, type SampleFunction } from "./init_functions/mod.ts";
 import type { FunctionRequest, FunctionResponse, FunctionRuns } from "./run_functions.ts";
 
 const ROOT = new URL("../../", import.meta.url);

@@ -6,6 +6,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fromFileUrl } from "../../local/paths.ts";
 
+const MIGRATION = "20260109090000_fleet.sql";
 const MAIN = fromFileUrl(new URL("../../local/init/main.ts", import.meta.url));
 const NAME = "@example/supabase-pool";
 
@@ -84,7 +85,7 @@ Deno.test("init prepares a project, shows the diff, and changes nothing in a sec
   );
   assertStringIncludes(shown.out, `+    "${NAME}": "npm:${NAME}@^`);
   assertStringIncludes(shown.out, "supabase/functions/hello/index.ts:4  a client with the service role key");
-  assertStringIncludes(shown.out, "Nothing was written: 6 files would change.");
+  assertStringIncludes(shown.out, "Nothing was written: 7 files would change.");
   assertEquals(await project.read(".gitignore"), "node_modules");
 
   const written = await project.init("--yes");
@@ -105,6 +106,53 @@ Deno.test("init prepares a project, shows the diff, and changes nothing in a sec
   const again = await project.init("--yes");
   assertEquals(again.code, 0);
   assert(again.out.startsWith("Nothing to change: the project is prepared.\n"), again.out);
+});
+
+Deno.test("init copies the migration of the fleet, after the newest of the project, and once", async () => {
+  const text = await Deno.readTextFile(new URL(`../../supabase/migrations/${MIGRATION}`, import.meta.url));
+  await using project = await TestProject.create({
+    "supabase/config.toml": "",
+    "supabase/migrations/20250101000000_notes.sql": "create table notes (id int);\n",
+    "supabase/migrations/99999999999999_notes.txt": "not a migration",
+  });
+  const first = await project.init("--yes");
+  assertEquals(first.code, 0, first.err);
+  assertStringIncludes(first.out, `Note: supabase/migrations/${MIGRATION} lets isolates report to the fleet: apply it`);
+  assertEquals(await project.read(`supabase/migrations/${MIGRATION}`), text);
+  const again = await project.init("--yes");
+  assertStringIncludes(again.out, "Nothing to change");
+  assert(!again.out.includes(MIGRATION), again.out);
+
+  const newest: Record<string, string> = {
+    "20990101235959": "20990101235960_fleet.sql",
+    "20260109090000": "20260109090001_fleet.sql",
+    "0099": MIGRATION,
+  };
+  for (const [version, expected] of Object.entries(newest)) {
+    await using later = await TestProject.create({
+      "supabase/config.toml": "",
+      [`supabase/migrations/${version}_last.sql`]: "select 1;\n",
+    });
+    assertEquals((await later.init("--yes")).code, 0);
+    assertEquals(await later.read(`supabase/migrations/${expected}`), text, version);
+  }
+
+  await using renamed = await TestProject.create({
+    "supabase/config.toml": "",
+    "supabase/migrations/20250101000000_isolates.sql": text,
+  });
+  await renamed.init("--yes");
+  assertEquals(await Deno.stat(`${renamed.root}/supabase/migrations/${MIGRATION}`).catch(() => undefined), undefined);
+});
+
+Deno.test("init writes no migration to a folder outside the project", async () => {
+  await using outside = await TestProject.create({ "a.txt": "" });
+  await using project = await TestProject.create({ "supabase/config.toml": "" });
+  await Deno.symlink(outside.root, `${project.root}/supabase/migrations`);
+  const { code, out } = await project.init("--yes");
+  assertEquals(code, 0);
+  assertStringIncludes(out, `${MIGRATION} is left out: supabase/migrations is a link to a folder outside the project.`);
+  assertEquals((await Array.fromAsync(Deno.readDir(outside.root))).length, 1);
 });
 
 Deno.test("init --migrate rewrites functions, and leaves them alone in a second run", async () => {

@@ -23,8 +23,8 @@ async function serveFunction(url: string, limitMb: number, memoryMb: number): Pr
     let kept = [];
     const env = { url: ${JSON.stringify(url)}, publishableKeys: { default: "sb_publishable_x" }, secretKeys: {} };
     Deno.serve(withPooledSupabase({ auth: "none", env, pool: { maxConnections: 8 } }, async (request, { supabase, pool }) => {
-      const { pathname } = new URL(request.url);
-      if (pathname.endsWith("/grow")) kept.push(new Uint8Array(8 * MB).fill(1));
+      const { pathname, searchParams } = new URL(request.url);
+      if (pathname.endsWith("/grow")) kept.push(new Uint8Array(Number(searchParams.get("mb")) * MB).fill(1));
       // Freed at once: nothing waits for a collection.
       if (pathname.endsWith("/free")) for (const { buffer } of kept.splice(0)) buffer.transfer(0);
       if (pathname.endsWith("/query")) {
@@ -90,9 +90,10 @@ for (
 
     let report = await call(served, "report");
     await until("memory is low", async () => {
-      // One more for as long as the runtime has not noticed the latest.
+      // Small steps near the limit: the runtime must notice them before the function is beyond it.
       await new Promise((resolve) => setTimeout(resolve, 120));
-      report = await call(served, report.usedMb < 170 ? "grow" : "report");
+      const step = report.usedMb < 110 ? 8 : 2;
+      report = await call(served, report.usedMb < 170 ? `grow?mb=${step}` : "report");
       return report.totalMemoryLow > 0;
     });
     assertEquals(linesOf(served, "memory_low").length, 1);

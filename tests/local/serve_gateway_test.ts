@@ -1,78 +1,12 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { SignJWT } from "jose";
-import { KEYS, openTo, raw, serveProject, sign } from "./serve.ts";
+/** Tests the requests and bodies that the gateway passes on. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { openTo, raw, serveProject } from "./serve.ts";
 import { eventually } from "./fixture.ts";
 
 const gzip = async (text: string, format: CompressionFormat = "gzip") =>
   new Uint8Array(
     await new Response(new Blob([text]).stream().pipeThrough(new CompressionStream(format))).arrayBuffer(),
   );
-
-Deno.test("Gateway checks the JWT of a function with verify_jwt as the hosted platform does", async () => {
-  const module = `Deno.serve((request) => new Response(request.method));`;
-  await using served = await serveProject({
-    files: {
-      "supabase/config.toml": openTo("open") + "[functions.closed]\nverify_jwt = true\n",
-      "supabase/functions/open/index.ts": module,
-      "supabase/functions/closed/index.ts": module,
-      "supabase/functions/unlisted/index.ts": module,
-    },
-  });
-  const valid = await sign({ role: "anon" });
-  const [header = "", payload = ""] = valid.split(".");
-  const cases: [headers: Record<string, string>, status: number, code: string | null, message?: string][] = [
-    [{}, 401, "UNAUTHORIZED_NO_AUTH_HEADER", "Missing authorization header"],
-    [{ apikey: "sb_publishable_wrong" }, 401, "UNAUTHORIZED_NO_AUTH_HEADER", "Missing authorization header"],
-    [
-      { authorization: `Basic ${valid}` },
-      401,
-      "UNAUTHORIZED_INVALID_JWT_FORMAT",
-      "Auth header is not 'Bearer {token}'",
-    ],
-    [{ authorization: "Bearer x" }, 401, "UNAUTHORIZED_INVALID_JWT_FORMAT", "Invalid JWT"],
-    [{ authorization: `Bearer ${KEYS.publishableKey}` }, 401, "UNAUTHORIZED_INVALID_JWT_FORMAT", "Invalid JWT"],
-    [{ authorization: `Bearer ${header}.${payload}.AAAA` }, 401, "UNAUTHORIZED_LEGACY_JWT", "Invalid JWT"],
-    [
-      { authorization: `Bearer ${await sign({}, "another secret of thirty-two characters")}` },
-      401,
-      "UNAUTHORIZED_LEGACY_JWT",
-      "Invalid JWT",
-    ],
-    [{ authorization: `Bearer ${await sign({ nbf: 1e11 })}` }, 401, "UNAUTHORIZED_LEGACY_JWT", "Invalid JWT"],
-    [
-      { authorization: `Bearer ${btoa(`{"alg":"ES256"}`)}.${payload}.AAAA` },
-      401,
-      "UNAUTHORIZED_ASYMMETRIC_JWT",
-      "Invalid JWT",
-    ],
-    [
-      { authorization: `Bearer ${btoa(`{"alg":"PS256"}`)}.${payload}.AAAA` },
-      401,
-      "UNAUTHORIZED_UNSUPPORTED_TOKEN_ALGORITHM",
-      "Unsupported JWT algorithm PS256",
-    ],
-    [
-      { authorization: `Bearer ${btoa(`{"alg":"none"}`).replaceAll("=", "")}.${payload}.` },
-      401,
-      "UNAUTHORIZED_UNSUPPORTED_TOKEN_ALGORITHM",
-      "Unsupported JWT algorithm none",
-    ],
-    [{ authorization: `Bearer ${valid}` }, 200, null],
-    [{ apikey: KEYS.publishableKey }, 200, null],
-    [{ apikey: KEYS.publishableKey, authorization: `Bearer ${KEYS.publishableKey}` }, 200, null],
-    [{ apikey: KEYS.secretKey, authorization: `Bearer ${valid}` }, 200, null],
-  ];
-  for (const name of ["closed", "unlisted"]) {
-    for (const [headers, status, code, message] of cases) {
-      const response = await served.call(name, { headers });
-      const text = await response.text();
-      assertEquals([response.status, response.headers.get("sb-error-code")], [status, code], JSON.stringify(headers));
-      if (status === 401) assertEquals(JSON.parse(text), { code, message });
-    }
-    assertEquals(await (await served.call(name, { method: "OPTIONS" })).text(), "OPTIONS");
-  }
-  assertEquals(await (await served.call("open")).text(), "GET");
-});
 
 Deno.test("Gateway passes bodies byte for byte, whatever their encoding, and events at once", async () => {
   await using served = await serveProject({
@@ -133,56 +67,6 @@ Deno.test("Gateway passes bodies byte for byte, whatever their encoding, and eve
   let rest = "";
   for (let read = await reader.read(); !read.done; read = await reader.read()) rest += read.value;
   assertEquals(rest, "data: 1\n\ndata: 2\n\n");
-});
-
-Deno.test("Gateway passes WebSockets to functions, with messages, protocol, codes and refusals", async (t) => {
-  await using served = await serveProject({
-    files: {
-      "supabase/config.toml": openTo("a") + "[functions.closed]\n",
-      "supabase/functions/closed/index.ts": "Deno.serve(() => new Response())",
-      "supabase/functions/a/index.ts": `
-        Deno.serve((request) => {
-          const { pathname } = new URL(request.url);
-          if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") return new Response("no upgrade", { status: 400 });
-          if (pathname === "/a/refuse") return new Response("not you", { status: 403, headers: { "x-why": "test" } });
-          const { socket, response } = Deno.upgradeWebSocket(request, { protocol: "chat" });
-          socket.onopen = () => socket.send("hello " + pathname);
-          socket.onmessage = ({ data }) => {
-            if (data === "close") socket.close(4001, "done");
-            else socket.send(data);
-          };
-          return response;
-        });`,
-    },
-  });
-  const url = `ws://127.0.0.1:${served.port}/functions/v1/a`;
-  await t.step("messages and close", async () => {
-    const socket = new WebSocket(`${url}/room`, "chat");
-    socket.binaryType = "arraybuffer";
-    const received: unknown[] = [];
-    socket.onmessage = ({ data }) => {
-      received.push(typeof data === "string" ? data : [...new Uint8Array(data)]);
-      if (received.length === 1) socket.send("echo");
-      if (received.length === 2) socket.send(new Uint8Array([1, 2, 255]));
-      if (received.length === 3) socket.send("close");
-    };
-    const { code, reason } = await new Promise<CloseEvent>((resolve) => socket.onclose = resolve);
-    assertEquals(received, ["hello /a/room", "echo", [1, 2, 255]]);
-    assertEquals([socket.protocol, code, reason], ["chat", 4001, "done"]);
-  });
-  await t.step("refusals", async () => {
-    const upgrade = (path: string) =>
-      raw(
-        served.port,
-        `GET ${path} HTTP/1.1\r\nHost: localhost:${served.port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
-          "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-      );
-    const refused = await upgrade("/functions/v1/a/refuse");
-    assert(refused.startsWith("HTTP/1.1 403"), refused);
-    assertStringIncludes(refused, "x-why: test");
-    assert((await upgrade("/functions/v1/closed")).startsWith("HTTP/1.1 401"));
-    assert((await upgrade("/realtime/v1/websocket")).startsWith("HTTP/1.1 501"));
-  });
 });
 
 Deno.test("Gateway gives each malformed or misdirected request its status", async () => {
@@ -276,78 +160,6 @@ Deno.test("Gateway responds 414 to a URL that hosted projects do not accept", as
   assertEquals([await status(32_768), await status(32_769), await status(60_000)], [200, 414, 414]);
 });
 
-Deno.test("Gateway responds 400 to an invalid handshake of a WebSocket, and keeps no process busy", async () => {
-  await using served = await serveProject({
-    files: {
-      "supabase/config.toml": openTo("ws"),
-      "supabase/functions/ws/index.ts": `Deno.serve((request) => Deno.upgradeWebSocket(request).response);`,
-    },
-  });
-  const handshake = (...headers: string[]) =>
-    raw(
-      served.port,
-      [
-        "GET /functions/v1/ws HTTP/1.1",
-        `Host: 127.0.0.1:${served.port}`,
-        "Connection: Upgrade",
-        "Upgrade: websocket",
-        "Sec-WebSocket-Version: 13",
-        ...headers,
-        "",
-        "",
-      ].join("\r\n"),
-    );
-  const key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
-  const invalid = [
-    await handshake(key, "Sec-WebSocket-Protocol: a, a"),
-    await handshake(key, "Sec-WebSocket-Protocol: a b"),
-    await handshake(),
-  ];
-  for (const response of invalid) assertStringIncludes(response, "HTTP/1.1 400 ");
-  assertStringIncludes(await handshake(key), "HTTP/1.1 101 ");
-  await eventually(() => served.functions.get("ws")?.idleSince !== undefined, "the end of every connection");
-});
-
-Deno.test("Gateway accepts no forged, expired or ambiguous token for verify_jwt", async () => {
-  await using served = await serveProject({
-    files: {
-      "supabase/config.toml": "[functions.closed]\nverify_jwt = true\n",
-      "supabase/functions/closed/index.ts": `Deno.serve(() => new Response("in"));`,
-    },
-  });
-  const valid = await sign({ role: "anon" });
-  const [, payload = "", signature = ""] = valid.split(".");
-  const header = (value: unknown) => btoa(JSON.stringify(value)).replace(/=+$/, "");
-  const secret = new TextEncoder().encode(KEYS.jwtSecret);
-  const critical = await new SignJWT({}).setProtectedHeader({ alg: "HS256", crit: ["x"], x: 1 })
-    .sign(secret, { crit: { x: true } });
-  const expired = await new SignJWT({ exp: 1 }).setProtectedHeader({ alg: "HS256" }).sign(secret);
-  const tokens: Record<string, string> = {
-    "alg none": `${header({ alg: "none" })}.${payload}.`,
-    "alg NONE": `${header({ alg: "NONE" })}.${payload}.`,
-    "an unknown kid": `${header({ alg: "ES256", kid: "x" })}.${payload}.${signature}`,
-    "a key of its own": `${header({ alg: "ES256", jwk: { kty: "EC" } })}.${payload}.${signature}`,
-    "an empty secret": await sign({}, "\0"),
-    "a header that must be understood": critical,
-    "expired": expired,
-    "two tokens": `${valid},Bearer ${valid}`,
-    "two tokens with a space": `${valid}, Bearer ${valid}`,
-    "a fourth part": `${valid}.x`,
-    "no signature": `${valid.slice(0, valid.lastIndexOf("."))}.`,
-    "an array": `${header([])}.${payload}.${signature}`,
-  };
-  for (const [what, token] of Object.entries(tokens)) {
-    const response = await served.call("closed", { headers: { authorization: `Bearer ${token}` } });
-    assertEquals([response.status, await response.text() === "in"], [401, false], what);
-  }
-  const twice = await raw(
-    served.port,
-    `GET /functions/v1/closed HTTP/1.1\r\nHost: 127.0.0.1:${served.port}\r\nAuthorization: Bearer ${valid}\r\n` +
-      `Authorization: Bearer x.y.z\r\nConnection: close\r\n\r\n`,
-  );
-  assertStringIncludes(twice, "HTTP/1.1 401 ");
-});
-
 /** Returns the number of files and sockets that this process has open. */
 async function openFiles(): Promise<number> {
   return (await Array.fromAsync(Deno.readDir("/proc/self/fd"))).length;
@@ -404,41 +216,4 @@ Deno.test("Gateway names the limit of a response with too many headers, and the 
   const { code, detail } = await response.json();
   assertEquals([response.status, code], [502, "RESPONSE_HEADERS_TOO_LARGE"]);
   assertStringIncludes(detail, "send fewer, or put the values in the body");
-});
-
-Deno.test("Gateway releases the function of a WebSocket whose client leaves, and gives failures the status of other requests", async () => {
-  await using served = await serveProject({
-    limits: { memoryMb: 1_000, cpuMs: 60_000, wallClockMs: 60_000, idleMs: 1_500 },
-    files: {
-      "supabase/config.toml": openTo("a"),
-      "supabase/functions/a/index.ts": `
-        Deno.serve(async (request) => {
-          switch (new URL(request.url).pathname) {
-            case "/a/hang":
-              await new Promise(() => {});
-              break;
-            case "/a/late":
-              await new Promise((resolve) => setTimeout(resolve, 200));
-              break;
-            case "/a/exit":
-              Deno.exit(3);
-          }
-          return Deno.upgradeWebSocket(request).response;
-        });`,
-    },
-  });
-  const handshake = (path: string) =>
-    `GET /functions/v1/a/${path} HTTP/1.1\r\nHost: 127.0.0.1:${served.port}\r\nUpgrade: websocket\r\n` +
-    "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-  const isIdle = () => served.functions.get("a")?.idleSince !== undefined;
-  for (const path of ["hang", "late"]) {
-    const client = await Deno.connect({ hostname: "127.0.0.1", port: served.port });
-    await client.write(new TextEncoder().encode(handshake(path)));
-    await eventually(() => !isIdle(), `${path} is in flight`);
-    client.close();
-    await eventually(isIdle, `${path} is released`);
-  }
-  assertMatch(await raw(served.port, handshake("hang")), /^HTTP\/1\.1 504 [^]*"IDLE_TIMEOUT"/);
-  await eventually(isIdle, "nothing is in flight");
-  assertMatch(await raw(served.port, handshake("exit")), /^HTTP\/1\.1 503 [^]*It called Deno\.exit\(3\)/);
 });

@@ -18,6 +18,7 @@ export interface FolderTests {
 export const FOLDERS: Readonly<Record<string, FolderTests>> = {
   environment: { tests: ["tests/environment/", "tests/http/environment_test.ts"] },
   observability: { tests: ["tests/observability/"] },
+  cache: { tests: ["tests/cache/"], slow: ["tests/cache/chaos_test.ts", "tests/cache/processes_test.ts"] },
   resilience: { tests: ["tests/resilience/"] },
   pool: { tests: ["tests/pool/"], slow: ["tests/pool/properties/documentation_test.ts"] },
   services: { tests: ["tests/services/", "tests/http/", "tests/postgres/pooled_postgres_service_test.ts"] },
@@ -37,5 +38,10 @@ export const FOLDERS: Readonly<Record<string, FolderTests>> = {
       "shutdown_test.ts",
       "types/time_zone_test.ts",
     ].map((path) => `tests/postgres/${path}`),
+  },
+  data: {
+    tests: ["tests/data/"],
+    needsPostgres: true,
+    slow: ["connection_log/", "replicas/", "tunnel/"].map((path) => `tests/data/${path}`),
   },
 };

@@ -1,8 +1,8 @@
 /** Tests each limit of the log at its bound: the longest that is kept, and the shortest that is not. */
 import { assertEquals } from "@std/assert";
 import { describeError, StructuredLog } from "../../shared/observability/mod.ts";
-import { plainData } from "../../shared/observability/plain_data.ts";
-import { cut, MAX_TEXT_LENGTH, redact } from "../../shared/observability/redact.ts";
+import { plainData } from "../../shared/observability/log/plain_data.ts";
+import { cut, MAX_TEXT_LENGTH, redact } from "../../shared/observability/log/redact.ts";
 
 /** Asserts that `show` keeps `most` characters, and drops one more, and the word that it is in, with a mark. */
 function assertKeeps(most: number, show: (text: string) => unknown, what: string): void {

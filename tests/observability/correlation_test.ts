@@ -25,6 +25,7 @@ Deno.test("correlationIdOf() generates an id for a header that is missing, malfo
     `00-${TRACE}-00f067aa0ba902b7`,
     `01-${TRACE}-00f067aa0ba902b7-01-${"x".repeat(600)}`,
     `00-${TRACE}-00f067aa0ba902b7-01, 00-${TRACE}-00f067aa0ba902b7-01`,
+    `01-${TRACE}-00f067aa0ba902b7-01-more, 01-${TRACE}-00f067aa0ba902b7-01`,
     "",
   ];
   for (const traceparent of traces) assertMatch(idOf({ traceparent }), UUID, traceparent);

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { LogBudget, LogThrottle } from "../../shared/observability/log_budget.ts";
+import { LogBudget, LogThrottle } from "../../shared/observability/log/log_budget.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
 Deno.test("LogThrottle.take() returns the number of occurrences that a line stands for", async () => {
@@ -35,6 +35,16 @@ Deno.test("LogBudget.take() allows 50 lines at once and 100 in any 10 s, and cou
   assertEquals(taken(60).length, 49);
 });
 
+Deno.test("LogBudget.suppress() counts a line while none is left, and takes none", async () => {
+  const clock = new FakeClock();
+  const budget = new LogBudget(clock);
+  assertEquals(budget.suppress(), false);
+  assertEquals(Array.from({ length: 50 }, () => budget.take()).every((count) => count === 0), true);
+  assertEquals([budget.suppress(), budget.suppress(), budget.take()], [true, true, undefined]);
+  await clock.advance(400);
+  assertEquals([budget.suppress(), budget.suppress(), budget.take()], [false, false, 3]);
+});
+
 Deno.test("LogBudget.take() gets one line back each 200 ms, and never more than 50", async () => {
   const clock = new FakeClock();
   const budget = new LogBudget(clock);
@@ -67,4 +77,15 @@ Deno.test("LogBudget.take() needs room for two lines to write one after a single
   assertEquals(budget.take(), undefined);
   await clock.advance(100);
   assertEquals(budget.take(), 2);
+});
+
+Deno.test("LogThrottle.suppress() adds to the next line of a key, and knows no other key", async () => {
+  const clock = new FakeClock();
+  const throttle = new LogThrottle(clock);
+  throttle.suppress("a", 5);
+  const count = throttle.take("a", 1);
+  throttle.suppress("a", count);
+  assertEquals([count, throttle.take("a", 1)], [1, 0]);
+  await clock.advance(1_000);
+  assertEquals(throttle.take("a", 1), 3);
 });

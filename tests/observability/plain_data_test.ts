@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { plainData } from "../../shared/observability/plain_data.ts";
+import { plainData } from "../../shared/observability/log/plain_data.ts";
 
 Deno.test("plainData() copies texts, numbers, switches and null, and leaves out undefined in JSON", () => {
   const copy = plainData({ a: "x", b: 1.5, c: true, d: null, e: undefined });
@@ -90,4 +90,49 @@ Deno.test("plainData() shows a value that cannot be inspected at all as unreadab
   revoke();
   assertEquals(plainData({ proxy, list: [proxy] }), { proxy: "[unreadable]", list: ["[unreadable]"] });
   assertEquals(plainData(proxy), { value: "[unreadable]" });
+});
+
+Deno.test("plainData() calls no method of lists, dates and bytes, which may return anything", () => {
+  const hostile = {
+    toJSON() {
+      throw new Error("no");
+    },
+  };
+  class List extends Array<number> {
+    override slice(): never {
+      return hostile as never;
+    }
+  }
+  class When extends Date {
+    override getTime(): number {
+      return NaN;
+    }
+    override toISOString(): string {
+      return hostile as never;
+    }
+  }
+  const bytes = Object.defineProperty(new Uint8Array(2), "byteLength", { value: "x".repeat(100_000) });
+  const length = Object.defineProperty(new Proxy([], { get: (_list, key) => key === "length" ? 1e9 : 1 }), "own", {});
+  const copy = plainData({ list: List.of(1, 2), when: new When(0), bytes, length });
+  assertEquals(
+    JSON.stringify(copy),
+    JSON.stringify({
+      list: [1, 2],
+      when: "1970-01-01T00:00:00.000Z",
+      bytes: "[NaN bytes]",
+      length: new Array(32).fill(1),
+    }),
+  );
+});
+
+Deno.test("plainData() shows integers of at most 100 digits", () => {
+  const most = 10n ** 100n - 1n;
+  const copy = plainData({ most, least: -most, more: most + 1n, less: -most - 1n, huge: 1n << 20_000_000n });
+  assertEquals(copy, {
+    most: "9".repeat(100),
+    least: `-${"9".repeat(100)}`,
+    more: "[bigint]",
+    less: "[bigint]",
+    huge: "[bigint]",
+  });
 });

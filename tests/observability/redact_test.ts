@@ -6,7 +6,7 @@ import {
   redact,
   withoutEmails,
   withoutQuotes,
-} from "../../shared/observability/redact.ts";
+} from "../../shared/observability/log/redact.ts";
 
 Deno.test("redact() removes queries, fragments, credentials and long paths from URLs", async (t) => {
   const rows: readonly (readonly [text: string, clean: string])[] = [

@@ -169,3 +169,76 @@ Deno.test("StructuredLog says with log_suppressed how many lines of a sink were 
     ["info", "after", undefined],
   ]);
 });
+
+Deno.test("StructuredLog throws for no entry, and writes log_failed within the limits for one that cannot be read", () => {
+  using time = new FakeTime();
+  const { log, parsed } = setUp();
+  const fail = () => {
+    throw new Error("unreadable");
+  };
+  const entries: unknown[] = [
+    Object.defineProperty({}, "data", { get: fail }),
+    new Proxy({}, { get: fail, has: fail }),
+    null,
+    { error: new Error("x"), secrets: Object.defineProperty({}, Symbol.iterator, { get: fail }) },
+    { error: new Error("with a key"), secrets: [Symbol("s"), 5, "key"] },
+  ];
+  for (const entry of entries) log.info("e", entry as never);
+  log.info(Symbol("e") as never, { perSecond: 1 });
+  log.info({ toString: fail } as never);
+  assertEquals(parsed().map(({ event, level }) => [event, level]), [
+    ["log_failed", "info"],
+    ["log_failed", "info"],
+    ["log_failed", "info"],
+    ["e", "info"],
+    ["e", "info"],
+    ["log_failed", "info"],
+    ["log_failed", "info"],
+  ]);
+  assertEquals(parsed()[0]?.data?.error, "unreadable");
+  assertEquals(parsed()[4]?.data?.error, "with a [secret]");
+  for (let line = 0; line < 200; line++) log.info("e", null as never);
+  assert(parsed().length <= 50, `${parsed().length}`);
+  time.tick(10_000);
+  log.info("e", null as never);
+  assertEquals(parsed().slice(-2).map(({ event }) => event), ["log_suppressed", "log_failed"]);
+});
+
+Deno.test("StructuredLog bounds a line whose data has a count that is not a number", () => {
+  const { log, lines, parsed } = setUp();
+  const long = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`m${index}`, "\u0001".repeat(900)]));
+  log.info("e", { data: { count: long as never, error: long as never } });
+  assertEquals(parsed()[0]?.data, { error: "the data of this line is too long" });
+  assert((lines[0]?.length ?? Infinity) <= MAX_LINE_LENGTH);
+  log.info("e", { data: { count: 7, long } });
+  assertEquals(parsed()[1]?.data?.count, 7);
+});
+
+Deno.test("StructuredLog rejects a level that it does not know", () => {
+  for (const level of ["loud", "toString", undefined as never, 1 as never]) {
+    if (level === undefined) new StructuredLog({ level });
+    else {assertThrows(
+        () => new StructuredLog({ level: level as never }),
+        RangeError,
+        "one of debug, info, warn, error",
+      );}
+  }
+});
+
+Deno.test("StructuredLog counts each occurrence of a cause, also while the limit of all lines is reached", () => {
+  using time = new FakeTime();
+  const { log, parsed } = setUp();
+  const fail = () => log.error("cause", { error: new Error("x"), perSecond: 1 });
+  fail();
+  let occurrences = 1;
+  for (let second = 0; second < 20; second++) {
+    for (let other = 0; other < 60; other++) log.info("other");
+    for (let each = 0; each < 10; each++) fail();
+    occurrences += 10;
+    time.tick(1_000);
+  }
+  time.tick(60_000);
+  fail();
+  const counts = parsed().filter(({ event }) => event === "cause").map(({ data }) => data?.count ?? 0);
+  assertEquals(counts.reduce((sum, count) => sum + count, 0), occurrences + 1);
+});

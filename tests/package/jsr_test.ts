@@ -1,12 +1,15 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { buildArtifacts } from "../../local/package/artifacts.ts";
 import { PACKAGE_NAME, PACKAGE_VERSION } from "../../local/package/identity.ts";
-import { toFileUrl } from "../../local/paths.ts";
+import { fromFileUrl, toFileUrl } from "../../local/paths.ts";
+import { prepareState } from "../../local/project.ts";
 import { startFakeProject } from "../support/fake_project.ts";
 import { serveStd } from "./jsr_std.ts";
 import { printed, program, ROOT, runCommand } from "./support.ts";
 
 Deno.test("deno publish --dry-run accepts the JSR package without a warning and without slow types", async () => {
+  // As after `dev`, which tells git to ignore the state of the project.
+  await prepareState(fromFileUrl(new URL(".local", ROOT)));
   const { jsr } = await buildArtifacts(ROOT);
   await using registry = await serveStd();
   const command = [Deno.execPath(), "publish", "--dry-run", "--allow-dirty"];

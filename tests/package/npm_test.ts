@@ -43,6 +43,12 @@ Deno.test("The npm package contains the bundle, the tools and the documents, and
   for (const expected of ["LICENSE", "README.md", "CHANGELOG.md", "docs/installing.md", "tools/sources.json.gz"]) {
     assert(paths.includes(expected), `${expected} is missing`);
   }
+  for (const path of paths.filter((path) => /^docs\/.*\.md$/.test(path))) {
+    const text = await Deno.readTextFile(`${packed.artifacts.npm}/${path}`);
+    for (const [, link = ""] of text.matchAll(/\]\((?!https?:)([\w.-]+)(?:#[^)]*)?\)/g)) {
+      assert(paths.includes(`docs/${link}`), `${path} links to ${link}, which is missing`);
+    }
+  }
   assertEquals(paths.filter((path) => /(?<!\.d)\.ts$/.test(path)), []);
   const manifest = JSON.parse(await Deno.readTextFile(`${packed.artifacts.npm}/package.json`));
   for (const target of Object.values<string | { types: string; default: string }>(manifest.exports)) {

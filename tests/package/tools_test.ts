@@ -6,6 +6,10 @@ import { createFolder, ROOT, runCommand, servePackage } from "./support.ts";
 Deno.test("toolSources() contains every tool of the package, and neither JSR nor test packages", async () => {
   const sources = await toolSources(ROOT);
   for (const module of Object.values(TOOLS)) assert(module in sources, `${module} is missing`);
+  // `init` copies it. The package has no folder `supabase`, which would make it a project.
+  const migration = await Deno.readTextFile(new URL("supabase/migrations/20260109090000_fleet.sql", ROOT));
+  assertEquals(sources["local/init/20260109090000_fleet.sql"], migration);
+  assertEquals(Object.keys(sources).filter((path) => path.startsWith("supabase/")), []);
   const { imports } = JSON.parse(sources["import_map.json"] ?? "");
   assertEquals(Object.values<string>(imports).filter((target) => target.startsWith("jsr:")), []);
   for (const unused of ["fast-check", "playwright-core", "rolldown", "tarn"]) {

@@ -16,6 +16,22 @@ Deno.test("ResourcePool.resize() to a higher maximum serves waiters", async () =
   assertEquals(factory.attempts, 3);
 });
 
+Deno.test("ResourcePool.resize() does not end the limit of a pool that has one", async () => {
+  const { pool } = testPool({ maxConnections: 1 });
+  assertThrows(() => pool.resize({ maxConnections: Infinity }), ConfigError, "a whole number from 1 to 10000");
+  assertEquals(pool.limits.maxConnections, 1);
+  await pool.shutdown();
+});
+
+Deno.test("ResourcePool.resize() changes the other limits of a pool without a limit", async () => {
+  const { pool } = testPool({ maxConnections: Infinity, minConnections: 0 });
+  pool.resize({ minConnections: 1 });
+  assertEquals(pool.limits, { maxConnections: Infinity, minConnections: 1, reservedConnections: 0 });
+  pool.resize({ maxConnections: 5 });
+  assertThrows(() => pool.resize({ maxConnections: Infinity }), ConfigError);
+  await pool.shutdown();
+});
+
 Deno.test("ResourcePool.resize() below the active leases leases nothing until enough are released", async () => {
   const { pool, factory } = testPool({ maxConnections: 5 });
   const held = [await pool.lease(), await pool.lease(), await pool.lease(), await pool.lease()];

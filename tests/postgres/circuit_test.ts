@@ -8,6 +8,7 @@ import { environment } from "../http/real_rig.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { startFakeProject } from "../support/fake_project.ts";
 import { until } from "../support/until.ts";
+import { ScriptedServer } from "./scripted_server.ts";
 
 /** Keeps the process alive: the timers of a pool do not. */
 function keepAlive(): Disposable {
@@ -85,6 +86,33 @@ Deno.test("PostgresConnectionManager emits no event of the circuit after its shu
   await until("it is emitted", () => events.length > 0);
   assertEquals(events, ["twin"]);
   await twin.shutdown();
+});
+
+Deno.test("PostgresConnectionManager.healthCheck() shows that the circuit has closed with its own statement", async () => {
+  let breaks = true;
+  await using server = new ScriptedServer((step, connection, texts) => {
+    if (!breaks || step !== "sync" || !texts.includes("select work")) return false;
+    connection.close();
+    return true;
+  });
+  await using manager = new PostgresConnectionManager({
+    host: "127.0.0.1",
+    port: server.port,
+    user: server.user,
+    password: "p",
+    poolMode: "session",
+    minConnections: 0,
+    healthCheckIntervalMs: 0,
+    circuitBreaker: { openMs: 1 },
+  });
+  await until("the circuit opens", async () => {
+    await manager.query("select work").catch(() => {});
+    return manager.circuit?.snapshot().state === "open";
+  });
+  breaks = false;
+  const health = await manager.healthCheck();
+  assertEquals([health.healthy, health.circuit], [true, { state: "closed" }]);
+  assertEquals(manager.circuit?.snapshot(), { state: "closed" });
 });
 
 Deno.test("circuitBreaker and retryBudget reject rules out of range, and DB_CIRCUIT_BREAKER switches the breaker off", () => {

@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import type { ResourceFactory } from "../../shared/pool/mod.ts";
+import type { PoolConfig, ResourceFactory } from "../../shared/pool/mod.ts";
 import type { BackendConnection } from "../../shared/postgres/connection/backend_connection.ts";
 import { ConnectionPool, type ConnectionPoolOptions } from "../../shared/postgres/connection/connection_pool.ts";
 import type { TargetCircuit } from "../../shared/postgres/connection/target_circuit.ts";
@@ -18,7 +18,10 @@ class Setup {
   free = 5;
   attempts = 0;
 
-  constructor(options: ConnectionPoolOptions = {}, limits = { maxConnections: 10, minConnections: 0 }) {
+  constructor(
+    options: ConnectionPoolOptions = {},
+    limits: Partial<PoolConfig> = { maxConnections: 10, minConnections: 0 },
+  ) {
     const factory: ResourceFactory<BackendConnection> = {
       create: async () => {
         this.attempts++;
@@ -106,7 +109,7 @@ Deno.test("ConnectionPool.resize() sets limits as configured, and finds that of 
   assertEquals(pool.limits.maxConnections, 4);
   for (const lease of leases) lease.release();
   (await waiting).release();
-  pool.resize({ minConnections: 1 });
+  pool.resize({ minConnections: 1, ...Object({ maxConnections: undefined }) });
   assertEquals([pool.limits.maxConnections, pool.limits.minConnections, pool.limitStats.limit], [10, 1, undefined]);
   pool.resize({ maxConnections: 7 });
   assertEquals([pool.limits.maxConnections, pool.limits.minConnections], [7, 1]);
@@ -171,10 +174,10 @@ Deno.test("ConnectionPool.lease() lifts the limit of an isolate that was frozen"
 
 Deno.test("ConnectionPool leases no idle connection past its circuit", async () => {
   let isClosed = true;
-  const check = () => {
+  const admit = () => {
     throw new CircuitOpenError("server", undefined);
   };
-  const circuit = Object.create({ check }, { isClosed: { get: () => isClosed } }) as TargetCircuit;
+  const circuit = Object.create({ admit }, { isClosed: { get: () => isClosed } }) as TargetCircuit;
   const { pool } = new Setup({ circuit });
   (await pool.lease()).release();
   pool.tryLease()?.release();
@@ -182,5 +185,46 @@ Deno.test("ConnectionPool leases no idle connection past its circuit", async () 
   isClosed = false;
   assertEquals(pool.tryLease(), undefined);
   await assertRejects(() => pool.lease(), CircuitOpenError);
+  await pool.shutdown();
+});
+
+Deno.test("ConnectionPool.lease() ends its part in the circuit with its wait", async () => {
+  let waiting = 0;
+  const admit = () => (waiting++, () => waiting--);
+  const circuit = Object.create({ admit, isClosed: false }) as TargetCircuit;
+  const { pool } = new Setup({ circuit });
+  const leased = pool.lease();
+  assertEquals(waiting, 1);
+  (await leased).release();
+  assertEquals(waiting, 0);
+  await assertRejects(() => pool.lease({ signal: AbortSignal.abort() }));
+  await rest();
+  assertEquals(waiting, 0);
+  await pool.shutdown();
+});
+
+Deno.test("ConnectionPool counts a refusal once, however many attempts waited for it", async () => {
+  const { pool } = new Setup();
+  const error = new Error("too many clients");
+  for (let attempt = 0; attempt < 3; attempt++) pool.refused(error, 0);
+  pool.refused(new Error("too many clients"), 0);
+  assertEquals(pool.limitStats.refused, 2);
+  await pool.shutdown();
+});
+
+Deno.test("ConnectionPool.tryLease() takes the share of its flow", async () => {
+  const { pool } = new Setup({}, { maxConnections: 2, minConnections: 0, fairShare: true });
+  for (const lease of await Promise.all([pool.lease(), pool.lease()])) lease.release();
+  const held = [pool.tryLease("normal", "import"), pool.tryLease("normal", "import")];
+  const order: string[] = [];
+  const served = ["import", "other"].map(async (flow) => {
+    const lease = await pool.lease({ flow });
+    order.push(flow);
+    lease.release();
+  });
+  for (const lease of held) lease?.release();
+  await Promise.all(served);
+  // The flow that held both is served after one that held none.
+  assertEquals(order, ["other", "import"]);
   await pool.shutdown();
 });

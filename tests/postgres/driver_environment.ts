@@ -1,5 +1,6 @@
 /** Prints what the driver would connect with; see `driver_environment_test.ts`. */
-import { parsePostgresConfig, type PostgresConfig } from "../../shared/postgres/config/config.ts";
+import { parsePostgresConfig } from "../../shared/postgres/config/config.ts";
+import type { PostgresConfig } from "../../shared/postgres/config/options.ts";
 import { createClient } from "../../shared/postgres/wire/driver.ts";
 import { driverOptions } from "../../shared/postgres/connection/connection_factory.ts";
 

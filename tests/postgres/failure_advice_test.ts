@@ -1,8 +1,8 @@
 /** Errors of connecting: what they advise, and how they are classified. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { LoginsRefusedError } from "../../shared/postgres/mod.ts";
-import { addressAdvice } from "../../shared/postgres/errors/connect_error.ts";
-import { redacted } from "../../shared/postgres/errors/errors.ts";
+import { addressAdvice } from "../../shared/postgres/errors/connection_error.ts";
+import { redacted } from "../../shared/postgres/errors/server_error.ts";
 import { classifyPostgresFailure } from "../../shared/postgres/query/attempts.ts";
 import { noteStale } from "../../shared/postgres/wire/stale_statement.ts";
 import { classifyFailure } from "../../shared/resilience/mod.ts";

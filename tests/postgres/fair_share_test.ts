@@ -29,3 +29,20 @@ Deno.test("manager.as() with fairShare takes the share of its caller, or of its 
   await Promise.all(all);
   assertEquals(order.join(" "), "a1 a3 b1 x1 own a2");
 });
+
+Deno.test("manager.query() with fairShare holds the share of its flow on an idle connection", async () => {
+  await using database = await TestDatabase.start();
+  const manager = database.manager({ maxConnections: 2, maxStatementsInFlight: 1, fairShare: true });
+  const leases = await Promise.all([manager.lease(), manager.lease()]);
+  for (const lease of leases) lease.release();
+  const slow = [1, 2].map(() => manager.query("select pg_sleep(0.3)", [], { flow: "import" }));
+  const order: string[] = [];
+  const wait = async (flow: string) => {
+    const lease = await manager.lease({ flow });
+    order.push(flow);
+    lease.release();
+  };
+  // The flow that holds both connections is served after one that has none.
+  await Promise.all([wait("import"), wait("other"), ...slow]);
+  assertEquals(order, ["other", "import"]);
+});

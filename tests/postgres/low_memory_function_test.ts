@@ -33,11 +33,9 @@ Deno.test({
       assertEquals([await get(""), await lows()], [[{ n: 1 }], 1]);
     } finally {
       unload("early_drop");
-      const others = "from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()";
-      await until(
-        "its connections end",
-        async () => (await database.manager().query(`select ${others}`)).rowCount === 0,
-      );
+      const admin = database.manager();
+      const own = "select from pg_stat_activity where usename = 'authenticator'";
+      await until("its connections end", async () => (await admin.query(own)).rowCount === 0);
     }
   },
 });

@@ -47,6 +47,38 @@ Deno.test("PostgresConnectionManager.setMemoryLow() drops statements and idle co
     assertEquals(await prepared(), 30);
   });
 
+  await t.step("statements under way, prepared ones and those that wait for a description, go on", async () => {
+    const manager = database.manager({ minConnections: 1, maxConnections: 2 });
+    let running = 8;
+    const callers = Array.from({ length: running }, async (_, caller) => {
+      for (let n = 0; n < 150; n++) {
+        const name = `n${(caller + n) % 12}`;
+        // Without a cast the server describes the parameter before its value is sent.
+        const { rows } = await manager.query(`select $1::int as ${name}, n from generate_series(1, 3) n where n < $2`, [
+          n,
+          3,
+        ]);
+        assertEquals(rows, [{ [name]: n, n: 1 }, { [name]: n, n: 2 }]);
+      }
+      running--;
+    });
+    let drops = 0;
+    while (running > 0) {
+      manager.setMemoryLow(++drops % 3 !== 0);
+      await new Promise((resolve) => setTimeout(resolve, drops % 4));
+    }
+    await Promise.all(callers);
+    assert(drops > 10, `${drops}`);
+    manager.setMemoryLow(false);
+    // The server keeps what the connection keeps, and nothing that was dropped.
+    const connection = await manager.lease();
+    const { rows } = await connection.query<{ n: number }>(
+      "select count(distinct name)::int as n from pg_prepared_statements",
+    );
+    connection.release();
+    assert((rows[0]?.n ?? 99) <= 14, `${rows[0]?.n} statements`);
+  });
+
   await t.step("a transaction that is open goes on", async () => {
     const manager = database.manager({ minConnections: 0, maxConnections: 1 });
     const rows = await manager.transaction(async (tx) => {

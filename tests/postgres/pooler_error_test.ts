@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { CreateFailedError, PoolError } from "../../shared/pool/mod.ts";
-import { redacted } from "../../shared/postgres/errors/errors.ts";
+import { redacted } from "../../shared/postgres/errors/server_error.ts";
 import { PoolerError, PoolerLostServerError, PoolerRefusedError, PostgresError } from "../../shared/postgres/mod.ts";
 import { classifyFailure, type FailureKind } from "../../shared/resilience/mod.ts";
 

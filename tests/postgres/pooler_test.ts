@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { BackendConnection } from "../../shared/postgres/connection/backend_connection.ts";
-import type { PoolMode } from "../../shared/postgres/config/config.ts";
+import type { PoolMode } from "../../shared/postgres/config/options.ts";
 import { PoolerDetector } from "../../shared/postgres/connection/pooler.ts";
 
 const SUPAVISOR = "aws-0-eu-central-1.pooler.supabase.com";

@@ -60,6 +60,15 @@ Deno.test("PostgresPools lists the errors of all pools in one ConfigError", () =
   ]);
 });
 
+Deno.test("PostgresPools accepts the option names of pg for each priority, and rejects an option with its alias", async () => {
+  await using pools = new PostgresPools({ retryAttempts: 5 }, { admin: { max: 3, min: 0, idleTimeoutMillis: 9 } });
+  const { maxConnections, minConnections, idleTimeoutMs, maxRetries } = pools.getPool("admin").config;
+  assertEquals([maxConnections, minConnections, idleTimeoutMs, maxRetries], [3, 0, 9, 5]);
+  const both = { highPriority: { max: 1, maxConnections: 2 }, lowPriority: { min: 1, minConnections: 1 } };
+  const { issues } = assertThrows(() => new PostgresPools({}, both), ConfigError);
+  assertEquals(issues.map(({ path }) => path), ["highPriority.max", "lowPriority.min"]);
+});
+
 Deno.test("PostgresPools.getStats() has the managers that were used, and none is opened after the shutdown", async () => {
   await using pools = PostgresPools.fromEnv({ DB_HOST: "127.0.0.1", DB_PORT: "1", DB_PRESET: "edge" });
   assertEquals(pools.getStats(), {});

@@ -5,11 +5,14 @@ import { failureChain } from "../../shared/resilience/failure.ts";
 import { pause } from "./chaos/rig.ts";
 import { errorResponse, ScriptedServer } from "./scripted_server.ts";
 
-function configOf({ port }: { port: number }, config: Partial<PostgresConfig> = {}): Partial<PostgresConfig> {
+function configOf(
+  { port, user }: { port: number; user: string },
+  config: Partial<PostgresConfig> = {},
+): Partial<PostgresConfig> {
   return {
     host: "127.0.0.1",
     port,
-    user: "u",
+    user,
     password: "hunter2",
     database: "d",
     minConnections: 0,
@@ -138,7 +141,7 @@ Deno.test("PostgresConnectionManager rejects with ConnectTimeoutError before a s
 
 Deno.test("PostgresConnectionManager rejects with ECONNREFUSED after connectionTimeoutMs, and later with connectRetryMs", async () => {
   for (const [connectRetryMs, least] of [[0, 300], [900, 900]] as const) {
-    const config = configOf({ port: 1 }, {
+    const config = configOf({ port: 1, user: "u" }, {
       connectionTimeoutMs: 300,
       connectRetryMs,
       createRetryDelayMs: 5,

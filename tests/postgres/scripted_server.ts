@@ -58,12 +58,16 @@ export interface ScriptedConnection {
 /** Acts at a step in place of the server; returns `false` for the usual response. */
 export type Script = (step: Step, connection: ScriptedConnection, texts: readonly string[]) => unknown;
 
+let users = 0;
+
 /** The server; see the module. */
 export class ScriptedServer implements AsyncDisposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #serving: Promise<unknown>[] = [];
   readonly #connections = new Set<Deno.Conn>();
   readonly #script: Script;
+  /** A user of its own: what is known of a login must not hold for a later server on the same port. */
+  readonly user: string = `u${++users}`;
   /** The number of connections so far, cancel requests included. */
   accepted = 0;
   /** The number of startup messages so far. */

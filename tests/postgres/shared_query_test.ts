@@ -152,12 +152,12 @@ Deno.test("manager.query() on shared connections", async (t) => {
       await executor.query(next, [1, 0]);
     }
     // On a loaded machine, the next statement may end before it is seen.
-    for (let attempt = 0; attempt < 5 && !sent; attempt++) {
+    for (let attempt = 0; attempt < 20 && !sent; attempt++) {
       await lock.query("begin");
       await lock.query("select from gate for update");
       const [first, second] = await Promise.all([
         executor.query(held, [], { timeoutMs: 200 }),
-        executor.query(next, [4_000_000, 7]),
+        executor.query(next, [8_000_000, 7]),
       ]);
       assertEquals([first.rowCount, second.rows[0]?.["n"]], [1, 7]);
     }

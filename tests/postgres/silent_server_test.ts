@@ -111,7 +111,7 @@ for (const deadlineMs of [0, 100]) {
       const manager = new PostgresConnectionManager({
         host: "127.0.0.1",
         port: server.port,
-        user: "u",
+        user: server.user,
         password: "p",
         database: "d",
         minConnections: 0,

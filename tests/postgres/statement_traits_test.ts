@@ -12,7 +12,7 @@ Deno.test("traitsOf() skips blanks and comments in front of a statement, and bet
     "  ;;\n\t commit": true,
     "-- begin\ncommit work": true,
     "-- select\rrollback": true,
-    "rollback/**/work/* x */to a": false,
+    "rollback/**/transaction/* x */to a": false,
     "/* a /* nested */ select */ rollback": true,
     "/**/commit/**/and/* x */chain": true,
     "/* never closed commit": false,

@@ -10,12 +10,14 @@ import { prepareDatabase } from "../../local/postgres/platform/mod.ts";
 import { ResourcePool } from "../../shared/pool/mod.ts";
 import type { BackendKey } from "../../shared/postgres/connection/cancel.ts";
 import { parsePostgresConfig, poolOptions } from "../../shared/postgres/config/config.ts";
+import { StatementObservers } from "../../shared/postgres/query/statement_observer.ts";
 import { Executor } from "../../shared/postgres/query/executor.ts";
 import { type PostgresConfig, type PostgresConnection, PostgresConnectionManager } from "../../shared/postgres/mod.ts";
 import { RoleSettingsCache } from "../../shared/postgres/caller/role_settings.ts";
 import { PoolerDetector } from "../../shared/postgres/connection/pooler.ts";
 import { ConnectionFactory } from "../../shared/postgres/connection/connection_factory.ts";
 import { PipelineSharing } from "../../shared/postgres/query/shared_query.ts";
+import { nextPool } from "../../shared/postgres/transaction/current_transaction.ts";
 import { TransactionCounters } from "../../shared/postgres/transaction/transaction_scope.ts";
 import type { RunnerSettings } from "../../shared/postgres/query/statement_runner.ts";
 import { Deadlines, systemClock } from "../../shared/resilience/mod.ts";
@@ -61,7 +63,8 @@ export class TestDatabase implements AsyncDisposable {
 
   /** A small manager, to which nothing happens by itself. */
   manager(config: Partial<PostgresConfig> = {}, login: Login = "superuser"): PostgresConnectionManager {
-    const quiet = { minConnections: 0, maxConnections: 4, healthCheckIntervalMs: 0 };
+    // On a loaded machine, the login of a hundred connections at once takes longer than the default of 2 s.
+    const quiet = { minConnections: 0, maxConnections: 4, healthCheckIntervalMs: 0, connectionTimeoutMs: 20_000 };
     const manager = new PostgresConnectionManager({ ...this.options(login), ...quiet, ...config });
     this.#managers.push(manager);
     return manager;
@@ -112,7 +115,9 @@ export function loneExecutor(database: TestDatabase, pass: (key: BackendKey) => 
     requestCancel: (key) => ({ passedOn: pass(key), abort: () => {} }),
   };
   const executor = new Executor({
+    observers: new StatementObservers(),
     pool,
+    poolNumber: nextPool(),
     sharing: new PipelineSharing(pool, runner),
     runner,
     roleSettings: new RoleSettingsCache(systemClock, () => {}),

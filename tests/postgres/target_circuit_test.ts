@@ -1,83 +1,11 @@
+/** The circuit of a Postgres target: attempts to connect, and acquires that wait for them. */
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { PoolerUnavailableError, PostgresError } from "../../shared/postgres/mod.ts";
-import {
-  type CircuitConfig,
-  type ObservedConnection,
-  TargetCircuit,
-} from "../../shared/postgres/connection/target_circuit.ts";
-import { type CircuitBreakerConfig } from "../../shared/pool/mod.ts";
 import { CircuitOpenError } from "../../shared/resilience/mod.ts";
-import { ConnectTimeoutError } from "../../shared/postgres/errors/connect_error.ts";
-import { ConnectionError } from "../../shared/postgres/errors/errors.ts";
+import { ConnectionError, ConnectTimeoutError } from "../../shared/postgres/errors/connection_error.ts";
 import { TlsNotOfferedError } from "../../shared/postgres/errors/tls_error.ts";
 import { PoolerRefusedError } from "../../shared/postgres/errors/pooler_error.ts";
-import { FakeClock } from "../support/fake_clock.ts";
-
-const never = new AbortController().signal;
-const CONFIG: CircuitConfig = {
-  host: "db",
-  port: 5432,
-  user: "postgres",
-  database: "app",
-  ssl: false,
-  options: undefined,
-  circuitBreaker: true,
-  connectionTimeoutMs: 2_000,
-  connectRetryMs: 0,
-  retries: true,
-};
-const REFUSED = new ConnectionError("ECONNREFUSED", "connection refused");
-const LOST = new ConnectionError("ECONNRESET", "connection reset");
-
-class FakeConnection implements ObservedConnection {
-  establishedAt: number;
-  answered = 0;
-  inFlight = 0;
-  death: Error | undefined = undefined;
-  constructor(establishedAt: number) {
-    this.establishedAt = establishedAt;
-  }
-}
-
-class Setup {
-  readonly clock = new FakeClock();
-  readonly circuit: TargetCircuit;
-
-  constructor(config: Partial<CircuitConfig> = {}, rules: CircuitBreakerConfig = {}) {
-    this.circuit = this.another(config, rules);
-  }
-
-  /** Another pool on the same clock. */
-  another(config: Partial<CircuitConfig> = {}, rules: CircuitBreakerConfig = {}): TargetCircuit {
-    return new TargetCircuit({ ...CONFIG, ...config }, rules, this.clock, () => 0);
-  }
-
-  get state(): string {
-    return this.circuit.breaker.snapshot().state;
-  }
-
-  async fail(error: unknown, times = 1, tookMs = 100): Promise<void> {
-    for (let time = 0; time < times; time++) {
-      const connect = async () => {
-        await this.clock.advance(tookMs);
-        throw error;
-      };
-      await this.circuit.attempt(connect, never).catch(() => {});
-    }
-  }
-
-  async connect(): Promise<FakeConnection> {
-    const connection = await this.circuit.attempt(() => Promise.resolve(new FakeConnection(this.clock.now())), never);
-    this.circuit.add(connection);
-    return connection;
-  }
-
-  lose(connection: FakeConnection, error: unknown = LOST): void {
-    connection.death = LOST;
-    this.circuit.lost(connection, error);
-    this.circuit.remove(connection);
-  }
-}
+import { FakeConnection, LOST, never, openedByLosses, REFUSED, Setup } from "./target_circuit_support.ts";
 
 Deno.test("TargetCircuit opens after five attempts to connect that fail in a row", async () => {
   const setup = new Setup();
@@ -126,17 +54,17 @@ Deno.test("TargetCircuit.attempt() ignores an attempt that was aborted", async (
   assertEquals(setup.state, "closed");
 });
 
-Deno.test("TargetCircuit.check() lets acquires wait until connecting has failed for connectRetryMs", async () => {
+Deno.test("TargetCircuit.admit() lets acquires wait until connecting has failed for connectRetryMs", async () => {
   for (const [config, waitMs] of [[{}, 2_000], [{ connectRetryMs: 10_000 }, 10_000]] as const) {
     const setup = new Setup(config);
     await setup.fail(REFUSED, 5, 10);
     assertEquals(setup.state, "open");
-    setup.circuit.check();
+    setup.circuit.admit();
     await setup.clock.advance(waitMs - 60);
     await setup.fail(REFUSED, 1, 9);
-    setup.circuit.check();
+    setup.circuit.admit();
     await setup.clock.advance(1);
-    const error = assertThrows(() => setup.circuit.check(), CircuitOpenError);
+    const error = assertThrows(() => setup.circuit.admit(), CircuitOpenError);
     assertStrictEquals(error.cause, REFUSED);
     assertEquals([error.retryAfterMs, error.http.status], [499, 503]);
     assert(error.message.includes("db:5432/app"), error.message);
@@ -144,23 +72,73 @@ Deno.test("TargetCircuit.check() lets acquires wait until connecting has failed 
   }
 });
 
-Deno.test("TargetCircuit.check() admits an acquire after openMs, and rejects others while its attempt runs", async () => {
+Deno.test("TargetCircuit.admit() admits an acquire after openMs, and rejects others while its attempt runs", async () => {
   const setup = new Setup();
   await setup.fail(REFUSED, 5, 1_000);
-  assertThrows(() => setup.circuit.check(), CircuitOpenError);
+  assertThrows(() => setup.circuit.admit(), CircuitOpenError);
   await setup.clock.advance(500);
-  setup.circuit.check();
+  setup.circuit.admit();
   const { promise, reject } = Promise.withResolvers<never>();
   const attempt = setup.circuit.attempt(() => promise, never);
   assertEquals(setup.state, "half-open");
-  assertThrows(() => setup.circuit.check(), CircuitOpenError);
+  assertThrows(() => setup.circuit.admit(), CircuitOpenError);
   // One that hangs does not keep others out.
   await setup.clock.advance(1_000);
-  setup.circuit.check();
+  setup.circuit.admit();
   reject(REFUSED);
   await assertRejects(() => attempt, ConnectionError);
   assertEquals(setup.state, "open");
-  assertThrows(() => setup.circuit.check(), CircuitOpenError);
+  assertThrows(() => setup.circuit.admit(), CircuitOpenError);
+});
+
+Deno.test("TargetCircuit.admit() lets one acquire wait for each probe, and one more each second while that is late", async () => {
+  const setup = new Setup();
+  await setup.fail(REFUSED, 5, 1_000);
+  await setup.clock.advance(500);
+  const ended = setup.circuit.admit();
+  const error = assertThrows(() => setup.circuit.admit(), CircuitOpenError);
+  assertEquals(error.retryAfterMs, 1_000);
+  const attempt = setup.circuit.attempt(() => new Promise<FakeConnection>(() => {}), never);
+  await setup.clock.advance(1_000);
+  setup.circuit.admit();
+  assertThrows(() => setup.circuit.admit(), CircuitOpenError);
+  await setup.clock.advance(1_000);
+  ended?.(); // it was late, and kept no other out
+  const second = setup.circuit.admit();
+  assertThrows(() => setup.circuit.admit(), CircuitOpenError);
+  second?.(); // it was aborted
+  setup.circuit.admit();
+  assertEquals(setup.state, "half-open");
+  void attempt;
+});
+
+Deno.test("TargetCircuit.attempt() closes the circuit when the server is full: it responds", async () => {
+  const full = new PostgresError({ code: "53300", severity: "FATAL", message: "sorry, too many clients already" });
+  const setup = new Setup();
+  await setup.fail(REFUSED, 5, 1_000);
+  await setup.fail(full);
+  assertEquals(setup.state, "closed");
+  // The next outage has its own time to wait.
+  await setup.fail(REFUSED, 5, 10);
+  assertEquals(setup.state, "open");
+  setup.circuit.admit();
+
+  const lost = await openedByLosses();
+  await lost.fail(full);
+  assertEquals(lost.state, "half-open");
+});
+
+Deno.test("TargetCircuit.attempt() counts a late failure from the latest success on", async () => {
+  const setup = new Setup();
+  const late = Promise.withResolvers<never>();
+  const attempt = setup.circuit.attempt(() => late.promise, never).catch(() => {});
+  await setup.clock.advance(5_000);
+  setup.circuit.remove(await setup.connect());
+  late.reject(REFUSED);
+  await attempt;
+  await setup.fail(REFUSED, 4, 10);
+  assertEquals(setup.state, "open");
+  setup.circuit.admit(); // connecting has failed for 40 ms
 });
 
 Deno.test("TargetCircuit.attempt() closes the circuit with one success, whenever the attempt began", async () => {
@@ -172,11 +150,11 @@ Deno.test("TargetCircuit.attempt() closes the circuit with one success, whenever
   early.resolve(new FakeConnection(0));
   await attempt;
   assertEquals(setup.state, "closed");
-  setup.circuit.check();
+  setup.circuit.admit();
   // The next outage has its own time to wait.
   await setup.fail(REFUSED, 5, 10);
   assertEquals(setup.state, "open");
-  setup.circuit.check();
+  setup.circuit.admit();
 });
 
 Deno.test("TargetCircuit.attempt() runs during an open circuit: its pauses are those of the pool", async () => {
@@ -186,130 +164,7 @@ Deno.test("TargetCircuit.attempt() runs during an open circuit: its pauses are t
   assertEquals(setup.state, "closed");
 });
 
-Deno.test("TargetCircuit opens when connections are lost under statements in a row, without a wait", async () => {
-  const setup = new Setup();
-  for (let time = 0; time < 5; time++) {
-    assertEquals(setup.state, "closed");
-    const connection = await setup.connect();
-    await setup.clock.advance(10);
-    setup.lose(connection);
-  }
-  assertEquals(setup.state, "open");
-  assertThrows(() => setup.circuit.check(), CircuitOpenError);
-});
-
-/** A circuit that connections lost under statements have opened. */
-async function openedByLosses(): Promise<Setup> {
-  const setup = new Setup();
-  for (let time = 0; time < 5; time++) {
-    const connection = await setup.connect();
-    await setup.clock.advance(10);
-    setup.lose(connection);
-  }
-  assertEquals(setup.state, "open");
-  await setup.clock.advance(500);
-  return setup;
-}
-
-Deno.test("TargetCircuit opened by losses closes when a new connection has answered a statement", async () => {
-  for (const look of ["check", "stats"] as const) {
-    const setup = await openedByLosses();
-    const connection = await setup.connect();
-    setup.circuit[look]();
-    assertEquals(setup.state, "half-open");
-    connection.answered++;
-    setup.circuit[look]();
-    assertEquals(setup.state, "closed");
-  }
-  const setup = await openedByLosses();
-  const connection = await setup.connect();
-  connection.answered++;
-  setup.circuit.remove(connection); // its statement was answered, and then it closed
-  assertEquals(setup.state, "closed");
-});
-
-Deno.test("TargetCircuit opened by losses opens again when the new connection is lost, too", async () => {
-  const setup = await openedByLosses();
-  setup.lose(await setup.connect());
-  assertEquals(setup.circuit.stats(), { state: "open", retryAfterMs: 500, rejected: 0 });
-  assertThrows(() => setup.circuit.check(), CircuitOpenError);
-});
-
-Deno.test("TargetCircuit opened by losses learns nothing from a new connection that closes, or reaches its own limit", async () => {
-  const setup = await openedByLosses();
-  setup.circuit.remove(await setup.connect());
-  assertEquals(setup.circuit.breaker.snapshot(), { state: "half-open", probes: 0 });
-  setup.lose(await setup.connect(), new PostgresError({ code: "25P04", severity: "FATAL", message: "limit" }));
-  assertEquals(setup.circuit.breaker.snapshot(), { state: "half-open", probes: 0 });
-  await setup.fail(REFUSED);
-  assertEquals(setup.state, "open");
-  await setup.connect(); // connecting failed, and succeeds again
-  assertEquals(setup.state, "closed");
-});
-
-Deno.test("TargetCircuit.lost() takes connections that break together for one failure", async () => {
-  const setup = new Setup();
-  const connections = await Promise.all(Array.from({ length: 20 }, () => setup.connect()));
-  await setup.clock.advance(10);
-  for (const connection of connections) setup.lose(connection);
-  assertEquals(setup.state, "closed");
-});
-
-Deno.test("TargetCircuit.lost() ignores limits of the session, a full server, and a connection that it does not know", async () => {
-  for (const code of ["25P03", "25P04", "53300"]) {
-    const setup = new Setup();
-    for (let time = 0; time < 6; time++) {
-      const connection = await setup.connect();
-      await setup.clock.advance(1);
-      setup.lose(connection, new PostgresError({ code, severity: "FATAL", message: "limit" }));
-    }
-    assertEquals(setup.state, "closed", code);
-  }
-  const setup = new Setup();
-  for (let time = 0; time < 6; time++) setup.circuit.lost(new FakeConnection(setup.clock.now() + time), LOST);
-  assertEquals(setup.state, "closed");
-});
-
-Deno.test("TargetCircuit counts the answers to statements as successes, and not those to an attempt", async () => {
-  for (const [answers, state] of [[0, "open"], [1, "closed"]] as const) {
-    const setup = new Setup();
-    for (let time = 0; time < 5; time++) {
-      const connection = new FakeConnection(setup.clock.now());
-      connection.answered = 3; // to its attempt
-      setup.circuit.add(connection);
-      connection.answered += answers;
-      await setup.clock.advance(10);
-      setup.lose(connection);
-    }
-    assertEquals(setup.state, state);
-  }
-});
-
-Deno.test("TargetCircuit opens when half of the calls lose their connections", async () => {
-  const setup = new Setup();
-  let losses = 0;
-  while (setup.state === "closed" && losses < 100) {
-    const connection = await setup.connect();
-    connection.answered++;
-    await setup.clock.advance(10);
-    setup.lose(connection);
-    losses++;
-  }
-  assertEquals(losses, 10);
-});
-
-Deno.test("TargetCircuit stays closed when most statements are answered, however many connections are lost", async () => {
-  const setup = new Setup();
-  for (let time = 0; time < 200; time++) {
-    const connection = await setup.connect();
-    connection.answered += 1_000;
-    await setup.clock.advance(10);
-    setup.lose(connection);
-  }
-  assertEquals(setup.state, "closed");
-});
-
-Deno.test("TargetCircuit.check() admits acquires while a connection may work", async (t) => {
+Deno.test("TargetCircuit.admit() admits acquires while a connection may work", async (t) => {
   const open = async (connection: (setup: Setup) => Promise<FakeConnection>) => {
     const setup = new Setup();
     const live = await connection(setup);
@@ -319,7 +174,7 @@ Deno.test("TargetCircuit.check() admits acquires while a connection may work", a
   };
   await t.step("one that is idle", async () => {
     const { setup } = await open((setup) => setup.connect());
-    setup.circuit.check();
+    setup.circuit.admit();
   });
   await t.step("not one that has not answered since the circuit opened", async () => {
     const { setup, live } = await open(async (setup) => {
@@ -328,22 +183,22 @@ Deno.test("TargetCircuit.check() admits acquires while a connection may work", a
       connection.inFlight = 1;
       return connection;
     });
-    assertThrows(() => setup.circuit.check(), CircuitOpenError);
+    assertThrows(() => setup.circuit.admit(), CircuitOpenError);
     live.answered++;
-    setup.circuit.check();
+    setup.circuit.admit();
   });
   await t.step("not one that has died", async () => {
     const { setup, live } = await open((setup) => setup.connect());
     live.death = LOST;
-    assertThrows(() => setup.circuit.check(), CircuitOpenError);
+    assertThrows(() => setup.circuit.admit(), CircuitOpenError);
     live.death = undefined;
-    setup.circuit.check();
+    setup.circuit.admit();
     setup.circuit.remove(live);
-    assertThrows(() => setup.circuit.check(), CircuitOpenError);
+    assertThrows(() => setup.circuit.admit(), CircuitOpenError);
   });
   await t.step("not one of another pool", async () => {
     const { setup } = await open((setup) => setup.connect());
-    assertThrows(() => setup.another().check(), CircuitOpenError);
+    assertThrows(() => setup.another().admit(), CircuitOpenError);
   });
 });
 
@@ -367,11 +222,11 @@ Deno.test("TargetCircuit of a pool forgets its target with the last pool of it",
   assertEquals(setup.another().breaker.snapshot().state, "closed");
 });
 
-Deno.test("TargetCircuit.check() and attempt() reject while an operator has opened the circuit", async () => {
+Deno.test("TargetCircuit.admit() and attempt() reject while an operator has opened the circuit", async () => {
   const setup = new Setup();
   await setup.connect();
   setup.circuit.breaker.force("open");
-  const error = assertThrows(() => setup.circuit.check(), CircuitOpenError);
+  const error = assertThrows(() => setup.circuit.admit(), CircuitOpenError);
   assertEquals([error.retryAfterMs, error.cause], [undefined, undefined]);
   let ran = false;
   const attempt = () =>
@@ -383,7 +238,7 @@ Deno.test("TargetCircuit.check() and attempt() reject while an operator has open
   assertEquals(ran, false);
   setup.circuit.breaker.force("closed");
   await setup.fail(REFUSED, 20);
-  setup.circuit.check();
+  setup.circuit.admit();
   await attempt();
   assert(ran);
 });
@@ -392,7 +247,7 @@ Deno.test("TargetCircuit judges time lazily: after a freeze an acquire is admitt
   const setup = new Setup();
   await setup.fail(REFUSED, 5, 1_000);
   await setup.clock.advance(600_000);
-  setup.circuit.check();
+  setup.circuit.admit();
   await setup.connect();
   assertEquals(setup.state, "closed");
 });

@@ -42,6 +42,30 @@ Deno.test("manager.transaction()", async (t) => {
     assertEquals(await numbers(manager), []);
   });
 
+  await t.step(
+    "query() of a transaction cancels a statement whose signal aborts, and sends none afterwards",
+    async () => {
+      const reason = new Error("left");
+      const controller = new AbortController();
+      const thrown = await thrownBy(() =>
+        manager.transaction(async (tx) => {
+          await insert(tx, 1);
+          setTimeout(() => controller.abort(reason), 50);
+          await tx.query("select pg_sleep(30)", [], { signal: controller.signal });
+        }), Error);
+      assertStrictEquals(thrown, reason);
+      const untouched = manager.transaction(async (tx) => {
+        const aborted = await tx.query("insert into number values (7)", [], { signal: controller.signal })
+          .catch((error) => error);
+        assertStrictEquals(aborted, reason);
+        await insert(tx, 2);
+      });
+      await untouched;
+      assertEquals(await numbers(manager), [2]);
+      await empty();
+    },
+  );
+
   await t.step("transaction() rolls back earlier statements when one fails", async () => {
     const error = await thrownBy(() =>
       manager.transaction(async (tx) => {

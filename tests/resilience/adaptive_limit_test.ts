@@ -127,3 +127,76 @@ Deno.test("AdaptiveLimit follows a rise of latency that it does not cause", () =
   run(limit, 10_000, (value) => 60 * Math.max(1, value / 50), now);
   assert(limit.limit >= before * 0.8, `${before} -> ${limit.limit}`);
 });
+
+Deno.test("AdaptiveLimit moves to where a step crossed the capacity, not to its end", () => {
+  const limit = create();
+  run(limit, 90, (value) => 10 * Math.max(1, value / 14));
+  assert(limit.limit >= 12 && limit.limit <= 17, `${limit.limit}`);
+});
+
+Deno.test("AdaptiveLimit follows a rise of latency at once by as much as latency rose", () => {
+  const limit = create();
+  const now = run(limit, 3_000, (value) => 10 * Math.max(1, value / 50));
+  assert(limit.limit >= 45, `${limit.limit}`);
+  // Ten calls that show it, ten that confirm it, and the experiments.
+  run(limit, 60, (value) => 10 * Math.max(1, value / 5), now);
+  assert(limit.limit <= 12, `${limit.limit}`);
+});
+
+Deno.test("AdaptiveLimit returns at once to the limit before, when latency rose for a while only", () => {
+  const limit = create();
+  let now = run(limit, 3_000, (value) => 10 * Math.max(1, value / 50));
+  const before = limit.limit;
+  while (limit.limit > before / 2) now = run(limit, 1, () => 30, now);
+  // A cohort at the lower limit, twice the limit, and the limit before, each after the calls that fill it.
+  run(limit, 45, (value) => 10 * Math.max(1, value / 50), now);
+  assert(limit.limit >= before * 0.9, `${before}, ${limit.limit}`);
+});
+
+Deno.test("AdaptiveLimit does not count the calls that begin until a higher limit is reached", () => {
+  const limit = create();
+  const now = run(limit, 20, () => 10);
+  assertEquals(limit.limit, 20);
+  // These begin while calls under way are fewer than 20.
+  const then = run(limit, 10, () => 10, now);
+  run(limit, 10, () => 20, then);
+  assertEquals(limit.limit, 20);
+});
+
+Deno.test("AdaptiveLimit tries a higher limit twice before a pause keeps it low", () => {
+  const limit = create();
+  let now = run(limit, 30, () => 10);
+  assertEquals(limit.limit, 20);
+  now = run(limit, 10, () => 50, now);
+  assertEquals(limit.limit, 20);
+  run(limit, 20, () => 10, now);
+  assertEquals(limit.limit, 40);
+});
+
+Deno.test("AdaptiveLimit keeps its limit through a pause that slows all calls under way", () => {
+  const limit = create({ initial: 50, max: 50 });
+  let now = run(limit, 500, () => 10);
+  for (let pause = 0; pause < 20; pause++) {
+    // Calls under way, and some that began behind them.
+    now = run(limit, 35, () => 60, now);
+    now = run(limit, 150, (value) => {
+      assert(value >= 40, `${value}`);
+      return 10;
+    }, now);
+  }
+});
+
+Deno.test("AdaptiveLimit.max keeps an experiment from ending above it, or with no limit at all", () => {
+  for (let calls = 1; calls < 700; calls += 3) {
+    const limit = create();
+    const latency = (value: number) => 10 * Math.max(1, value / 50);
+    const now = run(limit, calls, latency);
+    for (const max of [limit.limit, Math.max(1, limit.limit - 1), Math.max(1, Math.floor(limit.limit / 2))]) {
+      limit.max = max;
+      run(limit, 100, (value) => {
+        assert(value >= 1 && value <= max, `${value} of ${max} after ${calls} calls`);
+        return latency(value) * (calls % 2 === 0 ? 3 : 1);
+      }, now);
+    }
+  }
+});

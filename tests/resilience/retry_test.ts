@@ -1,38 +1,9 @@
+/** Tests the delays, limits and failures of `retry()`. */
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import {
-  type Attempt,
-  CircuitOpenError,
-  classifyFailure,
-  type Clock,
-  retry,
-  RetryBudget,
-  type RetryEvent,
-  RetryTimeoutError,
-} from "../../shared/resilience/mod.ts";
+import { classifyFailure, type Clock, retry, type RetryEvent, RetryTimeoutError } from "../../shared/resilience/mod.ts";
 import { denoArgs } from "../support/deno_process.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
-
-const TRANSIENT = { code: "40001", message: "serialization failure" };
-const AMBIGUOUS = Object.assign(new Error("reset"), { code: "ECONNRESET" });
-const PERMANENT = { code: "23505", message: "duplicate" };
-
-/** Runs one step after the other, and records the attempts. */
-function script<T>(...steps: (() => T | Promise<T>)[]) {
-  const attempts: Attempt[] = [];
-  const run = (attempt: Attempt): T | Promise<T> => {
-    attempts.push(attempt);
-    const step = steps[Math.min(attempts.length, steps.length) - 1];
-    if (!step) throw new Error("an empty script");
-    return step();
-  };
-  return { run, attempts };
-}
-
-function throwing(error: unknown): () => never {
-  return () => {
-    throw error;
-  };
-}
+import { AMBIGUOUS, PERMANENT, script, throwing, TRANSIENT } from "./retry_script.ts";
 
 Deno.test("retry() returns a success at once and leaves no timer", async () => {
   const clock = new FakeClock();
@@ -219,63 +190,6 @@ Deno.test("retry() throws a RangeError that names the option and its value", asy
   }
 });
 
-/** Runs `retry` inside `retry`, as deep as `retries` has elements, and returns how often `operation` ran. */
-async function nested(
-  operation: (clock: FakeClock) => unknown,
-  retries: readonly number[],
-  idempotent: boolean,
-): Promise<number> {
-  const clock = new FakeClock();
-  let ran = 0;
-  const run = ([outer, ...inner]: readonly number[]): unknown => {
-    if (outer === undefined) {
-      ran++;
-      return operation(clock);
-    }
-    return retry(() => run(inner), { clock, retries: outer, idempotent: idempotent || inner.length > 0 });
-  };
-  const settled = Promise.resolve(run(retries)).catch(() => {});
-  await clock.advance(600_000);
-  await settled;
-  return ran;
-}
-
-Deno.test("retry() counts the attempts of a retry inside it as its own", async () => {
-  const conflict = () => Promise.reject(Object.assign(new Error("conflict"), { code: "40001" }));
-  assertEquals(await nested(conflict, [3, 3], false), 4);
-  assertEquals(await nested(conflict, [3, 3, 3], false), 4);
-  assertEquals(await nested(conflict, [1, 5], false), 6, "the inner one decides how often it retries");
-  assertEquals(await nested(conflict, [5, 1], false), 6, "and the outer one makes up the rest");
-  assertEquals(await nested(conflict, [0, 0], false), 1);
-  // The same error object each time, as that of an operation before it, wrapped, and as a result.
-  assertEquals(await nested(throwing(TRANSIENT), [3, 3], false), 4);
-  assertEquals(await nested(throwing(TRANSIENT), [3, 3], false), 4);
-  const failed = () => ({ data: null, error: { ...TRANSIENT } });
-  assertEquals(await nested(failed, [3, 3], false), 4);
-  const wrapped = (clock: FakeClock) =>
-    retry(conflict, { clock }).catch((cause) => {
-      throw new Error("wrapped", { cause });
-    });
-  assertEquals(await nested(wrapped, [3], false), 1);
-});
-
-Deno.test("retry() retries what a retry inside it did not", async () => {
-  // The inner one is not idempotent, the outer one is.
-  assertEquals(await nested(throwing(AMBIGUOUS), [3, 3], false), 4);
-});
-
-Deno.test("retry() counts a retry that ran before it as another operation", async () => {
-  const clock = new FakeClock();
-  const first = retry(throwing(TRANSIENT), { clock }).catch(() => {});
-  await clock.advance(60_000);
-  await first;
-  const { run, attempts } = script(throwing(TRANSIENT));
-  const second = retry(run, { clock }).catch(() => {});
-  await clock.advance(60_000);
-  await second;
-  assertEquals(attempts.length, 4);
-});
-
 Deno.test("retry() keeps the process alive during a delay", async () => {
   const script = `
     import { retry } from "${import.meta.resolve("../../shared/resilience/mod.ts")}";
@@ -338,47 +252,4 @@ Deno.test("retry() keeps the process alive during a delay", async () => {
   await clock.advance(7);
   assertEquals(await done, "done");
   assertEquals(kept.filter((each) => Array.isArray(each) && each[0] === 7), [[7, true]]);
-});
-
-Deno.test("retry() waits for a circuit to close, without counting an attempt or taking of its budget", async () => {
-  const clock = new FakeClock();
-  const budget = new RetryBudget({ reserve: 0, ratio: 0, clock });
-  const attempts: number[] = [];
-  const operation = ({ attempt }: { attempt: number }) => {
-    attempts.push(attempt);
-    if (attempts.length <= 20) throw new CircuitOpenError("billing", 700);
-    return "sent";
-  };
-  const promise = retry(operation, { retries: 1, delayMs: 5_000, budget, clock });
-  await clock.advance(20 * 700 - 1);
-  assertEquals(attempts.length, 20);
-  await clock.advance(1);
-  assertEquals([await promise, new Set(attempts)], ["sent", new Set([0])]);
-  assertEquals(budget.getStats().refused, 0);
-});
-
-Deno.test("retry() does not wait for a circuit beyond its deadline or its caller's time, nor with retries 0", async () => {
-  for (const limit of [{ retries: 0 }, { deadlineMs: 700 }, { timeLeftMs: () => 700 }]) {
-    const open = new CircuitOpenError("billing", 700);
-    let calls = 0;
-    const fail = () => {
-      calls++;
-      throw open;
-    };
-    assertStrictEquals(await assertRejects(() => retry(fail, { clock: new FakeClock(), ...limit })), open);
-    assertEquals(calls, 1);
-  }
-});
-
-Deno.test("retry() counts attempts at a circuit that was opened by hand", async () => {
-  const clock = new FakeClock();
-  let calls = 0;
-  const promise = retry(() => {
-    calls++;
-    throw new CircuitOpenError("billing", undefined);
-  }, { retries: 2, clock });
-  const failed = assertRejects(() => promise, CircuitOpenError);
-  await clock.advance(10_000);
-  await failed;
-  assertEquals(calls, 3);
 });

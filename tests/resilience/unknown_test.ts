@@ -1,5 +1,15 @@
 import { assertEquals } from "@std/assert";
-import { codeOf, isPromiseLike, memberOf, messageOf, observe, textOf, toError } from "../../shared/resilience/mod.ts";
+import {
+  codeOf,
+  countOf,
+  fieldsOf,
+  isPromiseLike,
+  memberOf,
+  messageOf,
+  observe,
+  textOf,
+  toError,
+} from "../../shared/resilience/mod.ts";
 import { settle } from "../support/fake_clock.ts";
 
 const throwing = {
@@ -35,6 +45,16 @@ Deno.test("messageOf() returns the message of an error, or the text of another v
   assertEquals(messageOf({ message: "not an Error" }), "not an Error");
   assertEquals([messageOf("text"), messageOf(undefined), messageOf(7)], ["text", "undefined", "7"]);
   assertEquals(messageOf(throwing), "a thrown object without a text");
+});
+
+Deno.test("fieldsOf() returns an object, and no fields of any other value", () => {
+  const value = { a: 1 };
+  assertEquals(fieldsOf(value), value);
+  for (const other of [undefined, null, 7, "text", [1], () => {}]) assertEquals(fieldsOf(other), {}, String(other));
+});
+
+Deno.test("countOf() returns positive finite numbers, and 0 for any other value", () => {
+  assertEquals([0.5, 7, 0, -1, NaN, Infinity, "7", null, {}].map(countOf), [0.5, 7, 0, 0, 0, 0, 0, 0, 0]);
 });
 
 Deno.test("toError() returns an error unchanged, and an error with the text of another value", () => {

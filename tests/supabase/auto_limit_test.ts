@@ -132,3 +132,20 @@ Deno.test("AutoLimit.max is the ceiling of the algorithm that is loaded later, a
   limit.max = 3;
   assertEquals(applied, [INITIAL_LIMIT, 3]);
 });
+
+Deno.test("AutoLimit.max that is set before the algorithm is loaded bounds it", async () => {
+  const applied: number[] = [];
+  const clock = new FakeClock();
+  const pool = {
+    load: () => ({ leased: 10, hasWaiters: true }),
+    adapt: (limit: number) => void applied.push(limit),
+    reportLimit: () => {},
+  };
+  const limit = new AutoLimit(pool, { clock, random: () => 0.5, max: 200, isDryRun: false });
+  limit.max = 4;
+  await limit.loaded;
+  const call = limit.begin();
+  clock.advance(20);
+  limit.end(call, "overload");
+  assertEquals(applied, [INITIAL_LIMIT, 2]);
+});

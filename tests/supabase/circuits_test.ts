@@ -52,8 +52,19 @@ Deno.test("SupabaseConnectionPool without circuitBreaker sends every call, and h
   await using lease = await pool.lease({ retryReads: false });
   for (let i = 0; i < 20; i++) await lease.client.from("budgets").insert({});
   assertEquals([project.requests.length, pool.circuits.snapshot(), pool.retryBudget], [20, {}, undefined]);
-  assertThrows(() => pool.circuits.force("rest", "open"), TypeError, "circuitBreaker is false");
-  assertThrows(() => pool.circuits.seed({ rest: { state: "closed" } }), TypeError, "circuitBreaker is false");
+  assertThrows(() => pool.circuits.force("rest", "open"), ConfigError, "circuitBreaker: is false");
+  assertThrows(() => pool.circuits.seed({ rest: { state: "closed" } }), ConfigError, "circuitBreaker: is false");
+});
+
+Deno.test("PoolCircuits rejects targets and states that are none, and its circuits stay as they are", async () => {
+  await using rig = createRig();
+  const { force, seed } = rig.pool.circuits as unknown as Record<"force" | "seed", (...values: unknown[]) => void>;
+  const call = (method: typeof force, ...values: unknown[]) => () => method.apply(rig.pool.circuits, values);
+  for (const state of ["OPEN", null, 1]) assertThrows(call(force, "rest", state), ConfigError, "state: ");
+  for (const target of [5, null, undefined]) assertThrows(call(force, target, "open"), ConfigError, "target: ");
+  for (const states of [null, "x", undefined]) assertThrows(call(seed, states), ConfigError, "states: ");
+  for (const state of [null, 5, { state: "ajar" }]) assertThrows(call(seed, { rest: state }), ConfigError, "rest: ");
+  assertEquals(rig.pool.circuits.snapshot(), { rest: { state: "closed" } });
 });
 
 Deno.test("PoolCircuits.seed() restores what snapshot() of another pool returned", async () => {

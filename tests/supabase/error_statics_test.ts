@@ -1,14 +1,11 @@
-import { assertEquals } from "@std/assert";
 import * as exported from "../../shared/supabase/mod.ts";
-import { errorStatics } from "../support/error_statics.ts";
+import { testErrorStatics } from "../support/error_statics.ts";
 
-Deno.test("each error class of shared/supabase has its code, retry class and HTTP status", () => {
-  assertEquals(errorStatics(exported), {
-    ForeignAddressError: ["FOREIGN_ADDRESS", "permanent", 500],
-    IdentityError: ["IDENTITY_REFUSED", "permanent", 500],
-    RedirectError: ["REDIRECT_REFUSED", "permanent", 500],
-    RequestTimeoutError: ["REQUEST_TIMEOUT", "ambiguous", 504],
-    UrlTooLongError: ["URL_TOO_LONG", "permanent", 414],
-    ViewRestrictedError: ["VIEW_RESTRICTED", "permanent", 500],
-  });
+testErrorStatics("shared/supabase", exported, {
+  ForeignAddressError: ["FOREIGN_ADDRESS", "permanent", 500],
+  IdentityError: ["IDENTITY_REFUSED", "permanent", 500],
+  RedirectError: ["REDIRECT_REFUSED", "permanent", 500],
+  RequestTimeoutError: ["REQUEST_TIMEOUT", "ambiguous", 504],
+  UrlTooLongError: ["URL_TOO_LONG", "permanent", 414],
+  ViewRestrictedError: ["VIEW_RESTRICTED", "permanent", 500],
 });

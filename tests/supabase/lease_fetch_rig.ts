@@ -77,3 +77,25 @@ export async function settled(promise: Promise<unknown> | undefined): Promise<bo
   await settle();
   return isSettled;
 }
+
+/** Options of {@linkcode callsOf}. */
+export interface CallsOptions {
+  readonly callsAtOnce: number;
+  readonly timeLeftMs: (() => number) | undefined;
+  readonly signal: AbortSignal | undefined;
+  /** True if the calls take the slot when they are sent. */
+  readonly isView: boolean;
+  /** True if reads are retried. */
+  readonly retries: boolean;
+}
+
+/** Creates the calls of an anonymous lease whose slot is always free, and the log of its use. */
+export function callsOf(settings: CallSettings, options: CallsOptions): { calls: LeaseFetch; slot: string[] } {
+  const { callsAtOnce, timeLeftMs, signal, isView, retries } = options;
+  const slot: string[] = [];
+  const take = () => void slot.push("take");
+  const leave = () => (slot.push("leave"), true);
+  const holder = { callsAtOnce, limiter: undefined, timeLeftMs, take, leave };
+  const lease = isView ? { lane: undefined, timeoutMs: undefined } : undefined;
+  return { calls: new LeaseFetch(settings, ANONYMOUS, holder, signal, lease, retries), slot };
+}

@@ -2,11 +2,11 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { LeaseReleasedError, QueueFullError } from "../../shared/pool/mod.ts";
 import { retry } from "../../shared/resilience/mod.ts";
-import { LeaseFetch } from "../../shared/supabase/calls/lease_fetch.ts";
+import type { LeaseFetch } from "../../shared/supabase/calls/lease_fetch.ts";
 import { NO_RETRY } from "../../shared/supabase/calls/read_retry.ts";
 import { Deadlines } from "../../shared/resilience/mod.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
-import { ANONYMOUS, BASE, counted, settled, URL_OF_X } from "./lease_fetch_rig.ts";
+import { BASE, callsOf, counted, settled, URL_OF_X } from "./lease_fetch_rig.ts";
 import { createRig } from "./support.ts";
 import { until } from "../support/until.ts";
 
@@ -25,7 +25,6 @@ function querying(outcomes: (nth: number) => Outcome, {
 } = {}) {
   const clock = new FakeClock();
   const sent: { at: number; count: string | null }[] = [];
-  const slot: string[] = [];
   const send: typeof fetch = (_input, { headers } = {}) => {
     sent.push({ at: clock.now() - start, count: new Headers(headers).get("x-retry-count") });
     const outcome = outcomes(sent.length);
@@ -33,20 +32,7 @@ function querying(outcomes: (nth: number) => Outcome, {
   };
   const start = clock.now();
   const settings = { baseUrl: BASE, deadlines: new Deadlines(clock), requestTimeoutMs, fetch: send, clock };
-  const calls = new LeaseFetch(
-    settings,
-    ANONYMOUS,
-    {
-      callsAtOnce,
-      limiter: undefined,
-      timeLeftMs,
-      take: () => void slot.push("take"),
-      leave: () => (slot.push("leave"), true),
-    },
-    signal,
-    isView ? { lane: undefined, timeoutMs: undefined } : undefined,
-    retries,
-  );
+  const { calls, slot } = callsOf(settings, { callsAtOnce, timeLeftMs, signal, isView, retries });
   const query = () => calls.send(URL_OF_X, init, send, {});
   return { calls, clock, sent, slot, query };
 }

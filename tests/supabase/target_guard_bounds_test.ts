@@ -82,13 +82,24 @@ Deno.test("TargetGuards.of() returns one guard for each target, named by its add
   ]);
 });
 
-Deno.test("TargetGuards.of() shares the guard of the address beyond 32 targets, and has no breakers without options", () => {
+Deno.test("TargetGuards.of() shares one guard beyond 32 functions, and has no breakers without options", () => {
   const guards = new TargetGuards({ baseUrl });
   const all = Array.from({ length: 40 }, (_, n) => guards.of(`${baseUrl}/functions/v1/f${n}`));
   assertEquals(new Set(all).size, 33);
-  assertStrictEquals(all[39], guards.guardOf(""));
+  assertStrictEquals(all[39], guards.guardOf("functions"));
   assertStrictEquals(guards.of(`${baseUrl}/functions/v1/f0`), all[0]);
   assertEquals([guards.breakers.size, all[0]?.breaker, all[0]?.isRestricted], [0, undefined, false]);
+});
+
+Deno.test("TargetGuards.of() has a guard for each part of the project, whatever functions were called before", () => {
+  const guards = new TargetGuards({ baseUrl });
+  for (let n = 0; n < 100; n++) guards.of(`${baseUrl}/functions/v1/f${n}`);
+  const parts = ["rest", "auth", "storage", "graphql"].map((part) => guards.of(`${baseUrl}/${part}/v1/x`));
+  assertEquals(new Set([...parts, guards.guardOf("functions"), guards.guardOf("")]).size, 6);
+  const others = Array.from({ length: 40 }, (_, n) => guards.of(`${baseUrl}/part${n}/x`));
+  assertEquals(new Set(others).size, 11, "10 more, and that of the address");
+  assertStrictEquals(others[39], guards.guardOf(""));
+  assertStrictEquals(guards.of(`${baseUrl}/rest/v1/y`), parts[0]);
 });
 
 Deno.test("TargetGuard.settle() notifies the breaker and the observer of the result", () => {

@@ -8,7 +8,6 @@ import {
   Deadlines,
   RetryBudget,
 } from "../../shared/resilience/mod.ts";
-import { LeaseFetch } from "../../shared/supabase/calls/lease_fetch.ts";
 import {
   type LoadOutcome,
   TargetGuard,
@@ -18,7 +17,7 @@ import {
 } from "../../shared/supabase/calls/target_guard.ts";
 import { ForeignAddressError, RedirectError, RequestTimeoutError } from "../../shared/supabase/mod.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
-import { ANONYMOUS, BASE, settled } from "./lease_fetch_rig.ts";
+import { BASE, callsOf, settled } from "./lease_fetch_rig.ts";
 
 /** A response, or the reason that `fetch` rejects with. */
 type Outcome = Response | Error | "nothing";
@@ -38,7 +37,6 @@ function guarded(outcome: (nth: number) => Outcome, {
   const clock = new FakeClock();
   const start = clock.now();
   const sent: number[] = [];
-  const slot: string[] = [];
   const loads: LoadOutcome[] = [];
   let begun = 0;
   const send: typeof fetch = (_input, init) => {
@@ -66,20 +64,7 @@ function guarded(outcome: (nth: number) => Outcome, {
     guards,
     budget: budget ? new RetryBudget({ clock, reserve: 0, ratio: 0 }) : undefined,
   };
-  const calls = new LeaseFetch(
-    settings,
-    ANONYMOUS,
-    {
-      callsAtOnce,
-      limiter: undefined,
-      timeLeftMs,
-      take: () => void slot.push("take"),
-      leave: () => (slot.push("leave"), true),
-    },
-    signal,
-    isView ? { lane: undefined, timeoutMs: undefined } : undefined,
-    retries,
-  );
+  const { calls, slot } = callsOf(settings, { callsAtOnce, timeLeftMs, signal, isView, retries });
   const read = (path = "/rest/v1/x") => calls.send(`${BASE}${path}`, {}, send, {});
   const write = (init: RequestInit = {}, path = "/rest/v1/x") =>
     calls.send(`${BASE}${path}`, { method: "POST", ...init }, send, {});
@@ -172,15 +157,6 @@ Deno.test("TargetGuards.of() has a guard for each part of the project, and for e
   ) assertEquals([path, target(path)], [path, expected]);
   assertStrictEquals(guards.of(`${BASE}/rest/v1/a`), guards.of(`${BASE}/rest/v1/b`));
   assertStrictEquals(guards.guardOf("rest"), guards.of(`${BASE}/rest/v1/c`));
-});
-
-Deno.test("TargetGuards.of() keeps 32 guards, beyond which targets share one", () => {
-  const guards = new TargetGuards({ baseUrl: BASE, breaker: {} });
-  for (let i = 0; i < 100; i++) guards.of(`${BASE}/functions/v1/f${i}`);
-  assertEquals(guards.breakers.size, 33);
-  assertEquals(guards.of(`${BASE}/other/a`).breaker?.target, BASE);
-  assertStrictEquals(guards.of(`${BASE}/other/a`), guards.of(`${BASE}/another/b`));
-  assertEquals(guards.of(`${BASE}/functions/v1/f0`).breaker?.target, `${BASE}/functions/f0`);
 });
 
 Deno.test("LeaseFetch.send() notifies the observer once of each call, whatever happens to it", async () => {

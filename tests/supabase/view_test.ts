@@ -256,6 +256,18 @@ Deno.test("transportFailure() returns the RequestTimeoutError of a call without 
   assertInstanceOf(transportFailure(lease.client, error), RequestTimeoutError);
 });
 
+Deno.test("transportFailure() returns undefined for a response with the text of a failure that an earlier call met", async () => {
+  await using rig = createRig({ requestTimeoutMs: 50 });
+  rig.project.answer = () => new Promise(() => {});
+  await using lease = await rig.pool.lease();
+  const { error: failure } = await lease.client.from("budgets").select();
+  assertInstanceOf(transportFailure(lease.client, failure), RequestTimeoutError);
+  rig.project.answer = () => Response.json({ message: failure?.message, code: "P0001" }, { status: 400 });
+  const { error } = await lease.client.from("budgets").select();
+  assertEquals([error?.message, error?.code], [failure?.message, "P0001"]);
+  assertEquals(transportFailure(lease.client, error), undefined);
+});
+
 Deno.test("requestTimeoutMs includes the body", async () => {
   await using rig = createRig({ requestTimeoutMs: 100 });
   rig.project.answer = () => new Response(new ReadableStream({ start: (c) => c.enqueue(new Uint8Array([91])) }));

@@ -11,6 +11,12 @@ const PACKAGES = {
   curl: "curl",
   pgbouncer: "pgbouncer",
   chromium: "chromium",
+  "redis-server": "redis-server",
+  openssl: "openssl",
+  pgbench: "postgresql",
+  sshd: "openssh-server",
+  promtool: "prometheus",
+  script: "bsdutils",
 } as const;
 
 /** The search path for programs, including folders that Debian omits for ordinary users. */
@@ -81,6 +87,49 @@ export async function npmProgram(
   const fix = `npx -y ${name} --version`;
   if (required) throw new Error(`${name} is missing and REQUIRE_COMPONENTS is set: ${fix}`);
   return { ignore: true, note: ` (${name} is missing: ${fix})` };
+}
+
+/** Names of npm packages with versions. The first one has a program of its name. */
+export type NpmPackageList = readonly [string, ...string[]];
+
+/** The availability of npm packages, and their folder. */
+export interface NpmPackages extends Component {
+  /** The `node_modules` that has them; `undefined` if they are missing. */
+  readonly folder: string | undefined;
+}
+
+function programOf([first]: NpmPackageList): string {
+  return first.replace(/@[^@]*$/, "");
+}
+
+/**
+ * Looks for npm packages in the cache of `npx`, into which one command installs them together.
+ *
+ * @throws {Error} If one is missing and `REQUIRE_COMPONENTS` is set.
+ */
+export async function npmPackages(
+  packages: NpmPackageList,
+  { env = {}, required = Deno.env.get("REQUIRE_COMPONENTS") === "1" }: {
+    readonly env?: Record<string, string>;
+    readonly required?: boolean;
+  } = {},
+): Promise<NpmPackages> {
+  const program = programOf(packages);
+  const options = [...packages.flatMap((name) => ["-p", name]), "-c", `command -v ${program}`];
+  const npx = new Deno.Command("npx", { args: ["--no", "--offline", ...options], env, stdin: "null", stderr: "null" });
+  const found = await npx.output().then(({ stdout }) => new TextDecoder().decode(stdout).trim(), () => "");
+  const end = `/.bin/${program}`;
+  if (found.endsWith(end)) return { ignore: false, note: "", folder: found.slice(0, -end.length) };
+  const fix = npmPackagesInstall(packages);
+  if (required) throw new Error(`${program} is missing and REQUIRE_COMPONENTS is set: ${fix}`);
+  return { ignore: true, note: ` (${program} is missing: ${fix})`, folder: undefined };
+}
+
+/** Returns the command that installs npm packages for {@linkcode npmPackages}. It runs none of their scripts. */
+export function npmPackagesInstall(packages: NpmPackageList): string {
+  return `npx -y --ignore-scripts ${packages.map((name) => `-p ${name}`).join(" ")} -c "command -v ${
+    programOf(packages)
+  }"`;
 }
 
 /**

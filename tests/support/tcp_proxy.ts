@@ -89,8 +89,8 @@ export class ProxiedConnection {
   /** Resets it in both directions with RST: bytes in transit are lost. */
   reset(): void {
     for (const socket of [this.#client, this.#server]) {
-      // A socket that is connecting cannot be reset.
-      if (socket.connecting) socket.destroy();
+      // A socket that is connecting cannot be reset, nor can any on Deno 2.1.
+      if (socket.connecting || !("resetAndDestroy" in socket)) socket.destroy();
       else socket.resetAndDestroy();
     }
     this.resume();

@@ -3,9 +3,10 @@
  *
  * @module
  */
+import type { Phase } from "../../support/measure.ts";
 import { CANDIDATES } from "../candidates/mod.ts";
 import { loadLoops } from "../loops.ts";
-import { type Case, type Setup, SLOTS, TIMEOUT_MS } from "./case.ts";
+import { type Metric, type Setup, SLOTS, TIMEOUT_MS } from "./case.ts";
 import { expiryCase } from "./expiry.ts";
 import { bytesCase, retentionCase } from "./memory.ts";
 import { synchronousCase } from "./synchronous.ts";
@@ -28,24 +29,12 @@ export async function closeSetups(setups: readonly Setup[]): Promise<void> {
 }
 
 /**
- * Cases that share their rounds. Phases are separate, because a full collection
- * (for the heap size, or after a large crowd) discards optimized code of the
- * candidates measured next.
- */
-export interface Phase {
-  readonly cases: readonly Case[];
-  /** The number of rounds before the counted ones. */
-  readonly warmUps: number;
-  /** The counted rounds, as a share of `--rounds`. */
-  readonly share: number;
-}
-
-/**
- * Returns all cases.
+ * Returns all cases. Phases are separate, because a full collection (for the heap size, or after a large crowd) discards
+ * optimized code of the candidates measured next.
  *
  * @param slow Whether to measure all candidates with the largest crowds, which takes seconds.
  */
-export function allPhases(setups: readonly Setup[], slow: boolean): Phase[] {
+export function allPhases(setups: readonly Setup[], slow: boolean): Phase<Metric>[] {
   const own = setups.filter(({ candidate }) => candidate.role === "ours" || candidate.role === "floor");
   const quick = setups.filter(({ candidate }) => candidate.id !== "tarn");
   return [

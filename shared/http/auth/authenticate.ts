@@ -5,7 +5,6 @@
  */
 import type { AuthError, AuthModeWithKey, AuthResult, SupabaseEnv } from "@supabase/server";
 import { DEFAULT_SUPABASE_POOL_CONFIG } from "../../supabase/mod.ts";
-import { type RequestWait, waitForever } from "../request/deadline.ts";
 import { JwksSource, type KeySet } from "./jwks_source.ts";
 import { createSecretVerifier, type SecretVerifier } from "./shared_secret.ts";
 import { invalidToken, jwksFetchFailed, type TokenFailure } from "./token_failure.ts";
@@ -44,6 +43,17 @@ export interface AuthenticateOptions {
 export type AuthOutcome =
   | { readonly auth: AuthResult; readonly error: null }
   | { readonly auth: null; readonly error: AuthError };
+
+/**
+ * Waits for `work`, for as long as a request may. The work goes on when the wait
+ * is rejected.
+ */
+export type RequestWait = <T>(work: Promise<T>) => Promise<T>;
+
+/** Waits for as long as it takes. */
+function waitForever<T>(work: Promise<T>): Promise<T> {
+  return work;
+}
 
 /** Verifies the credentials of a request; synchronously if its token is cached. */
 export interface Authenticate {

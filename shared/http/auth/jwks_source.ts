@@ -4,8 +4,8 @@
  * @module
  */
 import type { SupabaseEnv } from "@supabase/server";
-import { createRemoteJWKSet } from "jose";
-import type { RequestWait } from "../request/deadline.ts";
+import { createRemoteJWKSet, customFetch } from "jose";
+import type { RequestWait } from "./authenticate.ts";
 
 /** A JSON Web Key Set (RFC 7517, section 5). */
 export type KeySet = Exclude<SupabaseEnv["jwks"], URL | null>;
@@ -19,6 +19,17 @@ export type KeysOrFailure =
 export const JWKS_MAX_AGE_MS = 600_000;
 /** The time after a fetch in which an unknown key causes no other one, in ms. */
 const JWKS_COOLDOWN_MS = 30_000;
+
+/**
+ * Fetches an address. `jose` rejects every status but 200 and leaves the body unread, which would keep its connection
+ * until the garbage collector finds it: such a body is canceled here.
+ */
+async function fetchKeys(address: string, init: RequestInit): Promise<Response> {
+  const response = await fetch(address, init);
+  // A body that fails while it is canceled holds no connection either.
+  if (response.status !== 200) await response.body?.cancel().catch(() => {});
+  return response;
+}
 
 /**
  * A key set that is fetched from an address. It has its own clock: it ages even while no signature is verified, so that
@@ -37,6 +48,7 @@ export class JwksSource {
     this.#remote = createRemoteJWKSet(address, {
       cacheMaxAge: JWKS_MAX_AGE_MS,
       cooldownDuration: JWKS_COOLDOWN_MS,
+      [customFetch]: fetchKeys,
     });
   }
 

@@ -4,8 +4,7 @@
  *
  * @module
  */
-import type { Authenticate, AuthenticateOptions, AuthOutcome } from "./authenticate.ts";
-import type { RequestWait } from "../request/deadline.ts";
+import type { Authenticate, AuthenticateOptions, AuthOutcome, RequestWait } from "./authenticate.ts";
 
 /** The outcome of auth mode `none`, whatever the request carries. */
 const ANY_CALLER: AuthOutcome = Object.freeze({

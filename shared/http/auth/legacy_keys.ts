@@ -7,8 +7,7 @@
  * @module
  */
 import type { AuthModeWithKey } from "@supabase/server";
-import type { RequestWait } from "../request/deadline.ts";
-import type { Authenticate, AuthOutcome } from "./authenticate.ts";
+import type { Authenticate, AuthOutcome, RequestWait } from "./authenticate.ts";
 
 /** The legacy keys, and the newer keys that they count as. */
 export interface LegacyKeys {

@@ -4,7 +4,7 @@
  * @module
  */
 import type { AuthError, ErrorResponseConfig, SupabaseServerError } from "@supabase/server";
-import { redact } from "../../observability/mod.ts";
+import { redact } from "../../observability/log/mod.ts";
 import { memberOf } from "../../resilience/mod.ts";
 
 /** The header that carries the code of a rejection. */

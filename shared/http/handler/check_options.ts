@@ -8,6 +8,8 @@ import { parseSupabasePoolConfig, type SupabasePoolConfig } from "../../supabase
 import { asPoolConfig } from "./client_options.ts";
 import { MIN_JWT_SECRET_BYTES } from "./environment.ts";
 import { DEFAULT_HANDLER_SETTINGS, parseHandlerSettings } from "./handler_settings.ts";
+import { LOG_LEVELS } from "../logging/pool_events.ts";
+import { fleetIssues } from "../fleet/fleet_settings.ts";
 import { corsIssues } from "../responses/cors.ts";
 import type { PooledSupabaseOptions } from "./handler_options.ts";
 import type { LeaseDefaults } from "../request/pooled_context.ts";
@@ -70,14 +72,21 @@ function checkPool(pool: Partial<SupabasePoolConfig>): void {
  * @throws {ConfigError} listing every bad option.
  */
 export function checkOptions<Database>(options: PooledSupabaseOptions<Database>): void {
-  const { auth, allow, jwtSecret, lease, cors, flowKey, supabaseOptions, pool } = options;
+  const { auth, allow, jwtSecret, lease, cors, flowKey, supabaseOptions, pool, logLevel, logSample, fleet } = options;
   const issues = [
     ...authModeIssues(auth ?? allow ?? "user"),
     ...jwtSecret === undefined ? [] : secretIssues(jwtSecret),
     ...issuesOf(() => parseHandlerSettings(options, DEFAULT_HANDLER_SETTINGS)),
     ...lease === undefined ? [] : leaseIssues(lease),
     ...cors === undefined ? [] : corsIssues(cors),
+    ...fleetIssues(fleet),
   ];
+  if (logLevel !== undefined && !LOG_LEVELS.includes(logLevel)) {
+    issues.push({ path: "logLevel", message: `must be one of ${LOG_LEVELS.join(", ")}` });
+  }
+  if (logSample !== undefined && !(typeof logSample === "number" && logSample >= 0 && logSample <= 1)) {
+    issues.push({ path: "logSample", message: "must be a number from 0 to 1" });
+  }
   if (flowKey !== undefined && typeof flowKey !== "function") {
     issues.push({ path: "flowKey", message: `is a ${typeof flowKey}, must be a function` });
   }

@@ -8,6 +8,9 @@ import { VariableReader, type Variables } from "../../environment/mod.ts";
 import { ConfigError, whole } from "../../pool/mod.ts";
 import type { LegacyKeys } from "../auth/legacy_keys.ts";
 import { decodeClaims, readProjectVariables, type SupabaseEnvironment } from "../../supabase/mod.ts";
+import { type FleetSettings, readFleetSettings } from "../fleet/fleet_settings.ts";
+import { type LogSettings, readLogSettings } from "../logging/pool_events.ts";
+import { readTracing } from "../tracing/tracing_link.ts";
 import { type HandlerSettings, readHandlerSettings } from "./handler_settings.ts";
 
 /** The minimum length of the shared secret for HS256 (RFC 7518, section 3.2: a key as long as the hash), in bytes. */
@@ -30,6 +33,14 @@ export interface Environment extends SupabaseEnvironment {
    * Default: 256 MB on the hosted runtime, and none elsewhere.
    */
   readonly memoryLimitBytes: number | undefined;
+  /** True if requests are traced, from `POOL_TRACING`. Default: whether `OTEL_DENO` is `true`. */
+  readonly tracing: boolean;
+  /** True if metrics are taken, from `POOL_METRICS`. Default: decided by the runtime; see `areMetricsOn`. */
+  readonly metrics: boolean | undefined;
+  /** The settings of the log, from `POOL_LOG_LEVEL` and `POOL_LOG_SAMPLE`. */
+  readonly log: LogSettings;
+  /** The settings of the fleet. */
+  readonly fleet: FleetSettings;
   /** The settings of handlers. Settings without a variable have their default. */
   readonly handler: Readonly<HandlerSettings>;
 }
@@ -105,8 +116,9 @@ const HOSTED_MEMORY_MB = 256;
 
 /** Reads the limit of memory, in bytes. 0 stands for none. */
 function readMemoryLimit(reader: VariableReader): number | undefined {
-  const limitMb = reader.value("POOL_MEMORY_LIMIT_MB", memoryLimitMb()) ??
-    (reader.text("SB_EXECUTION_ID") === undefined ? 0 : HOSTED_MEMORY_MB);
+  const name = "POOL_MEMORY_LIMIT_MB";
+  const own = reader.value(name, memoryLimitMb);
+  const limitMb = own ?? (reader.text("SB_EXECUTION_ID") === undefined ? 0 : HOSTED_MEMORY_MB);
   return limitMb === 0 ? undefined : limitMb * 2 ** 20;
 }
 
@@ -129,6 +141,9 @@ function readLegacyKeys(reader: VariableReader): LegacyKeys {
  * - `SUPABASE_JWKS`, `SUPABASE_JWKS_URL` or `SUPABASE_PUBLIC_URL`, as `@supabase/server` reads them;
  * - `JWT_SECRET`, for tokens signed with HS256;
  * - `POOL_MEMORY_LIMIT_MB`;
+ * - `POOL_FLEET`, `POOL_FLEET_CAP`, `POOL_ALERT_WEBHOOK_*` and `REDIS_URL` (see {@linkcode FleetSettings});
+ * - `POOL_METRICS`;
+ * - `POOL_TRACING` and `OTEL_DENO`, `POOL_LOG_LEVEL` and `POOL_LOG_SAMPLE`;
  * - `POOL_HEADERS`, `POOL_REMEMBER_TOKENS_MS` and `POOL_DEADLINE_MS` (see {@linkcode HandlerSettings}).
  *
  * @param variables Default: the variables of this process.
@@ -144,6 +159,10 @@ export function readEnvironment(variables?: Variables): Environment {
     legacyKeys: readLegacyKeys(reader),
     memoryLimitBytes: readMemoryLimit(reader),
     poolHeaders: reader.switch("POOL_HEADERS") ?? true,
+    tracing: readTracing(reader),
+    metrics: reader.switch("POOL_METRICS"),
+    log: readLogSettings(reader),
+    fleet: readFleetSettings(reader),
     handler: readHandlerSettings(reader),
   });
   if (reader.issues.length > 0) throw new ConfigError(reader.issues, "environment");

@@ -4,7 +4,7 @@
  * @module
  */
 import type { AuthModeWithKey, CredentialedAuthMode, ErrorResponseConfig } from "@supabase/server";
-import type { LogSink } from "../../observability/mod.ts";
+import type { LogLevel, LogSink } from "../../observability/log/mod.ts";
 import { type Clock, Deadlines } from "../../resilience/mod.ts";
 import { parseHandlerSettings } from "./handler_settings.ts";
 import type { Authenticate } from "../auth/authenticate.ts";
@@ -95,6 +95,14 @@ export interface PooledSupabaseOptions<Database> extends RuntimeOptions<Database
   readonly containRejections?: boolean;
   /** Writes the lines of the log, JSON each. Default: `console.error`. */
   readonly log?: LogSink;
+  /**
+   * The least severe level that is written. If it is set, the connections of the pools are logged, too: leases at `debug`,
+   * failed health checks at `warn`, and errors at `error`. Default: the variable `POOL_LOG_LEVEL`, or `info` without lines
+   * about connections.
+   */
+  readonly logLevel?: LogLevel;
+  /** The fraction of requests whose leases are logged at `debug`, from 0 to 1. Default: `POOL_LOG_SAMPLE`, or 1. */
+  readonly logSample?: number;
 }
 
 /** Handles a request. */

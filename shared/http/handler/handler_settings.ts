@@ -36,9 +36,9 @@ const SHAPE = {
 export function readHandlerSettings(reader: VariableReader): Readonly<HandlerSettings> {
   if (reader.namesWith("POOL_").length === 0) return DEFAULT_HANDLER_SETTINGS;
   return Object.freeze({
-    rememberTokensMs: reader.value("POOL_REMEMBER_TOKENS_MS", SHAPE.rememberTokensMs()) ??
+    rememberTokensMs: reader.value("POOL_REMEMBER_TOKENS_MS", SHAPE.rememberTokensMs) ??
       DEFAULT_HANDLER_SETTINGS.rememberTokensMs,
-    deadlineMs: reader.value("POOL_DEADLINE_MS", SHAPE.deadlineMs()) ?? DEFAULT_HANDLER_SETTINGS.deadlineMs,
+    deadlineMs: reader.value("POOL_DEADLINE_MS", SHAPE.deadlineMs) ?? DEFAULT_HANDLER_SETTINGS.deadlineMs,
   });
 }
 

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { LogData, LogLevel } from "../../observability/mod.ts";
+import type { LogData, LogLevel } from "../../observability/log/mod.ts";
 import { PoolClosedError } from "../../pool/mod.ts";
-import { type Clock, memberOf, systemClock, type Timer } from "../../resilience/mod.ts";
+import { type Clock, memberOf, messageOf, observe, systemClock, type Timer } from "../../resilience/mod.ts";
 import { isolateMemory, type LowMemory, MemoryWatch, type ReadMemory } from "./memory_watch.ts";
 
 /** Pools that end with the isolate. */
@@ -70,7 +70,7 @@ export class IsolateLifecycle {
     this.#memory = new MemoryWatch(clock, readMemory, {
       low: (memory, begins) => this.#onLowMemory(memory, begins),
       recovered: (usedBytes) => {
-        for (const pools of this.#pools) pools.setMemoryLow?.(false);
+        for (const pools of this.#pools) this.#notify(() => pools.setMemoryLow?.(false));
         this.#logMemory?.("info", "memory_recovered", { usedMb: megabytes(usedBytes) });
       },
     });
@@ -123,13 +123,18 @@ export class IsolateLifecycle {
   }
 
   #onLowMemory({ usedBytes, limitBytes, source }: LowMemory, begins: boolean): void {
-    for (const drop of this.#memoryLow) drop();
+    for (const drop of this.#memoryLow) this.#notify(drop);
     // Again with each check: idle connections come back with every burst.
-    for (const pools of this.#pools) pools.setMemoryLow?.(true);
+    for (const pools of this.#pools) this.#notify(() => pools.setMemoryLow?.(true));
     if (begins) {
       const data = { source, usedMb: megabytes(usedBytes), limitMb: megabytes(limitBytes) };
       this.#logMemory?.("warn", "memory_low", data);
     }
+  }
+
+  /** Calls what a program may have supplied: memory is checked at the beginning of requests, which must not fail by it. */
+  #notify(call: () => void): void {
+    observe(call, (error) => this.#logMemory?.("error", "memory_hook_failed", { reason: messageOf(error) }));
   }
 
   readonly #unload = (event: object): void => {

@@ -5,7 +5,7 @@
  */
 import type { Clock } from "../../resilience/mod.ts";
 
-/** Returns the memory that the isolate uses, in bytes; `undefined` where the runtime does not say. */
+/** Returns the memory that the isolate uses, in bytes; `undefined` where the runtime does not say. It must not throw. */
 export type ReadMemory = () => number | undefined;
 
 /** The part of `memoryUsage()` of Deno, Node and the hosted runtime that is counted here. */
@@ -25,9 +25,15 @@ interface RuntimeGlobals {
  * not report, is that of the process, and a process may have many isolates.
  */
 export function isolateMemory(): number | undefined {
-  const { Deno, process }: RuntimeGlobals = globalThis;
-  const usage = Deno?.memoryUsage?.() ?? process?.memoryUsage?.();
-  return usage && usage.heapUsed + usage.external;
+  const globals: RuntimeGlobals = globalThis;
+  let usage: MemoryUsage | undefined;
+  try {
+    usage = globals.Deno?.memoryUsage?.() ?? globals.process?.memoryUsage?.();
+  } catch {
+    // A runtime may have the function and not support it.
+  }
+  const bytes = usage ? usage.heapUsed + usage.external : NaN;
+  return Number.isFinite(bytes) ? bytes : undefined;
 }
 
 /** An episode of low memory. */
@@ -40,7 +46,7 @@ export interface LowMemory {
   readonly source: "runtime" | "usage";
 }
 
-/** The observer of a {@linkcode MemoryWatch}. */
+/** The observer of a {@linkcode MemoryWatch}. Its functions must not throw. */
 export interface MemoryListener {
   /**
    * Called when memory is low, and again with each check as long as it is: what was dropped may be there again.
@@ -48,8 +54,8 @@ export interface MemoryListener {
    * @param begins True for the first call of an episode.
    */
   low(memory: LowMemory, begins: boolean): void;
-  /** Called when memory is no longer low. */
-  recovered(usedBytes: number): void;
+  /** Called when memory is no longer low. `usedBytes` is `undefined` where the runtime does not say. */
+  recovered(usedBytes: number | undefined): void;
 }
 
 /** The time between checks, in ms. One costs about as much as a request. */
@@ -63,6 +69,9 @@ const ANNOUNCED = 0.9;
 /** The fraction of the limit below which memory is no longer low: far enough from {@linkcode LOW} not to alternate. */
 const RECOVERED = 0.65;
 
+/** The time after which an episode ends in which the memory cannot be read, in ms. */
+const UNREADABLE_MS = 60_000;
+
 /** Watches the memory of an isolate: with requests, and without a timer. */
 export class MemoryWatch {
   readonly #clock: Clock;
@@ -71,6 +80,8 @@ export class MemoryWatch {
   #limitBytes = Infinity;
   /** While memory is low: it has recovered below this, in bytes. */
   #recoversBelow: number | undefined = undefined;
+  /** The instant of the latest sign of low memory, in ms of the clock. */
+  #lowAt = -Infinity;
   /** The instant of the next check, in ms of the clock. Without a limit there is none. */
   #dueAt = Infinity;
 
@@ -98,11 +109,10 @@ export class MemoryWatch {
     if (now < this.#dueAt) return;
     this.#dueAt = now + CHECK_MS;
     const used = this.#read();
-    if (used === undefined) return;
-    if (this.#recoversBelow !== undefined && used < this.#recoversBelow) {
-      this.#recoversBelow = undefined;
-      if (this.#limitBytes === Infinity) this.#dueAt = Infinity;
-      this.#listener.recovered(used);
+    if (used === undefined) {
+      if (this.isLow && now - this.#lowAt >= UNREADABLE_MS) this.#recover(used);
+    } else if (this.#recoversBelow !== undefined && used < this.#recoversBelow) {
+      this.#recover(used);
     } else if (this.isLow || used >= this.#limitBytes * LOW) {
       this.#low(used, this.#limitBytes, "usage");
     }
@@ -116,8 +126,15 @@ export class MemoryWatch {
     this.#dueAt = this.#clock.now() + CHECK_MS;
   }
 
+  #recover(usedBytes: number | undefined): void {
+    this.#recoversBelow = undefined;
+    if (this.#limitBytes === Infinity) this.#dueAt = Infinity;
+    this.#listener.recovered(usedBytes);
+  }
+
   #low(usedBytes: number | undefined, referenceBytes: number, source: LowMemory["source"]): void {
     const begins = !this.isLow;
+    this.#lowAt = this.#clock.now();
     if (begins || source === "runtime") this.#recoversBelow = referenceBytes * RECOVERED;
     const limitBytes = this.#limitBytes === Infinity ? undefined : this.#limitBytes;
     this.#listener.low({ usedBytes, limitBytes, source }, begins);

@@ -4,141 +4,30 @@
  * @module
  */
 import type { AuthError } from "@supabase/server";
-import { CORRELATION_ID_HEADER, correlationIdOf } from "../../observability/mod.ts";
+import type { RequestSpan } from "../../observability/tracing/otel/mod.ts";
 import { PoolError } from "../../pool/mod.ts";
-import { type Clock, INTERNAL_ERROR, memberOf, systemClock } from "../../resilience/mod.ts";
-import type { AuthOutcome } from "../auth/authenticate.ts";
+import { type Clock, memberOf, systemClock } from "../../resilience/mod.ts";
+import type { AuthOutcome, RequestWait } from "../auth/authenticate.ts";
 import { checkOptions } from "./check_options.ts";
 import { type Cors, parseCors, preflightResponse } from "../responses/cors.ts";
-import { CallerLeftError, type RequestWait } from "../request/deadline.ts";
+import { CallerLeftError, LeaseForgottenError, RequestEndedError } from "../request/request_errors.ts";
 import { errorResponse } from "../responses/error_response.ts";
-import { logCircuits } from "../logging/circuit_log.ts";
+import { logPool } from "../logging/circuit_log.ts";
+import { PoolEvents } from "../logging/pool_events.ts";
 import { ThrottledLog } from "../logging/throttled_log.ts";
 import { type PooledHandler, type PooledSupabaseOptions, prepare, type Prepared } from "./handler_options.ts";
-import { createHealthResponse, isHealthPath } from "../health/health.ts";
-import { loadMissingSecretKey } from "../request/missing_admin.ts";
-import { exposeHeaders, type HeaderStats, NO_POOL, stampHeaders } from "../responses/response_headers.ts";
+import { healthResponse } from "../health/health.ts";
+import { loadMissingSecretKey } from "../request/request_pools.ts";
+import { type HeaderStats, NO_POOL, stampHeaders, withCorrelationId } from "../responses/response_headers.ts";
 import { problem } from "../responses/problem.ts";
 import { isServerError, rejectionResponse } from "../auth/rejection.ts";
+import { cancelBody, checkResponse, sentStatus, streamOf, thrownResponse } from "../responses/handler_response.ts";
+import { type RequestEvents, RequestTimes } from "../request/request_reports.ts";
 import { joinEdgeRuntime } from "../request/edge_runtime.ts";
-import { type RequestEvents, RequestScope } from "../request/request_scope.ts";
+import { RequestScope } from "../request/request_scope.ts";
 import { containRejections } from "../request/unhandled_rejections.ts";
-import { lazyRuntime, type Runtime } from "./runtime.ts";
-
-/** The time a request waited for slots, in ms. */
-interface Timing {
-  waitedMs: number;
-}
-
-/**
- * The handler returned without releasing leases. Only the log shows it.
- *
- * @cause A lease was neither released nor declared with `await using`, or background work kept it.
- * @fix Take leases with `await using`, and pass work that goes on after the response to `ctx.waitUntil`.
- * @sample new LeaseForgottenError(2)
- */
-export class LeaseForgottenError extends PoolError {
-  static override readonly code = "LEASE_FORGOTTEN";
-  static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
-
-  constructor(count: number) {
-    super(
-      `The handler returned without releasing ${count} lease(s); they were released for it. Take leases with ` +
-        "`await using`, and pass work that goes on after the response to ctx.waitUntil",
-    );
-  }
-}
-
-/**
- * A client or pool of a request was used after the request had ended. Only the log shows it: the call itself fails with
- * `LEASE_RELEASED`, or with the reason that ended the request.
- *
- * @cause A timer, an event listener or work that was not awaited outlived the response and its body.
- * @fix Give that work to `ctx.waitUntil` (or `EdgeRuntime.waitUntil`) before the handler returns.
- * @sample new RequestEndedError(undefined)
- */
-export class RequestEndedError extends PoolError {
-  static override readonly code = "REQUEST_ENDED";
-  static override readonly retry = "permanent";
-  static override readonly http = INTERNAL_ERROR;
-
-  /** @param cause The error of the call. */
-  constructor(cause: unknown) {
-    super(
-      "A call through ctx was refused: its request has ended. Give work that goes on after the response to " +
-        "ctx.waitUntil, or to EdgeRuntime.waitUntil, before the handler returns",
-      { cause },
-    );
-  }
-}
-
-/**
- * Returns the response that a handler threw, as handlers of Hono and Remix do, the one of an `HTTPException` included;
- * `undefined` for any other value.
- */
-function thrownResponse(thrown: unknown): Response | undefined {
-  if (thrown instanceof Response) return thrown;
-  const getResponse = memberOf(thrown, "getResponse");
-  const response: unknown = typeof getResponse === "function" ? getResponse.call(thrown) : undefined;
-  return response instanceof Response ? response : undefined;
-}
-
-/** The function that a response is of, for errors. */
-type Responder = "the handler" | "onRejected";
-
-/** @throws {TypeError} for what a server cannot send. */
-function checkResponse(returned: unknown, by: Responder = "the handler"): Response {
-  if (!(returned instanceof Response)) {
-    const shown = returned === null ? "null" : typeof returned;
-    throw new TypeError(`${by === "the handler" ? "The handler" : by} must return a Response: it returned ${shown}`);
-  }
-  if (returned.type !== "error") return returned;
-  throw new TypeError(`Cannot send the Response of ${by}: it is a network error (Response.error())`);
-}
-
-/**
- * Deno's own access to the body of a response. The public `body` turns text and bytes into a stream, which then are sent
- * in chunks, without a length and at a multiple of the cost.
- */
-const BODY: symbol | undefined = Object.getOwnPropertySymbols(Response.prototype).find(({ description }) =>
-  description === "body"
-);
-
-/** The text of a response, in newer versions of Deno, for as long as nothing has asked for its body. */
-const TEXT: symbol | undefined = Object.getOwnPropertySymbols(new Response("")).find(({ description }) =>
-  description === "lazy static body"
-);
-
-/** The value of {@linkcode BODY}. */
-interface InnerBody {
-  /** The text or bytes that it was created from; `null` for a stream. */
-  readonly source: unknown;
-  readonly streamOrStatic: unknown;
-}
-
-/**
- * Returns the body of `response` if it is a stream that code of the program may produce, and `undefined` for any other
- * body.
- *
- * @throws {TypeError} when no server can send it: it was read before, or is locked to a reader.
- */
-function streamOf(
-  response: Response,
-  by: Responder = "the handler",
-): ReadableStream<Uint8Array<ArrayBuffer>> | undefined {
-  // First: a text that nothing has asked for was not read, and asking costs more than the rest.
-  if (TEXT && typeof Reflect.get(response, TEXT) === "string") return undefined;
-  if (response.bodyUsed) throw new TypeError(`Cannot send the Response of ${by}: its body was already read`);
-  const body: InnerBody | null | undefined = BODY && Reflect.get(response, BODY);
-  if (body === null) return undefined;
-  const stream = body === undefined ? response.body : body.streamOrStatic;
-  if (!(stream instanceof ReadableStream)) return undefined;
-  if (stream.locked) throw new TypeError(`Cannot send the Response of ${by}: its body is locked to a reader`);
-  // The runtime itself produces the bodies of `fetch`, and of a Blob and the like.
-  const isOfRuntime = (response.url !== "" && response.constructor === Response) || (body?.source ?? null) !== null;
-  return isOfRuntime ? undefined : response.body ?? undefined;
-}
+import type { TracingLink } from "../tracing/tracing_link.ts";
+import { lazyRuntime, type RequestPool, type Runtime } from "./runtime.ts";
 
 /** Returns whether a pool refused a token that has expired. `CallerError` is loaded with Postgres only. */
 function isExpired(error: unknown): boolean {
@@ -154,13 +43,6 @@ function failureResponse(error: unknown): Response {
     title: error.status < 500 ? "Request rejected" : "Server configuration error",
     detail: error.status < 500 ? error.message : "The server is misconfigured: see its log",
   });
-}
-
-/** Adds the id under which the log has the failure. A response that is not logged costs no id. */
-function withCorrelationId(response: Response, request: Request): Response {
-  response.headers.set(CORRELATION_ID_HEADER, correlationIdOf(request));
-  exposeHeaders(response.headers, [CORRELATION_ID_HEADER]);
-  return response;
 }
 
 /** Handles a request with a handler. Never throws, never rejects. */
@@ -188,6 +70,8 @@ class RequestHandler<Database> {
   readonly #runtime: () => Runtime<Database>;
   readonly #failures: ThrottledLog;
   readonly #events: RequestEvents;
+  /** The lines about connections; `undefined` where they are not written. */
+  #poolEvents: PoolEvents | undefined = undefined;
   /** Set at the first request: a bad environment is reported to each. */
   #prepared: Prepared<Database> | undefined = undefined;
 
@@ -201,17 +85,39 @@ class RequestHandler<Database> {
   }
 
   async handle(request: Request, handler: PooledHandler<Database>): Promise<Response> {
-    const timing: Timing = { waitedMs: 0 };
+    const times = new RequestTimes();
     let cors: Cors | undefined;
+    let response: Response | undefined;
     try {
       cors = typeof this.#cors === "function" ? this.#cors(request) : this.#cors;
-      const response = cors && request.method === "OPTIONS"
+      response = cors && request.method === "OPTIONS"
         ? preflightResponse(request, cors)
-        : await this.#respond(request, handler, timing);
-      return this.#stamp(response, timing, cors);
+        : await this.#respond(request, handler, times);
+      response = this.#stamp(request, response, times, cors);
     } catch (error) {
-      return this.#stamp(this.#fail(error, request), timing, cors);
+      times.error = error;
+      // It has one if its headers could not be set.
+      cancelBody(response);
+      response = this.#fail(error, request, times, cors);
     }
+    this.#report(request, response, times);
+    return response;
+  }
+
+  /** Ends the span of a request, and reports it: once, with the response that is sent. Never throws. */
+  #report(request: Request, response: Response, times: RequestTimes): void {
+    const { span, isReported, startedMs, error, verifyMs, waitedMs, upstreamMs } = times;
+    const reports = isReported ? this.#prepared?.runtime.reports : undefined;
+    if (!span && !reports?.isObserved) return;
+    const status = sentStatus(response);
+    try {
+      span?.end({ request, status, error, verifyMs, waitedMs, upstreamMs });
+    } catch {
+      // A failing exporter must not fail the request.
+    }
+    if (!reports?.isObserved) return;
+    const durationMs = startedMs === undefined ? 0 : this.#clock.now() - startedMs;
+    reports.emit({ request, status, error, durationMs, verifyMs, waitedMs, upstreamMs });
   }
 
   #createEvents(containsRejections: boolean): RequestEvents {
@@ -226,7 +132,12 @@ class RequestHandler<Database> {
         failures.logThrottled("call_refused", new RequestEndedError(reason), { level: "warn", request }),
       bodyFailed: (error, request) =>
         failures.logThrottled("response_body_failed", error, { secrets: this.#secrets, request }),
-      poolUsed: (pool) => logCircuits(pool, writeEvent),
+      poolUsed: (pool) => {
+        logPool(pool, writeEvent);
+        this.#prepared?.runtime.tracing?.watch(pool);
+        this.#prepared?.runtime.metrics?.watch(pool);
+        this.#poolEvents?.watch(pool);
+      },
       unhandled: containsRejections
         ? (reason) => failures.log("unhandled_rejection", reason, { secrets: this.#secrets })
         : undefined,
@@ -237,9 +148,17 @@ class RequestHandler<Database> {
   #prepare(): Prepared<Database> {
     const prepared = prepare(this.#options, this.#runtime(), this.#clock);
     joinEdgeRuntime();
-    const { life, environment } = prepared.runtime;
+    const { life, environment, fleet } = prepared.runtime;
+    fleet?.useLog((...line) => this.#failures.logEvent(...line));
     life?.watchMemory(environment.memoryLimitBytes, (...line) => this.#failures.logEvent(...line));
     if (this.#events.unhandled) containRejections(this.#events.unhandled);
+    const { logLevel: level = environment.log.level, logSample: sample = environment.log.sample } = this.#options;
+    if (level) {
+      const events = this.#poolEvents = new PoolEvents(this.#failures.setLevel(level), { sample });
+      // Health checks use a pool that no request may have used.
+      events.watch(prepared.runtime.service.getConnectionPool() as RequestPool<never>);
+      void events.loading;
+    }
     return prepared;
   }
 
@@ -247,20 +166,41 @@ class RequestHandler<Database> {
     return this.#prepared?.secrets ?? [];
   }
 
-  async #respond(request: Request, handler: PooledHandler<Database>, timing: Timing): Promise<Response> {
+  async #respond(request: Request, handler: PooledHandler<Database>, times: RequestTimes): Promise<Response> {
     const { runtime, authenticate, deadlines, deadlineMs } = this.#prepared ??= this.#prepare();
     const { health = true, lease = {}, legacyKeys, flowKey } = this.#options;
-    if (health && request.url.includes("/health/pool") && isHealthPath(new URL(request.url).pathname)) {
-      return await createHealthResponse(request, runtime as Runtime<never>, undefined, legacyKeys);
+    const shown = health && healthResponse(request, runtime as Runtime<never>, legacyKeys);
+    if (shown) return await shown;
+    times.isReported = true;
+    if (runtime.tracing && !times.span) {
+      times.span = await this.#beginSpan(request, runtime.tracing);
+      if (times.span) return await times.span.run(() => this.#respond(request, handler, times));
     }
     if (runtime.environment.secretKey === undefined) await loadMissingSecretKey();
-    const scope = new RequestScope({ request, runtime, deadlines, deadlineMs, lease, flowKey, events: this.#events });
+    if (this.#poolEvents?.loading) await this.#poolEvents.loading;
+    const { span } = times;
+    const traceHeaders = span && (() => span.headers());
+    const scope = new RequestScope({
+      request,
+      runtime,
+      deadlines,
+      deadlineMs,
+      lease,
+      flowKey,
+      events: this.#events,
+      traceHeaders,
+      onLeased: this.#poolEvents && PoolEvents.own,
+    });
+    times.startedMs = scope.startedMs;
     const wait: RequestWait = (work) => scope.wait(work);
     let outcome: AuthOutcome;
     try {
       const verified = authenticate(request, wait);
-      // A token that is remembered costs no turn of the event loop.
-      outcome = "then" in verified ? await verified : verified;
+      // A token that is remembered costs no turn of the event loop, and no time.
+      if ("then" in verified) {
+        outcome = await verified;
+        times.verifyMs = this.#clock.now() - times.startedMs;
+      } else outcome = verified;
     } catch (fault) {
       scope.end();
       throw fault;
@@ -284,9 +224,10 @@ class RequestHandler<Database> {
       }
       const response = checkResponse(returned);
       const stream = streamOf(response);
-      failed = false;
       // Nothing reads the body of a response to HEAD.
-      return stream && request.method !== "HEAD" ? scope.follow(response, stream) : response;
+      const sent = stream && request.method !== "HEAD" ? scope.follow(response, stream) : response;
+      failed = false;
+      return sent;
     } catch (error) {
       if (scope.callerLeft) return errorResponse(new CallerLeftError());
       const failure = scope.explain(error);
@@ -295,9 +236,18 @@ class RequestHandler<Database> {
       if (again?.error) return await this.#reject(again.error, request, scope);
       throw failure;
     } finally {
-      timing.waitedMs = scope.waitedMs;
+      times.waitedMs = scope.waitedMs;
+      times.upstreamMs = scope.upstreamMs;
       scope.answered({ failed });
     }
+  }
+
+  /** Starts the span of a request. The first requests wait until what they need is loaded. */
+  async #beginSpan(request: Request, tracing: TracingLink): Promise<RequestSpan | undefined> {
+    if (!tracing.telemetry) {
+      await tracing.load((reason) => this.#failures.logEvent("warn", "tracing_unavailable", { error: reason }));
+    }
+    return tracing.telemetry?.beginRequest(request);
   }
 
   /**
@@ -325,7 +275,18 @@ class RequestHandler<Database> {
     return chosen;
   }
 
-  #fail(error: unknown, request: Request): Response {
+  /** Logs the error that a request ends with, and returns the response to it. */
+  #fail(error: unknown, request: Request, times: RequestTimes, cors: Cors | undefined): Response {
+    const response = this.#failureResponse(error, request);
+    try {
+      return this.#stamp(request, response, times, cors);
+    } catch {
+      // The response matters more than its headers.
+      return response;
+    }
+  }
+
+  #failureResponse(error: unknown, request: Request): Response {
     if (error instanceof CallerLeftError) return errorResponse(error);
     const response = failureResponse(error);
     const entry = { secrets: this.#secrets, request };
@@ -334,10 +295,11 @@ class RequestHandler<Database> {
     return withCorrelationId(response, request);
   }
 
-  /** Adds the headers of CORS and of the pool. */
-  #stamp(response: Response, { waitedMs }: Timing, cors: Cors | undefined): Response {
+  /** Adds the headers of CORS and of the pool, and the id of a request that is traced. */
+  #stamp(request: Request, response: Response, times: RequestTimes, cors: Cors | undefined): Response {
     const shown = this.#options.poolHeaders ?? this.#prepared?.runtime.environment.poolHeaders ?? true;
-    return stampHeaders(response, cors, shown ? this.#stats() : undefined, waitedMs);
+    const identified = times.span ? withCorrelationId(response, request) : response;
+    return stampHeaders(identified, cors, shown ? this.#stats() : undefined, times);
   }
 
   #stats(): HeaderStats {

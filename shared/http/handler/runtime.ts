@@ -11,6 +11,12 @@ import { SupabaseService } from "../../services/mod.ts";
 import { type Environment, readEnvironment } from "./environment.ts";
 import { asPoolConfig, type ClientOptions } from "./client_options.ts";
 import { type IsolateLifecycle, isolateLifecycle } from "./isolate_lifecycle.ts";
+import { type FleetLink, fleetLinkOf } from "../fleet/fleet_link.ts";
+import type { FleetOptions } from "../fleet/fleet_options.ts";
+import type { TracedPostgres } from "../../observability/tracing/otel/mod.ts";
+import { type TracingLink, tracingLink } from "../tracing/tracing_link.ts";
+import { type MetricsLink, metricsLinkOf, type MetricsOptions } from "../metrics/metrics_link.ts";
+import { RequestReports } from "../request/request_reports.ts";
 import type { CallerScope, ScopeOptions, SupabaseConnectionPool, SupabasePoolConfig } from "../../supabase/mod.ts";
 
 /** The scope of a request, as a handler uses it. */
@@ -23,6 +29,25 @@ export interface RequestPool<Database>
   readonly on?: SupabaseConnectionPool["on"];
   /** Opens the scope of a request; see `SupabaseConnectionPool.scope`. */
   scope(options: ScopeOptions): HandlerScope<Database>;
+  /** The limits of the pool. Default: they cannot be changed. */
+  readonly limits?: SupabaseConnectionPool["limits"];
+  /** Changes the limits of the pool. Default: they cannot be changed. */
+  resize?(limits: SupabaseConnectionPool["limits"]): void;
+  /** Passes the wait and use times of leases to a recorder. Default: they are not known. */
+  readonly record?: SupabaseConnectionPool["record"];
+  /** The retry budget of the pool. Default: it has none. */
+  readonly retryBudget?: SupabaseConnectionPool["retryBudget"];
+  /** The key of the pool. Default: not known. */
+  readonly kind?: SupabaseConnectionPool["kind"];
+  /**
+   * Calls `listener` with the number of each lease that a request takes beside its scope. Default: nothing of the kind
+   * exists.
+   */
+  readonly onLeased?: (listener: (leaseId: number, request: Request) => void) => void;
+  /** The Postgres connections whose statements can be traced. Default: none. */
+  readonly statements?: TracedPostgres;
+  /** The circuit breakers of the pool. Default: it has none. */
+  readonly circuits?: Pick<SupabaseConnectionPool["circuits"], "snapshot" | "seed">;
   /** The component that its health check queries, by its name in health responses. Default: `dataApi`. */
   readonly component?: string;
   /** The parts that are switched off, as variables; operators see them. Default: those of `config`. */
@@ -32,6 +57,8 @@ export interface RequestPool<Database>
    * by the scope's signal. Default: nothing of the kind exists.
    */
   readonly waitedMs?: (signal: AbortSignal) => number;
+  /** The same for the time in which its statements ran, in ms. Default: nothing of the kind exists. */
+  readonly upstreamMs?: (signal: AbortSignal) => number;
 }
 
 /** The pools behind a handler; a `SupabaseService` is one. */
@@ -64,12 +91,35 @@ export interface RuntimeOptions<Database> {
    * Default: those of this isolate, shared by every handler in it.
    */
   readonly service?: PoolSource<Database> | ((environment: Environment) => PoolSource<Database>) | undefined;
+  /**
+   * True if the isolate reports to the fleet, or options of it. Default: the variable `POOL_FLEET`, or true in an edge
+   * function whose project has a secret key.
+   */
+  readonly fleet?: boolean | FleetOptions | undefined;
+  /**
+   * True if metrics are taken, or options of them. Default: the variable `POOL_METRICS`, or true in an edge function whose
+   * project has a secret key.
+   */
+  readonly metrics?: boolean | MetricsOptions | undefined;
+  /**
+   * True if requests and statements are reported to the provider of OpenTelemetry that is registered. Default: the variable
+   * `POOL_TRACING`, or whether `OTEL_DENO` is `true`.
+   */
+  readonly tracing?: boolean | undefined;
 }
 
 /** A checked environment, and the pools created from it. */
 export interface Runtime<Database> {
   readonly environment: Environment;
   readonly service: PoolSource<Database>;
+  /** Passes on the report of each request that has a response: to metrics and to the fleet, for example. */
+  readonly reports: RequestReports;
+  /** The link to OpenTelemetry, if it is switched on. */
+  readonly tracing?: TracingLink | undefined;
+  /** The link to the metrics, if they are taken. */
+  readonly metrics?: MetricsLink | undefined;
+  /** The link to the fleet, if the isolate reports to it. */
+  readonly fleet?: FleetLink | undefined;
   /** The lifecycle of the isolate, if the pools end with it. */
   readonly life?: IsolateLifecycle;
 }
@@ -101,16 +151,45 @@ function create<Database>(options: RuntimeOptions<Database>): Runtime<Database> 
   const pool = supabaseOptions ? { ...asPoolConfig(supabaseOptions), ...options.pool } : options.pool;
   const read = environmentOf(options);
   const environment = pool ? Object.freeze({ ...read, pool: Object.freeze({ ...read.pool, ...pool }) }) : read;
-  if (typeof service === "object") return { environment, service };
+  const reports = new RequestReports();
+  const tracing = options.tracing ?? environment.tracing ? tracingLink() : undefined;
+  if (typeof service === "object") {
+    // Pools that replace the isolate's own are not the fleet's, unless the program says so.
+    const fleet = options.fleet ? fleetLinkOf(environment, options.fleet) : undefined;
+    fleet?.attach(reports, service);
+    const metrics = options.metrics ? metricsLinkOf(environment, options.metrics) : undefined;
+    watchMetrics(metrics, reports, service, fleet);
+    return { environment, service, reports, tracing, metrics, fleet };
+  }
   const pools: PoolSource<Database> = service ? service(environment) : new SupabaseService<Database>(environment);
   const life = isolateLifecycle();
+  const fleet = fleetLinkOf(environment, options.fleet);
+  if (fleet) {
+    fleet.attach(reports, pools);
+    // First: the isolate leaves the fleet while it still can send.
+    life.registerPools({ shutdown: () => fleet.close(), drainMs: 0 });
+  }
   const { shutdownTimeoutMs } = pools.getConnectionPool().config;
   life.registerPools({
     shutdown: (deadlineMs) => pools.shutdown(deadlineMs),
     drainMs: shutdownTimeoutMs,
     setMemoryLow: (isLow) => pools.setMemoryLow?.(isLow),
   });
-  return { environment, service: pools, life };
+  const metrics = metricsLinkOf(environment, options.metrics);
+  watchMetrics(metrics, reports, pools, fleet);
+  return { environment, service: pools, reports, tracing, metrics, fleet, life };
+}
+
+function watchMetrics<Database>(
+  metrics: MetricsLink | undefined,
+  reports: RequestReports,
+  pools: PoolSource<Database>,
+  fleet: FleetLink | undefined,
+): void {
+  if (!metrics) return;
+  metrics.attach(reports);
+  metrics.watch(pools.getConnectionPool() as RequestPool<never>);
+  fleet?.useMetrics(() => metrics.snapshot());
 }
 
 /** Remembers what `create` returned or threw: an isolate's environment does not change. */
@@ -138,7 +217,16 @@ const ofIsolate = once(() => create<unknown>({}));
  * @throws {ConfigError} from every call, when the environment is bad.
  */
 export function lazyRuntime<Database>(options: RuntimeOptions<Database>): () => Runtime<Database> {
-  const own = [options.env, options.supabaseOptions, options.pool, options.variables, options.service]
+  const own = [
+    options.env,
+    options.supabaseOptions,
+    options.pool,
+    options.variables,
+    options.service,
+    options.fleet,
+    options.tracing,
+    options.metrics,
+  ]
     .some((option) => option !== undefined);
   // Only the handler knows the type of the rows; no pool depends on it.
   return own ? once(() => create(options)) : ofIsolate as () => Runtime<Database>;

@@ -1,14 +1,17 @@
 /**
- * `GET /<name>/health/pool`: the health of this isolate's pool, in the form of
+ * `GET /<name>/health/pool`: the health of this isolate's pool and the totals of the fleet, in the form of
  * draft-inadarei-api-health-check.
  *
  * @module
  */
 import { abortable } from "@std/async/abortable";
-import { type LogSink, redact } from "../../observability/mod.ts";
+import { type LogSink, redact } from "../../observability/log/mod.ts";
 import { CachedProbe, messageOf, systemClock, timeoutSignal } from "../../resilience/mod.ts";
 import type { ConnectionPoolStats } from "../../pool/mod.ts";
 import { type ClientPool, type PoolHealth, switchedOff, toTestQuery, uncheckedHealth } from "../../supabase/mod.ts";
+import { type FleetBody, fleetBody } from "./fleet_body.ts";
+import type { createFleetResponse } from "./fleet_response.ts";
+import type { createMetricsResponse } from "./metrics_response.ts";
 import { checkOptions } from "../handler/check_options.ts";
 import { errorResponse } from "../responses/error_response.ts";
 import { ThrottledLog } from "../logging/throttled_log.ts";
@@ -35,6 +38,16 @@ export function isHealthPath(pathname: string): boolean {
   return /^\/[^/]+\/health\/pool$/.test(pathname);
 }
 
+/** Returns whether `pathname` is exactly `/<name>/health/fleet`. */
+function isFleetPath(pathname: string): boolean {
+  return /^\/[^/]+\/health\/fleet$/.test(pathname);
+}
+
+/** Returns whether `pathname` is exactly `/<name>/health/metrics`. */
+function isMetricsPath(pathname: string): boolean {
+  return /^\/[^/]+\/health\/metrics$/.test(pathname);
+}
+
 /** Runs the pool's own check; one that throws or takes too long is a failure. */
 async function checkPool(pool: RequestPool<never>): Promise<PoolHealth> {
   const startMs = systemClock.now();
@@ -52,7 +65,7 @@ async function checkPool(pool: RequestPool<never>): Promise<PoolHealth> {
 }
 
 /** Returns the eight counters that are public. */
-function publicStats(stats: PoolHealth["details"]["stats"]): ConnectionPoolStats {
+function publicStats(stats: ConnectionPoolStats): ConnectionPoolStats {
   const { totalConnections, activeConnections, idleConnections, waitingForConnection } = stats;
   const { totalAcquired, totalReleased, totalCreated, totalDestroyed } = stats;
   return {
@@ -76,7 +89,12 @@ function fullText(limit: number, maxConnections: number): string {
 }
 
 /** Creates the body of a health response. Times, errors and the other counters are for operators only. */
-function createBody({ healthy, details }: PoolHealth, pool: RequestPool<never>, forOperator: boolean) {
+function createBody(
+  { healthy, details }: PoolHealth,
+  pool: RequestPool<never>,
+  forOperator: boolean,
+  fleet: FleetBody | undefined,
+) {
   const { stats, testQuery, circuits } = details;
   const { component = "dataApi", config } = pool;
   const { limit, maxConnections } = stats;
@@ -100,6 +118,7 @@ function createBody({ healthy, details }: PoolHealth, pool: RequestPool<never>, 
       circuits: forOperator ? circuits : undefined,
       switchedOff: forOperator && off.length > 0 ? off : undefined,
     },
+    fleet,
     checks: {
       "pool:activeConnections": check({
         componentType: "component",
@@ -162,7 +181,7 @@ function negotiateType(request: Request): string {
  * @param check Default: the pool's own `healthCheck`.
  * @param acceptsLegacy False if the legacy service_role key does not count as a secret key. Default: true.
  */
-export async function createHealthResponse(
+async function createHealthResponse(
   request: Request,
   runtime: Runtime<never>,
   check: HealthCheck = checkPool,
@@ -172,12 +191,45 @@ export async function createHealthResponse(
     return new MethodNotAllowedError("GET, HEAD").toResponse();
   }
   const pool = runtime.service.getConnectionPool();
-  const [health, forOperator] = await Promise.all([check(pool), isOperator(request, runtime, acceptsLegacy)]);
-  const body = JSON.stringify(createBody(health, pool, forOperator));
+  const [health, forOperator, fleet] = await Promise.all([
+    check(pool),
+    isOperator(request, runtime, acceptsLegacy),
+    runtime.fleet?.view("totals"),
+  ]);
+  const shownFleet = fleet && await fleetBody(fleet, forOperator);
+  const body = JSON.stringify(createBody(health, pool, forOperator, shownFleet));
   return new Response(request.method === "HEAD" ? null : body, {
     status: health.healthy ? 200 : 503,
     headers: { "Content-Type": negotiateType(request), "Cache-Control": "no-store", "Vary": "Accept" },
   });
+}
+
+/**
+ * Returns the response to a request for the health, the metrics or the fleet of this isolate; `undefined` for any other
+ * request.
+ *
+ * @param acceptsLegacy False if the legacy service_role key does not count as a secret key. Default: true.
+ */
+export function healthResponse(
+  request: Request,
+  runtime: Runtime<never>,
+  acceptsLegacy?: boolean,
+): Promise<Response> | undefined {
+  if (!request.url.includes("/health/")) return undefined;
+  const { pathname } = new URL(request.url);
+  if (isHealthPath(pathname)) return createHealthResponse(request, runtime, undefined, acceptsLegacy);
+  if (isMetricsPath(pathname)) return metricsResponse(request, runtime, "isolate", acceptsLegacy);
+  return isFleetPath(pathname) ? fleetResponse(request, runtime, acceptsLegacy) : undefined;
+}
+
+async function metricsResponse(...parameters: Parameters<typeof createMetricsResponse>): Promise<Response> {
+  const { createMetricsResponse } = await import("./metrics_response.ts");
+  return await createMetricsResponse(...parameters);
+}
+
+async function fleetResponse(...parameters: Parameters<typeof createFleetResponse>): Promise<Response> {
+  const { createFleetResponse } = await import("./fleet_response.ts");
+  return await createFleetResponse(...parameters);
 }
 
 /** A probe of the project: it rejects if the project cannot do its work. */
@@ -220,16 +272,23 @@ function createCheck<Database>(probe: HealthProbe<Database>, pool: RequestPool<D
 
 /**
  * Creates a handler that reports the health of this isolate's pool: 200, or 503
- * when a query to the project fails. Everyone sees `status` and the eight
- * counters; errors, timings and the other counters need the project's secret key
- * in `apikey`. One query runs at a time, on a slot of its own, and its result is
+ * when a query to the project fails; and the totals of the fleet, if the isolate
+ * reports to one. Everyone sees `status` and the eight counters; errors, timings,
+ * the other counters, and each function, region and isolate of the fleet need the
+ * project's secret key in `apikey`. One query runs at a time, on a slot of its own, and its result is
  * reused for one second: neither a flood of requests nor a full pool changes it.
  * The media type is `application/health+json`, or `application/json` for clients
  * that ask for that by name. With `healthChecks: false` nothing is asked: the
  * counters are reported, and the response says so.
  *
- * `withPooledSupabase` serves `/<name>/health/pool` by itself; use this to serve
- * it on another path. If there can be no pool, because the environment is invalid
+ * A path that ends in `/fleet` shows the fleet to operators instead, as
+ * `FleetPage`. `missing` says in words what a store that is down, empty or
+ * of an older version does not supply; the status is 200 nevertheless.
+ *
+ * A path that ends in `/metrics` shows the metrics of the whole fleet to operators, in the text format of Prometheus.
+ *
+ * `withPooledSupabase` serves `/<name>/health/pool`, `/<name>/health/fleet` and, for the isolate alone,
+ * `/<name>/health/metrics` by itself; use this to serve them on another path. If there can be no pool, because the environment is invalid
  * for example, the response is a problem and the log says why. The returned
  * function never rejects.
  *
@@ -252,6 +311,9 @@ export function healthRoute<Database = unknown>(
   return async (request) => {
     try {
       const current = runtime();
+      const { pathname } = new URL(request.url);
+      if (pathname.endsWith("/metrics")) return await metricsResponse(request, current as Runtime<never>, "fleet");
+      if (pathname.endsWith("/fleet")) return await fleetResponse(request, current as Runtime<never>);
       if (probe) check ??= createCheck(probe, current.service.getConnectionPool());
       return await createHealthResponse(request, current as Runtime<never>, check);
     } catch (error) {

@@ -3,9 +3,15 @@
  *
  * @module
  */
-import { correlationIdOf, type LogData, type LogLevel, type LogSink, StructuredLog } from "../../observability/mod.ts";
-import { PoolError } from "../../pool/mod.ts";
-import { CircuitOpenError, type Clock, codeOf, systemClock } from "../../resilience/mod.ts";
+import {
+  correlationIdOf,
+  type LogData,
+  type LogLevel,
+  type LogSink,
+  StructuredLog,
+} from "../../observability/log/mod.ts";
+import { type Clock, codeOf, systemClock } from "../../resilience/mod.ts";
+import { poolErrorBehind } from "../../services/mod.ts";
 
 /** Lines in a second about failures that come in floods: each says the same. */
 const FLOOD_LINES = 1;
@@ -27,12 +33,21 @@ export interface FailureEntry {
  * line is the number of failures that it stands for, including those suppressed since the line before.
  */
 export class ThrottledLog {
-  readonly #log: StructuredLog;
+  readonly #sink: LogSink;
+  readonly #clock: Clock;
+  #log: StructuredLog;
   #setupFailure: { readonly error: unknown } | undefined = undefined;
 
   /** @param clock Default: the isolate's own time. */
   constructor(sink: LogSink, clock: Clock = systemClock) {
+    this.#sink = sink;
+    this.#clock = clock;
     this.#log = new StructuredLog({ sink, clock });
+  }
+
+  /** Writes lines of `level` and more severe ones from now on, and returns the log behind this one. */
+  setLevel(level: LogLevel): StructuredLog {
+    return this.#log = new StructuredLog({ sink: this.#sink, clock: this.#clock, level });
   }
 
   /** Logs a failure. */
@@ -47,8 +62,8 @@ export class ThrottledLog {
    */
   logResponse(status: number, error: unknown, entry: FailureEntry = {}): boolean {
     if (status < 500) return false;
-    const rejected = status === 503 && (error instanceof PoolError || error instanceof CircuitOpenError);
-    if (rejected) this.logThrottled("request_refused", error, { ...entry, level: "warn" });
+    const rejection = status === 503 ? poolErrorBehind(error) : undefined;
+    if (rejection) this.logThrottled("request_refused", rejection, { ...entry, level: "warn" });
     else if (isOutage(status, error)) this.logThrottled("request_failed", error, entry);
     else this.log("request_failed", error, entry);
     return true;

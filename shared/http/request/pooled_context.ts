@@ -5,7 +5,8 @@
  */
 import type { AuthMode, AuthResult, JWTClaims, UserClaims } from "@supabase/server";
 import type { SupabaseClient } from "@supabase/supabase-js";
-import type { AcquireOptions, Flow } from "../../pool/mod.ts";
+import type { AcquireOptions, Flow, WeightedFlow } from "../../pool/mod.ts";
+import { textOf } from "../../resilience/mod.ts";
 import type { ClientPool } from "../../supabase/mod.ts";
 
 /** The terms on which a request takes its slot by default. */
@@ -16,10 +17,13 @@ export type FlowKey = (request: Request) => Flow | undefined;
 
 /** Returns the flow that `flowKey` chooses for a request; `undefined` for that of its caller. */
 export function flowOf(flowKey: FlowKey | undefined, request: Request): Flow | undefined {
-  const flow = flowKey?.(request);
+  const flow: unknown = flowKey?.(request);
   // The key of a handler is never taken for a user's.
   if (typeof flow === "string") return `key ${flow}`;
-  return flow && { ...flow, key: `key ${flow.key}` };
+  const key = textOf(flow, "key");
+  if (key !== undefined) return { key: `key ${key}`, weight: (flow as WeightedFlow).weight };
+  // The pool rejects anything else, such as the promise of an asynchronous function: it has no key to tell callers apart.
+  return flow as Flow ?? undefined;
 }
 
 /**

@@ -1,62 +1,19 @@
 /**
- * The lifetime of one request: its deadline, its caller, what it holds of the pools.
+ * The lifetime of one request: its deadline, its caller, its background work.
  *
  * @module
  */
-import type { AuthMode, AuthResult } from "@supabase/server";
-import type { SupabaseClient } from "@supabase/supabase-js";
-import { correlationIdOf } from "../../observability/mod.ts";
-import { type Flow, LeaseReleasedError, PoolError } from "../../pool/mod.ts";
-import { type Deadlines, type DeadlineTimer, isPromiseLike, memberOf } from "../../resilience/mod.ts";
-import { sourceOfError, toServiceError } from "../../services/mod.ts";
-import { type Identity, IdentityError, type ScopeOptions } from "../../supabase/mod.ts";
-import type { HandlerScope, RequestPool, Runtime } from "../handler/runtime.ts";
-import { watchStream } from "../responses/watch_stream.ts";
+import type { AuthResult } from "@supabase/server";
+import { LeaseReleasedError } from "../../pool/mod.ts";
+import { type Deadlines, type DeadlineTimer, isPromiseLike } from "../../resilience/mod.ts";
+import type { HandlerScope } from "../handler/runtime.ts";
+import { watchStream } from "../responses/handler_response.ts";
 import { type CurrentRequest, currentRequest, type RequestToken } from "./current_request.ts";
-import { CallerLeftError, DeadlineExceededError } from "./deadline.ts";
 import { keepIsolateUntil } from "./edge_runtime.ts";
-import { createMissingAdminProxy } from "./missing_admin.ts";
-import {
-  createContext,
-  type FlowKey,
-  flowOf,
-  type LazyMembers,
-  type LeaseDefaults,
-  type PooledContext,
-  type RequestClientPool,
-} from "./pooled_context.ts";
+import { createContext, type PooledContext } from "./pooled_context.ts";
+import { CallerLeftError, DeadlineExceededError } from "./request_errors.ts";
+import { NOT_USED, RequestPools, type RequestPoolsOptions } from "./request_pools.ts";
 import { underWay } from "./unhandled_rejections.ts";
-
-/** Events of a request. */
-export interface RequestEvents {
-  /** Work that `request` gave to `waitUntil` was rejected with `reason`. */
-  readonly rejected: (reason: unknown, request: Request) => void;
-  /** The handler of `request` left `count` leases unreleased; they have been ended. */
-  readonly forgotten: (count: number, request: Request) => void;
-  /** A call or lease of `request` was refused with `reason`: the request has ended. */
-  readonly refused: (reason: unknown, request: Request) => void;
-  /** The streamed body of the response to `request` failed with `error`. */
-  readonly bodyFailed: (error: unknown, request: Request) => void;
-  /** A request uses `pool`. */
-  readonly poolUsed: (pool: Pick<RequestPool<never>, "on">) => void;
-  /** Code of a request left a rejection unhandled. `undefined`: the runtime decides. */
-  readonly unhandled: RequestToken["onUnhandled"];
-}
-
-/** The dependencies of a request. */
-export interface RequestScopeOptions<Database> {
-  readonly request: Request;
-  readonly runtime: Runtime<Database>;
-  /** The deadlines of the handler's requests. */
-  readonly deadlines: Deadlines;
-  /** The longest time for the request, in ms. */
-  readonly deadlineMs: number;
-  /** The terms on which it takes its slots. */
-  readonly lease: LeaseDefaults;
-  /** Returns the flow of a request, in pools with `fairShare`. Default: that of its caller. */
-  readonly flowKey?: FlowKey | undefined;
-  readonly events: RequestEvents;
-}
 
 /** The state of a request's work, independent of the handler's response. */
 type RequestState =
@@ -68,36 +25,16 @@ type RequestState =
 
 const OPEN: RequestState = Object.freeze({ kind: "open" });
 
-/** The outcome of the handler. */
-interface Outcome {
-  /** True once it has returned a response. */
-  succeeded: boolean;
-}
-
-// The runtime keeps parts of every call until the next full collection, and with them all that they refer to. So what a
-// request gives to its calls does not refer to its scope once that has ended: with a scope of 15 kB for each request,
-// young collections took five times as long.
-
-/** Returns the function that a request's calls ask for the time left, in ms. */
-function timeLeftOf(token: RequestToken): () => number {
-  return () => token.request?.timeLeftMs ?? 0;
-}
-
-/**
- * Returns the function that logs a call of a request after its end. After a failure, the call is of work that the failure
- * has ended, and is not logged.
- */
-function logRefusals(
-  outcome: Outcome,
-  { request, events }: Pick<RequestScopeOptions<unknown>, "request" | "events">,
-): (reason: unknown) => void {
-  return (reason) => {
-    if (outcome.succeeded) events.refused(reason, request);
-  };
+/** The dependencies of a request. */
+export interface RequestScopeOptions<Database> extends RequestPoolsOptions<Database> {
+  /** The deadlines of the handler's requests. */
+  readonly deadlines: Deadlines;
+  /** The longest time for the request, in ms. */
+  readonly deadlineMs: number;
 }
 
 /** One request. It ends when it is answered, every body is read, and its background work has settled. */
-export class RequestScope<Database> implements LazyMembers<Database>, CurrentRequest {
+export class RequestScope<Database> implements CurrentRequest {
   readonly #token: RequestToken;
   readonly #options: RequestScopeOptions<Database>;
   readonly #leave: (() => void) | undefined;
@@ -105,19 +42,14 @@ export class RequestScope<Database> implements LazyMembers<Database>, CurrentReq
   #exceeded: DeadlineExceededError | undefined = undefined;
   /** Rejects what the request waits for. */
   #reject: ((error: Error) => void) | undefined = undefined;
-  #auth: AuthResult | undefined = undefined;
-  #user: HandlerScope<Database> | undefined = undefined;
-  #admin: HandlerScope<Database> | undefined = undefined;
-  #supabase: SupabaseClient<Database> | undefined = undefined;
-  #supabaseAdmin: SupabaseClient<Database> | undefined = undefined;
-  #waitedElsewhere: RequestPool<Database>["waitedMs"] = undefined;
+  /** Its use of the pools, once its caller is known. */
+  #pools: RequestPools<Database> | undefined = undefined;
   // Created when it is needed: most requests need none.
   #background: Set<PromiseLike<unknown>> | undefined = undefined;
   #caller: AbortSignal | undefined = undefined;
   #state: RequestState = OPEN;
   /** True once the handler has answered. Bodies and background work may still need the pools. */
   #answered = false;
-  readonly #outcome: Outcome = { succeeded: false };
   /** True while the response's body is a stream that the handler's code may still produce. */
   #isStreaming = false;
 
@@ -134,37 +66,6 @@ export class RequestScope<Database> implements LazyMembers<Database>, CurrentReq
     this.#timeout = deadlines.start(deadlineMs, () => this.#onDeadline(new DeadlineExceededError(deadlineMs)));
   }
 
-  /** The context's `supabase`. */
-  get supabase(): SupabaseClient<Database> {
-    return this.#supabase ??= this.#userScope().client();
-  }
-
-  /** The context's `supabaseAdmin`. */
-  get supabaseAdmin(): SupabaseClient<Database> {
-    const { environment } = this.#options.runtime;
-    return this.#supabaseAdmin ??= environment.secretKey === undefined
-      ? createMissingAdminProxy<SupabaseClient<Database>>(environment)
-      : this.#adminScope().client();
-  }
-
-  /** The context's `pool`. */
-  get pool(): RequestClientPool<Database> {
-    return this.#userScope();
-  }
-
-  /** The context's `adminPool`. */
-  get adminPool(): RequestClientPool<Database> {
-    const { environment } = this.#options.runtime;
-    return environment.secretKey === undefined
-      ? createMissingAdminProxy<RequestClientPool<Database>>(environment)
-      : this.#adminScope();
-  }
-
-  /** The context's `correlationId`. */
-  get correlationId(): string {
-    return correlationIdOf(this.#options.request);
-  }
-
   /** True once the caller has disconnected. */
   get callerLeft(): boolean {
     return this.#options.request.signal.aborted;
@@ -177,8 +78,17 @@ export class RequestScope<Database> implements LazyMembers<Database>, CurrentReq
 
   /** The time this request has waited for slots so far, in ms. */
   get waitedMs(): number {
-    const elsewhere = this.#user && this.#waitedElsewhere ? this.#waitedElsewhere(this.#user.signal) : 0;
-    return elsewhere + (this.#user?.waitedMs ?? 0) + (this.#admin?.waitedMs ?? 0);
+    return this.#pools?.waitedMs ?? 0;
+  }
+
+  /** The time this request has waited for the project so far, in ms: for calls and statements under way. */
+  get upstreamMs(): number {
+    return this.#pools?.upstreamMs ?? 0;
+  }
+
+  /** The instant at which it began, in ms of the clock. */
+  get startedMs(): number {
+    return this.#timeout.deadline - this.#options.deadlineMs;
   }
 
   /**
@@ -206,9 +116,9 @@ export class RequestScope<Database> implements LazyMembers<Database>, CurrentReq
    * @throws {DeadlineExceededError} when it has not answered by the deadline; what it did on the pools is aborted then.
    */
   run(auth: AuthResult, handler: (request: Request, context: PooledContext<Database>) => unknown): unknown {
-    this.#auth = auth;
+    const pools = this.#pools = new RequestPools(this.#options, auth, this.#token, this);
     underWay.add(this.#token);
-    const context = createContext(auth, this, (promise) => keepIsolateUntil(this.#keepUntil(promise)));
+    const context = createContext(auth, pools, (promise) => keepIsolateUntil(this.#keepUntil(promise)));
     const response = currentRequest.run(this.#token, handler, this.#options.request, context);
     if (isPromiseLike(response)) return this.#untilRejected(response);
     // Its body may still be made of what it does on the pools.
@@ -231,15 +141,7 @@ export class RequestScope<Database> implements LazyMembers<Database>, CurrentReq
 
   /** The error behind the one that supabase-js has flattened to `error`, or `error` itself. */
   explain(error: unknown): unknown {
-    const source = sourceOfError(error);
-    const failure = this.#user?.failureOf(source) ?? this.#admin?.failureOf(source);
-    if (failure !== undefined) return toServiceError(failure);
-    // storage-js and functions-js keep what they wrap.
-    for (const member of ["context", "originalError"]) {
-      const inner = memberOf(error, member);
-      if (inner instanceof PoolError) return inner;
-    }
-    return error;
+    return this.#pools ? this.#pools.explain(error) : error;
   }
 
   /** Keeps the scopes until `promise` settles, as `ctx.waitUntil` does. */
@@ -255,14 +157,21 @@ export class RequestScope<Database> implements LazyMembers<Database>, CurrentReq
    */
   follow(response: Response, stream: ReadableStream<Uint8Array<ArrayBuffer>>): Response {
     const { request, events } = this.#options;
-    this.#isStreaming = true;
     const body = watchStream(stream, (failure) => {
       if (failure) events.bodyFailed(this.explain(failure.error), request);
       if (!this.#isStreaming) return;
       this.#isStreaming = false;
       this.#closeIfIdle();
     });
-    return new Response(body, response);
+    try {
+      const sent = new Response(body, response);
+      this.#isStreaming = true;
+      return sent;
+    } catch (error) {
+      // An object of the application's own class may show a status that does not exist, or throw.
+      body.cancel(error).catch(() => {});
+      throw error;
+    }
   }
 
   /**
@@ -277,13 +186,12 @@ export class RequestScope<Database> implements LazyMembers<Database>, CurrentReq
   answered({ failed }: { failed: boolean }): void {
     // Some runtimes abort a request's signal once its response is sent, which says nothing about its caller.
     this.#caller?.removeEventListener("abort", this.#onCallerLeft);
-    if (failed && (this.#user || this.#admin || this.#hasBackground)) this.#abort(new LeaseReleasedError());
+    if (failed && (this.#pools?.isUsed || this.#hasBackground)) this.#abort(new LeaseReleasedError());
     this.#answered = true;
-    this.#outcome.succeeded = !failed;
+    this.#pools?.answered(!failed);
     if (!this.#isBusy) return this.#close();
     if (!this.#isStreaming) this.#timeout.cancel();
-    this.#user?.releaseBetweenCalls();
-    this.#admin?.releaseBetweenCalls();
+    this.#pools?.releaseBetweenCalls();
   }
 
   /** True while the request may go on after its response: its body is a stream, or background work has not settled. */
@@ -295,62 +203,14 @@ export class RequestScope<Database> implements LazyMembers<Database>, CurrentReq
     return this.#background !== undefined && this.#background.size > 0;
   }
 
-  #userScope(): HandlerScope<Database> {
-    if (this.#user) return this.#user;
-    const { service, environment } = this.#options.runtime;
-    const { authMode, token } = this.#auth ?? {};
-    // The token's user, or anonymous: never the project's secret key, whatever the mode was.
-    const identity: Identity = authMode === "user" && token ? { token } : "anonymous";
-    const pool = service.getConnectionPool();
-    this.#waitedElsewhere = pool.waitedMs;
-    return this.#user = this.#open(pool, identity, this.#keyOf("publishable", environment.publishableKeys));
-  }
-
-  #adminScope(): HandlerScope<Database> {
-    if (this.#admin) return this.#admin;
-    const { service, environment } = this.#options.runtime;
-    return this.#admin = this.#open(service.getAdminPool(), "admin", this.#keyOf("secret", environment.secretKeys));
-  }
-
-  /** The key that the caller was authenticated by, if it is one of `keys`. */
-  #keyOf(mode: AuthMode, keys: Readonly<Record<string, string>>): string | undefined {
-    const { authMode, keyName } = this.#auth ?? {};
-    return authMode === mode && keyName ? keys[keyName] : undefined;
-  }
-
-  #open(
-    pool: RequestPool<Database>,
-    identity: Identity,
-    apiKey: ScopeOptions["apiKey"],
-  ): HandlerScope<Database> {
+  /** Lets a scope that was opened now take part in what has happened to the request. */
+  opened(scope: HandlerScope<Database>): void {
     this.#listen();
-    this.#options.events.poolUsed(pool);
-    const { lane, timeoutMs } = this.#options.lease;
-    const [guard, onRefused] = [this.#guard, logRefusals(this.#outcome, this.#options)];
-    const timeLeftMs = timeLeftOf(this.#token);
-    // The token was verified when the request began. The scope may be opened after it has expired.
-    const flow = pool.config.fairShare ? this.#flow() : undefined;
-    const scope = pool.scope({ identity, admitted: true, apiKey, lane, timeoutMs, flow, guard, onRefused, timeLeftMs });
     if (this.#state.kind === "aborted") scope.abort(this.#state.reason);
     else if (this.#answered && this.#isBusy) scope.releaseBetweenCalls();
     // First used after the request has ended.
     else if (this.#answered) scope.close();
-    return scope;
   }
-
-  /** Returns the flow of the request; `undefined` for that of the pool's identity. */
-  #flow(): Flow | undefined {
-    const { flowKey, request } = this.#options;
-    const subject = this.#auth?.jwtClaims?.sub;
-    return flowOf(flowKey, request) ?? (subject === undefined ? undefined : `user ${subject}`);
-  }
-
-  /** Rejects use by another request; code that belongs to none may use it. */
-  readonly #guard = (): void => {
-    const current = currentRequest.getStore();
-    if (current === undefined || current === this.#token) return;
-    throw new IdentityError("This ctx.pool belongs to another request: do not store it");
-  };
 
   /** Listens for the caller. Most runtimes create a request's signal only when it is asked for. */
   #listen(): void {
@@ -364,7 +224,7 @@ export class RequestScope<Database> implements LazyMembers<Database>, CurrentReq
 
   #onDeadline(error: DeadlineExceededError): void {
     this.#exceeded = error;
-    if (this.#auth) this.#abort(error);
+    if (this.#pools) this.#abort(error);
     this.#reject?.(error);
     if (!this.#answered || !this.#isStreaming) return;
     // The stream goes on without the pools.
@@ -404,8 +264,7 @@ export class RequestScope<Database> implements LazyMembers<Database>, CurrentReq
       return;
     }
     this.#state = { kind: "aborted", reason };
-    this.#user?.abort(reason);
-    this.#admin?.abort(reason);
+    this.#pools?.abort(reason);
   }
 
   #onRejected(reason: unknown): void {
@@ -413,12 +272,10 @@ export class RequestScope<Database> implements LazyMembers<Database>, CurrentReq
   }
 
   #close(): void {
-    const user = this.#user?.close();
-    const admin = this.#admin?.close();
-    const unreleased = (user?.unreleased ?? 0) + (admin?.unreleased ?? 0);
+    const { unreleased, drained } = this.#pools?.close() ?? NOT_USED;
     if (unreleased > 0) this.#options.events.forgotten(unreleased, this.#options.request);
-    if (user?.drained === undefined && admin?.drained === undefined) return this.end();
-    Promise.all([user?.drained, admin?.drained]).catch((reason) => this.#onRejected(reason)).finally(() => this.end());
+    if (drained === undefined) return this.end();
+    drained.catch((reason) => this.#onRejected(reason)).finally(() => this.end());
   }
 
   /** Ends the request: nothing is left that its deadline could abort. {@linkcode answered} calls it in time. */

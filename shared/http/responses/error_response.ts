@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { redact, withoutRowValues } from "../../observability/mod.ts";
+import { redact, withoutRowValues } from "../../observability/log/mod.ts";
 import { type ErrorClass, type HttpDescription, INTERNAL_ERROR, memberOf, responseOf } from "../../resilience/mod.ts";
 import { ServiceError, toServiceError } from "../../services/mod.ts";
 import { problem, problemType, RequestError } from "./problem.ts";

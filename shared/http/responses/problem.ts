@@ -250,3 +250,22 @@ export class MethodNotAllowedError extends DocumentedRequestError {
     super({ detail: `Allowed methods: ${allow}`, headers: { Allow: allow } });
   }
 }
+
+/**
+ * The function takes no metrics.
+ *
+ * @cause `POOL_METRICS` is off, the project has no secret key, or the function does not run on the edge.
+ * @fix Set `POOL_METRICS=on`, or the option `metrics` of the handler.
+ * @sample new MetricsOffError()
+ */
+export class MetricsOffError extends DocumentedRequestError {
+  /** The code in logs and responses. */
+  static override readonly code = "METRICS_OFF";
+  /** The response to a request that fails with it. */
+  static override readonly http = { status: 404, title: "Metrics are off" };
+
+  /** Creates the error. */
+  constructor() {
+    super({ detail: "This function takes no metrics: set POOL_METRICS=on, or the option metrics of the handler" });
+  }
+}

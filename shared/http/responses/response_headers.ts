@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { CORRELATION_ID_HEADER, correlationIdOf } from "../../observability/log/mod.ts";
 import type { PoolStats } from "../../pool/mod.ts";
 import { ERROR_CODE_HEADER } from "../auth/rejection.ts";
 import type { Cors } from "./cors.ts";
@@ -42,8 +43,20 @@ const HEADERS = [
 const EXPOSED: readonly string[] = [...HEADERS.map(([name]) => name), "Server-Timing"];
 const ALL_EXPOSED = EXPOSED.join(", ");
 
-/** The metric of a request that did not wait, as most do not. */
-const NO_WAIT = "pool;dur=0.0";
+/** The parts of the time of a request that were measured, in ms. */
+export interface RequestParts {
+  /** The time in which its credentials were checked; 0 where a verified token is remembered. */
+  readonly verifyMs: number;
+  /** The time it waited for slots and connections. */
+  readonly waitedMs: number;
+  /** The time in which its calls and statements were under way. Time in which several were counts once. */
+  readonly upstreamMs: number;
+}
+
+/** Returns a time with one decimal. The clock counts whole milliseconds, whose text costs a fraction of `toFixed`. */
+function tenths(ms: number): string {
+  return Number.isInteger(ms) ? `${ms}.0` : ms.toFixed(1);
+}
 
 /** Returns the items of a header that is a list. */
 export function listed(value: string): string[] {
@@ -64,18 +77,37 @@ export function exposeHeaders(headers: Headers, names: readonly string[]): void 
   addToList(headers, EXPOSE, names);
 }
 
-/** Returns the metrics of `listed` with `ours` in place of the metric `pool`. */
-function withMetric(listed: string, ours: string): string {
-  const others = listed.split(",").map((metric) => metric.trim())
+/** The metrics of an earlier stamp. */
+const STAMP = /(?:^|,)\s*pool;dur=[\d.]+, verify;dur=[\d.]+, wait;dur=[\d.]+, upstream;dur=[\d.]+(?=\s*(?:,|$))/g;
+
+/** A metric of a list: its descriptions may be quoted strings, which may hold commas. */
+const METRIC = /(?:[^",]|"(?:[^"\\]|\\.)*"?)+/g;
+
+/** Returns the metrics of `listed` with `ours` in place of those of an earlier stamp, and of any other metric `pool`. */
+function withMetrics(listed: string, ours: string): string {
+  const others = (listed.replace(STAMP, "").match(METRIC) ?? []).map((metric) => metric.trim())
     .filter((metric) => metric !== "" && !/^pool(\s*;|$)/.test(metric));
   return [...others, ours].join(", ");
 }
 
-/** Sets the `pool` metric of `Server-Timing` and keeps every other one. */
-function setTiming(headers: Headers, durationMs: number): void {
-  const ours = durationMs > 0 ? `pool;dur=${durationMs.toFixed(1)}` : NO_WAIT;
+/** The metrics of requests that neither verify nor wait, as most do not, by the time of their calls in ms. */
+const common: string[] = [];
+/** The times of calls that are kept there, in ms. */
+const COMMON_MS = 500;
+
+function metricsOf(verifyMs: number, waitedMs: number, upstreamMs: number): string {
+  const wait = tenths(waitedMs);
+  return `pool;dur=${wait}, verify;dur=${tenths(verifyMs)}, wait;dur=${wait}, upstream;dur=${tenths(upstreamMs)}`;
+}
+
+/** Sets our metrics of `Server-Timing` and keeps every other one. */
+function setTiming(headers: Headers, { verifyMs, waitedMs, upstreamMs }: RequestParts): void {
+  const isCommon = verifyMs === 0 && waitedMs === 0 && upstreamMs < COMMON_MS && Number.isInteger(upstreamMs);
+  const ours = isCommon
+    ? common[upstreamMs] ??= metricsOf(verifyMs, waitedMs, upstreamMs)
+    : metricsOf(verifyMs, waitedMs, upstreamMs);
   const listed = headers.get("Server-Timing");
-  headers.set("Server-Timing", listed ? withMetric(listed, ours) : ours);
+  headers.set("Server-Timing", listed ? withMetrics(listed, ours) : ours);
 }
 
 /**
@@ -96,19 +128,27 @@ export function changeHeaders(response: Response, change: (headers: Headers) => 
   }
 }
 
+/** Adds the id under which the log and the traces have the request. One that neither has costs no id. */
+export function withCorrelationId(response: Response, request: Request): Response {
+  return changeHeaders(response, (headers) => {
+    headers.set(CORRELATION_ID_HEADER, correlationIdOf(request));
+    exposeHeaders(headers, [CORRELATION_ID_HEADER]);
+  });
+}
+
 /**
- * Sets the headers of CORS that the response does not have, and the pool's counters with `Server-Timing: pool;dur=...`;
- * lists what browsers may read in `Access-Control-Expose-Headers`. A second call replaces the counters.
+ * Sets the headers of CORS that the response does not have, and the pool's counters with `Server-Timing`: `pool`, the wait
+ * for the pool, then `verify`, `wait` and `upstream`. Lists what browsers may read in `Access-Control-Expose-Headers`. A second call replaces the counters.
  *
  * @param cors `undefined` for none.
  * @param stats The counters. `undefined` for no pool headers.
- * @param waitedMs The time the request waited for the pool, in ms.
+ * @param parts The parts of the request's time.
  */
 export function stampHeaders(
   response: Response,
   cors: Cors | undefined,
   stats: HeaderStats | undefined,
-  waitedMs: number,
+  parts: RequestParts,
 ): Response {
   return changeHeaders(response, (headers) => {
     if (cors) {
@@ -124,7 +164,7 @@ export function stampHeaders(
       // Without pooling there is no limit to show.
       if (stats[counter] < Infinity) headers.set(name, String(stats[counter]));
     }
-    setTiming(headers, waitedMs);
+    setTiming(headers, parts);
     if (headers.has(EXPOSE)) exposeHeaders(headers, EXPOSED);
     else headers.append(EXPOSE, ALL_EXPOSED);
   });

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { servesUntilMs } from "../../resilience/mod.ts";
-import { CallerError } from "../errors/errors.ts";
+import { checkCaller, servesUntilMs } from "../../resilience/mod.ts";
+import { CallerError } from "../errors/caller_error.ts";
 import type { WorkOptions } from "../query/query_options.ts";
 import type { Statement } from "../wire/query_result.ts";
 import { checkClaims } from "./claims.ts";
@@ -59,6 +59,8 @@ export class VerifiedCaller {
   readonly role: string;
   /** The key of the flow of what it runs: a user's own, or one for all anonymous callers. */
   readonly flow: string;
+  /** True for a signed-in user. */
+  readonly isUser: boolean;
 
   readonly #json: string;
   readonly #request: CallerRequest | undefined;
@@ -84,17 +86,30 @@ export class VerifiedCaller {
     this.#wallClock = wallClock;
     this.#servesUntilMs = servesUntilMs(exp, admitted, wallClock());
     this.role = role;
+    this.isUser = sub !== undefined;
     this.flow = sub === undefined ? "anonymous" : `user ${sub}`;
     this.#json = json;
     this.#request = request;
+  }
+
+  /** Role and user: the same for every token of a user. */
+  get identity(): string {
+    return `${this.role} ${this.flow}`;
+  }
+
+  /** The claims, as JSON. */
+  get claims(): string {
+    return this.#json;
   }
 
   /**
    * Checks that the token still serves.
    *
    * @throws {CallerError} when it has expired: 30 s after its `exp`, if it was valid when its request began.
+   * @throws {SharedLoaderError} when it would act for a user in a loader of the shared cache.
    */
   check(): void {
+    if (this.isUser) checkCaller();
     if (this.#wallClock() < this.#servesUntilMs) return;
     throw new CallerError("The caller's token has expired: refresh the session", "expired");
   }

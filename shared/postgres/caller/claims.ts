@@ -4,7 +4,7 @@
  * @module
  */
 import { isNumericDate, memberOf } from "../../resilience/mod.ts";
-import { CallerError } from "../errors/errors.ts";
+import { CallerError } from "../errors/caller_error.ts";
 
 /** The roles that a caller may have (Supabase, "Postgres Roles"). */
 export const CALLER_ROLES: readonly string[] = Object.freeze(["anon", "authenticated"]);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { LoginRoleError } from "../errors/errors.ts";
+import { LoginRoleError } from "../errors/caller_error.ts";
 import type { Bounds, StatementRunner } from "../query/statement_runner.ts";
 
 /**

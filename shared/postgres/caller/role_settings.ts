@@ -6,7 +6,8 @@
  * @module
  */
 import type { Clock } from "../../resilience/mod.ts";
-import { PostgresError, RoleSettingError } from "../errors/errors.ts";
+import { RoleSettingError } from "../errors/caller_error.ts";
+import { PostgresError } from "../errors/server_error.ts";
 import type { Bounds, StatementRunner } from "../query/statement_runner.ts";
 import type { BeginOptions, IsolationLevel } from "../transaction/transaction_options.ts";
 import { CANCELED } from "../wire/batch.ts";

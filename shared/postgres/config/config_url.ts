@@ -5,7 +5,8 @@
  */
 import { readFileSync } from "node:fs";
 import { ConfigError, type ConfigIssue } from "../../pool/mod.ts";
-import type { PostgresConfig, TlsOptions } from "./config.ts";
+import { TARGET_SESSION_ATTRIBUTES } from "../connection/session.ts";
+import type { PostgresConfig, TlsOptions } from "./options.ts";
 import { splitUrl, type UrlParts } from "./url_parts.ts";
 
 /** The meaning of `sslmode`: every mode with encryption also verifies the server, except `no-verify`. */
@@ -117,7 +118,12 @@ const PARAMETERS: Readonly<Record<string, Reader>> = {
   sslnegotiation: without(["postgres"], "must be postgres"),
   sslsni: without(["1"], "must be 1"),
   ssl_min_protocol_version: without(["TLSv1", "TLSv1.1", "TLSv1.2"], "must be TLSv1.2"),
-  target_session_attrs: without(["any"], "must be any: only one host is supported"),
+  target_session_attrs: (value, config) => {
+    const attrs = TARGET_SESSION_ATTRIBUTES.find((one) => one === value);
+    if (!attrs) return `must be one of ${TARGET_SESSION_ATTRIBUTES.join(", ")}: only one host is supported`;
+    if (attrs !== "any") config.targetSessionAttrs = attrs;
+    return undefined;
+  },
   ...Object.fromEntries(
     [
       "hostaddr passfile service servicefile tcp_user_timeout keepalives_interval keepalives_count requiressl",
@@ -129,7 +135,7 @@ const PARAMETERS: Readonly<Record<string, Reader>> = {
 
 /** The parameters that change something, for a message. */
 const USEFUL = "host, port, user, password, dbname, options, application_name, connect_timeout, keepalives, " +
-  "keepalives_idle, sslmode, sslrootcert, sslcert, sslkey, pgbouncer";
+  "keepalives_idle, sslmode, sslrootcert, sslcert, sslkey, pgbouncer, target_session_attrs";
 
 /** Names an unknown parameter. What is not a plain word may be a part of a password. */
 function shownName(name: string): string {

@@ -7,14 +7,8 @@
 import { type ValueSchema, VariableReader, type Variables } from "../../environment/mod.ts";
 import { ConfigError, type ConfigIssue } from "../../pool/mod.ts";
 import { readTextFile, readUrl } from "./config_url.ts";
-import {
-  parsePostgresConfig,
-  POSTGRES_PRESETS,
-  type PostgresConfig,
-  postgresConfigShape,
-  type PostgresPresetName,
-  type TlsOptions,
-} from "./config.ts";
+import { parsePostgresConfig, postgresConfigShape } from "./config.ts";
+import { POSTGRES_PRESETS, type PostgresConfig, type PostgresPresetName, type TlsOptions } from "./options.ts";
 
 /** Options of the pool of one priority, which win over the common ones. */
 export type PriorityOverrides = Readonly<Partial<PostgresConfig>>;
@@ -54,6 +48,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   QUERY_TIMEOUT: "queryTimeoutMs",
   ADAPTIVE_LIMIT: "adaptiveLimit",
   POOL_MODE: "poolMode",
+  TARGET_SESSION_ATTRS: "targetSessionAttrs",
   TRUSTED_LOGIN: "trustedLogin",
   POOL_ENABLED: "enabled",
   RETRIES: "retries",
@@ -82,14 +77,13 @@ function ofPriority(prefix: string): Readonly<Record<string, Option>> {
   return Object.fromEntries(Object.entries(OF_PRIORITY).map(([end, option]) => [`${prefix}_${end}`, option]));
 }
 
-/** The options by priority of presets: on the edge, each of many isolates has all three pools. */
-const PRIORITIES_OF_PRESET: Readonly<Partial<Record<PostgresPresetName, readonly PriorityOverrides[]>>> = {
-  edge: [
-    { maxConnections: 4, minConnections: 0 },
-    { maxConnections: 2, minConnections: 0 },
-    { maxConnections: 1, minConnections: 0 },
-  ],
-};
+/** The sizes by priority of the preset `edge`: each of many isolates may have all three pools. */
+export const EDGE_PRIORITIES: Readonly<Record<"highPriority" | "lowPriority" | "admin", PriorityOverrides>> = Object
+  .freeze({
+    highPriority: Object.freeze({ maxConnections: 4, minConnections: 0 }),
+    lowPriority: Object.freeze({ maxConnections: 2, minConnections: 0 }),
+    admin: Object.freeze({ maxConnections: 1, minConnections: 0 }),
+  });
 
 const TLS_TEXTS = { SSL_CA: "ca", SSL_KEY: "key", SSL_CERT: "cert" } as const;
 
@@ -118,8 +112,8 @@ class EnvironmentReader {
   /** Returns the options that a table of variables sets. */
   options(table: Readonly<Record<string, Option>>): Record<string, unknown> {
     const entries = Object.entries(table).map(([end, option]) => {
-      const schema: ValueSchema<unknown> = postgresConfigShape[option]();
-      return [option, this.#reader.value(namesOf(end), schema, { secret: option === "password" })] as const;
+      const schemaOf: () => ValueSchema<unknown> = postgresConfigShape[option];
+      return [option, this.#reader.value(namesOf(end), schemaOf, { secret: option === "password" })] as const;
     });
     return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
   }
@@ -211,10 +205,10 @@ export function readPostgresEnvironment(
     ...(ssl === undefined ? {} : { ssl }),
     ...reader.switches(SWITCHES),
   };
-  const [high, low, own] = preset ? PRIORITIES_OF_PRESET[preset] ?? [] : [];
-  const highPriority = { ...high, ...reader.options(ofPriority("HIGH_PRIORITY")) };
-  const lowPriority = { ...low, ...reader.options(ofPriority("LOW_PRIORITY")) };
-  const admin = { ...own, ...reader.options(ofPriority("ADMIN")) };
+  const sizes = preset === "edge" ? EDGE_PRIORITIES : undefined;
+  const highPriority = { ...sizes?.highPriority, ...reader.options(ofPriority("HIGH_PRIORITY")) };
+  const lowPriority = { ...sizes?.lowPriority, ...reader.options(ofPriority("LOW_PRIORITY")) };
+  const admin = { ...sizes?.admin, ...reader.options(ofPriority("ADMIN")) };
   reader.checkTogether(config);
   if (reader.issues.length > 0) throw new ConfigError(reader.issues, "environment");
   return Object.freeze({ config: Object.freeze(config), highPriority, lowPriority, admin });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { PostgresConfig } from "./config.ts";
+import type { PostgresConfig } from "./options.ts";
 
 /** The options that switch a part off with `false`. */
 export type PostgresSwitch = "enabled" | "retries" | "priorities" | "circuitBreaker" | "healthChecks";

@@ -6,13 +6,16 @@
 import type { Buffer } from "node:buffer";
 import { Batch, type BatchSession } from "../wire/batch.ts";
 import { createClient, type DriverClient, type DriverOptions } from "../wire/driver.ts";
-import { MAX_RESULT_BYTES } from "../config/config.ts";
+import { MAX_RESULT_BYTES } from "../config/options.ts";
 import { Reply } from "../wire/messages.ts";
 import { type QueueOwner, RequestQueue } from "../wire/request_queue.ts";
 import type { WireReceiver } from "../wire/wire_connection.ts";
 import { abortable } from "@std/async/abortable";
 import type { Clock } from "../../resilience/mod.ts";
-import { ConnectionBrokenError, redacted, type ResultTooLargeError, TransactionOpenError } from "../errors/errors.ts";
+import { ConnectionBrokenError } from "../errors/connection_error.ts";
+import { redacted } from "../errors/server_error.ts";
+import type { ResultTooLargeError } from "../errors/statement_error.ts";
+import { TransactionOpenError } from "../errors/transaction_error.ts";
 import type { BackendKey } from "./cancel.ts";
 import { type PendingResult, type SessionStatus, unsent, type WireRequest } from "../wire/wire_request.ts";
 import type { QueryResult, Statement } from "../wire/query_result.ts";
@@ -26,6 +29,8 @@ import { catalogStatement, registerTypes } from "../wire/type_load.ts";
 export interface ConnectionListeners {
   /** Called when the server was reached, before the login. */
   readonly onReached?: (() => void) | undefined;
+  /** Called when the server has reported another {@linkcode ServerState}, while a request is answered. */
+  readonly onServerState?: (() => void) | undefined;
   /**
    * Called once, when the connection has become unusable.
    *
@@ -54,6 +59,8 @@ export class BackendConnection implements BatchSession, WireReceiver, QueueOwner
   ranAsLoginRole = false;
   /** The instant at which it was established, in ms of the clock. */
   establishedAt = Infinity;
+  /** The time that establishing it took, in ms. */
+  connectMs = 0;
   /** The number of requests that the server has answered. */
   answered = 0;
   /** The number of statements in flight whose lease has ended; see `PipelineSharing`. */
@@ -61,6 +68,11 @@ export class BackendConnection implements BatchSession, WireReceiver, QueueOwner
 
   readonly #client: DriverClient;
   readonly #onDeath: ConnectionListeners["onDeath"];
+  readonly #onServerState: ConnectionListeners["onServerState"];
+  #inHotStandby: string | undefined = undefined;
+  #readOnly: string | undefined = undefined;
+  /** The reason to close it once nothing is in flight. */
+  #retired: Error | undefined = undefined;
   readonly #requests: RequestQueue;
   #response: PromiseWithResolvers<void> | undefined = undefined;
   #status: SessionStatus = "idle";
@@ -75,8 +87,9 @@ export class BackendConnection implements BatchSession, WireReceiver, QueueOwner
     maxResultBytes: number,
     schema: SchemaCache,
     clock: Clock,
-    onDeath: ConnectionListeners["onDeath"],
+    { onDeath, onServerState }: ConnectionListeners,
   ) {
+    this.#onServerState = onServerState;
     this.schema = schema;
     this.#client = client;
     client.connection.receiver = this;
@@ -97,15 +110,17 @@ export class BackendConnection implements BatchSession, WireReceiver, QueueOwner
     options: DriverOptions,
     clock: Clock,
     signal: AbortSignal,
-    { onReached, onDeath }: ConnectionListeners,
+    listeners: ConnectionListeners,
     schema: SchemaCache = new SchemaCache(),
   ): Promise<BackendConnection> {
     signal.throwIfAborted();
+    const { onReached } = listeners;
+    const startedAt = clock.now();
     const client = createClient(options);
     // With TLS, a server is reached when it has agreed to it.
     if (onReached) client.connection.on(options.ssl ? "sslconnect" : "connect", onReached);
     const { maxResultBytes = MAX_RESULT_BYTES } = options;
-    const connection = new BackendConnection(client, maxResultBytes, schema, clock, onDeath);
+    const connection = new BackendConnection(client, maxResultBytes, schema, clock, listeners);
     try {
       // Some failures to authenticate reach only the event, and leave connect() pending.
       const failed = new Promise<never>((_resolve, reject) => client.on("error", reject));
@@ -116,7 +131,9 @@ export class BackendConnection implements BatchSession, WireReceiver, QueueOwner
       throw signal.aborted ? signal.reason : redacted(error);
     }
     connection.establishedAt = clock.now();
+    connection.connectMs = connection.establishedAt - startedAt;
     connection.#notePath();
+    connection.#noteServerState();
     return connection;
   }
 
@@ -136,7 +153,8 @@ export class BackendConnection implements BatchSession, WireReceiver, QueueOwner
    */
   enableSessionState(maxPreparedStatements: number, maxStatementsInFlight: number): void {
     this.#ownsSession = true;
-    this.statements.enable(maxPreparedStatements, maxStatementsInFlight);
+    // Connecting took two round trips at least: of TCP, and of the login.
+    this.statements.enable(maxPreparedStatements, maxStatementsInFlight, this.connectMs / 2);
   }
 
   /** True while a transaction of the library is open on it. */
@@ -168,6 +186,11 @@ export class BackendConnection implements BatchSession, WireReceiver, QueueOwner
   /** Returns whether everything before `pending` has been answered: then the server runs it. */
   isRunning(pending: PendingResult): boolean {
     return (this.#requests.first as unknown) === pending;
+  }
+
+  /** True while what was sent waits for the end of this turn: more may share its write. */
+  get isWriteDeferred(): boolean {
+    return this.#requests.isWriteDeferred;
   }
 
   /** The number of requests that are not answered. */
@@ -307,6 +330,7 @@ export class BackendConnection implements BatchSession, WireReceiver, QueueOwner
     if (type !== Reply.parameterStatus) return this.#requests.receive(type, bytes, start, end);
     this.#client.connection.onParameterStatus(bytes, start, end);
     this.#notePath();
+    if (this.#noteServerState()) this.#onServerState?.();
   }
 
   onTooLong(type: number, error: ResultTooLargeError): void {
@@ -316,6 +340,27 @@ export class BackendConnection implements BatchSession, WireReceiver, QueueOwner
   #notePath(): void {
     const path = this.settings.get("search_path");
     if (path !== undefined) this.names.report(path);
+  }
+
+  /** Returns whether the state of the server differs from what was known. */
+  #noteServerState(): boolean {
+    const inHotStandby = this.settings.get("in_hot_standby");
+    const readOnly = this.settings.get("default_transaction_read_only");
+    if (inHotStandby === this.#inHotStandby && readOnly === this.#readOnly) return false;
+    this.#inHotStandby = inHotStandby;
+    this.#readOnly = readOnly;
+    return true;
+  }
+
+  /** True if it is closed as soon as it is idle: nothing more is to be sent on it behind what is in flight. */
+  get isRetired(): boolean {
+    return this.#retired !== undefined;
+  }
+
+  /** Closes it as soon as nothing is in flight and no transaction is open. */
+  retire(reason: Error): void {
+    this.#retired = reason;
+    if (this.isIdle) this.destroy(reason);
   }
 
   onFailure(error: Error): void {
@@ -333,6 +378,7 @@ export class BackendConnection implements BatchSession, WireReceiver, QueueOwner
     if (this.#requests.length === 0) this.names.settle(status !== "idle");
     answered.onComplete(status, this.isCanceling, durationMs);
     if (this.#response) this.#notifyResponse();
+    if (this.#retired && this.isIdle) this.destroy(this.#retired);
   }
 
   /** Resolves when the next answer is complete, no cancel request is in flight any more, or the connection broke. */

@@ -5,10 +5,10 @@
  */
 import { abortable } from "@std/async/abortable";
 import { backoffDelayMs, classifyFailure, type Clock, timeoutSignal } from "../../resilience/mod.ts";
-import { ConnectTimeoutError, LoginsRefusedError } from "../errors/connect_error.ts";
-import { ConnectionError } from "../errors/errors.ts";
+import { ConnectionError, ConnectTimeoutError, LoginsRefusedError } from "../errors/connection_error.ts";
 import { TlsError } from "../errors/tls_error.ts";
-import type { PostgresConfig } from "../config/config.ts";
+import type { PostgresConfig } from "../config/options.ts";
+import { connectId } from "../wire/server_stream.ts";
 import { LOGIN_WINDOW_MS, LoginBudget, type LoginEnd } from "./login_budget.ts";
 
 /** Backoff of attempts after a refused login, such as one with a wrong password, in ms. */
@@ -191,8 +191,8 @@ class Registry {
   }
 
   throttleOf(config: ThrottledConfig, random: (() => number) | undefined): ConnectThrottle {
-    const { host, port, user, password, database, ssl, options } = config;
-    const login = JSON.stringify([host.toLowerCase(), port, user]);
+    const { host, port, connect, user, password, database, ssl, options } = config;
+    const login = JSON.stringify([host.toLowerCase(), port, connectId(connect), user]);
     const key = JSON.stringify([login, password, database, ssl, options]);
     let throttle = this.#throttles.get(key);
     if (!throttle) {
@@ -216,7 +216,7 @@ class Registry {
 /** The options that a throttle stands for: with any other one, connecting may end differently. */
 export type ThrottledConfig = Pick<
   PostgresConfig,
-  "host" | "port" | "user" | "password" | "database" | "ssl" | "options"
+  "host" | "port" | "connect" | "user" | "password" | "database" | "ssl" | "options"
 >;
 
 const registries = new WeakMap<Clock, Registry>();

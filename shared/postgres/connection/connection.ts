@@ -12,8 +12,12 @@ import {
   type StatementOptions,
   type TransactionOptions,
 } from "../query/query_options.ts";
+import { createSql, type SqlTag } from "../query/sql.ts";
 import type { QueryResult, Row } from "../wire/query_result.ts";
 import type { BackendConnection } from "./backend_connection.ts";
+
+/** Options of a statement on a leased connection. */
+export interface ConnectionQueryOptions extends Pick<QueryOptions, "signal" | "timeoutMs">, StatementOptions {}
 
 /** Creates a {@linkcode PostgresConnection} for the holder of a lease. */
 export let createConnection: (lease: Lease<BackendConnection>, executor: Executor) => PostgresConnection;
@@ -35,6 +39,7 @@ export let createConnection: (lease: Lease<BackendConnection>, executor: Executo
 export class PostgresConnection implements Disposable, AsyncDisposable {
   readonly #lease: Lease<BackendConnection>;
   readonly #executor: Executor;
+  #sql: SqlTag<ConnectionQueryOptions> | undefined = undefined;
 
   static {
     createConnection = (lease, executor) => new PostgresConnection(lease, executor);
@@ -48,6 +53,11 @@ export class PostgresConnection implements Disposable, AsyncDisposable {
   /** Aborts when the connection breaks, or when a shutdown revokes its lease. */
   get signal(): AbortSignal {
     return this.#lease.signal;
+  }
+
+  /** Creates statements as templates, which run on the connection when they are awaited. */
+  get sql(): SqlTag<ConnectionQueryOptions> {
+    return this.#sql ??= createSql((text, values, options) => this.query(text, values, options));
   }
 
   /**
@@ -64,7 +74,7 @@ export class PostgresConnection implements Disposable, AsyncDisposable {
   async query<R extends object = Row>(
     text: string,
     values: readonly unknown[] = [],
-    options: Pick<QueryOptions, "signal" | "timeoutMs"> & StatementOptions = {},
+    options: ConnectionQueryOptions = {},
   ): Promise<QueryResult<R>> {
     const statement = statementOf(text, values, options);
     return await this.#executor.queryOn(this.#lease.resource, statement, options) as QueryResult<R>;

@@ -6,9 +6,14 @@
 import { abortable } from "@std/async/abortable";
 import { ConfigError, type CreateContext, type ResourceFactory } from "../../pool/mod.ts";
 import { type Clock, timeoutSignal } from "../../resilience/mod.ts";
-import type { PostgresConfig, TlsOptions } from "../config/config.ts";
-import { addressAdvice, ConnectTimeoutError, isIpv6Only } from "../errors/connect_error.ts";
-import { ConnectionError } from "../errors/errors.ts";
+import type { PostgresConfig, TlsOptions } from "../config/options.ts";
+import {
+  addressAdvice,
+  ConnectionError,
+  ConnectTimeoutError,
+  isIpv6Only,
+  SessionUnsuitableError,
+} from "../errors/connection_error.ts";
 import { isAtConnectionLimit } from "../errors/pooler_error.ts";
 import type { DriverOptions } from "../wire/driver.ts";
 import { SchemaCache } from "../wire/schema_cache.ts";
@@ -17,6 +22,7 @@ import { type BackendKey, type CancelRequest, requestCancel } from "./cancel.ts"
 import { ConnectDeadline } from "./connect_deadline.ts";
 import { type Login, throttleOf } from "./connect_throttle.ts";
 import type { PoolerDetector } from "./pooler.ts";
+import { isOnTarget, type ServerState, serverStateOf } from "./session.ts";
 import type { TargetCircuit } from "./target_circuit.ts";
 
 /** The first version of Deno that sends client certificates: before, `node:tls` accepts them and leaves them out. */
@@ -60,7 +66,7 @@ function tlsOptions(own: TlsOptions): TlsOptions {
 export function driverOptions(config: Readonly<PostgresConfig>): DriverOptions {
   checkClientCertificate(config);
   const { host, port, database, user, password, ssl, options, applicationName, keepAlive, keepAliveDelayMs } = config;
-  const { maxResultBytes } = config;
+  const { maxResultBytes, connect } = config;
   return {
     host,
     port,
@@ -74,6 +80,7 @@ export function driverOptions(config: Readonly<PostgresConfig>): DriverOptions {
     keepAlive,
     keepAliveInitialDelayMillis: keepAliveDelayMs,
     maxResultBytes,
+    connect,
   };
 }
 
@@ -109,6 +116,8 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
    * of the clock. Default: nothing is.
    */
   onRefused: ((error: object, startedAt: number) => void) | undefined = undefined;
+  /** Called with the state of the server that a new connection is on, and when it changes. Default: nothing is. */
+  onServerState: ((state: ServerState) => void) | undefined = undefined;
 
   /** @param circuit Watches the connections. Default: none. */
   constructor(
@@ -171,6 +180,7 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
     let opened: BackendConnection | undefined;
     const listeners = {
       onReached: () => deadline.reached(),
+      onServerState: () => opened && this.#noteServerState(opened),
       onDeath: (reason: Error, lost: Error | undefined) => {
         if (opened) this.#forget(opened, lost);
         invalidate(reason);
@@ -185,6 +195,8 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
     );
     if (!connection.death) this.#open.add(connection);
     try {
+      this.#noteServerState(connection);
+      if (connection.death) throw connection.death;
       const { enabled, prepare, maxPreparedStatements, maxStatementsInFlight } = this.#config;
       if (await abortable(this.#pooler.ownsSession(connection), deadline.signal)) {
         // A connection for one use prepares nothing, and is not shared.
@@ -199,6 +211,16 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
       connection.destroy(new Error("The server accepted the connection and ran no statement", { cause: error }));
       throw error;
     }
+  }
+
+  /** Passes the state of the server on, and closes the connection if it is not on a server of the wanted kind any more. */
+  #noteServerState(connection: BackendConnection): void {
+    const state = serverStateOf(connection.settings);
+    this.onServerState?.(state);
+    const { targetSessionAttrs: wanted } = this.#config;
+    // What a statement has set is not the state of the server.
+    if (isOnTarget(connection.mayHoldState ? { ...state, readOnly: undefined } : state, wanted)) return;
+    connection.retire(new SessionUnsuitableError(wanted));
   }
 
   async validate(connection: BackendConnection): Promise<boolean> {

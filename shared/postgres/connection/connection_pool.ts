@@ -6,6 +6,7 @@
 import {
   type AcquireLane,
   type AcquireOptions,
+  type Flow,
   type Lease,
   type PoolConfig,
   type PoolEvents,
@@ -78,28 +79,34 @@ export class ConnectionPool extends ResourcePool<BackendConnection> {
    * @throws {CircuitOpenError} when the circuit rejects the acquire.
    */
   override lease(options?: AcquireOptions): Promise<Lease<BackendConnection>> {
-    if (this.#circuit?.isClosed === false && options?.lane !== "probe" && !this.closed) {
+    let ended: (() => void) | undefined;
+    if (options?.lane === "probe") ended = this.#circuit?.admitHealthCheck();
+    else if (this.#circuit?.isClosed === false && !this.closed) {
       try {
-        this.#circuit.check();
+        ended = this.#circuit.admit();
       } catch (error) {
         return Promise.reject(error);
       }
     }
     this.#limit?.update();
-    return super.lease(options);
+    const leased = super.lease(options);
+    if (ended) leased.then(ended, ended);
+    return leased;
   }
 
   /** Leases an idle connection; see `ResourcePool.tryLease`. Unless the circuit is closed, {@linkcode lease} decides. */
-  override tryLease(lane?: AcquireLane): Lease<BackendConnection> | undefined {
-    return this.#circuit?.isClosed === false ? undefined : super.tryLease(lane);
+  override tryLease(lane?: AcquireLane, flow?: Flow): Lease<BackendConnection> | undefined {
+    return this.#circuit?.isClosed === false ? undefined : super.tryLease(lane, flow);
   }
 
   /** Changes the limits; see `ResourcePool.resize`. The one that the server sets is found again. */
   override resize(limits: Partial<PoolLimits>): void {
-    const { maxConnections, minConnections } = this.#configured;
-    const isLowered = this.limits.maxConnections < maxConnections;
-    // What is not given stays as it was configured.
-    super.resize(isLowered ? { maxConnections, minConnections, ...limits } : limits);
+    const configured = this.#configured;
+    if (limits && this.limits.maxConnections < configured.maxConnections) {
+      // What is not given stays as it was configured.
+      const { maxConnections = configured.maxConnections, minConnections = configured.minConnections } = limits;
+      super.resize({ ...limits, maxConnections, minConnections });
+    } else super.resize(limits);
     this.#configured = this.limits;
     this.#limit?.lift();
   }
@@ -118,8 +125,10 @@ export class ConnectionPool extends ResourcePool<BackendConnection> {
    * @param startedAt Its start, in ms of the clock.
    */
   refused(error: object, startedAt: number): void {
+    // Attempts that wait for another one fail with its error.
+    if (this.#refusals.has(error)) return;
     this.#refused++;
-    if (!this.#refusals.has(error)) this.#refusals.set(error, startedAt);
+    this.#refusals.set(error, startedAt);
   }
 
   #onError({ error, source }: PoolEvents["error"]): void {

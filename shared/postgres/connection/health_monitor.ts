@@ -6,14 +6,14 @@
 import type { PoolStats } from "../../pool/mod.ts";
 import {
   CachedProbe,
-  type CircuitBreaker,
+  type CircuitSnapshot,
   type Clock,
   type EventHub,
   type ProbeResult,
   type Timer,
   toError,
 } from "../../resilience/mod.ts";
-import type { ManagerEvents } from "../manager.ts";
+import type { ManagerEvents } from "../manager_events.ts";
 import type { PostgresHealth } from "../postgres_pool.ts";
 
 /** Options of a {@linkcode HealthMonitor}. */
@@ -21,8 +21,8 @@ export interface HealthMonitorOptions {
   /** Queries the database, and returns whether it only reads; rejects when it does not answer. */
   readonly query: (signal: AbortSignal) => PromiseLike<boolean>;
   readonly getStats: () => PoolStats;
-  /** The circuit breaker. Default: none. */
-  readonly breaker?: CircuitBreaker | undefined;
+  /** Returns the state of the circuit breaker. Default: there is none. */
+  readonly getCircuit?: (() => CircuitSnapshot) | undefined;
   readonly hub: EventHub<ManagerEvents>;
   readonly clock: Clock;
   /** The time limit of a query, in ms. */
@@ -86,10 +86,10 @@ export class HealthMonitor {
   }
 
   #report({ durationMs, error: thrown }: ProbeResult): PostgresHealth {
-    const { hub, getStats, breaker } = this.#options;
+    const { hub, getStats, getCircuit } = this.#options;
     const error = thrown === undefined ? undefined : toError(thrown);
     const state = error ? { error } : { readOnly: this.#readOnly };
-    const circuit = breaker ? { circuit: breaker.snapshot() } : {};
+    const circuit = getCircuit ? { circuit: getCircuit() } : {};
     const health: PostgresHealth = Object.freeze({
       healthy: !error,
       ...state,

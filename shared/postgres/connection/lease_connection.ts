@@ -13,7 +13,7 @@ import {
   type ResourcePool,
 } from "../../pool/mod.ts";
 import { anySignal, type Clock, timeoutSignal } from "../../resilience/mod.ts";
-import { PostgresError } from "../errors/errors.ts";
+import { PostgresError } from "../errors/server_error.ts";
 import type { LeaseOptions } from "../query/query_options.ts";
 import { CANCELED } from "../wire/batch.ts";
 import type { BackendConnection } from "./backend_connection.ts";
@@ -48,9 +48,32 @@ export async function leaseConnection(
   clock: Clock,
 ): Promise<Lease<BackendConnection>> {
   const since = clock.now();
-  const lease = await leaseShared(pool, options);
-  if (!lease.resource.isWireIdle) await waitUntilIdle(lease, pool, options, clock, since);
+  let lease = await leaseShared(pool, options);
+  while (!lease.resource.isWireIdle) {
+    await waitUntilIdle(lease, pool, options, clock, since);
+    // It was closed behind what was in flight on it, or broke: another one takes its place.
+    if (!lease.resource.death) break;
+    lease[Symbol.dispose]();
+    const { acquireTimeoutMs = pool.config.acquireTimeoutMs } = options;
+    const leftMs = Math.max(1, Math.ceil(since + acquireTimeoutMs - clock.now()));
+    lease = await leaseShared(pool, { ...options, acquireTimeoutMs: leftMs });
+  }
+  if (options.admit) admit(lease, options.admit);
   return lease;
+}
+
+/**
+ * Asks the caller whether the connection will do.
+ *
+ * @throws what `check` throws; the lease has been released.
+ */
+export function admit(lease: Lease<BackendConnection>, check: NonNullable<LeaseOptions["admit"]>): void {
+  try {
+    check(lease.resource);
+  } catch (error) {
+    lease[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /**

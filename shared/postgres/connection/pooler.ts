@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { PostgresConfig } from "../config/config.ts";
+import type { PostgresConfig } from "../config/options.ts";
 import type { BackendConnection } from "./backend_connection.ts";
 
 /** The port of transaction mode of Supavisor, and of PgBouncer on Supabase. */

@@ -1,11 +1,12 @@
 /**
  * The circuit breaker of a Postgres target, as one pool of connections uses it.
  *
- * It guards the wait for a connection, and only watches attempts to connect: these are paced already, one at a time with
- * a growing pause (`connect_throttle.ts`, the pool's creation backoff), and are the probes of a circuit that is not
- * closed. A second gate before them would add its pauses to theirs and find a server that returned later. What nothing
+ * It guards the wait for a connection, and only watches attempts to connect that fail: these are paced already, one at a
+ * time with a growing pause (`connect_throttle.ts`, the pool's creation backoff), and are the probes of a circuit that is
+ * not closed. A second gate before them would add its pauses to theirs and find a server that returned later. What nothing
  * else bounds are the acquires: without the circuit each waits for an attempt of its own, which a server that does not
  * respond makes last for seconds, and a server that accepts logins and loses connections gets statements without end.
+ * There attempts succeed, and have no pauses: it holds them up itself.
  *
  * @module
  */
@@ -21,11 +22,12 @@ import {
   type Clock,
   codeOf,
 } from "../../resilience/mod.ts";
-import { connectRetryMs, type PostgresConfig } from "../config/config.ts";
-import { ConnectTimeoutError } from "../errors/connect_error.ts";
-import { ConnectionError } from "../errors/errors.ts";
+import { connectRetryMs } from "../config/config.ts";
+import type { PostgresConfig } from "../config/options.ts";
+import { ConnectionError, ConnectTimeoutError } from "../errors/connection_error.ts";
 import { isAtConnectionLimit } from "../errors/pooler_error.ts";
 import { TlsError } from "../errors/tls_error.ts";
+import { connectId } from "../wire/server_stream.ts";
 
 /**
  * The failures in a row that open the circuit, unless `circuitBreaker` says otherwise. Attempts to connect run one at a
@@ -41,8 +43,7 @@ const SESSION_LIMITS: ReadonlySet<string | undefined> = new Set(["25P03", "25P04
 
 /** Returns what a failed attempt to connect says about the target. */
 function outcomeOfAttempt(error: unknown): CallOutcome {
-  // The server responds, and is full: a limit is what helps.
-  if (isAtConnectionLimit(error) || LOCAL_FAILURES.has(codeOf(error))) return "ignored";
+  if (LOCAL_FAILURES.has(codeOf(error))) return "ignored";
   const isAway = error instanceof ConnectionError || error instanceof ConnectTimeoutError || error instanceof TlsError;
   // What lasts are refusals: of credentials, which the throttle of logins bounds, or of the configuration.
   return isAway || classifyFailure(error) !== "permanent" ? "failed" : "ignored";
@@ -65,10 +66,12 @@ export interface ObservedConnection {
   readonly death: Error | undefined;
 }
 
-/** A new connection that has not answered a statement, with the number of the answers to its attempt to connect. */
+/** A new connection whose answers to statements decide. */
 interface Probe {
-  readonly permit: CircuitPermit;
-  readonly answered: number;
+  /** The permit that the next answer settles. */
+  permit: CircuitPermit;
+  /** The answers that have counted, or are those to its attempt to connect. */
+  answered: number;
 }
 
 /** The part of a target that all pools of the isolate share that connect in the same way. */
@@ -76,7 +79,7 @@ class Target {
   readonly breaker: CircuitBreaker;
   /** The circuits of its pools. */
   readonly circuits = new Set<TargetCircuit>();
-  /** The start of the first attempt to connect that no success has followed, in ms of the clock. */
+  /** The instant from which on connecting has failed without a success, in ms of the clock. */
   failingSince: number | undefined = undefined;
   /** The latest failure that counted. */
   lastFailure: unknown = undefined;
@@ -90,7 +93,9 @@ class Target {
   #lostAt = -Infinity;
   /** True if the latest failure was the loss of a connection: then one that connects does not show that it is over. */
   #lost = false;
-  /** The new connections whose first statement decides. */
+  /** The instant at which the server last accepted a connection, or was full, in ms of the clock. */
+  #respondedAt = -Infinity;
+  /** The new connections whose statements decide. */
   readonly #probes = new Map<ObservedConnection, Probe>();
 
   constructor(options: CircuitBreakerOptions & { readonly clock: Clock }) {
@@ -100,56 +105,86 @@ class Target {
     this.#maxSuccesses = Math.ceil(2 / failureRatio);
   }
 
+  /** True if the latest failure was the loss of a connection under a statement. */
+  get losesConnections(): boolean {
+    return this.#lost;
+  }
+
   /** Notes that an attempt to connect failed. */
   attemptFailed(permit: CircuitPermit, startedAt: number, error: unknown): void {
+    if (isAtConnectionLimit(error)) return this.#full(permit);
     const outcome = outcomeOfAttempt(error);
     if (outcome !== "failed") return this.breaker.settle(permit, outcome);
     this.#lost = false;
-    this.failingSince = Math.min(this.failingSince ?? Infinity, startedAt);
+    // An attempt may fail later than one that began after it has succeeded.
+    this.failingSince = Math.min(this.failingSince ?? Infinity, Math.max(startedAt, this.#respondedAt));
     this.#fail(permit, error);
   }
 
   /** Notes that an attempt to connect succeeded. */
   attemptSucceeded(permit: CircuitPermit, connection: ObservedConnection): void {
     const { breaker } = this;
-    this.failingSince = undefined;
+    this.#responded();
     breaker.settle(permit, "ignored");
     // While the circuit is closed, the answers to statements count instead: a server may accept logins and lose connections.
     if (breaker.isClosed) return;
     // A new connection shows how the target is now: it counts even if the circuit has opened since its attempt began.
-    const probe = breaker.admitPaced();
-    if (this.#lost) this.#probes.set(connection, { permit: probe, answered: connection.answered });
-    else breaker.settle(probe, "succeeded");
+    if (!this.#lost) breaker.settle(breaker.admitPaced(), "succeeded");
+    // It may have died a moment ago, or more successes are required.
+    if (breaker.isClosed || connection.death) return;
+    this.#probes.set(connection, { permit: breaker.admitPaced(), answered: connection.answered });
   }
 
   /** Notes that a connection was lost under a statement. */
   lost(connection: ObservedConnection, error: unknown): void {
+    const { breaker } = this;
     const probe = this.#takeProbe(connection);
     if (!isFailureOfTarget(error)) {
-      if (probe) this.breaker.settle(probe.permit, "ignored");
+      if (probe) breaker.settle(probe.permit, "ignored");
       return;
     }
-    if (probe) return this.#fail(probe.permit, error);
+    if (probe && !breaker.isClosed) return this.#fail(probe.permit, error);
     // Connections that break together are one failure: whether others can be established is not known yet.
-    if (connection.establishedAt < this.#lostAt || !this.breaker.isClosed) return;
+    if (connection.establishedAt < this.#lostAt || !breaker.isClosed) return;
     this.#lostAt = this.#clock.now();
     this.#lost = true;
-    this.#fail(this.breaker.admitPaced(), error);
+    this.#fail(breaker.admitPaced(), error);
   }
 
   /** Notes that a connection has closed. */
   closed(connection: ObservedConnection): void {
+    this.#count(connection);
     const probe = this.#takeProbe(connection);
-    if (probe) this.breaker.settle(probe.permit, connection.answered > probe.answered ? "succeeded" : "ignored");
+    if (probe) this.breaker.settle(probe.permit, "ignored");
   }
 
-  /** Closes the circuit if a new connection has answered a statement since it opened. */
+  /** Closes the circuit if new connections have answered enough statements since it opened. */
   update(): void {
-    for (const [connection, { permit, answered }] of this.#probes) {
-      if (connection.answered <= answered) continue;
-      this.#probes.delete(connection);
-      this.breaker.settle(permit, "succeeded");
+    for (const connection of this.#probes.keys()) this.#count(connection);
+  }
+
+  /** Counts the answers of a new connection as successes. */
+  #count(connection: ObservedConnection): void {
+    const { breaker } = this;
+    const probe = this.#probes.get(connection);
+    while (probe && probe.answered < connection.answered) {
+      probe.answered++;
+      breaker.settle(probe.permit, "succeeded");
+      if (breaker.isClosed) return this.#probes.clear();
+      probe.permit = breaker.admitPaced();
     }
+  }
+
+  /** Notes that the server had no more connections: it responds, and a limit is what helps. */
+  #full(permit: CircuitPermit): void {
+    this.#responded();
+    // While the circuit is closed it says nothing about statements, nor does it if connections were lost under them.
+    this.breaker.settle(permit, this.breaker.isClosed || this.#lost ? "ignored" : "succeeded");
+  }
+
+  #responded(): void {
+    this.failingSince = undefined;
+    this.#respondedAt = this.#clock.now();
   }
 
   #takeProbe(connection: ObservedConnection): Probe | undefined {
@@ -183,8 +218,8 @@ const registries = new WeakMap<Clock, Map<string, WeakRef<Target>>>();
 
 /** Returns the target that all pools share that would connect in the same way, and use the same rules. */
 function targetOf(config: CircuitConfig, rules: CircuitBreakerConfig, clock: Clock, random: () => number): Target {
-  const { host, port, user, database, ssl, options } = config;
-  const key = JSON.stringify([host.toLowerCase(), port, user, database, ssl, options, rules]);
+  const { host, port, connect, user, database, ssl, options } = config;
+  const key = JSON.stringify([host.toLowerCase(), port, connectId(connect), user, database, ssl, options, rules]);
   let targets = registries.get(clock);
   if (!targets) registries.set(clock, targets = new Map());
   const known = targets.get(key)?.deref();
@@ -201,6 +236,7 @@ export type CircuitConfig = Pick<
   PostgresConfig,
   | "host"
   | "port"
+  | "connect"
   | "user"
   | "database"
   | "ssl"
@@ -227,6 +263,8 @@ export class TargetCircuit {
   /** The answers on connections that have closed, without those to attempts to connect. */
   #answersOfClosed = 0;
   #rejected = 0;
+  /** The health checks that wait for a connection. */
+  #healthChecks = 0;
 
   /** @param rules The rules of the breaker. */
   constructor(config: CircuitConfig, rules: CircuitBreakerConfig, clock: Clock, random: () => number = Math.random) {
@@ -236,8 +274,9 @@ export class TargetCircuit {
     this.#retryMs = connectRetryMs(config);
   }
 
-  /** The breaker, which other pools of the same target share. */
+  /** The breaker, which other pools of the same target share, up to date with the answers of connections. */
   get breaker(): CircuitBreaker {
+    this.#target.update();
     return this.#target.breaker;
   }
 
@@ -255,41 +294,61 @@ export class TargetCircuit {
 
   /** Returns the state, for statistics. */
   stats(): PostgresCircuitStats {
-    this.#target.update();
     return Object.freeze({ ...this.breaker.snapshot(), rejected: this.#rejected });
   }
 
   /**
-   * Checks that an acquire may wait for a connection.
+   * Admits an acquire to wait for a connection. While the circuit is not closed, only as many wait for an attempt as
+   * there may be probes, and one more each `probeTimeoutMs`: an attempt may take seconds to fail.
    *
+   * @returns what to call when its wait has ended; `undefined` for nothing.
    * @throws {CircuitOpenError} when the circuit is open, no connection is open that may still work, and connecting has
    * failed for longer than a waiter would wait.
    */
-  check(): void {
+  admit(): (() => void) | undefined {
     const { breaker, lastFailure } = this.#target;
     this.#target.update();
+    if (breaker.isClosed) return undefined;
     try {
-      breaker.check();
+      const permit = breaker.admit();
+      return () => breaker.settle(permit, "ignored");
     } catch (error) {
       const { retryAfterMs } = error as CircuitOpenError;
       const isForced = retryAfterMs === undefined;
-      if (!isForced && (this.#mayWait() || this.#mayHaveConnection())) return;
+      if (!isForced && (this.#mayWait() || this.#mayHaveConnection())) return undefined;
       this.#rejected++;
       throw new CircuitOpenError(breaker.target, retryAfterMs, isForced ? {} : { cause: lastFailure });
     }
   }
 
   /**
+   * Lets attempts to connect through until the returned function is called: a health check finds out how the server is.
+   */
+  admitHealthCheck(): () => void {
+    this.#healthChecks++;
+    return () => void this.#healthChecks--;
+  }
+
+  /**
    * Runs an attempt to connect, and notes its outcome.
    *
    * @param signal Aborts the attempt: its failure says nothing then.
-   * @throws {CircuitOpenError} when an operator has opened the circuit.
+   * @throws {CircuitOpenError} when an operator has opened the circuit, or the loss of connections has, until a probe is
+   * due.
    * @throws what `connect` throws.
    */
   async attempt<T extends ObservedConnection>(connect: () => Promise<T>, signal: AbortSignal): Promise<T> {
     const { breaker } = this;
     const snapshot = breaker.snapshot();
-    if (snapshot.state === "open" && snapshot.forced) throw new CircuitOpenError(breaker.target, undefined);
+    if (snapshot.state === "open") {
+      if (snapshot.forced) throw new CircuitOpenError(breaker.target, undefined);
+      const { retryAfterMs = 0 } = snapshot;
+      const { lastFailure, losesConnections } = this.#target;
+      // Logins succeed, so that no pause grows: each caller that has waited since before would break a connection.
+      if (losesConnections && retryAfterMs > 0 && this.#healthChecks === 0) {
+        throw new CircuitOpenError(breaker.target, retryAfterMs, { cause: lastFailure });
+      }
+    }
     const permit = breaker.admitPaced();
     const startedAt = this.#clock.now();
     try {

@@ -5,7 +5,8 @@
  * @module
  */
 import { CreateFailedError, PoolError } from "../../pool/mod.ts";
-import { codeOf, type HttpDescription, SERVICE_UNAVAILABLE, textOf, UPSTREAM_FAILURE } from "../../resilience/mod.ts";
+import { codeOf, type HttpDescription, textOf } from "../../resilience/mod.ts";
+import { CHECK_EFFECT, ConnectLimitError, UNKNOWN_EFFECT, UNREACHABLE } from "./connection_error.ts";
 
 /** A pooler could not serve. */
 export abstract class PoolerError extends PoolError {}
@@ -23,10 +24,7 @@ export class PoolerUnavailableError extends PoolerError {
   /** The retry class. */
   static override readonly retry = "transient";
   /** The response to a request that fails with it. */
-  static override readonly http: HttpDescription = {
-    ...SERVICE_UNAVAILABLE,
-    detail: "The database could not be reached",
-  };
+  static override readonly http: HttpDescription = UNREACHABLE;
 
   /**
    * Creates the error.
@@ -54,10 +52,7 @@ export class PoolerLostServerError extends PoolerError {
   /** The retry class. */
   static override readonly retry = "ambiguous";
   /** The response to a request that fails with it. */
-  static override readonly http = {
-    ...UPSTREAM_FAILURE,
-    detail: "The connection to the database broke: it is unknown whether the request took effect",
-  };
+  static override readonly http: HttpDescription = UNKNOWN_EFFECT;
 
   /**
    * Creates the error.
@@ -67,7 +62,7 @@ export class PoolerLostServerError extends PoolerError {
   constructor(reported: string) {
     super(
       `The pooler lost its connection to Postgres, so the effect of the statement is unknown (${reported}). ` +
-        "Check its effect before retrying, or retry only if it is idempotent",
+        CHECK_EFFECT,
     );
   }
 }
@@ -86,11 +81,7 @@ export class PoolerRefusedError extends PoolerError {
   /** The retry class. */
   static override readonly retry = "permanent";
   /** The response to a request that fails with it. */
-  static override readonly http = {
-    ...SERVICE_UNAVAILABLE,
-    retryAfterSeconds: 60,
-    detail: "The database could not be reached",
-  };
+  static override readonly http: HttpDescription = { ...UNREACHABLE, retryAfterSeconds: 60 };
 
   /**
    * Creates the error.
@@ -166,6 +157,6 @@ const AT_LIMIT = /no more connections allowed|connections exceeded|too many conn
 /** Returns whether an error means that the server, or a pooler, accepts no further connection: it answers, and is full. */
 export function isAtConnectionLimit(error: unknown): boolean {
   if (error instanceof CreateFailedError) return isAtConnectionLimit(error.cause);
-  if (codeOf(error) === TOO_MANY_CONNECTIONS) return true;
+  if (codeOf(error) === TOO_MANY_CONNECTIONS || error instanceof ConnectLimitError) return true;
   return error instanceof PoolerUnavailableError && AT_LIMIT.test(error.message);
 }

@@ -18,7 +18,7 @@ import {
   type RetryBudget,
   type RetryEvent,
 } from "../../resilience/mod.ts";
-import { TransactionRolledBackError } from "../errors/errors.ts";
+import { TransactionRolledBackError } from "../errors/transaction_error.ts";
 import { isStale } from "../wire/stale_statement.ts";
 import type { QueryOptions } from "./query_options.ts";
 
@@ -96,9 +96,14 @@ function isConflict(error: unknown): boolean {
 }
 
 /**
- * Runs a transaction, and retries it after conflicts. They draw on no budget: the server works, and asks for the
- * repetition. `retries`, `until` and the pauses bound them.
+ * Returns whether a retry after a failure takes from the retry budget. One after a conflict does not: the server works,
+ * and asks for it. Neither does one of what the circuit rejected, which was not sent.
  */
+export function drawsOnBudget(failure: unknown): boolean {
+  return !(failure instanceof CircuitOpenError) && !isConflict(failure);
+}
+
+/** Runs a transaction, and retries it after conflicts, which draw on no budget. `retries`, `until` and pauses bound them. */
 export function retryTransaction<T>(once: () => Promise<T>, options: ConflictAttemptOptions): Promise<T> {
   if (options.retries === 0) return once();
   const delayOf = (error: unknown, retry: number) =>
@@ -118,8 +123,7 @@ export function retryTransient<T>(once: () => Promise<T>, options: RetryAttemptO
   const delayOf = (failure: unknown, retry: number) => {
     const kind = classifyPostgresFailure(failure);
     if (kind === "permanent" || (kind === "ambiguous" && !idempotent)) return undefined;
-    // What the circuit rejected was not sent.
-    if (!(failure instanceof CircuitOpenError) && budget?.tryRetry() === false) return undefined;
+    if (drawsOnBudget(failure) && budget?.tryRetry() === false) return undefined;
     const delayMs = Math.max(backoffDelayMs(retry, backoff), retryAfterMs(failure) ?? 0);
     observe(() => onRetry?.({ retry: retry + 1, delayMs, failure, kind }), () => {}); // it decides nothing
     return delayMs;

@@ -4,17 +4,24 @@
  * @module
  */
 import type { Lease, ResourcePool } from "../../pool/mod.ts";
-import { anySignal } from "../../resilience/mod.ts";
+import { anySignal, type RetryBudget } from "../../resilience/mod.ts";
 import type { VerifiedCaller } from "../caller/caller.ts";
 import { checkLoginRole } from "../caller/login_role.ts";
 import type { RoleSettingsCache } from "../caller/role_settings.ts";
 import type { BackendConnection } from "../connection/backend_connection.ts";
 import { createConnection, type PostgresConnection } from "../connection/connection.ts";
 import { leaseConnection, throwReason, toRevocationError } from "../connection/lease_connection.ts";
-import { TransactionOpenError } from "../errors/errors.ts";
+import { walPositionBehind } from "../connection/session.ts";
+import { TransactionOpenError } from "../errors/transaction_error.ts";
 import type { PostgresHealth, PostgresPool, PostgresStats, TransactionWork } from "../postgres_pool.ts";
 import { type PipelinedOutcome, runPipelinedTransaction } from "../transaction/pipelined.ts";
-import { runTransaction } from "../transaction/transaction.ts";
+import {
+  checkOutside,
+  findTransaction,
+  isInTransaction,
+  type TransactionOwner,
+} from "../transaction/current_transaction.ts";
+import { runTransaction, type Transaction } from "../transaction/transaction.ts";
 import { type BeginOptions, beginStatements } from "../transaction/transaction_options.ts";
 import { type TransactionOutcome, TransactionScope } from "../transaction/transaction_scope.ts";
 import type { QueryResult, Row, Statement } from "../wire/query_result.ts";
@@ -31,10 +38,12 @@ import {
   type WorkOptions,
 } from "./query_options.ts";
 import type { PipelineSharing } from "./shared_query.ts";
+import { observeLeased, observeLeasing, type StatementObservers } from "./statement_observer.ts";
+import { createSql, type SqlTag } from "./sql.ts";
 import { type Bounds, type RunnerSettings, StatementRunner } from "./statement_runner.ts";
 
 /** The manager, as an executor uses it. */
-export interface ExecutorHost extends Pick<PostgresPool, "config" | "getStats" | "healthCheck"> {
+export interface ExecutorHost extends Pick<PostgresPool, "config" | "retryBudget" | "getStats" | "healthCheck"> {
   /** Counts a transaction that has ended. */
   onTransactionEnd(outcome: TransactionOutcome, durationMs: number): void;
 }
@@ -42,10 +51,14 @@ export interface ExecutorHost extends Pick<PostgresPool, "config" | "getStats" |
 /** The dependencies of an executor. */
 export interface ExecutorParts {
   readonly pool: ResourcePool<BackendConnection>;
+  /** Identifies the pool in marks of the async context; see `nextPool`. */
+  readonly poolNumber: number;
   readonly sharing: PipelineSharing;
   readonly runner: RunnerSettings;
   readonly roleSettings: RoleSettingsCache;
   readonly host: ExecutorHost;
+  /** The observers of statements. */
+  readonly observers: StatementObservers;
 }
 
 /** Options of one attempt at a transaction. */
@@ -56,11 +69,21 @@ interface AttemptOptions extends TransactionOptions {
   readonly onEnd?: (outcome: TransactionOutcome) => void;
 }
 
+/** The identity of what does not run as a caller. */
+const LOGIN_ROLE = "login role";
+
+/** Returns the texts of a list. What is not a list is rejected when it is run. */
+function textsOf(list: readonly ListedStatement[]): string[] {
+  return Array.isArray(list) ? list.map((entry) => String(entry?.query)) : [];
+}
+
 /** Runs queries and transactions, each on a connection of its own. */
 export class Executor implements PostgresPool {
   readonly #parts: ExecutorParts;
   readonly #caller: VerifiedCaller | undefined;
   readonly #work: WorkOptions;
+  #owner: TransactionOwner | undefined = undefined;
+  #sql: SqlTag | undefined = undefined;
 
   /**
    * @param caller The caller to run as. Default: the login role.
@@ -80,11 +103,31 @@ export class Executor implements PostgresPool {
     return this.#work.signal;
   }
 
-  async query<R extends object = Row>(
+  get retryBudget(): RetryBudget | undefined {
+    return this.#parts.host.retryBudget;
+  }
+
+  get sql(): SqlTag {
+    return this.#sql ??= createSql((text, values, options) => this.query(text, values, options));
+  }
+
+  query<R extends object = Row>(
     text: string,
     values: readonly unknown[] = [],
     options: QueryOptions = {},
   ): Promise<QueryResult<R>> {
+    const { observers: { current }, runner: { clock } } = this.#parts;
+    if (!current) return this.#query(text, values, options);
+    const work = { kind: "statement", texts: [text] } as const;
+    return observeLeasing(current, clock, work, options, (observed) => this.#query(text, values, observed));
+  }
+
+  async #query<R extends object = Row>(
+    text: string,
+    values: readonly unknown[],
+    options: QueryOptions,
+  ): Promise<QueryResult<R>> {
+    this.#checkOutside(options);
     const statement = statementOf(text, values, options);
     if (this.#caller) {
       const combined = this.#withWork(options);
@@ -96,10 +139,23 @@ export class Executor implements PostgresPool {
 
   transaction(statements: readonly ListedStatement[], options?: TransactionOptions): Promise<QueryResult[]>;
   transaction<T>(work: TransactionWork<T>, options?: TransactionOptions): Promise<T>;
-  async transaction<T>(
+  transaction<T>(
     work: TransactionWork<T> | readonly ListedStatement[],
     options: TransactionOptions = {},
   ): Promise<T | QueryResult[]> {
+    const { observers: { current }, runner: { clock } } = this.#parts;
+    if (!current) return this.#retried(work, options);
+    const shown = typeof work === "function"
+      ? { kind: "transaction", texts: [] } as const
+      : { kind: "list", texts: textsOf(work) } as const;
+    return observeLeasing(current, clock, shown, options, (observed) => this.#retried(work, observed));
+  }
+
+  async #retried<T>(
+    work: TransactionWork<T> | readonly ListedStatement[],
+    options: TransactionOptions,
+  ): Promise<T | QueryResult[]> {
+    this.#checkOutside(options);
     const combined = this.#withWork(options);
     const { signal } = combined;
     const retries = this.config.retries ? combined.retries ?? 0 : 0;
@@ -120,11 +176,16 @@ export class Executor implements PostgresPool {
   }
 
   async lease(options: LeaseOptions = {}): Promise<PostgresConnection> {
+    this.#checkOutside(options);
     const combined = this.#withWork(options);
     const lease = await this.#lease(combined);
     if (!options.signal) return createConnection(lease, this);
     const work = { ...this.#work, signal: combined.signal };
     return createConnection(lease, new Executor(this.#parts, this.#caller, work));
+  }
+
+  currentTransaction(): Transaction | undefined {
+    return isInTransaction() ? findTransaction(this.#ownerOf()) : undefined;
   }
 
   getStats(): PostgresStats {
@@ -140,14 +201,21 @@ export class Executor implements PostgresPool {
    *
    * @throws {TransactionOpenError} while a transaction of the library is open on the connection.
    */
-  async queryOn(connection: BackendConnection, statement: Statement, options: QueryOptions): Promise<QueryResult> {
+  queryOn(connection: BackendConnection, statement: Statement, options: QueryOptions): Promise<QueryResult> {
+    const { observers: { current }, runner: { clock } } = this.#parts;
+    if (!current) return this.#queryOn(connection, statement, options);
+    const work = { kind: "statement", texts: [statement.text] } as const;
+    return observeLeased(current, clock, work, () => this.#queryOn(connection, statement, options));
+  }
+
+  async #queryOn(connection: BackendConnection, statement: Statement, options: QueryOptions): Promise<QueryResult> {
     const { runner: settings } = this.#parts;
     const bounds = this.#boundsOf(this.#withWork(options));
     const traits = traitsOf(statement.text);
     if (connection.inTransaction) throw new TransactionOpenError();
     if (this.#caller) {
       if (traits.controlsTransaction) throw transactionControlError();
-      const runner = new StatementRunner(connection, settings);
+      const runner = new StatementRunner(connection, settings, this.#work.upstream);
       const [result] = await this.#pipelinedOn(runner, [statement], {}, bounds);
       return result as QueryResult;
     }
@@ -156,7 +224,10 @@ export class Executor implements PostgresPool {
       bounds.signal?.throwIfAborted();
       const pending = connection.startAsLoginRole(statement, traits.mayLeaveState);
       try {
-        const [result] = await new StatementRunner(connection, settings).awaitResult(pending, bounds);
+        const [result] = await new StatementRunner(connection, settings, this.#work.upstream).awaitResult(
+          pending,
+          bounds,
+        );
         return result as QueryResult;
       } catch (error) {
         if (!pending.isSafeToResend(error) || connection.status !== "idle") throw error;
@@ -174,7 +245,9 @@ export class Executor implements PostgresPool {
     work: TransactionWork<T>,
     options: TransactionOptions,
   ): Promise<T> {
-    return this.#transactionOn(connection, work, this.#withWork(options));
+    const { observers: { current }, runner: { clock } } = this.#parts;
+    const run = () => this.#transactionOn(connection, work, this.#withWork(options));
+    return current ? observeLeased(current, clock, { kind: "transaction", texts: [] }, run) : run();
   }
 
   async #transactionOn<T>(
@@ -189,11 +262,16 @@ export class Executor implements PostgresPool {
     signal?.throwIfAborted();
     using _open = connection.enterTransaction();
     const started = settings.clock.now();
-    const runner = new StatementRunner(connection, settings);
+    const runner = new StatementRunner(connection, settings, this.#work.upstream);
     try {
       const begin = await this.#begin(runner, options, { signal, timeoutMs: Math.min(timeoutMs, queryTimeoutMs) });
       const { allowedMs = timeoutMs } = options;
-      using scope = new TransactionScope(runner, begin, { signal, timeoutMs, allowedMs, queryTimeoutMs });
+      const owner = this.#ownerOf();
+      const { onWalPosition } = options;
+      const isUser = this.#caller?.isUser === true;
+      const { observers } = this.#parts;
+      const bounds = { owner, isUser, signal, timeoutMs, allowedMs, queryTimeoutMs, onWalPosition, observers };
+      using scope = new TransactionScope(runner, begin, bounds);
       this.#markUse(connection);
       try {
         return await runTransaction(scope, work);
@@ -234,10 +312,11 @@ export class Executor implements PostgresPool {
     if (statements.some(({ text }) => traitsOf(text).controlsTransaction)) throw transactionControlError();
     const lease = await this.#lease(options).catch(throwReason);
     const connection = lease.resource;
-    const runner = new StatementRunner(connection, settings);
+    const runner = new StatementRunner(connection, settings, this.#work.upstream);
     let reset: Promise<void> | undefined;
     try {
       return await this.#pipelinedOn(runner, statements, begin, bounds, () => {
+        options.onWalPosition?.(walPositionBehind(connection));
         // It is sent with the rest, so that the connection is free as soon as the answer has arrived.
         if (connection.mayHoldState) reset = connection.reset(true);
         return reset;
@@ -291,14 +370,26 @@ export class Executor implements PostgresPool {
   /** Leases a connection for this executor alone, and reports how long that took. */
   async #lease(options: LeaseOptions): Promise<Lease<BackendConnection>> {
     const { pool, runner: { clock } } = this.#parts;
-    const { onWaited } = this.#work;
+    const { onWaited, onLeased } = this.#work;
     if (!onWaited) return await leaseConnection(pool, options, clock);
     const since = clock.now();
     try {
-      return await leaseConnection(pool, options, clock);
+      const lease = await leaseConnection(pool, options, clock);
+      onLeased?.(lease.id);
+      return lease;
     } finally {
       onWaited(clock.now() - since);
     }
+  }
+
+  /** Rejects work that would run outside an open transaction, unless that is asked for. */
+  #checkOutside({ outsideTransaction }: LeaseOptions): void {
+    if (isInTransaction() && outsideTransaction !== true) checkOutside(this.#ownerOf());
+  }
+
+  #ownerOf(): TransactionOwner {
+    const { identity = LOGIN_ROLE, claims } = this.#caller ?? {};
+    return this.#owner ??= { pool: this.#parts.poolNumber, identity, claims };
   }
 
   /** Adds the signal of the work, and its flow where flows share the connections, to the options of a call. */

@@ -5,7 +5,9 @@
  */
 import { type AcquireLane, ConfigError, type Flow, type Lane } from "../../pool/mod.ts";
 import type { CallerRequest } from "../caller/request_settings.ts";
-import { StatementError } from "../errors/errors.ts";
+import type { LeasedSession } from "../connection/session.ts";
+import type { BusyTime } from "../../resilience/mod.ts";
+import { StatementError } from "../errors/statement_error.ts";
 import type { BeginOptions } from "../transaction/transaction_options.ts";
 import type { TypeOverrides } from "../types/registry.ts";
 import { captureValues } from "../wire/captured_values.ts";
@@ -24,6 +26,26 @@ export interface LeaseOptions {
    * user; the login role has one of its own.
    */
   readonly flow?: Flow | undefined;
+  /**
+   * True to run on another connection inside the function of a transaction of the same pool and identity, where anything
+   * but the transaction itself is rejected otherwise. Default: false.
+   */
+  readonly outsideTransaction?: boolean | undefined;
+  /**
+   * Called with the session of the leased connection, before anything is sent on it. What it throws rejects the call, and
+   * the connection is released. Default: none.
+   */
+  readonly admit?: ((session: LeasedSession) => void) | undefined;
+}
+
+/** Options of what may write. */
+export interface WriteOptions {
+  /**
+   * Called when the statement, or COMMIT, is sent, with the position of the write-ahead log behind it, such as
+   * `0/16B3748`; `undefined` if it is not known. It is read in the same round trip: a standby that has replayed up to it
+   * has the write. Default: it is not read.
+   */
+  readonly onWalPosition?: ((position: Promise<string | undefined>) => void) | undefined;
 }
 
 /** Options of one statement. */
@@ -43,7 +65,7 @@ export interface StatementOptions {
 }
 
 /** Options of a query. Its `signal` aborts the wait for a connection, and cancels a running statement at the server. */
-export interface QueryOptions extends LeaseOptions, StatementOptions {
+export interface QueryOptions extends LeaseOptions, StatementOptions, WriteOptions {
   /** The time limit of the statement, in ms; `Infinity` for none. Default: the manager's `queryTimeoutMs`. */
   readonly timeoutMs?: number | undefined;
   /** The lane of the acquire. Default: `normal`. */
@@ -58,6 +80,10 @@ export interface WorkOptions {
   readonly flow?: Flow | undefined;
   /** Called with the time that each acquire waited for a connection, in ms, also if it failed. Default: none. */
   readonly onWaited?: ((waitedMs: number) => void) | undefined;
+  /** Called with the number of each lease: `leaseId` in the events of the pool. Default: none. */
+  readonly onLeased?: ((leaseId: number) => void) | undefined;
+  /** Sums the time in which its statements are under way. Default: it is not summed. */
+  readonly upstream?: BusyTime | undefined;
   /**
    * True if the caller's token was valid when the request began: then it serves the request until 30 s after its `exp`,
    * as the Data API accepts it. Default: whether the token is valid when `as` is called.
@@ -139,6 +165,6 @@ export function parseStatementList(list: readonly ListedStatement[]): Statement[
 export function captureList(list: readonly ListedStatement[]): readonly ListedStatement[] {
   if (!Array.isArray(list)) return list;
   return list.map((entry: ListedStatement | null | undefined) =>
-    Array.isArray(entry?.values) ? { ...entry, values: captureValues(entry.values) } : entry
+    Array.isArray(entry?.values) ? { ...entry, query: entry.query, values: captureValues(entry.values) } : entry
   ) as readonly ListedStatement[];
 }

@@ -4,10 +4,12 @@
  * @module
  */
 import { abortable } from "@std/async/abortable";
-import { type Clock, type Deadlines, timeoutSignal } from "../../resilience/mod.ts";
+import { type BusyTime, type Clock, type Deadlines, timeoutSignal } from "../../resilience/mod.ts";
 import type { BackendConnection } from "../connection/backend_connection.ts";
 import type { BackendKey, CancelRequest } from "../connection/cancel.ts";
-import { ConnectionLostError, PostgresError, QueryTimeoutError } from "../errors/errors.ts";
+import { ConnectionLostError } from "../errors/connection_error.ts";
+import { PostgresError } from "../errors/server_error.ts";
+import { QueryTimeoutError } from "../errors/statement_error.ts";
 import { CANCELED } from "../wire/batch.ts";
 import type { QueryResult } from "../wire/query_result.ts";
 import type { PendingResult } from "../wire/wire_request.ts";
@@ -45,14 +47,17 @@ const REPEAT_MS = 50;
 export class StatementRunner {
   readonly connection: BackendConnection;
   readonly settings: RunnerSettings;
+  readonly #upstream: BusyTime | undefined;
   /** Cancels each of the statements that are awaited. */
   readonly #cancels = new Set<(reason: unknown) => void>();
   /** The aborted statements that have not ended yet. */
   #ending: Set<Promise<void>> | undefined = undefined;
 
-  constructor(connection: BackendConnection, settings: RunnerSettings) {
+  /** @param upstream Sums the time in which statements are under way. Default: it is not summed. */
+  constructor(connection: BackendConnection, settings: RunnerSettings, upstream?: BusyTime) {
     this.connection = connection;
     this.settings = settings;
+    this.#upstream = upstream;
   }
 
   /** True while an aborted statement, or its cancel request, can reach the connection. */
@@ -93,7 +98,10 @@ export class StatementRunner {
       ending = this.#trackEnd(this.#cancel(pending, reason, detached));
       if (detached) pending.detach(reason instanceof QueryTimeoutError ? reason.withEnd("left") : reason);
     };
-    const deadline = this.settings.deadlines.start(timeoutMs, () => cancel(new QueryTimeoutError(allowedMs)));
+    const { deadlines, clock } = this.settings;
+    const now = clock.now();
+    const deadline = deadlines.start(timeoutMs, () => cancel(new QueryTimeoutError(allowedMs)), now);
+    this.#upstream?.begin(clock, now);
     const onAbort = () => cancel(signal?.reason);
     signal?.addEventListener("abort", onAbort, { once: true });
     this.#cancels.add(cancel);
@@ -104,6 +112,7 @@ export class StatementRunner {
     } catch (error) {
       throw aborted && !detached ? this.#errorOfAborted(aborted.reason, error) : error;
     } finally {
+      this.#upstream?.end();
       this.#cancels.delete(cancel);
       deadline.cancel();
       signal?.removeEventListener("abort", onAbort);

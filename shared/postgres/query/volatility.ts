@@ -160,12 +160,15 @@ export class Volatility {
   }
 
   /** Asks the server about a statement, behind what is in flight on a connection, unless it was asked lately. */
-  check(connection: BackendConnection, text: string): void {
-    const finding = this.#find(text);
-    const { version } = connection.schema;
-    if (finding.checking) return;
-    if (finding.version === version && this.#clock.now() - finding.at < CHECK_AFTER_MS) return;
-    void this.#check(finding, connection, text, version);
+  async check(connection: BackendConnection, text: string): Promise<void> {
+    if (!this.isDue(connection.schema, text)) return;
+    await this.#check(this.#find(text), connection, text, connection.schema.version);
+  }
+
+  /** Returns whether the server is to be asked about a statement: it was not asked lately, and is not asked now. */
+  isDue({ version }: SchemaCache, text: string): boolean {
+    const { checking, version: checked, at } = this.#find(text);
+    return !checking && (checked !== version || this.#clock.now() - at >= CHECK_AFTER_MS);
   }
 
   #find(text: string): Finding {

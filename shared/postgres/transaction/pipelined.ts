@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { CommitOutcomeUnknownError, TransactionRolledBackError } from "../errors/errors.ts";
+import { CommitOutcomeUnknownError, TransactionRolledBackError } from "../errors/transaction_error.ts";
 import type { Bounds, StatementRunner } from "../query/statement_runner.ts";
 import type { QueryResult, Statement } from "../wire/query_result.ts";
 import { COMMIT } from "./transaction_options.ts";

@@ -3,22 +3,30 @@
  *
  * @module
  */
+import { PostgresError } from "../errors/server_error.ts";
 import {
   NestedTransactionOpenError,
-  PostgresError,
   TransactionEndedError,
   TransactionRolledBackError,
-} from "../errors/errors.ts";
+} from "../errors/transaction_error.ts";
+import { anySignal } from "../../resilience/mod.ts";
 import type { TransactionWork } from "../postgres_pool.ts";
 import { statementOf, type StatementOptions, timeoutOf } from "../query/query_options.ts";
+import { createSql, type SqlTag } from "../query/sql.ts";
 import type { QueryResult, Row, Statement } from "../wire/query_result.ts";
 import { traitsOf, transactionControlError } from "../wire/statement_traits.ts";
+import { findInnermost, markOf, runMarked, type TransactionMark } from "./current_transaction.ts";
 import type { TransactionScope } from "./transaction_scope.ts";
 
 /** Options of one statement in a transaction. */
 export interface TransactionQueryOptions extends StatementOptions {
   /** The time limit of the statement, in ms. Default: the manager's `queryTimeoutMs`. */
   readonly timeoutMs?: number | undefined;
+  /**
+   * Aborts the statement, which is canceled at the server. If it had begun, the transaction can only be rolled back.
+   * Default: none.
+   */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Runs a function in the transaction of a scope, and commits or rolls back as it ends. */
@@ -37,6 +45,9 @@ export class Transaction {
   readonly #name: string;
   #nested: Transaction | undefined = undefined;
   #ended = false;
+  #sql: SqlTag<TransactionQueryOptions> | undefined = undefined;
+  /** Marks the function in the async context. */
+  readonly #mark: TransactionMark;
   /** Aborts the statements of a nested transaction that are in flight when it is rolled back. */
   readonly #statements: AbortController | undefined;
   /** The first error of a statement, in case the function catches it. */
@@ -50,6 +61,7 @@ export class Transaction {
     this.#scope = scope;
     this.#name = `level_${level}`;
     this.#savepoint = level === 0 ? undefined : { text: `SAVEPOINT ${this.#name}` };
+    this.#mark = markOf(scope.owner, this);
     this.#statements = level === 0 ? undefined : new AbortController();
     // It is sent with the first statement inside.
     if (this.#savepoint) scope.before.push(this.#savepoint);
@@ -58,6 +70,11 @@ export class Transaction {
   /** True once it has been committed or rolled back. */
   get ended(): boolean {
     return this.#ended;
+  }
+
+  /** Creates statements as templates, which run in the transaction when they are awaited. */
+  get sql(): SqlTag<TransactionQueryOptions> {
+    return this.#sql ??= createSql((text, values, options) => this.query(text, values, options));
   }
 
   /** The signal of the transaction's caller. */
@@ -73,6 +90,8 @@ export class Transaction {
    * @throws {TransactionEndedError} when it was committed or rolled back.
    * @throws {NestedTransactionOpenError} while a nested transaction is open.
    * @throws {QueryTimeoutError} when the statement took too long.
+   * @throws {SharedLoaderError} when it acts for a user, and is used in a loader of the shared cache.
+   * @throws the reason of `signal`.
    * @throws {ConfigError} when `timeoutMs` is not a number above 0.
    */
   async query<R extends object = Row>(
@@ -81,13 +100,16 @@ export class Transaction {
     options: TransactionQueryOptions = {},
   ): Promise<QueryResult<R>> {
     this.#check();
+    this.#scope.checkCaller();
     const traits = traitsOf(text);
     if (traits.controlsTransaction) throw transactionControlError();
     this.#scope.checkState(traits);
     const timeoutMs = options.timeoutMs === undefined ? undefined : timeoutOf(options.timeoutMs, Infinity);
+    options.signal?.throwIfAborted();
+    const signal = anySignal(this.#statements?.signal, options.signal);
     try {
       const statement = statementOf(text, values, options);
-      return await this.#scope.run(statement, timeoutMs, this.#statements?.signal) as QueryResult<R>;
+      return await this.#scope.run(statement, timeoutMs, signal) as QueryResult<R>;
     } catch (error) {
       this.#failure ??= error;
       throw error;
@@ -110,6 +132,17 @@ export class Transaction {
     }
   }
 
+  /**
+   * Returns the innermost open transaction nested in this one in whose function the running code is: this one itself,
+   * outside of any.
+   *
+   * @throws {TransactionEndedError} when the code was started in the function of a nested one that has ended.
+   */
+  currentTransaction(): Transaction {
+    if (this.#ended) return this;
+    return findInnermost(this.#scope.owner, (one) => one.#scope === this.#scope) ?? this;
+  }
+
   /** Commits now. The function may continue, but not use this transaction. */
   async commit(): Promise<void> {
     this.#check();
@@ -126,11 +159,14 @@ export class Transaction {
   async #run<T>(work: TransactionWork<T>): Promise<T> {
     let result: T;
     try {
-      result = this.#savepoint ? await work(this) : await this.#scope.wait(work(this));
+      const running = runMarked(this.#mark, work, this);
+      result = this.#savepoint ? await running : await this.#scope.wait(running);
     } catch (error) {
+      this.#mark.returned = true;
       if (!this.#ended) await this.#rollback();
       throw error;
     }
+    this.#mark.returned = true;
     if (this.#nested) {
       await this.#rollback();
       throw new NestedTransactionOpenError();
@@ -146,6 +182,7 @@ export class Transaction {
 
   #end(): void {
     this.#ended = true;
+    this.#mark.open = undefined;
     const nested = this.#nested;
     if (nested) nested.#end();
   }

@@ -9,12 +9,16 @@ import {
   TransactionEndedError,
   TransactionRolledBackError,
   TransactionTimeoutError,
-} from "../errors/errors.ts";
-import type { Timer } from "../../resilience/mod.ts";
+} from "../errors/transaction_error.ts";
+import { checkCaller, type Timer } from "../../resilience/mod.ts";
 import type { QueryResult, Statement } from "../wire/query_result.ts";
 import type { PendingResult } from "../wire/wire_request.ts";
 import { outlivesTransactionError, type StatementTraits } from "../wire/statement_traits.ts";
+import { walPositionBehind } from "../connection/session.ts";
+import type { WriteOptions } from "../query/query_options.ts";
+import { observeLeased, type StatementObservers } from "../query/statement_observer.ts";
 import type { StatementRunner } from "../query/statement_runner.ts";
+import type { TransactionOwner } from "./current_transaction.ts";
 import { COMMIT } from "./transaction_options.ts";
 
 /** The outcome of a transaction. */
@@ -57,8 +61,12 @@ export class TransactionCounters {
   }
 }
 
-/** Bounds of a transaction. */
+/** Owner and bounds of a transaction. */
 export interface ScopeOptions {
+  /** The pool and the identity that run it. */
+  readonly owner: TransactionOwner;
+  /** True if it acts for a signed-in user. */
+  readonly isUser: boolean;
   /** Aborts the transaction: cancels what runs, and rolls back. */
   readonly signal: AbortSignal | undefined;
   /** The time limit of the whole of it, in ms; `Infinity` for none. */
@@ -67,6 +75,10 @@ export interface ScopeOptions {
   readonly allowedMs: number;
   /** The default time limit of one statement, in ms. */
   readonly queryTimeoutMs: number;
+  /** See `WriteOptions`. */
+  readonly onWalPosition: WriteOptions["onWalPosition"];
+  /** The observers of its statements. Default: none. */
+  readonly observers?: StatementObservers | undefined;
 }
 
 /** A transaction as its connection sees it; {@linkcode Transaction} is its public face. */
@@ -74,6 +86,8 @@ export class TransactionScope implements Disposable {
   /** Statements to send with the next one, under the same Sync: BEGIN and its settings, savepoints. */
   readonly before: Statement[];
   readonly signal: AbortSignal | undefined;
+  /** The pool and the identity that run it. */
+  readonly owner: TransactionOwner;
   /** The outcome, once it has ended. */
   outcome: TransactionOutcome | undefined = undefined;
 
@@ -97,8 +111,9 @@ export class TransactionScope implements Disposable {
 
   /** @param begin The statements that begin it. They are sent with the first statement. */
   constructor(runner: StatementRunner, begin: readonly Statement[], options: ScopeOptions) {
-    const { signal, timeoutMs, allowedMs } = options;
+    const { owner, signal, timeoutMs, allowedMs } = options;
     this.before = [...begin];
+    this.owner = owner;
     this.signal = signal;
     this.#runner = runner;
     this.#options = options;
@@ -133,6 +148,15 @@ export class TransactionScope implements Disposable {
   }
 
   /**
+   * Checks that a statement may be sent here: the transaction may have begun outside of what sends it.
+   *
+   * @throws {SharedLoaderError} when it acts for a user, and is used in a loader of the shared cache.
+   */
+  checkCaller(): void {
+    if (this.#options.isUser) checkCaller();
+  }
+
+  /**
    * Notes whether a statement may leave state on the connection.
    *
    * @throws {StatementError} when it would, and the session belongs to a pooler.
@@ -149,11 +173,18 @@ export class TransactionScope implements Disposable {
    * @param signal Aborts it.
    * @throws {TransactionRolledBackError} when the transaction has ended: nothing may run outside it.
    */
-  async run(
+  run(
     statement: Statement,
     timeoutMs: number = this.#options.queryTimeoutMs,
     signal?: AbortSignal,
   ): Promise<QueryResult> {
+    const observer = this.#options.observers?.current;
+    if (!observer) return this.#run(statement, timeoutMs, signal);
+    const work = { kind: "statement", texts: [statement.text] } as const;
+    return observeLeased(observer, this.#runner.settings.clock, work, () => this.#run(statement, timeoutMs, signal));
+  }
+
+  async #run(statement: Statement, timeoutMs: number, signal: AbortSignal | undefined): Promise<QueryResult> {
     if (this.#reason) throw this.#reason.reason;
     const before = this.before.splice(0);
     const pending = this.#runner.connection.start([...before, statement]);
@@ -205,7 +236,10 @@ export class TransactionScope implements Disposable {
     if (!this.#begun) return this.#ended("committed");
     this.#committing = true;
     let results: QueryResult[];
-    const pending = this.#runner.connection.start([COMMIT]);
+    const { connection } = this.#runner;
+    const { onWalPosition } = this.#options;
+    const pending = connection.start([COMMIT], onWalPosition !== undefined);
+    onWalPosition?.(walPositionBehind(connection));
     try {
       results = await this.#runner.awaitOrDestroy(pending.results, this.#options.queryTimeoutMs);
     } catch (error) {
@@ -215,7 +249,7 @@ export class TransactionScope implements Disposable {
         throw error;
       }
       this.#ended("unknown");
-      this.#runner.connection.destroy(error instanceof Error ? error : new Error("COMMIT had no result"));
+      connection.destroy(error instanceof Error ? error : new Error("COMMIT had no result"));
       throw new CommitOutcomeUnknownError(error);
     }
     if (results.at(-1)?.command === "COMMIT") return this.#ended("committed");

@@ -175,18 +175,23 @@ function parseUnits(text: string): PostgresInterval | undefined {
   return new PostgresInterval(parts);
 }
 
+/** Returns the number of a part; 0 if the text does not have it. */
+function numberOf(text: string | undefined): number {
+  return text === undefined ? 0 : Number(text);
+}
+
 function parseIso(text: string): PostgresInterval | undefined {
   const found = ISO.exec(text);
   if (!found) return undefined;
   const [, years, months, days, hours, minutes, sign, seconds, fraction] = found;
   const factor = sign === "-" ? -1 : 1;
   return new PostgresInterval({
-    years: Number(years ?? 0),
-    months: Number(months ?? 0),
-    days: Number(days ?? 0),
-    hours: Number(hours ?? 0),
-    minutes: Number(minutes ?? 0),
-    seconds: factor * Number(seconds ?? 0),
+    years: numberOf(years),
+    months: numberOf(months),
+    days: numberOf(days),
+    hours: numberOf(hours),
+    minutes: numberOf(minutes),
+    seconds: factor * numberOf(seconds),
     milliseconds: factor * micros(fraction) / 1000,
   });
 }
@@ -200,12 +205,12 @@ function parseStandard(text: string): PostgresInterval | undefined {
   const ofDays = daySign === "-" ? -1 : 1;
   const ofTime = timeSign === "-" || (timeSign === "" && daySign === "-") ? -1 : 1;
   return new PostgresInterval({
-    years: ofYears * Number(years ?? 0),
-    months: ofYears * Number(months ?? 0),
-    days: ofDays * Number(days ?? 0),
-    hours: ofTime * Number(hours ?? 0),
-    minutes: ofTime * Number(minutes ?? 0),
-    seconds: ofTime * Number(seconds ?? 0),
+    years: ofYears * numberOf(years),
+    months: ofYears * numberOf(months),
+    days: ofDays * numberOf(days),
+    hours: ofTime * numberOf(hours),
+    minutes: ofTime * numberOf(minutes),
+    seconds: ofTime * numberOf(seconds),
     milliseconds: ofTime * micros(fraction) / 1000,
   });
 }

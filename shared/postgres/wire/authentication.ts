@@ -4,7 +4,7 @@
  * @module
  */
 import type { Buffer } from "node:buffer";
-import { ConnectionError } from "../errors/errors.ts";
+import { ConnectionError } from "../errors/connection_error.ts";
 import { Fields, Reply } from "./messages.ts";
 
 /** A request to authenticate, under the name of the event of `pg` that serves it. */

@@ -5,7 +5,8 @@
  */
 import type { Buffer } from "node:buffer";
 import { codeOf, textOf, toError } from "../../resilience/mod.ts";
-import { ConnectionError, PostgresError, redacted } from "../errors/errors.ts";
+import { ConnectionError } from "../errors/connection_error.ts";
+import { PostgresError, redacted } from "../errors/server_error.ts";
 import type { MessageWriter, WriterMark } from "./message_writer.ts";
 import type { ColumnMessage } from "./messages.ts";
 import { wrongCount } from "./parameters.ts";
@@ -29,6 +30,8 @@ const PROTOCOL_VIOLATION = "08P01";
 export interface BatchSession extends StatementSession {
   /** Continues to send a batch that waited for a description. */
   resume(): void;
+  /** The number of requests that are not answered. */
+  readonly inFlight: number;
   /** True if a statement has changed the schema in the open transaction: others see it when that is committed. */
   definesSchema: boolean;
   /** Loads types from the catalog. */
@@ -77,6 +80,8 @@ export class Batch implements WireRequest, PendingResult {
   /** The step whose response comes next. */
   #at = 0;
   #safeToResend = false;
+  /** True if others were in flight when it was sent. */
+  #follows = false;
   /** The error of a value that could not be sent. */
   #sendError: Error | undefined = undefined;
   /** True once its caller has left. */
@@ -109,7 +114,10 @@ export class Batch implements WireRequest, PendingResult {
     const start = out.mark();
     const { names } = this.#session;
     const namesBefore = names.mark();
-    if (!this.#partial) this.#begin(out);
+    if (!this.#partial) {
+      this.#follows = this.#session.inFlight > 0;
+      this.#begin(out);
+    }
     while (!this.#ended && this.#next < this.#steps.length) {
       const mark = out.mark();
       const unparsed = this.#unparsed.length;
@@ -270,7 +278,7 @@ export class Batch implements WireRequest, PendingResult {
     const { statements, names } = this.#session;
     if (this.#closing.length > 0) statements.markClosed(this.#closing.length);
     const alone = this.#steps.length === 1 ? this.#steps[0]?.prepared : undefined;
-    if (alone) statements.recordDuration(alone, durationMs);
+    if (alone) statements.recordDuration(alone, durationMs, this.#follows);
     for (const prepared of this.#parsing) if (!prepared.parsed) statements.forget(prepared);
     names.check(this.#namesAfter);
     this.#noteSchema(status);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { StatementError } from "../errors/errors.ts";
+import { StatementError } from "../errors/statement_error.ts";
 
 /** The deepest nesting of arrays and objects: the stack of the runtime ends not far behind it. */
 const MAX_DEPTH = 2_000;

@@ -4,7 +4,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { ResultTooLargeError } from "../errors/errors.ts";
+import { ResultTooLargeError } from "../errors/statement_error.ts";
 import { protocolError, Reply } from "./messages.ts";
 
 /** The type and the length of a message, in bytes. */

@@ -4,13 +4,16 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { StatementError } from "../errors/errors.ts";
+import { StatementError } from "../errors/statement_error.ts";
 import type { EncodedValue } from "../types/codec.ts";
 import { ExpectedResponses } from "./expected_responses.ts";
 import { Reply } from "./messages.ts";
 
-/** The memory that a writer keeps, in bytes. */
+/** The memory that a writer reserves at once, in bytes. */
 const KEPT_BYTES = 16_384;
+
+/** The rest of it that is too small for what is encoded next, in bytes. */
+const SPENT_BYTES = 1_024;
 
 /** The longest text that is written character by character, which for short ones is faster than a call of the runtime. */
 const SHORT = 32;
@@ -32,11 +35,13 @@ export class MessageWriter {
   /** The responses that the server has yet to send. */
   readonly expected: ExpectedResponses = new ExpectedResponses();
   #bytes: Buffer = Buffer.allocUnsafeSlow(KEPT_BYTES);
+  /** The start of the bytes that wait to be sent: those before were taken, and are not written again. */
+  #start = 0;
   #at = 0;
 
   /** True if nothing waits to be sent. */
   get isEmpty(): boolean {
-    return this.#at === 0;
+    return this.#at === this.#start;
   }
 
   /** Returns the position, for {@linkcode rewind}. */
@@ -52,10 +57,12 @@ export class MessageWriter {
 
   /** Returns what was encoded, and begins again. */
   take(): Buffer {
-    const taken = this.#bytes.subarray(0, this.#at);
-    this.#at = 0;
-    if (this.#bytes.length <= KEPT_BYTES) return Buffer.from(taken);
-    this.#bytes = Buffer.allocUnsafeSlow(KEPT_BYTES);
+    const taken = this.#bytes.subarray(this.#start, this.#at);
+    this.#start = this.#at;
+    if (this.#bytes.length > KEPT_BYTES || this.#at > KEPT_BYTES - SPENT_BYTES) {
+      this.#bytes = Buffer.allocUnsafeSlow(KEPT_BYTES);
+      this.#start = this.#at = 0;
+    }
     return taken;
   }
 
@@ -234,7 +241,7 @@ export class MessageWriter {
     const needed = this.#at + count;
     if (needed <= this.#bytes.length) return;
     const larger = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.#bytes.length));
-    this.#bytes.copy(larger, 0, 0, this.#at);
+    this.#bytes.copy(larger, this.#start, this.#start, this.#at);
     this.#bytes = larger;
   }
 }

@@ -5,7 +5,8 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { ConnectionError } from "../errors/errors.ts";
+import { ConnectionError } from "../errors/connection_error.ts";
+import { utf8At } from "./bytes.ts";
 
 /** Names of the messages, by type. */
 const NAMES: Readonly<Record<string, string>> = {
@@ -35,6 +36,12 @@ const NAMES: Readonly<Record<string, string>> = {
   v: "NegotiateProtocolVersion",
 };
 
+/** The types of messages that exist: true at the number of each. */
+const KNOWN: readonly boolean[] = Array.from(
+  { length: 256 },
+  (_, type) => Object.hasOwn(NAMES, String.fromCharCode(type)),
+);
+
 /** The types of messages of a server. */
 export const Reply = {
   parseComplete: 0x31,
@@ -59,7 +66,7 @@ export const Reply = {
   parameterDescription: 0x74,
   negotiateVersion: 0x76,
   /** Returns whether a message of that type exists. */
-  isKnown: (type: number): boolean => Object.hasOwn(NAMES, String.fromCharCode(type)),
+  isKnown: (type: number): boolean => KNOWN[type] === true,
   /** Names a message for an error message, by its type. */
   describe(type: number): string {
     const code = String.fromCharCode(type);
@@ -154,7 +161,7 @@ export class Fields {
 
   text(count: number): string {
     const at = this.#skip(count);
-    return this.#bytes.toString("utf8", at, at + count);
+    return utf8At(this.#bytes, at, at + count);
   }
 
   cstring(): string {
@@ -162,7 +169,7 @@ export class Fields {
     const zero = this.#bytes.indexOf(0, at);
     if (zero === -1 || zero >= this.#end) throw malformed(this.#type);
     this.#at = zero + 1;
-    return this.#bytes.toString("utf8", at, zero);
+    return utf8At(this.#bytes, at, zero);
   }
 
   close(): void {
@@ -220,11 +227,16 @@ export function decodeCommandTag(bytes: Buffer, start: number, end: number): str
 
 /** Decodes ReadyForQuery: `I` idle, `T` in a transaction, `E` in one that failed. */
 export function decodeStatus(bytes: Buffer, start: number, end: number): "I" | "T" | "E" {
-  const fields = new Fields(Reply.readyForQuery, bytes, start, end);
-  const status = fields.text(1);
-  fields.close();
-  if (status === "I" || status === "T" || status === "E") return status;
-  throw malformed(Reply.readyForQuery);
+  switch (end - start === 1 ? bytes[start] : undefined) {
+    case 0x49:
+      return "I";
+    case 0x54:
+      return "T";
+    case 0x45:
+      return "E";
+    default:
+      throw malformed(Reply.readyForQuery);
+  }
 }
 
 const SQLSTATE = /^[0-9A-Z]{5}$/;

@@ -4,7 +4,7 @@
  * @module
  */
 import { messageOf } from "../../resilience/mod.ts";
-import { StatementError } from "../errors/errors.ts";
+import { StatementError } from "../errors/statement_error.ts";
 import type { Codec, EncodedValue } from "../types/codec.ts";
 import { builtinOid } from "../types/names.ts";
 import type { TypeRegistry } from "../types/registry.ts";

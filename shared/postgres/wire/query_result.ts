@@ -28,6 +28,41 @@ export interface QueryResult<R extends object = Row> {
   readonly fields: readonly Column[];
 }
 
+/** Rows with what else the server reported about them: a {@linkcode QueryResult} that is an array of its rows. */
+export type ResultRows<R extends object = Row> = R[] & Readonly<QueryResult<R>>;
+
+/**
+ * Returns the result of a statement.
+ *
+ * @param tag Its command tag: `INSERT 0 1`, `SELECT 5`, `CREATE TABLE`; empty for an empty statement.
+ */
+export function resultOf(tag: string, rows: Row[], fields: readonly Column[]): QueryResult {
+  const first = tag.indexOf(" ");
+  return { rows, rowCount: countOf(tag), command: first < 0 ? tag : tag.slice(0, first), fields };
+}
+
+/** Returns the number at the end of a command tag; `null` if there is none. */
+function countOf(tag: string): number | null {
+  const start = tag.lastIndexOf(" ") + 1;
+  let count = 0;
+  for (let at = start; at < tag.length; at++) {
+    const digit = tag.charCodeAt(at) - 0x30;
+    if (digit < 0 || digit > 9) return null;
+    count = 10 * count + digit;
+  }
+  return start === tag.length ? null : count;
+}
+
+/** Returns the rows of a result, with its other members as properties that are not enumerated. */
+export function toRows<R extends object>({ rows, rowCount, command, fields }: QueryResult<R>): ResultRows<R> {
+  return Object.defineProperties(rows, {
+    rows: { value: rows },
+    rowCount: { value: rowCount },
+    command: { value: command },
+    fields: { value: fields },
+  }) as ResultRows<R>;
+}
+
 /** A statement and the values of its `$1`, `$2` and so on. */
 export interface Statement {
   readonly text: string;

@@ -6,7 +6,9 @@
 import type { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers";
 import type { Clock } from "../../resilience/mod.ts";
-import { ConnectionError, ConnectionLostError, redacted, ResultTooLargeError } from "../errors/errors.ts";
+import { ConnectionError, ConnectionLostError } from "../errors/connection_error.ts";
+import { redacted } from "../errors/server_error.ts";
+import { ResultTooLargeError } from "../errors/statement_error.ts";
 import { dispatch } from "./dispatch.ts";
 import { MessageWriter } from "./message_writer.ts";
 import { decodeError, decodeStatus, Reply } from "./messages.ts";
@@ -62,6 +64,11 @@ export class RequestQueue {
   /** The number of requests that are not answered. */
   get length(): number {
     return this.#inFlight.length;
+  }
+
+  /** True while what was sent waits for the end of this turn. */
+  get isWriteDeferred(): boolean {
+    return this.#flushing && !this.#out.isEmpty;
   }
 
   /** The request that the server runs. */

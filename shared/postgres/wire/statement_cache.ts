@@ -27,6 +27,8 @@ export interface Prepared {
   readonly reads: boolean;
   /** The duration at the server, in ms: a moving average. `undefined` before the first run. */
   tookMs: number | undefined;
+  /** The duration at the server without the round trip, in ms. */
+  busyMs: number;
 }
 
 /** Longer texts are mostly built for one use, and are not prepared, in characters. */
@@ -38,6 +40,12 @@ const MAX_TOTAL_LENGTH = 1_000_000;
 /** The time for which statements in flight may keep the server busy, judged by their past durations, in ms. */
 const MAX_AHEAD_MS = 50;
 
+/** The time for which one write may keep the server busy while other connections are free, in ms. */
+const MAX_PER_WRITE_MS = 1;
+
+/** The most statements of one write while other connections are free: the server runs them one after the other. */
+const MAX_PER_WRITE = 5;
+
 /** The weight of the latest duration in the average. */
 const WEIGHT = 0.1;
 
@@ -46,6 +54,8 @@ export class StatementCache {
   #maxStatements = 0;
   #maxInFlight = 1;
   #quickestMs = Infinity;
+  /** The same of those before which nothing was in flight, or less: about the round trip. */
+  #quickestAloneMs = Infinity;
   /** By key, and then by text. */
   readonly #byKey = new Map<string, Map<string, Prepared>>();
   /** All of them, the least recently used first. */
@@ -58,8 +68,13 @@ export class StatementCache {
   #version = 0;
   #kept = 0;
 
-  /** Begins to keep statements, and allows several to be in flight at once. */
-  enable(maxStatements: number, maxInFlight: number): void {
+  /**
+   * Begins to keep statements, and allows several to be in flight at once.
+   *
+   * @param maxRoundTripMs What the round trip cannot exceed, in ms: the first statement may be slow. Default: not known.
+   */
+  enable(maxStatements: number, maxInFlight: number, maxRoundTripMs = Infinity): void {
+    this.#quickestAloneMs = Math.min(this.#quickestAloneMs, maxRoundTripMs);
     this.#maxStatements = maxStatements;
     this.#maxInFlight = maxInFlight;
   }
@@ -110,6 +125,7 @@ export class StatementCache {
       doubted: false,
       reads: traitsOf(text).onlyReads,
       tookMs: undefined,
+      busyMs: 0,
     };
     let ofKey = this.#byKey.get(key);
     if (!ofKey) this.#byKey.set(key, ofKey = new Map());
@@ -150,9 +166,18 @@ export class StatementCache {
     if (this.#latest === prepared) this.#latest = undefined;
   }
 
-  /** Records how long the server took, in ms, and the round trip where nothing was in flight before. */
-  recordDuration(prepared: Prepared, ms: number): void {
+  /**
+   * Records how long the server took.
+   *
+   * @param ms The time in ms; with the round trip where nothing was in flight before.
+   * @param follows Whether something was.
+   */
+  recordDuration(prepared: Prepared, ms: number, follows: boolean): void {
     this.#quickestMs = Math.min(this.#quickestMs, ms);
+    if (!follows) this.#quickestAloneMs = Math.min(this.#quickestAloneMs, ms);
+    const busyMs = follows ? ms : ms - this.#quickestAloneMs;
+    const weight = prepared.tookMs === undefined ? 1 : WEIGHT;
+    prepared.busyMs += weight * (busyMs - prepared.busyMs);
     prepared.tookMs = prepared.tookMs === undefined ? ms : prepared.tookMs + WEIGHT * (ms - prepared.tookMs);
   }
 
@@ -165,6 +190,16 @@ export class StatementCache {
     if (tookMs === undefined || !reads) return 1;
     const busyMs = Math.max(tookMs - this.#quickestMs, 1);
     return Math.max(1, Math.min(this.#maxInFlight, Math.floor(MAX_AHEAD_MS / busyMs)));
+  }
+
+  /**
+   * Returns how many statements one write may hold if this one is among them, while other connections are free: the
+   * slower it has been, the fewer.
+   */
+  maxPerWrite(key: string, text: string): number {
+    const { tookMs, busyMs = Infinity } = this.find(key, text) ?? {};
+    if (tookMs === undefined) return 1;
+    return Math.max(1, Math.min(this.#maxInFlight, MAX_PER_WRITE, Math.floor(MAX_PER_WRITE_MS / busyMs)));
   }
 
   /** True if statements wait to be closed at the server. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { StatementError } from "../errors/errors.ts";
+import { StatementError } from "../errors/statement_error.ts";
 
 /**
  * Traits of a statement, read from its text alone: what a function does inside cannot be seen. Where the text leaves a

@@ -4,7 +4,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { StatementError } from "../errors/errors.ts";
+import { StatementError } from "../errors/statement_error.ts";
 import type { EncodedValue } from "../types/codec.ts";
 import { TypeRegistry } from "../types/registry.ts";
 import { unsendable } from "../types/text.ts";
@@ -20,7 +20,7 @@ import {
   surviveRetyping,
   typesToDeclare,
 } from "./parameters.ts";
-import type { QueryResult, Row, Statement } from "./query_result.ts";
+import { type QueryResult, resultOf, type Row, type Statement } from "./query_result.ts";
 import { RowReader } from "./row_reader.ts";
 import type { SchemaCache } from "./schema_cache.ts";
 import type { Prepared, StatementCache } from "./statement_cache.ts";
@@ -369,10 +369,7 @@ export class Step {
 
   /** Returns the result, from the command tag (PostgreSQL, CommandComplete): `INSERT 0 1`, `SELECT 5`, `CREATE TABLE`. */
   result(): QueryResult {
-    const { tag, rows } = this;
-    const last = tag.slice(tag.lastIndexOf(" ") + 1);
-    const rowCount = /^\d+$/.test(last) ? Number(last) : null;
-    return { rows, rowCount, command: tag.split(" ", 1)[0] ?? "", fields: this.reader?.columns ?? [] };
+    return resultOf(this.tag, this.rows, this.reader?.columns ?? []);
   }
 }
 

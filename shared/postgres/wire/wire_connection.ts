@@ -7,7 +7,8 @@ import type { Buffer } from "node:buffer";
 // @ts-types="./pg.d.ts"
 import pg from "pg";
 import { toError } from "../../resilience/mod.ts";
-import { ConnectionError, type ResultTooLargeError } from "../errors/errors.ts";
+import { ConnectionError } from "../errors/connection_error.ts";
+import type { ResultTooLargeError } from "../errors/statement_error.ts";
 import { type AuthenticationRequest, decodeAuthentication } from "./authentication.ts";
 import { MessageReader } from "./message_reader.ts";
 import {

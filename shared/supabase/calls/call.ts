@@ -17,6 +17,7 @@ import { RequestTimeoutError } from "../errors.ts";
 import type { CallHost } from "./call_host.ts";
 import { CallLimiter } from "./call_limiter.ts";
 import { fetchWithinProject, globalFetch, type ProjectRequest, type ProjectResponse } from "./project_request.ts";
+import type { ReplicaSend } from "./read_balancer.ts";
 import { asRetry, delayAfterError, delayAfterResponse, isRetriedRead, retryAfterOf } from "./read_retry.ts";
 import { StreamReader } from "./stream_reader.ts";
 import {
@@ -48,6 +49,8 @@ export class Call implements BodyWatcher {
   /** Ends the wait before a retry. */
   #pause: Timer | undefined = undefined;
   #isPaused = false;
+  /** True from when it is sent until it has settled, or waits to be sent again. */
+  #isUpstream = false;
   /** Created by the first retry. */
   #attempts: AttemptCounter | undefined = undefined;
   #failed: FailedResponse | undefined = undefined;
@@ -94,23 +97,39 @@ export class Call implements BodyWatcher {
    * Sends `request` through `send`, once it has a permit and the slot. Called once. A read is sent again after a failure
    * that plain supabase-js would retry, if there is time left.
    *
+   * The guard of the project's part admits what is sent to the project. A call that replicas may serve is admitted only
+   * when none of them does: they respond while the project does not, and say nothing about it.
+   *
    * @param readsText True for a caller that reads the response by `text()` and in no other way.
+   * @param replicas Sends it to a replica. Default: the project has to serve it.
    */
-  async run(request: ProjectRequest, send: typeof fetch, readsText: boolean): Promise<Response> {
+  async run(
+    request: ProjectRequest,
+    send: typeof fetch,
+    readsText: boolean,
+    replicas?: ReplicaSend | undefined,
+  ): Promise<Response> {
     const host = this.#host;
     const { signal } = this;
     const { baseUrl, clock, deadlines, requestTimeoutMs, guards, budget } = host.settings;
     const isRetried = readsText && host.retriesReads && isRetriedRead(request);
     const guard = guards?.of(request.url);
     let guarded: GuardedCall | undefined;
+    const sender: typeof fetch = !replicas ? send : (input, init) =>
+      replicas(input, init, () => {
+        signal.throwIfAborted();
+        // Once: a redirect is sent to the project as well.
+        guarded ??= guard?.admit(clock.now());
+      });
     try {
       let answer: ProjectResponse;
       for (let retries = 0, openMs = 0, sent = request;;) {
         let delayMs: number | undefined;
         let failure: unknown;
+        let sentAt: number | undefined;
         try {
           // A call that is not sent does not wait for a slot.
-          guard?.check();
+          if (!replicas) guard?.check();
           const permit = this.#limiter.acquire(this);
           if (permit) {
             await this.#race(permit);
@@ -121,14 +140,24 @@ export class Call implements BodyWatcher {
             if (taken) await this.#race(taken);
           }
           signal.throwIfAborted();
-          const now = clock.now();
-          guarded = guard?.admit(now);
+          const now = sentAt = clock.now();
+          if (!replicas) guarded = guard?.admit(now);
+          this.#isUpstream = true;
+          host.slot.upstream?.begin(clock, now);
           // What retries around this call has counted it.
           if (retries === 0 && host.retriesReads) budget?.countRequest(now);
           this.#timeout = deadlines.start(requestTimeoutMs, () => this.#onTimeout(), now);
-          const sending = fetchWithinProject({ request: sent, credentials: host.credentials, signal, baseUrl, send });
+          const sending = fetchWithinProject({
+            request: sent,
+            credentials: host.credentials,
+            signal,
+            baseUrl,
+            send: sender,
+          });
           // A fetch that is not the runtime's own may ignore signals.
-          answer = await (send === globalFetch ? sending : this.#race(sending));
+          answer = await (sender === globalFetch ? sending : this.#race(sending));
+          sentAt = undefined;
+          this.#called(request, now, answer.response.status, undefined);
           if (guarded) guard?.settle(guarded, verdictOnResponse(answer.response));
           guarded = undefined;
           if (answer.response.ok || !isRetried) break;
@@ -138,6 +167,7 @@ export class Call implements BodyWatcher {
           answer.response.body?.cancel().catch(() => {});
         } catch (error) {
           failure = error;
+          if (sentAt !== undefined) this.#called(request, sentAt, undefined, error);
           if (guarded) guard?.settle(guarded, this.#verdictOn(error, request));
           guarded = undefined;
           if (signal.aborted || !isRetried) throw error;
@@ -192,6 +222,7 @@ export class Call implements BodyWatcher {
    */
   async #waitToSend(delayMs: number, guard: TargetGuard | undefined): Promise<void> {
     this.#timeout?.cancel();
+    this.#leaveUpstream();
     this.#limiter.release(this);
     this.#isPaused = true;
     this.#host.onPaused();
@@ -301,6 +332,7 @@ export class Call implements BodyWatcher {
     if (this.#state === "settled") return;
     this.#state = "settled";
     this.#reject = undefined;
+    this.#leaveUpstream();
     this.#timeout?.cancel();
     this.#pause?.cancel();
     this.#grace?.cancel();
@@ -318,6 +350,18 @@ export class Call implements BodyWatcher {
     if (this.#state !== "unread") return;
     const { clock } = this.#host.settings;
     this.#grace ??= clock.setTimer(() => this.abort(new LeaseReleasedError()), UNREAD_GRACE_MS);
+  }
+
+  /** Emits an attempt that was sent at `since`. */
+  #called({ method }: ProjectRequest, since: number, status: number | undefined, error: unknown): void {
+    const { clock, events } = this.#host.settings;
+    if (events?.has("called")) events.emit("called", { durationMs: clock.now() - since, method, status, error });
+  }
+
+  #leaveUpstream(): void {
+    if (!this.#isUpstream) return;
+    this.#isUpstream = false;
+    this.#host.slot.upstream?.end();
   }
 
   #startReading(): void {

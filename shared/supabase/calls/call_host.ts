@@ -3,9 +3,12 @@
  *
  * @module
  */
-import type { Clock, Deadlines, FailedResponse, RetryBudget } from "../../resilience/mod.ts";
+import type { PoolEvents } from "../../pool/mod.ts";
+import type { BusyTime, Clock, Deadlines, EventHub, FailedResponse, RetryBudget } from "../../resilience/mod.ts";
+import type { CallPoolEvents } from "../circuits.ts";
 import type { Credentials } from "../identity.ts";
 import type { CallLimiter } from "./call_limiter.ts";
+import type { ReadBalancer } from "./read_balancer.ts";
 import type { TargetGuards } from "./target_guard.ts";
 
 /** The settings that the calls of all leases of a pool share. */
@@ -22,8 +25,12 @@ export interface CallSettings {
   readonly clock: Clock;
   /** The guards of the project's parts. Default: none, every call is sent. */
   readonly guards?: TargetGuards | undefined;
+  /** Balances reads over read replicas. Default: none, all calls go to the project. */
+  readonly reads?: ReadBalancer | undefined;
   /** Bounds the retries of reads. Default: none. */
   readonly budget?: RetryBudget | undefined;
+  /** Emits `called` for each call. Default: none is emitted. */
+  readonly events?: Pick<EventHub<CallPoolEvents & Pick<PoolEvents, "error">>, "emit" | "has"> | undefined;
 }
 
 /** The limit on the calls of one scope that run at once. */
@@ -33,6 +40,10 @@ export interface CallLimit {
   limiter: CallLimiter | undefined;
   /** Returns the time that the scope has left, in ms, within which calls are retried. Default: no limit. */
   readonly timeLeftMs?: (() => number) | undefined;
+  /** Returns headers for each call, which the call's own override. Default: none. */
+  readonly traceHeaders?: (() => Readonly<Record<string, string>> | undefined) | undefined;
+  /** Sums the time in which calls are under way, from when they are sent until their bodies are read. Default: it is not summed. */
+  readonly upstream?: BusyTime | undefined;
 }
 
 /** The owner of a call. */

@@ -5,7 +5,7 @@
  * @module
  */
 import { type AcquireLane, LeaseReleasedError } from "../../pool/mod.ts";
-import { type FailedResponse, textOf } from "../../resilience/mod.ts";
+import { checkCaller, type FailedResponse, textOf } from "../../resilience/mod.ts";
 import { Call } from "./call.ts";
 import type { CallHost, CallLimit, CallSettings } from "./call_host.ts";
 import type { Credentials } from "../identity.ts";
@@ -155,6 +155,7 @@ export class LeaseFetch implements CallHost {
    * @throws {RequestTimeoutError} when it takes longer than `requestTimeoutMs`.
    * @throws {ForeignAddressError} when it, or a redirect, would leave the project.
    * @throws {RedirectError} when it is redirected and that cannot be followed.
+   * @throws {SharedLoaderError} when it would act for a user in a loader of the shared cache.
    */
   send(
     input: RequestInfo | URL,
@@ -164,9 +165,15 @@ export class LeaseFetch implements CallHost {
   ): Promise<Response> {
     if (!this.#admits) return this.#refuse();
     try {
-      const request = projectRequest(input, init, this.settings.baseUrl, query);
+      if (this.credentials.token !== undefined) checkCaller();
+      const trace = this.slot.traceHeaders?.();
+      const common = trace ? { ...query, ...trace } : query;
+      const request = projectRequest(input, init, this.settings.baseUrl, common);
       const call = new Call(this, this.#pending ??= new Set(), this.#links(request.signal));
-      return call.run(request, send, query !== undefined);
+      const { reads, fetch } = this.settings;
+      const replicas = reads?.senderOf(this.slot, request);
+      // A fetch of the query's own decides by itself.
+      return call.run(request, send, query !== undefined, send === fetch ? replicas : undefined);
     } catch (error) {
       this.onFailed(error);
       return Promise.reject(error);

@@ -172,8 +172,11 @@ export class TargetGuard {
   }
 }
 
-/** The targets of a project (`/rest/v1`, `/auth/v1`, ...) share the guard of the address itself beyond this number. */
-const MAX_TARGETS = 32;
+/** The edge functions of a project share one guard beyond this number. */
+const MAX_FUNCTIONS = 32;
+
+/** Its other parts (`/rest/v1`, `/auth/v1`, ...) share the guard of the address itself beyond this number. */
+const MAX_PARTS = 16;
 
 /** Options for {@linkcode TargetGuards}. */
 export interface TargetGuardsOptions {
@@ -196,6 +199,8 @@ export interface TargetGuardsOptions {
 export class TargetGuards {
   readonly #options: TargetGuardsOptions;
   readonly #guards = new Map<string, TargetGuard>();
+  /** The number of functions among them. */
+  #functions = 0;
   /** Most calls of a pool go to the target of the call before. */
   #lastPrefix = "\0";
   #last: TargetGuard | undefined = undefined;
@@ -232,12 +237,17 @@ export class TargetGuards {
   guardOf(name: string): TargetGuard {
     const known = this.#guards.get(name);
     if (known) return known;
-    if (name !== "" && this.#guards.size >= MAX_TARGETS) return this.guardOf("");
+    const isFunction = name.startsWith("functions/");
+    // A caller may choose the names of functions: they must not use up the guards of other parts.
+    if (isFunction && this.#functions >= MAX_FUNCTIONS) return this.guardOf("functions");
+    const isShared = name === "" || name === "functions";
+    if (!isFunction && !isShared && this.#guards.size - this.#functions >= MAX_PARTS) return this.guardOf("");
     const { baseUrl, breaker: options, observer, maxWaiting = 1_000, onBreaker } = this.#options;
     const breaker = options && new CircuitBreaker({ ...options, target: name === "" ? baseUrl : `${baseUrl}/${name}` });
     if (breaker) onBreaker?.(breaker, name);
     const guard = new TargetGuard(breaker, observer, maxWaiting);
     this.#guards.set(name, guard);
+    if (isFunction) this.#functions++;
     return guard;
   }
 }

@@ -52,6 +52,10 @@ export interface ScopeOptions extends AcquireOptions {
   timeLeftMs?: (() => number) | undefined;
   /** Called with the reason when a lease or a client's call is refused because the scope has ended. Default: none. */
   onRefused?: ((reason: unknown) => void) | undefined;
+  /** Called with the number of each lease that the scope takes: `leaseId` in the events of the pool. Default: none. */
+  onLeased?: ((leaseId: number) => void) | undefined;
+  /** Returns headers that carry the trace of the caller, such as `traceparent`, for each call. Default: none. */
+  traceHeaders?: (() => Readonly<Record<string, string>> | undefined) | undefined;
 }
 
 /** The outcome of {@linkcode CallerScope.close}. */
@@ -126,6 +130,8 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
     this.timeLeftMs = options.timeLeftMs;
     this.retryBudget = pool.settings.budget;
     this.#slot = new SlotHolder(pool.slots, pool.clock, pool.config.callsPerLease, options.timeLeftMs, flow);
+    this.#slot.traceHeaders = options.traceHeaders;
+    this.#slot.onLeased = options.onLeased;
     const { signal } = options;
     if (!signal) return;
     if (signal.aborted) this.abort(signal.reason);
@@ -148,6 +154,11 @@ export class CallerScope<Database = unknown> implements ClientPool<Database>, As
   /** The time it has waited for slots so far, in ms. */
   get waitedMs(): number {
     return this.#slot.waitedMs;
+  }
+
+  /** The time in which calls of its clients were under way so far, in ms. Time in which several were counts once. */
+  get upstreamMs(): number {
+    return this.#slot.upstream.totalMs;
   }
 
   /** Returns the pool's current statistics. */

@@ -12,7 +12,7 @@ import {
   LeaseRevokedError,
   type ResourcePool,
 } from "../../pool/mod.ts";
-import type { Clock } from "../../resilience/mod.ts";
+import { BusyTime, type Clock } from "../../resilience/mod.ts";
 import type { ClientSlot } from "../client_template.ts";
 import type { CallLimiter } from "../calls/call_limiter.ts";
 import type { CallLimit } from "../calls/call_host.ts";
@@ -66,6 +66,12 @@ export class SlotHolder<Member extends SlotMember = SlotMember> implements CallL
   limiter: CallLimiter | undefined = undefined;
   /** Returns the time that the scope has left, in ms. */
   readonly timeLeftMs: (() => number) | undefined;
+  /** Called with the number of each lease. */
+  onLeased: ((leaseId: number) => void) | undefined = undefined;
+  /** Returns headers for each call that carry the caller's trace. */
+  traceHeaders: CallLimit["traceHeaders"] = undefined;
+  /** Sums the time in which calls of the members are under way. */
+  readonly upstream = new BusyTime();
   readonly #pool: SlotPool;
   readonly #clock: Clock;
   readonly #flow: Flow | undefined;
@@ -175,6 +181,7 @@ export class SlotHolder<Member extends SlotMember = SlotMember> implements CallL
 
   #hold(slot: Lease<ClientSlot>): void {
     this.#slot = slot;
+    this.onLeased?.(slot.id);
     slot.onLost((reason) => this.#lose(reason));
   }
 

@@ -262,6 +262,9 @@ Deno.test("PostgresConnectionManager under one fault at a time", async (t) => {
       assert(totalConnections >= 1 && totalConnections <= 2, `${totalConnections} connections where 2 were free`);
       assert(refused > 0, "the server was never full");
 
+      // A pool that was refused early has one connection, and leaves one.
+      const filler = database.manager({ acquireTimeoutMs: 60_000 }, "postgres");
+      const filling = await Promise.all(Array.from({ length: 2 - totalConnections }, () => filler.lease()));
       const late = rig.manager({ acquireTimeoutMs: 60_000 }, "postgres");
       let lateRefused = 0;
       using _lateErrors = late.on("error", () => lateRefused++);
@@ -270,8 +273,8 @@ Deno.test("PostgresConnectionManager under one fault at a time", async (t) => {
       const impatient = late.query("select 1", [], { acquireTimeoutMs: 200 });
       const { cause } = await thrownBy(() => impatient, AcquireTimeoutError);
       assert(cause instanceof PostgresError && cause.code === "53300", String(cause));
-      for (const lease of hogged) lease.release();
-      await hog.shutdown();
+      for (const lease of [...hogged, ...filling]) lease.release();
+      await Promise.all([hog.shutdown(), filler.shutdown()]);
       await patient;
       await useEverySlot(manager);
     },

@@ -15,14 +15,26 @@ const POOL = "connection/connection_pool.ts";
 export const MUTATIONS: readonly Mutation[] = [
   {
     file: CIRCUIT,
-    find: "isAtConnectionLimit(error) || LOCAL_FAILURES.has(codeOf(error))",
-    replace: "LOCAL_FAILURES.has(codeOf(error))",
+    find: "    if (isAtConnectionLimit(error)) return this.#full(permit);\n",
+    replace: "",
     what: "a full server counts as one that is away",
   },
   {
     file: CIRCUIT,
-    find: "isAtConnectionLimit(error) || LOCAL_FAILURES.has(codeOf(error))",
-    replace: "isAtConnectionLimit(error)",
+    find: "this.breaker.isClosed || this.#lost ? ",
+    replace: "this.breaker.isClosed ? ",
+    what: "a full server closes the circuit, although statements lose connections",
+  },
+  {
+    file: CIRCUIT,
+    find: 'this.breaker.isClosed || this.#lost ? "ignored" : "succeeded"',
+    replace: '"ignored"',
+    what: "a server that is full stays away",
+  },
+  {
+    file: CIRCUIT,
+    find: "LOCAL_FAILURES.has(codeOf(error))",
+    replace: "false",
     what: "a lack of file descriptors counts as a failure of the server",
   },
   {
@@ -51,9 +63,15 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     file: CIRCUIT,
-    find: "    this.#lost = false;\n    this.failingSince = Math.min(this.failingSince ?? Infinity, startedAt);\n",
-    replace: "    this.#lost = false;\n    this.failingSince = startedAt;\n",
+    find: "Math.min(this.failingSince ?? Infinity, Math.max(startedAt, this.#respondedAt))",
+    replace: "startedAt",
     what: "acquires wait for the latest attempt's connectRetryMs",
+  },
+  {
+    file: CIRCUIT,
+    find: "Math.max(startedAt, this.#respondedAt)",
+    replace: "startedAt",
+    what: "a late failure counts from before the success of another attempt",
   },
   {
     file: CIRCUIT,
@@ -63,21 +81,33 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     file: CIRCUIT,
-    find: "    this.failingSince = undefined;\n    breaker.settle",
-    replace: "    breaker.settle",
+    find: "    this.failingSince = undefined;\n    this.#respondedAt",
+    replace: "    this.#respondedAt",
     what: "a success does not end an outage",
   },
   {
     file: CIRCUIT,
-    find: "if (this.#lost) this.#probes.set(connection, { permit: probe, answered: connection.answered });\n    else ",
-    replace: "",
+    find: "if (!this.#lost) breaker.settle",
+    replace: "breaker.settle",
     what: "a connection that only logs in closes the circuit, although statements lose connections",
   },
   {
     file: CIRCUIT,
-    find: "    if (probe) return this.#fail(probe.permit, error);\n",
+    find: "    if (probe && !breaker.isClosed) return this.#fail(probe.permit, error);\n",
     replace: "",
     what: "the loss of a probe does not open the circuit again",
+  },
+  {
+    file: CIRCUIT,
+    find: "if (breaker.isClosed || connection.death) return;",
+    replace: "if (breaker.isClosed) return;",
+    what: "a new connection that has died stays a probe",
+  },
+  {
+    file: CIRCUIT,
+    find: "return this.#probes.clear();",
+    replace: "return;",
+    what: "the answers of a probe of an earlier outage close the circuit",
   },
   {
     file: CIRCUIT,
@@ -87,8 +117,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     file: CIRCUIT,
-    find: "      if (connection.answered <= answered) continue;\n",
-    replace: "",
+    find: "probe && probe.answered < connection.answered",
+    replace: "probe",
     what: "a probe that has not answered closes the circuit",
   },
   {
@@ -117,28 +147,33 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     file: CIRCUIT,
-    find: "if (!isForced && (this.#mayWait() || this.#mayHaveConnection())) return;",
-    replace: "if (!isForced && this.#mayHaveConnection()) return;",
+    find: "if (!isForced && (this.#mayWait() || this.#mayHaveConnection())) return undefined;",
+    replace: "if (!isForced && this.#mayHaveConnection()) return undefined;",
     what: "acquires do not wait for connectRetryMs",
   },
   {
     file: CIRCUIT,
-    find: "if (!isForced && (this.#mayWait() || this.#mayHaveConnection())) return;",
-    replace: "if (!isForced && this.#mayWait()) return;",
+    find: "if (!isForced && (this.#mayWait() || this.#mayHaveConnection())) return undefined;",
+    replace: "if (!isForced && this.#mayWait()) return undefined;",
     what: "acquires are rejected although a connection is idle",
   },
   {
     file: CIRCUIT,
-    find: "if (!isForced && (this.#mayWait() || this.#mayHaveConnection())) return;",
-    replace: "if (this.#mayWait() || this.#mayHaveConnection()) return;",
+    find: "if (!isForced && (this.#mayWait() || this.#mayHaveConnection())) return undefined;",
+    replace: "if (this.#mayWait() || this.#mayHaveConnection()) return undefined;",
     what: "an operator cannot open the circuit",
   },
   {
     file: CIRCUIT,
-    find:
-      '    if (snapshot.state === "open" && snapshot.forced) throw new CircuitOpenError(breaker.target, undefined);\n',
+    find: "      if (snapshot.forced) throw new CircuitOpenError(breaker.target, undefined);\n",
     replace: "",
     what: "attempts go on although an operator has opened the circuit",
+  },
+  {
+    file: CIRCUIT,
+    find: "      if (losesConnections && retryAfterMs > 0 && this.#healthChecks === 0) {",
+    replace: "      if (retryAfterMs < 0) {",
+    what: "each caller that has waited since before the circuit opened breaks a connection",
   },
   {
     file: CIRCUIT,
@@ -154,7 +189,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     file: CIRCUIT,
-    find: "[host.toLowerCase(), port, user, database, ssl, options, rules]",
+    find: "[host.toLowerCase(), port, connectId(connect), user, database, ssl, options, rules]",
     replace: "[host.toLowerCase(), port, database, options, rules]",
     what: "pools that connect in different ways share a circuit",
   },
@@ -171,15 +206,39 @@ export const MUTATIONS: readonly Mutation[] = [
     what: "acquires wait for connections that do not answer",
   },
   {
+    file: CIRCUIT,
+    find: '      const permit = breaker.admit();\n      return () => breaker.settle(permit, "ignored");\n',
+    replace: "      breaker.check();\n      return undefined;\n",
+    what: "all acquires wait for an attempt that is late",
+  },
+  {
     file: POOL,
-    find: ' && options?.lane !== "probe"',
+    find: "    if (ended) leased.then(ended, ended);\n",
     replace: "",
+    what: "an acquire that has ended keeps others out",
+  },
+  {
+    file: POOL,
+    find: "super.tryLease(lane, flow)",
+    replace: "super.tryLease(lane)",
+    what: "an idle connection is leased for no flow",
+  },
+  {
+    file: POOL,
+    find: "    if (this.#refusals.has(error)) return;\n",
+    replace: "",
+    what: "a refusal counts for each attempt that waited for it",
+  },
+  {
+    file: POOL,
+    find: '    if (options?.lane === "probe") ended = this.#circuit?.admitHealthCheck();\n    else if (',
+    replace: "    if (",
     what: "health checks are rejected while the circuit is open",
   },
   {
     file: POOL,
-    find: "return this.#circuit?.isClosed === false ? undefined : super.tryLease(lane);",
-    replace: "return super.tryLease(lane);",
+    find: "return this.#circuit?.isClosed === false ? undefined : super.tryLease(lane, flow);",
+    replace: "return super.tryLease(lane, flow);",
     what: "an idle connection is leased although an operator has opened the circuit",
   },
   {
@@ -289,6 +348,7 @@ if (import.meta.main) {
       "tests/postgres/connection_limit_test.ts",
       "tests/postgres/connection_pool_test.ts",
       "tests/postgres/target_circuit_test.ts",
+      "tests/postgres/target_circuit_losses_test.ts",
     ],
     copied: ["tests/postgres", "tests/http"],
   });

@@ -124,7 +124,9 @@ export interface FakeServer extends AsyncDisposable {
 const TLS_REQUEST = 80_877_103;
 const CANCEL_REQUEST = 80_877_102;
 
-/** Starts a server. */
+let users = 0;
+
+/** Starts a server, with a user of its own: what is known of a login must not hold for a later server on the same port. */
 export function startFakeServer(behavior: Behavior = {}): FakeServer {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const sockets = new Map<Deno.Conn, Promise<void>>();
@@ -146,7 +148,7 @@ export function startFakeServer(behavior: Behavior = {}): FakeServer {
       host: "127.0.0.1",
       port: listener.addr.port,
       ssl: false,
-      user: "test",
+      user: `test_${++users}`,
       password: "secret",
       database: "x",
     },

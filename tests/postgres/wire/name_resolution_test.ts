@@ -16,6 +16,7 @@ function sessionWith(names: NameResolution): BatchSession {
     schema: new SchemaCache(),
     hasIsoDates: true,
     definesSchema: false,
+    inFlight: 0,
     resume: () => {},
     loadTypes: () => Promise.resolve(),
   };

@@ -96,13 +96,37 @@ Deno.test("StatementCache.maxInFlight() is 1 for what is unknown or writes, and 
   const inFlight = () =>
     ["SELECT 1", "SELECT 2", "DELETE FROM a", "SELECT 9"].map((text) => cache.maxInFlight("", text));
   assertEquals(inFlight(), [1, 1, 1, 1]);
-  cache.recordDuration(quick, 2);
-  cache.recordDuration(slow, 12);
-  cache.recordDuration(write, 2);
+  cache.recordDuration(quick, 2, false);
+  cache.recordDuration(slow, 12, false);
+  cache.recordDuration(write, 2, false);
   // 50 ms of work ahead: ten milliseconds each, behind a round trip of two.
   assertEquals(inFlight(), [8, 5, 1, 1]);
-  cache.recordDuration(slow, 112);
+  cache.recordDuration(slow, 112, false);
   assertEquals([slow.tookMs, cache.maxInFlight("", "SELECT 2")], [22, 2]);
-  for (let n = 0; n < 100; n++) cache.recordDuration(slow, 500);
+  for (let n = 0; n < 100; n++) cache.recordDuration(slow, 500, false);
   assertEquals(cache.maxInFlight("", "SELECT 2"), 1);
+});
+
+Deno.test("StatementCache.maxPerWrite() is 1 for what is unknown or takes the server over 0.5 ms, and 5 for the quickest", () => {
+  const { cache, add } = caching(4);
+  cache.enable(4, 16);
+  const [quick, slow] = [add("SELECT 1"), add("SELECT 2")];
+  const perWrite = () => [cache.maxPerWrite("", "SELECT 1"), cache.maxPerWrite("", "SELECT 2")];
+  assertEquals([...perWrite(), cache.maxPerWrite("", "SELECT 9")], [1, 1, 1]);
+  // The round trip takes ten milliseconds, which a statement behind others does not wait for.
+  cache.recordDuration(quick, 10, false);
+  cache.recordDuration(slow, 10.5, false);
+  assertEquals(perWrite(), [5, 2]);
+  cache.recordDuration(quick, 0.125, true);
+  cache.recordDuration(slow, 1.5, true);
+  assertEquals([...perWrite(), slow.busyMs], [5, 1, 0.6]);
+  cache.enable(4, 3);
+  assertEquals(perWrite(), [3, 1]);
+});
+
+Deno.test("StatementCache.maxPerWrite() does not take the first statement of a connection for the round trip", () => {
+  const { cache, add } = caching(4);
+  cache.enable(4, 16, 5);
+  cache.recordDuration(add("SELECT 1"), 40, false);
+  assertEquals(cache.maxPerWrite("", "SELECT 1"), 1);
 });

@@ -32,6 +32,8 @@ export class Backend implements AsyncDisposable {
   readonly #port: number;
   #listener: Deno.Listener | undefined;
   #underWay = 0;
+  /** The timers of responses that are due. */
+  readonly #due = new Set<ReturnType<typeof setTimeout>>();
 
   constructor() {
     this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -55,6 +57,8 @@ export class Backend implements AsyncDisposable {
     for (const connection of this.#connections) close(connection);
     this.#connections.clear();
     this.#underWay = 0;
+    for (const timer of this.#due) clearTimeout(timer);
+    this.#due.clear();
   }
 
   /** Listens on the port again. */
@@ -96,11 +100,22 @@ export class Backend implements AsyncDisposable {
     }
   }
 
+  /** Waits. It does not end if the backend is killed meanwhile. */
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        this.#due.delete(timer);
+        resolve();
+      }, ms);
+      this.#due.add(timer);
+    });
+  }
+
   async #respond(connection: Deno.Conn, method: string): Promise<void> {
     this.seen.push({ at: performance.now(), method, underWay: ++this.#underWay });
     const { mode, latencyMs } = this;
     if (mode === "silent") return;
-    if (mode === "up" && latencyMs > 0) await delay(latencyMs);
+    if (mode === "up" && latencyMs > 0) await this.#pause(latencyMs);
     this.#underWay--;
     const body = mode === "up" ? "[]" : "{}";
     const status = mode === "up" ? "200 OK" : "503 Service Unavailable";

@@ -1,6 +1,7 @@
 /** Faults of the Data API in real time: the states of breakers are asserted from what the backend saw. */
 import { assert, assertEquals } from "@std/assert";
 import { delay } from "@std/async";
+import { type Clock, systemClock } from "../../../shared/resilience/mod.ts";
 import { SupabaseConnectionPool, type SupabasePoolConfig } from "../../../shared/supabase/mod.ts";
 import { denoArgs } from "../../support/deno_process.ts";
 import { until } from "../../support/until.ts";
@@ -9,26 +10,62 @@ import { CONFIGURATIONS, runOutage } from "./outage.ts";
 
 const CALLERS = 20;
 
-/** Timers of calls that a fault ended are unref'd, and end by themselves: Deno 2.1 counts them as leaks. */
-const ENDED_BY_FAULTS = { sanitizeOps: false, sanitizeResources: false };
+/** The longest time until a call succeeds again: an open circuit asks after 750 ms, or a probe times out before. */
+const RECOVERY_MS = 1_000;
 
-/** The longest time until a call succeeds again: an open circuit asks after 750 ms. A loaded machine needs longer. */
-const RECOVERY_MS = 2_000;
+/** A call that the pool sent. */
+interface SentCall {
+  /** The instant at which the pool admitted it, as its clock gives it. */
+  readonly at: number;
+  /** True if it was sent as a probe. */
+  readonly isProbe: boolean;
+  /** The number of other calls that had not settled then. */
+  readonly others: number;
+}
+
+/** The time between two checks that the process runs, in ms. */
+const EVERY_MS = 5;
+
+/** Measures the time for which this process did not run, as a loaded machine has it. */
+class StoppedTime implements Disposable {
+  ms = 0;
+  #latest = performance.now();
+  readonly #timer = setInterval(() => {
+    const now = performance.now();
+    this.ms += Math.max(0, now - this.#latest - 2 * EVERY_MS);
+    this.#latest = now;
+  }, EVERY_MS);
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+}
 
 /** Callers that write all the time, with a pause of 10 ms, each in a scope of its own. */
 class Load implements AsyncDisposable {
   readonly backend = new Backend();
   readonly pool: SupabaseConnectionPool<unknown>;
+  /** Each call that was sent, in order. */
+  readonly sent: SentCall[] = [];
   succeeded = 0;
   failed = 0;
   #stopped = false;
   readonly #running: Promise<void>[];
 
   constructor(config: Partial<SupabasePoolConfig> = {}) {
-    this.pool = SupabaseConnectionPool.getInstance(this.backend.url, "sb_publishable_chaos", {
-      maxConnections: CALLERS,
-      ...config,
-    });
+    let [now, underWay] = [0, 0];
+    // The latest reading before a call is sent is that of its circuit.
+    const clock: Clock = { ...systemClock, now: () => now = systemClock.now() };
+    const send: typeof fetch = async (input, init) => {
+      this.sent.push({ at: now, isProbe: this.state === "half-open", others: underWay++ });
+      try {
+        return await fetch(input, init);
+      } finally {
+        underWay--;
+      }
+    };
+    const options = { maxConnections: CALLERS, fetch: send, ...config };
+    this.pool = SupabaseConnectionPool.getInstance(this.backend.url, "sb_publishable_chaos", options, { clock });
     this.#running = Array.from({ length: CALLERS }, () => this.#call());
   }
 
@@ -36,10 +73,25 @@ class Load implements AsyncDisposable {
     return this.pool.circuits.snapshot().rest?.state;
   }
 
-  /** Resolves once a call that begins from now on has succeeded, with the time it took, in ms. */
-  async success(): Promise<number> {
+  /** Resolves once a call has succeeded. */
+  async success(): Promise<void> {
     const { succeeded } = this;
-    return await until("a call succeeds", () => this.succeeded > succeeded);
+    await until("a call succeeds", () => this.succeeded > succeeded);
+  }
+
+  /** Lets the backend recover, and checks that a call succeeds soon. */
+  async recovers(recover: () => void): Promise<void> {
+    using stopped = new StoppedTime();
+    const start = performance.now();
+    recover();
+    await this.success();
+    const tookMs = performance.now() - start - stopped.ms;
+    assert(tookMs <= RECOVERY_MS, `${tookMs} ms, and ${stopped.ms} ms in which the process did not run`);
+  }
+
+  /** Returns the calls that were sent from the nth on. */
+  sentFrom(nth: number): readonly SentCall[] {
+    return this.sent.slice(nth);
   }
 
   async #call(): Promise<void> {
@@ -61,9 +113,13 @@ class Load implements AsyncDisposable {
   }
 }
 
+/** Returns the times between calls, in ms. */
+function gapsOf(calls: readonly SentCall[]): number[] {
+  return calls.slice(1).map(({ at }, i) => at - (calls[i]?.at ?? 0));
+}
+
 Deno.test(
   "outage under load: the breaker keeps calls from the backend, loses no read, and ends within a second",
-  ENDED_BY_FAULTS,
   async () => {
     const options = { callers: 100, everyMs: 2_000, outageMs: 3_000, deadlineMs: 30_000 };
     const run = (config: Partial<SupabasePoolConfig>) => runOutage({ ...options, config });
@@ -87,7 +143,6 @@ Deno.test(
 
 Deno.test(
   "a backend that is killed gets one probe at a time when it is back, and calls succeed soon",
-  ENDED_BY_FAULTS,
   async () => {
     await using load = new Load();
     await load.success();
@@ -98,22 +153,19 @@ Deno.test(
     const failed = load.failed;
     await delay(300);
     assert(load.failed > failed, "calls are rejected meanwhile");
-    const backAt = performance.now();
+    const [sent, seen] = [load.sent.length, load.backend.seen.length];
     load.backend.latencyMs = 20;
-    load.backend.start();
-    const tookMs = await load.success();
-    const seen = () => load.backend.seen.filter(({ at }) => at >= backAt);
-    await until("calls are sent again", () => seen().length > 1);
-    const [first, second] = seen();
-    assert(first && second && second.at - first.at >= 15, "nothing was sent until the probe had succeeded");
+    await load.recovers(() => load.backend.start());
+    await until("calls are sent again", () => load.backend.seen.length > seen + 1);
+    assertEquals(load.backend.seen[seen]?.underWay, 1);
+    const probes = load.sentFrom(sent).filter(({ isProbe }) => isProbe);
+    assert(probes.length >= 1 && probes.every(({ others }) => others === 0), "nothing is sent beside a probe");
     assertEquals(load.state, "closed");
-    assert(tookMs <= RECOVERY_MS, `${tookMs} ms`);
   },
 );
 
 Deno.test(
   "a backend that is slow keeps its circuit closed, and one that is slower than requestTimeoutMs opens it",
-  ENDED_BY_FAULTS,
   async () => {
     await using load = new Load({ requestTimeoutMs: 200 });
     await load.success();
@@ -122,42 +174,39 @@ Deno.test(
     assertEquals([load.state, load.failed], ["closed", 0]);
     load.backend.latencyMs = 5_000;
     await until("the circuit opens", () => load.state === "open");
-    const openedAt = performance.now();
-    await delay(1_500);
-    // A probe is sent at most every 500 ms, and each times out after 200 ms.
-    const probes = load.backend.countBetween(openedAt, performance.now());
-    assert(probes <= 4, `${probes} calls in 1.5 s`);
-    load.backend.latencyMs = 0;
-    const tookMs = await load.success();
-    assert(tookMs <= RECOVERY_MS, `${tookMs} ms`);
+    const opened = load.sent.length;
+    await until("three probes are sent", () => load.sent.length >= opened + 3);
+    const probes = load.sentFrom(opened);
+    assert(probes.every(({ isProbe }) => isProbe));
+    // Each times out after 200 ms, and opens the circuit for 500 ms: by the clock, which is read twice for a call.
+    assert(gapsOf(probes).every((gap) => gap >= 690), `${gapsOf(probes)} ms between probes`);
+    assert(load.backend.seen.length <= load.sent.length, "all that the backend saw was sent");
+    await load.recovers(() => load.backend.latencyMs = 0);
   },
 );
 
 Deno.test(
   "a backend that accepts and never responds gets one probe a second, and none is stuck",
-  ENDED_BY_FAULTS,
   async () => {
     await using load = new Load({ requestTimeoutMs: 500, circuitBreaker: { probeTimeoutMs: 300 } });
     await load.success();
     load.backend.mode = "silent";
     await until("the circuit opens", () => load.state === "open");
-    const openedAt = performance.now();
-    await delay(2_000);
-    const probes = load.backend.seen.filter(({ at }) => at >= openedAt);
-    assert(probes.length >= 2 && probes.length <= 7, `${probes.length} probes in 2 s`);
-    const gaps = probes.slice(1).map(({ at }, i) => at - (probes[i]?.at ?? 0));
-    // Of their arrivals, which a busy machine moves.
-    assert(gaps.every((gap) => gap >= 200), `${gaps} ms between probes`);
-    load.backend.mode = "up";
-    const tookMs = await load.success();
-    assert(tookMs <= RECOVERY_MS, `${tookMs} ms`);
+    const opened = load.sent.length;
+    await until("five probes are sent", () => load.sent.length >= opened + 5);
+    const probes = load.sentFrom(opened);
+    assert(probes.every(({ isProbe }) => isProbe));
+    // A probe is late after 300 ms.
+    assert(gapsOf(probes).every((gap) => gap >= 300), `${gapsOf(probes)} ms between probes`);
+    await until("the backend sees them", () => load.backend.seen.length >= opened + 5);
+    assert(load.backend.seen.length <= load.sent.length, "all that the backend saw was sent");
+    await load.recovers(() => load.backend.mode = "up");
     assertEquals(load.state, "closed");
   },
 );
 
 Deno.test(
   "a backend that flaps gets few calls while it is down, and calls succeed each time it is up",
-  ENDED_BY_FAULTS,
   async () => {
     await using load = new Load({ circuitBreaker: { openMs: 100 } });
     await load.success();
@@ -168,9 +217,7 @@ Deno.test(
       const reached = load.backend.countBetween(downAt, performance.now());
       // Those that open the circuit, those under way, and a probe every 100 ms or more.
       assert(reached <= 10 + CALLERS + 5, `${reached} calls while it was down`);
-      load.backend.mode = "up";
-      const tookMs = await load.success();
-      assert(tookMs <= RECOVERY_MS, `${tookMs} ms`);
+      await load.recovers(() => load.backend.mode = "up");
       await delay(300);
       assertEquals(load.state, "closed");
     }
@@ -180,7 +227,6 @@ Deno.test(
 Deno.test({
   name: "an isolate that was frozen goes on at once: its circuit stays closed, or is asked for with the first call",
   ignore: Deno.build.os === "windows",
-  ...ENDED_BY_FAULTS,
   async fn() {
     await using backend = new Backend();
     backend.latencyMs = 20;

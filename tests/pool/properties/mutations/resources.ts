@@ -135,8 +135,8 @@ export const RESOURCES: readonly Mutation[] = [
   },
   {
     file: "creator.ts",
-    find: "this.#store.destroyOrphan(resource, id, () => this.count++);",
-    replace: "this.#store.destroyOrphan(resource, id, () => {});",
+    find: "this.#store.destroyOrphan(resource, id, now, () => this.count++);",
+    replace: "this.#store.destroyOrphan(resource, id, now, () => {});",
     what: "a resource that arrives after its slot was freed does not count as created",
     caughtBy: [14],
   },

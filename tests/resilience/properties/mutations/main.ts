@@ -15,11 +15,13 @@ if (import.meta.main) {
     folder: "shared/",
     tests: [
       "tests/resilience/circuit_breaker_test.ts",
+      "tests/resilience/circuit_breaker_control_test.ts",
       "tests/resilience/retry_budget_test.ts",
       "tests/resilience/properties/circuit_breaker_test.ts",
       "tests/resilience/attempts_test.ts",
       "tests/resilience/sliding_counts_test.ts",
       "tests/supabase/target_guard_test.ts",
+      "tests/supabase/target_guard_bounds_test.ts",
       "tests/supabase/circuits_test.ts",
     ],
     copied: ["tests/resilience", "tests/supabase"],

@@ -82,7 +82,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     file: BREAKER,
-    find: '    if (this.#circuit.state === "closed") this.#openedAt = now;\n',
+    find: "    if (this.isClosed) this.#openedAt = now;\n",
     replace: "    this.#openedAt = now;\n",
     what: "openMs of closed is the time since the last probe, not of the outage",
   },
@@ -97,6 +97,24 @@ export const MUTATIONS: readonly Mutation[] = [
     find: "    this.#forced = undefined;\n    this.#window.clear();\n    this.#circuit = this.#begin(state);\n",
     replace: "    this.#window.clear();\n    this.#circuit = this.#begin(state);\n",
     what: "restore() leaves a circuit forced",
+  },
+  {
+    file: BREAKER,
+    find: "    if (!this.#forced) this.#emitOpened(reason, delayMs);\n",
+    replace: "    this.#emitOpened(reason, delayMs);\n",
+    what: "a circuit that is forced closed emits that its rules have opened it",
+  },
+  {
+    file: BREAKER,
+    find: "    else if (!wasClosed && this.isClosed) this.#emitClosed(now);\n",
+    replace: '    else if (state === "closed") this.#emitClosed(now);\n',
+    what: "nothing is emitted when a circuit is no longer forced open",
+  },
+  {
+    file: BREAKER,
+    find: '      this.#hub.emit("error", { error });\n      return "ignored";\n',
+    replace: "      throw error;\n",
+    what: "a judge that throws replaces the result of the call, and its probe is lost",
   },
   {
     file: BUDGET,
@@ -190,9 +208,15 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     file: GUARD,
-    find: '    if (name !== "" && this.#guards.size >= MAX_TARGETS) return this.guardOf("");\n',
+    find: '    if (isFunction && this.#functions >= MAX_FUNCTIONS) return this.guardOf("functions");\n',
     replace: "",
-    what: "the number of targets has no bound",
+    what: "the number of functions has no bound",
+  },
+  {
+    file: GUARD,
+    find: "!isFunction && !isShared && this.#guards.size - this.#functions >= MAX_PARTS",
+    replace: "!isFunction && !isShared && this.#guards.size >= MAX_PARTS",
+    what: "functions use up the guards of other parts",
   },
   {
     file: GUARD,
@@ -227,7 +251,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     file: CALL,
-    find: "          guard?.check();\n",
+    find: "if (!replicas) guard?.check();",
     replace: "",
     what: "a call to an open circuit takes a slot first",
   },

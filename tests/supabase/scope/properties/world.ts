@@ -5,16 +5,16 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { ConfigError, type Lease, PoolError, ResourcePool } from "../../../../shared/pool/mod.ts";
+import { ConfigError, PoolError, ResourcePool } from "../../../../shared/pool/mod.ts";
 import { Deadlines } from "../../../../shared/resilience/mod.ts";
 import { type ClientSlot, createTemplate } from "../../../../shared/supabase/client_template.ts";
 import { parseSupabasePoolConfig } from "../../../../shared/supabase/mod.ts";
 import { UNREAD_GRACE_MS } from "../../../../shared/supabase/calls/call.ts";
 import { CallerScope, type ScopePool } from "../../../../shared/supabase/scope/caller_scope.ts";
 import type { SlotPool } from "../../../../shared/supabase/scope/slot_holder.ts";
-import type { ClientLease } from "../../../../shared/supabase/scope/client_lease.ts";
 import { FakeClock, settle } from "../../../support/fake_clock.ts";
 import type { Command, Terms } from "./commands.ts";
+import type { ModelCall, ModelClient, ModelLease, ModelScope } from "./model.ts";
 
 const URL = "http://project.test";
 const ANONYMOUS = { apikey: "key", authorization: undefined, token: undefined, mayOverride: false };
@@ -24,52 +24,6 @@ const ACQUIRE_TIMEOUT_MS = 100;
 
 /** Maximum backoff of the pool after a failed creation, in ms. */
 const BACKOFF_MS = 2_500;
-
-/** The model of a scope. */
-interface ModelScope {
-  readonly scope: CallerScope;
-  readonly signal: AbortController | undefined;
-  /** `true` once the scope was closed or aborted. */
-  ended: boolean;
-  /** `true` once the scope was aborted: it holds nothing then. */
-  aborted: boolean;
-  /** `true` once it holds the slot during calls only. */
-  betweenCalls: boolean;
-  /** The pool's leases of its slots; at most one is active at rest. */
-  readonly slots: Pick<Lease<ClientSlot>, "active" | "resource">[];
-}
-
-/** The model of a lease, in a scope or outside of any. */
-interface ModelLease {
-  readonly of: ModelScope | undefined;
-  /** The time by which the acquire settles, in ms of the clock. */
-  readonly deadlineMs: number;
-  state: "pending" | "held" | "ended";
-  lease: Pick<ClientLease, "release" | typeof Symbol.dispose> | undefined;
-}
-
-/** The model of a scope's client. */
-interface ModelClient {
-  readonly of: ModelScope;
-  readonly fetch: typeof fetch;
-  /**
-   * `true` once a call was sent: the client holds the slot until it is lost, or until no call needs it and the scope has
-   * ended or releases the slot between calls.
-   */
-  inSlot: boolean;
-}
-
-/** The model of a client's call. */
-interface ModelCall {
-  readonly client: ModelClient;
-  state: "unsent" | "sent" | "answered" | "reading" | "taken" | "ended";
-  /** The reader of a body that was taken as a stream, and the time of that. */
-  taken: { readonly reader: ReadableStreamDefaultReader<Uint8Array>; readonly atMs: number } | undefined;
-  /** Resolves the call with a response, once it was sent. */
-  answer: ((response: Response) => void) | undefined;
-  fail: ((error: unknown) => void) | undefined;
-  response: Response | undefined;
-}
 
 /** The objects of one run. */
 export class World {
