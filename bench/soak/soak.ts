@@ -5,6 +5,7 @@
  */
 import { PostgresConnectionManager } from "../../shared/postgres/mod.ts";
 import { loginOf } from "../../local/auth/database.ts";
+import { DATA_API_APPLICATION, DATA_API_CONNECTIONS } from "../../local/data_api/connections.ts";
 import { type Stack, startStack } from "../../local/mod.ts";
 import { type Child, startChild } from "../support/child.ts";
 import { environment } from "../support/environment.ts";
@@ -54,7 +55,20 @@ const SERIES: readonly SeriesKind[] = [
     unit: "descriptors",
     allowance: { part: 0.1, amount: 8 },
   },
-  { id: "backends", title: "Connections of Postgres", unit: "backends", allowance: { part: 0.1, amount: 5 } },
+  {
+    id: "backends",
+    title: "Connections of Postgres, without the Data API's",
+    unit: "backends",
+    allowance: { part: 0.1, amount: 5 },
+  },
+  {
+    id: "dataApiBackends",
+    title: "Connections of the Data API",
+    unit: "backends",
+    // It opens one for each call at once, up to its limit, and closes none: their number shows its busiest moment since
+    // it or the database was killed.
+    allowance: { part: 0, amount: DATA_API_CONNECTIONS },
+  },
   {
     id: "functionMemory",
     title: "Resident memory of the functions",
@@ -162,11 +176,14 @@ function functionUsage(): { memory: number; descriptors: number } {
   };
 }
 
-async function countBackends(observer: PostgresConnectionManager): Promise<number> {
-  const { rows: [row] } = await observer.query<{ count: number }>(`
-    select count(*)::int as count from pg_stat_activity
-    where backend_type = 'client backend' and pid <> pg_backend_pid()`);
-  return row?.count ?? NaN;
+async function countBackends(observer: PostgresConnectionManager): Promise<{ others: number; dataApi: number }> {
+  const { rows: [row] } = await observer.query<{ all: number; api: number }>(
+    `select count(*)::int as all, (count(*) filter (where application_name = $1))::int as api from pg_stat_activity
+    where backend_type = 'client backend' and pid <> pg_backend_pid()`,
+    [DATA_API_APPLICATION],
+  );
+  const { all, api } = row ?? { all: NaN, api: NaN };
+  return { others: all - api, dataApi: api };
 }
 
 /** Waits until nothing is leased and nothing waits, in the worker and in the functions. */
@@ -270,7 +287,8 @@ export async function soak(
       heap: own.heapMb,
       sockets: own.sockets,
       descriptors: own.descriptors,
-      backends,
+      backends: backends?.others,
+      dataApiBackends: backends?.dataApi,
       functionMemory: memory,
       functionDescriptors: descriptors,
       gatewayHeap: heapLive() / 2 ** 20,
@@ -281,7 +299,9 @@ export async function soak(
     }
     log(
       `${Math.round(at / 1_000)} s: heap ${own.heapMb.toFixed(1)} MB, ${own.sockets} sockets, ` +
-        `${own.descriptors} descriptors, ${backends ?? "?"} backends`,
+        `${own.descriptors} descriptors, ${backends?.others ?? "?"} backends, ${
+          backends?.dataApi ?? "?"
+        } of the Data API`,
     );
   };
 

@@ -13,6 +13,7 @@ import { App } from "@supabase/lite";
 import { createPostgresConnection } from "@supabase/lite/postgres";
 import type { ProjectConfig } from "../config/mod.ts";
 import { Latch } from "../latch.ts";
+import { DATA_API_APPLICATION, DATA_API_CONNECTIONS } from "./connections.ts";
 
 /** The configuration of the Data API. */
 export interface DataApiConfig {
@@ -28,7 +29,6 @@ export interface DataApiConfig {
   readonly api: Pick<ProjectConfig["api"], "enabled" | "schemas" | "extraSearchPath" | "maxRows">;
 }
 
-const CONNECTIONS = 20;
 const CONNECT_TIMEOUT_S = 3;
 
 /** Converts `2026-01-02 03:04:05.678+00` to the form of PostgREST, `2026-01-02T03:04:05.678+00:00`. */
@@ -72,10 +72,10 @@ export class LiteApp {
     const connection = createPostgresConnection({
       url: config.databaseUrl,
       postgresOptions: {
-        max: CONNECTIONS,
+        max: DATA_API_CONNECTIONS,
         connect_timeout: CONNECT_TIMEOUT_S,
         backoff: false,
-        connection: { search_path: searchPath(config.api) },
+        connection: { application_name: DATA_API_APPLICATION, search_path: searchPath(config.api) },
         // No connection ends by itself, so one that ends has broken.
         max_lifetime: null,
         onnotice: () => {},

@@ -29,7 +29,8 @@ export class ToolRun implements AsyncDisposable {
     atTerminal = false,
   ) {
     const command = [Deno.execPath(), "run", "-A", "--no-check", `local/${tool}/main.ts`, ...args];
-    const wrapped = ["script", "-qfec", command.map(quoted).join(" "), "/dev/null"];
+    // In place of its shell: one that waits for it dies of Ctrl-C, with a status of its own.
+    const wrapped = ["script", "-qfec", `exec ${command.map(quoted).join(" ")}`, "/dev/null"];
     const [program = "", ...rest] = atTerminal ? wrapped : command;
     this.#child = new Deno.Command(program, {
       args: rest,
