@@ -1,5 +1,5 @@
 /**
- * The options of circuit breakers and retry budgets, as every kind of pool has them.
+ * The options of circuit breakers, retry budgets and limits that adapt, as every kind of pool has them.
  *
  * @module
  */
@@ -20,7 +20,7 @@ const breakerError = "must be true, false, or an object with any of: consecutive
 const budgetError =
   "must be true, false, or an object with any of: ratio (a number from 0 to 1), reserve (a whole number from 0)";
 
-/** The schemas of `circuitBreaker` and `retryBudget`. */
+/** The schemas of `circuitBreaker`, `adaptiveLimit` and `retryBudget`. */
 export const resilienceShape = {
   circuitBreaker: lazySchema(() => {
     const count = z.int().min(1).optional();
@@ -39,6 +39,13 @@ export const resilienceShape = {
     );
     return z.union([z.boolean(), rules.readonly()], { error: breakerError });
   }),
+  adaptiveLimit: lazySchema(() =>
+    // The words of switches are those of variables.
+    z.preprocess(
+      (value) => value === "true" || value === "1" ? "on" : value === "false" || value === "0" ? "off" : value,
+      z.enum(["on", "dry-run", "off"], { error: "must be on, dry-run or off" }),
+    )
+  ),
   retryBudget: lazySchema(() => {
     const ratio = z.number().min(0).max(1).optional();
     const reserve = z.int().min(0).optional();

@@ -18,6 +18,7 @@ import {
   parseConfig,
   type PoolConfig,
   poolConfigShape,
+  type PoolLimits,
   resilienceShape,
   type RetryBudgetConfig,
   whole,
@@ -44,11 +45,16 @@ export type AdaptiveLimitMode = "on" | "dry-run" | "off";
 /** The maximum number of slots with `maxConnections: "auto"`. */
 export const AUTO_CEILING = 200;
 
-/** Returns the maximum number of slots of a configuration. */
-export function ceilingOf(config: Pick<SupabasePoolConfig, "maxConnections" | "adaptiveLimit">): number {
-  const { maxConnections, adaptiveLimit } = config;
-  if (maxConnections !== "auto") return maxConnections;
-  return adaptiveLimit === "on" ? AUTO_CEILING : DEFAULT_POOL_CONFIG.maxConnections;
+/** Returns the limits of the core of a pool. */
+export function limitsOf(config: Readonly<SupabasePoolConfig>): PoolLimits {
+  const { maxConnections, adaptiveLimit, minConnections, reservedConnections, priorities } = config;
+  if (maxConnections !== "auto") return { maxConnections, minConnections, reservedConnections };
+  if (adaptiveLimit === "on") return { maxConnections: AUTO_CEILING, minConnections, reservedConnections };
+  // The part that all lanes share begins with the same limit where it adapts. What was configured for the ceiling of that
+  // must not keep a pool from starting where it is switched off.
+  const reserved = priorities ? Math.min(reservedConnections, AUTO_CEILING - DEFAULT_POOL_CONFIG.maxConnections) : 0;
+  const fixed = DEFAULT_POOL_CONFIG.maxConnections + reserved;
+  return { maxConnections: fixed, minConnections: Math.min(minConnections, fixed), reservedConnections: reserved };
 }
 
 /** The options of the core that a client pool rejects: there is nothing in a slot to create, check or close. */
@@ -80,7 +86,7 @@ export interface SupabasePoolConfig extends Omit<PoolConfig, WithoutEffect | "ma
   maxConnections: number | "auto";
   /**
    * Applies the limit of `maxConnections: "auto"` (`on`), emits `limitChanged` with what it would begin to do and keeps
-   * the limit at 10 (`dry-run`), or keeps it at 10 (`off`). Default: `on`.
+   * the limit at 10, beside reserved connections (`dry-run`), or keeps it there (`off`). Default: `on`.
    */
   adaptiveLimit: AdaptiveLimitMode;
   /**
@@ -229,13 +235,6 @@ export const supabasePoolConfigShape = {
   maxConnections: lazySchema(() =>
     z.union([z.literal("auto"), limitedConnections()], { error: "must be auto or a whole number from 1 to 10000" })
   ),
-  adaptiveLimit: lazySchema(() =>
-    // The words of switches are those of variables.
-    z.preprocess(
-      (value) => value === "true" || value === "1" ? "on" : value === "false" || value === "0" ? "off" : value,
-      z.enum(["on", "dry-run", "off"], { error: "must be on, dry-run or off" }),
-    )
-  ),
   maxRetries: whole(0, 100),
   retryDelayMs: whole(1, MAX_TIMER_MS),
   requestTimeoutMs: whole(1, MAX_TIMER_MS),
@@ -259,11 +258,10 @@ type NumericConfig = Omit<SupabasePoolConfig, "maxConnections"> & { maxConnectio
 function parse(input: Partial<SupabasePoolConfig>): Readonly<SupabasePoolConfig> {
   const shape = supabasePoolConfigShape;
   const defaults = DEFAULT_SUPABASE_POOL_CONFIG as NumericConfig;
-  const { maxConnections, adaptiveLimit = defaults.adaptiveLimit } = input;
+  const { maxConnections } = input;
   if (maxConnections !== "auto") return parseConfig<NumericConfig>(input as Partial<NumericConfig>, shape, defaults);
-  const ceiling = ceilingOf({ maxConnections, adaptiveLimit });
   return Object.freeze({
-    ...parseConfig<NumericConfig>({ ...input, maxConnections: ceiling }, shape, defaults),
+    ...parseConfig<NumericConfig>({ ...input, maxConnections: AUTO_CEILING }, shape, defaults),
     maxConnections,
   });
 }

@@ -37,7 +37,7 @@ import { TargetGuards } from "./calls/target_guard.ts";
 import { CircuitEventHub, type ClientPoolEvents, PoolCircuits } from "./circuits.ts";
 import { AutoLimit } from "./auto_limit.ts";
 import { type ClientSlot, clientSlots, type ClientTemplate, createTemplate } from "./client_template.ts";
-import { AUTO_CEILING, ceilingOf, type SupabasePoolConfig } from "./config.ts";
+import { AUTO_CEILING, limitsOf, type SupabasePoolConfig } from "./config.ts";
 import { MAX_PROBE_MS, type PoolHealth, toTestQuery, uncheckedHealth } from "./health.ts";
 import { CredentialResolver, type Credentials, type Identity } from "./identity.ts";
 import { kindOfKey, type PoolKind } from "./keys.ts";
@@ -412,7 +412,7 @@ function coreOptions(config: Readonly<SupabasePoolConfig>): Partial<PoolConfig> 
   const { userRoles: _6, healthQuery: _7, fetch: _8, retryDelayMs: _9, retryReads: _10, ...others } = rest;
   const { circuitBreaker: _11, retryBudget: _12, adaptiveLimit: _13, ...further } = others;
   const { enabled, retries: _14, healthChecks: _15, readReplicas: _16, ...core } = further;
-  return enabled ? { ...core, maxConnections: ceilingOf(config) } : { ...core, ...UNPOOLED };
+  return { ...core, ...(enabled ? limitsOf(config) : UNPOOLED) };
 }
 
 /** The limits of a pool that is switched off. */

@@ -257,6 +257,22 @@ Deno.test("POOL_ADAPTIVE_LIMIT=off and dry-run keep the limit of auto at 10, and
   assert((await limitsOf("on")).size > 1);
 });
 
+Deno.test("POOL_ADAPTIVE_LIMIT=off and dry-run leave a working function, whatever was set for the ceiling of auto", async () => {
+  for (const mode of ["off", "dry-run"]) {
+    for (const priorities of ["on", "off"]) {
+      await using served = serve({
+        POOL_MAX_CONNECTIONS: "auto",
+        POOL_MIN_CONNECTIONS: "50",
+        POOL_RESERVED_CONNECTIONS: "20",
+        POOL_ADAPTIVE_LIMIT: mode,
+        POOL_PRIORITIES: priorities,
+      });
+      const [first] = await sendMany(served, 20);
+      assertEquals([first?.status, first?.headers.get("X-Pool-Limit")], [200, priorities === "on" ? "30" : "10"]);
+    }
+  }
+});
+
 Deno.test("POOL_HEALTH_CHECKS=off reports the counters without a query, and says so", async () => {
   await using served = serve({ POOL_HEALTH_CHECKS: "off" });
   const { project } = served.rig;

@@ -275,3 +275,16 @@ for (const name of ["DB_POOL_ENABLED", "DB_RETRIES", "DB_PRIORITIES", "DB_HEALTH
     for (const value of ["on", "OFF", "true", "False", "1", "0"]) readPostgresEnvironment({ [name]: value });
   });
 }
+
+Deno.test("DB_ADAPTIVE_LIMIT takes the words of switches, and dry-run", () => {
+  for (
+    const [value, mode] of [
+      ...[["on", "on"], ["TRUE", "on"], ["1", "on"], ["Off", "off"], ["False", "off"], ["0", "off"]] as const,
+      ["Dry-Run", "dry-run"],
+    ] as const
+  ) {
+    assertEquals(readPostgresEnvironment({ DB_ADAPTIVE_LIMIT: value }).config, { adaptiveLimit: mode });
+  }
+  const bad = () => readPostgresEnvironment({ DB_ADAPTIVE_LIMIT: "no" });
+  assertThrows(bad, ConfigError, 'is "no", must be on, dry-run or off');
+});

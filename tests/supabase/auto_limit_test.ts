@@ -71,6 +71,28 @@ Deno.test('adaptiveLimit "off" is the fixed limit 10', async () => {
   assertEquals([rig.pool.limits.maxConnections, rig.pool.getStats().limit], [10, 10]);
 });
 
+Deno.test('adaptiveLimit "off" and "dry-run" leave 10 to all lanes, whatever was configured for the ceiling', async () => {
+  for (const adaptiveLimit of ["off", "dry-run"] as const) {
+    for (
+      const [config, limits, limit] of [
+        [{ minConnections: 50 }, { maxConnections: 10, minConnections: 10, reservedConnections: 0 }, 10],
+        [{ reservedConnections: 20 }, { maxConnections: 30, minConnections: 2, reservedConnections: 20 }, 30],
+        [{ reservedConnections: 200 }, { maxConnections: 200, minConnections: 2, reservedConnections: 190 }, 200],
+        [
+          { reservedConnections: 20, minConnections: 15, priorities: false },
+          { maxConnections: 10, minConnections: 10, reservedConnections: 0 },
+          10,
+        ],
+      ] as const
+    ) {
+      await using rig = createPool({ maxConnections: "auto", adaptiveLimit, ...config });
+      assertEquals([rig.pool.limits, rig.pool.getStats().limit], [limits, limit]);
+      const leases = await Promise.all(Array.from({ length: 10 }, () => rig.pool.lease({ timeoutMs: 0 })));
+      for (const lease of leases) lease.release();
+    }
+  }
+});
+
 Deno.test('maxConnections: "auto" adapts without a circuit breaker, too', async () => {
   await isLoaded();
   await using rig = createPool({ maxConnections: "auto", circuitBreaker: false });
@@ -99,9 +121,10 @@ Deno.test("AutoLimit loads its algorithm with the first call, and applies decrea
 
 Deno.test("parseSupabasePoolConfig() compares the other limits with the ceiling of auto", () => {
   assertEquals(parseSupabasePoolConfig({ maxConnections: "auto", minConnections: 50 }).minConnections, 50);
-  assertThrows(() => parseSupabasePoolConfig({ maxConnections: "auto", reservedConnections: 201 }), ConfigError);
-  const off = { maxConnections: "auto", adaptiveLimit: "off", minConnections: 11 } as const;
-  assertThrows(() => parseSupabasePoolConfig(off), ConfigError, "at most maxConnections (10)");
+  for (const adaptiveLimit of ["on", "dry-run", "off"] as const) {
+    const above = { maxConnections: "auto", adaptiveLimit, reservedConnections: 201 } as const;
+    assertThrows(() => parseSupabasePoolConfig(above), ConfigError, "at most maxConnections (200)");
+  }
   const error = assertThrows(() => parseSupabasePoolConfig({ maxConnections: "many" as "auto" }), ConfigError);
   assertEquals(error.issues[0]?.message, "is a string, must be auto or a whole number from 1 to 10000");
 });

@@ -119,7 +119,6 @@ export const postgresConfigShape = {
   maxRetries: whole(0, 100),
   retryDelayMs: ms(1),
   ...resilienceShape,
-  adaptiveLimit: lazySchema(() => z.enum(["on", "dry-run", "off"], { error: "must be on, dry-run or off" })),
   queryTimeoutMs: lazySchema(() => z.union([z.literal(Infinity), ms(1)()], { error: queryTimeoutError })),
   cancelTimeoutMs: ms(1),
   healthCheckIntervalMs: ms(0),
