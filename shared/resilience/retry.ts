@@ -226,9 +226,7 @@ export async function retry<T>(
       const isRefused = notSent ? retries === 0 || waiting >= MAX_WAITING : attempts > retries;
       const draws = !isRejected && (isBudgeted?.(source) ?? true);
       if (!mayRetry || isRefused || isTooLate || (draws && budget?.tryRetry() === false)) {
-        counter.end(last);
-        if ("thrown" in outcome) throw outcome.thrown;
-        return outcome.value;
+        return endAs(outcome, counter);
       }
       const event = { retry: attempt + 1, delayMs: delay, failure: last, kind };
       observe(() => onRetry?.(event), () => {}); // an observer decides nothing
@@ -240,6 +238,8 @@ export async function retry<T>(
       endWaiting();
       // The abort and the timer may have come in one turn.
       controller.signal.throwIfAborted();
+      // A frozen isolate goes on late: the timer of the deadline is due as well, but after this one.
+      if (clock.now() >= deadline) return endAs(outcome, counter);
       if (!notSent) attempt++;
     }
   }
@@ -271,6 +271,16 @@ async function attemptOnce<T>(
   } catch (thrown) {
     return { thrown, failed: true };
   }
+}
+
+/** Ends an operation as its last attempt did. */
+function endAs<T>(outcome: Outcome<T>, counter: AttemptCounter): T {
+  if ("thrown" in outcome) {
+    counter.end(outcome.thrown);
+    throw outcome.thrown;
+  }
+  counter.end(outcome.value);
+  return outcome.value;
 }
 
 /** Returns the error of a failure, which may be a result that holds one. */

@@ -2,10 +2,10 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import { withPooledPostgres } from "../../shared/http/postgres.ts";
 import { ConfigError } from "../../shared/pool/mod.ts";
 import { PostgresConnectionManager, readPostgresEnvironment } from "../../shared/postgres/mod.ts";
-import { retryTransient } from "../../shared/postgres/query/attempts.ts";
+import { retryTransaction, retryTransient } from "../../shared/postgres/query/attempts.ts";
 import { CircuitOpenError, RetryBudget } from "../../shared/resilience/mod.ts";
 import { environment } from "../http/real_rig.ts";
-import { FakeClock } from "../support/fake_clock.ts";
+import { FakeClock, settle } from "../support/fake_clock.ts";
 import { startFakeProject } from "../support/fake_project.ts";
 import { until } from "../support/until.ts";
 import { ScriptedServer } from "./scripted_server.ts";
@@ -150,6 +150,22 @@ Deno.test("retryTransient() draws on its budget, and not for what the circuit re
   assertEquals(await run(new CircuitOpenError("t", 5)), 6);
   assertEquals(budget.getStats().refused, 1);
   assertEquals(await run(Object.assign(new Error("permanent"), { code: "28P01" })), 1);
+});
+
+Deno.test("retryTransaction() begins no attempt after its time, however late a frozen isolate goes on", async () => {
+  for (const [frozenMs, expected] of [[999, 2], [1_000, 1]] as const) {
+    const clock = new FakeClock();
+    let attempts = 0;
+    const conflict = Object.assign(new Error("serialization failure"), { code: "40001" });
+    const once = () => ++attempts === 1 ? Promise.reject(conflict) : Promise.resolve("done");
+    const until = clock.now() + 1_000;
+    const done = retryTransaction(once, { retries: 3, signal: undefined, clock, until, undone: () => true })
+      .catch((error) => error);
+    await settle();
+    clock.freeze(frozenMs);
+    await clock.advance(0);
+    assertEquals([await done, attempts], [expected === 2 ? "done" : conflict, expected]);
+  }
 });
 
 Deno.test("executeQueryWithRetry() of one manager shares one budget", async () => {

@@ -159,6 +159,19 @@ Deno.test("retry() rejects with the signal's reason during an attempt and during
   }
 });
 
+Deno.test("retry() begins no attempt after its deadline, however late a frozen isolate goes on", async () => {
+  for (const [frozenMs, expected] of [[999, 2], [1_000, 1], [300_000, 1]] as const) {
+    const clock = new FakeClock();
+    const { run, attempts } = script<string>(throwing(TRANSIENT), () => "done");
+    const done = retry(run, { clock, delayMs: 100, deadlineMs: 1_000, random: () => 0 }).catch((error) => error);
+    await settle();
+    clock.freeze(frozenMs);
+    await clock.advance(0);
+    assertStrictEquals(await done, expected === 2 ? "done" : TRANSIENT);
+    assertEquals([attempts.length, clock.timers], [expected, 0]);
+  }
+});
+
 Deno.test("retry() does not begin when its signal has aborted", async () => {
   const { run, attempts } = script(() => "done");
   await assertRejects(() => retry(run, { signal: AbortSignal.abort(new Error("gone")) }), Error, "gone");

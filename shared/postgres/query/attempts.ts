@@ -155,6 +155,11 @@ async function attempt<T>(
         throw error;
       }
       await sleep(Math.min(delayMs, MAX_TIMER_MS), signal, clock);
+      // A frozen isolate goes on late.
+      if (clock.now() >= until) {
+        counter.end(error);
+        throw error;
+      }
     }
   }
 }
