@@ -111,6 +111,10 @@ export function classifyFailure(failure: unknown): FailureKind {
   return byText(texts) ?? "permanent";
 }
 
+/** The three forms of an HTTP-date (RFC 9110, section 5.6.7): its own, and the obsolete ones of RFC 850 and asctime(). */
+const HTTP_DATE =
+  /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? (\d{1,2}[ -][A-Z][a-z]{2}[ -](\d{4}|\d\d) \d\d:\d\d:\d\d GMT|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4})$/;
+
 /**
  * Parses a `Retry-After` header (RFC 9110, section 10.2.3) into ms. Returns `undefined` if it is neither a number of
  * seconds nor a date.
@@ -120,10 +124,8 @@ export function classifyFailure(failure: unknown): FailureKind {
 export function parseRetryAfter(value: string, nowEpochMs: number): number | undefined {
   const text = value.trim();
   if (/^\d+$/.test(text)) return Math.min(Number(text) * 1_000, Number.MAX_SAFE_INTEGER);
-  // Each of the three forms of an HTTP-date names its day; Date.parse alone takes nearly anything. The form of asctime()
-  // does not name its zone, which is GMT as well.
-  const isDate = /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(text);
-  const date = isDate ? Date.parse(text.endsWith("GMT") ? text : `${text} GMT`) : NaN;
+  // Date.parse alone takes nearly anything. The form of asctime() does not name its zone, which is GMT as well.
+  const date = HTTP_DATE.test(text) ? Date.parse(text.endsWith("GMT") ? text : `${text} GMT`) : NaN;
   return Number.isNaN(date) ? undefined : Math.max(date - nowEpochMs, 0);
 }
 

@@ -184,9 +184,15 @@ Deno.test("retryAfterMs() reads both forms of Retry-After, and retryAfterMs of a
   // The other two forms of a date (RFC 9110, section 5.6.7), whatever the time zone of the process.
   assertEquals(retryAfterMs(response("Thursday, 01-Jan-26 00:00:09 GMT"), at), 9_000);
   assertEquals(retryAfterMs(response("Thu Jan  1 00:00:09 2026"), at), 9_000);
-  for (const bad of ["soon", "-1", "1.5", "", "2026-01-01", "2, 3", "Thu", "Thursday"]) {
-    assertEquals(retryAfterMs(response(bad), at), undefined, bad);
-  }
+  const bad = [
+    ...["soon", "-1", "+5", "1.5", "5.", "1e3", "0x10", "", "2, 3", "3, 3"],
+    // Date.parse has an instant for each of these, most of them long ago: the next attempt would be sent at once.
+    ...["2026-01-01", "Thu", "Thursday", "Mon, maintenance 5", "Sun 5", "Sunshine 2030"],
+    ...["Thu, 01 Jan 2026 00:00:09 EST", "Thu, 01 Jan 2026 00:00:09 +0200", "Thu, 01 Jan 2026 00:00:09"],
+    ...["Thu, 99 Jan 2026 00:00:09 GMT", "Thu, 01 Abc 2026 00:00:09 GMT", "Thu, 01 Jan 2026 00:99:09 GMT"],
+    ...["Thu, 01 Jan 275761 00:00:09 GMT", "Thu, 01 Jan 2026 ::::::00 GMT"],
+  ];
+  for (const value of bad) assertEquals(retryAfterMs(response(value), at), undefined, value);
   assertEquals(retryAfterMs(Object.assign(new Error(), { retryAfterMs: 250 })), 250);
   for (const [retryAfterMsOf, known] of [[0, 0], [-1, undefined], [NaN, undefined], [Infinity, undefined]] as const) {
     assertEquals(retryAfterMs(Object.assign(new Error(), { retryAfterMs: retryAfterMsOf })), known);
