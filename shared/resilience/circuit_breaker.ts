@@ -278,15 +278,14 @@ export class CircuitBreaker {
   }
 
   #begin(seed: CircuitSnapshot | undefined): Circuit {
+    const now = this.#openedAt = this.#now();
     if (seed?.state === "half-open") {
       this.#generation++;
-      this.#openedAt = this.#now();
       return { state: "half-open", probes: new Map(), successes: 0 };
     }
     if (seed?.forced) this.#forced = seed.state;
     if (seed?.state !== "open" || seed.forced) return this.#newClosed();
     const { openMs } = this.#options;
-    const now = this.#openedAt = this.#now();
     // The clock of another isolate, or an old record, must not keep this circuit open for longer than its own would.
     const askedMs = seed.retryAfterMs ?? openMs;
     return { state: "open", until: now + (askedMs >= 0 ? Math.min(askedMs, openMs * 1.5) : openMs) };

@@ -105,7 +105,7 @@ Deno.test("CircuitBreaker rejects a state that is not one, and changes nothing",
   assertEquals(breaker.snapshot(), { state: "closed" });
 });
 
-Deno.test("CircuitBreaker begins in the state of its seed, and leaves it (opossum 658)", () => {
+Deno.test("CircuitBreaker begins in the state of its seed, and leaves it (opossum 658)", async () => {
   const closed = setUp({ seed: { state: "closed" } });
   assert(!isRejected(closed.breaker));
 
@@ -122,8 +122,11 @@ Deno.test("CircuitBreaker begins in the state of its seed, and leaves it (opossu
 
   const forced = setUp({ seed: { state: "open", forced: true } });
   assert(isRejected(forced.breaker));
+  forced.clock.freeze(100);
   forced.breaker.force(undefined);
   assert(!isRejected(forced.breaker));
+  await settle();
+  assertEquals(forced.events, ["closed after 100"]);
 });
 
 Deno.test("CircuitBreaker does not stay open for longer than its own time, whatever its seed says", () => {

@@ -38,6 +38,7 @@ function guarded(outcome: (nth: number) => Outcome, {
   const start = clock.now();
   const sent: number[] = [];
   const loads: LoadOutcome[] = [];
+  const called: unknown[] = [];
   let begun = 0;
   const send: typeof fetch = (_input, init) => {
     sent.push(clock.now() - start);
@@ -63,6 +64,7 @@ function guarded(outcome: (nth: number) => Outcome, {
     clock,
     guards,
     budget: budget ? new RetryBudget({ clock, reserve: 0, ratio: 0 }) : undefined,
+    events: { has: (name: unknown) => name === "called", emit: (...event: unknown[]) => void called.push(event) },
   };
   const { calls, slot } = callsOf(settings, { callsAtOnce, timeLeftMs, signal, isView, retries });
   const read = (path = "/rest/v1/x") => calls.send(`${BASE}${path}`, {}, send, {});
@@ -72,7 +74,7 @@ function guarded(outcome: (nth: number) => Outcome, {
     for (let i = 0; i < times; i++) await write().then((response) => response.text(), () => {});
   };
   const circuit = (name = "rest") => guards.breakers.get(name)?.snapshot();
-  return { calls, clock, sent, slot, loads, guards, read, write, fail, circuit, settings };
+  return { calls, clock, sent, slot, loads, called, guards, read, write, fail, circuit, settings };
 }
 
 const REFUSED = new TypeError("error sending request for url (http://project.test/x): client error (Connect)");
@@ -225,6 +227,21 @@ Deno.test("LeaseFetch.send() rejects a write to an open circuit at once, without
   slot.length = 0;
   const error = await assertRejects(() => write(), CircuitOpenError);
   assertEquals([error.retryAfterMs, sent.length, slot], [500, 10, []]);
+});
+
+Deno.test("LeaseFetch.send() emits called for what was sent, not for a call whose circuit opens while it waits", async () => {
+  const { write, sent, called, calls, guards, clock } = guarded((nth) => nth === 1 ? "nothing" : new Response("[]"), {
+    callsAtOnce: 1,
+    requestTimeoutMs: 1_000,
+  });
+  const first = write().catch((error) => error);
+  const second = assertRejects(() => write(), CircuitOpenError);
+  await settle();
+  guards.guardOf("rest").breaker?.force("open");
+  await clock.advance(1_000);
+  await Promise.all([first, second]);
+  assertEquals([sent.length, called.length], [1, 1]);
+  calls.end();
 });
 
 Deno.test("LeaseFetch.send() opens the circuit of one target only", async () => {

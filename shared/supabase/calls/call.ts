@@ -140,8 +140,10 @@ export class Call implements BodyWatcher {
             if (taken) await this.#race(taken);
           }
           signal.throwIfAborted();
-          const now = sentAt = clock.now();
+          const now = clock.now();
+          // What it rejects is not sent.
           if (!replicas) guarded = guard?.admit(now);
+          sentAt = now;
           this.#isUpstream = true;
           host.slot.upstream?.begin(clock, now);
           // What retries around this call has counted it.
