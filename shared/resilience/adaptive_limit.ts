@@ -13,6 +13,7 @@
 import { Cohort, combined, type LatencyLevel } from "./cohort.ts";
 import { LimitMemory } from "./limit_memory.ts";
 import type { LimitedCall, LimitMode, LimitOutcome, Probe } from "./limit_mode.ts";
+import { LimitRefusals } from "./limit_refusals.ts";
 import {
   callsFor,
   callsOf,
@@ -76,6 +77,7 @@ export class AdaptiveLimit {
   /** The variance of single calls. */
   #variance = 0.02;
   readonly #memory = new LimitMemory();
+  readonly #refusals = new LimitRefusals();
   #decreasedAt = -Infinity;
   /** The limit before latency rose by itself, until it is tried again. */
   #beforeRise = 0;
@@ -125,6 +127,9 @@ export class AdaptiveLimit {
    */
   end(call: LimitedCall, now: number, outcome: LimitOutcome): void {
     const cohort = this.#cohort;
+    if (outcome !== "ignored" && call.at > this.#decreasedAt) {
+      this.#refusals.count(call.inFlight, outcome === "overload", now);
+    }
     if (outcome === "overload") this.#onOverload(call, now);
     else if (call.cohort === cohort) this.#add(cohort, now - call.at, outcome);
     if (this.#cohort !== cohort || cohort.ended === 0) return;
@@ -175,7 +180,7 @@ export class AdaptiveLimit {
     const roundMs = this.#level ? Math.exp(this.#level.mean) : 0;
     const isNews = call.at > this.#decreasedAt && now - this.#decreasedAt >= roundMs;
     // Far below the limit, a lower one would not have helped.
-    if (!isNews || call.inFlight < this.#limit / 2) {
+    if (!isNews || call.inFlight < this.#limit / 2 || this.#refusals.isUsual(call.inFlight, now)) {
       if (call.cohort === this.#cohort) call.cohort.drop();
       return;
     }
@@ -186,6 +191,7 @@ export class AdaptiveLimit {
       this.#limit = Math.max(mode.from, Math.floor((Math.min(this.#limit, call.inFlight) - 1) * 0.95));
       return this.#rest(mode.before, now);
     }
+    this.#refusals.lowered(this.#limit);
     this.#limit = this.#clamp(Math.floor(Math.min(this.#limit, call.inFlight) * DECREASE));
     this.#startOver();
   }
@@ -277,6 +283,7 @@ export class AdaptiveLimit {
     const from = this.#limit;
     const to = this.#clamp(isUp ? higherLimit(from, step, this.#memory.peak) : lowerLimit(from, step));
     if (to === from) return this.#rest(before, now);
+    if (isUp) this.#refusals.raised(to);
     this.#limit = to;
     this.#level = before;
     this.#mode = { kind: "probe", from, before, isUp, isShift, isRepeated: false };

@@ -29,6 +29,10 @@ Deno.test("verdictOnResponse() is no failure for a status that a function of the
   assertEquals(onResponse(503, "PostgREST; error=PT503"), "succeeded ignored");
   assertEquals(onResponse(502, "PostgREST; error=PT502"), "succeeded ignored");
   assertEquals(onResponse(503, "PostgREST; error=PGRST002"), "failed overload");
+  // An RPC that limits its callers must not lower the limit for all others.
+  assertEquals(onResponse(429, "PostgREST; error=PT429"), "succeeded ignored");
+  assertEquals(onResponse(429, "PostgREST; error=rate_limited"), "succeeded ignored");
+  assertEquals(onResponse(429, "gateway; error=proxy_internal_response"), "succeeded overload");
 });
 
 Deno.test("verdictOnError() is a failure of the target for errors of the network and timeouts only", () => {

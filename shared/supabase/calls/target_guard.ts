@@ -52,9 +52,11 @@ const CHOSEN_BY_FUNCTION = /PostgREST; error=PT\d/;
  */
 export function verdictOnResponse({ status, headers }: Pick<Response, "status" | "headers">): CallVerdict {
   if (status < 400) return SUCCEEDED;
-  if (status === 429) return LIMITED;
-  if (status < 502) return REJECTED;
-  if (CHOSEN_BY_FUNCTION.test(headers.get("proxy-status") ?? "")) return REJECTED;
+  if (status < 502 && status !== 429) return REJECTED;
+  const proxy = headers.get("proxy-status") ?? "";
+  // The service of RPCs limits no rates itself.
+  if (status === 429) return proxy.startsWith("PostgREST;") ? REJECTED : LIMITED;
+  if (CHOSEN_BY_FUNCTION.test(proxy)) return REJECTED;
   if (status === 503 || status === 504) return OVERLOADED;
   return status === 502 || (status >= 520 && status <= 524) ? UNREACHABLE : REJECTED;
 }

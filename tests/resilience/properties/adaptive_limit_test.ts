@@ -235,6 +235,61 @@ Deno.test("AdaptiveLimit finds what a backend refuses above, and few calls are r
   }
 });
 
+/** A backend that refuses a share of the calls, however many there are: those of one caller, or of one function. */
+function refusingBackend(options: BackendOptions, share: number): Backend {
+  const inner = latencyBackend(options);
+  return {
+    call(now, random) {
+      const answered = inner.call(now, random);
+      return random() < share ? { at: now + 3, outcome: "overload" } : answered;
+    },
+    done: () => inner.done(),
+  };
+}
+
+Deno.test("AdaptiveLimit is not kept down by refusals that a lower limit does not end", () => {
+  const seeds = isFull ? Array.from({ length: 100 }, (_, index) => 11 + index) : SEEDS.slice(0, 4);
+  for (const [latencyMs, capacity] of [[5, 50], [20, 100], [50, 20]] as const) {
+    for (const [share, lowest] of [[0.001, 0.75], [0.01, 0.75], [0.03, 0.5]] as const) {
+      const all = seeds.map((seed) => {
+        const backend = refusingBackend({ latencyMs, capacity: () => capacity, noise: 0.2 }, share);
+        const [seen] = simulate([{ limiter: adaptive(seed), backend, callers: 300 }], 15_000, seed);
+        assert(seen);
+        return summarize(seen, 5_000, 15_000).perSecond * latencyMs / capacity / 1_000;
+      });
+      const mean = all.reduce((sum, throughput) => sum + throughput, 0) / all.length;
+      const what = `${latencyMs} ms, capacity ${capacity}, ${share} refused: throughput ${mean}, least ${
+        Math.min(...all)
+      }`;
+      if (isFull) console.log(what);
+      assert(mean >= lowest, what);
+    }
+  }
+});
+
+Deno.test("AdaptiveLimit follows refusals above a number of calls, however many others there were", () => {
+  // For 10 s a share is refused whatever the limit is, then most calls above 20.
+  const options = { latencyMs: 20, capacity: () => 100 };
+  for (const seed of SEEDS.slice(0, 4)) {
+    let inFlight = 0;
+    const inner = refusingBackend(options, 0.03);
+    const backend: Backend = {
+      call(now, random) {
+        const answered = inner.call(now, random);
+        return ++inFlight > 20 && now >= 10_000 ? { at: now + 3, outcome: "overload" } : answered;
+      },
+      done() {
+        inFlight--;
+        inner.done();
+      },
+    };
+    const [seen] = simulate([{ limiter: adaptive(seed), backend, callers: 300 }], 15_000, seed);
+    const after = seen?.limits.filter(({ at }) => at >= 10_500).map(({ limit }) => limit) ?? [];
+    const mean = after.reduce((sum, limit) => sum + limit, 0) / after.length;
+    assert(mean <= 24, `seed ${seed}: the mean limit is ${mean}`);
+  }
+});
+
 Deno.test("AdaptiveLimit is deterministic: the same seed has the same limits", () => {
   const limits = () =>
     JSON.stringify(run({ latencyMs: 20, capacity: () => 50, noise: 0.3 }, adaptive(7), 10_000).limits);

@@ -15,6 +15,7 @@ if (import.meta.main) {
     tests: [
       "tests/resilience/adaptive_limit_test.ts",
       "tests/resilience/cohort_test.ts",
+      "tests/resilience/limit_refusals_test.ts",
       "tests/resilience/limit_steps_test.ts",
       "tests/pool/capacity_test.ts",
       "tests/supabase/auto_limit_test.ts",

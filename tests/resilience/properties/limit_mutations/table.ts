@@ -122,6 +122,30 @@ export const MUTATIONS: readonly Mutation[] = [
     what: "slow calls count as fast",
   },
   {
+    file: "resilience/limit_refusals.ts",
+    find: "if (this.#isAlone && inFlight <= this.#lowered) return true;",
+    replace: "",
+    what: "after a decrease, a refusal that is alone lowers the limit again, and none is ever usual",
+  },
+  {
+    file: "resilience/limit_refusals.ts",
+    find: "this.#isAlone = this.#answered >= APART;",
+    replace: "this.#isAlone = true;",
+    what: "refusals one after another do not lower the limit once it was lowered",
+  },
+  {
+    file: "resilience/limit_refusals.ts",
+    find: "return this.#refused + this.#refusedBefore <= most;",
+    replace: "return false;",
+    what: "usual refusals lower the limit",
+  },
+  {
+    file: "resilience/limit_refusals.ts",
+    find: "now >= this.#usualUntil",
+    replace: "false",
+    what: "refusals that were usual once always are",
+  },
+  {
     file: "resilience/limit_memory.ts",
     find: "this.#peak === 0 || limit",
     replace: "limit",
