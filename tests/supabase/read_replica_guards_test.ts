@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { systemClock } from "../../shared/resilience/mod.ts";
+import { type CircuitBreaker, systemClock } from "../../shared/resilience/mod.ts";
 import { ReadBalancer } from "../../shared/supabase/calls/read_balancer.ts";
 import { ReadReplicas, type ReadReplicasOptions } from "../../shared/supabase/calls/read_replicas.ts";
 import { FakeClock } from "../support/fake_clock.ts";
@@ -149,6 +149,31 @@ Deno.test("ReadReplicas.send() sends a read elsewhere whose error breaks off or 
   // A response that arrives late is not read.
   late.resolve(new Response(new ReadableStream({ cancel: () => canceled.resolve() })));
   await canceled.promise;
+});
+
+Deno.test("ReadReplicas.send() does not count calls that a frozen isolate finds overdue, and sends them elsewhere", async () => {
+  for (const [frozenMs, state] of [[300_000, "closed"], [0, "open"]] as const) {
+    const clock = new FakeClock();
+    const hosts: string[] = [];
+    const breakers: CircuitBreaker[] = [];
+    const balancer = balancerOf((input) => {
+      const { host } = new URL(String(input));
+      hosts.push(host);
+      return host === "p.example" ? Promise.resolve(EMPTY()) : new Promise(() => {});
+    }, {
+      clock,
+      urls: ["https://a.example"],
+      breaker: { consecutiveFailures: 2, clock },
+      onBreaker: (breaker) => breakers.push(breaker),
+    });
+    const reads = [balancer.send(READ, undefined, () => {}), balancer.send(READ, undefined, () => {})];
+    await clock.advance(100);
+    clock.freeze(frozenMs);
+    await clock.advance(500);
+    for (const response of await Promise.all(reads)) assertEquals(response.status, 200);
+    assertEquals(hosts, ["a.example", "a.example", "p.example", "p.example"]);
+    assertEquals(breakers.map((breaker) => breaker.snapshot().state), [state]);
+  }
 });
 
 Deno.test("ReadReplicas.send() does not count an aborted call as a fast response, nor go on after an abort", async () => {

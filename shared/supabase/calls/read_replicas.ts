@@ -12,6 +12,7 @@ import {
   memberOf,
   timeoutSignal,
 } from "../../resilience/mod.ts";
+import { RequestTimeoutError } from "../errors.ts";
 import { isReplicaRead } from "./read_balancer.ts";
 import { type GuardedCall, TargetGuard, TargetGuards, verdictOnError, verdictOnResponse } from "./target_guard.ts";
 
@@ -155,15 +156,19 @@ export class ReadReplicas {
     } catch (error) {
       sending.then((late) => late.body?.cancel()).catch(() => {});
       const isLate = timeout.signal.aborted && signal?.aborted !== true;
-      const verdict = isLate
-        ? { target: "failed", load: "overload" } as const
-        : verdictOnError(error, { aborted: ending.aborted, lateMs: 0, isUpload: false });
+      const now = clock.now();
+      const lateMs = now - call.since - timeoutMs;
+      const reason = isLate ? new RequestTimeoutError(timeoutMs) : error;
+      const verdict = verdictOnError(reason, { aborted: ending.aborted, lateMs, isUpload: false });
       guard.settle(guarded, verdict);
+      // A frozen isolate finds its calls overdue: their time says nothing, and another target may respond.
+      const isOverdue = verdict.target !== "failed" && lateMs > 0;
       // A call that its caller ends early is not one that was answered fast.
-      if (verdict.target === "failed") load.end(call, clock.now(), isJudgedByLoad);
-      else load.abort(call, clock.now());
+      if (verdict.target === "failed") load.end(call, now, isJudgedByLoad);
+      else if (isOverdue) load.drop(call);
+      else load.abort(call, now);
       // An error of the call itself is the same everywhere.
-      if (signal?.aborted || verdict.target !== "failed") throw error;
+      if (signal?.aborted || (verdict.target !== "failed" && !isOverdue)) throw error;
       return undefined;
     }
   }
