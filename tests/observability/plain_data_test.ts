@@ -42,6 +42,46 @@ Deno.test("plainData() hides members that hold credentials, and secrets and addr
   }
 });
 
+Deno.test("plainData() hides keys and tokens by any of their usual names", () => {
+  const names = [
+    "pwd",
+    "DB_PWD",
+    "pass",
+    "jwt",
+    "jwt_claims",
+    "privateKey",
+    "PRIVATE_KEY",
+    "accessKeyId",
+    "service_role_key",
+  ];
+  const copy = plainData(Object.fromEntries(names.map((name) => [name, "hunter2"])));
+  assertEquals(copy, Object.fromEntries(names.map((name) => [name, "[hidden]"])));
+  const shown = { passed: true, cacheKey: "a", primary_key: "id", compass: 1 };
+  assertEquals(plainData(shown), shown);
+  const pem = `-----BEGIN RSA PRIVATE KEY-----\n${"MIIE\n".repeat(50)}-----END RSA PRIVATE KEY-----`;
+  assertEquals(plainData({ ssl: { ca: "a", key: pem } }), { ssl: { ca: "a", key: "[private key]" } });
+});
+
+Deno.test("plainData() shows errors of the database without the values of rows, also those that are no instances of Error", () => {
+  const row = "jane canary";
+  const fields = [
+    { code: "22P02", message: `invalid input syntax for type integer: "${row}"`, severity: "ERROR" },
+    { code: "P0001", message: `${row} owes money`, severity: "ERROR" },
+    { code: "23505", message: 'duplicate key value violates "u"', details: `Key (name)=(${row}) exists.`, hint: null },
+    { code: "PGRST100", message: `"failed to parse filter (${row})" (line 1, column 4)`, details: row, hint: row },
+  ];
+  for (const each of fields) {
+    const error = Object.assign(new Error(each.message), { name: "PostgrestError" }, each);
+    const text = JSON.stringify(plainData({ error, list: [error], thrown: each }));
+    assertEquals(text.includes("canary"), false, text);
+    assertEquals(text.includes(`"thrown":"${each.code}: `), true, text);
+  }
+  const syntax = JSON.stringify(plainData({ error: new SyntaxError(`Unexpected token '${row}' in JSON`) }));
+  assertEquals(syntax, '{"error":"SyntaxError: Unexpected token \\"...\\" in JSON"}');
+  // What only has a code is data of an application.
+  assertEquals(plainData({ sent: { code: "22P02", message: row } }), { sent: { code: "22P02", message: row } });
+});
+
 Deno.test("plainData() copies own members only, and never calls toJSON", () => {
   class Base {
     own = 1;

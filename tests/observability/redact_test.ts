@@ -31,6 +31,9 @@ Deno.test("redact() removes queries, fragments, credentials and long paths from 
     ["sent x-api-key=hunter2, api-key: hunter2", "sent x-api-key=[secret], api-key: [secret]"],
     [String.raw`{\"password\":\"hunter2\"}`, String.raw`{\"password\":\"[secret]\"}`],
     ["see docs/errors.md#CODE?", "see docs/errors.md#CODE?"],
+    ["key -----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY----- is bad", "key [private key] is bad"],
+    ["-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl", "[private key]"],
+    ["-----BEGIN CERTIFICATE-----\nMIIE", "-----BEGIN CERTIFICATE-----\nMIIE"],
     ["at file:///home/a/b/c/d/e.ts:1:2", "at file:///home/a/b/c/d/e.ts:1:2"],
     ["a redirect to HTTPS://h/cb?code=jane", "a redirect to HTTPS://h/cb?[removed]"],
   ];

@@ -170,6 +170,21 @@ function summarize(thrown: unknown, clean: Clean, maxLength: number): ErrorSumma
   return { error: shownMessage(thrown, clean, maxLength), name, ...(code === undefined ? {} : { code }) };
 }
 
+/** Cleans texts of errors in data, which have no secrets of their own. */
+const cleanAny: Clean = (text, maxLength) => cut(withoutEmails(redact(text)), maxLength);
+
+/** Returns whether a value is an error, or an object that a client of the database has in its place. */
+export function isErrorLike(value: object): boolean {
+  if (value instanceof Error) return true;
+  return isOfDatabase(value) && textOf(value, "message") !== undefined && DATABASE_CODE.test(codeOf(value) ?? "");
+}
+
+/** Returns name and message of an error on one line, without credentials and the values of users and rows. */
+export function errorText(thrown: object, maxLength: number): string {
+  const { name, code, error } = summarize(thrown, cleanAny, maxLength);
+  return cut(`${thrown instanceof Error ? name : code}: ${error}`, maxLength);
+}
+
 /** A frame: `at name (address:line:column)`, `at address:line:column`, `at async Promise.all (index 0)`. */
 const FRAME =
   /^ {4}at (?:async )?(?:[^()]{1,300} \()?(?:[^()?#\s]{1,300}:\d{1,9}:\d{1,9}|<anonymous>|native|index \d{1,9})\)?$/;

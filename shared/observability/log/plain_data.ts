@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { errorText, isErrorLike } from "./describe_error.ts";
 import { cut, redact, withoutEmails } from "./redact.ts";
 
 /** Maximum depth of data. Deeper values are replaced. */
@@ -15,7 +16,8 @@ const MAX_TEXT = 1_000;
 const MAX_NAME = 64;
 
 /** Names of members whose values are never shown. */
-const HIDDEN = /pass(?:word|wd|phrase)|secret|token|authorization|cookie|credential|api[_-]?key/i;
+const HIDDEN =
+  /pass(?:word|wd|phrase)|^pass$|pwd|secret|token|jwt|authorization|cookie|credential|(?:api|private|access|role)[_-]?key/i;
 
 function cleanText(text: string, maxLength: number): string {
   return cut(withoutEmails(redact(text)), maxLength);
@@ -36,7 +38,7 @@ function dateText(date: Date): string {
 
 /**
  * Returns a copy of `data` that JSON can hold: bounded in depth and size, without credentials, without calling
- * `toJSON`. What cannot be read is replaced by a text.
+ * `toJSON`. An error is shown as a text without the values of rows, and what cannot be read is replaced by one.
  */
 export function plainData(data: object): Record<string, unknown> {
   let left = MAX_VALUES;
@@ -60,7 +62,7 @@ export function plainData(data: object): Record<string, unknown> {
     if (depth >= MAX_DEPTH) return "[deeper]";
     try {
       if (value instanceof Date) return dateText(value);
-      if (value instanceof Error) return cleanText(`${value.name}: ${value.message}`, MAX_TEXT);
+      if (isErrorLike(value)) return errorText(value, MAX_TEXT);
       if (ArrayBuffer.isView(value)) return `[${Number(value.byteLength)} bytes]`;
       if (Array.isArray(value)) return copyItems(value, depth);
       return copyMembers(value, depth);

@@ -61,6 +61,7 @@ const CREDENTIALS: readonly (readonly [RegExp, string])[] = [
   [/\bBearer\s{1,9}[^\s"',;]+/gi, "Bearer [token]"],
   [/\bsbp_[\w-]+/g, "[key]"],
   [/\bBasic\s{1,9}[\w+/=-]+/gi, "Basic [credentials]"],
+  [/-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----[^-]*(?:-----END [A-Z ]{0,20}PRIVATE KEY-----)?/g, "[private key]"],
   [
     // In JSON within JSON, quotation marks are escaped.
     /(password|passwd|pwd|secret|token|api[_-]?key)(\\{0,3}["']?\s{0,9}[=:]\s{0,9}\\{0,3}["']?)[^\s"'&,;\\]+/gi,
