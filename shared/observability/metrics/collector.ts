@@ -121,7 +121,8 @@ export class MetricsCollector {
 
   /**
    * Takes the statements of a Postgres pool, or the calls of a pool of Supabase clients, and the connections of all
-   * attached pools together, until the result is disposed of or the pool is closed.
+   * attached pools together, until the result is disposed of or the pool is closed. A pool that is attached already counts
+   * once.
    *
    * @example
    * ```ts
@@ -129,6 +130,7 @@ export class MetricsCollector {
    * ```
    */
   attachPostgres(pool: ObservedPool, { slowMs = 1_000 }: AttachOptions = {}): Disposable {
+    if (this.#pools.has(pool)) return { [Symbol.dispose]: () => {} };
     const track = (durationMs: number, failed: boolean) => {
       this.trackPostgresQuery(durationMs, failed, durationMs >= slowMs);
     };

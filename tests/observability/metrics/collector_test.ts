@@ -126,6 +126,23 @@ Deno.test("MetricsCollector.attachPostgres() ends with the pool, whose connectio
   assertEquals(collector.getMetric("postgres.pool.total"), 3);
 });
 
+Deno.test("MetricsCollector.attachPostgres() counts a pool once that is attached twice", async () => {
+  await using rig = createRig();
+  const collector = new MetricsCollector();
+  const attached = collector.attachPostgres(rig.pool);
+  const again = collector.attachPostgres(rig.pool);
+  await using lease = await rig.pool.lease();
+  await lease.client.from("budgets").select();
+  await settle();
+  assertEquals([collector.getMetric("postgres.query.count"), collector.getMetric("postgres.pool.active")], [1, 1]);
+  again[Symbol.dispose]();
+  assertEquals(collector.getMetric("postgres.pool.active"), 1);
+  attached[Symbol.dispose]();
+  assertEquals(collector.getMetric("postgres.pool.active"), 0);
+  using _back = collector.attachPostgres(rig.pool);
+  assertEquals(collector.getMetric("postgres.pool.active"), 1);
+});
+
 Deno.test("MetricsCollector.getMetrics() survives a pool without statistics", () => {
   const collector = new MetricsCollector();
   using _broken = collector.attachPostgres({
