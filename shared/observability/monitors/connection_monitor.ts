@@ -63,6 +63,10 @@ export class ConnectionMonitor {
   #timer: Timer | undefined = undefined;
   #isStarted = false;
   #checking: Promise<void> | undefined = undefined;
+  /** The number of calls that wait for a check. */
+  #callers = 0;
+  /** Once the monitor has stopped, a check that no call waits for says nothing: the services may have been shut down, too. */
+  readonly #isWanted = (): boolean => this.#isStarted || this.#callers > 0;
 
   /**
    * Creates a monitor. It does nothing until it is started, or asked for a check.
@@ -102,7 +106,10 @@ export class ConnectionMonitor {
     void this.#run();
   }
 
-  /** Ends the checks at the interval. What is known stays. Idempotent. */
+  /**
+   * Ends the checks at the interval. What is known stays; a check that is under way changes nothing and emits nothing, unless
+   * {@linkcode checkHealth} waits for it. Idempotent.
+   */
   stop(): void {
     this.#isStarted = false;
     this.#timer?.cancel();
@@ -113,9 +120,11 @@ export class ConnectionMonitor {
   /** Checks the health of all services, and returns it by name. A check that is running is waited for. Never rejects. */
   async checkHealth(): Promise<Readonly<Record<string, ServiceHealth>>> {
     const joined = this.#checking;
+    this.#callers++;
     await this.#checkOnce();
     // A service that was added since that check began.
     if (joined && [...this.#watched.values()].some(({ checks }) => !checks.wasChecked)) await this.#checkOnce();
+    this.#callers--;
     return this.getCurrentHealth();
   }
 
@@ -174,7 +183,7 @@ export class ConnectionMonitor {
   }
 
   async #check(name: string, checks: ServiceChecks): Promise<void> {
-    const { health, previousHealth, error } = await checks.check();
+    const { health, previousHealth, error } = await checks.check(this.#isWanted);
     // It was removed or replaced meanwhile.
     if (this.#watched.get(name)?.checks !== checks) return;
     if (health.status !== previousHealth.status) this.#emitter.emit("health-change", name, health, previousHealth);

@@ -90,14 +90,18 @@ export class ServiceChecks {
     return isOld && this.wasChecked ? Object.freeze({ ...this.#latest, status: "unknown" }) : this.#latest;
   }
 
-  /** Checks the service. Never rejects. A failure that came long after the deadline counts for nothing. */
-  async check(): Promise<CheckOutcome> {
+  /**
+   * Checks the service. Never rejects. A failure that came long after the deadline counts for nothing.
+   *
+   * @param isWanted Returns whether the result still counts, at its end.
+   */
+  async check(isWanted: () => boolean): Promise<CheckOutcome> {
     const { clock, timeoutMs } = this.#bounds;
     const startMs = clock.now();
     const { error } = await this.#attempt();
     const tookMs = clock.now() - startMs;
     const isFrozen = error !== undefined && tookMs >= timeoutMs * FROZEN_FACTOR;
-    return isFrozen
+    return isFrozen || !isWanted()
       ? { health: this.#latest, previousHealth: this.#latest, error: undefined }
       : this.#record(error, tookMs);
   }

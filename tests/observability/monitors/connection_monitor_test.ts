@@ -121,6 +121,35 @@ Deno.test("ConnectionMonitor.stop() during a check ends the monitoring, and star
   monitor.stop();
 });
 
+Deno.test("ConnectionMonitor.stop() leaves a check that is under way without effect, unless checkHealth() waits for it", async () => {
+  const { clock, postgres, monitor, events } = setUp();
+  const failLater = () => {
+    const slow = Promise.withResolvers<void>();
+    postgres.pause = slow.promise;
+    postgres.healthy = false;
+    return slow.resolve;
+  };
+  await monitor.checkHealth();
+  events.length = 0;
+  // As at the end of a program: first the monitor stops, then the pool.
+  const shutDown = failLater();
+  monitor.start();
+  await clock.advance(0);
+  monitor.stop();
+  shutDown();
+  await clock.advance(0);
+  assertEquals([events, status(monitor.getCurrentHealth())], [[], "healthy"]);
+  assertEquals(monitor.getHealthHistory("postgres").length, 1);
+  const fail = failLater();
+  monitor.start();
+  await clock.advance(0);
+  const asked = monitor.checkHealth();
+  monitor.stop();
+  fail();
+  assertEquals(status(await asked), "unhealthy");
+  assertEquals(events.map(([event]) => event), ["health-change", "connection-error"]);
+});
+
 Deno.test("ConnectionMonitor emits changes, errors and recoveries", async () => {
   const { postgres, monitor, events } = setUp();
   await monitor.checkHealth();
