@@ -11,7 +11,7 @@ import type { RequestPool } from "../handler/runtime.ts";
 /** A pool, as it is traced. */
 export type TracedPool = Pick<
   RequestPool<never>,
-  "component" | "config" | "getStats" | "kind" | "on" | "record" | "statements"
+  "component" | "config" | "getStats" | "kind" | "limits" | "on" | "record" | "statements"
 >;
 
 /**
@@ -57,7 +57,7 @@ export class TracingLink {
     this.#early.clear();
   }
 
-  /** Reports a pool, and its statements if it has any; once. */
+  /** Reports a pool, and its statements if it has any, until it is closed; once. */
   watch(pool: TracedPool): void {
     if (this.#watched.has(pool)) return;
     this.#watched.add(pool);
@@ -67,8 +67,11 @@ export class TracingLink {
 
   #observe(telemetry: OpenTelemetry, pool: TracedPool): void {
     observe(() => {
-      telemetry.observePool(pool.component ?? pool.kind ?? "pool", pool);
-      if (pool.statements) telemetry.observeStatements(pool.statements);
+      const reports = [telemetry.observePool(pool.component ?? pool.kind ?? "pool", pool)];
+      if (pool.statements) reports.push(telemetry.observeStatements(pool.statements));
+      pool.on?.("closed", () => {
+        for (const report of reports) report[Symbol.dispose]();
+      });
     }, (error) => this.#onFailed?.(messageOf(error)));
   }
 }

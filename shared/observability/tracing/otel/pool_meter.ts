@@ -26,6 +26,8 @@ export interface MeteredPool {
   on?(name: "created", listener: (event: { readonly durationMs: number }) => void): Disposable;
   /** The options in effect. */
   readonly config?: { readonly minConnections?: number };
+  /** The limits in effect. Default: those of `config`. */
+  readonly limits?: { readonly minConnections: number } | undefined;
 }
 
 /** Bounds of buckets, in s. Source: OpenTelemetry, semantic conventions of database metrics. */
@@ -44,6 +46,10 @@ function record(histogram: Histogram, ms: number, attributes: Attributes): void 
 /** Reports the metrics of pools by name. */
 export class PoolMeter {
   readonly #pools = new Map<string, MeteredPool>();
+  /** The timeouts of all pools that a name has had: what a counter has counted stays. */
+  readonly #timeouts = new Map<string, number>();
+  /** Those of each pool that were counted. */
+  readonly #counted = new WeakMap<MeteredPool, number>();
   readonly #waitTime: Histogram;
   readonly #useTime: Histogram;
   readonly #createTime: Histogram;
@@ -69,7 +75,8 @@ export class PoolMeter {
       if (maxConnections < Infinity) report(maxConnections);
     });
     gauge("db.client.connection.idle.min", "The minimum number of idle connections", (pool, report) => {
-      if (pool.config?.minConnections !== undefined) report(pool.config.minConnections);
+      const minConnections = pool.limits?.minConnections ?? pool.config?.minConnections;
+      if (minConnections !== undefined) report(minConnections);
     });
     meter.createObservableUpDownCounter("db.client.connection.pending_requests", {
       description: "The number of requests that wait for a connection",
@@ -78,12 +85,13 @@ export class PoolMeter {
     meter.createObservableCounter("db.client.connection.timeouts", {
       description: "The number of requests that waited for a connection in vain",
       unit: "{timeout}",
-    }).addCallback((result) => this.#observe(result, (pool, report) => report(pool.getStats().totalTimeouts ?? 0)));
+    }).addCallback((result) => this.#observe(result, (pool, report, name) => report(this.#countTimeouts(name, pool))));
   }
 
   /** Reports a pool from now on, until the result is disposed of. A second one with a name replaces the first. */
   add(name: string, pool: MeteredPool): Disposable {
     const attributes = { "db.client.connection.pool.name": name };
+    this.#end(name);
     this.#pools.set(name, pool);
     const subscriptions = [
       pool.record?.({
@@ -94,17 +102,34 @@ export class PoolMeter {
     ];
     return {
       [Symbol.dispose]: () => {
-        if (this.#pools.get(name) === pool) this.#pools.delete(name);
+        if (this.#pools.get(name) === pool) this.#end(name);
         for (const subscription of subscriptions) subscription?.[Symbol.dispose]();
       },
     };
   }
 
-  #observe(result: ObservableResult, observe: (pool: MeteredPool, report: Report) => void): void {
+  /** Ends the reports of the pool with a name. */
+  #end(name: string): void {
+    const pool = this.#pools.get(name);
+    if (!pool) return;
+    this.#pools.delete(name);
+    safely(() => this.#countTimeouts(name, pool));
+  }
+
+  /** Counts the timeouts of a pool since the last time, and returns those of its name. */
+  #countTimeouts(name: string, pool: MeteredPool): number {
+    const [now, before] = [pool.getStats().totalTimeouts ?? 0, this.#counted.get(pool) ?? 0];
+    const total = (this.#timeouts.get(name) ?? 0) + Math.max(0, now - before);
+    this.#timeouts.set(name, total);
+    this.#counted.set(pool, now);
+    return total;
+  }
+
+  #observe(result: ObservableResult, observe: (pool: MeteredPool, report: Report, name: string) => void): void {
     for (const [name, pool] of this.#pools) {
       const attributes = { "db.client.connection.pool.name": name };
       // A pool that throws leaves the others their values.
-      safely(() => observe(pool, (value, more) => result.observe(value, { ...attributes, ...more })));
+      safely(() => observe(pool, (value, more) => result.observe(value, { ...attributes, ...more }), name));
     }
   }
 }
