@@ -1,7 +1,12 @@
 /** The queries of docs/grafana.json and docs/prometheus-alerts.yml, compared with the metrics that exist. */
 import { assert, assertEquals } from "@std/assert";
 import { readPrometheus } from "../../../local/dashboard/prometheus.ts";
-import { MetricsRegistry, observePool, toPrometheusText } from "../../../shared/observability/metrics/mod.ts";
+import {
+  MetricsRegistry,
+  observePool,
+  RequestMetrics,
+  toPrometheusText,
+} from "../../../shared/observability/metrics/mod.ts";
 import { cacheInstruments } from "../../../shared/observability/metrics/cache_instruments.ts";
 import { poolInstruments } from "../../../shared/observability/metrics/pool_instruments.ts";
 import { ResourcePool } from "../../../shared/pool/mod.ts";
@@ -36,18 +41,29 @@ function knownLines(): Map<string, ReadonlySet<string>> {
   });
   poolInstruments(recorder);
   cacheInstruments(recorder);
+  new RequestMetrics(recorder).add({
+    status: 200,
+    error: undefined,
+    durationMs: 1,
+    verifyMs: 0,
+    waitedMs: 0,
+    upstreamMs: 0,
+  });
   return lines;
 }
 
 /** Words of PromQL, and variables of Grafana, that are not metrics. */
 const KEYWORDS =
-  /^(?:sum|max|min|avg|by|without|rate|increase|histogram_quantile|label_values|and|or|unless|on|ignoring|le)$/;
+  /^(?:sum|max|min|avg|by|without|rate|increase|last_over_time|offset|histogram_quantile|label_values|and|or|unless|on|ignoring|le)$/;
 
 /** Returns what is wrong with a query: metrics and labels that do not exist. */
 function faultsOf(query: string, lines: ReadonlyMap<string, ReadonlySet<string>>): string[] {
   const faults: string[] = [];
   const grouped = [...query.matchAll(/\bby\s*\(([^)]*)\)/g)].flatMap(([, labels = ""]) => labels.split(/\s*,\s*/));
-  const rest = query.replaceAll(/\bby\s*\([^)]*\)/g, "by").replaceAll(/\[[^\]]*\]/g, "");
+  const rest = query.replaceAll(/\bby\s*\([^)]*\)/g, "by")
+    .replaceAll(/\[[^\]]*\]|(?<=\boffset )\d+m\b/g, "");
+  // What is joined on no label has none to group by.
+  const joined = new Set([...query.matchAll(/\bon \(\) (\w+)/g)].map(([, name]) => name));
   const selectors = [...rest.matchAll(/([a-zA-Z_:][\w:]*)\s*(?:\{([^}]*)\})?/g)]
     .filter(([, name = ""]) => !KEYWORDS.test(name));
   for (const [, name = "", matchers = ""] of selectors) {
@@ -57,7 +73,7 @@ function faultsOf(query: string, lines: ReadonlyMap<string, ReadonlySet<string>>
       continue;
     }
     const matched = [...matchers.matchAll(/([a-zA-Z_]\w*)\s*(?:=~|!~|!=|=)/g)].map(([, label = ""]) => label);
-    for (const label of [...matched, ...grouped]) {
+    for (const label of joined.has(name) ? matched : [...matched, ...grouped]) {
       if (!labels.has(label)) faults.push(`${name} has no label ${label}`);
     }
   }
@@ -76,6 +92,11 @@ Deno.test("faultsOf() finds metrics and labels that do not exist", () => {
   assertEquals(faultsOf(`rate(${wait}_count{le="5"}[5m])`, lines), [`${wait}_count has no label le`]);
   assertEquals(faultsOf("sum by (state) (db_client_connections)", lines), ["db_client_connections has no label state"]);
   assertEquals(faultsOf(`${wait}_buckets`, lines), [`${wait}_buckets is not a metric`]);
+  assertEquals(faultsOf("sum by (function) (pool_fleet_isolates)", lines), [
+    "pool_fleet_isolates has no label function",
+  ]);
+  assertEquals(faultsOf(`sum by (function) (${wait}_count and on () pool_fleet_isolates offset 5m)`, lines), []);
+  assertEquals(faultsOf(`${wait}_count unless on () pool_fleet`, lines), ["pool_fleet is not a metric"]);
   assertEquals(faultsOf("1", lines), ["there is no metric"]);
 });
 
