@@ -230,6 +230,53 @@ Deno.test("TracingLink loads once, reports early pools then, and says once that 
   assertEquals(new Set(names), new Set(["user", "pool"]));
 });
 
+Deno.test("TracingLink ends the reports of a pool that is closed", async () => {
+  const provider = registerProvider();
+  const ended: string[] = [];
+  const closed = new Set<() => void>();
+  const end = (what: string) => ({ [Symbol.dispose]: () => void ended.push(what) });
+  const pool = {
+    config: {},
+    kind: "admin",
+    getStats: () => ({ activeConnections: 1, idleConnections: 2, waitingForConnection: 3 }),
+    record: () => end("times"),
+    on: (name: string, listener: () => void) => {
+      if (name === "closed") closed.add(listener);
+      return end(name);
+    },
+    statements: { observeStatements: () => end("statements") },
+  };
+  const link = new TracingLink(() => Promise.resolve(OpenTelemetry.ofIsolate()));
+  const adminPools = () =>
+    provider.collect().filter(({ attributes }) => attributes["db.client.connection.pool.name"] === "admin").length;
+  link.watch(pool as never);
+  await link.load(() => {});
+  assertEquals([adminPools() > 0, ended], [true, []]);
+  for (const listener of closed) listener();
+  assertEquals([adminPools(), ended], [0, ["times", "created", "statements"]]);
+});
+
+Deno.test("withPooledSupabase() lists the id of a traced request among what browsers may read, once", async () => {
+  registerProvider();
+  const exposed = async (options: Parameters<typeof setUp>[2], handler = list) => {
+    await using rig = setUp(handler, {}, { tracing: true, ...options });
+    const response = await rig.fetch("/f");
+    await response.text();
+    assertMatch(response.headers.get("X-Correlation-Id") ?? "", /^[\da-f]{32}$/);
+    return (response.headers.get("Access-Control-Expose-Headers") ?? "").split(", ");
+  };
+  const all = ["X-Pool-Total-Connections", "X-Pool-Limit", "Server-Timing", "X-Correlation-Id"];
+  const isAll = (names: readonly string[]) => all.every((name) => names.filter((each) => each === name).length === 1);
+  assertEquals(isAll(await exposed({})), true);
+  const own = { headers: { "Access-Control-Expose-Headers": "X-Own, X-Correlation-Id" } };
+  const withOwn = await exposed({}, () => new Response(null, own));
+  assertEquals([isAll(withOwn), withOwn[0]], [true, "X-Own"]);
+  assertEquals(await exposed({ poolHeaders: false }), ["X-Correlation-Id"]);
+  // A response to a failure has the id already.
+  const failed = await exposed({}, () => Promise.reject(new Error("broken")));
+  assertEquals(isAll(failed), true);
+});
+
 Deno.test("TracingLink serves requests when a pool cannot be reported, and says so", async () => {
   registerProvider();
   const failures: string[] = [];

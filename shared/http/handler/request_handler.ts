@@ -4,7 +4,7 @@
  * @module
  */
 import type { AuthError } from "@supabase/server";
-import type { RequestSpan } from "../../observability/tracing/otel/mod.ts";
+import { correlationIdOf } from "../../observability/log/mod.ts";
 import { PoolError } from "../../pool/mod.ts";
 import { type Clock, memberOf, systemClock } from "../../resilience/mod.ts";
 import type { AuthOutcome, RequestWait } from "../auth/authenticate.ts";
@@ -166,20 +166,46 @@ class RequestHandler<Database> {
     return this.#prepared?.secrets ?? [];
   }
 
-  async #respond(request: Request, handler: PooledHandler<Database>, times: RequestTimes): Promise<Response> {
-    const { runtime, authenticate, deadlines, deadlineMs } = this.#prepared ??= this.#prepare();
-    const { health = true, lease = {}, legacyKeys, flowKey } = this.#options;
+  /** Responds to a request for health, or serves any other one. */
+  #respond(request: Request, handler: PooledHandler<Database>, times: RequestTimes): Promise<Response> {
+    const prepared = this.#prepared ??= this.#prepare();
+    const { runtime } = prepared;
+    const { health = true, legacyKeys } = this.#options;
     const shown = health && healthResponse(request, runtime as Runtime<never>, legacyKeys);
-    if (shown) return await shown;
+    if (shown) return shown;
     times.isReported = true;
-    if (runtime.tracing && !times.span) {
-      times.span = await this.#beginSpan(request, runtime.tracing);
-      if (times.span) return await times.span.run(() => this.#respond(request, handler, times));
-    }
+    const { tracing } = runtime;
+    if (!tracing) return this.#serve(request, handler, times, prepared);
+    return this.#trace(request, () => this.#serve(request, handler, times, prepared), times, tracing);
+  }
+
+  /** Serves a request in a span of its own. The first requests wait until what they need is loaded. */
+  #trace(
+    request: Request,
+    serve: () => Promise<Response>,
+    times: RequestTimes,
+    tracing: TracingLink,
+  ): Promise<Response> {
+    const begin = () => {
+      const span = times.span = tracing.telemetry?.beginRequest(request);
+      return span ? span.run(serve) : serve();
+    };
+    if (tracing.telemetry) return begin();
+    return tracing.load((reason) => this.#failures.logEvent("warn", "tracing_unavailable", { error: reason })).then(
+      begin,
+    );
+  }
+
+  /** Serves a request: credentials, handler and its scope. */
+  async #serve(
+    request: Request,
+    handler: PooledHandler<Database>,
+    times: RequestTimes,
+    { runtime, authenticate, deadlines, deadlineMs }: Prepared<Database>,
+  ): Promise<Response> {
+    const { lease = {}, flowKey } = this.#options;
     if (runtime.environment.secretKey === undefined) await loadMissingSecretKey();
     if (this.#poolEvents?.loading) await this.#poolEvents.loading;
-    const { span } = times;
-    const traceHeaders = span && (() => span.headers());
     const scope = new RequestScope({
       request,
       runtime,
@@ -188,7 +214,8 @@ class RequestHandler<Database> {
       lease,
       flowKey,
       events: this.#events,
-      traceHeaders,
+      // The function of the span itself: a closure of this method would retain the scope with each call.
+      traceHeaders: times.span?.headers,
       onLeased: this.#poolEvents && PoolEvents.own,
     });
     times.startedMs = scope.startedMs;
@@ -242,14 +269,6 @@ class RequestHandler<Database> {
     }
   }
 
-  /** Starts the span of a request. The first requests wait until what they need is loaded. */
-  async #beginSpan(request: Request, tracing: TracingLink): Promise<RequestSpan | undefined> {
-    if (!tracing.telemetry) {
-      await tracing.load((reason) => this.#failures.logEvent("warn", "tracing_unavailable", { error: reason }));
-    }
-    return tracing.telemetry?.beginRequest(request);
-  }
-
   /**
    * Returns the response to rejected credentials.
    *
@@ -298,8 +317,8 @@ class RequestHandler<Database> {
   /** Adds the headers of CORS and of the pool, and the id of a request that is traced. */
   #stamp(request: Request, response: Response, times: RequestTimes, cors: Cors | undefined): Response {
     const shown = this.#options.poolHeaders ?? this.#prepared?.runtime.environment.poolHeaders ?? true;
-    const identified = times.span ? withCorrelationId(response, request) : response;
-    return stampHeaders(identified, cors, shown ? this.#stats() : undefined, times);
+    const id = times.span && correlationIdOf(request);
+    return stampHeaders(response, cors, shown ? this.#stats() : undefined, times, id);
   }
 
   #stats(): HeaderStats {

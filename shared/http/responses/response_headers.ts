@@ -42,6 +42,9 @@ const HEADERS = [
 
 const EXPOSED: readonly string[] = [...HEADERS.map(([name]) => name), "Server-Timing"];
 const ALL_EXPOSED = EXPOSED.join(", ");
+/** The same of a request that is traced. */
+const EXPOSED_TRACED: readonly string[] = [...EXPOSED, CORRELATION_ID_HEADER];
+const ALL_EXPOSED_TRACED = EXPOSED_TRACED.join(", ");
 
 /** The parts of the time of a request that were measured, in ms. */
 export interface RequestParts {
@@ -128,7 +131,7 @@ export function changeHeaders(response: Response, change: (headers: Headers) => 
   }
 }
 
-/** Adds the id under which the log and the traces have the request. One that neither has costs no id. */
+/** Adds the id under which the log has the request. One that it does not have costs no id. */
 export function withCorrelationId(response: Response, request: Request): Response {
   return changeHeaders(response, (headers) => {
     headers.set(CORRELATION_ID_HEADER, correlationIdOf(request));
@@ -143,14 +146,17 @@ export function withCorrelationId(response: Response, request: Request): Respons
  * @param cors `undefined` for none.
  * @param stats The counters. `undefined` for no pool headers.
  * @param parts The parts of the request's time.
+ * @param id The id under which the traces have the request. Default: it is not traced.
  */
 export function stampHeaders(
   response: Response,
   cors: Cors | undefined,
   stats: HeaderStats | undefined,
   parts: RequestParts,
+  id?: string,
 ): Response {
   return changeHeaders(response, (headers) => {
+    if (id !== undefined) headers.set(CORRELATION_ID_HEADER, id);
     if (cors) {
       for (const [name, value] of cors.headers) if (!headers.has(name)) headers.append(name, value);
       for (const [name, names] of cors.lists) addToList(headers, name, names);
@@ -159,13 +165,17 @@ export function stampHeaders(
         if (present.length > 0) exposeHeaders(headers, present);
       }
     }
-    if (!stats) return;
+    if (!stats) {
+      if (id !== undefined) exposeHeaders(headers, [CORRELATION_ID_HEADER]);
+      return;
+    }
     for (const [name, counter] of HEADERS) {
       // Without pooling there is no limit to show.
       if (stats[counter] < Infinity) headers.set(name, String(stats[counter]));
     }
     setTiming(headers, parts);
-    if (headers.has(EXPOSE)) exposeHeaders(headers, EXPOSED);
-    else headers.append(EXPOSE, ALL_EXPOSED);
+    // One list: each that is added to another one costs as much as all other headers.
+    if (headers.has(EXPOSE)) exposeHeaders(headers, id === undefined ? EXPOSED : EXPOSED_TRACED);
+    else headers.append(EXPOSE, id === undefined ? ALL_EXPOSED : ALL_EXPOSED_TRACED);
   });
 }

@@ -151,8 +151,8 @@ export const TRACING_MUTATIONS: readonly Mutation[] = [
   },
   {
     file: REQUESTS,
-    find: 'if (typeof traceparent !== "string" || traceIdOf(traceparent) === undefined) return {};',
-    replace: 'if (typeof traceparent !== "string") return {};',
+    find: 'if (typeof traceparent !== "string" || traceIdOf(traceparent) === undefined) return undefined;',
+    replace: 'if (typeof traceparent !== "string") return undefined;',
     what: "a hostile traceparent is continued",
   },
   {
@@ -193,14 +193,14 @@ export const TRACING_MUTATIONS: readonly Mutation[] = [
   },
   {
     file: METER,
-    find: "        if (this.#pools.get(name) === pool) this.#pools.delete(name);\n",
-    replace: "        this.#pools.delete(name);\n",
+    find: "        if (this.#pools.get(name) === pool) this.#end(name);\n",
+    replace: "        this.#end(name);\n",
     what: "the end of a pool ends the metrics of the one that has replaced it",
   },
   {
     file: CORRELATION,
-    find: "  ids.set(request, isChosen ?? traceId);",
-    replace: "  ids.set(request, traceId);",
+    find: "ids.set(request, { traceId });",
+    replace: "ids.set(request, traceId);",
     what: "an id that the caller chose is lost when a request is traced",
   },
   {

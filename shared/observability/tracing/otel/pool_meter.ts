@@ -48,7 +48,7 @@ export class PoolMeter {
   readonly #pools = new Map<string, MeteredPool>();
   /** The timeouts of all pools that a name has had: what a counter has counted stays. */
   readonly #timeouts = new Map<string, number>();
-  /** Those of each pool that were counted. */
+  /** The timeouts of each pool that were counted. */
   readonly #counted = new WeakMap<MeteredPool, number>();
   readonly #waitTime: Histogram;
   readonly #useTime: Histogram;

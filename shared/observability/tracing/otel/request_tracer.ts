@@ -16,9 +16,9 @@ export interface RequestSpan {
   run<T>(work: () => T): T;
   /**
    * Returns the headers that carry the trace to the next service: `traceparent` and `tracestate` of the innermost span.
-   * `undefined` where the runtime adds them to each `fetch` itself.
+   * `undefined` where there are none, or the runtime adds them to each `fetch` itself.
    */
-  headers(): Record<string, string> | undefined;
+  readonly headers: () => Record<string, string> | undefined;
   /** Ends the span. */
   end(timed: Omit<TimedRequest, "durationMs">): void;
 }
@@ -32,11 +32,11 @@ const TRACESTATE = /^[\x20-\x7e]+$/;
 const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 
 /**
- * Returns the headers of a trace (W3C Trace Context), as far as they are valid. `baggage` is not among them: callers put
- * what they like into it.
+ * Returns the headers of a trace (W3C Trace Context), as far as they are valid; `undefined` for none. `baggage` is not
+ * among them: callers put what they like into it.
  */
-function traceHeaders(traceparent: unknown, tracestate: unknown): Record<string, string> {
-  if (typeof traceparent !== "string" || traceIdOf(traceparent) === undefined) return {};
+function traceHeaders(traceparent: unknown, tracestate: unknown): Record<string, string> | undefined {
+  if (typeof traceparent !== "string" || traceIdOf(traceparent) === undefined) return undefined;
   const isValid = typeof tracestate === "string" && tracestate.length <= MAX_TRACESTATE && TRACESTATE.test(tracestate);
   return isValid ? { traceparent, tracestate } : { traceparent };
 }
@@ -72,8 +72,11 @@ export class RequestTracer {
     let parent = context.active();
     if (!trace.getSpan(parent)) {
       const { headers } = request;
-      const carried = traceHeaders(headers.get("traceparent"), headers.get("tracestate"));
-      if (carried.traceparent) parent = propagation.extract(parent, carried);
+      const traceparent = headers.get("traceparent");
+      if (traceparent !== null) {
+        const carried = traceHeaders(traceparent, headers.get("tracestate"));
+        if (carried) parent = propagation.extract(parent, carried);
+      }
     }
     const method = METHODS.has(request.method) ? request.method : "_OTHER";
     const attributes = { "http.request.method": method };

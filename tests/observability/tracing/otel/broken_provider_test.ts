@@ -127,15 +127,15 @@ Deno.test("OpenTelemetry leaves no rejection of a provider whose methods are asy
 Deno.test("RequestSpan.headers() passes on valid headers of W3C Trace Context only", () => {
   using _rig = setUp();
   const valid = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-  const rows: readonly (readonly [unknown, unknown, Record<string, string>])[] = [
+  const rows: readonly (readonly [unknown, unknown, Record<string, string> | undefined])[] = [
     [valid, "a=b", { traceparent: valid, tracestate: "a=b" }],
     [valid, "", { traceparent: valid }],
     [valid, "a=\n", { traceparent: valid }],
     [valid, `a=${"b".repeat(511)}`, { traceparent: valid }],
     [valid, 1, { traceparent: valid }],
-    [`${valid}\r\nx: y`, "a=b", {}],
-    [undefined, "a=b", {}],
-    [7, undefined, {}],
+    [`${valid}\r\nx: y`, "a=b", undefined],
+    [undefined, "a=b", undefined],
+    [7, undefined, undefined],
   ];
   for (const [traceparent, tracestate, expected] of rows) {
     const propagation = {

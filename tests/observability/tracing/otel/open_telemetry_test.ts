@@ -30,11 +30,15 @@ function setUp(config?: { host?: string; port?: number; database?: string }) {
   return { provider, telemetry, subscription, run, [Symbol.dispose]: () => provider[Symbol.dispose]() };
 }
 
-Deno.test("OpenTelemetry.ofIsolate() throws where no API is installed, and says what to do", async () => {
-  // A module of its own, in which nothing was installed.
-  const url = new URL("../../../../shared/observability/tracing/otel/api.ts?own", import.meta.url);
-  const { installedApi }: { installedApi: () => unknown } = await import(url.href);
-  assertThrows(installedApi, Error, "Import @opentelemetry/api, and pass it to installOpenTelemetry()");
+Deno.test("OpenTelemetry.ofIsolate() throws where no API is installed, and says what to do", () => {
+  // Not an import of the module under another URL: what is not in the graph of the test is compiled while it runs.
+  installOpenTelemetry(undefined as never);
+  assertThrows(
+    () => OpenTelemetry.ofIsolate(),
+    Error,
+    "Import @opentelemetry/api, and pass it to installOpenTelemetry()",
+  );
+  installOpenTelemetry(api);
 });
 
 const TIMES = { waitedMs: 10, connectMs: 20, executionMs: 30 };
@@ -179,6 +183,35 @@ Deno.test("OpenTelemetry.observePool() reports counts, limits and times of a poo
   assertEquals([ended, rig.provider.collect().length], [2, 4]);
   replaced[Symbol.dispose]();
   assertEquals(rig.provider.collect(), []);
+});
+
+Deno.test("OpenTelemetry.observePool() reports limits that were changed, and timeouts that never fall", () => {
+  using rig = setUp();
+  const poolOf = (totalTimeouts: number) => ({
+    limits: { minConnections: 4 },
+    config: { minConnections: 1 },
+    stats: { activeConnections: 0, idleConnections: 0, waitingForConnection: 0, totalTimeouts },
+    getStats() {
+      return this.stats;
+    },
+  });
+  const read = (name: string) =>
+    rig.provider.collect().find((each) => each.name === `db.client.connection.${name}`)?.value;
+  const first = poolOf(5);
+  const ended = rig.telemetry.observePool("user", first);
+  assertEquals([read("idle.min"), read("timeouts"), read("timeouts")], [4, 5, 5]);
+  first.stats.totalTimeouts = 7;
+  // Another one replaces it, also one that was reported already.
+  const second = poolOf(2);
+  using _second = rig.telemetry.observePool("user", second);
+  assertEquals(read("timeouts"), 9);
+  const again = rig.telemetry.observePool("user", first);
+  ended[Symbol.dispose]();
+  again[Symbol.dispose]();
+  assertEquals(read("timeouts"), undefined);
+  using _third = rig.telemetry.observePool("user", second);
+  second.stats.totalTimeouts = 3;
+  assertEquals(read("timeouts"), 10);
 });
 
 Deno.test("propagatesItself() is true for the provider of the runtime only", () => {
