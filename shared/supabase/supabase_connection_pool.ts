@@ -209,7 +209,8 @@ export class SupabaseConnectionPool<Database = unknown> implements ClientPool<Da
     const rules = optionsOf(circuitBreaker);
     const breaker = rules && { ...rules, clock };
     const onBreaker = (created: CircuitBreaker, target: string) => this.#circuitEvents.watch(created, target);
-    return new ReadBalancer({ baseUrl, urls, clock, random, requestTimeoutMs, send, breaker, onBreaker });
+    const observer = this.#autoLimit;
+    return new ReadBalancer({ baseUrl, urls, clock, random, requestTimeoutMs, send, breaker, observer, onBreaker });
   }
 
   /** Returns the flow of an acquire on behalf of `identity`, which has credentials; `undefined` without `fairShare`. */

@@ -100,6 +100,13 @@ Deno.test('maxConnections: "auto" adapts without a circuit breaker, too', async 
   assertEquals(rig.pool.getStats().limit, 200);
 });
 
+Deno.test('maxConnections: "auto" follows the reads that replicas serve, too', async () => {
+  await isLoaded();
+  await using rig = createPool({ maxConnections: "auto", readReplicas: ["http://one.test", "http://two.test"] });
+  await load(rig, 900);
+  assertEquals(rig.pool.getStats().limit, 200);
+});
+
 Deno.test("AutoLimit loads its algorithm with the first call, and applies decreases", async () => {
   const clock = new FakeClock();
   const applied: number[] = [];

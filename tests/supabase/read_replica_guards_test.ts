@@ -151,6 +151,36 @@ Deno.test("ReadReplicas.send() sends a read elsewhere whose error breaks off or 
   await canceled.promise;
 });
 
+Deno.test("ReadReplicas.send() notifies the observer once of each call, and of none that is refused as overload", async () => {
+  for (
+    const [first, outcomes] of [
+      [() => EMPTY(), ["ok"]],
+      [UNAVAILABLE, ["ignored", "ok"]],
+      [() => new Response(null, { status: 404 }), ["ignored"]],
+    ] as const
+  ) {
+    let [sent, begun] = [0, 0];
+    const ended: string[] = [];
+    const observer = { begin: () => ++begun, end: (_call: unknown, outcome: string) => void ended.push(outcome) };
+    const balancer = balancerOf(() => Promise.resolve(++sent === 1 ? first() : EMPTY()), { observer });
+    await (await balancer.send(READ, undefined, () => {})).body?.cancel();
+    assertEquals([ended, begun], [[...outcomes], outcomes.length]);
+  }
+});
+
+Deno.test("ReadReplicas.send() leaves no probe under way when fetch throws at once", async () => {
+  const breakers: CircuitBreaker[] = [];
+  const clock = new FakeClock();
+  const failing = () => {
+    throw new TypeError("invalid header");
+  };
+  const balancer = balancerOf(failing, { clock, breaker: { clock }, onBreaker: (breaker) => breakers.push(breaker) });
+  for (const breaker of breakers) breaker.restore({ state: "half-open", probes: 0 });
+  await assertRejects(() => balancer.send(READ, undefined, () => {}), TypeError, "invalid header");
+  for (const breaker of breakers) assertEquals(breaker.snapshot(), { state: "half-open", probes: 0 });
+  assertEquals(clock.timers, 0);
+});
+
 Deno.test("ReadReplicas.send() does not count calls that a frozen isolate finds overdue, and sends them elsewhere", async () => {
   for (const [frozenMs, state] of [[300_000, "closed"], [0, "open"]] as const) {
     const clock = new FakeClock();

@@ -14,7 +14,14 @@ import {
 } from "../../resilience/mod.ts";
 import { RequestTimeoutError } from "../errors.ts";
 import { isReplicaRead } from "./read_balancer.ts";
-import { type GuardedCall, TargetGuard, TargetGuards, verdictOnError, verdictOnResponse } from "./target_guard.ts";
+import {
+  type GuardedCall,
+  type LoadObserver,
+  TargetGuard,
+  TargetGuards,
+  verdictOnError,
+  verdictOnResponse,
+} from "./target_guard.ts";
 
 /** The longest wait for the response of a replica, in ms, within half of the time of the call: then the project responds. */
 const REPLICA_TIMEOUT_MS = 5_000;
@@ -43,13 +50,23 @@ export interface ReadReplicasOptions {
   readonly send: typeof fetch;
   /** The rules of the circuit breakers of the replicas. Default: none, each is tried whenever it is chosen. */
   readonly breaker?: Omit<CircuitBreakerOptions, "target"> | undefined;
+  /** The observer of all calls. Default: none. */
+  readonly observer?: LoadObserver | undefined;
   /** Called with each breaker when it is created. */
   readonly onBreaker: (breaker: CircuitBreaker, target: string) => void;
 }
 
+/** Returns the observer of the calls to a replica: what it refuses, others serve. */
+function withoutOverload(observer: LoadObserver): LoadObserver {
+  return {
+    begin: () => observer.begin(),
+    end: (call, outcome) => observer.end(call, outcome === "overload" ? "ignored" : outcome),
+  };
+}
+
 /** A read, as a replica receives it. */
 interface ReplicaRead {
-  readonly target: string | Request;
+  readonly target: () => string | Request;
   readonly method: string;
   readonly init: RequestInit | undefined;
   readonly signal: AbortSignal | undefined;
@@ -72,10 +89,12 @@ export class ReadReplicas {
   constructor(options: ReadReplicasOptions) {
     this.#options = options;
     const { urls, breaker, onBreaker } = options;
+    const observer = options.observer && withoutOverload(options.observer);
     this.#replicas = urls.map((url) => {
       const guards = new TargetGuards({
         baseUrl: url,
         breaker,
+        observer,
         maxWaiting: 0,
         onBreaker: (created) => onBreaker(created, `${url}/rest`),
       });
@@ -101,7 +120,7 @@ export class ReadReplicas {
       const [replica, guarded] = chosen;
       tried.add(replica);
       const address = replica.url + url.slice(baseUrl.length);
-      const target = isRequest ? new Request(address, input) : address;
+      const target = () => isRequest ? new Request(address, input) : address;
       const response = await this.#sendTo(replica, guarded, { target, method, init, signal });
       if (response) return response;
       signal?.throwIfAborted();
@@ -141,8 +160,9 @@ export class ReadReplicas {
     const call = load.begin(clock.now());
     // Its circuit has to see the failures of a replica: one that seems slow is not chosen.
     const isJudgedByLoad = guard.breaker === undefined;
-    const sending = send(target, { ...init, signal: ending });
+    let sending: Promise<Response> | undefined;
     try {
+      sending = send(target(), { ...init, signal: ending });
       // A fetch that is not the runtime's own may ignore signals.
       const response = await abortable(sending, ending);
       const verdict = verdictOnResponse(response);
@@ -154,7 +174,7 @@ export class ReadReplicas {
       response.body?.cancel().catch(() => {});
       return undefined;
     } catch (error) {
-      sending.then((late) => late.body?.cancel()).catch(() => {});
+      sending?.then((late) => late.body?.cancel()).catch(() => {});
       const isLate = timeout.signal.aborted && signal?.aborted !== true;
       const now = clock.now();
       const lateMs = now - call.since - timeoutMs;
