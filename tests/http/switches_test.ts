@@ -273,6 +273,43 @@ Deno.test("POOL_ADAPTIVE_LIMIT=off and dry-run leave a working function, whateve
   }
 });
 
+Deno.test("a function works with any combination of switches", async () => {
+  const switches = [
+    "ENABLED",
+    "RETRIES",
+    "PRIORITIES",
+    "CIRCUIT_BREAKER",
+    "HEALTH_CHECKS",
+    "FAIR_SHARE",
+    "RETRY_BUDGET",
+  ];
+  const handler: PooledHandler<unknown> = async (_request, { supabase, pool }) => {
+    const read = async () => {
+      await using lease = await pool.lease({ lane: "low" });
+      return await lease.client.from("b").select();
+    };
+    const results = await Promise.all([supabase.from("a").select(), read()]);
+    for (const { error } of results) if (error) throw error;
+    return Response.json(results.map(({ data }) => data));
+  };
+  for (let nth = 0; nth < 48; nth++) {
+    // Each three switches have each of their combinations.
+    const isOff = (index: number) => ((nth * 2_654_435_761) >>> (index + 9)) % 2 === 1;
+    await using served = serve({
+      ...Object.fromEntries(switches.map((name, index) => [`POOL_${name}`, isOff(index) ? "off" : "on"])),
+      POOL_ADAPTIVE_LIMIT: ["on", "off", "dry-run"][nth % 3] ?? "on",
+      POOL_MAX_CONNECTIONS: nth % 2 === 0 ? "auto" : "3",
+      POOL_MIN_CONNECTIONS: nth % 2 === 0 ? "20" : "1",
+      POOL_RESERVED_CONNECTIONS: nth % 2 === 0 ? "12" : "1",
+    }, handler);
+    const what = switches.filter((_name, index) => isOff(index)).join();
+    for (const { status } of await sendMany(served, 8)) assertEquals(status, 200, what);
+    const { status } = await served.health("sb_secret_test");
+    const { activeConnections, waitingForConnection } = served.rig.service.getPoolStats();
+    assertEquals([status, activeConnections, waitingForConnection], [200, 0, 0], what);
+  }
+});
+
 Deno.test("POOL_HEALTH_CHECKS=off reports the counters without a query, and says so", async () => {
   await using served = serve({ POOL_HEALTH_CHECKS: "off" });
   const { project } = served.rig;
