@@ -116,7 +116,7 @@ export interface NamedTarget {
 /**
  * Returns the targets of a group with their names: by default, the host and port.
  *
- * @throws {ConfigError} when two have the same name, or a URL is bad.
+ * @throws {ConfigError} when two have the same name or lead to the same server, or a URL is bad.
  */
 export function namedTargets({ targets, common = {} }: ReplicasOptions): NamedTarget[] {
   const named = targets.map((target) => {
@@ -125,11 +125,24 @@ export function namedTargets({ targets, common = {} }: ReplicasOptions): NamedTa
     const config = { healthCheckIntervalMs: 0, ...withoutAliases(common), ...withoutAliases(own) };
     return { name: name ?? `${config.host ?? "localhost"}:${config.port ?? 5432}`, config };
   });
-  const issues = named.flatMap(({ name }, index) =>
-    named.findIndex((other) => other.name === name) === index
-      ? []
-      : [{ path: `targets.${index}`, message: "has the name of another target: give each a name of its own" }]
-  );
+  const issues = named.flatMap(({ name, config }, index) => {
+    const path = `targets.${index}`;
+    const before = named.slice(0, index);
+    if (before.some((other) => other.name === name)) {
+      return [{ path, message: "has the name of another target: give each a name of its own" }];
+    }
+    const address = addressOf(config);
+    if (address === undefined || before.every((other) => addressOf(other.config) !== address)) return [];
+    return [{ path, message: "leads to the same server as another target: list each server once" }];
+  });
   if (issues.length > 0) throw new ConfigError(issues, "replicas configuration");
   return named;
+}
+
+/** Returns what decides which server a target leads to, with what a pooler may go by; `undefined` where a function does. */
+function addressOf(
+  { host = "localhost", port = 5432, database, user, options, connect }: PostgresOptions,
+): string | undefined {
+  if (connect !== undefined) return undefined;
+  return JSON.stringify([String(host).toLowerCase(), Number(port), database, user, options]);
 }

@@ -130,11 +130,18 @@ export class ReplicaRouter {
       const attempt = new WriteAttempt(primary, { written, isNoted, isFunction, onWalPosition, now: clock.now() });
       primary.writes++;
       try {
-        const send = (check: (session: LeasedSession) => void) => run(poolOf(primary), attempt.hooks(admit, check));
+        const send = (check: (session: LeasedSession) => void) => {
+          const checkBoth = (session: LeasedSession) => {
+            // It may have waited for its connection while another target was promoted.
+            if (topology.isSuperseded(primary)) throw new TargetRoleError(primary.name, "not the primary of the group");
+            check(session);
+          };
+          return run(poolOf(primary), attempt.hooks(admit, checkBoth));
+        };
         return await this.#counted(primary, signal, () => primary.guardUnsent(send));
       } catch (error) {
         const isUnusable = error instanceof TargetRoleError || isReadOnlyRejection(error) || isAway(error);
-        if (isUnusable) await this.#reconsider(primary, error, signal);
+        if (isUnusable && !topology.isSuperseded(primary)) await this.#reconsider(primary, error, signal);
         const mayRepeat = !begun?.() && (isUnsent(error) || isReadOnlyRejection(error));
         // Where the same target is the primary still, its rejection is final, and a connection that was lost is replaced.
         const isFinal = isReadOnlyRejection(error) && topology.primary === primary;
@@ -195,7 +202,7 @@ export class ReplicaRouter {
       if (mark === "primary" || target.role === "primary") {
         return await send({ admit: both(admit, target.admitPrimary) });
       }
-      if (!target.hasReplayed(mark)) await this.#marks.look(target, signal);
+      if (!target.hasReplayed(mark)) await this.#marks.look(target, mark, signal);
       return target.hasReplayed(mark) ? await send({ admit: both(admit, target.admitBefore()) }) : NOT_REPLAYED;
     }, isFinal);
   }

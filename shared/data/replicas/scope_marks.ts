@@ -45,7 +45,11 @@ export class ScopeMarks {
   /** Returns what a read of a scope must show. */
   of(written: WrittenPosition, signal: AbortSignal | undefined): ReadMark | Promise<ReadMark> {
     if (written.isLeased) return "primary";
-    if (written.pending) return this.#arrived(written, written.pending, signal);
+    return written.pending ? this.#arrived(written, written.pending, signal) : this.#known(written);
+  }
+
+  #known(written: WrittenPosition): ReadMark {
+    if (written.isLeased) return "primary";
     if (!written.isUnknown) return written.mark;
     void this.#find(written);
     return "primary";
@@ -56,14 +60,21 @@ export class ScopeMarks {
     pending: Promise<void>,
     signal: AbortSignal | undefined,
   ): Promise<ReadMark> {
-    return await this.#arrives(pending, signal) ? await this.of(written, signal) : "primary";
+    // Of writes that have ended since, nothing has to be shown: under load, there would always be one to wait for.
+    return await this.#arrives(pending, signal) ? this.#known(written) : "primary";
   }
 
-  /** Finds out what a standby has replayed. */
-  async look(target: ReplicaTarget, signal: AbortSignal | undefined): Promise<void> {
-    const at = this.#options.clock.now();
-    const { rows } = await target.guard(target.manager.query(REPLAYED, [], { signal, outsideTransaction: true }));
-    target.noteReplayed(readReplayed(rows[0]), at);
+  /** Finds out whether a standby has replayed what a read must show, and waits for that as long as the read may. */
+  async look(target: ReplicaTarget, mark: WriteMark, signal: AbortSignal | undefined): Promise<void> {
+    const { clock, replayWaitMs } = this.#options;
+    const until = clock.now() + replayWaitMs;
+    for (;;) {
+      const at = clock.now();
+      const { rows } = await target.guard(target.manager.query(REPLAYED, [], { signal, outsideTransaction: true }));
+      target.noteReplayed(readReplayed(rows[0]), at);
+      if (target.hasReplayed(mark) || clock.now() + REPLAY_PAUSE_MS > until || signal?.aborted) return;
+      await this.#pause();
+    }
   }
 
   /** Runs a read behind a look at what its standby has replayed, in one transaction and one round trip. */
@@ -91,8 +102,12 @@ export class ScopeMarks {
       if (covers(shown, mark)) return results;
       if (covers(replayed, mark)) continue;
       if (clock.now() + REPLAY_PAUSE_MS > until || options.signal?.aborted) return NOT_REPLAYED;
-      await new Promise<void>((resolve) => clock.setTimer(resolve, REPLAY_PAUSE_MS, { keepAlive: true }));
+      await this.#pause();
     }
+  }
+
+  async #pause(): Promise<void> {
+    await new Promise<void>((resolve) => this.#options.clock.setTimer(resolve, REPLAY_PAUSE_MS, { keepAlive: true }));
   }
 
   /** Returns whether positions that are on their way arrive in time. */

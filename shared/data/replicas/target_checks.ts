@@ -54,7 +54,7 @@ export class TargetChecks {
     this.#options = options;
   }
 
-  /** The end of the latest check of any target, in ms of the clock. */
+  /** The end of the latest check of any target while all were checked at the interval, in ms of the clock. */
   get checkedAt(): number {
     return this.#checkedAt;
   }
@@ -89,10 +89,10 @@ export class TargetChecks {
     const startedAt = clock.now();
     try {
       const report = await this.#ask(target);
-      this.#checkedAt = clock.now();
+      this.#noteChecked();
       if (!this.#stopped) onReport(target, report, startedAt);
     } catch (error) {
-      this.#checkedAt = clock.now();
+      this.#noteChecked();
       // A server that is full answers.
       if (!this.#stopped && !(isBusy(error) && target.state === "up")) onFailure(target, error);
     }
@@ -130,9 +130,20 @@ export class TargetChecks {
     return readReport(rows[0]);
   }
 
+  /** Returns whether the group was used lately, so that all targets are checked at the interval. */
+  get #isUsed(): boolean {
+    const { clock, intervalMs } = this.#options;
+    return clock.now() - this.#usedAt <= Math.max(10_000, 2 * intervalMs);
+  }
+
+  /** Notes the end of a check. One of a single target, after a pause, says nothing about the others. */
+  #noteChecked(): void {
+    if (this.#isUsed) this.#checkedAt = this.#options.clock.now();
+  }
+
   #arm(target: ReplicaTarget): void {
     const { clock, intervalMs, hasPrimary } = this.#options;
-    if (this.#stopped || clock.now() - this.#usedAt > Math.max(10_000, 2 * intervalMs)) return;
+    if (this.#stopped || !this.#isUsed) return;
     const capMs = Math.max(intervalMs, SEARCH_MS);
     const downMs = target.state === "up" ? capMs : backoffDelayMs(target.failures, { baseMs: SEARCH_MS, capMs });
     const delayMs = hasPrimary() ? downMs : SEARCH_MS;

@@ -38,14 +38,15 @@ export interface TargetWait {
  * Knows which target is the primary, and which may be read from.
  *
  * Of several that accept writes, the one with the highest timeline is the primary: a promotion begins a new one. A timeline
- * that was seen once is remembered, so that a stale primary is not used even if it is the only one that can be reached.
+ * that was seen once, also as that of a standby, is remembered, so that a stale primary is not used even if it is the only
+ * one that can be reached.
  */
 export class Topology {
   readonly targets: readonly ReplicaTarget[];
   readonly #options: TopologyOptions;
   #primary: ReplicaTarget | undefined = undefined;
   #readable: readonly ReplicaTarget[] = [];
-  /** The highest timeline that a primary has reported. */
+  /** The highest timeline that a target has reported: a standby follows one only after a promotion has begun it. */
   #timeline = 0;
   /** The identifier of the cluster. */
   #system: string | undefined = undefined;
@@ -66,6 +67,15 @@ export class Topology {
   /** The targets that may be read from. */
   get readable(): readonly ReplicaTarget[] {
     return this.#readable;
+  }
+
+  /**
+   * Returns whether another target is known to have taken the place of a primary: nothing more is to be written to it, even
+   * if its server accepts that.
+   */
+  isSuperseded(target: ReplicaTarget): boolean {
+    if (this.#primary) return this.#primary !== target;
+    return target.report !== undefined && target.report.timeline < this.#timeline;
   }
 
   /** Notes the report of a target, which has answered a check. */
@@ -198,7 +208,7 @@ export class Topology {
     const { readsAvoidPrimary, maxLagMs, hub } = this.#options;
     const up = this.targets.filter(({ state }) => state === "up");
     const writable = up.filter(({ role }) => role === "primary");
-    for (const { report } of writable) this.#timeline = Math.max(this.#timeline, report?.timeline ?? 0);
+    for (const { report } of up) this.#timeline = Math.max(this.#timeline, report?.timeline ?? 0);
     const current = writable.filter(({ report }) => report?.timeline === this.#timeline);
     // Where none is certain, the group stays with what it has; one that only reads is the last resort.
     const accepting = current.filter(({ report }) => report?.readOnly === false);

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { AcquireTimeoutError } from "../../../shared/pool/mod.ts";
+import { AcquireTimeoutError, ConfigError } from "../../../shared/pool/mod.ts";
 import { PostgresReplicas, type ReplicasOptions } from "../../../shared/data/mod.ts";
 import { ConnectionError, PostgresError, type PostgresPool } from "../../../shared/postgres/mod.ts";
 import { namedTargets, parseReplicasConfig } from "../../../shared/data/replicas/replica_options.ts";
@@ -78,6 +78,27 @@ Deno.test("parseReplicasConfig() takes any lag, and the default for what is unde
     "localhost:5432",
     "h:7",
   ]);
+});
+
+Deno.test("namedTargets() rejects a server that is listed twice, unless a pooler or a function decides where it leads", () => {
+  const connect = () => Promise.reject(new Error("not called"));
+  const twice: readonly ReplicasOptions["targets"][] = [
+    [{ name: "a", host: "DB", password: "hunter2" }, { name: "b", host: "db", port: 5432 }],
+    [{ name: "a" }, "postgres://localhost"],
+    [{ name: "a", database: "d" }, { name: "b", host: "localhost", database: "d" }],
+  ];
+  for (const targets of twice) {
+    const error = assertThrows(() => namedTargets({ targets }), ConfigError, "the same server as another target");
+    assert(error.message.includes("targets.1") && !error.message.includes("hunter2"), error.message);
+  }
+  const once: readonly ReplicasOptions["targets"][] = [
+    [{ name: "a", host: "db", database: "app_rw" }, { name: "b", host: "db", database: "app_ro" }],
+    [{ name: "a", host: "db", user: "app.one" }, { name: "b", host: "db", user: "app.two" }],
+    [{ name: "a", host: "db", options: "reference=one" }, { name: "b", host: "db", options: "reference=two" }],
+    [{ name: "a", connect }, { name: "b", connect }],
+    [{ name: "a", host: "db", port: 1 }, { name: "b", host: "db", port: 2 }],
+  ];
+  for (const targets of once) assertEquals(namedTargets({ targets }).length, 2);
 });
 
 Deno.test("readReport() reads what a server does not say as unknown", () => {

@@ -92,6 +92,20 @@ Deno.test("TargetFreshness lets a promoted target say so before a write is sent 
   group.checks.stop();
 });
 
+Deno.test("TargetFreshness does not take a check of one target, after a pause, for one of the others", async () => {
+  const group = await idle([primary(), standby(), standby()]);
+  const [a, b, c] = group.targets;
+  assert(a && b && c);
+  b.answer = primary(2);
+  a.answer = REFUSED;
+  // An idle connection to it was lost, for example.
+  await group.topology.suspect(c.target);
+  assertEquals(a.target.state, "up");
+  assertEquals(await timed(group, call(group, "write")), [0, "b"]);
+  assertEquals(a.target.state, "down");
+  group.checks.stop();
+});
+
 Deno.test("TargetFreshness lets a first call wait for all targets, but not for long", async () => {
   for (const kind of ["read", "write"] as const) {
     const all = scriptedGroup({ answers: [primary(), standby()] });

@@ -102,6 +102,43 @@ Deno.test("ReplicaRouter.write() sends nothing on a session that is on a standby
   assertEquals(sent, ["b"]);
 });
 
+Deno.test("ReplicaRouter.write() sends nothing to a primary that was replaced while a write waited for its connection", async () => {
+  for (const isAway of [false, true]) {
+    const group = scriptedGroup({ answers: [primary(), standby()] });
+    await group.check();
+    const [a, b] = group.targets;
+    assert(a && b);
+    const leased = Promise.withResolvers<void>();
+    const sent: string[] = [];
+    const running = group.router.write({}, scopeOf(), async (pool, { admit }) => {
+      if (nameOf(pool) === "a") await leased.promise;
+      admit?.(session(false, 0));
+      sent.push(nameOf(pool));
+    });
+    await group.clock.advance(0);
+    // The old primary goes on, and accepts writes.
+    b.answer = primary(2);
+    await group.check();
+    if (isAway) {
+      b.answer = REFUSED;
+      await group.check();
+    }
+    const checks = a.checks;
+    leased.resolve();
+    await group.clock.advance(50);
+    b.answer = primary(2);
+    await group.clock.advance(200);
+    await running;
+    assertEquals(sent, ["b"]);
+    if (!isAway) {
+      assertEquals([a.checks, group.events.filter((line) => line.startsWith("splitBrain"))], [checks, [
+        "splitBrain b a",
+      ]]);
+    }
+    group.checks.stop();
+  }
+});
+
 Deno.test("ReplicaRouter.write() notes the position of every attempt, also of one that failed", async () => {
   const group = scriptedGroup({ answers: [primary(3), standby()] });
   const scope = scopeOf();

@@ -197,6 +197,37 @@ Deno.test("ScopeMarks.checkedRead() looks again until the standby has replayed, 
   }
 });
 
+Deno.test("ScopeMarks waits for the positions of writes that had ended before a read, and for no later ones", async () => {
+  const group = scriptedGroup({ answers: [primary(), standby()] });
+  const { clock, topology } = group;
+  const marks = new ScopeMarks({ clock, topology, replayWaitMs: 0 });
+  const written = new WrittenPosition();
+  const first = Promise.withResolvers<string>();
+  written.note(first.promise, 1);
+  let mark: unknown = "none yet";
+  void Promise.resolve(marks.of(written, undefined)).then((found) => mark = found);
+  written.note(new Promise(() => {}), 1);
+  first.resolve("0/A");
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+  assertEquals(mark, { position: 10n, timeline: 1 });
+});
+
+Deno.test("ScopeMarks.look() looks again until the standby has replayed, as long as a read may wait", async () => {
+  for (const [replayWaitMs, looks] of [[0, 1], [4, 1], [5, 2], [100, 3]] as const) {
+    const group = scriptedGroup({ answers: [primary(), standby()] });
+    const { clock, topology, targets: [, b] } = group;
+    assert(b);
+    let count = 0;
+    const query = () => Promise.resolve({ rows: [{ position: ++count === 3 ? "0/FF" : "0/1", followed: 1 }] });
+    Object.assign(b.target.manager, { query });
+    const mark = { position: 255n, timeline: 1 };
+    const looking = new ScopeMarks({ clock, topology, replayWaitMs }).look(b.target, mark, undefined);
+    for (let step = 0; step < 4; step++) await clock.advance(5);
+    await looking;
+    assertEquals([b.target.hasReplayed(mark), count], [looks === 3, looks], String(replayWaitMs));
+  }
+});
+
 Deno.test("ReplicaTarget lags by what the primary has beyond a page header", () => {
   const { targets: [, b] } = scriptedGroup({ answers: [primary(), standby()] });
   const target = b?.target;

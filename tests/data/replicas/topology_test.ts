@@ -84,6 +84,18 @@ Deno.test("Topology prefers the highest timeline, and remembers it", async () =>
   assertEquals([topology.primary?.name, topology.readable.map(({ name }) => name)], ["b", ["a", "b"]]);
 });
 
+Deno.test("Topology knows from a standby that an old primary was replaced, though the new one cannot be reached", async () => {
+  const group = scriptedGroup({ answers: [primary(1), AWAY, standby(2)] });
+  const { targets: [, b], topology } = group;
+  await group.check();
+  assert(b);
+  assertEquals([topology.primary, topology.readable.map(({ name }) => name)], [undefined, ["c"]]);
+  b.answer = primary(2);
+  await group.clock.advance(100);
+  assertEquals(topology.primary?.name, "b");
+  group.checks.stop();
+});
+
 Deno.test("Topology stays with its primary among equals, and prefers one that accepts writes", async () => {
   const group = scriptedGroup({ answers: [AWAY, primary(1)] });
   const { targets: [a, b], topology } = group;
@@ -272,9 +284,7 @@ Deno.test("Topology keeps its rules, whatever the targets report", async () => {
         }
         await clock.advance(0);
         for (const { target } of targets) {
-          if (target.state === "up" && target.role === "primary") {
-            highest = Math.max(highest, target.report?.timeline ?? 0);
-          }
+          if (target.state === "up") highest = Math.max(highest, target.report?.timeline ?? 0);
         }
         const { primary, readable } = topology;
         if (primary) {
