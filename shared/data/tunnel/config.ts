@@ -168,6 +168,17 @@ const host = lazySchema(() => {
   const error = "must be one host name or address, without a port";
   return z.string({ error }).regex(/^([^\s\0,/:@[\]]+|[\da-f.]*:[\da-f:.]+(%[\w.-]+)?)$/i, { error });
 });
+
+/**
+ * What the content of a key has, and no path: a path is shown in errors. Variables often hold a key in one line, with `\n`
+ * in place of its line breaks, or in base64.
+ */
+const KEY_CONTENT = /-----BEGIN|PuTTY-User-Key-File|^(b3BlbnNzaC1rZXkt|LS0tLS1CRUdJTi|MII[\w+/]{60})|.{1025}/i;
+
+const keyPath = lazySchema(() => {
+  const what = "the path of a private key, not its content";
+  return text(what)().refine((path) => !KEY_CONTENT.test(path), { error: `must be ${what}` });
+});
 const ms = (min: number) => whole(min, MAX_TIMER_MS);
 const texts = (what: string) => lazySchema(() => z.union([text(what)(), z.array(text(what)()).min(1)]));
 
@@ -179,7 +190,7 @@ const tunnelShape = {
   sshHost: host,
   sshPort: whole(1, 65_535),
   sshUsername: text("the name of a user"),
-  sshKeyPath: text("the path of a private key, not its content"),
+  sshKeyPath: keyPath,
   remoteHost: host,
   remotePort: whole(1, 65_535),
   localPort: whole(0, 65_535),

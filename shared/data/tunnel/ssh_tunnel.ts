@@ -224,7 +224,12 @@ export class SSHTunnel extends EventEmitter implements AsyncDisposable {
     this.#timer = undefined;
     const connecting = this.#connecting;
     this.#connecting = undefined;
-    return this.#disconnecting ??= this.#end(connecting).finally(() => this.#disconnecting = undefined);
+    // Also while another call is under way: connect() may have been called since.
+    const ending = Promise.all([this.#disconnecting, this.#end(connecting)]).then(() => {});
+    const disconnecting = ending.finally(() => {
+      if (this.#disconnecting === disconnecting) this.#disconnecting = undefined;
+    });
+    return this.#disconnecting = disconnecting;
   }
 
   /** Disconnects; see {@linkcode disconnect}. */
@@ -326,10 +331,11 @@ export class SSHTunnel extends EventEmitter implements AsyncDisposable {
     this.#session = undefined;
     this.#attempt = undefined;
     this.#failure = undefined;
-    this.#key.forget();
     await Promise.all([server?.close(), session?.end()]);
     // What was under way has been aborted.
     await Promise.allSettled([attempt, connecting]);
+    // Last: an attempt may have read it meanwhile.
+    this.#key.forget();
   }
 
   /** Returns the session. The first caller without one connects, and the others wait for it. */

@@ -80,6 +80,30 @@ Deno.test("SSHTunnel.initializeInstance() lists every missing and bad option, an
   assertThrows(() => SSHTunnel.getInstance(), Error, "SSHTunnel not initialized");
 });
 
+Deno.test("SSHTunnel.initializeFromEnv() rejects the content of a private key as its path, which errors show", () => {
+  const base64 = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZWQyNTUxOQAAACDsecret";
+  const contents = [
+    `-----BEGIN OPENSSH PRIVATE KEY-----\\n${base64}\\n-----END OPENSSH PRIVATE KEY-----`,
+    `-----BEGIN RSA PRIVATE KEY----- MIIsecret -----END RSA PRIVATE KEY-----`,
+    base64,
+    btoa(`-----BEGIN OPENSSH PRIVATE KEY-----\n${base64}`),
+    `MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7secret/secret`.padEnd(200, "A"),
+    "PuTTY-User-Key-File-3: ssh-ed25519 secret",
+    "k".repeat(1_025),
+  ];
+  const required = { SSH_HOST: "h", SSH_USER: "u" };
+  for (const content of contents) {
+    const issues = issuesOf(() => readTunnelEnvironment({ ...required, SSH_KEY_PATH: content }));
+    assert(issues["SSH_KEY_PATH"]?.includes("not its content"), content);
+    const options = { ...REQUIRED, sshKeyPath: content };
+    const shown = JSON.stringify([issues, issuesOf(() => SSHTunnel.initializeInstance(options))]);
+    assert(!shown.includes(content) && !shown.includes(content.slice(-20)), shown);
+  }
+  for (const path of ["~/.ssh/id_rsa", "MIIkey", `/${"k".repeat(1_023)}`, "C:\\keys\\id_ed25519", "./private key"]) {
+    assertEquals(readTunnelEnvironment({ ...required, SSH_KEY_PATH: path }).sshKeyPath, path);
+  }
+});
+
 Deno.test("SSHTunnel.initializeFromEnv() reads SSH_*, with the values of production for DB_PRESET=production", () => {
   const variables = {
     SSH_HOST: "bastion.example",

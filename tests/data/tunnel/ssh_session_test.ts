@@ -155,6 +155,22 @@ Deno.test("SSHTunnel.disconnect() ends a login that the server does not answer",
   silent.close();
 });
 
+Deno.test("SSHTunnel.disconnect() leaves nothing of a connection that began while another call was disconnecting", async () => {
+  await using server = await ScriptServer.start();
+  await withTunnel(server.config(), async (tunnel) => {
+    await tunnel.connect();
+    // It does not notice that the client ends the session.
+    server.connections.at(-1)?._sock.pause();
+    const first = tunnel.disconnect();
+    const connecting = rejection(tunnel.connect(), TunnelClosedError);
+    await tunnel.open();
+    assertEquals(tunnel.getStats().connects, 2);
+    await tunnel.disconnect();
+    await Promise.all([first, connecting]);
+    assertEquals([tunnel.isConnectedToTunnel(), tunnel.getStats().channels], [false, 0]);
+  });
+});
+
 Deno.test("ChannelStream pauses its channel while it is not read, and loses nothing", async () => {
   let paused = 0;
   const channel = Object.assign(new EventEmitter(), {
