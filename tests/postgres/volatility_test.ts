@@ -22,3 +22,22 @@ Deno.test("Volatility.check() asks nothing about names in escapes, and does not 
     assertEquals(asked, 1);
   }
 });
+
+Deno.test("Volatility keeps nothing of a long text, and asks nothing about it", async () => {
+  const asked: unknown[] = [];
+  const connection = {
+    schema: { version: 1 },
+    start: ([{ values }]: [{ values: unknown[] }]) => {
+      asked.push(String(values[1]).length);
+      return { results: Promise.resolve([{ rows: [{ reads: true }] }]) };
+    },
+  } as unknown as BackendConnection;
+  const volatility = new Volatility(new FakeClock());
+  for (const [length, reads] of [[10_000, true], [10_001, false]] as const) {
+    const text = "select 1 --".padEnd(length, "x");
+    assertEquals(volatility.isDue(connection.schema, text), reads);
+    await volatility.check(connection, text);
+    assertEquals(volatility.onlyReads(connection.schema, text), reads);
+  }
+  assertEquals(asked, [10_000]);
+});

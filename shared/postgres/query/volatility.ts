@@ -20,6 +20,11 @@ const EXPIRES_AFTER_MS = 30_000;
 /** The number of statements in one generation; there are two. */
 const GENERATION = 500;
 
+/**
+ * The most characters of a text that the server is asked about. Longer ones are mostly built for one use, and would be kept.
+ */
+const MAX_LENGTH = 10_000;
+
 /** Names in the body of a function (PostgreSQL, "Identifiers"): every character beyond ASCII belongs to one. */
 const WORDS = "(?:[a-zA-Z_]|[^\\u0001-\\u007f])(?:[\\w$]|[^\\u0001-\\u007f])*";
 
@@ -154,6 +159,7 @@ export class Volatility {
    * @param text A statement that reads by its text.
    */
   onlyReads({ version }: SchemaCache, text: string): boolean {
+    if (text.length > MAX_LENGTH) return false;
     const finding = this.#find(text);
     return finding.reads === true && finding.version === version &&
       this.#clock.now() - finding.at < EXPIRES_AFTER_MS;
@@ -167,6 +173,7 @@ export class Volatility {
 
   /** Returns whether the server is to be asked about a statement: it was not asked lately, and is not asked now. */
   isDue({ version }: SchemaCache, text: string): boolean {
+    if (text.length > MAX_LENGTH) return false;
     const { checking, version: checked, at } = this.#find(text);
     return !checking && (checked !== version || this.#clock.now() - at >= CHECK_AFTER_MS);
   }
