@@ -225,8 +225,8 @@ export class PostgresConnectionManager implements PostgresPool, AsyncDisposable 
 
   /**
    * Returns whether a statement is known to only read: by its text, and by the volatility of every function that it calls
-   * (`pg_proc`), also by views, operators, aggregates and policies. While that is not known it returns false, and the server
-   * is asked in the background.
+   * (`pg_proc`), also by views, operators, aggregates and policies. While that is not known it returns false. The server is
+   * asked in the background, about texts that come again.
    *
    * @throws {StatementError} when `text` is not a string, or holds a NUL character.
    */

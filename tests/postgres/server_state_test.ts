@@ -112,6 +112,7 @@ Deno.test("PostgresConnectionManager knows the state of its server, and where it
       ]
     ) {
       manager.onlyReads(text);
+      manager.onlyReads(text);
       await manager.query("select 1");
       await until("it was asked", () => manager.getStats().activeConnections === 0);
       assertEquals(manager.onlyReads(text), false, text);

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { BackendConnection } from "../../shared/postgres/connection/backend_connection.ts";
+import { PipelineSharing } from "../../shared/postgres/query/shared_query.ts";
 import { Volatility } from "../../shared/postgres/query/volatility.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 
@@ -40,4 +41,24 @@ Deno.test("Volatility keeps nothing of a long text, and asks nothing about it", 
     assertEquals(volatility.onlyReads(connection.schema, text), reads);
   }
   assertEquals(asked, [10_000]);
+});
+
+Deno.test("PipelineSharing.onlyReads() asks about texts that come again alone, and about few at once", async () => {
+  let leases = 0;
+  const leasing = Promise.withResolvers<never>();
+  const lease = () => {
+    leases++;
+    return leasing.promise;
+  };
+  const sharing = new PipelineSharing({ lease } as never, { clock: new FakeClock() } as never);
+  for (let text = 0; text < 500; text++) assertEquals(sharing.onlyReads(`select ${text}`), false);
+  assertEquals(leases, 0);
+  for (let text = 0; text < 500; text++) sharing.onlyReads(`select ${text}`);
+  assertEquals(leases, 2);
+  leasing.reject(new Error("away"));
+  await settle();
+  sharing.onlyReads("select 7");
+  assertEquals(leases, 3);
+  for (let round = 0; round < 3; round++) sharing.onlyReads("select 1 --".padEnd(10_001, "x"));
+  assertEquals(leases, 3);
 });

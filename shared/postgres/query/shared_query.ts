@@ -30,6 +30,9 @@ interface OpenWrite {
   readonly lane: AcquireLane;
 }
 
+/** The most texts that the server is asked about at once, each on a connection of the pool: it takes some ms of its time. */
+const MAX_LEARNING = 2;
+
 /**
  * Pipelines a read behind others on a busy connection, where it would otherwise wait for a free one: the round trip and
  * the cost of the write are shared.
@@ -120,21 +123,22 @@ export class PipelineSharing {
   }
 
   /**
-   * Returns whether a statement is known to only read. While that is not known, the server is asked in the background,
-   * so that a later call knows it.
+   * Returns whether a statement is known to only read. While that is not known of a text that comes again, the server is
+   * asked in the background, so that a later call knows it.
    *
    * @throws {StatementError} when `text` is not a string, or holds a NUL character.
    */
   onlyReads(text: string): boolean {
     if (!traitsOf(text).onlyReads) return false;
     const reads = this.#schema !== undefined && this.#volatility.onlyReads(this.#schema, text);
-    if (!this.#schema || this.#volatility.isDue(this.#schema, text)) void this.#learn(text);
+    const isRepeated = this.#volatility.meet(text);
+    if (isRepeated && (!this.#schema || this.#volatility.isDue(this.#schema, text))) void this.#learn(text);
     return reads;
   }
 
   /** Asks the server about a statement. */
   async #learn(text: string): Promise<void> {
-    if (this.#learning.has(text)) return;
+    if (this.#learning.size >= MAX_LEARNING || this.#learning.has(text)) return;
     this.#learning.add(text);
     try {
       using lease = await leaseConnection(this.#pool, {}, this.#settings.clock);

@@ -133,6 +133,8 @@ function namesIn(text: string): string[] | undefined {
 
 /** The result of a check of a statement. */
 interface Finding {
+  /** True if it was met; see {@linkcode Volatility.meet}. */
+  met: boolean;
   /** True if it only reads; `undefined` while it is not known. */
   reads: boolean | undefined;
   /** The time of the latest check, in ms of the clock, and whether one is under way. */
@@ -165,6 +167,15 @@ export class Volatility {
       this.#clock.now() - finding.at < EXPIRES_AFTER_MS;
   }
 
+  /** Notes that a statement is about to run. Returns whether it was before: most that come once do not come again. */
+  meet(text: string): boolean {
+    if (text.length > MAX_LENGTH) return false;
+    const finding = this.#find(text);
+    const { met } = finding;
+    finding.met = true;
+    return met;
+  }
+
   /** Asks the server about a statement, behind what is in flight on a connection, unless it was asked lately. */
   async check(connection: BackendConnection, text: string): Promise<void> {
     if (!this.isDue(connection.schema, text)) return;
@@ -181,7 +192,7 @@ export class Volatility {
   #find(text: string): Finding {
     let finding = this.#recent.get(text);
     if (finding) return finding;
-    finding = this.#older.get(text) ?? { reads: undefined, at: -Infinity, checking: false, version: -1 };
+    finding = this.#older.get(text) ?? { met: false, reads: undefined, at: -Infinity, checking: false, version: -1 };
     if (this.#recent.size >= GENERATION) {
       this.#older = this.#recent;
       this.#recent = new Map();

@@ -167,6 +167,22 @@ Deno.test("PostgresReplicas does not use a stale primary that comes back", async
   assertEquals((await database.sql(0, "select count(*)::int as n from notes where id >= 10"))[0]?.["n"], 0);
 });
 
+Deno.test("PostgresReplicas sends a write that waits for a connection to the new primary, though the old one goes on", async () => {
+  await using database = await ReplicatedDatabase.start();
+  await prepare(database);
+  await using group = groupOn(database, { checkIntervalMs: 50, common: { minConnections: 0, maxConnections: 1 } });
+  await group.query("insert into notes values (1)");
+  const connection = await group.lease();
+  const waiting = group.query("insert into notes values (2)");
+  await until("it waits", () => group.manager("a")?.waitingCount === 1);
+  await database.promote(1);
+  await until("b is the primary", () => group.getTargets()[1]?.isPrimary === true);
+  connection.release();
+  await waiting;
+  const count = "select count(*)::int as n from notes where id = 2";
+  assertEquals([(await database.sql(0, count))[0]?.["n"], (await database.sql(1, count))[0]?.["n"]], [0, 1]);
+});
+
 Deno.test("PostgresReplicas follows a switchover, and reads from the old primary as a standby", async () => {
   await using database = await ReplicatedDatabase.start();
   await prepare(database);

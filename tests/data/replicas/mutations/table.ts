@@ -31,6 +31,12 @@ export const MUTATIONS: readonly Mutation[] = [
     what: "a read that a standby canceled runs on another standby",
   },
   {
+    file: ROUTER,
+    find: "if (topology.isSuperseded(primary)) throw",
+    replace: "if (false) throw",
+    what: "a write that waited for its connection is sent to a primary that was replaced",
+  },
+  {
     file: TARGET,
     find: 'throw new TargetRoleError(this.name, "a standby");',
     replace: "return;",
