@@ -14,6 +14,7 @@ import {
   PoolerError,
   PostgresError,
   QueryTimeoutError,
+  SessionUnsuitableError,
   TlsError,
   TransactionTimeoutError,
 } from "../../postgres/mod.ts";
@@ -41,12 +42,16 @@ export function isBusy(error: unknown): boolean {
   return error instanceof AcquireTimeoutError || error instanceof QueueFullError || sqlstateOf(error) === "53300";
 }
 
-/** Returns whether the server could not be reached, or the connection to it was lost. */
+/**
+ * Returns whether the server could not be reached, or the connection to it was lost, or was closed since the options of the
+ * target want another kind of server (`targetSessionAttrs`).
+ */
 export function isAway(error: unknown): boolean {
   return error instanceof ConnectionError || error instanceof ConnectTimeoutError ||
     error instanceof ConnectionLostError || error instanceof ConnectionBrokenError ||
     error instanceof CircuitOpenError || error instanceof TlsError || error instanceof PoolerError ||
     error instanceof CreateFailedError || error instanceof CommitOutcomeUnknownError ||
+    error instanceof SessionUnsuitableError ||
     error instanceof TargetDownError || AWAY.test(sqlstateOf(error));
 }
 

@@ -5,6 +5,7 @@ import {
   ConnectionLostError,
   PostgresError,
   type PostgresPool,
+  SessionUnsuitableError,
 } from "../../../shared/postgres/mod.ts";
 import { AcquireTimeoutError } from "../../../shared/pool/mod.ts";
 import type { CallHooks } from "../../../shared/data/replicas/replica_router.ts";
@@ -59,14 +60,16 @@ Deno.test("ReplicaRouter.write() never repeats a write whose outcome is unknown"
 
 Deno.test("ReplicaRouter.write() repeats a write that was not sent on the new primary, unless its function has begun", async () => {
   for (const begun of [false, true]) {
-    const group = scriptedGroup({ answers: [primary(), standby()] });
-    await group.check();
-    const [a, b] = group.targets;
-    assert(a && b);
-    a.answer = REFUSED;
-    b.answer = primary(2);
-    const { sent, outcome } = await write(group, [REFUSED], { begun });
-    assertEquals([sent, outcome], begun ? [["a"], REFUSED] : [["a", "b"], "done"]);
+    for (const error of [REFUSED, new SessionUnsuitableError("primary")]) {
+      const group = scriptedGroup({ answers: [primary(), standby()] });
+      await group.check();
+      const [a, b] = group.targets;
+      assert(a && b);
+      a.answer = REFUSED;
+      b.answer = primary(2);
+      const { sent, outcome } = await write(group, [error], { begun });
+      assertEquals([sent, outcome], begun ? [["a"], error] : [["a", "b"], "done"]);
+    }
   }
 });
 
