@@ -39,7 +39,7 @@ const [BATCH, DELETED_AT_ONCE] = [200, 1_000];
 /** The time limit of a statement, in ms. */
 const TIMEOUT_MS = 2_000;
 
-/** The time between two deletions of old rows, in ms. */
+/** The time after which old rows are deleted again, in ms; they are also after as many rows as one statement deletes. */
 const RETENTION_INTERVAL_MS = 3_600_000;
 
 /** The pause after a failed write, in ms: the shortest, the longest, and that of one that does not pass by itself. */
@@ -60,7 +60,7 @@ export interface ConnectionLogOptions {
   readonly rowsPerSecond?: number | undefined;
   /** The number of rows that wait while they cannot be written; the oldest are dropped and counted. Default: 1,000. */
   readonly maxBufferedRows?: number | undefined;
-  /** The age at which rows are deleted, in days; 0 for never. Default: 7. */
+  /** The age at which rows are deleted, in days; 0 to delete none, also beyond `maxRows`. Default: 7. */
   readonly retentionDays?: number | undefined;
   /** The number of rows in the table beyond which the oldest are deleted; at least 1,000. Default: 100,000. */
   readonly maxRows?: number | undefined;
@@ -104,6 +104,8 @@ export class ConnectionLog implements AsyncDisposable {
   #notBefore = -Infinity;
   #reported = new Set<string>();
   #deletedAt = -Infinity;
+  /** The rows that were written since; not counted after a deletion that failed. */
+  #writtenSince = 0;
 
   /**
    * Creates a log, which connects when it first writes.
@@ -218,6 +220,7 @@ export class ConnectionLog implements AsyncDisposable {
         }));
         await this.#query(WRITE, [JSON.stringify(values, storable)]);
         this.#buffer.written(rows);
+        this.#writtenSince += rows.length;
         this.#failures = 0;
         this.#reported.clear();
       }
@@ -230,11 +233,19 @@ export class ConnectionLog implements AsyncDisposable {
   async #deleteOld(): Promise<void> {
     const { retentionDays = 7, maxRows = 100_000 } = this.#options;
     const now = this.#clock.now();
-    if (retentionDays === 0 || now - this.#deletedAt < RETENTION_INTERVAL_MS) return;
+    const isDue = now - this.#deletedAt >= RETENTION_INTERVAL_MS || this.#writtenSince >= DELETED_AT_ONCE;
+    if (retentionDays === 0 || !isDue) return;
     this.#deletedAt = now;
-    const { rows } = await this.#query(DELETE, [retentionDays, maxRows, DELETED_AT_ONCE]);
-    // What is left is deleted after the next rows.
-    if (rows[0]?.["deleted"] === DELETED_AT_ONCE) this.#deletedAt = -Infinity;
+    try {
+      const { rows } = await this.#query(DELETE, [retentionDays, maxRows, DELETED_AT_ONCE]);
+      this.#writtenSince = 0;
+      // What is left is deleted after the next rows.
+      if (rows[0]?.["deleted"] === DELETED_AT_ONCE) this.#deletedAt = -Infinity;
+    } catch (error) {
+      // The rows are written: a login that may not delete writes on.
+      this.#writtenSince = -Infinity;
+      this.#report(error, RETENTION_INTERVAL_MS);
+    }
   }
 
   #query(text: string, values: readonly unknown[]): Promise<QueryResult> {
@@ -261,6 +272,10 @@ export class ConnectionLog implements AsyncDisposable {
       : Math.min(MIN_PAUSE_MS * 2 ** Math.min(this.#failures, 10), MAX_PAUSE_MS);
     this.#failures++;
     this.#notBefore = this.#clock.now() + pauseMs;
+    this.#report(error, pauseMs);
+  }
+
+  #report(error: unknown, pauseMs: number): void {
     const kind = codeOf(error) ?? "unknown";
     if (this.#reported.has(kind) || this.#reported.size > 16) return;
     this.#reported.add(kind);

@@ -239,6 +239,15 @@ Deno.test("ConnectionLog", async (t) => {
     assertEquals(await left(), 1_000);
     // A shorter time than a day, and fewer rows than a thousand, would delete what was just written.
     assertEquals((await admin.query("select pool.delete_connection_logs(0, 0) as n")).rows, [{ n: 0 }]);
+    // What is beyond is deleted as fast as it is written.
+    const busy = newLog({ maxRows: 1_000, rowsPerSecond: 1_000, maxBufferedRows: 5_000 });
+    busy.watch(emitter);
+    emitter.emit("recovered", { downMs: 1 });
+    await busy.flush();
+    for (let n = 0; n < 1_100; n++) emitter.emit("recovered", { downMs: n });
+    await busy.flush();
+    assert(Number(await left()) <= 1_201, String(await left()));
+    await busy.close();
   });
 
   await t.step(
@@ -260,6 +269,17 @@ Deno.test("ConnectionLog", async (t) => {
       await admin.query("grant usage on schema pool to authenticator");
       await admin.query("grant execute on function pool.log_connection_event to authenticator");
       const login = database.manager({}, "authenticator");
+      const failures: unknown[] = [];
+      const onFailure = (error: unknown) => failures.push((error as PostgresError).code);
+      const log = newLog({ connection: database.options("authenticator"), onFailure });
+      const emitter = new Emitter();
+      log.watch(emitter);
+      for (let n = 0; n < 3; n++) {
+        emitter.emit("recovered", { downMs: n });
+        await log.flush();
+      }
+      assertEquals([failures, log.waiting, (await rowsOf(log)).length], [["42501"], 0, 3]);
+      await log.close();
       await login.query("select pool.log_connection_event('c', 's', 'e', '{\"a\": 1}')");
       assertEquals((await assertRejects(() => login.query(table), PostgresError)).code, "42501");
       const written =
