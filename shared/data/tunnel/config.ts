@@ -170,8 +170,8 @@ const host = lazySchema(() => {
 });
 
 /**
- * What the content of a key has, and no path: a path is shown in errors. Variables often hold a key in one line, with `\n`
- * in place of its line breaks, or in base64.
+ * Marks of the content of a key, which no path has: a path is shown in errors. Variables often hold a key in one line, with
+ * `\n` in place of its line breaks, or in base64.
  */
 const KEY_CONTENT = /-----BEGIN|PuTTY-User-Key-File|^(b3BlbnNzaC1rZXkt|LS0tLS1CRUdJTi|MII[\w+/]{60})|.{1025}/i;
 
