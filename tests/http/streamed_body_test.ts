@@ -124,6 +124,41 @@ Deno.test("withPooledSupabase() ends a request whose caller cancels the stream: 
   assertEquals(active(rig), 0);
 });
 
+Deno.test("withPooledSupabase() ends a request whose caller leaves while its stream has nothing to send", async (t) => {
+  // A server always has a read under way. A caller that leaves is no failure, and the stream's own cancel() comes first.
+  const ways: Record<string, (reader: ReadableStreamDefaultReader<Uint8Array>) => Promise<void>> = {
+    "a read under way": async (reader) => {
+      const read = reader.read();
+      await delay(1);
+      await reader.cancel("the caller has left");
+      assertEquals((await read).done, true);
+    },
+    "no read under way": (reader) => reader.cancel("the caller has left"),
+  };
+  for (const [name, leave] of Object.entries(ways)) {
+    await t.step(name, async () => {
+      let saved: unknown = "not saved";
+      await using rig = setUp((_request, { supabase }) =>
+        new Response(
+          new ReadableStream({
+            start(controller) {
+              controller.enqueue(text("event"));
+            },
+            async cancel() {
+              await delay(5);
+              saved = (await supabase.from("saved").delete()).error;
+            },
+          }),
+        ), ONE);
+      const reader = (await rig.fetch("/f")).body?.getReader();
+      assert(reader);
+      await reader.read();
+      await leave(reader);
+      assertEquals([saved, rig.log, active(rig)], [null, [], 0]);
+    });
+  }
+});
+
 Deno.test("deadlineMs bounds the calls of a streamed body, and not the body", async () => {
   await using rig = setUp((_request, context) => new Response(rowsOf(context, 4, () => delay(100))), ONE, {
     deadlineMs: 250,

@@ -101,19 +101,24 @@ export function watchStream(
   onEnd: (failure?: { readonly error: unknown }) => void,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const reader = stream.getReader();
+  // A read is under way whenever a server cancels: it then ends, and `cancel` has the rest.
+  let isCanceled = false;
   return new ReadableStream({
     async pull(controller) {
       try {
         const { done, value } = await reader.read();
+        if (isCanceled) return;
         if (!done) return controller.enqueue(value);
         onEnd();
         controller.close();
       } catch (error) {
+        if (isCanceled) return;
         onEnd({ error });
         controller.error(error);
       }
     },
     async cancel(reason) {
+      isCanceled = true;
       try {
         await reader.cancel(reason);
       } finally {
