@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { HTTPException } from "hono/http-exception";
 import { createRoutes, serveRoutes } from "../../shared/http/hono.ts";
-import type { PooledHandler } from "../support/http.ts";
+import { type PooledHandler, RequestError } from "../support/http.ts";
 import { setUp } from "./fake_handler.ts";
 
 /** Returns a response as a handler of untyped code may: whatever it is. */
@@ -41,6 +41,18 @@ const NOT_SENT: Record<string, readonly [PooledHandler<unknown>, logged: string]
   "a stream that is locked": [returning(lockedStream()), "locked to a reader"],
   "a body that was read": [read, "already read"],
   "a body with a status without one": [() => new Response("x", { status: 204 }), "TypeError"],
+  "a header with a control character": [
+    returning(new Response("x", { headers: { "Content-Disposition": 'attachment; filename="\x1b.txt"' } })),
+    "has a control character",
+  ],
+  "a header with DEL in a redirect": [
+    returning(new Response(null, { status: 302, headers: { Location: "/\x7f" } })),
+    "has a control character",
+  ],
+  "a thrown header with a control character": [
+    throwing(new Response("x", { headers: { "X-Name": "\x01" } })),
+    "its header X-Name has a control character",
+  ],
   "a thrown Response.error()": [throwing(Response.error()), "Response.error()"],
   "a thrown locked Response": [throwing(lockedStream()), "locked to a reader"],
 };
@@ -56,6 +68,40 @@ for (const [name, [handler, logged]] of Object.entries(NOT_SENT)) {
     assertStringIncludes(log[0] ?? "", logged);
   });
 }
+
+Deno.test("withPooledSupabase() responds 500 when the response of a RequestError cannot be sent", async (t) => {
+  class Redirect extends RequestError {
+    override toResponse(): Response {
+      return new Response(null, { status: 302, headers: { Location: "/\x01" } });
+    }
+  }
+  class Nothing extends RequestError {
+    override toResponse(): Response {
+      return undefined as unknown as Response;
+    }
+  }
+  const init = { status: 409, code: "TAKEN", title: "Taken" };
+  const rows = {
+    "a header of its own": new RequestError({ ...init, headers: { "X-Name": "a\x02b" } }),
+    "a class of its own": new Redirect(init),
+    "no response": new Nothing(init),
+  };
+  for (const [name, error] of Object.entries(rows)) {
+    await t.step(name, async () => {
+      const { send, log } = setUp(throwing(error));
+      const response = await send();
+      assertEquals([response.status, (await response.json()).code], [500, "INTERNAL_ERROR"]);
+      assert(response.headers.has("X-Pool-Total-Connections"));
+      assertEquals(log.length, 1);
+    });
+  }
+});
+
+Deno.test("withPooledSupabase() sends headers with a tab and with Latin-1", async () => {
+  const { send } = setUp(() => new Response("x", { headers: { "X-Tab": "a\tb", "X-Latin": "caf\xe9" } }));
+  const { status, headers } = await send();
+  assertEquals([status, headers.get("X-Tab"), headers.get("X-Latin")], [200, "a\tb", "caf\xe9"]);
+});
 
 const LOGGED: Record<string, readonly [thrown: unknown, logged: string]> = {
   "text": ["the quota is used up", "the quota is used up"],

@@ -6,6 +6,7 @@
 import { redact, withoutRowValues } from "../../observability/log/mod.ts";
 import { type ErrorClass, type HttpDescription, INTERNAL_ERROR, memberOf, responseOf } from "../../resilience/mod.ts";
 import { ServiceError, toServiceError } from "../../services/mod.ts";
+import { checkResponse } from "./handler_response.ts";
 import { problem, problemType, RequestError } from "./problem.ts";
 
 /**
@@ -107,7 +108,7 @@ function isClientError(error: unknown): boolean {
  */
 export function errorResponse(error: unknown): Response {
   try {
-    if (error instanceof RequestError) return error.toResponse();
+    if (error instanceof RequestError) return checkResponse(error.toResponse(), "toResponse");
     if (isApiError(error) || isClientError(error)) return describedResponse(toServiceError(error));
     return describedResponse(error);
   } catch {

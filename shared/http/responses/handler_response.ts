@@ -17,7 +17,20 @@ export function thrownResponse(thrown: unknown): Response | undefined {
 }
 
 /** The function that a response is of, for errors. */
-type Responder = "the handler" | "onRejected";
+type Responder = "the handler" | "onRejected" | "toResponse";
+
+/** Matches what no header of a response may have. `Headers` take it, and Deno ends the process when it is sent. */
+const CONTROL_CHARACTER = /[^\t\x20-\x7e\x80-\xff]/;
+
+/** Deno's own list of headers. Iterating `Headers` sorts them first, at several times the cost. */
+const LIST: symbol | undefined = Object.getOwnPropertySymbols(new Headers()).find(({ description }) =>
+  description === "header list"
+);
+
+function headersOf({ headers }: Response): Iterable<readonly [name: string, value: string]> {
+  const list: unknown = LIST && Reflect.get(headers, LIST);
+  return Array.isArray(list) ? list : headers;
+}
 
 /**
  * Returns what a handler returned, if it is a response.
@@ -29,8 +42,15 @@ export function checkResponse(returned: unknown, by: Responder = "the handler"):
     const shown = returned === null ? "null" : typeof returned;
     throw new TypeError(`${by === "the handler" ? "The handler" : by} must return a Response: it returned ${shown}`);
   }
-  if (returned.type !== "error") return returned;
-  throw new TypeError(`Cannot send the Response of ${by}: it is a network error (Response.error())`);
+  if (returned.type === "error") {
+    throw new TypeError(`Cannot send the Response of ${by}: it is a network error (Response.error())`);
+  }
+  for (const [name, value] of headersOf(returned)) {
+    if (CONTROL_CHARACTER.test(value)) {
+      throw new TypeError(`Cannot send the Response of ${by}: its header ${name} has a control character. Encode it`);
+    }
+  }
+  return returned;
 }
 
 /**
