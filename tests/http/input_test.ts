@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import * as z from "zod";
 import {
   type PooledHandler,
@@ -19,7 +19,7 @@ async function ask(handler: PooledHandler<unknown>, init: RequestInit = {}, path
   );
   const response = await handle(new Request(`https://x.test${path}`, init));
   const { code, errors } = await response.json();
-  return { status: response.status, headers: response.headers, code, errors, logged: lines.length };
+  return { status: response.status, headers: response.headers, code, errors, logged: lines.length, lines };
 }
 
 function post(body: string, type = "application/json"): RequestInit {
@@ -69,6 +69,23 @@ Deno.test("readJson() says which type a value must have, in the words of the sch
       const { status, errors } = await ask(read, post(JSON.stringify(value)));
       assertEquals([status, errors], [400, [{ path: "", message }]]);
     });
+  }
+});
+
+Deno.test("readJson() of a body that the program has read, or is reading, is a fault of the program: 500, logged", async () => {
+  const init = { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" };
+  const before: readonly ((request: Request) => unknown)[] = [
+    (request) => request.text(),
+    (request) => request.body?.getReader(),
+  ];
+  for (const use of before) {
+    const handler: PooledHandler<unknown> = async (request) => {
+      await use(request);
+      return Response.json(await readJson(request, z.strictObject({})));
+    };
+    const { status, code, lines } = await ask(handler, init);
+    assertEquals([status, code], [500, "INTERNAL_ERROR"]);
+    assertStringIncludes(lines[0] ?? "", "it was already read, or is locked");
   }
 });
 

@@ -80,6 +80,9 @@ function checkMediaType(request: Request): void {
 
 /** Reads the body up to `maxBytes`: a `Content-Length` may be wrong, and may be missing. */
 async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
+  if (request.bodyUsed || request.body?.locked) {
+    throw new TypeError("Cannot read the body of the request: it was already read, or is locked to a reader");
+  }
   const declared = Number(request.headers.get("Content-Length") ?? 0);
   if (declared > maxBytes) throw new BodyTooLargeError(maxBytes);
   const chunks: Uint8Array[] = [];
@@ -126,6 +129,7 @@ function parseJson(bytes: Uint8Array): unknown {
  *
  * @throws {RequestError} 415 for another content type, 413 for a body that is too long, 400 for a body that is not JSON
  * or does not match the schema, listing each field.
+ * @throws {TypeError} for a body that was read before.
  */
 export async function readJson<Schema extends z.ZodType>(
   request: Request,
