@@ -63,8 +63,8 @@ const CREDENTIALS: readonly (readonly [RegExp, string])[] = [
   [/\bBasic\s{1,9}[\w+/=-]+/gi, "Basic [credentials]"],
   [/-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----[^-]*(?:-----END [A-Z ]{0,20}PRIVATE KEY-----)?/g, "[private key]"],
   [
-    // In JSON within JSON, quotation marks are escaped.
-    /(password|passwd|pwd|secret|token|api[_-]?key)(\\{0,3}["']?\s{0,9}[=:]\s{0,9}\\{0,3}["']?)[^\s"'&,;\\]+/gi,
+    // In JSON within JSON, quotation marks are escaped. `JWT_SECRET: must have ...` is an issue of a `ConfigError`.
+    /(password|passwd|pwd|secret|token|api[_-]?key)(\\{0,3}["']?\s{0,9}[=:]\s{0,9}\\{0,3}["']?)(?!(?<=: )(?:must|is|has) )[^\s"'&,;\\]+/gi,
     "$1$2[secret]",
   ],
 ];
