@@ -93,7 +93,7 @@ function change(
  * - An alert is raised once every sample of the rule's time has exceeded its threshold, with no gap above 60 s. So a
  *   clock of the store that jumps raises nothing: the gap begins the time again.
  * - It is cleared after four evaluations in a row that did not find the condition, about a minute; a rule that looks back
- *   on five minutes, after five more. So neither one sample nor a jump of the clock clears it.
+ *   on some time, after that time more. So neither one sample nor a jump of the clock clears it.
  */
 export function evaluateAlerts(
   { nowMs, samples, alerts }: AlertEvaluation,

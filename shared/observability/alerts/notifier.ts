@@ -54,6 +54,9 @@ export interface AlertNotifierOptions {
 /** The longest time that a change may take, in ms. */
 const TIMEOUT_MS = 3_000;
 
+/** Maximum number of changes in one message: a store refuses long ones, and 100 functions may turn at once. */
+const MAX_CHANGES = 100;
+
 /** Evaluates the rules for the fleet when it is the isolate's turn. */
 export class AlertNotifier {
   readonly #options: AlertNotifierOptions;
@@ -69,19 +72,25 @@ export class AlertNotifier {
    * @throws what the store throws, and an error if it does not reply within 3 s.
    */
   async evaluate(evaluation: AlertEvaluation): Promise<void> {
-    const changes = evaluateAlerts(evaluation);
     const overdue = this.#options.webhook ? overdueNotices(evaluation) : [];
-    if (changes.length + overdue.length === 0) return;
-    const applied = await this.#change([...changes, ...overdue]);
+    const changes = [...evaluateAlerts(evaluation), ...overdue];
     const before = new Map(evaluation.alerts.map((alert) => [`${alert.rule} ${alert.function}`, alert.raised]));
-    await Promise.all(applied.map(async (change) => {
-      const { rule, function: name, raised, notice, sinceMs } = change;
-      if (notice === undefined && raised === (before.get(`${rule} ${name}`) ?? false)) return;
-      const alert = eventOf(change, sinceMs || evaluation.nowMs);
-      if (!alert) return;
-      if (notice === undefined) this.#notify(alert);
-      await this.#send(alert, change);
-    }));
+    const sending: Promise<void>[] = [];
+    try {
+      for (let at = 0; at < changes.length; at += MAX_CHANGES) {
+        for (const change of await this.#change(changes.slice(at, at + MAX_CHANGES))) {
+          const { rule, function: name, raised, notice, sinceMs } = change;
+          if (notice === undefined && raised === (before.get(`${rule} ${name}`) ?? false)) continue;
+          const alert = eventOf(change, sinceMs || evaluation.nowMs);
+          if (!alert) continue;
+          if (notice === undefined) this.#notify(alert);
+          // Not waited for here: a webhook may take longer than all changes.
+          sending.push(this.#send(alert, change));
+        }
+      }
+    } finally {
+      await Promise.all(sending);
+    }
   }
 
   async #change(changes: readonly AlertChange[]): Promise<readonly AppliedChange[]> {
@@ -92,20 +101,28 @@ export class AlertNotifier {
   }
 
   #notify(alert: AlertEvent): void {
-    const { onAlert, log } = this.#options;
+    const { onAlert } = this.#options;
     const { kind, ...data } = alert;
-    log?.(kind === "raised" ? "warn" : "info", `alert_${kind}`, data);
-    observe(() => onAlert?.(alert), (error) => log?.("error", "alert_listener_failed", { reason: messageOf(error) }));
+    this.#log(kind === "raised" ? "warn" : "info", `alert_${kind}`, data);
+    observe(
+      () => onAlert?.(alert),
+      (error) => this.#log("error", "alert_listener_failed", { reason: messageOf(error) }),
+    );
+  }
+
+  /** Writes a line of the log. One that throws stops no alert. */
+  #log(level: LogLevel, event: string, data: LogData): void {
+    observe(() => this.#options.log?.(level, event, data), () => {});
   }
 
   /** Sends an alert to the webhook. One that it got, or rejects, is not sent again. */
   async #send(alert: AlertEvent, change: AppliedChange): Promise<void> {
-    const { webhook, log } = this.#options;
+    const { webhook } = this.#options;
     if (!webhook) return;
     try {
       await webhook.send(alert);
     } catch (error) {
-      log?.("error", "alert_webhook_failed", {
+      this.#log("error", "alert_webhook_failed", {
         rule: alert.rule,
         function: alert.function,
         reason: messageOf(error),

@@ -23,6 +23,12 @@ export interface AlertRule {
 /** The time that rates and counts look back on, in ms. */
 const WINDOW_MS = 5 * 60_000;
 
+/**
+ * The time that the longest wait looks back on, in ms. Evaluations are 15 s apart or more, and a wait may be added to a
+ * sample after that was evaluated: of a shorter time, some waits would be in no evaluation.
+ */
+const WAIT_WINDOW_MS = 60_000;
+
 function sum(samples: readonly FleetSample[], name: "calls" | "errors"): number {
   return samples.reduce((total, sample) => total + sample[name], 0);
 }
@@ -42,8 +48,8 @@ export const ALERT_RULES: readonly AlertRule[] = Object.freeze([
     above: 5_000,
     forMs: 0,
     summary: "connection acquisition time in ms",
-    windowMs: 0,
-    value: (recent) => recent.at(-1)?.acquisitionMs ?? 0,
+    windowMs: WAIT_WINDOW_MS,
+    value: (recent) => Math.max(0, ...recent.map(({ acquisitionMs }) => acquisitionMs)),
   },
   {
     name: "error_rate",

@@ -102,7 +102,8 @@ export class AlertWebhook {
       });
       // A fetch of the program may ignore its signal.
       const response = await abortable(sent, timeout.signal);
-      await response.body?.cancel();
+      // Its status is all that counts: a body that fails, or does not end, is no failure.
+      response.body?.cancel().catch(() => {});
       if (response.ok) return undefined;
       const isFinal = response.status < 500 && response.status !== 429 && response.status !== 408;
       return { text: `it responded ${response.status}`, isFinal };

@@ -107,6 +107,29 @@ Deno.test("evaluateAlerts() keeps an alert on the last five minutes raised when 
   }
 });
 
+Deno.test("evaluateAlerts() does not raise an alert again that was cleared when the clock of the store is set back", () => {
+  for (const [rule, bad, good] of CASES) {
+    const history = new History();
+    assertEquals(history.run(20 * MINUTE, bad).at(-1), `raised ${rule}`);
+    assertEquals(history.run(15 * MINUTE, good).at(-1), `cleared ${rule}`);
+    for (const jumpMs of [-16 * MINUTE, -20 * MINUTE]) {
+      history.nowMs += jumpMs;
+      assertEquals([...history.evaluate(), ...history.run(2 * MINUTE, good)], [], `raised by a jump of ${jumpMs} ms`);
+    }
+  }
+});
+
+Deno.test("evaluateAlerts() finds a wait that was added to its sample after that was evaluated", () => {
+  const rest = { function: "budgets", waiting: 0, active: 0, limit: 9, calls: 1, errors: 0 };
+  // Reports every 5 s: the evaluations at 5 and 20 s both miss the sample of 0 s as it was at 10 s.
+  const atMs = 1_700_000_010_000;
+  for (const laterMs of [15_000, 30_000, 45_000]) {
+    const samples = [{ ...rest, atMs, acquisitionMs: 7_000 }, { ...rest, atMs: atMs + laterMs, acquisitionMs: 3 }];
+    const changes = evaluateAlerts({ nowMs: atMs + laterMs + 5_000, samples, alerts: [] });
+    assertEquals(changes.map(({ rule, value }) => [rule, value]), [["acquisition_time", 7_000]]);
+  }
+});
+
 Deno.test("evaluateAlerts() clears an alert on the last five minutes five minutes after its value is back", () => {
   const history = new History();
   history.run(MINUTE, { errors: 6 });

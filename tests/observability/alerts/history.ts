@@ -24,6 +24,7 @@ export class History {
     const turned: string[] = [];
     for (let passed = 0; passed < ms; passed += STEP_MS) {
       this.nowMs += STEP_MS;
+      this.#expire();
       const atMs = this.nowMs - this.nowMs % STEP_MS;
       const rest = { waiting: 0, active: 0, limit: 10, acquisitionMs: 0, calls: 0, errors: 0 };
       this.samples.push({ atMs, function: "budgets", ...rest, ...sample });
@@ -34,8 +35,14 @@ export class History {
 
   /** Evaluates without a new sample. */
   evaluate(): string[] {
-    this.samples = this.samples.filter(({ atMs }) => atMs >= this.nowMs - 1_500_000 && atMs <= this.nowMs + STEP_MS);
+    this.#expire();
     return evaluateAlerts(this).flatMap((change) => this.#apply(change));
+  }
+
+  /** Forgets what is too old, and everything after the clock was set back, as a store does with each report. */
+  #expire(): void {
+    const isSetBack = this.samples.some(({ atMs }) => atMs > this.nowMs + STEP_MS);
+    this.samples = isSetBack ? [] : this.samples.filter(({ atMs }) => atMs >= this.nowMs - 1_500_000);
   }
 
   #apply({ rule, function: name, raised, value, misses }: AlertChange): string[] {

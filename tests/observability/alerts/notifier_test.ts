@@ -61,12 +61,55 @@ Deno.test("AlertNotifier logs, emits and sends what this isolate has changed, an
   const rest = { ...sample, acquisitionMs: 0 };
   await notifier.evaluate({ nowMs: NOW, samples: [rest], alerts: [{ ...state, misses: 0 }] });
   assertEquals(events.length, 1, "a first miss clears nothing");
-  await notifier.evaluate({ nowMs: NOW, samples: [rest], alerts: [{ ...state, misses: 3 }] });
+  await notifier.evaluate({ nowMs: NOW, samples: [rest], alerts: [{ ...state, misses: 7 }] });
   assertEquals(lines.at(-1), ["info", "alert_cleared", "acquisition_time", "budgets", 0]);
   assertEquals(events.at(-1)?.kind, "cleared");
 });
 
-Deno.test("AlertNotifier survives a listener and a webhook that fail, and logs both", async () => {
+Deno.test("AlertNotifier changes the alerts of many functions in messages that a store takes", async () => {
+  const name = (n: number) => `${"f".repeat(60)}${n}`;
+  const samples = Array.from({ length: 100 }, (_, n) => ({ ...sample, function: name(n), errors: 9, calls: 9 }));
+  const messages: number[] = [];
+  const raised = new Set<string>();
+  const notifier = new AlertNotifier({
+    store: {
+      changeAlerts: (changes) => {
+        const message = JSON.stringify({ changes }, null, 1);
+        // As the store in Postgres.
+        if (message.length > 65_536) return Promise.reject(new Error("too long"));
+        messages.push(message.length);
+        return Promise.resolve(changes.map((one) => ({ ...one, sinceMs: NOW })));
+      },
+    },
+    onAlert: ({ rule, function: of }) => raised.add(`${rule} ${of}`),
+  });
+  await notifier.evaluate({ nowMs: NOW, samples, alerts: [] });
+  assertEquals([raised.size, messages.length > 1], [200, true]);
+});
+
+Deno.test("AlertNotifier notifies of what was changed although a later message fails", async () => {
+  const samples = Array.from({ length: 100 }, (_, n) => ({ ...sample, function: `f${n}`, errors: 9 }));
+  const sent: AlertEvent[] = [];
+  let messages = 0;
+  const notifier = new AlertNotifier({
+    store: {
+      changeAlerts: (changes) => {
+        if (++messages > 1) return Promise.reject(new Error("down"));
+        return Promise.resolve(changes.map((one) => ({ ...one, sinceMs: 0 })));
+      },
+    },
+    webhook: {
+      send: async (alert) => {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        sent.push(alert);
+      },
+    },
+  });
+  await assertRejects(() => notifier.evaluate({ nowMs: NOW, samples, alerts: [] }), Error, "down");
+  assertEquals([sent.length > 0, messages], [true, 2]);
+});
+
+Deno.test("AlertNotifier survives a listener, a webhook and a log that fail, and logs the first two", async () => {
   const lines: string[] = [];
   const notifier = new AlertNotifier({
     store: { changeAlerts: (changes) => Promise.resolve(changes.map((one) => ({ ...one, sinceMs: 0 }))) },
@@ -74,7 +117,10 @@ Deno.test("AlertNotifier survives a listener and a webhook that fail, and logs b
       throw new Error("a listener");
     },
     webhook: { send: () => Promise.reject(new Error("a webhook")) },
-    log: (_level, event) => lines.push(event),
+    log: (_level, event) => {
+      lines.push(event);
+      throw new Error("a log");
+    },
   });
   await notifier.evaluate({ nowMs: NOW, samples: [sample], alerts: [] });
   assertEquals(lines, ["alert_raised", "alert_listener_failed", "alert_webhook_failed"]);
@@ -145,6 +191,14 @@ Deno.test("AlertWebhook sends a failed request again after 1, 4 and 16 s, with o
   assertEquals(sent.length, 4);
   const keys = new Set(sent.map(({ init }) => new Headers(init.headers).get("idempotency-key")));
   assertEquals([...keys], [`errors-budgets-raised-${NOW}`]);
+});
+
+Deno.test("AlertWebhook sends an alert once although the body of the response fails or does not end", async () => {
+  for (const cancel of [() => Promise.reject(new Error("reset")), () => new Promise<void>(() => {})]) {
+    const rig = webhookRig([() => new Response(new ReadableStream({ cancel }))]);
+    await drive(rig, rig.webhook.send(ALERT));
+    assertEquals(rig.sent.length, 1);
+  }
 });
 
 Deno.test("AlertWebhook gives up after four attempts, or at once on a status below 500, and names no secret", async () => {
