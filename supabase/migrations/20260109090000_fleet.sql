@@ -103,15 +103,21 @@ create or replace function pool.fleet_sample_list() returns jsonb as $$
   ) order by at_ms), '[]') from pool.fleet_samples;
 $$ language sql stable set search_path = '';
 
--- Deletes what is too old, and what the future holds after the clock was set back.
+-- Deletes what is too old, and what the future holds after the clock was set back. The whole history goes then: samples of
+-- minutes ago would be those of the present again, and raise an alert that was cleared.
 create or replace function pool.fleet_expire(p_now bigint) returns void as $$
   delete from pool.fleet_isolates where isolate in (
     select isolate from pool.fleet_isolates
       where reported_ms < p_now - 30000 or reported_ms > p_now + 5000 limit 100 for update skip locked
   );
   delete from pool.fleet_samples where (function, at_ms) in (
+    select function, at_ms from pool.fleet_samples where at_ms < p_now - 1500000 limit 500 for update skip locked
+  );
+  -- By the time of now: a report may have waited for a lock.
+  delete from pool.fleet_samples where (function, at_ms) in (
     select function, at_ms from pool.fleet_samples
-      where at_ms < p_now - 1500000 or at_ms > p_now + 15000 limit 500 for update skip locked
+      where exists (select from pool.fleet_samples where at_ms > (select pool.fleet_now()) + 15000)
+      for update skip locked
   );
   delete from pool.fleet_alerts where not raised and since_ms < p_now - 86400000;
 $$ language sql volatile set search_path = '';

@@ -21,6 +21,9 @@ Deno.test("DataApiFleetStore", async (t) => {
       await sql`update pool.fleet_isolates set reported_ms = pool.fleet_now() - ${ageMs} where isolate = ${isolate}`;
     },
     endPause: async () => void await sql`update pool.fleet_turn set evaluated_ms = 0`,
+    addLaterSample: async (ms) => {
+      await sql`insert into pool.fleet_samples values (pool.fleet_now() + ${ms}, 'later', 0, 0, 1, 0, 0, 0)`;
+    },
   });
 
   const user = await signUp(stack(), "fleet-reader");

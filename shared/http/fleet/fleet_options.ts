@@ -21,7 +21,7 @@ export interface FleetOptions {
   readonly intervalMs?: number | undefined;
   /** The time between reports of an isolate at rest, in ms. Default: 10,000. */
   readonly idleIntervalMs?: number | undefined;
-  /** The time after which an isolate that does not report counts no more, in ms, 1,000 to 30,000. Default: 30,000. */
+  /** The time after which an isolate that does not report counts no more, in ms, 1,000 to 30,000. Default: 28,000. */
   readonly dropMs?: number | undefined;
 }
 

@@ -4,7 +4,15 @@
  * @module
  */
 import { abortable } from "@std/async/abortable";
-import { type Clock, messageOf, systemClock, timeoutSignal, type Timer, withoutContext } from "../../resilience/mod.ts";
+import {
+  type Clock,
+  messageOf,
+  observe,
+  systemClock,
+  timeoutSignal,
+  type Timer,
+  withoutContext,
+} from "../../resilience/mod.ts";
 import type { LogData, LogLevel } from "../log/mod.ts";
 import { nameOf } from "./parse.ts";
 import type { FleetRedis } from "./redis_store.ts";
@@ -70,6 +78,7 @@ export function limitsOf(share: number, full: CappedLimits): CappedLimits {
  *   other returns as its leases end. Shares never add up to more than the cap, except that each isolate has one.
  * - While Redis cannot be reached, an isolate keeps its share until Redis may have passed it on, and then has an equal part
  *   of the cap by the number of isolates that it knew last; one that has never reached Redis has one lease.
+ * - A Redis that has lost its data learns the shares again from the isolates. Until all have renewed, none asks for more.
  */
 export class FleetCap {
   readonly #options: FleetCapOptions;
@@ -146,9 +155,10 @@ export class FleetCap {
       // Redis may have lost its data: until every isolate has connected and renewed, it does not know what the others have.
       if (!this.#isReachable) this.#growsAt = sentAt + this.#leaseMs;
       if (sentAt < this.#growsAt) want = Math.min(want, this.#share);
-      const [share, isolates] = await this.#send(want);
+      const [share, isolates, isLost] = await this.#send(want);
       if (this.#isClosed) return;
       this.#expiresAt = sentAt + this.#leaseMs;
+      if (isLost) this.#growsAt = this.#expiresAt;
       this.#isolates = isolates;
       this.#reached();
       this.#apply(share);
@@ -163,35 +173,43 @@ export class FleetCap {
   }
 
   /** Asks Redis for a share. A connection may hang in spite of its own deadline. */
-  async #send(want: number): Promise<[share: number, isolates: number]> {
+  async #send(want: number): Promise<[share: number, isolates: number, isLost: boolean]> {
     const { redis, project, isolate, cap, pool } = this.#options;
     const keys = ["shares", "wants", "expiry"].map((key) => `pool:cap:{${nameOf(project)}}:${key}`);
     const { activeConnections } = pool.getStats();
+    const claim = this.#clock.now() < this.#expiresAt ? this.#share : 0;
     const timeoutMs = this.#leaseMs / 5;
     using timeout = timeoutSignal(timeoutMs, this.#clock, () => new Error(`it did not reply within ${timeoutMs} ms`));
     const [reply] = await abortable(
-      redis.send([["EVAL", SHARE, keys.length, ...keys, nameOf(isolate), want, activeConnections, cap, this.#leaseMs]]),
+      redis.send([
+        ["EVAL", SHARE, keys.length, ...keys, nameOf(isolate), want, activeConnections, cap, this.#leaseMs, claim],
+      ]),
       timeout.signal,
     );
     if (reply instanceof Error) throw reply;
-    const [share, isolates] = Array.isArray(reply) ? reply : [];
+    const [share, isolates, lost] = Array.isArray(reply) ? reply : [];
     if (!Number.isInteger(share) || !Number.isInteger(isolates)) throw new Error("its reply is not a share");
-    return [share, isolates];
+    return [share, isolates, lost === 1];
   }
 
   #reached(): void {
-    if (!this.#isReachable) this.#options.log?.("info", "fleet_cap_restored", {});
+    if (!this.#isReachable) this.#log("info", "fleet_cap_restored", {});
     this.#isReachable = true;
   }
 
   #missed(error: unknown): void {
-    const { cap, log } = this.#options;
+    const { cap } = this.#options;
     const share = this.#isolates === undefined ? 1 : Math.max(1, Math.floor(cap / Math.max(this.#isolates, 1)));
-    if (this.#isReachable) log?.("warn", "fleet_cap_unreachable", { reason: messageOf(error), share });
+    if (this.#isReachable) this.#log("warn", "fleet_cap_unreachable", { reason: messageOf(error), share });
     this.#isReachable = false;
     // By the time of the next reply, Redis may have passed the share on.
     const nextMs = 2 * this.#leaseMs / 5;
     if (this.#clock.now() + nextMs >= this.#expiresAt) this.#apply(Math.min(share, cap));
+  }
+
+  /** Writes a line of the log. One that throws stops no renewal. */
+  #log(level: LogLevel, event: string, data: LogData): void {
+    observe(() => this.#options.log?.(level, event, data), () => {});
   }
 
   #apply(share: number): void {

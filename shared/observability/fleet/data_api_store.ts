@@ -7,7 +7,8 @@ import { countOf, fieldsOf, memberOf, messageOf } from "../../resilience/mod.ts"
 import type { AlertChange, AppliedChange } from "../alerts/types.ts";
 import { FleetStoreError } from "./errors.ts";
 import { parseEvaluation, parseState } from "./parse.ts";
-import type { FleetDetail, FleetReply, FleetReport, FleetState, FleetStore } from "./types.ts";
+import { DROP_MS, type FleetDetail, type FleetReply, type FleetReport, type FleetState } from "./types.ts";
+import type { FleetStore } from "./types.ts";
 
 /** Options for {@linkcode DataApiFleetStore}. */
 export interface DataApiFleetStoreOptions {
@@ -17,7 +18,7 @@ export interface DataApiFleetStoreOptions {
   readonly key: string;
   /** Sends the requests. Default: the global `fetch`. */
   readonly fetch?: typeof fetch | undefined;
-  /** The time after which an isolate that does not report counts no more, in ms, 1,000 to 30,000. Default: 30,000. */
+  /** The time after which an isolate that does not report counts no more, in ms, 1,000 to 30,000. Default: 28,000. */
   readonly dropMs?: number | undefined;
 }
 
@@ -77,13 +78,20 @@ export class DataApiFleetStore implements FleetStore {
   readonly #url: string;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #fetch: typeof fetch;
-  readonly #dropMs: number | undefined;
+  readonly #dropMs: number;
 
-  constructor({ url, key, fetch = globalThis.fetch, dropMs }: DataApiFleetStoreOptions) {
+  /** @throws {FleetStoreError} if no header takes the key. */
+  constructor({ url, key, fetch = globalThis.fetch, dropMs = DROP_MS }: DataApiFleetStoreOptions) {
     this.#url = `${url}/rest/v1/rpc/`;
     // A key of the newer form is not a token.
     const bearer: Record<string, string> = key.startsWith("sb_") ? {} : { authorization: `Bearer ${key}` };
     this.#headers = { apikey: key, ...bearer, "content-type": "application/json", "content-profile": "public" };
+    try {
+      new Headers(this.#headers);
+    } catch {
+      // The message of the runtime has the key.
+      throw new FleetStoreError("refused", "Cannot use the fleet: the secret key has characters that no header takes");
+    }
     this.#fetch = fetch;
     this.#dropMs = dropMs;
   }
@@ -114,7 +122,7 @@ export class DataApiFleetStore implements FleetStore {
    * @throws {FleetStoreError} if the store does not exist, rejects the key, or cannot be reached.
    */
   async read(detail: FleetDetail, signal?: AbortSignal): Promise<FleetState> {
-    const options = { detail, ...(this.#dropMs === undefined ? {} : { dropMs: this.#dropMs }) };
+    const options = { detail, dropMs: this.#dropMs };
     return parseState(await this.#call("pool_fleet_read", { p_options: options }, signal), detail);
   }
 

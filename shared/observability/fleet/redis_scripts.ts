@@ -45,11 +45,12 @@ for _, gauge in ipairs(redis.call('HVALS', gauges)) do
     waiting, active, limit = waiting + w, active + a, limit + l
   end
 end
-for _, range in ipairs({{'-inf', '(' .. now - 1500000}, {'(' .. now + 15000, '+inf'}}) do
-  for _, field in ipairs(redis.call('ZRANGEBYSCORE', index, range[1], range[2], 'LIMIT', 0, 500)) do
-    redis.call('HDEL', samples, field)
-    redis.call('ZREM', index, field)
-  end
+-- After the clock was set back, samples of minutes ago would be those of the present again, and raise an alert that was
+-- cleared.
+if redis.call('ZCOUNT', index, '(' .. now + 15000, '+inf') > 0 then redis.call('DEL', samples, index) end
+for _, field in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', '(' .. now - 1500000, 'LIMIT', 0, 500)) do
+  redis.call('HDEL', samples, field)
+  redis.call('ZREM', index, field)
 end
 local at = string.format('%.0f', now - now % 15000)
 local field = at .. ' ' .. name
@@ -142,15 +143,18 @@ return applied
 
 /**
  * Leases a share of a cap. Keys: shares, wants, expiry. Arguments: isolate, the leases it wants, those it holds, the cap,
- * the time until its share expires in ms. 0 wanted: it returns its share, except for the leases that it holds, which stay
- * counted until the share expires. Returns its share and the number of isolates.
+ * the time until its share expires in ms, and the share that it has, 0 for none. 0 wanted: it returns its share, except for
+ * the leases that it holds, which stay counted until the share expires. Returns its share, the number of isolates, and 1 if
+ * Redis has lost the share.
  *
- * A share is counted with the leases that its holder has not ended yet, so that shares in use never exceed the cap.
+ * A share is counted with the leases that its holder has not ended yet, so that shares in use never exceed the cap. Of an
+ * isolate that Redis does not know, all leases count.
  */
 export const SHARE = NOW + `
 local shares, wants, expiry = unpack(KEYS)
 local isolate = ARGV[1]
 local want, active, cap, lease = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local claim = tonumber(ARGV[6])
 local function forget(id)
   redis.call('HDEL', shares, id)
   redis.call('HDEL', wants, id)
@@ -159,7 +163,13 @@ end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', expiry, '-inf', now)) do forget(id) end
 -- After the clock was set back.
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', expiry, '(' .. now + 2 * lease, '+inf')) do forget(id) end
-local own = tonumber(redis.call('HGET', shares, isolate) or '0')
+local known = redis.call('HGET', shares, isolate)
+local own = tonumber(known or math.max(claim, active))
+local lost = 0
+if not known and claim > 0 then
+  -- What the others have is lost as well: it may be all that this isolate does not have.
+  lost, want = 1, math.min(want, claim)
+end
 if want == 0 then
   local held = math.min(active, own)
   if held > 0 then
@@ -169,7 +179,7 @@ if want == 0 then
   else
     forget(isolate)
   end
-  return {0, redis.call('ZCARD', expiry)}
+  return {0, redis.call('ZCARD', expiry), lost}
 end
 redis.call('ZADD', expiry, now + lease, isolate)
 local isolates = redis.call('ZCARD', expiry)
@@ -192,5 +202,5 @@ local counted = math.max(share, math.min(active, own))
 redis.call('HSET', shares, isolate, string.format('%.0f', counted))
 redis.call('HSET', wants, isolate, string.format('%.0f', want))
 for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, 4 * lease) end
-return {share, isolates}
+return {share, isolates, lost}
 `;

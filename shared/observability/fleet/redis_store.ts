@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { fieldsOf, messageOf } from "../../resilience/mod.ts";
+import { countOf, fieldsOf, messageOf } from "../../resilience/mod.ts";
 import type { AlertChange, AppliedChange } from "../alerts/types.ts";
 import { FleetStoreError } from "./errors.ts";
 import { nameOf, parseEvaluation, parseState } from "./parse.ts";
 import { CHANGE, READ, REMOVE, REPORT } from "./redis_scripts.ts";
 import {
+  DROP_MS,
   FLEET_VERSION,
   type FleetDetail,
   type FleetReply,
@@ -29,12 +30,15 @@ export interface RedisFleetStoreOptions {
   readonly redis: FleetRedis;
   /** The project, such as the host of its URL: projects that share a Redis have a fleet each. */
   readonly project: string;
-  /** The time after which an isolate that does not report counts no more, in ms, 1,000 to 30,000. Default: 30,000. */
+  /** The time after which an isolate that does not report counts no more, in ms, 1,000 to 30,000. Default: 28,000. */
   readonly dropMs?: number | undefined;
 }
 
 /** Maximum length of a stored report, in characters. */
 const MAX_REPORT = 65_536;
+
+/** The largest number of a gauge or count: sums of it are still numbers. */
+const MAX_NUMBER = 1e15;
 
 /** The total length of reports that are returned in full, in characters. Beyond that, metrics and slow requests are left out. */
 const MAX_FULL = 2 * 2 ** 20;
@@ -77,7 +81,7 @@ export class RedisFleetStore implements FleetStore {
   readonly #prefix: string;
   readonly #dropMs: number;
 
-  constructor({ redis, project, dropMs = 30_000 }: RedisFleetStoreOptions) {
+  constructor({ redis, project, dropMs = DROP_MS }: RedisFleetStoreOptions) {
     this.#redis = redis;
     // One slot of a cluster: a script uses them all.
     this.#prefix = `pool:fleet:{${nameOf(project)}}:`;
@@ -95,12 +99,13 @@ export class RedisFleetStore implements FleetStore {
       throw new FleetStoreError("refused", "Cannot report to the fleet: the report is too long");
     }
     const { stats, interval } = report;
-    const numbers = [stats.waitingForConnection, stats.activeConnections, stats.limit ?? 0, interval.maxWaitMs];
+    const gauges = [stats.waitingForConnection, stats.activeConnections, stats.limit];
+    const numbers = [...gauges, interval.maxWaitMs, interval.calls, interval.errors];
     const keys = ["reports", "seen", "gauges", "samples", "index", "turn", "alerts"];
     const reply = await this.#eval(REPORT, keys, [
       nameOf(report.isolate),
       nameOf(report.function),
-      ...[...numbers, interval.calls, interval.errors].map((value) => Number.isFinite(value) ? Math.max(value, 0) : 0),
+      ...numbers.map((number) => Math.min(countOf(number), MAX_NUMBER)),
       text,
     ]);
     const [refused, nowMs, samples, alerts] = listOf(reply, 1);

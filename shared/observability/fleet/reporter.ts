@@ -9,6 +9,7 @@ import {
   type CircuitSnapshot,
   type Clock,
   messageOf,
+  observe,
   systemClock,
   timeoutSignal,
   type Timer,
@@ -152,13 +153,13 @@ export class FleetReporter {
   #schedule(): void {
     this.#timer?.cancel();
     this.#sent ??= Promise.withResolvers<void>();
-    if (this.#failures === 0) this.#options.keepAlive?.(this.#sent.promise);
+    if (this.#failures === 0) this.#keep(this.#sent.promise);
     const delayMs = Math.max(this.#dueAt - this.#clock.now(), 0);
     this.#timer = this.#clock.setTimer(() => void this.#send(), delayMs);
   }
 
   async #send(): Promise<void> {
-    const { store, evaluate, keepAlive, intervalMs = 5_000, idleIntervalMs = 10_000 } = this.#options;
+    const { store, evaluate, intervalMs = 5_000, idleIntervalMs = 10_000 } = this.#options;
     const sent = this.#sent;
     this.#sent = undefined;
     this.#hasNews = false;
@@ -169,8 +170,7 @@ export class FleetReporter {
       this.#succeeded();
       // Not waited for: a webhook may take longer than the time until the next report.
       if (evaluation && evaluate) {
-        const evaluated = evaluate(evaluation).catch(() => {});
-        keepAlive?.(evaluated);
+        this.#keep(evaluate(evaluation).catch(() => {}));
       }
     } catch (error) {
       this.#tally.restore(interval);
@@ -190,22 +190,34 @@ export class FleetReporter {
   }
 
   #succeeded(): void {
-    if (this.#failures > 0) this.#options.log?.("info", "fleet_recovered", { failures: this.#failures });
+    if (this.#failures > 0) this.#log("info", "fleet_recovered", { failures: this.#failures });
     this.#failures = 0;
   }
 
   #failed(error: unknown): void {
     if (this.#state === "closed") return;
-    const { log, intervalMs = 5_000, store } = this.#options;
+    const { intervalMs = 5_000, store } = this.#options;
     const isMissing = error instanceof FleetStoreError && error.failure === "missing";
     if (isMissing) {
       this.#stop("stopped");
-      log?.("info", "fleet_missing", { store: store.kind, reason: error.message, hint: MISSING_HINT });
+      this.#log("info", "fleet_missing", { store: store.kind, reason: error.message, hint: MISSING_HINT });
       return;
     }
-    if (this.#failures++ === 0) log?.("warn", "fleet_unavailable", { store: store.kind, reason: messageOf(error) });
+    if (this.#failures++ === 0) {
+      this.#log("warn", "fleet_unavailable", { store: store.kind, reason: messageOf(error) });
+    }
     const backoffMs = Math.min(intervalMs * 2 ** this.#failures, MAX_BACKOFF_MS);
     this.#dueAt = this.#clock.now() + backoffMs;
+  }
+
+  /** Keeps the isolate until `promise`, which never rejects, has settled. A runtime that throws stops no report. */
+  #keep(promise: Promise<void>): void {
+    observe(() => this.#options.keepAlive?.(promise), () => {});
+  }
+
+  /** Writes a line of the log. One that throws stops no report. */
+  #log(level: LogLevel, event: string, data: LogData): void {
+    observe(() => this.#options.log?.(level, event, data), () => {});
   }
 
   /** Runs a call of the store within the longest time of one. */

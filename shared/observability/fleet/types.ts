@@ -10,6 +10,12 @@ import type { FleetTimes } from "./times.ts";
 /** The version of {@linkcode FleetReport}. */
 export const FLEET_VERSION = 1;
 
+/**
+ * The time after which an isolate that does not report counts no more, in ms: what it has sent may arrive after it was
+ * killed, and a state is reused for a second, but all of that ends within 30 s.
+ */
+export const DROP_MS = 28_000;
+
 /** The statistics of a pool that the fleet counts. Other numbers of its statistics are kept as well. */
 export interface FleetPoolStats {
   readonly totalConnections: number;
@@ -116,7 +122,7 @@ export interface FleetState {
   readonly version: number;
   /** The instant, in ms since 1970 by the clock of the store. */
   readonly nowMs: number;
-  /** The isolates that reported within the last 30 s. */
+  /** The isolates that reported within the last 28 s, or `dropMs` of the store. */
   readonly isolates: readonly FleetIsolate[];
   /** The samples of at least the last 20 minutes, oldest first. Empty unless read in full. */
   readonly samples: readonly FleetSample[];

@@ -82,6 +82,22 @@ Deno.test("FleetCap keeps its share while Redis does, then an equal part, and on
   assertEquals(clock.timers, 0);
 });
 
+Deno.test("FleetCap goes on although its log throws", async () => {
+  const clock = new FakeClock();
+  const pool = new FakePool();
+  let reply: () => Promise<unknown[]> = () => Promise.reject(new Error("down"));
+  const log = () => {
+    throw new Error("a log");
+  };
+  const redis = { send: () => reply() };
+  const cap = new FleetCap({ redis, project: "ref.supabase.co", isolate: "a", cap: 10, pool, log, clock });
+  await clock.advance(10_000);
+  reply = () => Promise.resolve([[7, 1]]);
+  await clock.advance(2_000);
+  assertEquals(cap.share, 7);
+  await cap.close();
+});
+
 Deno.test("FleetCap gives up its share before Redis passes it on, also if Redis hangs", async () => {
   for (const phaseMs of [0, 300, 700, 1_100, 1_500, 1_900]) {
     const clock = new FakeClock();
@@ -233,6 +249,59 @@ Deno.test({
       other.pool.wait(50);
       await until("the other has all of it", () => other.cap.share === 10);
       await Promise.all([other.cap.close(), killed.cap.close()]);
+    });
+
+    await t.step(
+      "learns the shares again from the isolates after it has lost its data, and none grows meanwhile",
+      async () => {
+        const one = capOf(redis, "a", { leaseMs: 1_000 });
+        const two = capOf(redis, "b", { leaseMs: 1_000 });
+        for (const { pool } of [one, two]) pool.wait(50);
+        await until("both have an equal part", () => one.cap.share === 5 && two.cap.share === 5);
+        for (const { pool } of [one, two]) Object.assign(pool, { active: 5, waiting: 0 });
+        for (let n = 0; n < 5; n++) {
+          await server.cli("flushall");
+          for (const end = Date.now() + 500; Date.now() < end;) {
+            // The first asks again and again, and the second has its leases.
+            one.pool.wait(50);
+            assert(one.cap.share <= 5, `the first has ${one.cap.share}, the second holds 5`);
+            await new Promise((resolve) => setTimeout(resolve, 10));
+          }
+          assert(await total() <= 10, `${await shares()}`);
+        }
+        two.pool.active = 0;
+        await until("the first grows again", () => one.cap.share === 9);
+        await Promise.all([one.cap.close(), two.cap.close()]);
+        await server.cli("flushall");
+      },
+    );
+
+    await t.step("counts the leases of an isolate that was frozen until its share had expired", async () => {
+      const thawed = Promise.withResolvers<void>();
+      let isFrozen = false;
+      const frozen = capOf(
+        {
+          send: async (commands) => {
+            if (isFrozen) await thawed.promise;
+            return await redis.send(commands);
+          },
+        },
+        "frozen",
+        { leaseMs: 1_000 },
+      );
+      frozen.pool.wait(50);
+      await until("it has a share", () => frozen.cap.share === 10);
+      Object.assign(frozen.pool, { active: 5, waiting: 0 });
+      isFrozen = true;
+      const other = capOf(redis, "other", { leaseMs: 1_000 });
+      other.pool.wait(50);
+      await until("its share has expired", () => other.cap.share === 10);
+      other.pool.active = 3;
+      isFrozen = false;
+      thawed.resolve();
+      await until("the other leaves it what it holds", () => other.cap.share === 5);
+      await Promise.all([frozen.cap.close(), other.cap.close()]);
+      await server.cli("flushall");
     });
 
     await t.step("never has shares of more than the cap, whatever the isolates need", async () => {

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DataApiFleetStore, FleetStoreError } from "../../../shared/observability/fleet/mod.ts";
 import type { AlertChange } from "../../../shared/observability/mod.ts";
 import { reportOf } from "./reports.ts";
@@ -39,6 +39,13 @@ Deno.test("DataApiFleetStore sends its key as apikey, as a token only where it i
   const legacy = storeOf(() => Response.json({}), "ey.legacy.key");
   await legacy.store.remove("i-1");
   assertEquals(legacy.sent[0]?.headers.get("authorization"), "Bearer ey.legacy.key");
+});
+
+Deno.test("DataApiFleetStore rejects a key that no header takes, and does not repeat it", () => {
+  for (const key of ["sb_secret_hunter\n22", "ey.hunter.22\u0000", "sb_secret_hunter22\u6f22"]) {
+    const error = assertThrows(() => storeOf(() => Response.json({}), key), FleetStoreError, "no header takes");
+    assertEquals(`${error.message} ${error.stack}`.includes("hunter"), false);
+  }
 });
 
 Deno.test("DataApiFleetStore returns the changes that the store applied", async () => {

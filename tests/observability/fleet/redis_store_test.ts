@@ -21,6 +21,13 @@ Deno.test({
         await server.cli("zadd", `${PREFIX}seen`, String(Date.now() - ageMs), isolate);
       },
       endPause: async () => void await server.cli("del", `${PREFIX}turn`),
+      addLaterSample: async (ms) => {
+        const atMs = Date.now() + ms;
+        const rest = { waiting: 0, active: 0, limit: 1, acquisitionMs: 0, calls: 0, errors: 0 };
+        const sample = JSON.stringify({ atMs, function: "later", ...rest });
+        await server.cli("hset", `${PREFIX}samples`, `${atMs} later`, sample);
+        await server.cli("zadd", `${PREFIX}index`, String(atMs), `${atMs} later`);
+      },
     });
 
     await t.step("keeps projects apart, and forgets a fleet after a day", async () => {

@@ -66,6 +66,23 @@ function rig(options: Partial<FleetReporterOptions> = {}) {
   return { clock, store, kept, lines, reporter };
 }
 
+Deno.test("FleetReporter goes on although its log and its runtime throw", async () => {
+  const fault = () => {
+    throw new Error("a log");
+  };
+  const { clock, store, reporter } = rig({ log: fault, keepAlive: fault });
+  store.reply = () => Promise.reject(new Error("down"));
+  reporter.requestEnded(OK);
+  await clock.advance(0);
+  store.reply = () => Promise.resolve({ version: 1 });
+  await clock.advance(10_000);
+  assertEquals(store.reports.length, 2);
+  store.reply = () => Promise.reject(new FleetStoreError("missing", "no migration"));
+  await clock.advance(10_000);
+  assertEquals([store.reports.length, clock.timers], [3, 0]);
+  await reporter.close();
+});
+
 Deno.test("FleetReporter reports after the first request, and then at most once in 5 s", async () => {
   const { clock, store, kept, reporter } = rig();
   reporter.requestEnded(OK);

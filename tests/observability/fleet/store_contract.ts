@@ -24,6 +24,8 @@ export interface StoreUnderTest {
   age(isolate: string, ageMs: number): Promise<void>;
   /** Ends the pause of 15 s until the next evaluation. */
   endPause(): Promise<void>;
+  /** Adds a sample of a function that is `ms` later than now, as after the clock was set back. */
+  addLaterSample(ms: number): Promise<void>;
 }
 
 const RAISE: AlertChange = {
@@ -76,10 +78,15 @@ export async function testStore(t: Deno.TestContext, test: StoreUnderTest): Prom
   });
 
   await step("drops an isolate that stopped reporting, and one from the future", async () => {
-    for (const isolate of ["fresh", "silent", "future"]) await store.report(reportOf(isolate));
+    for (const isolate of ["fresh", "late", "silent", "future"]) await store.report(reportOf(isolate));
+    await test.age("late", 20_000);
     await test.age("silent", 30_500);
     await test.age("future", -60_000);
+    assertEquals(ids((await store.read("totals")).isolates), ["fresh", "late"]);
+    // What a killed isolate has sent may arrive later, and a state is reused for a second: all within 30 s.
+    await test.age("late", 28_500);
     assertEquals(ids((await store.read("totals")).isolates), ["fresh"]);
+    await test.age("late", 30_500);
     await store.report(reportOf("fresh"));
     await test.age("silent", 0);
     assertEquals(ids((await store.read("totals")).isolates), ["fresh"], "the row was only hidden");
@@ -149,6 +156,34 @@ export async function testStore(t: Deno.TestContext, test: StoreUnderTest): Prom
     const sum = (name: "calls" | "errors") => samples.reduce((total, sample) => total + sample[name], 0);
     assertEquals([sum("calls"), sum("errors")], [24, 8]);
     assertEquals(latest.atMs % 15_000, 0);
+  });
+
+  await step("forgets its history when the clock was set back, so that no sample of then is one of now", async () => {
+    await store.report(reportOf("a"));
+    await test.addLaterSample(12_000);
+    await store.report(reportOf("a"));
+    assert((await store.read("full")).samples.length > 1, "a small step is no jump");
+    await test.addLaterSample(600_000);
+    const interval = { calls: 1, errors: 0, maxWaitMs: 0 };
+    const { samples, nowMs } = await evaluationOf(test, "b").then(() => store.read("full"));
+    assert(samples.every(({ atMs }) => atMs <= nowMs), "a sample of the future");
+    assertEquals(samples.map(({ calls }) => calls), [3]);
+    await store.report(reportOf("b", { interval }));
+    const { samples: [latest] } = await store.read("full");
+    assert(latest && latest.calls >= 1);
+  });
+
+  await step("keeps working after reports with numbers of any size", async () => {
+    for (const number of [Number.MAX_VALUE, 5e-324, -1, 1e21, NaN, Infinity, "7", null]) {
+      const interval = { calls: number, errors: number, maxWaitMs: number };
+      const stats = { ...statsOf(), waitingForConnection: number, activeConnections: number, limit: number };
+      const odd = { interval, stats, startedAtMs: number, retries: number } as never;
+      for (const isolate of ["odd", "other", "odd"]) await store.report(reportOf(isolate, odd));
+    }
+    await store.report(reportOf("a"));
+    const { isolates, samples } = await store.read("full");
+    assertEquals(ids(isolates), ["a", "odd", "other"]);
+    for (const { calls, waiting, limit } of samples) assert([calls, waiting, limit].every(Number.isFinite));
   });
 
   await step("applies a change of an alert from one isolate only", async () => {

@@ -81,7 +81,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     file: "observability/alerts/notifier.ts",
-    find: "if (notice === undefined && raised === (before.get(`${rule} ${name}`) ?? false)) return;",
+    find: "if (notice === undefined && raised === (before.get(`${rule} ${name}`) ?? false)) continue;",
     replace: "",
     what: "a change that is not a turn is notified",
   },
@@ -101,8 +101,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     file: "observability/fleet/reporter.ts",
-    find: "if (this.#failures === 0) this.#options.keepAlive?.(this.#sent.promise);",
-    replace: "this.#options.keepAlive?.(this.#sent.promise);",
+    find: "if (this.#failures === 0) this.#keep(this.#sent.promise);",
+    replace: "this.#keep(this.#sent.promise);",
     what: "an isolate is kept for a store that fails",
   },
   {
@@ -213,6 +213,42 @@ export const MUTATIONS: readonly Mutation[] = [
     find: "local held = math.min(active, own)",
     replace: "local held = 0",
     what: "leases that outlive their isolate are not counted",
+  },
+  {
+    file: "observability/fleet/redis_scripts.ts",
+    find: "lost, want = 1, math.min(want, claim)",
+    replace: "lost = 0",
+    what: "an isolate takes what the others have, of a Redis that has lost its data",
+  },
+  {
+    file: "observability/fleet/redis_scripts.ts",
+    find: "tonumber(known or math.max(claim, active))",
+    replace: "tonumber(known or '0')",
+    what: "leases of an isolate that Redis does not know are not counted",
+  },
+  {
+    file: "observability/fleet/redis_scripts.ts",
+    find: "> 0 then redis.call('DEL', samples, index) end",
+    replace: "> 0 then end",
+    what: "samples of before are those of now when the clock is set back",
+  },
+  {
+    file: "observability/fleet/redis_store.ts",
+    find: "Math.min(countOf(number), MAX_NUMBER)",
+    replace: "countOf(number)",
+    what: "a huge number of one isolate stops the reports of all",
+  },
+  {
+    file: "observability/alerts/rules.ts",
+    find: "windowMs: WAIT_WINDOW_MS,",
+    replace: "windowMs: 0,",
+    what: "a wait that is reported after an evaluation raises no alert",
+  },
+  {
+    file: "observability/alerts/notifier.ts",
+    find: "const MAX_CHANGES = 100;",
+    replace: "const MAX_CHANGES = 1_000;",
+    what: "the store refuses the changes of many functions",
   },
   {
     file: "observability/fleet/redis_scripts.ts",
