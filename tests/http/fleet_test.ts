@@ -190,6 +190,17 @@ test("withPooledSupabase begins with the circuits that the fleet has open, while
   await service.shutdown(0);
 });
 
+test("withPooledSupabase without circuit breakers opens none, and says nothing of the fleet", async () => {
+  const service = new SupabaseService<unknown>(readEnvironment({ ...VARIABLES, POOL_CIRCUIT_BREAKER: "off" }));
+  const { api, get, events } = rig({ service });
+  api.isolates = [{ ...reportOf("i-1", { circuits: OPEN }), ageMs: 10 }];
+  await get();
+  await until("the fleet was asked, and a report", () => api.reads > 0 && api.messages.length > 0);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assertEquals([service.getConnectionPool().circuits.snapshot(), events()], [{}, []]);
+  await service.shutdown(0);
+});
+
 test("withPooledSupabase trusts what it has seen itself more than the fleet", async () => {
   const service = new SupabaseService<unknown>(readEnvironment(VARIABLES));
   const { circuits } = service.getConnectionPool();

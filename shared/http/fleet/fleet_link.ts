@@ -148,12 +148,15 @@ export class FleetLink {
     const { state } = await this.view("totals");
     const open = parts.openCircuits(state?.isolates ?? []);
     if (open.length === 0 || this.#isClosed) return;
-    for (const { circuits } of this.#pools.keys()) {
-      const own = circuits?.snapshot() ?? {};
+    let isSeeded = false;
+    for (const { circuits, config } of this.#pools.keys()) {
+      if (!circuits || config.circuitBreaker === false) continue;
+      const own = circuits.snapshot();
       const unknown = open.filter(([target]) => !this.#hasServed || own[target] === undefined);
-      circuits?.seed(Object.fromEntries(unknown));
+      circuits.seed(Object.fromEntries(unknown));
+      isSeeded = true;
     }
-    this.#log?.("info", "circuits_seeded", { targets: open.map(([target]) => target).join(", ") });
+    if (isSeeded) this.#log?.("info", "circuits_seeded", { targets: open.map(([target]) => target).join(", ") });
   }
 
   #load(): Promise<FleetParts> {
