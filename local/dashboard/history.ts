@@ -73,7 +73,8 @@ export class History {
       this.#push(name, atMs, functions.filter((group) => group.function === name));
     }
     for (const [name, points] of this.#points) {
-      const kept = points.filter((point) => point.atMs > atMs - WINDOW_MS);
+      // What is later than now is from before the clock was set back.
+      const kept = points.filter((point) => point.atMs > atMs - WINDOW_MS && point.atMs <= atMs);
       if (kept.length > 0 || name === ALL) this.#points.set(name, kept);
       else {
         this.#points.delete(name);
@@ -92,8 +93,8 @@ export class History {
     const errors = groups.reduce((sum, group) => sum + group.errors.reduce((all, { count }) => all + count, 0), 0);
     const totals = this.#totals.get(name) ?? [];
     const newest = totals.at(-1);
-    // Counts fall when an isolate ends: earlier ones cannot be compared with later ones.
-    if (newest && (acquired < newest.acquired || errors < newest.errors)) totals.length = 0;
+    // Counts fall when an isolate ends: earlier ones cannot be compared with later ones. Nor can those of a later time.
+    if (newest && (acquired < newest.acquired || errors < newest.errors || newest.atMs > atMs)) totals.length = 0;
     while ((totals[1]?.atMs ?? Infinity) <= atMs - RATE_MS) totals.shift();
     const [before] = totals;
     const elapsedMs = atMs - (before?.atMs ?? atMs);

@@ -4,6 +4,7 @@
  * @module
  */
 import { memberOf, messageOf } from "../../shared/resilience/mod.ts";
+import { kindOfKey } from "../../shared/supabase/keys.ts";
 import { commandOf } from "../invocation.ts";
 import { runningStack } from "../running_stack.ts";
 import { StackError } from "../stack_error.ts";
@@ -60,7 +61,7 @@ export async function projectOf(
     warn("SUPABASE_PUBLISHABLE_KEY is not set: the requests have no key, which most functions reject.");
     return { url, publishableKey: undefined, secretKey: undefined };
   }
-  if (/^sb_secret_|^sbp_/.test(key.trim())) {
+  if (kindOfKey(key.trim()) === "admin" || key.trim().startsWith("sbp_")) {
     throw new StackError(
       "USAGE",
       "SUPABASE_PUBLISHABLE_KEY has a secret key, which row-level security does not apply to: set it to the " +

@@ -69,6 +69,15 @@ Deno.test("History forgets what is older than 15 minutes, and functions without 
   assertEquals([history.of("old"), history.of(ALL).length, history.of("new").length], [[], 1, 1]);
 });
 
+Deno.test("History goes on when the clock of this machine is set back, and shows no point of a later time", () => {
+  const history = new History();
+  for (let n = 0; n < 5; n++) history.add(10_000_000 + n * 2_000, snapshot([["a", n * 20, 0]]));
+  for (let n = 5; n < 9; n++) history.add(1_000_000 + n * 2_000, snapshot([["a", n * 20, 0]]));
+  const points = history.of("a");
+  assertEquals(points.map(({ atMs }) => atMs), [1_010_000, 1_012_000, 1_014_000, 1_016_000]);
+  assertEquals(points.map(({ acquiredPerS }) => acquiredPerS), [null, 10, 10, 10]);
+});
+
 Deno.test("History has 100 functions at most, also if their names change with each snapshot", () => {
   const history = new History();
   for (let n = 0; n < 4; n++) {

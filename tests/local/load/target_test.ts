@@ -160,7 +160,9 @@ Deno.test("projectOf() takes the publishable key of another project, warns witho
   const { publishableKey } = await projectOf(args, undefined, (line) => warnings.push(line));
   assertEquals([publishableKey, warnings.length], [undefined, 1]);
   assertMatch(warnings[0] ?? "", /^SUPABASE_PUBLISHABLE_KEY is not set/);
-  for (const key of ["sb_secret_x-marks", "sbp_x-marks", "x-marks the spot"]) {
+  // A legacy service_role key.
+  const legacy = `e30.${btoa(JSON.stringify({ role: "service_role" }))}.x-marks`;
+  for (const key of ["sb_secret_x-marks", "sbp_x-marks", legacy, "x-marks the spot"]) {
     const error = await assertRejects(() => projectOf(args, key, fail), StackError);
     assertEquals([error.code, error.message.includes("x-marks")], ["USAGE", false]);
   }
