@@ -282,7 +282,7 @@ function createCheck<Database>(probe: HealthProbe<Database>, pool: RequestPool<D
  * counters are reported, and the response says so.
  *
  * A path that ends in `/fleet` shows the fleet to operators instead, as
- * `FleetPage`. `missing` says in words what a store that is down, empty or
+ * `FleetPage`. `missing` says in words what a store that is down, full or
  * of an older version does not supply; the status is 200 nevertheless.
  *
  * A path that ends in `/metrics` shows the metrics of the whole fleet to operators, in the text format of Prometheus.

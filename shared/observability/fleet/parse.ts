@@ -191,6 +191,9 @@ export function parseState(value: unknown, detail: FleetDetail): FleetState {
     missing.push(`the store has version ${version}, this isolate expects ${FLEET_VERSION}`);
   }
   const isolates = list("isolates").slice(0, MAX_ISOLATES).map(parseIsolate);
+  if (isolates.length >= MAX_ISOLATES) {
+    missing.push(`isolates, perhaps: the store is full with ${MAX_ISOLATES}, and refuses the reports of others`);
+  }
   const omitting = isolates.filter(({ omitted }) => omitted !== undefined).length;
   if (omitting > 0) missing.push(`metrics or slow requests of ${omitting} isolate(s): the reports are too long`);
   const isFull = detail === "full";

@@ -160,6 +160,9 @@ local function forget(id)
   redis.call('HDEL', wants, id)
   redis.call('ZREM', expiry, id)
 end
+local function keep()
+  for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, 4 * lease) end
+end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', expiry, '-inf', now)) do forget(id) end
 -- After the clock was set back.
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', expiry, '(' .. now + 2 * lease, '+inf')) do forget(id) end
@@ -176,6 +179,7 @@ if want == 0 then
     redis.call('HSET', shares, isolate, string.format('%.0f', held))
     redis.call('HSET', wants, isolate, '0')
     redis.call('ZADD', expiry, now + lease, isolate)
+    keep()
   else
     forget(isolate)
   end
@@ -201,6 +205,6 @@ share = math.max(share, 1)
 local counted = math.max(share, math.min(active, own))
 redis.call('HSET', shares, isolate, string.format('%.0f', counted))
 redis.call('HSET', wants, isolate, string.format('%.0f', want))
-for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, 4 * lease) end
+keep()
 return {share, isolates, lost}
 `;

@@ -118,7 +118,8 @@ export class FleetReporter {
 
   /** Reports the statistics of `pool` from now on, added to those of the other pools. */
   watch(pool: FleetPool): void {
-    if (this.#pools.has(pool)) return;
+    // Of an isolate that does not report, nothing is recorded.
+    if (this.#state !== "running" || this.#pools.has(pool)) return;
     this.#pools.add(pool);
     const recording = pool.record?.({ waitTime: (ms) => this.#wait.add(ms), useTime: (ms) => this.#use.add(ms) });
     if (recording) this.#recordings.push(recording);

@@ -271,7 +271,13 @@ Deno.test({
         }
         two.pool.active = 0;
         await until("the first grows again", () => one.cap.share === 9);
-        await Promise.all([one.cap.close(), two.cap.close()]);
+        await two.cap.close();
+        await server.cli("flushall");
+        await one.cap.close();
+        assertEquals(await shares(), [5], "the leases that have not ended count until the share expires");
+        for (const key of (await server.cli("keys", "*")).split("\n")) {
+          assert(Number(await server.cli("pttl", key)) > 0, `${key} stays for ever`);
+        }
         await server.cli("flushall");
       },
     );

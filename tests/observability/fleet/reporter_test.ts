@@ -80,6 +80,13 @@ Deno.test("FleetReporter goes on although its log and its runtime throw", async 
   store.reply = () => Promise.reject(new FleetStoreError("missing", "no migration"));
   await clock.advance(10_000);
   assertEquals([store.reports.length, clock.timers], [3, 0]);
+  let recorders = 0;
+  const record = () => {
+    recorders++;
+    return { [Symbol.dispose]() {} };
+  };
+  reporter.watch({ getStats: () => statsOf(), record });
+  assertEquals(recorders, 0, "the leases of an isolate that does not report are recorded");
   await reporter.close();
 });
 
