@@ -116,7 +116,7 @@ create or replace function pool.fleet_expire(p_now bigint) returns void as $$
   -- By the time of now: a report may have waited for a lock.
   delete from pool.fleet_samples where (function, at_ms) in (
     select function, at_ms from pool.fleet_samples
-      where exists (select from pool.fleet_samples where at_ms > (select pool.fleet_now()) + 15000)
+      where (select max(at_ms) from pool.fleet_samples) > (select pool.fleet_now()) + 15000
       for update skip locked
   );
   delete from pool.fleet_alerts where not raised and since_ms < p_now - 86400000;
