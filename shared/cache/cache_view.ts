@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isPromiseLike, observe } from "../resilience/mod.ts";
+import { isPromiseLike, observe, withoutContext } from "../resilience/mod.ts";
 import type { CacheEngine } from "./engine.ts";
 import { checkKey, type KeyOf, sharedKey } from "./keys.ts";
 import type { LoadRequest, Loads } from "./loads.ts";
@@ -167,7 +167,8 @@ export class CacheView {
   }
 
   /**
-   * Calls `handler` with each message that is published to a channel from now on. What it throws is ignored.
+   * Calls `handler` with each message that is published to a channel from now on, outside of the async context of the
+   * publisher and of any request. What it throws is ignored.
    *
    * @example
    * ```ts
@@ -182,7 +183,8 @@ export class CacheView {
     this.#engine.checkOpen();
     const unsubscribe = await this.#parts.bus.subscribe(
       this.#keyOf(channel),
-      (message) => observe(() => handler(message, channel), () => {}),
+      // Neither in a transaction of the publisher, nor in the request that was first to connect.
+      (message) => withoutContext(observe, () => handler(message, channel), () => {}),
     );
     return { unsubscribe, [Symbol.dispose]: unsubscribe };
   }

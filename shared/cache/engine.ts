@@ -47,6 +47,10 @@ export type Look =
   | { readonly kind: "miss" | "outage" };
 
 const NO_TAGS: readonly string[] = Object.freeze([]);
+const MISS: Look = Object.freeze({ kind: "miss" });
+
+/** The greatest step back of the clock, in ms, after which values that were stored before are still used. */
+const CLOCK_STEP_MS = 1_000;
 
 /** The maximum number of values or tags of one write to Redis: a larger one would hold up others. */
 const MAX_WRITTEN = 128;
@@ -66,8 +70,10 @@ export class CacheEngine {
   readonly #wallClock: () => number;
   readonly #hitClock: HitClock;
   readonly #looks = new Map<string, LookFlight>();
-  /** Other work under way by key, such as loads: `invalidate` marks and removes it. */
-  readonly flights: Map<string, Flight>[] = [];
+  /** Writes that wait for the stamps of their tags, by key. */
+  readonly #waiting = new Map<string, CacheEntry>();
+  /** Work under way by key, such as loads: `invalidate` marks and removes it. */
+  readonly flights: Map<string, Flight>[] = [this.#looks];
   /** Called once, before Redis is used. */
   onFirstUse: (() => void) | undefined = undefined;
   #hits = 0;
@@ -86,23 +92,29 @@ export class CacheEngine {
   /** Returns the value in memory that is returned as it is; `undefined` if another level must be looked at. */
   hit(key: string): Promise<unknown> | undefined {
     const entry = this.#memory?.get(key);
-    if (entry === undefined || this.#hitClock.now() >= entry.hitUntil) return undefined;
+    if (entry === undefined) return undefined;
+    const now = this.#hitClock.now();
+    if (now >= entry.hitUntil || now < entry.storedAt) return undefined;
     // What each reader gets a copy of is for the slow path, which counts the hit.
     if (entry.resolved !== undefined) this.#hits++;
     return entry.resolved;
   }
 
-  /** Looks at the memory, then at Redis. */
-  async look(key: string): Promise<Look> {
+  /** Looks at the memory, then at Redis. Throws if the cache is closed. */
+  look(key: string): Promise<Look> {
     this.begin();
-    const entry = this.#memory?.get(key);
-    if (entry && this.#wallClock() < entry.hitUntil) {
-      this.#hits++;
-      return { kind: "hit", entry };
+    let entry = this.#memory?.get(key);
+    if (entry !== undefined) {
+      const now = this.#wallClock();
+      entry = this.#unlessOfLater(key, entry, now);
+      if (entry && now < entry.hitUntil) {
+        this.#hits++;
+        return Promise.resolve({ kind: "hit", entry });
+      }
     }
     this.#misses++;
-    if (this.redis) return await this.#lookAtRedis(this.redis, key);
-    return entry ? { kind: "hit", entry } : { kind: "miss" };
+    if (this.redis) return this.#lookAtRedis(this.redis, key, entry);
+    return Promise.resolve(entry ? { kind: "hit", entry } : MISS);
   }
 
   /** Returns the fresh value of a key; in an outage of Redis that of memory, which can miss an invalidation then. */
@@ -114,7 +126,15 @@ export class CacheEngine {
 
   /** Returns what memory has of a key, fresh or not. */
   remembered(key: string): CacheEntry | undefined {
-    return this.#memory?.get(key);
+    const entry = this.#memory?.get(key);
+    return entry && this.#unlessOfLater(key, entry, this.#wallClock());
+  }
+
+  /** Removes an entry that was stored later than now: the clock was set back, and how old it is is not known. */
+  #unlessOfLater(key: string, entry: CacheEntry, now: number): CacheEntry | undefined {
+    if (entry.storedAt - now <= CLOCK_STEP_MS) return entry;
+    this.#memory?.delete(key);
+    return undefined;
   }
 
   /** Throws if the cache is closed. */
@@ -131,13 +151,19 @@ export class CacheEngine {
     call();
   }
 
-  #lookAtRedis(redis: RedisLevel, key: string): Promise<Look> {
+  /** @param before What memory has of the key. */
+  #lookAtRedis(redis: RedisLevel, key: string, before: CacheEntry | undefined): Promise<Look> {
     const under = this.#looks.get(key);
     if (under) return under.promise;
     const promise = redis.read(key).then((found): Look => {
-      if (!flight.isInvalid && !flight.isUncertain) this.#looks.delete(key);
-      if (found.kind !== "hit") return found;
-      return { kind: "hit", entry: this.adopt(key, found.entry, found.bytes, flight) };
+      const isCurrent = !flight.isInvalid && !flight.isUncertain;
+      if (isCurrent) this.#looks.delete(key);
+      if (found.kind !== "hit") {
+        // What others have removed must not come back in an outage.
+        if (isCurrent && before && found.kind === "miss" && this.#memory?.get(key) === before) this.#memory.delete(key);
+        return found;
+      }
+      return { kind: "hit", entry: this.adopt(key, found.entry, flight) };
     });
     const flight: LookFlight = { isInvalid: false, isUncertain: false, promise };
     this.#looks.set(key, flight);
@@ -145,20 +171,25 @@ export class CacheEngine {
   }
 
   /** Keeps a value of Redis in memory, unless its key was invalidated since it was read. */
-  adopt(key: string, stored: StoredEntry, bytes: number, flight: Flight): CacheEntry {
+  adopt(key: string, stored: StoredEntry, flight: Flight): CacheEntry {
     const tags = stored.stamps.length === 0 ? NO_TAGS : stored.stamps.map(([tag]) => tag);
-    const entry = this.#entry({ ...stored, bytes: bytes * 2 }, stored, tags);
-    if (!flight.isInvalid && !flight.isUncertain) this.#memory?.set(key, entry);
+    const entry = this.#entry(stored, stored, tags);
+    this.#keep(key, entry, flight);
     return entry;
+  }
+
+  /** Keeps an entry in memory, unless `flight` forbids it or the cache was closed meanwhile. */
+  #keep(key: string, entry: CacheEntry, flight: Flight | undefined): void {
+    if (!this.#isClosed && !flight?.isInvalid && !flight?.isUncertain) this.#memory?.set(key, entry);
   }
 
   #entry(frozen: Omit<FrozenValue, "isPlain">, times: EntryTimes, tags: readonly string[]): CacheEntry {
     const { value, isCopied, bytes } = frozen;
     const { freshUntil, staleUntil, graceUntil } = times;
     const resolved = isCopied || !this.#memory ? undefined : Object.freeze(Promise.resolve(value));
-    const hitUntil = this.redis && this.#memory
-      ? Math.min(freshUntil, this.#wallClock() + this.options.memoryMs)
-      : freshUntil;
+    // Without a memory, the times of the value itself count alone.
+    const now = this.#memory ? this.#wallClock() : 0;
+    const hitUntil = this.redis && this.#memory ? Math.min(freshUntil, now + this.options.memoryMs) : freshUntil;
     return {
       value,
       isCopied,
@@ -169,6 +200,8 @@ export class CacheEngine {
       graceUntil,
       tags,
       hitUntil,
+      // What does not expire does not depend on the clock.
+      storedAt: freshUntil === Number.MAX_SAFE_INTEGER ? 0 : now,
     };
   }
 
@@ -181,13 +214,13 @@ export class CacheEngine {
     flight?: Flight,
   ): CacheEntry {
     const entry = this.#entry(frozen, times, tags);
-    if (!flight?.isInvalid && !flight?.isUncertain) this.#memory?.set(key, entry);
+    this.#keep(key, entry, flight);
     return entry;
   }
 
   /** Lets `getOrLoad` return a value in memory until `until`, although it is not fresh; `get` does not. */
   extend(key: string, entry: CacheEntry, until: number): void {
-    this.#memory?.set(key, { ...entry, resolved: undefined, hitUntil: until });
+    this.#keep(key, { ...entry, resolved: undefined, hitUntil: until }, undefined);
   }
 
   /** Stores values in all levels, in place of what is there and of loads under way. */
@@ -196,28 +229,55 @@ export class CacheEngine {
     this.begin();
     const frozen = values.map(([key, value]) => [key, freezeValue(shownKey(key), value)] as const);
     const { redis } = this;
+    const { tags } = options;
     const times = timesFrom(this.#wallClock(), options.ttlMs, options);
     let stamping: ReturnType<RedisLevel["stamps"]> | undefined = undefined;
     for (let at = 0; at < frozen.length; at += MAX_WRITTEN) {
       const part = frozen.slice(at, at + MAX_WRITTEN);
       const keys = part.map(([key]) => key);
       // With each part: what Redis had of it can be read until now.
-      this.invalidate(keys);
-      for (const [key, value] of part) this.remember(key, value, times, options.tags);
-      if (!redis) continue;
-      const stamps = await (stamping ??= redis.stamps(options.tags));
-      if (stamps) {
-        await redis.write(part.map(([key, value]) => ({ key, frozen: value, times, stamps })), this.message(keys));
-      } else await redis.remove(keys, this.message(keys));
+      for (const key of keys) this.#invalidateFlight(key);
+      this.#supersede(keys);
+      if (!redis) {
+        for (const [key, frozen] of part) this.remember(key, frozen, times, tags);
+        continue;
+      }
+      const written = part.map(([key, frozen]) => ({ key, frozen, entry: this.remember(key, frozen, times, tags) }));
+      if (tags.length === 0) {
+        // At once: what is called after it is sent after it.
+        await redis.write(written.map(({ key, frozen }) => ({ key, frozen, times, stamps: [] })), this.message(keys));
+        continue;
+      }
+      for (const { key, entry } of written) this.#waiting.set(key, entry);
+      const stamps = await (stamping ??= redis.stamps(tags));
+      const latest = written.filter(({ key, entry }) => this.#isLatest(key, entry));
+      const message = this.message(latest.map(({ key }) => key));
+      if (!stamps) await redis.remove(latest.map(({ key }) => key), message);
+      else await redis.write(latest.map(({ key, frozen }) => ({ key, frozen, times, stamps })), message);
     }
+  }
+
+  /** Notes that a write or a removal takes the place of those that wait for the stamps of their tags. */
+  #supersede(keys: readonly string[]): void {
+    if (this.#waiting.size > 0) { for (const key of keys) this.#waiting.delete(key); }
+  }
+
+  /** Ends the wait of a write. Returns whether it is still the latest one of its key. */
+  #isLatest(key: string, entry: CacheEntry): boolean {
+    if (this.#waiting.get(key) !== entry) return false;
+    this.#waiting.delete(key);
+    // Without it in memory, what Redis had could be read until now.
+    if (this.#memory?.get(key) !== entry) this.invalidate([key]);
+    return true;
   }
 
   /** Removes values from all levels. Returns whether one of them was there. */
   async remove(keys: readonly string[]): Promise<boolean> {
     this.begin();
     const now = this.#wallClock();
-    const wasThere = keys.some((key) => now < (this.#memory?.get(key)?.freshUntil ?? 0));
+    const wasThere = keys.some((key) => now < (this.remembered(key)?.freshUntil ?? 0));
     this.invalidate(keys);
+    this.#supersede(keys);
     const existed = await this.redis?.remove(keys, this.message(keys));
     return existed === true || wasThere;
   }
@@ -245,7 +305,7 @@ export class CacheEngine {
     }
     const { redis } = this;
     const now = this.#wallClock();
-    const before = this.#memory?.get(key);
+    const before = this.remembered(key);
     this.invalidate([key]);
     if (redis) return await redis.increment(key, by, Math.ceil(ttlMs ?? 0), this.message([key]));
     const isSet = before !== undefined && now < before.freshUntil;
@@ -265,13 +325,18 @@ export class CacheEngine {
   invalidate(keys: readonly string[]): void {
     for (const key of keys) {
       this.#memory?.delete(key);
-      for (const flights of [this.#looks, ...this.flights]) {
-        const flight = flights.get(key);
-        if (!flight) continue;
-        flight.isInvalid = true;
-        // Who asks from now on must not get what was read before.
-        flights.delete(key);
-      }
+      this.#invalidateFlight(key);
+    }
+  }
+
+  /** Marks what is under way for a key. */
+  #invalidateFlight(key: string): void {
+    for (const flights of this.flights) {
+      const flight = flights.get(key);
+      if (!flight) continue;
+      flight.isInvalid = true;
+      // Who asks from now on must not get what was read before.
+      flights.delete(key);
     }
   }
 
@@ -282,14 +347,14 @@ export class CacheEngine {
   }
 
   #invalidateFlights(): void {
-    for (const flights of [this.#looks, ...this.flights]) this.invalidate([...flights.keys()]);
+    for (const flights of this.flights) this.invalidate([...flights.keys()]);
   }
 
   /** Drops all values of memory: invalidations may have been lost. */
   drop(): void {
     this.#drops++;
     this.#memory?.clear();
-    for (const flights of [this.#looks, ...this.flights]) {
+    for (const flights of this.flights) {
       for (const flight of flights.values()) flight.isUncertain = true;
     }
     // Loads go on: others may join them, and Redis takes their values only from the holder of the lock.

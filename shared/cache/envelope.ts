@@ -4,7 +4,7 @@
  * @module
  */
 import type { CacheEntry } from "./memory_level.ts";
-import { encodeValue, type FrozenValue, reviveValue } from "./value.ts";
+import { encodeValue, type FrozenValue, OBJECT_BYTES, reviveValue } from "./value.ts";
 
 /** The version of the format. */
 const VERSION = 1;
@@ -16,7 +16,7 @@ export type TagStamp = readonly [tag: string, stamp: string];
 export type EntryTimes = Pick<CacheEntry, "freshUntil" | "staleUntil" | "graceUntil">;
 
 /** A value as it was read from Redis. */
-export interface StoredEntry extends EntryTimes, Pick<FrozenValue, "value" | "isCopied"> {
+export interface StoredEntry extends EntryTimes, Pick<FrozenValue, "value" | "isCopied" | "bytes"> {
   readonly stamps: readonly TagStamp[];
 }
 
@@ -34,6 +34,8 @@ export function encodeEnvelope(times: EntryTimes, stamps: readonly TagStamp[], v
  */
 export function decodeEnvelope(text: string): StoredEntry | undefined {
   try {
+    const row = decodeRow(text);
+    if (row) return row;
     const parts: unknown = JSON.parse(text);
     if (!Array.isArray(parts) || parts.length !== 6) return undefined;
     const [version, freshUntil, staleUntil, graceUntil, tags, json]: unknown[] = parts;
@@ -42,10 +44,39 @@ export function decodeEnvelope(text: string): StoredEntry | undefined {
     }
     const stamps = tags === 0 ? NO_STAMPS : tags;
     if (!isStamps(stamps)) return undefined;
-    return { freshUntil, staleUntil, graceUntil, stamps, ...reviveValue(json) };
+    return { freshUntil, staleUntil, graceUntil, stamps, ...reviveValue(json, text.length) };
   } catch {
     return undefined;
   }
+}
+
+/** The maximum length of a row, in characters: the members of a larger object count in its size. */
+const MAX_ROW = 2_048;
+
+/** The head of a value without tags, before an object. */
+const HEAD = /^\[1,(\d{1,15}),(\d{1,15}),(\d{1,15}),0,(?=\{)/;
+
+/** The parts that an object of texts, numbers, booleans and `null` alone lacks, after its first character. */
+const NOT_IN_ROW = /[\\$[{]|__proto__/;
+
+/**
+ * Reads the text of a value that is an object without objects in it, as most rows are: nothing in it is to be revived.
+ * Returns `undefined` for others, and throws if it is not JSON.
+ */
+function decodeRow(text: string): StoredEntry | undefined {
+  const head = text.length > MAX_ROW ? null : HEAD.exec(text);
+  if (!head) return undefined;
+  const [{ length }, fresh, stale, grace] = head;
+  if (NOT_IN_ROW.test(text.slice(length + 1)) || !text.endsWith("]")) return undefined;
+  return {
+    freshUntil: Number(fresh),
+    staleUntil: Number(stale),
+    graceUntil: Number(grace),
+    stamps: NO_STAMPS,
+    value: Object.freeze(JSON.parse(text.slice(length, -1))),
+    isCopied: false,
+    bytes: OBJECT_BYTES + text.length * 2,
+  };
 }
 
 const NO_STAMPS: readonly TagStamp[] = Object.freeze([]);

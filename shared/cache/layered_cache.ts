@@ -135,7 +135,8 @@ export class LayeredCache extends CacheView implements Disposable {
     });
     const parts: ViewParts = {
       engine,
-      loads: new Loads(engine, { lockMs, lockWaitMs, loaderTimeoutMs, ttlJitter }),
+      // Redis takes whole milliseconds only.
+      loads: new Loads(engine, { lockMs: Math.ceil(lockMs), lockWaitMs, loaderTimeoutMs, ttlJitter }),
       bus: new MessageBus(origin, level && commands && { level, commands, names }),
       keyOf: sharedKey,
       runLoader: runSharedLoader,

@@ -35,8 +35,8 @@ export interface LoadTurnsOptions {
 /** The turn of an isolate without Redis. */
 export const ALONE: Turn = Object.freeze({ kind: "alone" });
 
-function freshOf(found: Found, now: number): { readonly entry: StoredEntry; readonly bytes: number } | undefined {
-  return found.kind === "hit" && now < found.entry.freshUntil ? found : undefined;
+function freshOf(found: Found, now: number): StoredEntry | undefined {
+  return found.kind === "hit" && now < found.entry.freshUntil ? found.entry : undefined;
 }
 
 /** Waits for the right to load, and keeps it. */
@@ -67,7 +67,7 @@ export class LoadTurns {
       const fresh = freshOf(acquired.found, wallClock());
       if (fresh) {
         if (acquired.kind === "held") await redis.release(key, token);
-        return { kind: "found", entry: this.#engine.adopt(key, fresh.entry, fresh.bytes, flight) };
+        return { kind: "found", entry: this.#engine.adopt(key, fresh, flight) };
       }
       if (acquired.kind === "held") return { kind: "holder", token };
       if (!waits) return { kind: "busy" };

@@ -82,7 +82,7 @@ export class MessageBus {
     const [prefix = "", origin] = PREFIX.exec(text) ?? [];
     if (origin === this.#origin) return;
     try {
-      const { value, isCopied } = reviveValue(JSON.parse(text.slice(prefix.length)));
+      const { value, isCopied } = reviveValue(JSON.parse(text.slice(prefix.length)), text.length);
       this.#deliver(channel, value, isCopied);
     } catch {
       if (this.#redis) this.#redis.level.counters.foreignMessages++;
@@ -90,8 +90,11 @@ export class MessageBus {
   }
 
   #deliver(channel: string, message: unknown, isCopied: boolean): void {
-    for (const listener of [...this.#channels.get(channel)?.listeners ?? []]) {
-      listener(isCopied ? copyValue(message) : message);
+    const listeners = this.#channels.get(channel)?.listeners;
+    if (!listeners) return;
+    for (const listener of [...listeners]) {
+      // One of those before it may have ended its subscription.
+      if (listeners.has(listener)) listener(isCopied ? copyValue(message) : message);
     }
   }
 }

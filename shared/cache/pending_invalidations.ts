@@ -32,6 +32,8 @@ export class PendingInvalidations {
   readonly #clock: Clock;
   /** The invalidations by the name in Redis, the oldest first. */
   readonly #all = new Map<string, Invalidation>();
+  /** The invalidations of names that are being written: sent after the newer value, they would remove it. */
+  readonly #held = new Set<Invalidation>();
   /** The number of invalidations that were not kept. */
   lost = 0;
   #timer: Timer | undefined = undefined;
@@ -73,6 +75,21 @@ export class PendingInvalidations {
     return names.flatMap((name) => this.#all.get(name) ?? []);
   }
 
+  /**
+   * Returns the invalidations of these names, which are not sent until they are settled or let go. Reads go on as if they
+   * were to be sent.
+   */
+  hold(names: readonly string[]): Invalidation[] {
+    const invalidations = this.get(names);
+    for (const invalidation of invalidations) this.#held.add(invalidation);
+    return invalidations;
+  }
+
+  /** Ends what {@linkcode hold} began. */
+  letGo(invalidations: readonly Invalidation[]): void {
+    for (const invalidation of invalidations) this.#held.delete(invalidation);
+  }
+
   /** Removes invalidations that have reached Redis, or that a newer value has superseded; not those added since. */
   settle(invalidations: readonly Invalidation[]): void {
     for (const invalidation of invalidations) {
@@ -103,11 +120,15 @@ export class PendingInvalidations {
     this.#timer?.cancel();
   }
 
-  /** Sends what is pending. Returns whether all has arrived. Never throws. */
-  async send(): Promise<boolean> {
-    const all = [...this.#all.values()];
-    for (let start = 0; start < all.length; start += BATCH) {
-      const batch = all.slice(start, start + BATCH);
+  /**
+   * Sends what is pending, or a part of it. Returns whether it has arrived. Never throws.
+   *
+   * @param invalidations Default: all.
+   */
+  async send(invalidations: readonly Invalidation[] = [...this.#all.values()]): Promise<boolean> {
+    for (let start = 0; start < invalidations.length; start += BATCH) {
+      const batch = invalidations.slice(start, start + BATCH).filter((one) => this.#isDue(one));
+      if (batch.length === 0) continue;
       try {
         const replies = await this.#redis.send(batch.flatMap(({ commands }) => commands));
         if (replies.some((reply) => reply instanceof RedisReplyError)) return false;
@@ -116,6 +137,11 @@ export class PendingInvalidations {
       }
       this.settle(batch);
     }
-    return this.#all.size === 0;
+    return true;
+  }
+
+  /** Returns whether one that was to be sent still is: a newer value may have superseded it meanwhile. */
+  #isDue(invalidation: Invalidation): boolean {
+    return this.#all.get(invalidation.name) === invalidation && !this.#held.has(invalidation);
   }
 }

@@ -116,6 +116,7 @@ export class RedisLevel {
 
   /** Stores values that are newer than what a load under way may return. */
   async write(values: readonly StoredValue[], message: string): Promise<void> {
+    if (values.length === 0) return;
     const { names } = this.#options;
     const texts = values.map(({ frozen, times, stamps }) => encodeEnvelope(times, stamps, frozen));
     const commands = values.flatMap(({ key, times }, index): RedisCommand[] => {
@@ -124,8 +125,9 @@ export class RedisLevel {
       if (this.#isTooLarge(text)) return [["DEL", names.lock(key), names.value(key)]];
       return [["DEL", names.lock(key)], ["SET", names.value(key), text, ...this.#expiry(times)]];
     });
-    const pending = this.#pending.get(values.map(({ key }) => names.value(key)));
+    const pending = this.#pending.hold(values.map(({ key }) => names.value(key)));
     const replies = await this.#send([...commands, ["PUBLISH", names.invalidations, message]]);
+    this.#pending.letGo(pending);
     if (isDone(replies)) this.#pending.settle(pending);
     // The older value must not come back.
     else await this.remove(values.map(({ key }) => key), message);
@@ -143,6 +145,7 @@ export class RedisLevel {
 
   /** Removes values. In an outage they are removed later. Returns whether Redis had any of them. */
   async remove(keys: readonly string[], message: string): Promise<boolean> {
+    if (keys.length === 0) return false;
     const { names } = this.#options;
     const commands = keys.map((key): RedisCommand => ["DEL", names.lock(key), names.value(key)]);
     // Noted first: a read that is sent meanwhile must not bring the old value back.
@@ -224,13 +227,14 @@ export class RedisLevel {
    */
   async increment(key: string, by: number, ms: number, message: string): Promise<number> {
     const { names, redis } = this.#options;
-    if (this.#pending.has(names.value(key)) && !await this.#pending.send()) {
+    const pending = this.#pending.get([names.value(key)]);
+    if (pending.length > 0 && !await this.#pending.send(pending)) {
       throw new CacheUnavailableError("an invalidation of the counter has not reached it");
     }
     const now = this.#options.wallClock();
-    const until = ms === 0 ? Number.MAX_SAFE_INTEGER : now + ms;
+    const until = ms === 0 ? Number.MAX_SAFE_INTEGER : Math.ceil(now + ms);
     const [reply] = await redis.send([
-      ["EVAL", INCREMENT, 1, names.value(key), by, ms, until, now],
+      ["EVAL", INCREMENT, 1, names.value(key), by, ms, until, Math.floor(now)],
       ["PUBLISH", names.invalidations, message],
     ]);
     if (typeof reply === "string" && Number.isSafeInteger(Number(reply))) return Number(reply);
@@ -261,7 +265,7 @@ export class RedisLevel {
       if (replies.some((reply) => reply instanceof RedisReplyError && reply.isFull)) this.#counters.full++;
       return replies;
     } catch {
-      if (commands[0]?.[0] !== "MGET") this.#counters.failedWrites++;
+      if (commands[0]?.[0] !== "MGET" && commands[0]?.[0] !== "GET") this.#counters.failedWrites++;
       return undefined;
     }
   }

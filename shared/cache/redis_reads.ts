@@ -4,6 +4,7 @@
  * @module
  */
 import { decodeEnvelope, type StoredEntry } from "./envelope.ts";
+import { RedisReplyError } from "./errors.ts";
 import type { RedisNames } from "./keys.ts";
 import type { PendingInvalidations } from "./pending_invalidations.ts";
 import type { RedisCommand } from "./redis/redis_connection.ts";
@@ -11,7 +12,7 @@ import type { RedisCounters } from "./stats.ts";
 
 /** The result of a read. An outage is not a miss. */
 export type Found =
-  | { readonly kind: "hit"; readonly entry: StoredEntry; readonly bytes: number }
+  | { readonly kind: "hit"; readonly entry: StoredEntry }
   | { readonly kind: "miss" }
   | { readonly kind: "outage" };
 
@@ -61,7 +62,19 @@ export class RedisReads {
     const reads = this.#reads;
     if (reads.length === 0) return;
     this.#reads = [];
-    void this.#readAll(reads);
+    const [only] = reads;
+    if (reads.length === 1 && only) void this.#readOne(only);
+    else void this.#readAll(reads);
+  }
+
+  async #readOne({ key, resolve }: PendingRead): Promise<void> {
+    const [reply] = await this.#options.send([["GET", this.#options.names.value(key)]]) ?? [];
+    // Where another type of value is, the cache has none.
+    const text = reply instanceof RedisReplyError ? (/^WRONGTYPE /.test(reply.message) ? null : undefined) : reply;
+    const found = this.decode(key, text);
+    const hasTags = found.kind === "hit" && found.entry.stamps.length > 0;
+    const [checked = OUTAGE] = hasTags ? await this.withoutInvalidated([found]) : [found];
+    resolve(this.#count(checked));
   }
 
   async #readAll(reads: readonly PendingRead[]): Promise<void> {
@@ -83,7 +96,7 @@ export class RedisReads {
     const entry = typeof text === "string" && text.length <= this.#options.maxValueBytes
       ? decodeEnvelope(text)
       : undefined;
-    if (entry) return { kind: "hit", entry, bytes: String(text).length };
+    if (entry) return { kind: "hit", entry };
     this.#options.counters.foreign++;
     return MISS;
   }

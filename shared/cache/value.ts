@@ -20,6 +20,25 @@ const MAX_PARTS = 1_000_000;
 /** The maximum number of digits of a bigint: reading more takes time that grows with their square. */
 const MAX_BIGINT_DIGITS = 4_096;
 
+/** The approximate size of an object or array without its members, in bytes. */
+export const OBJECT_BYTES = 48;
+
+/** The approximate size of a reference, and of what is no larger: `null`, booleans, small numbers. */
+const SLOT_BYTES = 8;
+
+/** The approximate size of a text without its characters, in bytes. */
+const TEXT_BYTES = 16;
+
+/** The approximate size of a member of an object without its name and its value, in bytes. */
+const MEMBER_BYTES = 16;
+
+/** The number of members above which an object has a table of its own, and its approximate size for each, in bytes. */
+const MANY_MEMBERS = 128;
+const TABLE_BYTES = 96;
+
+/** The approximate size of an entry of a `Map` or `Set` without its content, in bytes. */
+const ENTRY_BYTES = 32;
+
 /** The member that marks what JSON lacks. */
 const MARK = "$";
 
@@ -51,13 +70,13 @@ class Freezer {
   freeze(value: unknown, depth: number): unknown {
     switch (typeof value) {
       case "string":
-        this.bytes += value.length * 2;
+        this.bytes += TEXT_BYTES + value.length * 2;
         return value;
       case "boolean":
         return value;
       case "number":
         if (!Number.isFinite(value) || Object.is(value, -0)) this.isPlain = false;
-        this.bytes += 8;
+        this.bytes += SLOT_BYTES;
         return value;
       case "undefined":
         this.isPlain = false;
@@ -84,30 +103,44 @@ class Freezer {
     if (++this.#parts > MAX_PARTS) {
       throw new Unfit(`it has more than ${MAX_PARTS} objects and arrays; cache parts of it`);
     }
-    this.bytes += 32;
+    this.bytes += OBJECT_BYTES;
     const prototype: unknown = Object.getPrototypeOf(value);
     if (Array.isArray(value) && prototype === Array.prototype) return this.#array(value, depth);
     if (prototype === Object.prototype || prototype === null) return this.#record(value, depth);
     this.isPlain = false;
     this.isCopied = true;
-    if (value instanceof Date && prototype === Date.prototype) return new Date(value.getTime());
     if (value instanceof Uint8Array && prototype === Uint8Array.prototype) {
-      this.bytes += value.byteLength;
+      this.bytes += OBJECT_BYTES * 2 + value.byteLength;
       return value.slice();
     }
+    return this.#collection(value, prototype, depth);
+  }
+
+  /** Copies a `Date`, a `Map` or a `Set`. */
+  #collection(value: object, prototype: unknown, depth: number): unknown {
+    if (value instanceof Date && prototype === Date.prototype) {
+      checkMembers(value);
+      this.bytes += OBJECT_BYTES;
+      return new Date(value.getTime());
+    }
     if (value instanceof Map && prototype === Map.prototype) {
+      checkMembers(value);
+      this.bytes += OBJECT_BYTES + ENTRY_BYTES * value.size;
       const entries = [...value].map(([key, member], index) =>
         [this.#member(key, depth, `key ${index}`), this.#member(member, depth, `value ${index}`)] as const
       );
       return new Map(entries);
     }
     if (value instanceof Set && prototype === Set.prototype) {
+      checkMembers(value);
+      this.bytes += OBJECT_BYTES + ENTRY_BYTES * value.size;
       return new Set([...value].map((member, index) => this.#member(member, depth, `member ${index}`)));
     }
     throw new Unfit(`it is an instance of ${nameOfClass(value)}; cache its plain data`);
   }
 
   #array(value: readonly unknown[], depth: number): unknown {
+    this.bytes += value.length * SLOT_BYTES;
     const copy: unknown[] = [];
     for (let index = 0; index < value.length; index++) {
       const member = value[index];
@@ -126,10 +159,11 @@ class Freezer {
     if (Object.getOwnPropertyNames(value).length !== keys.length) {
       throw new Unfit("it has a member that is not enumerable; cache plain data");
     }
+    if (keys.length > MANY_MEMBERS) this.bytes += keys.length * TABLE_BYTES;
     for (const key of keys) {
       if (key === "__proto__") throw new Unfit("it has a member __proto__; remove it");
       if (key === MARK) this.isPlain = false;
-      this.bytes += 16 + key.length;
+      this.bytes += MEMBER_BYTES + key.length;
       copy[key] = this.#member(Reflect.get(value, key), depth, key);
     }
     if (Object.getOwnPropertySymbols(value).length > 0) throw new Unfit("it has a member with a symbol; remove it");
@@ -138,7 +172,7 @@ class Freezer {
 
   #member(value: unknown, depth: number, at: string | number): unknown {
     if (typeof value === "string") {
-      this.bytes += value.length * 2;
+      this.bytes += TEXT_BYTES + value.length * 2;
       return value;
     }
     try {
@@ -148,6 +182,12 @@ class Freezer {
       throw error;
     }
   }
+}
+
+/** Throws if a `Date`, a `Map` or a `Set` has members of its own: a copy would lack them. */
+function checkMembers(value: object): void {
+  if (Reflect.ownKeys(value).length === 0) return;
+  throw new Unfit(`it is a ${nameOfClass(value)} with members that have names; cache an object`);
 }
 
 function nameOfClass(value: object): string {
@@ -235,11 +275,17 @@ class ForeignValueError extends TypeError {
 /** Reads and freezes what `JSON.parse` returned, in place. */
 class Reviver {
   isCopied = false;
+  /** The part of the size in memory that the length of the text does not show, in bytes. */
+  bytes = 0;
+  #parts = 0;
 
   revive(value: unknown, depth: number): unknown {
     if (typeof value !== "object" || value === null) return value;
     if (depth >= MAX_DEPTH) throw new ForeignValueError("nested too deeply");
+    if (++this.#parts > MAX_PARTS) throw new ForeignValueError("too many objects and arrays");
+    this.bytes += OBJECT_BYTES;
     if (Array.isArray(value)) {
+      this.bytes += value.length * SLOT_BYTES;
       for (let index = 0; index < value.length; index++) {
         const member: unknown = value[index];
         if (typeof member === "object" && member !== null) value[index] = this.revive(member, depth + 1);
@@ -247,12 +293,15 @@ class Reviver {
       return Object.freeze(value);
     }
     const record: Record<string, unknown> = value as Record<string, unknown>;
+    let members = 0;
     for (const key in record) {
+      members++;
       if (key === MARK) return this.#marked(record, depth);
       if (key === "__proto__") throw new ForeignValueError("a member __proto__");
       const member = record[key];
       if (typeof member === "object" && member !== null) record[key] = this.revive(member, depth + 1);
     }
+    if (members > MANY_MEMBERS) this.bytes += members * TABLE_BYTES;
     return Object.freeze(record);
   }
 
@@ -261,7 +310,7 @@ class Reviver {
       case "undefined":
         return undefined;
       case "bigint":
-        if (typeof v === "string" && v.length <= MAX_BIGINT_DIGITS + 1 && /^-?\d+$/.test(v)) return BigInt(v);
+        if (typeof v === "string" && v.length <= MAX_BIGINT_DIGITS && /^-?\d+$/.test(v)) return BigInt(v);
         break;
       case "number":
         if (v === "NaN" || v === "Infinity" || v === "-Infinity" || v === "-0") return Number(v);
@@ -279,8 +328,9 @@ class Reviver {
         return new Map(this.#pairs(v, depth));
       case "set":
         this.isCopied = true;
-        if (Array.isArray(v)) return new Set(v.map((member) => this.revive(member, depth + 1)));
-        break;
+        if (!Array.isArray(v)) break;
+        this.bytes += OBJECT_BYTES + ENTRY_BYTES * v.length;
+        return new Set(v.map((member) => this.revive(member, depth + 1)));
       case "object":
         return this.#object(v, depth);
     }
@@ -289,6 +339,7 @@ class Reviver {
 
   #pairs(value: unknown, depth: number): [unknown, unknown][] {
     if (!Array.isArray(value)) throw new ForeignValueError("a map without entries");
+    this.bytes += OBJECT_BYTES + ENTRY_BYTES * value.length;
     return value.map((pair) => {
       if (!Array.isArray(pair) || pair.length !== 2) throw new ForeignValueError("an entry that is not a pair");
       return [this.revive(pair[0], depth + 1), this.revive(pair[1], depth + 1)];
@@ -308,10 +359,11 @@ class Reviver {
 /**
  * Reads and freezes a value that `JSON.parse` returned, in place.
  *
+ * @param length The length of its text.
  * @throws {TypeError} if {@linkcode encodeValue} has not written it.
  */
-export function reviveValue(json: unknown): Pick<FrozenValue, "value" | "isCopied"> {
+export function reviveValue(json: unknown, length: number): Pick<FrozenValue, "value" | "isCopied" | "bytes"> {
   const reviver = new Reviver();
   const value = reviver.revive(json, 0);
-  return { value, isCopied: reviver.isCopied };
+  return { value, isCopied: reviver.isCopied, bytes: reviver.bytes + length * 2 };
 }

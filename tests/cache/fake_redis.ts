@@ -66,6 +66,8 @@ export class FakeServer {
       return new RedisReplyError("MISCONF Redis is configured to save RDB snapshots");
     }
     switch (command) {
+      case "GET":
+        return this.get(first);
       case "MGET":
         return texts.map((name) => this.get(name));
       case "EXISTS":

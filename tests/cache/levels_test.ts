@@ -1,9 +1,11 @@
 /** The levels of a cache: bounds, counters, messages and options. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { AsyncLocalStorage } from "node:async_hooks";
 import {
   CacheClosedError,
   CacheConfigError,
   CacheKeyError,
+  type CacheSubscription,
   CacheValueError,
   LayeredCache,
 } from "../../shared/cache/mod.ts";
@@ -238,4 +240,155 @@ Deno.test("mset() and invalidateTags() in parts leave nothing in memory that was
   await removing;
   assertEquals(await cache.get("k290"), undefined);
   assert(setting.server.longest <= 3 * 128, `${setting.server.longest} commands at once`);
+});
+
+Deno.test("set() with tags keeps its order with later calls of its key, in memory and in Redis", async () => {
+  const setting = new Setting();
+  const tagged = { tags: ["t"], ttlSeconds: 60 };
+  for (const memory of [{}, false] as const) {
+    const { cache } = setting.isolate({ memory });
+    const later: readonly (readonly [call: () => Promise<unknown>, expected: unknown])[] = [
+      [() => cache.set("k", 2, 60), 2],
+      [() => cache.set("k", 2, tagged), 2],
+      [() => cache.mset({ k: 2, other: 3 }, tagged), 2],
+      [() => cache.delete("k"), undefined],
+      [() => cache.invalidateTags(["t"]), undefined],
+      // Another tag is no reason to lose the value.
+      [() => cache.invalidateTags(["u"]), 1],
+    ];
+    for (const [call, expected] of later) {
+      await cache.set("k", 0, 60);
+      await Promise.all([cache.set("k", 1, tagged), call()]);
+      assertEquals(await cache.get("k"), expected);
+      await setting.clock.advance(5_001);
+      assertEquals(await cache.get("k"), expected, "Redis has another value than the memory");
+    }
+  }
+});
+
+Deno.test("set() and delete() without tags run in the order of their calls", async () => {
+  const setting = new Setting();
+  const { cache } = setting.isolate();
+  await Promise.all([cache.set("k", 1), cache.delete("k")]);
+  assertEquals([await cache.get("k"), setting.server.get("cache:v:k")], [undefined, null]);
+});
+
+Deno.test("set() with tags leaves no older value in memory that was read before Redis had the new one", async () => {
+  const setting = new Setting();
+  const { cache, redis } = setting.isolate();
+  await cache.set("k", "old", { tags: ["t"] });
+  const writing = cache.set("k", "new", { tags: ["t"] });
+  // The memory is dropped: messages may have been lost.
+  redis.resubscribe();
+  await Promise.all([writing, cache.get("k")]);
+  assertEquals(await cache.get("k"), "new");
+});
+
+Deno.test("values in memory do not outlive their time when the clock is set back", async () => {
+  const setting = new Setting();
+  let step = 3_600_000;
+  for (const withRedis of [true, false]) {
+    const wallClock = () => setting.clock.now() + step;
+    const options = { wallClock, memorySeconds: 5 };
+    const cache = withRedis ? setting.isolate(options).cache : setting.alone(options);
+    await cache.set("k", "value", { ttlSeconds: 60, graceSeconds: 60 });
+    await cache.set("date", new Date(0), 60);
+    await cache.increment("n");
+    // As small as the corrections of every clock: nothing is lost.
+    step -= 500;
+    assertEquals(await cache.get("k"), "value");
+    step -= 3_000_000;
+    await setting.clock.advance(121_000);
+    assertEquals(await cache.mget(["k", "date"]), [undefined, undefined]);
+    // What does not expire does not depend on the clock.
+    assertEquals(await cache.increment("n"), 2);
+    setting.source = `loaded ${step}`;
+    assertEquals(await cache.getOrLoad("k", setting.load, 60), setting.source);
+    assertEquals(await cache.getOrLoad("k", setting.load, 60), setting.source);
+    step = 3_600_000;
+  }
+  assertEquals(setting.loads, 2);
+});
+
+Deno.test("increment() with a time to live counts also where the clock has fractions of a ms", async () => {
+  const setting = new Setting();
+  const { cache } = setting.isolate({ wallClock: () => setting.clock.now() + 0.25 });
+  assertEquals([await cache.increment("n", 1, 10), await cache.get("n"), await cache.increment("n", 1, 10)], [1, 1, 2]);
+});
+
+Deno.test("the bound of the memory in bytes counts tags, and members that have no text", async () => {
+  const maxBytes = 1_000_000;
+  const values = {
+    tags: [1, { tags: Array.from({ length: 32 }, (_, index) => `${index}`.padEnd(1_000, "x")) }],
+    null: [Array.from({ length: 10_000 }, () => null)],
+    true: [Array.from({ length: 10_000 }, () => true)],
+    empty: [Array.from({ length: 10_000 }, () => "")],
+    map: [new Map(Array.from({ length: 2_000 }, (_, index) => [index, index]))],
+    set: [new Set(Array.from({ length: 2_000 }, (_, index) => index))],
+  } as const;
+  for (const withRedis of [true, false]) {
+    for (const [name, [value, options]] of Object.entries(values)) {
+      const setting = new Setting();
+      const writer = withRedis ? setting.isolate().cache : setting.alone({ memory: { maxBytes } });
+      const reader = withRedis ? setting.isolate({ memory: { maxBytes } }).cache : writer;
+      for (let index = 0; index < 50; index++) await writer.set(`k:${index}`, value, options);
+      for (let index = 0; index < 50; index++) await reader.get(`k:${index}`);
+      const { entries, bytes } = reader.stats().memory;
+      assert(bytes <= maxBytes && entries < 25, `${name}: ${entries} values of ${bytes} bytes`);
+    }
+  }
+});
+
+Deno.test("close() leaves nothing in memory, also of what was under way", async () => {
+  const setting = new Setting();
+  setting.takesMs = 10;
+  for (const cache of [setting.isolate().cache, setting.alone()]) {
+    const calls = [
+      cache.getOrLoad("loaded", setting.load, 60),
+      cache.mset(Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`k${index}`, index]))),
+      cache.get("read"),
+    ];
+    cache.close();
+    await setting.during(Promise.all(calls));
+    assertEquals([cache.stats().memory.entries, cache.stats().memory.bytes, setting.clock.timers], [0, 0, 0]);
+    await assertRejects(() => cache.get("loaded"), CacheClosedError);
+  }
+});
+
+Deno.test("subscribe() calls its handler outside of the publisher's async context, and not after unsubscribe()", async () => {
+  const setting = new Setting();
+  const [one, other] = [setting.isolate().cache, setting.isolate().cache];
+  const context = new AsyncLocalStorage<string>();
+  const contexts: unknown[] = [];
+  const subscriptions: CacheSubscription[] = [];
+  const handler = () => {
+    contexts.push(context.getStore());
+    for (const each of subscriptions) each.unsubscribe();
+  };
+  await context.run("subscriber", async () => {
+    for (let index = 0; index < 2; index++) subscriptions.push(await one.subscribe("c", handler));
+  });
+  await context.run("publisher", () => one.publish("c", 1));
+  assertEquals(contexts, [undefined]);
+  subscriptions.push(await one.subscribe("c", handler));
+  await context.run("publisher", () => other.publish("c", 1));
+  await settle();
+  assertEquals(contexts, [undefined, undefined]);
+});
+
+Deno.test("all times that Redis gets are whole numbers, as it requires", async () => {
+  const setting = new Setting();
+  const { cache, redis } = setting.isolate({ lockMs: 100.5, wallClock: () => setting.clock.now() + 0.25 });
+  const numbers: number[] = [];
+  const send = redis.send.bind(redis);
+  redis.send = (commands) => {
+    numbers.push(...commands.flat().filter((part) => typeof part === "number"));
+    return send(commands);
+  };
+  setting.takesMs = 200;
+  const options = { ttlSeconds: 0.0123, staleSeconds: 0.0004, graceSeconds: 1 / 3, tags: ["t"] };
+  await setting.during(cache.getOrLoad("k", setting.load, options));
+  await cache.set("k", 1, options);
+  await cache.increment("n", 1, 0.0123);
+  assertEquals([numbers.length > 10, numbers.filter((number) => !Number.isInteger(number))], [true, []]);
 });

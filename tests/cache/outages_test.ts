@@ -232,3 +232,53 @@ Deno.test("close() ends the invalidations that wait for another attempt", async 
   await deleting;
   assertEquals(setting.clock.timers, 0);
 });
+
+Deno.test("get() in an outage does not return a value that Redis did not have any more before it", async () => {
+  const setting = new Setting();
+  const [one, other] = [setting.isolate(), setting.isolate()];
+  await one.cache.set("k", "old", 60);
+  await one.cache.set("kept", "value", 60);
+  one.redis.isDeaf = true;
+  await other.cache.delete("k");
+  await setting.clock.advance(6_000);
+  assertEquals(await one.cache.mget(["k", "kept"]), [undefined, "value"]);
+  one.redis.isDown = true;
+  assertEquals(await one.cache.mget(["k", "kept"]), [undefined, "value"]);
+});
+
+Deno.test("a look at Redis that finds nothing does not remove what was loaded meanwhile", async () => {
+  const setting = new Setting();
+  const { cache, redis } = setting.isolate();
+  await cache.set("k", "old", { ttlSeconds: 1, graceSeconds: 60 });
+  await setting.clock.advance(6_000);
+  await redis.send([["DEL", "cache:v:k"]]);
+  const [missed, loaded] = await Promise.all([cache.get("k"), cache.getOrLoad("k", setting.load, 60)]);
+  assertEquals([missed, loaded], [undefined, "value"]);
+  redis.isDown = true;
+  assertEquals(await cache.get("k"), "value");
+});
+
+Deno.test("increment() works while its counter and others are being deleted, without an outage", async () => {
+  const setting = new Setting();
+  const { cache } = setting.isolate();
+  await cache.increment("n", 5);
+  for (let lag = 0; lag < 8; lag++) {
+    const deleting = cache.delete("n");
+    const counting = cache.increment("n");
+    for (let turn = 0; turn < lag; turn++) await Promise.resolve();
+    await cache.delete("other");
+    assertEquals([await counting, await deleting], [1, true]);
+  }
+});
+
+Deno.test("an invalidation of an outage does not remove the value that was stored after it", async () => {
+  const setting = new Setting();
+  const { cache, redis } = setting.isolate();
+  redis.isDown = true;
+  for (let index = 0; index < 250; index++) await cache.delete(`k:${index}`);
+  redis.up();
+  // The first part is under way; the last key is in the second one.
+  await Promise.all([cache.set("k:249", 5, 60), cache.set("k:0", 5, 60)]);
+  await settle();
+  assertEquals([await cache.increment("k:249"), cache.stats().redis?.pendingInvalidations], [6, 0]);
+});

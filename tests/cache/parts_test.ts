@@ -1,7 +1,10 @@
 /** Small parts of the cache by themselves. */
 import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { LRUCache } from "lru-cache";
 import { HitClock } from "../../shared/cache/hit_clock.ts";
 import { decodeInvalidation, encodeInvalidation } from "../../shared/cache/invalidations.ts";
+import { type CacheEntry, MemoryLevel } from "../../shared/cache/memory_level.ts";
 import { PendingInvalidations } from "../../shared/cache/pending_invalidations.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { FakeRedis, FakeServer } from "./fake_redis.ts";
@@ -59,4 +62,46 @@ Deno.test("PendingInvalidations keeps the latest 10,000, and those that Redis re
   assert(earlier);
   pending.settle([earlier]);
   assertEquals(pending.size, 1);
+});
+
+/** An entry of `bytes` in memory, with a tag. */
+function entryOf(bytes: number, tag: string): CacheEntry {
+  const times = { freshUntil: 1, staleUntil: 1, graceUntil: 1, hitUntil: 1, storedAt: 0 };
+  return { value: bytes, isCopied: false, resolved: undefined, tags: [tag], bytes, ...times };
+}
+
+Deno.test("MemoryLevel keeps what an LRUCache that notes each use at once would keep", () => {
+  const key = fc.nat({ max: 7 }).map((number) => `k${number}`);
+  const step = fc.oneof(
+    { weight: 16, arbitrary: fc.record({ kind: fc.constant("get" as const), key }) },
+    {
+      weight: 4,
+      arbitrary: fc.record({ kind: fc.constant("set" as const), key, bytes: fc.integer({ min: 1, max: 4_000 }) }),
+    },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom("delete", "deleteTag", "clear"), key }) },
+  );
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 40, maxLength: 200 }), (steps) => {
+      const bounds = { maxEntries: 6, maxBytes: 20_000 };
+      const memory = new MemoryLevel(bounds);
+      const model = new LRUCache<string, CacheEntry>({ max: bounds.maxEntries, maxSize: bounds.maxBytes });
+      for (const each of steps) {
+        if (each.kind === "get") assertEquals(memory.get(each.key), model.get(each.key));
+        else if ("bytes" in each) {
+          const entry = entryOf(each.bytes, each.key);
+          memory.set(each.key, entry);
+          model.set(each.key, entry, { size: each.bytes + each.key.length * 4 + 450 });
+        } else if (each.kind === "clear") {
+          memory.clear();
+          model.clear();
+        } else {
+          if (each.kind === "delete") memory.delete(each.key);
+          else assertEquals(memory.deleteTag(each.key), model.has(each.key) ? [each.key] : []);
+          model.delete(each.key);
+        }
+        assertEquals([memory.size, memory.bytes], [model.size, model.calculatedSize]);
+      }
+    }),
+    { numRuns: 300 },
+  );
 });

@@ -4,7 +4,8 @@ import { CacheValueError, LayeredCache } from "../../shared/cache/mod.ts";
 import { decodeEnvelope, encodeEnvelope } from "../../shared/cache/envelope.ts";
 import { copyValue, encodeValue, freezeValue, reviveValue } from "../../shared/cache/value.ts";
 
-const roundTrip = (value: unknown) => reviveValue(JSON.parse(encodeValue(freezeValue("key", value)))).value;
+const revive = (text: string) => reviveValue(JSON.parse(text), text.length);
+const roundTrip = (value: unknown) => revive(encodeValue(freezeValue("key", value))).value;
 
 /** Compares as `Object.is` does at the leaves: `-0` is not 0. */
 function same(a: unknown, b: unknown): boolean {
@@ -65,7 +66,7 @@ Deno.test("reviveValue() rejects what encodeValue() has not written, and pollute
   fc.assert(
     fc.property(fc.jsonValue(), (json) => {
       try {
-        reviveValue(structuredClone(json));
+        revive(JSON.stringify(json));
       } catch (error) {
         assert(error instanceof TypeError || error instanceof DOMException, String(error));
       }
@@ -75,7 +76,7 @@ Deno.test("reviveValue() rejects what encodeValue() has not written, and pollute
   for (
     const text of ['{"__proto__":{"x":1}}', '{"a":[{"__proto__":1}]}', '{"$":"map","v":[[1]]}', '{"$":"set","v":1}']
   ) {
-    assertThrows(() => reviveValue(JSON.parse(text)), TypeError);
+    assertThrows(() => revive(text), TypeError);
   }
   assertEquals(({} as Record<string, unknown>).x, undefined);
 });
@@ -105,6 +106,9 @@ Deno.test("freezeValue() rejects what would not come back, naming the part", () 
     [{ [Symbol("s")]: 1 }, "$", "a member with a symbol"],
     [10n ** 5_000n, "$", "it has 5001 digits"],
     [new Map([["a", new WeakMap()]]), "$.value 0", "it is an instance of WeakMap"],
+    [{ at: Object.assign(new Date(0), { zone: "UTC" }) }, "$.at", "it is a Date with members"],
+    [Object.assign(new Map(), { a: 1 }), "$", "it is a Map with members"],
+    [Object.assign(new Set(), { [Symbol("s")]: 1 }), "$", "it is a Set with members"],
   ];
   for (const [value, path, reason] of cases) {
     const error = assertThrows(() => freezeValue("user:1", value), CacheValueError);
@@ -161,7 +165,7 @@ Deno.test("reviveValue() rejects a mark whose value is of another kind", () => {
       1,
     ]]
   ) {
-    assertThrows(() => reviveValue({ "$": kind, v }), TypeError);
+    assertThrows(() => revive(JSON.stringify({ "$": kind, v })), TypeError);
   }
 });
 
@@ -172,4 +176,58 @@ Deno.test("freezeValue() passes on what a getter throws", () => {
     },
   };
   assertThrows(() => freezeValue("k", value), RangeError, "of the getter");
+});
+
+Deno.test("decodeEnvelope() reads rows as it reads other values, and rejects what is nearly one", () => {
+  const times = { freshUntil: 11, staleUntil: 12, graceUntil: 13 };
+  const rows = fc.dictionary(
+    fc.oneof(fc.string({ unit: "binary" }), fc.constantFrom("$", "v", "__proto_", "[", "{")),
+    fc.oneof(
+      fc.string({ unit: "binary" }),
+      fc.double(),
+      fc.boolean(),
+      fc.constantFrom(null, "__proto__", "{", "]", '"', "\\", "$", "\ud800", {}, []),
+    ),
+  ).map((row) => ({ ...row }));
+  fc.assert(fc.property(rows, (row) => {
+    const entry = decodeEnvelope(encodeEnvelope(times, [], freezeValue("k", row)));
+    assert(entry && same(row, entry.value) && Object.isFrozen(entry.value));
+    assertEquals([entry.freshUntil, entry.staleUntil, entry.graceUntil, entry.stamps, entry.isCopied], [
+      11,
+      12,
+      13,
+      [],
+      false,
+    ]);
+  }));
+  const near = [
+    '{"a":1',
+    '{"a":1}}',
+    '{"a":1},2',
+    '{"a":1}]',
+    "{a:1}",
+    '{"a":1,}',
+    '{"__proto__":1}',
+    '{"\\u005f_proto__":1}',
+  ];
+  for (const json of near) assertEquals(decodeEnvelope(`[1,11,12,13,0,${json}]`), undefined, json);
+  for (const head of ["[1,11,12,13,0", "[1,11,12,-13,0,", "[1,11,12,0,", "[2,11,12,13,0,", "[1,11,12,1.5,0,"]) {
+    assertEquals(decodeEnvelope(`${head}{"a":1}]`), undefined, head);
+  }
+  for (const end of ["", " ", "}", "]]"]) assertEquals(decodeEnvelope(`[1,11,12,13,0,{"a":1}${end}`), undefined);
+  // As JSON allows.
+  assertEquals(decodeEnvelope('[1,11,12,13,0,{ "a" : 1 }]')?.value, { a: 1 });
+});
+
+Deno.test("reviveValue() rejects what freezeValue() would: readers of a value with a Date get a copy", () => {
+  const date = { at: { "$": "date", v: 0 } };
+  const foreign = [
+    { ...date, digits: { "$": "bigint", v: "9".repeat(4_097) } },
+    { ...date, digits: { "$": "bigint", v: `-${"9".repeat(4_096)}` } },
+    { ...date, many: Array.from({ length: 1_000_001 }, () => []) },
+  ];
+  for (const json of foreign) assertThrows(() => revive(JSON.stringify(json)), TypeError);
+  const digits = `-${"9".repeat(4_095)}`;
+  const { value } = revive(JSON.stringify({ ...date, digits: { "$": "bigint", v: digits } }));
+  assertEquals(copyValue(value), { at: new Date(0), digits: BigInt(digits) });
 });
