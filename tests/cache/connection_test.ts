@@ -292,3 +292,53 @@ withServer("connects again when a server has become a replica, which rejects wri
   });
   assertEquals(await cache.get("a"), undefined);
 });
+
+withServer("does not connect to a database that the server does not have", async () => {
+  await using redis = await TestRedis.start();
+  for (const url of [`${redis.url}/99`, `${redis.url}/15`]) {
+    using connection = new RedisConnection({ url });
+    const reply = await connection.send([["SET", "a", url]]).catch((error) => error);
+    if (url.endsWith("15")) assertEquals(reply, ["OK"]);
+    else assert(reply instanceof CacheUnavailableError && reply.message.includes("DB index is out of range"));
+  }
+  assertEquals(await redis.cli("DBSIZE"), "0");
+});
+
+withServer("ignores what its listeners throw, and calls the others", async () => {
+  await using redis = await TestRedis.start();
+  using connection = new RedisConnection({ url: redis.url });
+  const calls: string[] = [];
+  const throws = (): never => {
+    throw new Error("of a listener");
+  };
+  const rejects = (): Promise<never> => Promise.reject(new Error("of a listener"));
+  for (const listener of [throws, rejects, (message = "") => void calls.push(message)]) {
+    connection.onUp(listener);
+    connection.onResubscribed(listener);
+    await connection.subscribe("c", listener);
+  }
+  assertEquals(await connection.send([["PUBLISH", "c", "1"], ["PUBLISH", "c", "2"]]), [1, 1]);
+  await until("both messages have arrived", () => calls.includes("2"));
+  assertEquals(calls.filter((call) => call !== ""), ["1", "2"]);
+  assert(calls.length >= 3 && connection.state.isConnected && connection.state.isSubscribed);
+});
+
+withServer("is replaced at most once per second while the server has become a replica, and reads go on", async () => {
+  await using redis = await TestRedis.start();
+  using cache = new LayeredCache({ redis: redis.url, memory: false });
+  await cache.set("kept", "value", 3_600);
+  await redis.cli("REPLICAOF", "127.0.0.1", "1");
+  const connections = async () =>
+    Number(/total_connections_received:(\d+)/.exec(await redis.cli("INFO", "stats"))?.[1]);
+  const before = await connections();
+  const end = performance.now() + 1_800;
+  let [reads, found] = [0, 0];
+  while (performance.now() < end) {
+    assertEquals(await cache.getOrLoad(`key:${reads++}`, () => "loaded"), "loaded");
+    if (await cache.get("kept") === "value") found++;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  // One of redis-cli, and those of the cache.
+  assertLess(await connections() - before, 5);
+  assert(found > reads * 0.8, `${found} of ${reads} reads`);
+});

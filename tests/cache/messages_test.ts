@@ -76,3 +76,20 @@ Deno.test("RedisMessages.subscribe() settles within its deadline when the server
   assertEquals(isSettled, true);
   messages.close();
 });
+
+Deno.test("RedisMessages.subscribe() of a second listener resolves when the channel is subscribed to, not before", async () => {
+  const { messages, client } = open();
+  const ends: string[] = [];
+  for (const channel of ["a", "b"]) {
+    const calls = [1, 2].map((turn) =>
+      messages.subscribe(channel, () => {}).then(() => ends.push(`${channel}${turn}`))
+    );
+    await settle();
+    assertEquals(ends.filter((end) => end.startsWith(channel)), []);
+    await client.confirm();
+    await Promise.all(calls);
+    await messages.subscribe(channel, () => {});
+  }
+  assertEquals([ends.toSorted(), client.sent], [["a1", "a2", "b1", "b2"], ["+a", "+b"]]);
+  messages.close();
+});

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { observe } from "../../resilience/mod.ts";
 
 /** Listeners, each of which its owner can remove: caches may share a connection that outlives them. */
 export class ListenerList {
@@ -15,8 +16,8 @@ export class ListenerList {
     return () => void this.#listeners.delete(entry);
   }
 
-  /** Calls all listeners in the order in which they were added. */
+  /** Calls all listeners in the order in which they were added. What they throw is ignored. */
   notify(): void {
-    for (const listener of [...this.#listeners]) listener();
+    for (const listener of [...this.#listeners]) observe(listener, () => {});
   }
 }

@@ -33,7 +33,10 @@ export interface RedisCommands {
    * @throws {CacheUnavailableError} if Redis cannot be used now. Whether the commands ran is then unknown.
    */
   send(commands: readonly RedisCommand[]): Promise<unknown[]>;
-  /** Calls `listener` with each message to `channel` from now on; the subscription outlives connections. Never throws. */
+  /**
+   * Calls `listener` with each message to `channel` from now on; the subscription outlives connections. What the listener
+   * throws is ignored. Never throws.
+   */
   subscribe(channel: string, listener: (message: string) => void): Promise<void>;
   /** Removes a listener. Never throws. */
   unsubscribe(channel: string, listener: (message: string) => void): void;
@@ -83,6 +86,12 @@ export interface RedisConnectionOptions {
 
 /** Replies of a server that serves no client for now, or the wrong server after a failover: connect again. */
 const UNUSABLE = /^(LOADING|MASTERDOWN|READONLY|CLUSTERDOWN|NOAUTH|TRYAGAIN) /;
+
+/**
+ * The least age of a connection that is replaced because of such a reply, in ms. A younger one is of the same server as
+ * the one before it: more attempts would only add load, and a replica still serves reads.
+ */
+const REPLACED_AFTER_MS = 1_000;
 
 /** The maximum number of callers that wait for the first connection. */
 const MAX_WAITING = 1_000;
@@ -178,11 +187,17 @@ export class RedisConnection implements RedisCommands, Disposable {
   async send(commands: readonly RedisCommand[]): Promise<unknown[]> {
     if (++this.#underWay === 1) this.#commands.keepAlive(true);
     try {
-      const client = this.#commands.client ?? await this.#firstClient();
-      return await this.#bounded(client, commands);
+      const { client } = this.#commands;
+      // One promise after the other costs as much as the rest of a command.
+      return await (client ? this.#bounded(client, commands) : this.#sendFirst(commands));
     } finally {
       if (--this.#underWay === 0) this.#commands.keepAlive(false);
     }
+  }
+
+  /** Sends commands by the first connection. */
+  async #sendFirst(commands: readonly RedisCommand[]): Promise<unknown[]> {
+    return await this.#bounded(await this.#firstClient(), commands);
   }
 
   /** Waits for the first connection. An isolate does so once: later attempts are not waited for. */
@@ -220,10 +235,10 @@ export class RedisConnection implements RedisCommands, Disposable {
         // Its reply may never come, and nothing that is sent after it is served before.
         fail(`it did not reply within ${this.#commandTimeoutMs} ms`);
       }, now);
-      this.#exchange(client, commands).then((replies) => {
+      const onReplies = (replies: unknown[]): void => {
         if (isSettled) return;
         const unusable = replies.find((reply) => reply instanceof RedisReplyError && UNUSABLE.test(reply.message));
-        if (unusable instanceof RedisReplyError) {
+        if (unusable instanceof RedisReplyError && this.#commands.ageMs >= REPLACED_AFTER_MS) {
           fail(unusable.message);
           return;
         }
@@ -231,27 +246,22 @@ export class RedisConnection implements RedisCommands, Disposable {
         deadline.cancel();
         this.#breaker.settle(permit, "succeeded", now);
         resolve(replies);
-      }, (error) => {
+      };
+      const onError = (error: unknown): void => {
         if (!isSettled) fail(messageOf(error));
+      };
+      const [only] = commands;
+      if (commands.length !== 1 || !only) {
+        exchange(client, commands).then(onReplies, onError);
+        return;
+      }
+      const [name, ...args] = only;
+      client.redis.call(name, ...args).then((reply) => onReplies([reply]), (error) => {
+        const reply = replyOf(error);
+        if (reply) onReplies([reply]);
+        else onError(error);
       });
     });
-  }
-
-  /** Sends commands and returns their replies. Rejects if the connection is lost. */
-  async #exchange({ redis }: RedisClient, commands: readonly RedisCommand[]): Promise<unknown[]> {
-    const [only] = commands;
-    if (commands.length === 1 && only) {
-      const [name, ...args] = only;
-      try {
-        return [await redis.call(name, ...args)];
-      } catch (error) {
-        return [replyOrThrow(error)];
-      }
-    }
-    const pipeline = redis.pipeline();
-    for (const [name, ...args] of commands) pipeline.call(name, ...args);
-    const replies = await pipeline.exec() ?? [];
-    return replies.map(([error, reply]) => error ? replyOrThrow(error) : reply);
   }
 
   /** Rejects unless the server replies within the deadline of a command: one that is too slow is not used. */
@@ -266,7 +276,10 @@ export class RedisConnection implements RedisCommands, Disposable {
     }
   }
 
-  /** Calls `listener` with each message to `channel` from now on; the subscription outlives connections. Never throws. */
+  /**
+   * Calls `listener` with each message to `channel` from now on; the subscription outlives connections. What the listener
+   * throws is ignored. Never throws.
+   */
   subscribe(channel: string, listener: (message: string) => void): Promise<void> {
     return this.#messages.subscribe(channel, listener);
   }
@@ -302,11 +315,23 @@ export class RedisConnection implements RedisCommands, Disposable {
   }
 }
 
-/** Returns the error of a reply; throws that of a connection. */
-function replyOrThrow(error: unknown): RedisReplyError {
+/** Sends commands in one write and returns their replies. Rejects if the connection is lost. */
+async function exchange({ redis }: RedisClient, commands: readonly RedisCommand[]): Promise<unknown[]> {
+  const pipeline = redis.pipeline();
+  for (const [name, ...args] of commands) pipeline.call(name, ...args);
+  const replies = await pipeline.exec() ?? [];
+  return replies.map(([error, reply]) => {
+    if (!error) return reply;
+    const rejected = replyOf(error);
+    if (!rejected) throw error;
+    return rejected;
+  });
+}
+
+/** Returns the error of a reply; `undefined` for that of a connection. */
+function replyOf(error: unknown): RedisReplyError | undefined {
   // The error of the driver has the arguments of the command, which are values of callers.
-  if (textOf(error, "name") === "ReplyError") return new RedisReplyError(messageOf(error));
-  throw error;
+  return textOf(error, "name") === "ReplyError" ? new RedisReplyError(messageOf(error)) : undefined;
 }
 
 installRedis((options) => new RedisConnection(options));

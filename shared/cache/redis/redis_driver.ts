@@ -104,11 +104,14 @@ export async function createRedisClient(
   redis.on("error", (error) => firstError ??= error);
   return {
     redis,
-    connect: () =>
-      redis.connect().catch((error) => {
+    async connect() {
+      await redis.connect().catch((error) => {
         // "Connection is closed" hides the reason.
         throw firstError ?? error;
-      }),
+      });
+      // ioredis goes on with database 0 where the server does not have the one of the URL.
+      if (firstError !== undefined) throw firstError;
+    },
     keepAlive(value) {
       keeps = value;
       for (const socket of sockets) value ? socket.ref() : socket.unref();

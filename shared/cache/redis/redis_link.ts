@@ -38,6 +38,7 @@ export class RedisLink {
   #attempt: Promise<void> | undefined = undefined;
   #opening: RedisClient | undefined = undefined;
   #failures = 0;
+  #openedAt = 0;
   #timer: Timer | undefined = undefined;
   #isClosed = false;
   #isKept = false;
@@ -51,6 +52,11 @@ export class RedisLink {
   /** The connection, if there is one that can be used. */
   get client(): RedisClient | undefined {
     return this.#client;
+  }
+
+  /** The time since the connection was opened, in ms. */
+  get ageMs(): number {
+    return this.#options.clock.now() - this.#openedAt;
   }
 
   /** The cause why there is none. */
@@ -120,6 +126,7 @@ export class RedisLink {
     }
     const open = client;
     this.#client = open;
+    this.#openedAt = clock.now();
     this.#failures = 0;
     open.redis.once("end", () => this.#lost(open, "the connection was lost"));
     onAttempt(true);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Clock, Deadlines, messageOf, type Timer } from "../../resilience/mod.ts";
+import { type Clock, Deadlines, messageOf, observe, type Timer } from "../../resilience/mod.ts";
 import { ListenerList } from "./listener_list.ts";
 import type { RedisClient } from "./redis_driver.ts";
 import { RedisLink } from "./redis_link.ts";
@@ -32,6 +32,8 @@ export class RedisMessages {
   readonly #heartbeatTimeoutMs: number;
   readonly #link: RedisLink;
   readonly #listeners = new Map<string, Set<MessageListener>>();
+  /** The subscriptions under way, by channel. */
+  readonly #subscribing = new Map<string, Promise<void>>();
   readonly #onResubscribed = new ListenerList();
   /** The channels that the connection was subscribed to when it was opened. */
   #subscribed: ReadonlySet<string> = new Set();
@@ -74,9 +76,19 @@ export class RedisMessages {
     const listeners = this.#listeners.get(channel);
     if (listeners) {
       listeners.add(listener);
+      // It may be under way for another listener.
+      await this.#subscribing.get(channel);
       return;
     }
     this.#listeners.set(channel, new Set([listener]));
+    const subscribing = this.#begin(channel);
+    this.#subscribing.set(channel, subscribing);
+    await subscribing;
+    if (this.#subscribing.get(channel) === subscribing) this.#subscribing.delete(channel);
+  }
+
+  /** Subscribes to a channel, and connects if need be. Never throws. */
+  async #begin(channel: string): Promise<void> {
     const { client } = this.#link;
     if (client) {
       await this.#subscribeTo(client, channel);
@@ -109,7 +121,8 @@ export class RedisMessages {
 
   async #resubscribe({ redis }: RedisClient): Promise<void> {
     redis.on("message", (channel: string, message: string) => {
-      for (const listener of this.#listeners.get(channel) ?? []) listener(message);
+      // What one of them throws must reach neither the others nor the driver.
+      for (const listener of [...this.#listeners.get(channel) ?? []]) observe(() => listener(message), () => {});
     });
     const subscribed = this.#subscribed = new Set<string>();
     // One that is added while the others are being subscribed to is subscribed to as well.
