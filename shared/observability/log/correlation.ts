@@ -32,13 +32,12 @@ function requestIdOf(value: string): string | undefined {
   return REQUEST_ID.test(value) && redact(value) === value ? value : undefined;
 }
 
-/** The ids of requests that were asked for, and the traces of those that were not. */
-const ids = new WeakMap<Request, string | { readonly traceId: string }>();
+/** The ids of requests that were asked for. */
+const ids = new WeakMap<Request, string>();
 
 /**
  * Returns the correlation id of a request: the trace id of its `traceparent` (W3C Trace Context), else its
- * `x-request-id` (1 to 128 letters, digits and `_ . : + = -`), else the id of its trace or a random UUID. It is the same
- * at every call.
+ * `x-request-id` (1 to 128 letters, digits and `_ . : + = -`), else a random UUID. It is the same at every call.
  *
  * Callers choose the headers: the id correlates lines, and proves nothing.
  *
@@ -49,10 +48,10 @@ const ids = new WeakMap<Request, string | { readonly traceId: string }>();
  */
 export function correlationIdOf(request: Request): string {
   const known = ids.get(request);
-  if (typeof known === "string") return known;
+  if (known !== undefined) return known;
   const { headers } = request;
   const id = traceIdOf(headers.get("traceparent") ?? "") ?? requestIdOf(headers.get("x-request-id") ?? "") ??
-    known?.traceId ?? crypto.randomUUID();
+    crypto.randomUUID();
   ids.set(request, id);
   return id;
 }
@@ -63,6 +62,8 @@ export function correlationIdOf(request: Request): string {
  * @param traceId 32 hexadecimal digits.
  */
 export function useTraceId(request: Request, traceId: string): void {
-  // The headers are read when the id is asked for.
-  if (!ids.has(request)) ids.set(request, { traceId });
+  if (ids.has(request)) return;
+  const { headers } = request;
+  const isChosen = traceIdOf(headers.get("traceparent") ?? "") ?? requestIdOf(headers.get("x-request-id") ?? "");
+  ids.set(request, isChosen ?? traceId);
 }

@@ -199,8 +199,8 @@ export const TRACING_MUTATIONS: readonly Mutation[] = [
   },
   {
     file: CORRELATION,
-    find: "ids.set(request, { traceId });",
-    replace: "ids.set(request, traceId);",
+    find: "  ids.set(request, isChosen ?? traceId);",
+    replace: "  ids.set(request, traceId);",
     what: "an id that the caller chose is lost when a request is traced",
   },
   {

@@ -4,13 +4,24 @@
  * @module
  */
 import type { Context } from "@opentelemetry/api";
-import { observe } from "../../../resilience/mod.ts";
+import { isPromiseLike } from "../../../resilience/mod.ts";
 import type { OpenTelemetryApi } from "./api.ts";
 
-/** Returns what `call` returns, or `undefined` if it throws. A promise that it returns may reject. */
+/** Ignores what a promise rejects with. */
+function ignore(): void {}
+
+/**
+ * Returns what `call` returns, or `undefined` if it throws. A promise that it returns may reject. It is called several times
+ * for each span: it creates nothing.
+ */
 export function safely<T>(call: () => T): T | undefined {
-  let result = undefined as T | undefined;
-  observe(() => result = call(), () => {});
+  let result: T | undefined;
+  try {
+    result = call();
+    if (isPromiseLike(result)) result.then(undefined, ignore);
+  } catch {
+    // It is the provider's.
+  }
   return result;
 }
 
