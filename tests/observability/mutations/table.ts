@@ -487,8 +487,8 @@ export const TRACING_MUTATIONS: readonly Mutation[] = [
   },
   {
     file: SAFELY,
-    find: "observe(() => result = call(), () => {});",
-    replace: "observe(() => void (result = call()), () => {});",
+    find: "    if (isPromiseLike(result)) result.then(undefined, ignore);\n",
+    replace: "",
     what: "a provider whose export is rejected ends the isolate",
   },
 ];
