@@ -85,7 +85,8 @@ export class SshSession {
   readonly #socket: net.Socket;
   readonly #client: ssh2.Client;
   readonly #streams = new Set<Duplex>();
-  readonly #ended = Promise.withResolvers<void>();
+  /** Called when the session ends. No promise: it would keep what waits for it as long as the session lasts. */
+  readonly #onEnd = new Set<() => void>();
   #reason: TunnelLostError | TunnelClosedError | undefined = undefined;
   /** The time at which the server last sent something, in ms of the clock. */
   #receivedAt = 0;
@@ -157,10 +158,13 @@ export class SshSession {
     const slow = clock.setTimer(() => void this.ping().catch(() => {}), SLOW_CHANNEL_MS);
     const onAbort = () => stream.reject(signal?.reason);
     signal?.addEventListener("abort", onAbort, { once: true });
-    void this.#ended.promise.then(() => {
+    const end = () => {
       stream.reject(this.#reason);
       closed.resolve();
-    });
+    };
+    this.#onEnd.add(end);
+    void closed.promise.then(() => this.#onEnd.delete(end));
+    if (this.#reason) end();
     stream.promise.catch(() => {}).finally(() => {
       slow.cancel();
       signal?.removeEventListener("abort", onAbort);
@@ -251,7 +255,8 @@ export class SshSession {
     const { promise, resolve } = Promise.withResolvers<boolean>();
     // A server that sends much responds late: what it sends is a sign of life, too.
     const timer = clock.setTimer(() => resolve(this.#receivedAt > askedAt), PING_TIMEOUT_MS);
-    void this.#ended.promise.then(() => resolve(true));
+    const end = () => resolve(true);
+    this.#onEnd.add(end);
     try {
       // Every server responds to a request that it does not support (RFC 4254, section 4).
       this.#client.unforwardIn("127.0.0.1", 0, () => resolve(true));
@@ -259,6 +264,7 @@ export class SshSession {
       this.#lost("closed the connection");
     }
     const isAlive = await promise;
+    this.#onEnd.delete(end);
     timer.cancel();
     if (!isAlive) {
       const words = `${sshHost}:${sshPort} gave no sign of life within ${PING_TIMEOUT_MS} ms`;
@@ -274,7 +280,8 @@ export class SshSession {
     if (this.#reason) return;
     this.#reason = reason;
     for (const stream of [...this.#streams]) stream.destroy(reason instanceof TunnelLostError ? reason : undefined);
-    this.#ended.resolve();
+    for (const end of [...this.#onEnd]) end();
+    this.#onEnd.clear();
     this.#options.onEnd(reason instanceof TunnelLostError ? reason : undefined);
   }
 }

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertStrictEquals, assertStringIn
 import { Buffer } from "node:buffer";
 import { EventEmitter } from "node:events";
 import net from "node:net";
+import type { Duplex } from "node:stream";
 import {
   SSHTunnel,
   TunnelChannelRefusedError,
@@ -15,6 +16,7 @@ import { expandHome } from "../../../shared/data/tunnel/files.ts";
 import { HostKeyVerifier, matchesHosts } from "../../../shared/data/tunnel/host_key.ts";
 import { parseTunnelConfig } from "../../../shared/data/tunnel/config.ts";
 import { parsePrivateKey } from "../../../shared/data/tunnel/private_key.ts";
+import { garbageCollector } from "../../support/collect_garbage.ts";
 import { until } from "../../support/until.ts";
 import { rejection, roundTrip, withTunnel } from "./rig.ts";
 import { publicKeyOf, ScriptServer } from "./script_server.ts";
@@ -168,6 +170,27 @@ Deno.test("SSHTunnel.disconnect() leaves nothing of a connection that began whil
     await tunnel.disconnect();
     await Promise.all([first, connecting]);
     assertEquals([tunnel.isConnectedToTunnel(), tunnel.getStats().channels], [false, 0]);
+  });
+});
+
+Deno.test("SSHTunnel keeps nothing of a channel that has closed, for as long as it is connected", async () => {
+  await using server = await ScriptServer.start();
+  await withTunnel(server.config(), async (tunnel) => {
+    const streams: WeakRef<Duplex>[] = [];
+    const use = async () => {
+      const stream = await tunnel.open();
+      streams.push(new WeakRef(stream));
+      await roundTrip(stream, 10);
+      stream.destroy();
+    };
+    for (let n = 0; n < 20; n++) await use();
+    await until("the channels are closed", () => tunnel.getStats().channels === 0);
+    const collect = garbageCollector();
+    await until("they are collected", () => {
+      collect();
+      return streams.filter((stream) => stream.deref() !== undefined).length <= 1;
+    });
+    assertEquals([tunnel.isConnectedToTunnel(), tunnel.getStats().connects], [true, 1]);
   });
 });
 
