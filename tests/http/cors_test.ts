@@ -103,6 +103,27 @@ Deno.test("withPooledSupabase() takes a function of the request as cors, for res
   });
 });
 
+Deno.test("withPooledSupabase() gives each caller its own CORS headers, of a response that a program returns to all", async (t) => {
+  const empty = new Response(null, { status: 204, headers: { "X-Kept": "yes" } });
+  const redirect = Response.redirect("https://y.test/");
+  for (const [name, handler] of Object.entries({ empty: () => empty, redirect: () => redirect })) {
+    await t.step(name, async () => {
+      const { send } = setUp(handler, {
+        cors: (request) => {
+          const origin = request.headers.get("Origin") ?? "";
+          return origin.endsWith(".evil.test") ? undefined : { "Access-Control-Allow-Origin": origin };
+        },
+      });
+      for (const origin of ["https://a.test", "https://b.test", "https://c.evil.test"]) {
+        const { status, headers } = await send({ headers: { Origin: origin } });
+        assertEquals(status, handler().status);
+        assertEquals(headers.get("Access-Control-Allow-Origin"), origin.endsWith(".evil.test") ? null : origin);
+        assertEquals(headers.get("X-Kept"), handler().headers.get("X-Kept"));
+      }
+    });
+  }
+});
+
 Deno.test("withPooledSupabase() responds 500 when its cors function throws or returns what cannot be sent", async (t) => {
   const functions = {
     "throws": () => {

@@ -21,7 +21,14 @@ import { loadMissingSecretKey } from "../request/request_pools.ts";
 import { type HeaderStats, NO_POOL, stampHeaders, withCorrelationId } from "../responses/response_headers.ts";
 import { problem } from "../responses/problem.ts";
 import { isServerError, rejectionResponse } from "../auth/rejection.ts";
-import { cancelBody, checkResponse, sentStatus, streamOf, thrownResponse } from "../responses/handler_response.ts";
+import {
+  cancelBody,
+  checkResponse,
+  ownResponse,
+  sentStatus,
+  streamOf,
+  thrownResponse,
+} from "../responses/handler_response.ts";
 import { type RequestEvents, RequestTimes } from "../request/request_reports.ts";
 import { joinEdgeRuntime } from "../request/edge_runtime.ts";
 import { RequestScope } from "../request/request_scope.ts";
@@ -93,6 +100,7 @@ class RequestHandler<Database> {
       response = cors && request.method === "OPTIONS"
         ? preflightResponse(request, cors)
         : await this.#respond(request, handler, times);
+      if (typeof this.#cors === "function") response = ownResponse(response);
       response = this.#stamp(request, response, times, cors);
     } catch (error) {
       times.error = error;

@@ -96,6 +96,16 @@ export function streamOf(
   return isOfRuntime ? undefined : response.body ?? undefined;
 }
 
+/**
+ * Returns `response`, or a copy of it if it has no body: a program may return such a response to each request, and the
+ * headers of CORS of one caller are not those of the next.
+ */
+export function ownResponse(response: Response): Response {
+  if (TEXT && typeof Reflect.get(response, TEXT) === "string") return response;
+  const body: unknown = BODY ? Reflect.get(response, BODY) : response.body;
+  return body === null && response.status >= 200 ? new Response(null, response) : response;
+}
+
 /** Returns the status that a server sends: an object of the application's own class may show another, or throw. */
 export function sentStatus(response: Response): number {
   return Number(Reflect.get(Response.prototype, "status", response));
