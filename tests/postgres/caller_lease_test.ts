@@ -1,5 +1,12 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { PostgresError, StatementError, TransactionOpenError } from "../../shared/postgres/mod.ts";
+import {
+  ConnectionBrokenError,
+  PostgresConnectionManager,
+  PostgresError,
+  StatementError,
+  TransactionOpenError,
+} from "../../shared/postgres/mod.ts";
+import { ScriptedServer } from "./scripted_server.ts";
 import { claimsOf, countedConnection, TestDatabase, thrownBy } from "./support.ts";
 
 const ALICE = "7a1d6f3e-0c4b-4e52-9f0a-1b6b1c2d3e04";
@@ -95,6 +102,32 @@ Deno.test("manager.as().lease()", async (t) => {
     await thrownBy(() => connection.transaction((tx) => tx.query("select 1")), Error);
   });
 
+  await t.step("a release inside a transaction closes the connection: its function meets no later caller", async () => {
+    for (const hasBegun of [true, false]) {
+      const connection = await alice.lease();
+      const [begun, go] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      const late = connection.transaction(async (tx) => {
+        if (hasBegun) await tx.query("insert into note (text) values ('left open')");
+        begun.resolve();
+        await go.promise;
+        return await tx.query("insert into note (text) values ('late')");
+      });
+      late.catch(() => {});
+      await begun.promise;
+      connection.release();
+      await manager.as(claimsOf(BOB)).transaction(async (tx) => {
+        await tx.query("insert into note (text) values ('of bob')");
+        go.resolve();
+        await thrownBy(() => late, ConnectionBrokenError);
+        const { rows } = await tx.query("select owner, text from note");
+        assertEquals(rows, [{ owner: BOB, text: "of bob" }]);
+        await tx.rollback();
+      });
+    }
+    const { rows } = await admin.query("select text from note where text in ('left open', 'late', 'of bob')");
+    assertEquals(rows, []);
+  });
+
   await t.step("takes one round trip per statement", async () => {
     await using counted = countedConnection(database, "authenticator");
     await using connection = await counted.manager.as(claimsOf(ALICE)).lease();
@@ -116,4 +149,46 @@ Deno.test("manager.as().transaction() clears what a list left that was sent agai
   await admin.query("alter table note add column more int");
   await alice.transaction([{ query: "select * from note" }, { query: "select leave_behind()" }]);
   assertEquals((await manager.query(LEFTOVERS)).rows[0], CLEAN);
+});
+
+Deno.test("PostgresConnection.release() before the end of its transaction closes it, and the next caller has another one", async () => {
+  const sent: string[] = [];
+  await using server = new ScriptedServer((step, _connection, texts) => {
+    if (step === "sync") sent.push(...texts);
+    return false;
+  });
+  const { port, user } = server;
+  const options = { host: "127.0.0.1", port, user, database: "d", password: "p", ssl: false };
+  await using manager = new PostgresConnectionManager({
+    ...options,
+    minConnections: 0,
+    maxConnections: 1,
+    healthCheckIntervalMs: 0,
+  });
+  for (const end of ["release", "dispose"]) {
+    const connection = await manager.lease();
+    const [begun, go] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const late = connection.transaction(async (tx) => {
+      await tx.query("select first");
+      begun.resolve();
+      await go.promise;
+      await tx.query("select late");
+    });
+    late.catch(() => {});
+    await begun.promise;
+    if (end === "release") connection.release();
+    else connection[Symbol.dispose]();
+    sent.length = 0;
+    await manager.transaction(async (tx) => {
+      await tx.query("select second");
+      go.resolve();
+      await thrownBy(() => late, ConnectionBrokenError);
+    });
+    assertEquals(sent.filter((text) => text !== "SELECT pg_backend_pid() AS pid"), [
+      "BEGIN",
+      "select second",
+      "COMMIT",
+    ]);
+  }
+  assertEquals(manager.getStats().totalDestroyed, 2);
 });

@@ -234,6 +234,10 @@ export class ConnectionFactory implements ResourceFactory<BackendConnection> {
   }
 
   reset(connection: BackendConnection): void | Promise<void> {
+    // What its function runs later would be part of the work of the next holder, and run as that one's caller.
+    if (connection.inTransaction) {
+      throw new Error("A connection was released before the transaction on it had ended, and is closed");
+    }
     if (connection.mayHoldState || connection.status !== "idle") return connection.reset();
   }
 
