@@ -4,7 +4,7 @@
  * @module
  */
 import { ConfigError } from "../pool/mod.ts";
-import { BusyTime, messageOf } from "../resilience/mod.ts";
+import { messageOf } from "../resilience/mod.ts";
 import {
   EDGE_PRIORITIES,
   type ManagerEvents,
@@ -24,6 +24,8 @@ import type { PooledSupabaseOptions } from "./handler/handler_options.ts";
 import type { PoolSource, RequestPool, RuntimeOptions } from "./handler/runtime.ts";
 import { withPooledSupabase } from "./handler/with_pooled_supabase.ts";
 import { type FlowKey, flowOf, type PooledContext } from "./request/pooled_context.ts";
+import { PostgresUse } from "./request/postgres_use.ts";
+import { NOT_USED } from "./request/request_pools.ts";
 
 export {
   PooledPostgresService,
@@ -49,7 +51,8 @@ export interface PooledPostgresOptions<Database> extends PooledSupabaseOptions<D
 export interface PooledPostgresContext<Database> extends PooledContext<Database> {
   /**
    * The pool of Postgres connections. Every statement and transaction runs as the request's caller, so that row-level
-   * security applies as in the Data API, and is aborted when the caller disconnects or the deadline passes.
+   * security applies as in the Data API, and is aborted when the caller disconnects or the deadline passes. It ends as
+   * `pool` does: leases that were not released are ended and logged, and other requests cannot use it.
    */
   readonly postgres: PostgresPool;
 }
@@ -147,22 +150,14 @@ function* withoutSecrets(headers: Headers): Iterable<[name: string, value: strin
   }
 }
 
-/** The times of a request on the Postgres connections. */
-interface RequestTimes {
-  /** The time it waited for connections, in ms. */
-  waitedMs: number;
-  /** The time in which its statements were under way. */
-  readonly upstream: BusyTime;
-}
-
 /** The Postgres connections of one handler. */
 class HandlerPostgres {
   readonly #connect: () => PostgresConnectionManager;
   readonly #flowKey: FlowKey | undefined;
   #manager: PostgresConnectionManager | undefined = undefined;
   #onLeased: Parameters<NonNullable<RequestPool<never>["onLeased"]>>[0] | undefined = undefined;
-  /** The times of each request, by the signal of its pool. */
-  readonly #times = new WeakMap<AbortSignal, RequestTimes>();
+  /** The use that each request makes of them, by its scope and by the signal of that. */
+  readonly #uses = new WeakMap<object, PostgresUse>();
 
   constructor(connect: () => PostgresConnectionManager, flowKey: FlowKey | undefined) {
     this.#connect = connect;
@@ -181,14 +176,21 @@ class HandlerPostgres {
     return context as PooledPostgresContext<Database>;
   }
 
-  #poolOf<Database>({ jwtClaims, pool: { signal } }: PooledContext<Database>, request: Request): PostgresPool {
-    const times: RequestTimes = { waitedMs: 0, upstream: new BusyTime() };
-    if (signal) this.#times.set(signal, times);
+  #poolOf<Database>({ jwtClaims, pool }: PooledContext<Database>, request: Request): PostgresPool {
+    const { signal } = pool;
+    const use = this.#uses.get(pool) ?? new PostgresUse({});
+    if (signal) {
+      this.#uses.set(signal, use);
+      // A handler that hangs releases nothing.
+      signal.addEventListener("abort", () => use.end({ reason: signal.reason }), { once: true });
+      if (signal.aborted) use.end({ reason: signal.reason });
+    }
     const manager = this.#connected;
     return manager.as(jwtClaims ? { claims: jwtClaims } : "anonymous", {
       signal,
-      onWaited: (waitedMs) => times.waitedMs += waitedMs,
-      upstream: times.upstream,
+      owner: use,
+      onWaited: (waitedMs) => use.waitedMs += waitedMs,
+      upstream: use.upstream,
       onLeased: this.#onLeased && ((leaseId) => this.#onLeased?.(leaseId, request)),
       admitted: true,
       flow: manager.config.fairShare ? flowOf(this.#flowKey, request) : undefined,
@@ -211,8 +213,9 @@ class HandlerPostgres {
         component: "postgres",
         statements: manager,
         onLeased: (listener) => this.#onLeased = listener,
-        waitedMs: (signal) => this.#times.get(signal)?.waitedMs ?? 0,
-        upstreamMs: (signal) => this.#times.get(signal)?.upstream.totalMs ?? 0,
+        waitedMs: (signal) => this.#uses.get(signal)?.waitedMs ?? 0,
+        upstreamMs: (signal) => this.#uses.get(signal)?.upstream.totalMs ?? 0,
+        end: (scope) => this.#uses.get(scope)?.end() ?? NOT_USED,
         config: Object.freeze({ ...clients.config, maxConnections, healthChecks }),
         switchedOff: [...switchedOff(clients.config), ...switchedOffPostgres(manager.config)],
         ...(clients.circuits && { circuits: clients.circuits }),
@@ -222,8 +225,12 @@ class HandlerPostgres {
           return manager.limits;
         },
         resize: (limits) => manager.resize(limits),
-        // The leases of clients have numbers of their own: those of the log are of the Postgres connections.
-        scope: (options) => clients.scope({ ...options, onLeased: undefined }),
+        scope: (options) => {
+          // The leases of clients have numbers of their own: those of the log are of the Postgres connections.
+          const scope = clients.scope({ ...options, onLeased: undefined });
+          this.#uses.set(scope, new PostgresUse(options));
+          return scope;
+        },
         getStats: () => manager.getStats(),
         healthCheck: () => checkHealth(manager),
         // The events of both have the same names.

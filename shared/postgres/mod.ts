@@ -61,6 +61,7 @@ export {
   type StatementOptions,
   type TransactionOptions,
   type WorkOptions,
+  type WorkOwner,
   type WriteOptions,
 } from "./query/query_options.ts";
 export { captureValues } from "./wire/captured_values.ts";

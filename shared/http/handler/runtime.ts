@@ -17,7 +17,13 @@ import type { TracedPostgres } from "../../observability/tracing/otel/mod.ts";
 import { type TracingLink, tracingLink } from "../tracing/tracing_link.ts";
 import { type MetricsLink, metricsLinkOf, type MetricsOptions } from "../metrics/metrics_link.ts";
 import { RequestReports } from "../request/request_reports.ts";
-import type { CallerScope, ScopeOptions, SupabaseConnectionPool, SupabasePoolConfig } from "../../supabase/mod.ts";
+import type {
+  CallerScope,
+  ScopeEnd,
+  ScopeOptions,
+  SupabaseConnectionPool,
+  SupabasePoolConfig,
+} from "../../supabase/mod.ts";
 
 /** The scope of a request, as a handler uses it. */
 export type HandlerScope<Database> = Omit<CallerScope<Database>, "adopt" | typeof Symbol.asyncDispose>;
@@ -59,6 +65,11 @@ export interface RequestPool<Database>
   readonly waitedMs?: (signal: AbortSignal) => number;
   /** The same for the time in which its statements ran, in ms. Default: nothing of the kind exists. */
   readonly upstreamMs?: (signal: AbortSignal) => number;
+  /**
+   * Ends what a request uses beside its scope: refuses further work, and ends leases that were not released. Default:
+   * nothing of the kind exists.
+   */
+  readonly end?: (scope: object) => ScopeEnd;
 }
 
 /** The pools behind a handler; a `SupabaseService` is one. */

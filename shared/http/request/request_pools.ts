@@ -72,6 +72,14 @@ interface ScopeOwner<Database> {
 /** The end of a request that used no pool. */
 export const NOT_USED: ScopeEnd = Object.freeze({ unreleased: 0, drained: undefined });
 
+/** Returns the end of two, of which either may not have been used. */
+function endOf(one: ScopeEnd | undefined, other: ScopeEnd | undefined): ScopeEnd | undefined {
+  if (!one || !other) return one ?? other;
+  const unreleased = one.unreleased + other.unreleased;
+  if (!one.drained || !other.drained) return { unreleased, drained: one.drained ?? other.drained };
+  return { unreleased, drained: Promise.all([one.drained, other.drained]).then(() => {}) };
+}
+
 /** The outcome of the handler. */
 interface Outcome {
   /** True once it has returned a response. */
@@ -121,7 +129,8 @@ export class RequestPools<Database> implements LazyMembers<Database> {
   #supabase: SupabaseClient<Database> | undefined = undefined;
   #supabaseAdmin: SupabaseClient<Database> | undefined = undefined;
   /** The pool of the user's scope: it knows what the request did on it beside that. */
-  #userPool: Pick<RequestPool<Database>, "waitedMs" | "upstreamMs"> | undefined = undefined;
+  #userPool: Pick<RequestPool<Database>, "waitedMs" | "upstreamMs" | "end"> | undefined = undefined;
+  #closed = false;
 
   constructor(
     options: RequestPoolsOptions<Database>,
@@ -215,11 +224,9 @@ export class RequestPools<Database> implements LazyMembers<Database> {
 
   /** Closes the scopes. */
   close(): ScopeEnd {
-    const [user, admin] = [this.#user?.close(), this.#admin?.close()];
-    if (!user || !admin) return user ?? admin ?? NOT_USED;
-    const unreleased = user.unreleased + admin.unreleased;
-    if (!user.drained || !admin.drained) return { unreleased, drained: user.drained ?? admin.drained };
-    return { unreleased, drained: Promise.all([user.drained, admin.drained]).then(() => {}) };
+    this.#closed = true;
+    const elsewhere = this.#user && this.#userPool?.end?.(this.#user);
+    return endOf(endOf(this.#user?.close(), this.#admin?.close()), elsewhere) ?? NOT_USED;
   }
 
   #userScope(): HandlerScope<Database> {
@@ -230,7 +237,10 @@ export class RequestPools<Database> implements LazyMembers<Database> {
     const identity: Identity = authMode === "user" && token ? { token } : "anonymous";
     const pool = service.getConnectionPool();
     this.#userPool = pool;
-    return this.#user = this.#open(pool, identity, this.#keyOf("publishable", environment.publishableKeys));
+    this.#user = this.#open(pool, identity, this.#keyOf("publishable", environment.publishableKeys));
+    // First used after the request has ended.
+    if (this.#closed) pool.end?.(this.#user);
+    return this.#user;
   }
 
   #adminScope(): HandlerScope<Database> {

@@ -130,6 +130,7 @@ export class Executor implements PostgresPool {
     this.#checkOutside(options);
     const statement = statementOf(text, values, options);
     if (this.#caller) {
+      using _work = this.#work.owner?.begin();
       const combined = this.#withWork(options);
       const [result] = await this.#pipelined([statement], {}, this.#boundsOf(combined), combined);
       return result as QueryResult<R>;
@@ -156,6 +157,7 @@ export class Executor implements PostgresPool {
     options: TransactionOptions,
   ): Promise<T | QueryResult[]> {
     this.#checkOutside(options);
+    using _work = this.#work.owner?.begin();
     const combined = this.#withWork(options);
     const { signal } = combined;
     const retries = this.config.retries ? combined.retries ?? 0 : 0;
@@ -177,8 +179,11 @@ export class Executor implements PostgresPool {
 
   async lease(options: LeaseOptions = {}): Promise<PostgresConnection> {
     this.#checkOutside(options);
+    const { owner } = this.#work;
+    using _work = owner?.begin();
     const combined = this.#withWork(options);
     const lease = await this.#lease(combined);
+    owner?.leased(lease);
     if (!options.signal) return createConnection(lease, this);
     const work = { ...this.#work, signal: combined.signal };
     return createConnection(lease, new Executor(this.#parts, this.#caller, work));

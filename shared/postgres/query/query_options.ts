@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type AcquireLane, ConfigError, type Flow, type Lane } from "../../pool/mod.ts";
+import { type AcquireLane, ConfigError, type Flow, type Lane, type Lease } from "../../pool/mod.ts";
 import type { CallerRequest } from "../caller/request_settings.ts";
 import type { LeasedSession } from "../connection/session.ts";
 import type { BusyTime } from "../../resilience/mod.ts";
@@ -72,6 +72,17 @@ export interface QueryOptions extends LeaseOptions, StatementOptions, WriteOptio
   readonly lane?: Lane | undefined;
 }
 
+/** The owner of a caller's work, such as a request: it may refuse work, and ends what the caller leaves behind. */
+export interface WorkOwner {
+  /**
+   * Called before each statement, transaction and lease of the pool. What it returns is disposed once that has settled;
+   * what it throws rejects it.
+   */
+  begin(): Disposable;
+  /** Called with each lease that the caller has to release. What it throws rejects the call. */
+  leased(lease: Pick<Lease<object>, "active" | typeof Symbol.dispose>): void;
+}
+
 /** Options of everything that a caller runs. */
 export interface WorkOptions {
   /** Aborts all of it; see {@linkcode QueryOptions}. Default: none. */
@@ -84,6 +95,8 @@ export interface WorkOptions {
   readonly onLeased?: ((leaseId: number) => void) | undefined;
   /** Sums the time in which its statements are under way. Default: it is not summed. */
   readonly upstream?: BusyTime | undefined;
+  /** The owner of its work. Default: there is none, and what the caller leaves behind stays. */
+  readonly owner?: WorkOwner | undefined;
   /**
    * True if the caller's token was valid when the request began: then it serves the request until 30 s after its `exp`,
    * as the Data API accepts it. Default: whether the token is valid when `as` is called.
