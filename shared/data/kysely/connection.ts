@@ -16,6 +16,7 @@ import {
   type PostgresConnection,
   Transaction,
   type TransactionContext,
+  TransactionEndedError,
 } from "../../postgres/mod.ts";
 import { KyselyUnsupportedError } from "./errors.ts";
 import { OpenTransaction } from "./open_transaction.ts";
@@ -31,6 +32,9 @@ import {
 /** Kysely takes an error with this property for a transaction that has ended without a commit. */
 const ABORTED = Symbol.for("kysely.AbortedTransactionError");
 
+/** The most rows that FETCH takes. */
+const MAX_CHUNK = 0x7fff_ffff;
+
 /** The number of cursors so far: those of one transaction need different names. */
 let cursors = 0;
 
@@ -41,9 +45,11 @@ export class PooledConnection implements DatabaseConnection {
   readonly #options: KyselyStatementOptions | undefined;
   readonly #log: Log | undefined;
   readonly #hasSession: boolean;
-  /** The context of the function that the next transaction is for. */
-  context: TransactionContext | undefined = undefined;
+  /** The context of the function that this is for, and the transaction that begins on it. */
+  #context: TransactionContext | undefined = undefined;
   #transaction: OpenTransaction | undefined = undefined;
+  /** True once the transaction of the function that this is for has ended: what runs later would run outside of it. */
+  #isSpent = false;
   /** Cancels what {@linkcode executeQuery} runs. */
   #cancel: AbortController | undefined = undefined;
   /** The command that {@linkcode executeQuery} performs. */
@@ -70,9 +76,25 @@ export class PooledConnection implements DatabaseConnection {
     this.#hasSession = hasSession;
   }
 
+  /** Returns it for one function of Kysely, whose late statements must not run behind the end of its transaction. */
+  forFunction(context: TransactionContext): PooledConnection {
+    // A statement or a command of its transaction.
+    if (this.#transaction || this.#isSpent) return this;
+    const own = new PooledConnection(this.#statements, this.#lease, this.#options, this.#log, this.#hasSession);
+    own.#context = context;
+    return own;
+  }
+
+  /** The source that statements run on now. */
+  get #current(): Pick<Statements, "query"> {
+    if (this.#isSpent) throw new TransactionEndedError();
+    return this.#transaction ?? this.#statements;
+  }
+
   /**
    * Runs a statement.
    *
+   * @throws {TransactionEndedError} when the transaction of its function has ended.
    * @throws what `query` of the source throws.
    */
   run<R>(query: CompiledQuery, signal?: AbortSignal): Promise<QueryResult<R>> {
@@ -94,12 +116,13 @@ export class PooledConnection implements DatabaseConnection {
   }
 
   async #run<R>({ sql, parameters }: CompiledQuery, signal: AbortSignal | undefined): Promise<QueryResult<R>> {
+    const current = this.#current;
     if (!this.#hasSession && !this.#transaction) {
       throw new KyselyUnsupportedError("Cannot keep one connection: use kyselyOf(manager), which can lease one");
     }
     const options = signal ? { ...this.#options, signal } : this.#options;
     try {
-      return toKyselyResult<R>(await (this.#transaction ?? this.#statements).query(sql, parameters, options));
+      return toKyselyResult<R>(await current.query(sql, parameters, options));
     } catch (error) {
       throw signal?.aborted && error === signal.reason ? error : withCallersStack(error);
     }
@@ -159,8 +182,9 @@ export class PooledConnection implements DatabaseConnection {
       for (let at = 0; at < rows.length; at += chunkSize) yield { rows: rows.slice(at, at + chunkSize) };
       return;
     }
+    const current = this.#current;
     if (this.#transaction || this.#statements instanceof Transaction) {
-      return yield* this.#fetch(this.#transaction ?? this.#statements, query, chunkSize, signal);
+      return yield* this.#fetch(current, query, chunkSize, signal);
     }
     const own = this.#transaction = await OpenTransaction.begin(this.#statements, {});
     let hasFailed = false;
@@ -184,7 +208,8 @@ export class PooledConnection implements DatabaseConnection {
     const name = `kysely_${++cursors}`;
     // Neither is prepared: their texts differ from cursor to cursor.
     const options = { ...this.#options, prepare: false, signal };
-    const fetch = () => transaction.query(`FETCH FORWARD ${chunkSize} FROM ${name}`, [], { prepare: false, signal });
+    const count = Math.min(chunkSize, MAX_CHUNK);
+    const fetch = () => transaction.query(`FETCH FORWARD ${count} FROM ${name}`, [], { prepare: false, signal });
     const close = () => transaction.query(`CLOSE ${name}`, [], { prepare: false });
     try {
       // Both are sent at once.
@@ -216,9 +241,7 @@ export class PooledConnection implements DatabaseConnection {
     if (isNested && (options.isolationLevel !== undefined || options.readOnly !== undefined)) {
       throw new KyselyUnsupportedError("Cannot set the isolation level or access mode of a nested transaction");
     }
-    const { context } = this;
-    this.context = undefined;
-    const transaction = this.#transaction = await OpenTransaction.begin(this.#statements, options, context);
+    const transaction = this.#transaction = await OpenTransaction.begin(this.#statements, options, this.#context);
     // A deadline has ended it, perhaps while its function waits for something else: the connection is free.
     void transaction.settled.then(() => {
       if (this.#transaction === transaction) this.#lease?.[Symbol.dispose]();
@@ -232,9 +255,8 @@ export class PooledConnection implements DatabaseConnection {
    * @throws {CommitOutcomeUnknownError} when COMMIT was not answered.
    */
   async commit(): Promise<void> {
-    const transaction = this.#transaction;
+    const transaction = this.#endOfFunction();
     try {
-      this.#transaction = undefined;
       await transaction?.commit();
     } catch (error) {
       if (error instanceof CommitOutcomeUnknownError) this.release();
@@ -247,9 +269,15 @@ export class PooledConnection implements DatabaseConnection {
 
   /** Rolls back. Does nothing if the transaction has ended. */
   async rollback(): Promise<void> {
+    await this.#endOfFunction()?.rollback();
+  }
+
+  /** Returns the transaction, which is about to end. */
+  #endOfFunction(): OpenTransaction | undefined {
     const transaction = this.#transaction;
     this.#transaction = undefined;
-    await transaction?.rollback();
+    this.#isSpent = this.#context !== undefined;
+    return transaction;
   }
 
   /**
@@ -265,7 +293,7 @@ export class PooledConnection implements DatabaseConnection {
     const text = `${command} "${name.replaceAll('"', '""')}"`;
     await this.command(text, async () => {
       try {
-        await (this.#transaction ?? this.#statements).query(text, [], { prepare: false });
+        await this.#current.query(text, [], { prepare: false });
       } catch (error) {
         throw withCallersStack(error);
       }

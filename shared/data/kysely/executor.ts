@@ -65,11 +65,10 @@ export class PooledExecutor extends DefaultQueryExecutor {
     consumer: (connection: DatabaseConnection) => Promise<T>,
     options?: AbortableOperationOptions,
   ): Promise<T> {
-    return super.provideConnection((connection) =>
-      runInContext((context) => {
-        (connection as PooledConnection).context = context;
-        return consumer(connection);
-      }), options);
+    return super.provideConnection(
+      (connection) => runInContext((context) => consumer((connection as PooledConnection).forFunction(context))),
+      options,
+    );
   }
 
   /**
@@ -150,6 +149,18 @@ export class PooledExecutor extends DefaultQueryExecutor {
   #run<R>(query: CompiledQuery, signal?: AbortSignal): Promise<QueryResult<R>> {
     const { runAnywhere } = this.#parts;
     if (runAnywhere) return runAnywhere<R>(query, signal);
-    return super.provideConnection((connection) => (connection as PooledConnection).run<R>(query, signal));
+    if (signal) return this.#runInTurn<R>(query, signal);
+    return super.provideConnection((connection) => (connection as PooledConnection).run<R>(query));
+  }
+
+  /** Runs a statement behind the others of its connection. The signal ends the wait for them, too. */
+  async #runInTurn<R>(query: CompiledQuery, signal: AbortSignal): Promise<QueryResult<R>> {
+    const turn = Promise.withResolvers<void>();
+    const running = super.provideConnection((connection) => {
+      turn.resolve();
+      return (connection as PooledConnection).run<R>(query, signal);
+    });
+    await abortable(Promise.race([turn.promise, running]), signal);
+    return await running;
   }
 }

@@ -10,6 +10,7 @@ import {
   type PostgresQueries,
   type QueryResult,
   type Transaction,
+  TransactionEndedError,
 } from "../../../shared/postgres/mod.ts";
 
 const NONE: QueryResult = { rows: [], rowCount: 0, command: "SELECT", fields: [] };
@@ -72,6 +73,20 @@ Deno.test("OpenTransaction.ended is true once it has ended, by itself or by a fa
   const failing = await OpenTransaction.begin(scripted(() => Promise.reject(new Error("deadline"))), {});
   await failing.rollback();
   assertEquals(failing.ended, true);
+});
+
+Deno.test("PooledConnection.forFunction() rejects what comes behind the end of a transaction, and its own goes on", async () => {
+  const connection = new PooledConnection(scripted(), undefined);
+  const own = connection.forFunction({});
+  await own.begin({});
+  assertStrictEquals(own.forFunction({}), own);
+  await own.run(CompiledQuery.raw("select 1"));
+  await own.rollback();
+  assertStrictEquals(own.forFunction({}), own);
+  await assertRejects(() => own.run(CompiledQuery.raw("select 1")), TransactionEndedError);
+  await assertRejects(() => own.savepoint("savepoint", "one"), TransactionEndedError);
+  await assertRejects(() => own.streamQuery(CompiledQuery.raw("select 1"), 1).next(), TransactionEndedError);
+  await connection.run(CompiledQuery.raw("select 1"));
 });
 
 Deno.test("kyselyOf() applies plugins in the order in which they were added", async () => {

@@ -64,6 +64,24 @@ Deno.test("kyselyOf() streams rows and obeys signals", async (t) => {
     assertEquals(admin.getStats().activeConnections, 0);
   });
 
+  await t.step(
+    "A signal ends the wait for the statements before in a transaction, and its own is not sent",
+    async () => {
+      const turn = Promise.withResolvers<void>();
+      await db.transaction().execute(async (tx) => {
+        const before = sql`select pg_sleep(0.5)`.execute(tx).finally(turn.resolve);
+        const signal = AbortSignal.timeout(20);
+        const error = await tx.insertInto("note").values({ id: 1, text: "a" }).execute({ signal }).catch((error) =>
+          error
+        );
+        assertStrictEquals(error, signal.reason);
+        assertEquals(await Promise.race([turn.promise.then(() => "late"), Promise.resolve("at once")]), "at once");
+        await before;
+        assertEquals(await tx.selectFrom("note").select("id").execute(), []);
+      });
+    },
+  );
+
   await t.step("A signal that aborts before a statement sends nothing", async () => {
     const reason = new Error("left");
     const signal = AbortSignal.abort(reason);
@@ -109,6 +127,10 @@ Deno.test("kyselyOf() streams rows and obeys signals", async (t) => {
     const changed: number[] = [];
     for await (const { id } of db.deleteFrom("note").where("id", "<=", 3).returning("id").stream(2)) changed.push(id);
     assertEquals(changed.length, 3);
+    for (const chunkSize of [2 ** 31, Number.MAX_SAFE_INTEGER]) {
+      const rest = await Array.fromAsync(db.selectFrom("note").select("id").stream(chunkSize));
+      assertEquals(rest.length, 22);
+    }
     for (const chunkSize of [0, -1, 1.5, NaN]) {
       const error = await thrownBy(async () => {
         for await (const _ of db.selectFrom("note").selectAll().stream(chunkSize)) continue;

@@ -1,7 +1,14 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { type Kysely } from "kysely";
-import { kyselyOf, KyselyUnsupportedError, sql } from "../../../shared/data/mod.ts";
 import {
+  ConnectionWrapper,
+  kyselyOf,
+  type KyselySource,
+  KyselyUnsupportedError,
+  sql,
+} from "../../../shared/data/mod.ts";
+import {
+  ConnectionBrokenError,
   NestedTransactionOpenError,
   PostgresError,
   type PostgresQueries,
@@ -118,6 +125,55 @@ Deno.test("kyselyOf() runs transactions", async (t) => {
       assertEquals(rows, [{ id: 1 }]);
     });
     await assertRejects(() => sql`select id from picked`.execute(db), PostgresError);
+  });
+
+  await t.step("a statement that comes behind the end of its transaction is rejected, on every source", async () => {
+    // Kysely waits for the log before it notes the end of a transaction.
+    const log = () => new Promise<void>((resolve) => setTimeout(resolve, 30));
+    const late = async (source: KyselySource) => {
+      let late: Promise<unknown> = Promise.resolve();
+      const undone = kyselyOf<Tables>(source, { log }).transaction().execute(async (tx) => {
+        await tx.insertInto("note").values({ id: 1, text: "undone" }).execute();
+        late = new Promise((resolve) => setTimeout(resolve, 15))
+          .then(() => tx.insertInto("note").values({ id: 2, text: "late" }).execute());
+        late.catch(() => {});
+        throw new RangeError("undo");
+      });
+      await assertRejects(() => undone, RangeError);
+      await thrownBy(() => late, TransactionEndedError);
+    };
+    await late(admin);
+    await late(new ConnectionWrapper(admin).queries);
+    {
+      await using connection = await admin.lease();
+      await late(connection);
+    }
+    await admin.transaction((tx) => late(tx));
+    assertEquals(await db.selectFrom("note").select("id").execute(), []);
+  });
+
+  await t.step("connection() that returns before the transaction in it closes its connection", async () => {
+    const [begun, go] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let late: Promise<unknown> = Promise.resolve();
+    const lone = database.manager({ maxConnections: 1 });
+    const only = kyselyOf<Tables>(lone);
+    await only.connection().execute(async (own) => {
+      late = own.transaction().execute(async (tx) => {
+        await tx.insertInto("note").values({ id: 1, text: "left open" }).execute();
+        begun.resolve();
+        await go.promise;
+        await tx.insertInto("note").values({ id: 2, text: "late" }).execute();
+      });
+      late.catch(() => {});
+      await begun.promise;
+    });
+    await only.transaction().execute(async (tx) => {
+      await tx.insertInto("note").values({ id: 3, text: "of another" }).execute();
+      go.resolve();
+      await thrownBy(() => late, ConnectionBrokenError);
+    });
+    assertEquals(await db.selectFrom("note").select("id").execute(), [{ id: 3 }]);
+    await clear(admin);
   });
 
   await t.step("kyselyOf(transaction) joins the transaction, and nests as savepoints", async () => {
