@@ -64,7 +64,11 @@ function isSame(one: DatabaseOptions, other: DatabaseOptions): boolean {
   const text = (options: DatabaseOptions) =>
     JSON.stringify(options, (_key, value) => {
       if (typeof value === "function") throw new TypeError("not comparable");
-      return value === Infinity ? "Infinity" : value;
+      if (typeof value !== "object" || value === null || Array.isArray(value)) {
+        return value === Infinity ? "Infinity" : value;
+      }
+      // Whatever the order in which they were written.
+      return Object.fromEntries(Object.entries(value).sort(([one], [other]) => one < other ? -1 : 1));
     });
   try {
     return one === other || text(one) === text(other);

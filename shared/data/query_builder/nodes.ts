@@ -17,6 +17,7 @@ import {
   TableNode,
   ValueNode,
 } from "kysely";
+import { captureValues, SqlFragment } from "../../postgres/mod.ts";
 import { InvalidQueryError } from "./errors.ts";
 
 /** The operators of `where`. */
@@ -115,12 +116,25 @@ export function columnNode(name: unknown): OperationNode {
   return ReferenceNode.create(column, tableNode(parts.slice(0, -1).join(".")));
 }
 
-/** Returns the node of a parameter. */
-export function parameter(value: unknown): OperationNode {
+/**
+ * Checks a value that becomes a parameter.
+ *
+ * @throws {InvalidQueryError} when it cannot be one, or would be stored as something else.
+ */
+export function checkValue(value: unknown): void {
   if (value === undefined) throw new InvalidQueryError("Cannot use undefined as a value: use null, or leave it out");
   if (typeof value === "function" || typeof value === "symbol") {
     throw new InvalidQueryError(`Cannot use a ${typeof value} as a value`);
   }
+  // A column of JSON would store its properties.
+  if (isFragment(value) || SqlFragment.is(value)) {
+    throw new InvalidQueryError("Cannot use a fragment of sql as a value: it is a condition or a column of select()");
+  }
+}
+
+/** Returns the node of a parameter. */
+export function parameter(value: unknown): OperationNode {
+  checkValue(value);
   return ValueNode.create(value);
 }
 
@@ -142,6 +156,12 @@ export function conditionNode(column: unknown, operator: unknown, value: unknown
   return BinaryOperationNode.create(left, node, isList ? listNode(operator, value) : comparedNode(operator, value));
 }
 
+/** Returns the node of a parameter that its giver cannot change: the query may run later, and more than once. */
+function heldParameter(value: unknown): OperationNode {
+  checkValue(value);
+  return ValueNode.create(typeof value === "object" && value !== null ? captureValues([value])[0] : value);
+}
+
 function listNode(operator: unknown, value: unknown): OperationNode {
   if (!Array.isArray(value)) {
     throw new InvalidQueryError(`Cannot compare with ${kindOf(value)}: "${operator}" takes an array`);
@@ -149,7 +169,8 @@ function listNode(operator: unknown, value: unknown): OperationNode {
   if (value.some((item) => item === null || item === undefined)) {
     throw new InvalidQueryError(`Cannot compare with null or undefined in an array: use "is" for null`);
   }
-  return FunctionNode.create(operator === "in" ? "any" : "all", [parameter(value)]);
+  value.forEach(checkValue);
+  return FunctionNode.create(operator === "in" ? "any" : "all", [heldParameter(value)]);
 }
 
 function comparedNode(operator: unknown, value: unknown): OperationNode {
@@ -162,7 +183,7 @@ function comparedNode(operator: unknown, value: unknown): OperationNode {
   if (value === null && !String(operator).endsWith("distinct from")) {
     throw new InvalidQueryError(`Cannot compare with null by "${operator}", which is never true: use "is" or "is not"`);
   }
-  return parameter(value);
+  return heldParameter(value);
 }
 
 /** Returns the direction of `orderBy`, in lower case. */

@@ -34,6 +34,7 @@ import { InvalidQueryError } from "./errors.ts";
 import {
   aliasNode,
   checkName,
+  checkValue,
   columnNode,
   isFragment,
   kindOf,
@@ -181,26 +182,41 @@ export function countSelection(): SelectionNode {
   return SelectionNode.create(AliasNode.create(count, aliasNode("count")));
 }
 
-/** Returns the columns and values of a row that are not undefined. */
-function entriesOf(row: unknown): [string, unknown][] {
-  if (typeof row !== "object" || row === null || Array.isArray(row) || row instanceof Date || ArrayBuffer.isView(row)) {
-    throw new InvalidQueryError(`Cannot write ${kindOf(row)} as a row: it must be an object with a value by column`);
+/**
+ * Returns the columns and values of an object.
+ *
+ * @param use What it is for, in messages: `write ... as a row`.
+ * @throws {InvalidQueryError} when it is not an object of values by column.
+ */
+export function columnsOf(object: unknown, use: (what: string) => string): [string, unknown][] {
+  if (
+    typeof object !== "object" || object === null || Array.isArray(object) || object instanceof Date ||
+    ArrayBuffer.isView(object)
+  ) {
+    throw new InvalidQueryError(`Cannot ${use(kindOf(object))}: it must be an object with a value by column`);
   }
-  const entries = Object.entries(row).filter(([, value]) => value !== undefined);
-  const prototype: unknown = Object.getPrototypeOf(row);
-  // A promise that was not awaited, a Map or a FormData would insert a row of defaults.
-  if (entries.length === 0 && prototype !== Object.prototype && prototype !== null) {
+  const entries = Object.entries(object);
+  const prototype: unknown = Object.getPrototypeOf(object);
+  // A promise that was not awaited, a Map or a FormData would insert a row of defaults, and match every row.
+  const isEmpty = entries.every(([, value]) => value === undefined);
+  if (isEmpty && prototype !== Object.prototype && prototype !== null) {
     throw new InvalidQueryError(
-      "Cannot write an object without properties as a row: await it first, or pass a plain one",
+      `Cannot ${use("an object without properties")}: await it first, or pass a plain one`,
     );
   }
+  return entries;
+}
+
+/** Returns the columns and values of a row that are not undefined. */
+function entriesOf(row: unknown): [string, unknown][] {
+  const entries = columnsOf(row, (what) => `write ${what} as a row`).filter(([, value]) => value !== undefined);
   for (const [column] of entries) checkName(column, "column");
   return entries;
 }
 
 /** Compiles an INSERT, which returns the rows. */
 export function compileInsert({ table }: QueryState, rows: readonly unknown[]): CompiledQuery {
-  const entries = rows.map(entriesOf);
+  const entries = Array.from(rows, entriesOf);
   const columns = [...new Set(entries.flatMap((row) => row.map(([column]) => column)))];
   if (columns.length === 0) {
     if (rows.length !== 1) throw new InvalidQueryError("Cannot insert several rows without a value in any of them");
@@ -208,7 +224,8 @@ export function compileInsert({ table }: QueryState, rows: readonly unknown[]): 
   }
   const values = entries.map((row) => {
     if (row.length === columns.length && row.every(([column], at) => column === columns[at])) {
-      return PrimitiveValueListNode.create(row.map(([, value]) => checked(value)));
+      for (const [, value] of row) checkValue(value);
+      return PrimitiveValueListNode.create(row.map(([, value]) => value));
     }
     const own = new Map(row);
     return ValueListNode.create(
@@ -222,11 +239,6 @@ export function compileInsert({ table }: QueryState, rows: readonly unknown[]): 
     values: ValuesNode.create(values),
     returning: RETURNING,
   });
-}
-
-function checked(value: unknown): unknown {
-  parameter(value);
-  return value;
 }
 
 /** Compiles an UPDATE. */

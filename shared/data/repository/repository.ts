@@ -8,6 +8,7 @@ import { ConnectionWrapper } from "../database/connection_wrapper.ts";
 import { JoinedQueries } from "../database/joined_queries.ts";
 import { InvalidQueryError } from "../query_builder/errors.ts";
 import { QueryBuilder } from "../query_builder/query_builder.ts";
+import { columnsOf } from "../query_builder/query_state.ts";
 import type { TableQuery } from "../query_builder/table_query.ts";
 import type {
   Changes,
@@ -205,7 +206,7 @@ export class Repository<
 
   #matching(where: RowFilter<Tables, Name>): TableQuery<Tables, Name, Name, RowOf<Tables, Name>> {
     let rows = this.#table;
-    for (const [column, value] of Object.entries(where)) {
+    for (const [column, value] of columnsOf(where, (what) => `compare with ${what}`)) {
       // It would match every row.
       if (value === undefined) throw new InvalidQueryError(`Cannot compare ${column} with undefined: leave it out`);
       rows = rows.where(column as ColumnName<Tables, Name>, value === null ? "is" : "=", value);

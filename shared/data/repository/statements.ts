@@ -35,8 +35,8 @@ export function compileUpdateReturning(table: string, key: string, id: unknown, 
  * @throws {InvalidQueryError} when the row has no key.
  */
 export function compileUpsert(table: string, key: string, row: unknown): CompiledQuery {
-  const { query } = compileInsert(emptyState(table), [row]);
-  const given = Object.entries(row as object).filter(([, value]) => value !== undefined).map(([column]) => column);
+  const query = compileInsert(emptyState(table), [row]).query as InsertQueryNode;
+  const given = (query.columns ?? []).map(({ column }) => column.name);
   if (!given.includes(key)) throw new InvalidQueryError(`Cannot upsert a row without its key: give it a ${key}`);
   const others = given.filter((column) => column !== key);
   // Without another column the key is set to itself, so that the row is returned.
@@ -44,5 +44,5 @@ export function compileUpsert(table: string, key: string, row: unknown): Compile
     ColumnUpdateNode.create(ColumnNode.create(column), ReferenceNode.create(ColumnNode.create(column), EXCLUDED))
   );
   const onConflict = OnConflictNode.cloneWith(OnConflictNode.create(), { columns: [ColumnNode.create(key)], updates });
-  return compile({ ...query as InsertQueryNode, onConflict });
+  return compile({ ...query, onConflict });
 }

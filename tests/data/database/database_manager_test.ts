@@ -71,6 +71,10 @@ Deno.test("the database of the isolate, from its initialization to its shutdown"
     const pool = getPool();
     await Promise.all([initializeDatabase(), initializeDatabase(optionsOf(database)), initializeDatabase()]);
     assertStrictEquals(getPool(), pool);
+    // Whatever the order in which the options were written.
+    const { variables, priorities, postgres } = optionsOf(database);
+    const reversed = Object.fromEntries(Object.entries(postgres).reverse());
+    await initializeDatabase({ variables, priorities, postgres: reversed });
     const other = { ...optionsOf(database), priorities: {} };
     const error = await assertRejects(() => initializeDatabase(other), ConfigError);
     assertEquals(error.issues.map(({ path }) => path), ["options"]);

@@ -7,7 +7,7 @@ import {
   sql,
   WhereMissingError,
 } from "../../../shared/data/mod.ts";
-import type { QueryResult } from "../../../shared/postgres/mod.ts";
+import { type QueryResult, sql as postgresSql } from "../../../shared/postgres/mod.ts";
 import { recorder } from "./recorder.ts";
 
 interface Tables {
@@ -103,6 +103,40 @@ Deno.test("TableQuery.select() without a column is rejected: it would read all o
   for (const nameless of [{}, sql`upper(name)`]) {
     assertThrows(() => posts.select("id", nameless as never), InvalidQueryError, "an object without names");
   }
+});
+
+Deno.test("TableQuery rejects fragments as values, with a stable code: JSON would store what is in them", async () => {
+  const { source, sent } = recorder();
+  const posts = createQueryBuilder(source).from("posts");
+  const { identifier } = postgresSql;
+  for (const fragment of [sql`now()`, postgresSql`now()`, identifier("now"), sql.ref("a")]) {
+    const calls: readonly (() => unknown)[] = [
+      () => posts.where("data", "=", fragment),
+      () => posts.where("data", "in", [fragment]),
+      () => posts.whereAny([["data", "=", fragment]]),
+      () => posts.where("id", "=", 1).update({ data: fragment }),
+      () => posts.insert({ data: fragment }),
+      () => posts.insert([{ data: fragment }, { other: 1 }]),
+    ];
+    for (const call of calls) {
+      const { code } = await assertRejects(async () => await call(), InvalidQueryError, "a fragment of sql as a value");
+      assertEquals(code, "QUERY_INVALID");
+    }
+  }
+  await assertRejects(() => posts.insert(Array(2) as never), InvalidQueryError, "Cannot write undefined as a row");
+  assertEquals(sent, []);
+});
+
+Deno.test("TableQuery keeps the values of conditions as they were given, also if they are changed later", async () => {
+  const { source, sent } = recorder();
+  const [ids, tags, at] = [[1, 2], { tags: ["a"] }, new Date(0)];
+  const posts = createQueryBuilder(source).from("posts").where("id", "in", ids).where("data", "@>", tags)
+    .where("at", "<", at);
+  ids.push(3);
+  tags.tags.push("b");
+  at.setTime(1);
+  await posts.get();
+  assertEquals(sent[0]?.[1], [[1, 2], { tags: ["a"] }, new Date(0)]);
 });
 
 Deno.test("TableQuery.insert() rejects an object that would become a row of defaults", async () => {

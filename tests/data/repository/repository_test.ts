@@ -67,6 +67,16 @@ Deno.test("Repository", async (t) => {
     const updated = await notes.upsert(note("uno", { id }));
     assertEquals([updated.id, updated.text, updated.tag], [5, "uno", "kept"]);
     assertEquals(await settings.count(), 1);
+    let reads = 0;
+    const read = {
+      name: "once",
+      get value() {
+        return reads++ === 0 ? "first" : undefined;
+      },
+    } as { name: string; value: string };
+    await settings.insert({ name: "once", value: "before" });
+    assertEquals((await settings.upsert(read)).value, "first");
+    await settings.delete("once");
     await assertRejects(() => notes.upsert(note("two")), InvalidQueryError, "give it a id");
     const error = await assertRejects(() => notes.upsert({ id: 5 } as NewNote), PostgresError);
     assertEquals(error.code, "23502");
@@ -99,6 +109,11 @@ Deno.test("Repository", async (t) => {
     const nothing = undefined as unknown as string;
     await assertRejects(() => notes.list({ where: { tag: nothing } }), InvalidQueryError, "undefined: leave it out");
     await assertRejects(() => notes.count({ user_id: nothing }), InvalidQueryError, "undefined: leave it out");
+    const filters = [Promise.resolve({ tag: "even" }), new Map([["tag", "even"]]), new URLSearchParams("tag=even")];
+    for (const where of [...filters, null, "tag", [["tag", "even"]]] as never[]) {
+      await assertRejects(() => notes.count(where), InvalidQueryError, "Cannot compare with");
+      await assertRejects(() => notes.list({ where }), InvalidQueryError, "Cannot compare with");
+    }
     await assertRejects(() => notes.list({ after: "forged" }), InvalidCursorError);
     await assertRejects(() => notes.list({ limit: 0 }), InvalidQueryError);
     await assertRejects(() => notes.find(undefined as unknown as number), InvalidQueryError);
