@@ -222,7 +222,9 @@ export class Loads {
       stopRenewing?.();
       if (redis && token !== undefined) await redis.release(key, token);
       const now = engine.options.wallClock();
-      if (!latest || flight.isInvalid || now >= latest.graceUntil) throw error;
+      // That its callers have gone says nothing about the source.
+      const isAborted = signal.aborted && !(error instanceof CacheLoadTimeoutError);
+      if (!latest || isAborted || flight.isInvalid || now >= latest.graceUntil) throw error;
       engine.counters.graceHits++;
       if (!flight.isUncertain) engine.extend(key, latest, Math.min(now + GRACE_PAUSE_MS, latest.graceUntil));
       return latest;

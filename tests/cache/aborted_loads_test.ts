@@ -128,3 +128,21 @@ Deno.test("getOrLoad() aborts the loader after loaderTimeoutMs, and passes no si
   await settle();
   assertEquals(await cache.get("stale"), "loaded");
 });
+
+Deno.test("a load that its callers aborted is not a failure: the next call loads, although the old value is within its grace", async () => {
+  for (const joins of [true, false]) {
+    const setting = new Setting();
+    const cache = setting.alone();
+    await cache.set("k", "old", { ttlSeconds: 1, graceSeconds: 60 });
+    await setting.clock.advance(1_500);
+    const caller = new AbortController();
+    const { load, started } = new OpenLoader();
+    const aborted = cache.getOrLoad("k", load, { signal: caller.signal, graceSeconds: 60 }).catch((error) => error);
+    await started;
+    caller.abort("gone");
+    assertEquals(await aborted, "gone");
+    if (!joins) await settle();
+    assertEquals(await cache.getOrLoad("k", setting.load, { graceSeconds: 60 }), "value");
+    assertEquals([setting.loads, cache.stats().graceHits], [1, 0]);
+  }
+});
