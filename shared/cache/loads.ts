@@ -188,6 +188,16 @@ export class Loads {
     observe(() => request.waitUntil(promise.catch(() => {})), () => {});
   }
 
+  /** Waits for the load in the background that the end of the stale time has overtaken: it is of the same key. */
+  async #refreshed(key: string, flight: LoadFlight): Promise<CacheEntry | undefined> {
+    const refresh = this.#refreshes.get(key);
+    if (!refresh || waitsFor(refresh, flight)) return undefined;
+    flight.waitsFor.add(refresh);
+    const entry = await refresh.promise.catch(() => undefined);
+    flight.waitsFor.delete(refresh);
+    return entry && this.#isUsable(entry) ? entry : undefined;
+  }
+
   /**
    * @param latest What is returned if the load fails, within its grace.
    * @param usesRedis False in an outage.
@@ -201,6 +211,8 @@ export class Loads {
     waits: boolean,
   ): Promise<CacheEntry> {
     const engine = this.#engine;
+    const refreshed = waits ? await this.#refreshed(key, flight) : undefined;
+    if (refreshed) return refreshed;
     const redis = usesRedis ? engine.redis : undefined;
     const turns = usesRedis ? this.#turns : undefined;
     const turn = turns ? await turns.take(key, flight, waits) : ALONE;

@@ -231,3 +231,23 @@ Deno.test("getOrLoad() returns a stale value also when ctx.waitUntil throws", as
   await settle();
   assertEquals(setting.loads, 2);
 });
+
+Deno.test("getOrLoad() shares the load in the background when the value is not stale any more before it ends", async () => {
+  for (const fails of [false, true]) {
+    for (const withRedis of [true, false]) {
+      const setting = new Setting();
+      const cache = withRedis ? setting.isolate().cache : setting.alone();
+      await cache.set("k", "old", { ttlSeconds: 1, staleSeconds: 1 });
+      await setting.clock.advance(1_500);
+      setting.takesMs = 5_000;
+      if (fails) setting.failure = new Error("of the first load");
+      assertEquals(await cache.getOrLoad("k", setting.load, 60), "old");
+      await setting.clock.advance(1_000);
+      const later = [1, 2, 3].map(() => cache.getOrLoad("k", setting.load, 60));
+      await setting.clock.advance(1);
+      setting.failure = undefined;
+      assertEquals(await setting.during(Promise.all(later)), ["value", "value", "value"]);
+      assertEquals([setting.loads, await cache.get("k")], [fails ? 2 : 1, "value"]);
+    }
+  }
+});
