@@ -175,6 +175,19 @@ Deno.test("pooledSupabase() keeps the headers of earlier middlewares on all resp
   }
 });
 
+Deno.test("pooledSupabase() responds 500 to a route that sets a header with a control character, without that header", async () => {
+  const { app, log } = onFakes((app) => {
+    app.get("/", (c) => {
+      c.header("X-Name", "a\x01");
+      c.header("X-Kept", "yes");
+      return c.text("hello");
+    });
+  }, { auth: "none" });
+  const { status, headers } = await app.request("/");
+  assertEquals([status, headers.get("X-Name"), headers.get("X-Kept")], [500, null, "yes"]);
+  assertEquals(log.length, 1);
+});
+
 Deno.test("pooledSupabase() rejects a token that expires during its request as an expired one", async () => {
   using time = new FakeTime();
   const { app, log } = onFakes((app) => {

@@ -22,6 +22,11 @@ type Responder = "the handler" | "onRejected" | "toResponse";
 /** Matches what no header of a response may have. `Headers` take it, and Deno ends the process when it is sent. */
 const CONTROL_CHARACTER = /[^\t\x20-\x7e\x80-\xff]/;
 
+/** Returns whether a header with that value cannot be sent. */
+export function isUnsendable(value: string): boolean {
+  return CONTROL_CHARACTER.test(value);
+}
+
 /** Deno's own list of headers. Iterating `Headers` sorts them first, at several times the cost. */
 const LIST: symbol | undefined = Object.getOwnPropertySymbols(new Headers()).find(({ description }) =>
   description === "header list"
@@ -46,7 +51,7 @@ export function checkResponse(returned: unknown, by: Responder = "the handler"):
     throw new TypeError(`Cannot send the Response of ${by}: it is a network error (Response.error())`);
   }
   for (const [name, value] of headersOf(returned)) {
-    if (CONTROL_CHARACTER.test(value)) {
+    if (isUnsendable(value)) {
       throw new TypeError(`Cannot send the Response of ${by}: its header ${name} has a control character. Encode it`);
     }
   }

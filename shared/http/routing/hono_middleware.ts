@@ -10,6 +10,7 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { isApiError, isDescribed } from "../responses/error_response.ts";
 import type { PooledSupabaseOptions } from "../handler/handler_options.ts";
 import type { PooledContext } from "../request/pooled_context.ts";
+import { isUnsendable } from "../responses/handler_response.ts";
 import { RequestError } from "../responses/problem.ts";
 import { changeHeaders, exposeHeaders } from "../responses/response_headers.ts";
 import { isServerError, rejectionOf } from "../auth/rejection.ts";
@@ -36,7 +37,8 @@ function replaceResponse(c: Context, response: Response): void {
     // A response with a streamed body is a copy of the one before, cookies included.
     const cookies = new Set(headers.getSetCookie());
     for (const [name, value] of before) {
-      if (name.startsWith("content-")) continue;
+      // What cannot be sent may be the reason for the response.
+      if (name.startsWith("content-") || isUnsendable(value)) continue;
       if (name === "access-control-expose-headers") exposeHeaders(headers, value.split(",").map((each) => each.trim()));
       else if (name === "set-cookie") {
         if (!cookies.has(value)) headers.append(name, value);
