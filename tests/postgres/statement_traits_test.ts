@@ -215,6 +215,8 @@ Deno.test("traitsOf().onlyReads is true for reads that wait for no other transac
     "select 1 into t",
     "select nextval('s')",
     "select set_config('a', 'b', true)",
+    "select schema_to_xml('public', true, true, '')",
+    "select table_to_xml_and_xmlschema($1, true, true, '')",
     "-- x\nselect 1",
   ];
   for (const text of others) assertEquals(traitsOf(text).onlyReads, false, text);

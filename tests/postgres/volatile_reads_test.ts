@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import { AcquireTimeoutError } from "../../shared/pool/mod.ts";
 import { type PostgresConnectionManager, QueryTimeoutError } from "../../shared/postgres/mod.ts";
+import { until } from "../support/until.ts";
 import { countedConnection, TestDatabase, thrownBy } from "./support.ts";
 
 /** Makes a statement known as a quick one on the only connection of a manager, and what it calls known. */
@@ -44,6 +45,8 @@ Deno.test("manager.query() sends nothing that may write behind others", async (t
     "create function body() returns int stable language plpgsql as $$ begin return Pop(); end $$",
     "create view over_body as select body() as n",
     "create domain checked as int check (compares(value, 1))",
+    "create domain over_checked as checked",
+    "create type holds_checked as (n over_checked)",
     "create function stays(int) returns int language sql stable as $$ select $1 $$",
   ];
   for (const text of setup) await admin.query(text);
@@ -76,6 +79,8 @@ Deno.test("manager.query() sends nothing that may write behind others", async (t
     "the body of a stable function": "select body() as n",
     "the body of a stable function in a view": "select n from over_body",
     "the check of a domain": "select 5::checked as n",
+    "the check of a domain below another one": "select 5::over_checked as n",
+    "the check of a domain in a composite type": "select ('(5)'::holds_checked).n as n",
     "nextval by another name": `select U&"\\006e\\0065xtval"('s') as n`,
   };
   for (const [what, text] of Object.entries(reads)) {
@@ -142,5 +147,25 @@ Deno.test("manager.query() sends nothing that may write behind others", async (t
     assertInstanceOf(error, QueryTimeoutError);
     assertStringIncludes(error.message, "waited behind other statements");
     assert(!error.message.includes("was canceled"));
+  });
+
+  await t.step("onlyReads() knows operators that words stand for", async () => {
+    const manager = database.manager();
+    const text = "select n in (1, 2) as n from gate";
+    await until("it is known", () => manager.onlyReads(text));
+    await manager.shutdown();
+    await admin.query("create type label as (n int)");
+    await admin.query("create function same(label, label) returns boolean language sql as $$ select pop() is null $$");
+    await admin.query("create operator = (leftarg = label, rightarg = label, function = same)");
+    await admin.query("create table labels (l label)");
+    const fresh = database.manager();
+    for (const text of ["select l in (l) as n from labels", "select nullif(l, l) as n from labels"]) {
+      for (let round = 0; round < 3; round++) {
+        assertEquals([fresh.onlyReads(text), fresh.onlyReads(text)], [false, false], text);
+        await fresh.query("select 1");
+        await until("it was asked", () => fresh.getStats().activeConnections === 0);
+      }
+    }
+    await fresh.shutdown();
   });
 });

@@ -35,7 +35,8 @@ const CALLS = ":(?:funcid|opfuncid|aggfnoid|winfnoid) ([0-9]+)";
  * `$1` holds the names in a statement, and `$2` its text. A name may be a function, also behind a dot or before a
  * parenthesis, or a table or view: then the views below it and the policies on it count too. An aggregate counts as
  * volatile where one of its functions is. A cast shows in the text by its type, unless it is implicit, and so does the
- * check of a domain. A function that is declared stable may call a volatile one, by a default of its parameters or in
+ * check of a domain, which may be over another one or part of a composite type. Words such as IN, CASE and LIKE stand for
+ * operators. A function that is declared stable may call a volatile one, by a default of its parameters or in
  * its body. Views of the system only read.
  */
 const CHECK = `
@@ -65,6 +66,18 @@ WITH RECURSIVE relation (oid) AS (
   UNION ALL
   SELECT p.polqual::pg_catalog.text FROM relation
   JOIN pg_catalog.pg_policy p ON p.polrelid OPERATOR(pg_catalog.=) relation.oid
+), named (oid) AS (
+  SELECT t.oid FROM pg_catalog.pg_type t
+  WHERE t.typname OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[]::pg_catalog.name[])
+  UNION
+  SELECT part.oid FROM named JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) named.oid
+  CROSS JOIN LATERAL (
+    SELECT t.typbasetype
+    UNION ALL
+    SELECT a.atttypid FROM pg_catalog.pg_attribute a
+    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) a.attrelid
+    WHERE a.attrelid OPERATOR(pg_catalog.=) t.typrelid AND c.relkind OPERATOR(pg_catalog.=) 'c'
+  ) part (oid)
 ), called (oid) AS (
   SELECT p.oid FROM pg_catalog.pg_proc p
   WHERE p.proname OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[]::pg_catalog.name[])
@@ -73,17 +86,17 @@ WITH RECURSIVE relation (oid) AS (
   CROSS JOIN LATERAL pg_catalog.regexp_matches(tree.body, '${CALLS}', 'g') m (match)
   UNION
   SELECT o.oprcode FROM pg_catalog.pg_operator o
-  WHERE o.oid OPERATOR(pg_catalog.>=) 16384 AND pg_catalog.strpos($2::pg_catalog.text, o.oprname::pg_catalog.text)
-    OPERATOR(pg_catalog.>) 0
+  WHERE o.oid OPERATOR(pg_catalog.>=) 16384
+    AND (pg_catalog.strpos($2::pg_catalog.text, o.oprname::pg_catalog.text) OPERATOR(pg_catalog.>) 0
+      OR o.oprname OPERATOR(pg_catalog.=) ANY ('{=,<>,<,<=,>,>=,~~,!~~,~~*,!~~*}'::pg_catalog.name[]))
   UNION
   SELECT c.castfunc FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) c.casttarget
   WHERE c.oid OPERATOR(pg_catalog.>=) 16384 AND (c.castcontext OPERATOR(pg_catalog.=) 'i'
     OR t.typname OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[]::pg_catalog.name[]))
   UNION
-  SELECT m.match[1]::pg_catalog.oid FROM pg_catalog.pg_constraint c
-  JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) c.contypid
+  SELECT m.match[1]::pg_catalog.oid FROM named
+  JOIN pg_catalog.pg_constraint c ON c.contypid OPERATOR(pg_catalog.=) named.oid
   CROSS JOIN LATERAL pg_catalog.regexp_matches(c.conbin::pg_catalog.text, '${CALLS}', 'g') m (match)
-  WHERE t.typname OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[]::pg_catalog.name[])
 ), reached (oid) AS (
   SELECT called.oid FROM called
   UNION

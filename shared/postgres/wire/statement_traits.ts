@@ -99,8 +99,11 @@ const ON_ROWS: ReadonlySet<string> = new Set([
 ]);
 const READS: ReadonlySet<string> = new Set(["SELECT", "VALUES", "TABLE", "WITH"]);
 
-/** Words that make one of {@linkcode READS} write, or wait for other transactions. */
-const WRITES = /\b(insert|update|delete|merge|into|share|nextval|setval)\b/i;
+/**
+ * Words that make one of {@linkcode READS} write, or wait for other transactions, and stable functions that read what their
+ * values name, such as a view that writes.
+ */
+const WRITES = /\b(insert|update|delete|merge|into|share|nextval|setval|(table|schema|database)_to_xml\w*)\b/i;
 
 /**
  * Anything in the text that hints at state beyond the transaction: a broad look, since a reset costs little. A name in
