@@ -263,6 +263,21 @@ Deno.test("manager.query() on shared connections", async (t) => {
     },
   );
 
+  await t.step("query() takes another connection where the one it waits on breaks", async () => {
+    const manager = one();
+    const text = "select count(*)::int as n, min(pg_backend_pid()) as pid from generate_series(1, $1::int)";
+    await learn(manager, text, [1]);
+    const pid = (await manager.query(text, [1])).rows[0]?.["pid"];
+    const slow = thrownBy(() => manager.query(text, [2_000_000_000]), PostgresError);
+    const waiting = manager.query("insert into gate values (1) returning n, pg_backend_pid() as pid");
+    await admin.query("select pg_terminate_backend($1, 5000)", [pid]);
+    assertEquals((await slow).code, "57P01");
+    const { rows } = await waiting;
+    assertEquals(rows[0]?.["n"], 1);
+    assert(rows[0]?.["pid"] !== pid);
+    await admin.query("delete from gate where n = 1");
+  });
+
   await t.step("shutdown() rejects what waits for statements on a shared connection with PoolClosedError", async () => {
     const kinds: Record<string, (manager: PostgresConnectionManager) => Promise<unknown>> = {
       lease: (manager) => manager.lease(),

@@ -41,6 +41,17 @@ function throwIfRevoked(lease: Lease<BackendConnection>): void {
   if (!lease.active) throw new PoolClosedError();
 }
 
+/** Returns options for the rest of a wait for a connection that began at `since`, in ms of the clock. */
+export function restOf<O extends LeaseOptions>(
+  options: O,
+  pool: ResourcePool<BackendConnection>,
+  clock: Clock,
+  since: number,
+): O {
+  const { acquireTimeoutMs = pool.config.acquireTimeoutMs } = options;
+  return { ...options, acquireTimeoutMs: Math.max(1, Math.ceil(since + acquireTimeoutMs - clock.now())) };
+}
+
 /** Leases a connection for one holder alone. */
 export async function leaseConnection(
   pool: ResourcePool<BackendConnection>,
@@ -54,9 +65,7 @@ export async function leaseConnection(
     // It was closed behind what was in flight on it, or broke: another one takes its place.
     if (!lease.resource.death) break;
     lease[Symbol.dispose]();
-    const { acquireTimeoutMs = pool.config.acquireTimeoutMs } = options;
-    const leftMs = Math.max(1, Math.ceil(since + acquireTimeoutMs - clock.now()));
-    lease = await leaseShared(pool, { ...options, acquireTimeoutMs: leftMs });
+    lease = await leaseShared(pool, restOf(options, pool, clock, since));
   }
   if (options.admit) admit(lease, options.admit);
   return lease;

@@ -9,6 +9,7 @@ import {
   admit,
   leaseConnection,
   leaseShared,
+  restOf,
   throwReason,
   toRevocationError,
   waitUntilIdle,
@@ -76,11 +77,12 @@ export class PipelineSharing {
     const settings = this.#settings;
     const traits = traitsOf(statement.text);
     if (traits.controlsTransaction) throw transactionControlError();
+    let acquire = options;
     for (;;) {
       bounds.signal?.throwIfAborted();
       const free = this.#tryLease(options, statement.text);
       let since = free ? undefined : settings.clock.now();
-      const lease = free ?? await leaseShared(this.#pool, options).catch(throwReason);
+      const lease = free ?? await leaseShared(this.#pool, acquire).catch(throwReason);
       const connection = lease.resource;
       if (traits.outlivesTransaction && !connection.ownsSession) {
         lease[Symbol.dispose]();
@@ -93,7 +95,13 @@ export class PipelineSharing {
         this.#volatility.onlyReads(connection.schema, statement.text);
       if (!mayFollow && !connection.isWireIdle) {
         since ??= settings.clock.now();
-        await waitUntilIdle(lease, this.#pool, options, settings.clock, since).catch(throwReason);
+        await waitUntilIdle(lease, this.#pool, acquire, settings.clock, since).catch(throwReason);
+        // It broke under what was in flight on it: another one takes its place.
+        if (connection.death) {
+          lease[Symbol.dispose]();
+          acquire = restOf(acquire, this.#pool, settings.clock, since);
+          continue;
+        }
       }
       if (options.admit) admit(lease, options.admit);
       const limit = mayFollow ? this.#limitOf(connection, statement.text) : 1;
