@@ -380,9 +380,9 @@ export class Batch implements WireRequest, PendingResult {
     const kind = staleKind(failure);
     const { prepared } = step;
     if (kind === undefined) return false;
-    if (!prepared || this.#parsing.includes(prepared)) return step.forgetTypes(this.#session);
+    if (!prepared || this.#parsing.includes(prepared)) return step.forgetTypes(this.#session, kind);
     if (kind === "unknown") statements.clear();
-    else if (kind === "value") prepared.doubted = true;
+    else if (kind === "value") step.doubtPrepared();
     // On other connections it is as wrong.
     else this.#session.schema.changed();
     return true;

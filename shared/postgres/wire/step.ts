@@ -22,7 +22,8 @@ import {
 } from "./parameters.ts";
 import { type QueryResult, resultOf, type Row, type Statement } from "./query_result.ts";
 import { RowReader } from "./row_reader.ts";
-import type { SchemaCache } from "./schema_cache.ts";
+import { sameTypes, type SchemaCache } from "./schema_cache.ts";
+import type { StaleKind } from "./stale_statement.ts";
 import type { Prepared, StatementCache } from "./statement_cache.ts";
 import { type StatementTraits, traitsOf } from "./statement_traits.ts";
 
@@ -45,6 +46,12 @@ const NO_TYPES: readonly number[] = Object.freeze([]);
 const NO_ROWS: readonly ColumnMessage[] = Object.freeze([]);
 
 const ROLLBACK = "ROLLBACK";
+
+/**
+ * Statements that are sent again because of what is remembered of them: they are described first, whatever other callers
+ * learn meanwhile. Otherwise a wrong value could fail again and again.
+ */
+const doubtful = new WeakSet<Statement>();
 
 /** The reader of a statement without columns. */
 const WITHOUT_COLUMNS = new RowReader(NO_ROWS, new TypeRegistry());
@@ -137,7 +144,7 @@ export class Step {
     }
     if (this.prepared) inUse.add(this.prepared);
     if (this.prepared?.reader) this.#useReader(this.prepared.reader);
-    this.paramTypes ??= this.prepared?.paramTypes ?? this.#declaredTypes() ?? schema.find(current, text);
+    this.paramTypes ??= this.prepared?.paramTypes ?? this.#declaredTypes() ?? this.#rememberedTypes(schema, current);
     names.note(this.statement);
   }
 
@@ -148,7 +155,7 @@ export class Step {
     if (!known) {
       this.prepared = statements.add(id, text, inUse);
       this.isNew = this.prepared !== undefined;
-    } else if (known.doubted) this.doubts = known;
+    } else if (known.doubted || doubtful.has(this.statement)) this.doubts = known;
     else if (inUse.has(known) && !known.parsed) this.prepared = known;
     // Where another batch has just sent it, its parsing may still fail.
     else if (known.parsed) {
@@ -159,6 +166,11 @@ export class Step {
         this.paramTypes = paramTypes;
       }
     }
+  }
+
+  /** The types that were described earlier, unless an error has put them in doubt. */
+  #rememberedTypes(schema: SchemaCache, names: Names): readonly number[] | undefined {
+    return this.doubts || doubtful.has(this.statement) ? undefined : schema.find(names, this.statement.text);
   }
 
   /** The declared types, if all are. */
@@ -272,13 +284,25 @@ export class Step {
     if (!this.prepared) this.#parsed = false;
   }
 
-  /** Forgets the remembered types of its parameters, and returns whether they may have caused an error. */
-  forgetTypes({ schema }: StatementSession): boolean {
+  /** Doubts the statement that was prepared: a value does not fit the types of its parameters. */
+  doubtPrepared(): void {
+    if (this.prepared) this.prepared.doubted = true;
+    doubtful.add(this.statement);
+  }
+
+  /**
+   * Forgets the remembered types of its parameters, and returns whether they may have caused an error.
+   *
+   * @param kind The meaning of the error.
+   */
+  forgetTypes({ schema }: StatementSession, kind: StaleKind): boolean {
     const assumed = this.#assumed;
     const differ = assumed && this.paramTypes && !sameTypes(assumed, this.paramTypes);
     if (!differ && !this.#guess) return false;
-    // What was prepared with them is as wrong, on any connection.
-    schema.changed();
+    doubtful.add(this.statement);
+    // What was prepared with other types is as wrong, on any connection. A value is mostly wrong by itself.
+    if (differ || kind !== "value") schema.changed();
+    else if (this.#names) schema.doubt(this.#names, this.statement.text);
     return true;
   }
 
@@ -371,10 +395,6 @@ export class Step {
   result(): QueryResult {
     return resultOf(this.tag, this.rows, this.reader?.columns ?? []);
   }
-}
-
-function sameTypes(one: readonly number[] | undefined, other: readonly number[]): boolean {
-  return one?.length === other.length && other.every((oid, index) => oid === one[index]);
 }
 
 function sameColumns(one: RowReader | undefined, { columns }: RowReader): boolean {
