@@ -17,6 +17,21 @@ Deno.test("BackendConnection", async (t) => {
   const { connection } = opened;
   await connection.run([{ text: "create table step (n int)" }]);
 
+  await t.step("start() closes what was forgotten before the server had parsed it", async () => {
+    const [before] = await rows(connection, PREPARED);
+    for (let round = 0; round < 10; round++) {
+      const unparsed = connection.start([{ text: `select ${round} as round` }]);
+      // As a statement on another connection does that defines something.
+      connection.schema.changed();
+      const next = connection.start([{ text: PREPARED }]);
+      assertEquals((await unparsed.results)[0]?.rows, [{ round }]);
+      await next.results;
+    }
+    await connection.run([{ text: "select 1 as last" }]);
+    assertEquals(await rows(connection, PREPARED, []), [{ n: Number(Reflect.get(before ?? {}, "n")) + 1 }]);
+    assertEquals(connection.statements.kept, Number(Reflect.get(before ?? {}, "n")) + 1);
+  });
+
   await t.step("start() runs nothing behind the first statement that fails, and keeps no effect", async () => {
     const runner = new StatementRunner(connection, {
       clock: systemClock,

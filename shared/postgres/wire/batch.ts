@@ -279,7 +279,8 @@ export class Batch implements WireRequest, PendingResult {
     if (this.#closing.length > 0) statements.markClosed(this.#closing.length);
     const alone = this.#steps.length === 1 ? this.#steps[0]?.prepared : undefined;
     if (alone) statements.recordDuration(alone, durationMs, this.#follows);
-    for (const prepared of this.#parsing) if (!prepared.parsed) statements.forget(prepared);
+    // One that was forgotten before the server had parsed it would never be closed there.
+    for (const each of this.#parsing) if (!each.parsed || !statements.has(each)) statements.forget(each);
     names.check(this.#namesAfter);
     this.#noteSchema(status);
     if (this.failure) {

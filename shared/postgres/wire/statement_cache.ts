@@ -136,6 +136,11 @@ export class StatementCache {
     return prepared;
   }
 
+  /** Returns whether a statement was neither evicted nor forgotten. */
+  has(prepared: Prepared): boolean {
+    return this.#all.has(prepared);
+  }
+
   /** Notes that the server has parsed a statement and keeps it. */
   markPrepared(prepared: Prepared): void {
     prepared.kept = true;
