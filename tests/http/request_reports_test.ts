@@ -167,6 +167,16 @@ test("withPooledSupabase() cancels the stream of a response that cannot be sent,
   }
 });
 
+test("withPooledSupabase() cancels the stream of a response whose header has a control character", async () => {
+  const canceled = Promise.withResolvers<void>();
+  const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({ cancel: () => canceled.resolve() });
+  const { fetch } = setUp(() => new Response(stream, { headers: { "X-Name": "a\x01b" } }));
+  const response = await fetch();
+  await response.body?.cancel();
+  await canceled.promise;
+  assertEquals(response.status, 500);
+});
+
 test("withPooledSupabase() responds although counters throw, and reports that once", async () => {
   const { fetch, reports, service } = setUp(ok);
   await (await fetch()).body?.cancel();

@@ -50,10 +50,16 @@ export function checkResponse(returned: unknown, by: Responder = "the handler"):
   if (returned.type === "error") {
     throw new TypeError(`Cannot send the Response of ${by}: it is a network error (Response.error())`);
   }
-  for (const [name, value] of headersOf(returned)) {
-    if (isUnsendable(value)) {
-      throw new TypeError(`Cannot send the Response of ${by}: its header ${name} has a control character. Encode it`);
+  try {
+    for (const [name, value] of headersOf(returned)) {
+      if (isUnsendable(value)) {
+        throw new TypeError(`Cannot send the Response of ${by}: its header ${name} has a control character. Encode it`);
+      }
     }
+  } catch (error) {
+    // Nothing reads its body, which may be a stream.
+    cancelBody(returned);
+    throw error;
   }
   return returned;
 }
