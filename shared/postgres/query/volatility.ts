@@ -122,6 +122,12 @@ SELECT NOT EXISTS (
   WHERE p.provolatile OPERATOR(pg_catalog.=) 'v'
 ) AS reads`;
 
+/**
+ * The planner overrates {@linkcode CHECK}: a server that compiles what is expensive (PostgreSQL, "Just-in-Time
+ * Compilation") took a second for it, and kept the next statement waiting. Under one Sync, the setting ends with it.
+ */
+const UNCOMPILED: Statement = { text: "SELECT pg_catalog.set_config('jit', 'off', true)", unprepared: true };
+
 /** A bare name: every character beyond ASCII belongs to one. */
 const NAME = /[a-z_\u0080-\uffff][\w$\u0080-\uffff]*/gi;
 
@@ -219,7 +225,7 @@ export class Volatility {
     finding.checking = true;
     try {
       const statement: Statement = { text: CHECK, values: [names, text], paramTypes: PARAM_TYPES, unprepared: true };
-      const [result] = names ? await connection.start([statement]).results : [];
+      const [, result] = names ? await connection.start([UNCOMPILED, statement]).results : [];
       finding.reads = result?.rows[0]?.["reads"] === true;
       finding.version = version;
     } catch {
