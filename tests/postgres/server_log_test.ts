@@ -92,3 +92,19 @@ Deno.test("PostgresConnection leaves one warning for a statement that ends a tra
   await connection.query("rollback");
   assertEquals(lines.filter((line) => line.includes("WARNING:")).length, 1);
 });
+
+Deno.test("PostgresConnection rolls nothing back behind a statement that fails while the next one is under way", async () => {
+  const lines: string[] = [];
+  await using database = await TestDatabase.start((line) => lines.push(line));
+  const manager = database.manager({ maxConnections: 1 }, "authenticator");
+  await using connection = await manager.as(claimsOf(ALICE)).lease();
+  for (let round = 0; round < 500; round++) {
+    const [failed, ...others] = await Promise.allSettled([
+      connection.query("select 1 / 0"),
+      connection.query("select 1"),
+      connection.query("select 2"),
+    ]);
+    assertEquals([failed, ...others].map(({ status }) => status), ["rejected", "fulfilled", "fulfilled"]);
+  }
+  assertEquals(lines.filter((line) => line.includes("WARNING:")), []);
+});

@@ -46,7 +46,7 @@ export async function runPipelinedTransaction(
     results = await runner.awaitResult(pending, bounds);
   } catch (error) {
     const ended = commit && await runner.awaitOrDestroy(commit.results, cancelTimeoutMs).catch(() => undefined);
-    await endTransaction(runner);
+    await endTransaction(runner, commit);
     const isUndone = pending.failedAt >= 0 || !commit?.sent;
     // A cancel request may have hit COMMIT: then the server has rolled back.
     if (isUndone || (commit.statusAfter !== undefined && !isCommitted(ended))) {
@@ -78,7 +78,7 @@ async function awaitCommit(
     if (commit.sent && commit.statusAfter === undefined) {
       return { outcome: "unknown", results: [], error: new CommitOutcomeUnknownError(error), safeToResend: false };
     }
-    await endTransaction(runner);
+    await endTransaction(runner, commit);
     return { outcome: "rolledBack", results: [], error, safeToResend: commit.isSafeToResend(error) };
   }
   if (isCommitted(ended)) return { outcome: "committed", results, error: undefined, safeToResend: false };
@@ -90,9 +90,12 @@ function isCommitted(results: readonly QueryResult[] | undefined): boolean {
   return results?.[0]?.command === COMMIT.text;
 }
 
-/** Rolls back where a cancel request has hit COMMIT before the server executed it. */
-async function endTransaction(runner: StatementRunner): Promise<void> {
+/**
+ * Rolls back where a cancel request has hit COMMIT before the server executed it. The status after COMMIT says so: that of
+ * the connection may be the one of a transaction that was sent behind it.
+ */
+async function endTransaction(runner: StatementRunner, commit: PendingResult | undefined): Promise<void> {
   const { connection, settings } = runner;
-  if (connection.death || connection.status === "idle") return;
+  if (connection.death || (commit?.statusAfter ?? connection.status) === "idle") return;
   await runner.awaitOrDestroy(connection.rollback(), settings.cancelTimeoutMs);
 }
