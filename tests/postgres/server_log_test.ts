@@ -67,7 +67,10 @@ Deno.test("PostgresConnectionManager leaves no warning, and no error but its cal
     assertEquals((await authenticator.healthCheck()).healthy, true);
   }
   const found = lines.filter((line) => /\b(WARNING|ERROR|FATAL|PANIC):/.test(line));
-  assertEquals(found.filter((line) => !EXPECTED.test(line)), []);
+  // A cancel request may come late and hit COMMIT: the reset behind it fails in the transaction, and is sent again.
+  const lateCancels = lines.filter((line) => /STATEMENT: +COMMIT$/.test(line.trimEnd())).length;
+  const behindThem = found.filter((line) => line.includes("current transaction is aborted")).slice(0, lateCancels);
+  assertEquals(found.filter((line) => !EXPECTED.test(line) && !behindThem.includes(line)), []);
   assertEquals(found.length > 100, true);
 });
 
