@@ -3,12 +3,14 @@ import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import {
   CommitOutcomeUnknownError,
   type PostgresConfig,
+  PostgresConnectionManager,
   PostgresError,
   QueryTimeoutError,
   RollbackFailedError,
 } from "../../shared/postgres/mod.ts";
 import { TcpProxy } from "../support/tcp_proxy.ts";
 import { until } from "./chaos/rig.ts";
+import { message, ScriptedServer } from "./scripted_server.ts";
 import { TestDatabase, thrownBy } from "./support.ts";
 
 Deno.test("transaction() outcomes", async (t) => {
@@ -153,4 +155,37 @@ Deno.test("transaction() outcomes", async (t) => {
     assertEquals((await manager.query("select 1 as n")).rows, [{ n: 1 }]);
     assertEquals(manager.getStats().totalCreated, 2);
   });
+});
+
+Deno.test("transaction() of a list leaves no transaction to the next statement where a cancel request hits COMMIT", async () => {
+  const sent: string[] = [];
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  const canceled = ["SERROR", "VERROR", "C57014", "Mcanceling statement due to user request", new Uint8Array(1)];
+  await using server = new ScriptedServer((step, connection, texts) => {
+    if (step !== "sync") return false;
+    sent.push(...texts);
+    return texts[0] === "COMMIT" && connection.send(message("E", ...canceled), message("Z", bytes("E")));
+  });
+  const { port, user } = server;
+  await using manager = new PostgresConnectionManager({
+    host: "127.0.0.1",
+    port,
+    user,
+    database: "d",
+    password: "p",
+    ssl: false,
+    minConnections: 0,
+    maxConnections: 1,
+    healthCheckIntervalMs: 0,
+  });
+  const error = await thrownBy(() => manager.transaction([{ query: "select first" }]), PostgresError);
+  assertEquals(error.code, "57014");
+  await manager.query("select next");
+  assertEquals(sent.filter((text) => /^(commit|rollback|select (first|next))/i.test(text)), [
+    "select first",
+    "COMMIT",
+    "ROLLBACK;",
+    "select next",
+  ]);
+  assertEquals(manager.getStats().activeConnections, 0);
 });
