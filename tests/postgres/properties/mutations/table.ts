@@ -59,7 +59,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     file: "transaction/pipelined.ts",
     find:
-      '    await endTransaction(runner);\n    return { outcome: "rolledBack", results: [], error, safeToResend: commit.isSafeToResend(error) };\n',
+      '    await endTransaction(runner, commit);\n    return { outcome: "rolledBack", results: [], error, safeToResend: commit.isSafeToResend(error) };\n',
     replace: '    return { outcome: "committed", results, error: undefined, safeToResend: false };\n',
     what: "a list whose COMMIT is rejected counts as committed",
   },
