@@ -184,7 +184,7 @@ Deno.test("MetricsLink goes on after a failure to load", async () => {
   respond();
   isBroken = true;
   await assertRejects(() => link.load(), Error, "broken");
-  // The failure is nobody's: the response is sent.
+  // No caller sees the failure: the response is sent.
   await clock.advance(0);
   await link.load();
   assertEquals(sumOf(link.snapshot(), "http_server_request_duration_seconds"), 1);

@@ -29,7 +29,7 @@ interface Sent {
 function ordersOf(owners: readonly Owner[], random: Random): Sent[] {
   return Array.from({ length: TRANSFERS }, (_, index) => {
     const owner = owners[random.below(owners.length)];
-    if (!owner) throw new Error("nobody has money");
+    if (!owner) throw new Error("No owner has money");
     const ids = owner.categoryIds;
     const from = random.below(ids.length);
     const to = (from + 1 + random.below(ids.length - 1)) % ids.length;
